@@ -1,0 +1,53 @@
+"""An explainer is a mapping from a model to reasons.
+
+Two kinds, by what they do to the input: a `ViewExplainer` *moves* it (gradients, paths), a `GameExplainer` *hides*
+parts of it (occlusion, Shapley). Both are written for one point and know nothing of learners; `vmap` batches them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+
+
+class View(Protocol):
+    """One output of the chain as a function of one of its inputs: point ↦ scalar, or ↦ `[k]` scores."""
+
+    def __call__(self, point: Tensor, /) -> Tensor: ...
+
+
+class Game(Protocol):
+    """The same output when only some parts are visible: mask `[players]` of zeros and ones ↦ scalar, or ↦ `[k]`."""
+
+    players: int
+
+    def __call__(self, mask: Tensor, /) -> Tensor: ...
+
+
+class ViewExplainer(ABC):
+    """(view, point) ↦ attribution."""
+
+    @abstractmethod
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Attribute `view(point)` to the entries of `point`: its shape, with one more axis `k` where the view has k."""
+
+    def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
+        """Explain `n` points at once; `chunk_size` of them at a time bounds memory."""
+        return vmap(lambda point: self(view, point), chunk_size=chunk_size)(points)
+
+
+class GameExplainer(ABC):
+    """game ↦ attribution."""
+
+    @abstractmethod
+    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+        """Attribute the game's outcome to its players: `[players]`, or `[players, k]` where the game has k scores."""
+
+    def over(
+        self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
+    ) -> Float[Tensor, "n players ..."]:
+        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time."""
+        return vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points)

@@ -1,0 +1,28 @@
+"""The losses of one task: plain sums `Σ w·ℓ`, never renormalised, so that weight 0 is absence."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..episodes import Examples
+
+
+def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Return `−Σ w log softmax(scores)[y]`, a row of weight 0 adding 0 even where its class has score −∞."""
+    surprise = -F.log_softmax(scores, -1).gather(-1, y[:, None])[:, 0]
+    return (w * torch.where(w > 0, surprise, 0.0)).sum()
+
+
+def mse(scores: Float[Tensor, "n k"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Return `Σ w·mean_k (scores − y)²`."""
+    return (w * (scores - y).square().mean(-1)).sum()
+
+
+def _accuracy(scores: Tensor, query: Examples) -> dict[str, Tensor]:
+    right = (scores.argmax(-1) == query.y).to(scores.dtype)
+    return {"accuracy": (query.w * right).sum() / query.w.sum().clamp(min=1e-12)}
+
+
+LOSSES = {"cross_entropy": cross_entropy, "mse": mse}
+METRICS = {"cross_entropy": _accuracy, "mse": lambda scores, query: {}}

@@ -1,0 +1,131 @@
+"""The two ways to question a model: *move* an input (a view) or *hide* part of it (a game).
+
+A view is one output of the chain `support ↦ state ↦ scores` as a function of one of its inputs. A game is a view with
+a rule for what "absent" means. Every explainer speaks to these and to nothing else.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from .episodes import Examples, State
+from .learners.learner import Learner
+
+View = Callable[[Tensor], Tensor]
+Link = Callable[[Tensor], Tensor]
+
+
+class Game:
+    """mask ↦ outcome when only the players with mask 1 are visible."""
+
+    def __init__(self, value: Callable[[Tensor], Tensor], players: int):
+        self.value, self.players = value, players
+
+    def __call__(self, mask: Float[Tensor, " players"]) -> Tensor:
+        """Return the outcome, a scalar or `[k]`, with exactly the players of `mask` (1 present, 0 absent)."""
+        if mask.shape != (self.players,):
+            raise ValueError(f"mask: got shape {tuple(mask.shape)}, expected ({self.players},): one entry per player.")
+        return self.value(mask)
+
+
+def query(learner: Learner, support: Examples, target: int | None = None, link: Link = lambda s: s) -> View:
+    """x ↦ score: why this prediction? `link` maps the scores first (say `torch.softmax` over the last axis)."""
+    state = _rowwise(learner).adapt(support)
+    return lambda x: _score(learner, state, x, target, link)
+
+
+def support(learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> View:
+    """D.x ↦ score: which features of the teaching examples caused it, through adaptation?"""
+    _rowwise(learner)
+    return lambda moved: _score(learner, learner.adapt(support._replace(x=moved)), x, target, link)
+
+
+def weights(learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> View:
+    """D.w ↦ score: which teaching example caused it?"""
+    _rowwise(learner)
+    return lambda w: _score(learner, learner.adapt(support._replace(w=w)), x, target, link)
+
+
+def state(learner: Learner, state: State, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> tuple[View, Tensor]:
+    """θ ↦ score: which part of the adapted model caused it? Returns the view and the point θ, the state as one vector."""
+    _rowwise(learner)
+    leaves, spec = pytree.tree_flatten(state)
+    moving = [leaf.is_floating_point() for leaf in leaves]
+    sizes = [leaf.numel() for leaf, moves in zip(leaves, moving, strict=True) if moves]
+
+    def score(flat: Tensor) -> Tensor:
+        parts = iter(flat.split(sizes))
+        moved = [next(parts).view_as(leaf) if moves else leaf for leaf, moves in zip(leaves, moving, strict=True)]
+        return _score(learner, pytree.tree_unflatten(moved, spec), x, target, link)
+
+    return score, torch.cat([leaf.flatten() for leaf, moves in zip(leaves, moving, strict=True) if moves])
+
+
+def game(
+    view: View,
+    x: Float[Tensor, "..."],
+    baseline: float | Tensor = 0.0,
+    background: Float[Tensor, "b ..."] | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+) -> Game:
+    """Play `view` with parts of `x` absent.
+
+    An absent entry takes the value `baseline` (a number, a tensor such as a mask token, or NaN for a learner that was
+    trained on missing cells), or, with `background`, the values of each background row in turn, outcomes averaged.
+    `groups` (integers of `x`'s shape, 0 … players−1) makes entries of one group appear and vanish together.
+    """
+    players = x.numel() if groups is None else int(groups.max()) + 1
+    if background is not None and background.shape[1:] != x.shape:
+        raise ValueError(f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x.")
+    absent = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).broadcast_to(x.shape) if background is None else None
+
+    def value(mask: Tensor) -> Tensor:
+        visible = (mask.view(x.shape) if groups is None else mask[groups]) > 0.5
+        if background is None:
+            return view(torch.where(visible, x, absent))
+        return torch.func.vmap(lambda row: view(torch.where(visible, x, row)))(background).mean(0)
+
+    return Game(value, players)
+
+
+def support_game(learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> Game:
+    """Play the teaching examples: an absent one has weight 0, and the learner adapts again."""
+    view = weights(learner, support, x, target, link)
+    return Game(lambda mask: view(support.w * mask), len(support.w))
+
+
+class Adapted(nn.Module):
+    """A learner that has read its support set: a plain module x `[n, ...]` ↦ scores `[n, k]`."""
+
+    def __init__(self, learner: Learner, support: Examples):
+        super().__init__()
+        self.learner = learner
+        leaves, self.spec = pytree.tree_flatten(learner.adapt(support))
+        for i, leaf in enumerate(leaves):
+            self.register_buffer(f"state_{i}", leaf.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = pytree.tree_unflatten([getattr(self, f"state_{i}") for i in range(self.spec.num_leaves)], self.spec)
+        return self.learner.predict(state, x)
+
+
+def as_module(learner: Learner, support: Examples) -> Adapted:
+    """Freeze what `learner` makes of `support` as a plain `nn.Module`, for captum, shap, torch.export and ONNX."""
+    return Adapted(_rowwise(learner), support)
+
+
+def _rowwise(learner: Learner) -> Learner:
+    if learner.transductive:
+        raise ValueError(
+            f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so parts of "
+            "one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
+        )
+    return learner
+
+
+def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:
+    scores = link(learner.predict(state, x[None])[0])
+    return scores if target is None else scores[target]

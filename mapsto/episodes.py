@@ -4,6 +4,7 @@ Everything in the package speaks in these two tuples. A batch of tasks is the sa
 every tensor, so `torch.func.vmap` maps any function of one `Episode` over many.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -47,15 +48,24 @@ def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
     return Examples(x, y, w)
 
 
+def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None) -> Callable[[Episode], Any]:
+    """Map a function of one episode over a batch of tasks: `vmap`, which by itself refuses an absent (None) field."""
+
+    def mapped(batch: Episode) -> Any:
+        axes = pytree.tree_map(lambda leaf: None if leaf is None else 0, batch)
+        return torch.func.vmap(function, in_dims=(axes,), chunk_size=chunk_size)(batch)
+
+    return mapped
+
+
 def stack(episodes: list[Episode]) -> Episode:
     """Stack episodes of equal shapes into a batch with one leading task axis."""
-    return pytree.tree_map(lambda *leaves: torch.stack(leaves), *episodes)
+    return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *episodes)
 
 
 def unstack(batch: Episode) -> list[Episode]:
     """Split a batch of tasks into a list of episodes; the inverse of `stack`."""
-    leaves, spec = pytree.tree_flatten(batch)
-    return [pytree.tree_unflatten([leaf[i] for leaf in leaves], spec) for i in range(len(leaves[0]))]
+    return [pytree.tree_map_only(Tensor, lambda leaf: leaf[i], batch) for i in range(len(batch.support.w))]  # noqa: B023
 
 
 def to(tree: Any, *args: Any) -> Any:

@@ -37,20 +37,26 @@ def query(learner: Learner, support: Examples, target: int | None = None, link: 
     return lambda x: _score(learner, state, x, target, link)
 
 
-def support(learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> View:
+def support(
+    learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
+) -> View:
     """D.x ↦ score: which features of the teaching examples caused it, through adaptation?"""
     _rowwise(learner)
     return lambda moved: _score(learner, learner.adapt(support._replace(x=moved)), x, target, link)
 
 
-def weights(learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> View:
+def weights(
+    learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
+) -> View:
     """D.w ↦ score: which teaching example caused it?"""
     _rowwise(learner)
     return lambda w: _score(learner, learner.adapt(support._replace(w=w)), x, target, link)
 
 
-def state(learner: Learner, state: State, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> tuple[View, Tensor]:
-    """θ ↦ score: which part of the adapted model caused it? Returns the view and the point θ, the state as one vector."""
+def state(
+    learner: Learner, state: State, x: Tensor, target: int | None = None, link: Link = lambda s: s
+) -> tuple[View, Tensor]:
+    """θ ↦ score: which part of the adapted model caused it? Returns the view and its point θ, the state as a vector."""
     _rowwise(learner)
     leaves, spec = pytree.tree_flatten(state)
     moving = [leaf.is_floating_point() for leaf in leaves]
@@ -77,24 +83,33 @@ def game(
     trained on missing cells), or, with `background`, the values of each background row in turn, outcomes averaged.
     `groups` (integers of `x`'s shape, 0 … players−1) makes entries of one group appear and vanish together.
     """
-    players = x.numel() if groups is None else int(groups.max()) + 1
+    if groups is not None and groups.shape != x.shape:
+        raise ValueError(
+            f"groups: got shape {tuple(groups.shape)}, expected {tuple(x.shape)}, one group for each entry of x."
+        )
     if background is not None and background.shape[1:] != x.shape:
-        raise ValueError(f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x.")
-    absent = torch.as_tensor(baseline, dtype=x.dtype, device=x.device).broadcast_to(x.shape) if background is None else None
+        raise ValueError(
+            f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x."
+        )
+    players = x.numel() if groups is None else int(groups.max()) + 1
 
-    def value(mask: Tensor) -> Tensor:
-        visible = (mask.view(x.shape) if groups is None else mask[groups]) > 0.5
-        if background is None:
-            return view(torch.where(visible, x, absent))
-        return torch.func.vmap(lambda row: view(torch.where(visible, x, row)))(background).mean(0)
+    def visible(mask: Tensor) -> Tensor:
+        mask = mask.to(x.device)
+        return (mask.reshape(x.shape) if groups is None else mask[groups]) > 0.5
 
-    return Game(value, players)
+    if background is None:
+        absent = _absent(baseline, x)
+        return Game(lambda mask: view(torch.where(visible(mask), x, absent)), players)
+    filled = torch.func.vmap(lambda row, seen: view(torch.where(seen, x, row)), in_dims=(0, None))
+    return Game(lambda mask: filled(background, visible(mask)).mean(0), players)
 
 
-def support_game(learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s) -> Game:
+def support_game(
+    learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
+) -> Game:
     """Play the teaching examples: an absent one has weight 0, and the learner adapts again."""
     view = weights(learner, support, x, target, link)
-    return Game(lambda mask: view(support.w * mask), len(support.w))
+    return Game(lambda mask: view(support.w * mask.to(support.w)), len(support.w))
 
 
 class Adapted(nn.Module):
@@ -108,6 +123,7 @@ class Adapted(nn.Module):
             self.register_buffer(f"state_{i}", leaf.detach())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Score rows x `[n, ...]` as `[n, k]`."""
         state = pytree.tree_unflatten([getattr(self, f"state_{i}") for i in range(self.spec.num_leaves)], self.spec)
         return self.learner.predict(state, x)
 
@@ -120,10 +136,20 @@ def as_module(learner: Learner, support: Examples) -> Adapted:
 def _rowwise(learner: Learner) -> Learner:
     if learner.transductive:
         raise ValueError(
-            f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so parts of "
-            "one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
+            f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so "
+            "parts of one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
         )
     return learner
+
+
+def _absent(baseline: float | Tensor, x: Tensor) -> Tensor:
+    value = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
+    try:
+        return value.broadcast_to(x.shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"baseline: got shape {tuple(value.shape)}, expected one that broadcasts to {tuple(x.shape)}, that of x."
+        ) from error
 
 
 def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:

@@ -1,27 +1,31 @@
 """Which coalitions to ask about, and how their outcomes add up to Shapley values.
 
-A *design* is a pair `(masks [c, p], weights [p, c])` with `φ = weights @ v(masks)`. Both designs below satisfy
-efficiency `Σφ = v(all) − v(none)` and give a player who changes nothing exactly 0, whatever the game.
+A *design* is a pair `(masks [c, p], weights [p, c])` with `φ = weights @ v(masks)`: the same masks and the same matrix
+for every row, task and score, made once. Every design satisfies efficiency `Σφ = v(all) − v(none)`; `exact` and
+`permutations` also give a player who changes nothing exactly 0, `kernel` does so up to its sampling error.
 """
 
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Arrays = tuple[np.ndarray, np.ndarray]
+
 
 class Design(NamedTuple):
-    """Coalitions and the linear map from their outcomes to the players' values."""
+    """Coalitions (float32 zeros and ones) and the linear map from their outcomes to the players' values."""
 
     masks: Float[Tensor, "c p"]
     weights: Float[Tensor, "p c"]
 
 
-@functools.cache
-def exact(players: int) -> Design:
+def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:
     """Enumerate all `2^p` coalitions (Shapley 1953): `φ_j = Σ_S |S|!(p−|S|−1)!/p! · (v(S∪j) − v(S))`.
 
     >>> design = exact(2)
@@ -29,30 +33,113 @@ def exact(players: int) -> Design:
     >>> design.weights @ v
     tensor([2., 3.])
     """
-    masks = (torch.arange(2**players)[:, None] >> torch.arange(players)) & 1  # [c, p], player j is bit j
-    size = masks.sum(1)
-    joins = torch.tensor([1 / (players * math.comb(players - 1, s)) if s < players else 0.0 for s in range(players + 1)])
-    leaves = torch.tensor([0.0] + [1 / (players * math.comb(players - 1, s - 1)) for s in range(1, players + 1)])
-    weights = torch.where(masks.bool(), leaves[size][:, None], -joins[size][:, None])  # [c, p]
-    return Design(masks.float(), weights.T.contiguous())
+    return _tensors(_exact(players), dtype)
 
 
-@functools.cache
-def permutations(players: int, pairs: int, seed: int = 0) -> Design:
+def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
     """Draw `pairs` orders of the players and their reverses (antithetic; Mitchell et al. 2022, §4.1).
 
     Along one order each player gets its marginal contribution; the weights average over the `2·pairs` orders.
     """
-    generator = torch.Generator().manual_seed(seed)
-    forward = torch.stack([torch.randperm(players, generator=generator) for _ in range(pairs)])
-    orders = torch.cat([forward, forward.flip(1)])  # [o, p]
-    rank = orders.argsort(1)  # the place of each player in each order
-    masks = (rank[:, None, :] < torch.arange(players + 1)[:, None]).float()  # [o, p+1, p]: the first i players
-    joins = torch.nn.functional.one_hot(rank + 1, players + 1) - torch.nn.functional.one_hot(rank, players + 1)
-    weights = joins.permute(1, 0, 2).reshape(players, -1) / len(orders)  # [p, o·(p+1)]
-    return Design(masks.reshape(-1, players), weights)
+    return _tensors(_permutations(players, pairs, seed), dtype)
+
+
+def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
+    """Draw about `samples` coalitions for KernelSHAP (Lundberg & Lee 2017, Theorem 2), and solve for its values.
+
+    Coalitions come with their complements (Covert & Lee 2021), no two alike, shared out among the sizes `s` by the
+    Shapley kernel's mass `(p−1)/(s(p−s))`, which is then spread evenly over the coalitions drawn of that size. With
+    `samples ≥ 2^p − 2` all are there with their exact weights and the values are exact. `v(none)` and `v(all)` come
+    on top. The values minimise `Σ_S π(S) (v(S) − v(none) − Σ_{j∈S} φ_j)²` subject to `Σφ = v(all) − v(none)`, a
+    problem linear in `v`.
+
+    Raises `ValueError` when the coalitions drawn leave the values undetermined.
+
+    >>> design = kernel(10, samples=256)
+    >>> design.masks.shape  # 128 pairs, nobody and everybody
+    torch.Size([258, 10])
+    """
+    return _tensors(_kernel(players, samples, seed), dtype)
 
 
 def design(players: int, limit: int = 10, pairs: int = 16) -> Design:
     """Enumerate up to `limit` players, sample `pairs` of orders beyond."""
     return exact(players) if players <= limit else permutations(players, pairs)
+
+
+def _tensors(arrays: Arrays, dtype: torch.dtype) -> Design:
+    # Only NumPy arrays are cached: a tensor born inside grad or vmap belongs to that transform and must not outlive it.
+    masks, weights = arrays
+    return Design(torch.tensor(masks, dtype=torch.float32), torch.tensor(weights, dtype=dtype))
+
+
+@functools.cache
+def _exact(players: int) -> Arrays:
+    masks = (np.arange(2**players)[:, None] >> np.arange(players)) & 1  # [c, p], player j is bit j
+    size = masks.sum(1)
+    share = np.array([1 / (players * math.comb(players - 1, s)) for s in range(players)])  # of a join at size s
+    joins, leaves = np.append(share, 0.0), np.append(0.0, share)
+    return masks, np.where(masks == 1, leaves[size][:, None], -joins[size][:, None]).T
+
+
+@functools.cache
+def _permutations(players: int, pairs: int, seed: int) -> Arrays:
+    generator = np.random.default_rng(seed)
+    forward = np.stack([generator.permutation(players) for _ in range(pairs)])
+    orders = np.concatenate([forward, forward[:, ::-1]])  # [o, p]
+    rank = orders.argsort(1)  # the place of each player in each order
+    masks = rank[:, None, :] < np.arange(players + 1)[:, None]  # [o, p+1, p]: the first i players
+    steps = np.eye(players + 1)
+    joins = steps[rank + 1] - steps[rank]  # [o, p, p+1]
+    return masks.reshape(-1, players), joins.transpose(1, 0, 2).reshape(players, -1) / len(orders)
+
+
+@functools.cache
+def _kernel(players: int, samples: int, seed: int) -> Arrays:
+    masks, mass = _pairs(players, samples, seed)  # [c, p], [c]
+    size = masks.sum(1)
+    root = np.sqrt(mass)[:, None]
+    across = masks - size[:, None] / players  # masks with the direction of the constraint taken out
+    if np.linalg.matrix_rank(root * across) < players - 1:
+        raise ValueError(
+            f"samples: got {samples}, too few coalitions to tell {players} players apart, expected at least "
+            f"{2 * (players - 1)}; pass about {max(8 * players, 64)}."
+        )
+    solve = np.linalg.pinv(root * across) * root.T  # [p, c], every column sums to 0
+    none = solve @ (size / players - 1) - 1 / players
+    everyone = 1 / players - solve @ (size / players)
+    ends = np.stack([np.zeros(players), np.ones(players)])
+    return np.concatenate([ends, masks]), np.column_stack([none, everyone, solve])
+
+
+def _pairs(players: int, samples: int, seed: int) -> Arrays:
+    """Return coalitions and their complements `[c, p]`, and the kernel mass `[c]` that each stands for."""
+    generator = np.random.default_rng(seed)
+    sizes = range(1, players // 2 + 1)
+    mass = [(1 if 2 * s == players else 2) * (players - 1) / (s * (players - s)) for s in sizes]  # of s and p−s
+    left = min(samples, 2**players - 2) // 2
+    masks, weights = [np.zeros((0, players))], [np.zeros(0)]
+    for i, size in enumerate(sizes):
+        room = math.comb(players, size) // (2 if 2 * size == players else 1)
+        count = min(room, round(left * mass[i] / sum(mass[i:])))  # small sizes fill up first
+        left -= count
+        drawn = _subsets(players, size, count, room, generator)
+        masks += [drawn, 1 - drawn]
+        weights += [np.full(2 * count, mass[i] / max(2 * count, 1))]
+    return np.concatenate(masks), np.concatenate(weights)
+
+
+def _subsets(players: int, size: int, count: int, room: int, generator: np.random.Generator) -> np.ndarray:
+    """Return `count` different coalitions of one size `[count, p]`; at half size one of each complementary pair."""
+    half = 2 * size == players
+    if count == room:
+        subsets = set(itertools.combinations(range(players), size))
+        chosen = {subset for subset in subsets if subset[0] == 0} if half else subsets
+    else:
+        chosen = set()
+        while len(chosen) < count:
+            subset = generator.permutation(players)[:size].tolist()
+            if half and 0 not in subset:
+                subset = list(set(range(players)) - set(subset))
+            chosen.add(tuple(sorted(subset)))
+    return np.array([[float(j in subset) for j in range(players)] for subset in sorted(chosen)]).reshape(-1, players)

@@ -16,7 +16,9 @@ from torch.func import vmap
 class View(Protocol):
     """One output of the chain as a function of one of its inputs: point ↦ scalar, or ↦ `[k]` scores."""
 
-    def __call__(self, point: Tensor, /) -> Tensor: ...
+    def __call__(self, point: Tensor, /) -> Tensor:
+        """Return the output at `point`."""
+        ...
 
 
 class Game(Protocol):
@@ -24,7 +26,9 @@ class Game(Protocol):
 
     players: int
 
-    def __call__(self, mask: Tensor, /) -> Tensor: ...
+    def __call__(self, mask: Tensor, /) -> Tensor:
+        """Return the outcome with exactly the players of `mask`."""
+        ...
 
 
 class ViewExplainer(ABC):

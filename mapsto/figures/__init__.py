@@ -1,0 +1,19 @@
+"""Pictures of reasons and the HTML reports: every picture is a `matplotlib.figure.Figure`, every report one file."""
+
+from .beeswarm import beeswarm
+from .curve import learning_curve
+from .influence import influence
+from .reliability import reliability, reliability_bins
+from .report import write_run_report, write_table_report
+from .waterfall import waterfall
+
+__all__ = [
+    "beeswarm",
+    "influence",
+    "learning_curve",
+    "reliability",
+    "reliability_bins",
+    "waterfall",
+    "write_run_report",
+    "write_table_report",
+]

@@ -1,0 +1,8 @@
+"""Learners: support ↦ model, one algorithm a file."""
+
+from .in_context import InContext
+from .learner import Learner
+from .maml import MAML
+from .prototypical import PrototypicalNetwork
+
+__all__ = ["MAML", "InContext", "Learner", "PrototypicalNetwork"]

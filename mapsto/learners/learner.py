@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..episodes import Episode, Examples, State
+from ..episodes import Episode, Examples, State, over_tasks
 from . import losses
 
 Metrics = dict[str, Tensor]
@@ -43,3 +43,15 @@ class Learner(nn.Module, ABC):
         scores = self.predict(self.adapt(episode.support), episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+
+    def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return `loss(episode)`: `functional_call(learner, params, (episode,))` is the outer loss at `params`."""
+        return self.loss(episode)
+
+    def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the mean loss and mean metrics of a batch of tasks (one leading task axis on every tensor).
+
+        Override it only where all tasks at once can be computed faster than `vmap` does.
+        """
+        values, metrics = over_tasks(self.loss)(episodes)
+        return values.mean(), {name: value.mean() for name, value in metrics.items()}

@@ -11,7 +11,7 @@ from ..episodes import Examples
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     """Return `−Σ w log softmax(scores)[y]`, a row of weight 0 adding 0 even where its class has score −∞."""
     surprise = -F.log_softmax(scores, -1).gather(-1, y[:, None])[:, 0]
-    return (w * torch.where(w > 0, surprise, 0.0)).sum()
+    return (w * torch.where((w != 0) | surprise.isfinite(), surprise, 0.0)).sum()
 
 
 def mse(scores: Float[Tensor, "n k"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:

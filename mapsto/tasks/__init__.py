@@ -1,0 +1,25 @@
+"""Where episodes come from: generators with known truth, images, and a person's own data."""
+
+from .arrays import Arrays
+from .images import ImageFolder
+from .linear import Linear
+from .omniglot import Omniglot
+from .planted import Planted, Truth
+from .sinusoids import Sinusoids
+from .source import SPLITS, Tasks
+from .table import Table
+from .tables import Tables
+
+__all__ = [
+    "SPLITS",
+    "Arrays",
+    "ImageFolder",
+    "Linear",
+    "Omniglot",
+    "Planted",
+    "Sinusoids",
+    "Table",
+    "Tables",
+    "Tasks",
+    "Truth",
+]

@@ -1,0 +1,71 @@
+# Needs Python 3.11 or newer, pip and make; everything else goes into .venv.
+PYTHON ?= python3
+# What pip installs first. Another build: make demo TORCH="torch==2.13.0 --index-url ..." (see the README).
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+# More arguments for pytest: make test PYTEST="-k shapley"
+PYTEST ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test lint format bench clean FORCE
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    predict and explain 500 patients with the shipped mapping; writes report.html"
+	@echo "make test    ruff, mypy and the whole test suite"
+	@echo "make lint    ruff and mypy alone"
+	@echo "make format  let ruff mend what it can"
+	@echo "make bench   the tables benchmark; MAPSTO_DATA names the data folder"
+
+demo: $(VENV)/.package
+	$(BIN)/mapsto demo
+
+test: lint
+	$(BIN)/python -m pytest -rs $(PYTEST)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy mapsto benchmarks examples
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/tables.py --out runs/tables.jsonl
+	$(BIN)/python benchmarks/tables.py --out runs/tables.jsonl --report
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# A Python without ensurepip (Debian's) gets its pip from outside the environment.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"PYTHON: got Python {v[0]}.{v[1]}, \
+	expected 3.11 or newer; name another one, as in: make PYTHON=python3.12 demo")'
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	$(PYTHON) -m pip --python $(BIN)/python install pip; }
+
+# Rewritten only when TORCH changes: another choice installs again, the same one does not.
+$(VENV)/.choice: FORCE | $(BIN)/python
+	@echo '$(TORCH)' | cmp -s - $@ || echo '$(TORCH)' > $@
+
+# Torch first and pinned: a range would resolve to a build with several gigabytes of CUDA on many machines.
+$(VENV)/.torch: $(VENV)/.choice
+	$(PIP) install $(TORCH)
+	@touch $@
+
+$(VENV)/.package: pyproject.toml $(VENV)/.torch
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+# The peers we are compared with. One that does not install is left out, and the benchmark says so.
+$(VENV)/.bench: $(VENV)/.dev
+	for peer in interpret-core higher torchopt; do $(PIP) install $$peer || echo "$$peer does not install here: left out"; done
+	@touch $@

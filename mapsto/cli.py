@@ -1,0 +1,89 @@
+"""The command line: `mapsto COMMAND ...`, one module of `mapsto.commands` a command, imported only when called.
+
+A command module has `parser() -> argparse.ArgumentParser` and `main(args) -> int`; whatever a person can put right is
+raised as one sentence and shown as that sentence.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .errors import MapstoError
+
+COMMANDS = {
+    "demo": "predict and explain patients of a table that ships with the install, and check the reasons",
+    "explain": "predict and explain the rows of your own CSV table, or of a trained run",
+    "train": "meta-train a learner on a source of tasks, into a run folder",
+    "eval": "measure a run on its test tasks, with a 95 % interval",
+    "report": "write a run's report as one HTML file",
+    "list": "name every learner, explainer, task source and model",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 only on success."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(argv)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", 130)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it while leaving
+        return 1
+    except Exception as error:
+        if os.environ.get("MAPSTO_DEBUG"):
+            raise
+        return _fail(sentence(error), 1)
+
+
+def sentence(error: BaseException) -> str:
+    """Say an exception in one line; a fault of ours is named as such."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MapstoError | ValueError | OSError) and text:
+        return text
+    return f"{type(error).__name__}: {text or 'no message'} (set MAPSTO_DEBUG=1 to see where)."
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from . import __version__
+
+        sys.stdout.write(f"mapsto {__version__}\n")
+        return 0
+    if argv[0] not in COMMANDS:
+        raise MapstoError(f"command: got {argv[0]!r}, expected one of {', '.join(COMMANDS)}; see `mapsto --help`.")
+    command = importlib.import_module(f"mapsto.commands.{argv[0]}")
+    try:
+        return int(command.main(command.parser().parse_args(argv[1:])))
+    except SystemExit as leave:  # --help
+        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+
+
+def _help() -> str:
+    lines = [f"  {name:<9}{what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: mapsto COMMAND [options]",
+            "",
+            "Learners that adapt to a new task from a handful of examples, and explain what they did.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`mapsto COMMAND --help` shows a command's options with an example; `mapsto --version` the version.",
+            "",
+        ]
+    )
+
+
+def _fail(text: str, code: int) -> int:
+    sys.stderr.write(f"mapsto: {text}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

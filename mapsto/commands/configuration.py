@@ -1,0 +1,133 @@
+"""From a configuration to objects: a learner and a source of tasks, named by class with the arguments of its signature.
+
+    --learner MAML --learner.body MLP --learner.body.widths '[1, 40, 40, 1]' --tasks Sinusoids --tasks.shots 10
+
+Only classes of `mapsto` are made, unless a person passes `--allow-imports`: a configuration is data, not code.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import jsonargparse
+
+from .. import models  # noqa: F401 - a class can be named once it is imported
+from ..errors import MapstoError
+from ..learners import Learner
+from ..tasks import Tasks
+from ..training import load_weights, read_config
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """A parser whose errors are one sentence, and which imports nothing outside `mapsto` unless it is told to."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any) -> jsonargparse.Namespace:  # type: ignore[override]
+        """Parse, importing nothing outside `mapsto` unless `--allow-imports` is among `args`."""
+        allow = "--allow-imports" in (args or [])
+        jsonargparse.set_parsing_settings(
+            import_path_denylist=None if allow else ["*"], import_path_allowlist=["mapsto"]
+        )
+        if allow and os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        return super().parse_args(args, namespace, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
+        if not self.exit_on_error:  # jsonargparse makes such parsers itself, for the arguments of a class
+            super().error(message, ex)
+        raise MapstoError(_sentence(message)) from ex
+
+    def make(self, parsed: jsonargparse.Namespace) -> tuple[Learner, Tasks]:
+        """Return the learner and the tasks that were named."""
+        try:
+            made = self.instantiate(parsed)
+        except MapstoError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise MapstoError(_sentence(str(error))) from error
+        return made.learner, made.tasks
+
+
+def objects_parser(command: str, description: str, epilog: str = "", kind: type[Parser] = Parser) -> Parser:
+    """Return a parser of `--learner` and `--tasks`."""
+    parser = kind(prog=f"mapsto {command}", description=description, epilog=epilog)
+    for name, base in (("learner", Learner), ("tasks", Tasks)):
+        told = f"the {name}: a class of `mapsto list`, then its arguments as --{name}.NAME"
+        parser.add_subclass_arguments(base, name, required=True, help=told)
+    parser.add_argument("--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code")
+    return parser
+
+
+class Loaded(NamedTuple):
+    """A run read back: its learner with the final weights, its tasks, and its configuration."""
+
+    learner: Learner
+    tasks: Tasks
+    config: dict[str, Any]
+
+
+def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: bool = False) -> Loaded:
+    """Read a run back, with `changes` such as `["--tasks.ways", "20"]` to its learner's and tasks' arguments.
+
+    Raises MapstoError where the folder is no run, is one of another version or of a training from Python (which leaves
+    no class paths), is damaged, or where a change is not an argument.
+    """
+    config = read_config(folder)
+    if not all(isinstance(config.get(name), dict) for name in ("learner", "tasks")):
+        raise MapstoError(
+            f"run: {folder} was trained from Python, so its configuration names no arguments; build the learner there "
+            "and call mapsto.training.load_weights(learner, folder)."
+        )
+    parser = objects_parser("run", "Read a run back.")
+    given = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
+    allow = ["--allow-imports"] if allow_imports else []
+    learner, tasks = parser.make(parser.parse_args([*given, *changes, *allow]))
+    load_weights(learner, folder)
+    return Loaded(learner, tasks, config)
+
+
+_NOISE = re.compile(
+    r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but|Parser key .*:$|Problem with"
+)
+
+
+def _sentence(message: str) -> str:
+    """Say a message of jsonargparse, which lists all that it tried, in one sentence."""
+    where = _where(message)
+    lines = [re.sub(r'^Parser key "[^"]+": ', "", line.strip(" -")) for line in message.splitlines()]
+    reasons = [line for line in lines if line and not _NOISE.match(line)]
+    reason = reasons[0] if reasons else " ".join(message.split())
+    if denied := re.search(r"Importing '([^']+)' is not allowed", message):
+        return (
+            f"{where}: got {denied[1]}, but only classes of mapsto are made from a configuration; name one of "
+            "`mapsto list`, or pass --allow-imports where you trust it."
+        )
+    if unknown := re.match(r"Expected a dot import path string: (.*)", reason):
+        return f"{where}: got {unknown[1]!r}, which is no class of `mapsto list`; name one, or a full path with --allow-imports."
+    if re.match(r"Option '.*' is not accepted", reason):
+        return f"--{where}: no such argument; see `mapsto train --{where.partition('.')[0]}.help CLASS`."
+    if missing := re.match(r"the following arguments are required: (.*)", reason):
+        options = " and ".join(f"--{where}.{name}" if where else f"--{name}" for name in missing[1].split(", "))
+        return f"{_class(message) or 'arguments'}: {options} missing; pass what --help says of it."
+    if "is abstract" in reason:
+        return f"--{where}: the class is not named; pass --{where.partition('.')[0]} CLASS before it, see `mapsto list`."
+    return f"{where}: {reason}" if where else reason
+
+
+def _where(message: str) -> str:
+    """Return the dotted name of the argument that a message is about."""
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    tail = re.findall(r"NestedArg\(key='([^']+)'", message)
+    parts = ".".join(dict.fromkeys(keys)).split(".") if keys else []
+    for part in tail[0].split(".") if tail else ():
+        if part not in parts:
+            parts.append(part)
+    return ".".join(parts)
+
+
+def _class(message: str) -> str:
+    found = re.search(r"class_path='([^']+)'", message)
+    return found[1].rpartition(".")[2] if found else ""

@@ -1,0 +1,61 @@
+"""`mapsto demo`: the main job on a table that ships with the install, scikit-learn's breast cancer (Wisconsin, 1995).
+
+48 patients teach, all others are predicted and explained, from the ten columns whose reasons can be checked exactly.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .options import Parser, write_json
+
+if TYPE_CHECKING:
+    from .answer import Question
+
+PATIENTS = 48
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of `mapsto demo`."""
+    options = Parser(
+        "demo",
+        f"Learn breast cancer from {PATIENTS} patients, predict and explain all others, and check the reasons.",
+        "mapsto demo --out demo",
+    )
+    out = "where report.html goes (default: this folder)"
+    options.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help=out)
+    return options
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the demonstration, print its numbers and write `report.html`."""
+    from .answer import answer, write_report
+    from .folder import writable
+    from .shown import show
+
+    path = writable(args.out) / "report.html"
+    found = answer(_question(args.seed))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_report(found, path, f"Breast cancer, learned from {PATIENTS} patients")
+    if args.json:
+        write_json({**found.summary, "report": str(path)})
+    else:
+        show(found, "Breast cancer (scikit-learn)", [path])
+    return 0
+
+
+def _question(seed: int) -> "Question":
+    import numpy as np
+    from sklearn.datasets import load_breast_cancer
+
+    from ..tasks.splits import stratified
+    from .answer import Question
+
+    data = load_breast_cancer(as_frame=True)
+    table = data.data.filter(like="worst")  # the largest of each measure over a patient's cells: ten of the 30 columns
+    table.index = [f"patient {i + 1}" for i in range(len(table))]
+    y = data.target_names[data.target]
+    teach = np.sort(stratified(y, PATIENTS, seed))
+    rest = np.setdiff1d(np.arange(len(y)), teach)
+    rows = table.iloc[rest]
+    return Question(table.iloc[teach], y[teach], rows, rows, y[rest], seed)

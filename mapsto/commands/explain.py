@@ -1,0 +1,57 @@
+"""`mapsto explain`: the main job on a person's own table; rows without an outcome are the ones to predict and explain.
+
+Where every row has an outcome, a seeded stratified part teaches and the rest judges, so that quality can be measured.
+"""
+
+import argparse
+from pathlib import Path
+
+from ..errors import MapstoError
+from .options import Parser, write_json
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of `mapsto explain`."""
+    options = Parser(
+        "explain",
+        "Predict and explain the rows of a table whose outcome is empty (where none is, a part that does not teach), "
+        "or a test task of a run folder.",
+        "mapsto explain patients.csv --target outcome",
+    )
+    add = options.add_argument
+    add("what", type=Path, metavar="TABLE_OR_RUN", help="a table (.csv, .tsv, also .gz), or the folder of a run")
+    add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
+    add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 512)")
+    add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
+    add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained in this folder)")
+    return options
+
+
+def main(args: argparse.Namespace) -> int:
+    """Explain a table or, where a folder is given, a run."""
+    if args.what.is_dir():
+        from .explain_run import explain_run
+
+        return explain_run(args)
+    return _explain_table(args)
+
+
+def _explain_table(args: argparse.Namespace) -> int:
+    if args.target is None:
+        raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
+    from .answer import answer, write_report
+    from .asked import asked
+    from .folder import writable
+    from .predictions import write_predictions
+    from .shown import show
+
+    out = writable(args.out or Path(f"{args.what.name.split('.')[0]}-explained"))
+    found = answer(asked(args))
+    out.mkdir(parents=True, exist_ok=True)
+    write_report(found, out / "report.html", f"{args.what.name}: {args.target}")
+    write_predictions(found, out / "predictions.csv")
+    if args.json:
+        write_json({**found.summary, "report": str(out / "report.html")})
+    else:
+        show(found, args.what.name, [out / "report.html", out / "predictions.csv"])
+    return 0

@@ -1,0 +1,108 @@
+"""`mapsto list`: every learner, explainer, task source and model, and the presets that other papers gave a name."""
+
+import argparse
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .options import Parser, write_json
+
+
+class Entry(NamedTuple):
+    """What can be named, in words taken from its own docstring."""
+
+    kind: str
+    name: str
+    family: str  # its base class, or what it is a preset of
+    about: str
+    paper: str
+    arguments: str
+
+
+class _Preset(NamedTuple):
+    name: str
+    of: str
+    about: str
+    paper: str
+    arguments: dict[str, Any]
+
+
+PRESETS = (
+    _Preset("FOMAML", "MAML", "MAML that treats inner gradients as constants.", "Finn et al. 2017, §5.2", {"first_order": True}),
+    _Preset("ANIL", "MAML", "MAML that adapts the head only.", "Raghu et al. 2020", {"adapt": "head"}),
+    _Preset("Meta-SGD", "MAML", "MAML that learns a rate for each parameter.", "Li et al. 2017", {"learn_lr": True}),
+)
+_ROOMS = {"learner": "learners", "explainer": "explainers", "tasks": "tasks", "model": "models"}
+_ABOUT = {
+    "Learner": "support ↦ model",
+    "ViewExplainer": "moves the input",
+    "GameExplainer": "hides parts of the input",
+    "Tasks": "source of episodes",
+    "Module": "network",
+}
+
+
+def parser() -> Parser:
+    """Return the parser."""
+    made = Parser("list", "Name every learner, explainer, task source and model.", "mapsto list learner")
+    made.add_argument("kind", nargs="?", choices=[*_ROOMS, "preset"], help="only these")
+    return made
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the entries as a table a room, or as JSON."""
+    found = [entry for entry in entries() if args.kind in (None, entry.kind)]
+    if args.json:
+        write_json({"entries": [entry._asdict() for entry in found]})
+    else:
+        _print(found)
+    return 0
+
+
+def entries() -> Iterator[Entry]:
+    """Yield everything that can be named, room by room, then the presets."""
+    for kind, room in _ROOMS.items():
+        module = importlib.import_module(f"mapsto.{room}")
+        for name in sorted(module.__all__):
+            found = getattr(module, name)
+            if inspect.isclass(found) and not inspect.isabstract(found) and (family := _family(found)):
+                yield Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
+    for preset in PRESETS:
+        told = ", ".join(f"{name}={value!r}" for name, value in preset.arguments.items())
+        yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
+
+
+def _family(found: type) -> str:
+    return next((_ABOUT[base.__name__] for base in found.__mro__[1:] if base.__name__ in _ABOUT), "")
+
+
+def _sentence(doc: str | None) -> str:
+    return " ".join((doc or "").partition("\n\n")[0].split())
+
+
+def _paper(found: type) -> str:
+    """Return the first citation of the module's docstring, from its authors to its year."""
+    doc = " ".join((sys.modules[found.__module__].__doc__ or "").split())
+    cited = re.search(r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d", doc)
+    return cited[0].replace("(", "") if cited else ""
+
+
+def _arguments(found: type) -> str:
+    return ", ".join(str(p).partition(":")[0] for p in inspect.signature(found).parameters.values())
+
+
+def _print(found: list[Entry]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    for kind in dict.fromkeys(entry.kind for entry in found):
+        table = Table(kind, "what it is", "family", "paper", box=box.SIMPLE_HEAD, title_justify="left")
+        for entry in found:
+            if entry.kind == kind:
+                table.add_row(entry.name, entry.about, entry.family, entry.paper)
+        console.print(table)

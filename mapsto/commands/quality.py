@@ -1,0 +1,62 @@
+"""How good the predictions of a table are, where outcomes are known: of the mapping and of its rivals on the same rows.
+
+AUC = mean over the classes of P(a row of the class is given more of it than a row of another class)
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .rivals import RIVALS, rival_probabilities
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..estimators import TableClassifier
+
+UNKNOWN = {
+    **dict.fromkeys(("auc", "accuracy", "log_loss", "calibration_error")),
+    "baselines": {name: {"auc": None} for name in RIVALS},
+}
+"""The quality of predictions whose outcome nobody knows."""
+
+
+def quality(
+    fitted: "TableClassifier",
+    train: "pd.DataFrame",
+    labels: np.ndarray,
+    judges: "pd.DataFrame",
+    truth: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """Measure `fitted` and its rivals on the rows `judges`, whose outcomes `truth` are among its classes."""
+    from ..measures import expected_calibration_error
+
+    if not len(judges):
+        return UNKNOWN
+    y = np.searchsorted(fitted.classes_, truth)
+    p = fitted.predict_proba(judges)
+    likelihood = np.maximum(p[np.arange(len(y)), y], np.finfo(float).tiny)
+    rivals = rival_probabilities(fitted, train, labels, judges, seed)
+    return {
+        "auc": auc(p, y),
+        "accuracy": float((p.argmax(1) == y).mean()),
+        "log_loss": float(-np.log(likelihood).mean()),
+        "calibration_error": expected_calibration_error(p, y),
+        "baselines": {name: {"auc": auc(q, y)} for name, q in rivals.items()},
+    }
+
+
+def auc(p: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"]) -> float | None:
+    """Return the area under the ROC curve, averaged over the classes that can be judged; None where none can.
+
+    >>> auc(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]))
+    1.0
+    """
+    from sklearn.metrics import roc_auc_score
+
+    judged = [c for c in range(p.shape[1]) if 0 < (y == c).sum() < len(y)]
+    areas = [float(roc_auc_score(y == c, p[:, c])) for c in judged]
+    return math.fsum(areas) / len(areas) if areas else None

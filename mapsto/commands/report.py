@@ -1,0 +1,92 @@
+"""`mapsto report RUN`: how a training went and what came of it, as one HTML file in the run's folder.
+
+The page shows the learning curves of `metrics.jsonl`, the configuration, and the numbers of the last `mapsto eval`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import MapstoError
+from .options import Parser, write_json
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of `mapsto report`."""
+    options = Parser("report", "Write a training run's report as one HTML file.", "mapsto report runs/sinusoid")
+    options.add_argument("run", type=Path, metavar="RUN", help="the folder of a run, as `mapsto train` left it")
+    options.add_argument("--out", type=Path, metavar="FILE", help="the file to write (default: RUN/report.html)")
+    return options
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the report and say where it is."""
+    from rich.console import Console
+
+    from ..figures import write_run_report
+    from ..figures.words import course
+    from ..training.run import CONFIG, METRICS, read_config
+
+    if not args.run.is_dir():
+        raise MapstoError(f"run: got {args.run}, which is not a folder; pass the folder of a run.")
+    read_config(args.run)
+    metrics, notes = read_metrics(args.run / METRICS)
+    path = write_run_report(
+        args.out or args.run / "report.html",
+        title=f"Training run {args.run.resolve().name}",
+        metrics=metrics,
+        config=(args.run / CONFIG).read_text(),
+        evaluation=read_evaluation(args.run / "evaluation.json"),
+        files=sorted((file.name, file.stat().st_size) for file in args.run.iterdir() if _shown(file)),
+        notes=notes,
+    )
+    if args.json:
+        write_json({"report": str(path), "logged": len(metrics), "last": metrics[-1] if metrics else None})
+        return 0
+    for sentence in [*course(metrics), *notes]:
+        Console().print(sentence, markup=False, highlight=False)
+    Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read the logged steps; a last line cut short by an interruption is left out, and said.
+
+    Raises:
+        MapstoError: a line before the last is not one JSON object.
+    """
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    logged: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            logged.append(_logged(line))
+        except ValueError as error:
+            if number == len(lines):
+                return logged, [f"The last line of {path.name} was cut short by an interruption and is left out."]
+            raise MapstoError(
+                f"run: line {number} of {path} is not a JSON object with a step; restore the file or train again."
+            ) from error
+    return logged, []
+
+
+def read_evaluation(path: Path) -> dict[str, Any] | None:
+    """Read the numbers of the last `mapsto eval`, or None where the run was not evaluated."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise MapstoError(f"run: {path} is not readable as JSON; run `mapsto eval` on the folder again.") from error
+    return {str(name): value for name, value in found.items() if not isinstance(value, dict | list)}
+
+
+def _logged(line: bytes) -> dict[str, Any]:
+    found = json.loads(line)
+    if not isinstance(found, dict) or "step" not in found:
+        raise ValueError("not a logged step")
+    return found
+
+
+def _shown(file: Path) -> bool:
+    return file.is_file() and not file.name.startswith(".") and file.name != "report.html"

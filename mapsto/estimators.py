@@ -1,0 +1,249 @@
+"""The scikit-learn face of the shipped mapping: a small table in, predictions and reasons out, without any training.
+
+`fit` adapts in one forward pass; `predict_proba` of a row with missing cells is the game's value v(S), so anyone can
+compute the exact Shapley values (Shapley 1953) of the very same model and hold them against `explain`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Shaped
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from . import weights
+from .episodes import State
+from .episodes import examples as make_examples
+from .errors import MapstoError
+from .explanation import Explanation
+from .tasks.columns import Columns, listing, refuse_duplicates
+
+MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
+_FAR = (
+    1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
+)
+_NUMBERS, _MOST = 2**24, 256  # the size of the largest intermediate, and rows, in flight: changes no result
+
+
+class TableClassifier(ClassifierMixin, BaseEstimator):
+    """Predicts and explains the rows of a small table: up to 512 training rows, 2 to 10 classes, up to 100 columns.
+
+    Numbers, dates, texts and categories may be mixed, and cells may be missing (NaN). A missing cell is an absent
+    column; that it is missing carries no information. What is awkward about the training table is said in `notes_`.
+
+    Attributes set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame), `notes_`.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = TableClassifier().fit(X[::5], y[::5])
+    >>> reasons = clf.explain(X[:2])
+    >>> reasons.values.shape
+    (2, 4, 3)
+    >>> bool(np.allclose(reasons.predictions, clf.predict_proba(X[:2])))
+    True
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
+
+        Raises:
+            MapstoError: fewer than 2 classes, or more rows, classes or columns than the mapping reads; an infinite
+                cell; two columns of one name.
+        """
+        frame = self._frame(X, y, reset=True)
+        self.classes_, labels = _classes(y, len(frame))
+        self.columns_ = Columns().fit(frame)
+        self.notes_ = self.columns_.notes + _single(self.classes_, labels)
+        self.used_ = np.flatnonzero(self.columns_.informative)
+        _refuse_size(len(frame), len(self.used_))
+        numbers = self.columns_.transform(frame)
+        self._scale = _Scale.of(numbers[:, self.used_])
+        self._mapping = weights.load(ways=len(self.classes_)).double()
+        self._support = make_examples(self._tensor(numbers), torch.as_tensor(labels))
+        with torch.no_grad():
+            self._state = self._mapping.adapt(self._support)
+        return self
+
+    def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
+        """Return the most probable class of each row of `X` [n, d]."""
+        best = self.predict_proba(X).argmax(1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Return each row's class probabilities; a NaN cell is an absent column, so this is v(S) of any coalition S.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        x = self._tensor(self._numbers(self._known(X)))
+        with torch.no_grad():
+            return np.concatenate([self._probability(self._state, part).numpy() for part in self._chunks(x)])
+
+    def explain(self, X: Any) -> Explanation:
+        """Return the reasons for `predict_proba(X)`: values [n, d, k] in probability, from the same forward pass.
+
+        `base_values + values.sum(1)` is the prediction; a missing cell, and a column that could teach nothing, have
+        exactly 0.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        frame = self._known(X)
+        codes = self._numbers(frame)
+        x = self._tensor(codes)
+        with torch.no_grad():
+            parts = [self._mapping.explain(self._state, part) for part in self._chunks(x)]
+        values = np.zeros((*codes.shape, len(self.classes_)))
+        if len(self.used_):
+            values[:, self.used_] = np.concatenate([v.numpy() for v, _ in parts])
+        base = np.concatenate([b.numpy() for _, b in parts])
+        numeric = all(column.kind == "number" for column in self.columns_.columns)
+        data = codes if numeric else frame.to_numpy(object)
+        names = [column.name for column in self.columns_.columns]
+        return Explanation(values, base, data, names, list(self.classes_), codes)
+
+    def influence(self, X: Any) -> Float[np.ndarray, "n n_train k"]:
+        """Return how each prediction changes when a training row is deleted: `p(without it) − p(with it)`.
+
+        Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row.
+        Negative for the predicted class: the row had supported the prediction.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        x = self._tensor(self._numbers(self._known(X)))
+        w = self._support.w
+
+        def change(deleted: Tensor) -> Tensor:
+            state = self._mapping.adapt(self._support._replace(w=w * (1 - deleted)))
+            return torch.cat([self._probability(state, part) for part in self._chunks(x)])
+
+        some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
+        with torch.no_grad():
+            without = torch.func.vmap(change, chunk_size=some)(torch.eye(len(w), dtype=w.dtype))  # [n_train, n, k]
+            return (without - change(torch.zeros_like(w))).transpose(0, 1).numpy()
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+    def _frame(self, X: Any, y: Any = None, reset: bool = False) -> pd.DataFrame:
+        """Return `X` as a DataFrame; scikit-learn remembers (`reset`) or checks its width and names."""
+        label = {"y": y} if reset else {}
+        if isinstance(X, pd.DataFrame):
+            refuse_duplicates([str(name) for name in X.columns])
+            validate_data(self, X, reset=reset, skip_check_array=True, **label)
+            return X
+        label = {"y": "no_validation"} if not reset or y is not None else {"y": None}
+        X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False, **label)
+        return pd.DataFrame(X).infer_objects()
+
+    def _known(self, X: Any) -> pd.DataFrame:
+        """Return `X` with the columns of `fit` in the order of `fit`."""
+        check_is_fitted(self)
+        if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
+            X = _reorder(X, list(self.feature_names_in_))
+        return self._frame(X)
+
+    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
+        return self.columns_.transform(frame)
+
+    def _tensor(self, numbers: np.ndarray) -> Float[Tensor, "n u"]:
+        """Take the informative columns on the scale of the training rows; without any, one absent column."""
+        if not len(self.used_):
+            return torch.full((len(numbers), 1), torch.nan, dtype=torch.float64)
+        return torch.as_tensor(self._scale(numbers[:, self.used_]).clip(-_FAR, _FAR))
+
+    def _probability(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
+        p = self._mapping.predict(state, x).exp()
+        return p / p.sum(-1, keepdim=True)
+
+    def _rows(self) -> int:
+        return min(max(1, _NUMBERS // self._numbers_a_row()), _MOST)
+
+    def _numbers_a_row(self) -> int:
+        """Bound what one row holds at a time: attention scores over the training rows, or the coalitions of its game."""
+        n, d = self._support.x.shape
+        return 4 * len(self.classes_) * (4 * (n + 1) * (d + 1) + 8 * 2 ** min(d, 10))
+
+    def _chunks(self, x: Tensor) -> Iterator[Tensor]:
+        return iter(x.split(self._rows()))
+
+
+class _Scale(NamedTuple):
+    """Where a column's training cells lie: an affine map that changes no answer, but keeps every digit of it finite."""
+
+    size: np.ndarray
+    middle: np.ndarray
+    reach: np.ndarray
+
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> Self:
+        size = np.nanmax(np.abs(numbers), 0)
+        middle = np.nanmedian(numbers / size, 0)
+        return cls(size, middle, np.nanmax(np.abs(numbers / size - middle), 0))
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
+            return (numbers / self.size - self.middle) / self.reach
+
+
+def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes in order and each row's class index."""
+    y = column_or_1d(y, warn=True)
+    y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
+    check_consistent_length(y, np.empty(rows))
+    if pd.isna(y).any():
+        lacking = pd.isna(y).sum()
+        raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a class in each; leave these rows out.")
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) == 1:
+        raise MapstoError(
+            f"y: got one class only ({classes[0]!s}), expected 2 to {MAX_CLASSES}; add rows of another class."
+        )
+    if len(classes) > MAX_CLASSES:
+        raise MapstoError(
+            f"y: got {len(classes)} classes, expected 2 to {MAX_CLASSES}; merge rare ones, or cut a number into ranges."
+        )
+    return classes, labels
+
+
+def _single(classes: np.ndarray, labels: np.ndarray) -> list[str]:
+    alone = [str(c) for c, count in zip(classes, np.bincount(labels), strict=True) if count == 1]
+    return [f"class {name!r}: a single training row, so its probabilities rest on one example." for name in alone]
+
+
+def _refuse_size(rows: int, columns: int) -> None:
+    if rows > MAX_ROWS:
+        raise MapstoError(
+            f"X: got {rows} training rows, expected at most {MAX_ROWS}; fit a sample of them, for example "
+            f"sklearn.model_selection.train_test_split(X, y, train_size={MAX_ROWS}, stratify=y)."
+        )
+    if columns > MAX_COLUMNS:
+        raise MapstoError(
+            f"X: got {columns} columns with something to learn from, expected at most {MAX_COLUMNS}; "
+            "keep the ones that matter."
+        )
+
+
+def _reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    given = [str(name) for name in X.columns]
+    refuse_duplicates(given)
+    lacking = [name for name in names if name not in given]
+    extra = [name for name in given if name not in names]
+    if lacking or extra:
+        parts = [f"lacks {listing(lacking)}"] * bool(lacking) + [f"has {listing(extra)}, unknown to fit"] * bool(extra)
+        raise MapstoError(
+            f"X: {' and '.join(parts)}, expected the {len(names)} columns of fit; rename, add or drop columns."
+        )
+    return X[names]

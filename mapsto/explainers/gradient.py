@@ -1,0 +1,54 @@
+"""The slope of an output at one point: the first-order answer to "what would change it?".
+
+    Gradient:       a = ∂view/∂point           (Simonyan, Vedaldi & Zisserman 2014, eq. 4, with its sign)
+    InputXGradient: a = point ⊙ ∂view/∂point   (Shrikumar et al. 2016; Ancona et al. 2018, Table 1)
+
+Both describe the output near the point only: neither is complete, so a saturated score gets small values.
+"""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jacrev
+
+from .explainer import View, ViewExplainer
+
+
+@final
+class Gradient(ViewExplainer):
+    """Attribute by `∂view/∂point`, in units of output per unit of input.
+
+    >>> import torch
+    >>> Gradient()(lambda x: x[0] * x[1], torch.tensor([2.0, 3.0]))
+    tensor([3., 2.])
+    """
+
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the gradient at `point`: its shape, with one more axis `k` where the view has k scores."""
+        return gradient(view, point)
+
+
+@final
+class InputXGradient(ViewExplainer):
+    """Attribute by `point ⊙ ∂view/∂point`, in units of output; complete where the view is linear through 0.
+
+    >>> import torch
+    >>> InputXGradient()(lambda x: x @ torch.tensor([2.0, -1.0]), torch.tensor([3.0, 4.0]))
+    tensor([ 6., -4.])
+    """
+
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return `point` times the gradient: its shape, with one more axis `k` where the view has k scores."""
+        return scale(gradient(view, point), point)
+
+
+def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`."""
+    slopes = jacrev(view)(point)  # [...] or [k, ...]
+    return slopes if slopes.ndim == point.ndim else slopes.movedim(0, -1)
+
+
+def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Multiply slopes `[...]` or `[..., k]` by a tensor `[...]` of the point's shape."""
+    return slopes * by.reshape(by.shape + (1,) * (slopes.ndim - by.ndim))

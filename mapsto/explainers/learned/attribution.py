@@ -1,0 +1,72 @@
+"""Shapley values in one forward pass: the explainer answers with a *game* whose Shapley values are cheap.
+
+From the model's tokens of one row it reads how the log-odds would fall apart if columns were hidden,
+
+    f(S) = f(∅) + Σ_{j∈S} a_j + Σ_{i<j∈S} q_ij,     q_ij = Σ_r s_r u_ir u_jr  (s_r = ±1),
+
+made to agree with the model where nothing and where everything is visible, and trained to agree in between. The Shapley
+values of this game in probability need additions only, no further call of the model: all coalitions of up to ten
+columns, pairs of orders beyond. They add up exactly, and a missing cell gets exactly 0.
+
+Related: FastSHAP (Jethani et al. 2022, eq. 6) and ViaSHAP (Alkhatib et al. 2025) regress the values themselves; the
+game is the easier target, as v(S) is a number the model says while the values are averages over 2^d of them.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LogOddsGame(NamedTuple):
+    """A game on `d` columns in log-odds, with single and pairwise terms; leading axes are rows, streams, anything."""
+
+    base: Float[Tensor, "..."]
+    single: Float[Tensor, "... d"]
+    factors: Float[Tensor, "... d r"]
+
+    def __call__(self, masks: Float[Tensor, "... c d"]) -> Float[Tensor, "... c"]:
+        """Return `f(S)` for `c` coalitions."""
+        sign = _signs(self.factors)
+        pairs = (masks @ self.factors).square() - masks @ self.factors.square()  # [..., c, r]: twice the sums over i<j
+        return self.base[..., None] + (masks @ self.single[..., None])[..., 0] + pairs @ sign / 2
+
+
+class PairwiseAttribution(nn.Module):
+    """tokens of a row ↦ the game its prediction comes from.
+
+    Args:
+        width: channels of a token.
+        hidden: units of the two-layer head.
+        rank: `r`, how many factors the pairwise terms have.
+    """
+
+    def __init__(self, width: int, hidden: int = 64, rank: int = 8):
+        super().__init__()
+        self.head = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, 1 + rank))
+        nn.init.normal_(self.head[2].weight, std=0.02)
+        nn.init.normal_(self.head[2].bias, std=0.02)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "... c v"],
+        visible: Float[Tensor, "... d"],
+        empty: Float[Tensor, "..."],
+        full: Float[Tensor, "..."],
+    ) -> LogOddsGame:
+        """Read the game between `empty` and `full`, the log-odds with none and with all of the `visible` columns.
+
+        `tokens` holds one token a column and the label token last.
+        """
+        cells, label = tokens[..., :-1, :], tokens[..., -1:, :]
+        read = self.head(torch.cat([cells, label.expand_as(cells)], -1)) * visible[..., None]
+        game = LogOddsGame(empty, read[..., 0], read[..., 1:])
+        gap = full - game(visible[..., None, :])[..., 0]
+        share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
+        return game._replace(single=game.single + gap[..., None] * share)
+
+
+def _signs(factors: Tensor) -> Tensor:
+    """Half of the factors pull together, half push apart."""
+    return 1 - 2.0 * (torch.arange(factors.shape[-1], device=factors.device) % 2).to(factors.dtype)

@@ -1,0 +1,40 @@
+"""Occlusion: hide one player at a time and see what is lost.
+
+    a_j = v(all) − v(all without j)
+
+(Zeiler & Fergus 2014, §4.2; for single features, Ancona et al. 2018, Table 1). What a player is (a column, a patch of
+pixels, a teaching example) and what hiding it means is the game's business. Not complete: what two players give only
+together is counted twice, what either of them gives alone not at all.
+"""
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+
+from .explainer import Game, GameExplainer
+
+
+@final
+class Occlusion(GameExplainer):
+    """Attribute by what is lost when one player is absent, in units of outcome; `players + 1` outcomes are asked for.
+
+    `chunk_size` coalitions at a time bounds memory.
+
+    >>> from mapsto.views import game
+    >>> x = torch.tensor([2.0, 3.0, 4.0])
+    >>> Occlusion()(game(lambda x: x[0] * x[1] + x[2], x, baseline=0.0))
+    tensor([6., 6., 4.])
+    """
+
+    def __init__(self, chunk_size: int | None = None):
+        self.chunk_size = chunk_size
+
+    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+        """Return the losses `[players]`, or `[players, k]` where the game has k scores."""
+        everyone = torch.ones(1, game.players)
+        masks = torch.cat([everyone, everyone - torch.eye(game.players)])  # [1 + p, p]
+        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [1 + p, (k)]
+        return outcomes[0] - outcomes[1:]

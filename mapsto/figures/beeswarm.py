@@ -1,0 +1,174 @@
+"""The beeswarm: every row is a dot on every column's line, as far from zero as that column moved its prediction.
+
+A column of numbers is coloured from low (blue) to high (orange) by rank; a column of categories gets one line per
+category; an empty cell is a hollow grey dot at zero. Columns beyond the largest few are summed, per row, on a last
+line.
+
+    x[i, j] = 100 * values[i, j]        percentage points; columns ordered by mean_i |values[i, j]|
+
+Reference: Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees",Fig. 4.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LINE = 0.34  # inches
+
+
+class Line(NamedTuple):
+    """One line of the picture: some rows' contributions, and what their colour says."""
+
+    text: str
+    x: Float[np.ndarray, " n"]  # percentage points
+    shade: Float[np.ndarray, " n"] | None = None  # rank of the cell in its column, 0 low to 1 high; None: no order
+    missing: Bool[np.ndarray, " n"] | None = None  # True where the cell is empty
+
+
+def beeswarm(
+    values: Float[np.ndarray, "n d"],
+    data: np.ndarray,
+    names: Sequence[str],
+    target: str,
+    top: int = 10,
+    limits: tuple[float, float] | None = None,
+    order: Int[np.ndarray, " d"] | None = None,
+) -> Figure:
+    """Draw the contributions `values` (probability) of `data`'s cells to the probability of the class `target`.
+
+    The `top` columns with the largest mean contribution get lines of their own; `order` fixes another order and
+    `limits` another horizontal range (percentage points), so that pictures of several classes can be compared.
+    Raises `ValueError` where no row is given.
+    """
+    if len(values) == 0:
+        raise ValueError("values: got no rows, expected at least one explained row; explain some rows first.")
+    shown = lines(values, data, names, top, order)
+    figure = style.canvas(1.55 + _LINE * len(shown))
+    axes = style.rows(style.quiet(figure.subplots()), [line.text for line in shown])
+    axes.set_xlim(*(limits or reach(values)))
+    axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=1)
+    for height, line in enumerate(shown):
+        _dots(axes, line, height, size=float(np.clip(2000 / len(values), 11, 26)))
+    what = f"contribution to the probability of\n{style.label(target, 24)}, in percentage points"
+    axes.set_xlabel(what, fontsize=9.5, color=style.INK)
+    _legend(figure, axes, shown)
+    return figure
+
+
+def lines(
+    values: Float[np.ndarray, "n d"],
+    data: np.ndarray,
+    names: Sequence[str],
+    top: int = 10,
+    order: Int[np.ndarray, " d"] | None = None,
+) -> list[Line]:
+    """Split `values` into the picture's lines; every row appears once per shown column, and once in the summed rest."""
+    order = ranking(values) if order is None else order
+    cells = np.asarray(data, dtype=object)
+    top = len(order) if len(order) == top + 1 else top  # a rest of one column deserves its own name
+    short = style.distinct(names)
+    shown = [line for j in order[:top] for line in _column(short[j], values[:, j], cells[:, j])]
+    rest = order[top:]
+    if len(rest):
+        shown.append(Line(f"{len(rest)} other columns, summed", 100 * values[:, rest].sum(1)))
+    return shown
+
+
+def ranking(values: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " d"]:
+    """Order the columns by mean absolute contribution, the largest first; ties keep the table's order."""
+    return np.argsort(-np.abs(values).mean(0), kind="stable")
+
+
+def reach(values: np.ndarray) -> tuple[float, float]:
+    """Return the horizontal range in percentage points: all of `values`, zero, and a margin."""
+    low, high = min(0.0, 100 * values.min()), max(0.0, 100 * values.max())
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def stack(
+    x: Float[np.ndarray, " n"], width: float, step: float = 0.13, tallest: float = 0.4
+) -> Float[np.ndarray, " n"]:
+    """Move dots nearer to each other than `width` up and down in turn, at most `tallest` from their line."""
+    place = np.zeros(len(x))
+    bins = np.round(x / width).astype(int)
+    for number in np.unique(bins):
+        members = np.flatnonzero(bins == number)
+        turn = np.arange(len(members))
+        place[members] = (turn + 1) // 2 * np.where(turn % 2, 1, -1)  # 0, 1, -1, 2, -2, ...
+    return place * min(step, tallest / max(1.0, np.abs(place).max(initial=0)))
+
+
+def _column(name: str, values: Float[np.ndarray, " n"], cells: np.ndarray) -> list[Line]:
+    """Make the lines of one column: one for numbers, one per category otherwise."""
+    missing = np.array([style.is_missing(value) for value in cells])
+    numbers = style.numbers(cells)
+    if numbers is None:
+        return _categories(style.label(name, 14), 100 * values, cells, missing)
+    return [Line(style.label(name), 100 * values, _ranks(numbers), missing)]
+
+
+def _categories(short: str, x: np.ndarray, cells: np.ndarray, missing: np.ndarray, most: int = 3) -> list[Line]:
+    """Give the `most` frequent categories a line each, the others one together, the empty cells the last."""
+    keys = np.array([None if gone else str(value) for value, gone in zip(cells, missing, strict=True)], dtype=object)
+    frequent = [key for key, _ in Counter(keys[~missing]).most_common()]
+    named = frequent if len(frequent) <= most + 1 else frequent[:most]
+    parts = [(style.label(key, 13), keys == key) for key in named]
+    parts += [(f"{len(frequent) - len(named)} others", ~missing & ~np.isin(keys, named)), ("missing", missing)]
+    return [Line(f"{short}: {text}", x[mine], None, missing[mine]) for text, mine in parts if mine.any()]
+
+
+def _ranks(numbers: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the mean rank of each number among the column's numbers, scaled to [0, 1]; a constant column is 0.5."""
+    ordered = np.sort(numbers[~np.isnan(numbers)])
+    if len(ordered) == 0 or ordered[0] == ordered[-1]:
+        return np.full(len(numbers), 0.5)
+    middle = np.searchsorted(ordered, numbers, "left") + np.searchsorted(ordered, numbers, "right")
+    low, high = np.sum(ordered == ordered[0]), 2 * len(ordered) - np.sum(ordered == ordered[-1])
+    return (middle - low) / (high - low)
+
+
+def _dots(axes: Axes, line: Line, height: int, size: float) -> None:
+    """Draw the dots of one line, each with an area of `size` square points."""
+    low, high = axes.get_xlim()
+    heights = height + stack(line.x, width=(high - low) / 75)
+    empty = np.zeros(len(line.x), dtype=bool) if line.missing is None else line.missing
+    hollow = {"facecolors": "white", "edgecolors": style.NEUTRAL, "linewidths": 0.9}
+    filled: dict[str, Any] = {"color": style.MUTED, "linewidths": 0}
+    if line.shade is not None:
+        filled = {"c": line.shade[~empty], "cmap": style.low_to_high(), "vmin": 0, "vmax": 1, "linewidths": 0}
+    for mine, look in ((empty, hollow), (~empty, filled)):
+        if mine.any():
+            axes.scatter(line.x[mine], heights[mine], s=size, zorder=3, rasterized=len(line.x) > 150, **look)
+
+
+def _legend(figure: Figure, axes: Axes, shown: Sequence[Line]) -> None:
+    """Say what the colours mean: a bar from low to high, and marks for what has no order or is missing."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.lines import Line2D
+
+    if any(line.shade is not None and (line.missing is None or not line.missing.all()) for line in shown):
+        bar = figure.colorbar(
+            ScalarMappable(cmap=style.low_to_high()), ax=axes, location="bottom", shrink=0.62, aspect=30
+        )
+        bar.set_ticks([0, 1], labels=["low value", "high value"])
+        bar.ax.tick_params(length=0, labelsize=9, pad=2)
+        bar.outline.set_visible(False)
+    marks = []
+    if any(line.shade is None for line in shown):
+        marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, label="category or sum"))
+    if any(line.missing is not None and line.missing.any() for line in shown):
+        marks.append(Line2D([], [], marker="o", ls="", ms=4, mfc="white", mec=style.NEUTRAL, label="missing"))
+    if marks:
+        figure.legend(handles=marks, loc="outside lower center", ncols=2, fontsize=9, frameon=False)

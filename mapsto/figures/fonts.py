@@ -1,0 +1,49 @@
+"""Which installed font can draw which character, so that a column named in Chinese or Arabic is drawn, not boxed.
+
+The default font answers for most scripts; for the rest the first installed family that has the character is used, and
+a character that no font has is drawn as □ (the page beside the picture carries the full name as text).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+DEFAULT = "DejaVu Sans"  # ships with matplotlib
+
+
+def drawable(text: str) -> str:
+    """Replace control characters and whatever no installed font can draw by □.
+
+    >>> drawable("Größe µ ≥ 3")
+    'Größe µ ≥ 3'
+    """
+    return "".join(c if c.isprintable() and family(c) else "□" for c in text)
+
+
+def families(texts: Iterable[str]) -> list[str]:
+    """List the installed font families that `texts` need, the default one first."""
+    needed = (family(c) for c in dict.fromkeys("".join(texts)) if c.isprintable())
+    return list(dict.fromkeys([DEFAULT, *filter(None, needed)]))
+
+
+@functools.lru_cache(maxsize=4096)
+def family(character: str) -> str | None:
+    """Name the first installed family that has `character`, or None."""
+    from matplotlib import font_manager
+
+    for path, name in _installed():
+        if font_manager.get_font(path).get_char_index(ord(character)):
+            return name
+    return None
+
+
+@functools.cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    """List (file, family) of the upright regular fonts, the default one first."""
+    from matplotlib import font_manager
+
+    fonts = font_manager.fontManager.ttflist
+    regular = [f for f in fonts if f.style == "normal" and f.weight in (400, "normal") and "LastResort" not in f.fname]
+    default = (font_manager.findfont(DEFAULT), DEFAULT)
+    return tuple(dict.fromkeys([default, *((f.fname, f.name) for f in regular if f.name != DEFAULT)]))

@@ -1,0 +1,78 @@
+"""Influence: which training rows pushed one prediction up, and which pushed it down.
+
+A training row's push is what the prediction would lose without it: the prediction with all training rows less the
+prediction with this one deleted (its weight set to zero, the others unchanged).
+
+    push[j] = p(w) - p(w with w_j = 0) = -change_when_deleted[j]
+
+Reference: Cook & Weisberg 1982, "Residuals and Influence in Regression", case deletion, ch. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LINE = 0.3  # inches a training row
+
+
+def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
+    """Draw the `top` training rows that pushed the probability of `target` up most, and the `top` that pushed it down.
+
+    `change` is how the prediction changes when each training row is deleted, in probability
+    (`TableClassifier.influence`); `labels` name the training rows. Raises `ValueError` without training rows.
+    """
+    if len(change) == 0:
+        raise ValueError("change: got no training rows, expected at least one; fit on some rows first.")
+    push = -np.asarray(change, dtype=float)
+    shown = strongest(push, top)
+    figure = style.canvas(0.95 + _LINE * len(shown))
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(labels[j], 26) for j in shown])
+    axes.barh(
+        range(len(shown)), 100 * push[shown], height=0.6, color=[style.direction(p) for p in push[shown]], zorder=3
+    )
+    axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=4)
+    reach = max(100 * np.abs(push[shown]).max(), 0.1)
+    axes.set_xlim(-1.35 * reach if push[shown].min() < 0 else -0.12 * reach, 1.35 * reach)
+    for height, j in enumerate(shown):
+        _number(axes, height, push[j])
+    axes.set_xlabel(
+        f"push on the probability of {style.label(target, 18)},\nin percentage points", fontsize=9.5, color=style.INK
+    )
+    return figure
+
+
+def strongest(push: Float[np.ndarray, " n_train"], top: int = 4) -> list[int]:
+    """Return the rows that push up most (largest first), then those that push down (largest last).
+
+    >>> strongest(np.array([0.01, -0.2, 0.3, 0.0, -0.1]), top=1)
+    [2, 1]
+    """
+    order = np.argsort(-push, kind="stable")
+    up = [int(j) for j in order[:top] if push[j] > 0]
+    down = [int(j) for j in order[-top:] if push[j] < 0]
+    return [*up, *down] or [int(j) for j in order[:top]]
+
+
+def _number(axes: Axes, height: int, push: float) -> None:
+    up = push >= 0
+    text = style.points(push) if abs(push) >= 5e-4 or push == 0 else f"{100 * push:+.1g}".replace("-", "−")
+    axes.annotate(
+        text,
+        (100 * push, height),
+        xytext=(4 if up else -4, 0),
+        textcoords="offset points",
+        ha="left" if up else "right",
+        va="center",
+        fontsize=9.5,
+        color=style.INK,
+    )

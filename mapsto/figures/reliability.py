@@ -1,0 +1,108 @@
+"""The reliability curve: of the rows that were given 70 %, did about 70 out of 100 turn out so?
+
+Rows are put in equal bins of predicted probability; each bin's mean prediction is set against the share of rows for
+which the event happened, with a 95 % interval (Wilson 1927), since a bin of five rows proves little.
+
+    frequency = events / count
+    low, high = (frequency + z²/2c ± z √(frequency (1 - frequency)/c + z²/4c²)) / (1 + z²/c),   c = count
+
+Reference: DeGroot & Fienberg 1983, "The comparison and evaluation of forecasters"; Brown, Cai & DasGupta 2001, Eq. (4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+class Bins(NamedTuple):
+    """The non-empty bins: mean prediction, share of events with its interval, and number of rows."""
+
+    predicted: Float[np.ndarray, " b"]
+    frequency: Float[np.ndarray, " b"]
+    low: Float[np.ndarray, " b"]
+    high: Float[np.ndarray, " b"]
+    rows: Int[np.ndarray, " b"]
+    place: Int[np.ndarray, " b"]  # which of all bins, from 0
+    bins: int  # how many there are, the empty ones too
+
+
+def reliability_bins(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], bins: int = 10) -> Bins:
+    """Sort rows into `bins` equal bins of predicted probability; a bin holds its upper edge.
+
+    >>> b = reliability_bins(np.array([0.1, 0.9, 0.9, 0.8]), np.array([False, True, True, False]), bins=2)
+    >>> b.rows.tolist(), b.frequency.round(3).tolist(), b.predicted.round(3).tolist()
+    ([1, 3], [0.0, 0.667], [0.1, 0.867])
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.searchsorted(edges, predicted, "left") - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    used = np.flatnonzero(count)
+    n = count[used]
+    mean = np.bincount(index, predicted, bins)[used] / n
+    frequency = np.bincount(index, event.astype(float), bins)[used] / n
+    low, high = wilson(frequency, n)
+    return Bins(mean, frequency, low, high, n, used, bins)
+
+
+def wilson(
+    frequency: Float[np.ndarray, " b"], count: Int[np.ndarray, " b"]
+) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
+    """Return the 95 % interval of a share `frequency` observed among `count` rows."""
+    centre = frequency + _Z**2 / (2 * count)
+    half = _Z * np.sqrt(frequency * (1 - frequency) / count + _Z**2 / (4 * count**2))
+    return np.maximum(0, (centre - half) / (1 + _Z**2 / count)), np.minimum(1, (centre + half) / (1 + _Z**2 / count))
+
+
+def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
+    """Draw predicted probability against how often `what` came true, over a histogram of the rows in each bin.
+
+    Raises `ValueError` where no row is given.
+    """
+    if len(predicted) == 0:
+        raise ValueError("predicted: got no rows, expected at least one row whose outcome is known.")
+    found = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)
+    figure = style.canvas(5.2)
+    top, bottom = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
+    _curve(style.quiet(top), found)
+    _counts(style.quiet(bottom), found)
+    figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2, handletextpad=0.5)
+    bottom.set_xlabel(f"predicted probability of {style.label(what, 24)},\nin per cent", fontsize=9.5, color=style.INK)
+    return figure
+
+
+def _curve(axes: Axes, found: Bins) -> None:
+    axes.grid(axis="y", color=style.GRID, linewidth=0.8)
+    axes.plot([0, 100], [0, 100], linestyle=(0, (4, 3)), color=style.NEUTRAL, linewidth=1.3, label="perfectly reliable")
+    x, y = 100 * found.predicted, 100 * found.frequency
+    spread = 100 * np.stack([found.frequency - found.low, found.high - found.frequency])
+    axes.plot(x, y, color=style.LOWER, linewidth=1.2, alpha=0.5)
+    axes.errorbar(
+        x, y, yerr=np.maximum(spread, 0), fmt="o", markersize=6, color=style.LOWER, elinewidth=1.5, capsize=3,
+        label="observed, with 95 % interval",
+    )  # fmt: skip
+    axes.set_xlim(-3, 103)
+    axes.set_ylim(-3, 103)
+    axes.set_ylabel("how often it came true, in per cent", fontsize=9.5, color=style.INK)
+
+
+def _counts(axes: Axes, found: Bins) -> None:
+    width = 100 / found.bins
+    centre = width * (found.place + 0.5)
+    axes.bar(centre, found.rows, width=0.86 * width, color=style.NEUTRAL, zorder=3)
+    for x, count in zip(centre, found.rows, strict=True):
+        axes.annotate(f"{count:,}", (x, count), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_ylim(0, 1.35 * found.rows.max())
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.set_ylabel("rows", fontsize=9.5, color=style.INK)

@@ -1,0 +1,164 @@
+"""What every picture shares: colours that survive colour blindness and print, a canvas, and how a number is written.
+
+Blue means lower, orange means higher, grey means missing or neutral. Nothing here touches `pyplot`: a picture is a
+`matplotlib.figure.Figure` that draws itself, so that a report can be made in a server, a thread or a notebook alike.
+
+    points(p) = 100 * p        one percentage point of probability is one in a hundred
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .fonts import drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1b2733", "#55616b", "#e3e8ec"
+HIGHER, LOWER, NEUTRAL = "#d9720b", "#2166ac", "#8b959d"
+WIDTH = 4.5
+"""Inches. Narrow on purpose: shrunk to a phone's width, a label of 10 points can still be read."""
+
+
+def canvas(height: float, width: float = WIDTH) -> Figure:
+    """Make an empty white figure of `width` by `height` inches that lays itself out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def quiet(axes: Axes) -> Axes:
+    """Leave only what carries information: no frame, a light vertical grid behind the data, dark text."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(NEUTRAL)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="both", length=0, labelsize=9.5, colors=INK)
+    return axes
+
+
+def rows(axes: Axes, labels: Sequence[str]) -> Axes:
+    """Name the rows of `axes` from top to bottom; row `i` lies at height `i`."""
+    axes.set_yticks(range(len(labels)), labels=labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    return axes
+
+
+@functools.cache
+def low_to_high() -> LinearSegmentedColormap:
+    """Return blue ↦ mauve ↦ orange: no grey on the way, since grey says *missing*."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("low_to_high", [LOWER, "#a0618f", "#ec8f1f"])
+
+
+def direction(change: float) -> str:
+    """Return the colour of a change: orange up, blue down, grey for none."""
+    return HIGHER if change > 0 else LOWER if change < 0 else NEUTRAL
+
+
+def shorten(text: object, limit: int = 24) -> str:
+    """Cut `text` to at most `limit` characters, the last one being an ellipsis, on one line.
+
+    >>> shorten("mean concave points of the nucleus", 14)
+    'mean concave…'
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def distinct(names: Sequence[object], limit: int = 24) -> list[str]:
+    """Shorten names so that they can still be told apart: where two would look alike, their common beginning is cut.
+
+    >>> distinct(["blood pressure at rest, first visit", "blood pressure at rest, second visit", "age"], 20)
+    ['bloo…first visit', 'bloo…second visit', 'age']
+    """
+    whole = [" ".join(str(name).split()) for name in names]
+    alike: dict[str, list[str]] = {}
+    for name in whole:
+        alike.setdefault(shorten(name, limit), []).append(name)
+    return [_tail(name, alike[shorten(name, limit)], limit) for name in whole]
+
+
+def _tail(name: str, group: Sequence[str], limit: int) -> str:
+    """Cut what `name` shares with the names that look like it, back to the start of a word."""
+    pairs = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*group, strict=False))
+    common = "".join(letters[0] for letters in pairs)
+    if len(set(group)) == 1 or len(common) < 6:
+        return shorten(name, limit)
+    start = common.rfind(" ") + 1 if common.rfind(" ") > 4 else len(common)
+    return f"{name[:4]}…{shorten(name[start:], limit - 5)}"
+
+
+def label(text: object, limit: int = 24) -> str:
+    r"""Make a user's text safe to draw: shortened, and with `$` taken literally instead of as mathematics.
+
+    >>> label("cost in $ or in $100")
+    'cost in \\$ or in \\$100'
+    """
+    return drawable(shorten(text, limit)).replace("$", r"\$")
+
+
+def points(probability: float) -> str:
+    """Write a change of probability in percentage points, with its sign.
+
+    >>> points(0.123), points(-0.0401), points(-0.0000001)
+    ('+12.3', '−4.0', '0.0')
+    """
+    rounded = round(100 * float(probability), 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
+
+
+def percent(probability: float) -> str:
+    """Write a probability in per cent.
+
+    >>> percent(0.9784)
+    '97.8 %'
+    """
+    return f"{100 * float(probability):.1f} %"
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a cell holds a number; a truth value is a category."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a cell is empty: `None`, NaN, NaT or `pandas.NA`."""
+    import pandas as pd
+
+    return bool(pd.isna(value)) if np.ndim(value) == 0 else False
+
+
+def cell(value: Any, limit: int = 24) -> str:
+    """Write a table's cell: four significant digits for a number, `missing` for an empty cell.
+
+    >>> cell(1234.56), cell(0.000123456), cell(-7.0), cell(float("nan")), cell("never smoked")
+    ('1,235', '0.0001235', '−7', 'missing', 'never smoked')
+    """
+    if is_missing(value):
+        return "missing"
+    if not is_number(value):
+        return shorten(value, limit)
+    number = float(value)
+    digits = ",.0f" if (number.is_integer() and abs(number) < 1e9) or 1000 <= abs(number) < 1e6 else ".4g"
+    return format(number, digits).replace("-", "−")
+
+
+def numbers(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
+    """Return a column as floats with NaN for missing cells, or None where it holds categories."""
+    if not all(is_number(value) or is_missing(value) for value in column):
+        return None
+    return np.array([math.nan if is_missing(value) else float(value) for value in column])

@@ -1,0 +1,125 @@
+"""The waterfall: how one prediction was reached, from what the model says of nobody to what it says of this row.
+
+The first mark is the base value (the prediction with every column absent); each bar adds one column's contribution to
+where the last one ended; the last mark is the prediction. Small contributions are added up in one bar before the end.
+
+    start_0 = base,   end_i = start_i + values[i],   start_{i+1} = end_i,   end_last = prediction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LINE = 0.42  # inches a step: room for a name and, below it, the cell
+
+
+class Step(NamedTuple):
+    """One bar, in probability: which columns it stands for, where it starts and where it ends."""
+
+    columns: tuple[int, ...]
+    start: float
+    end: float
+
+
+def waterfall(
+    values: Float[np.ndarray, " d"],
+    base: float,
+    row: Sequence[object] | np.ndarray,
+    names: Sequence[str],
+    target: str,
+    top: int = 7,
+) -> Figure:
+    """Draw how the cells of `row` move the probability of the class `target` from `base` to the prediction.
+
+    `values` are the contributions in probability; the `top` largest get a bar each, the others one together.
+    """
+    bars = steps(values, base, top)
+    figure = style.canvas(1.0 + _LINE * (len(bars) + 2))
+    axes = style.quiet(figure.subplots())
+    short = style.distinct(names)
+    labels = ["no column known", *(_name(bar, short, row) for bar in bars), "prediction"]
+    style.rows(axes, labels)
+    axes.get_yticklabels()[-1].set_fontweight("bold")
+    ends = 100 * np.array([base, *(bar.end for bar in bars)])
+    _room(axes, ends)
+    for height, bar in enumerate(bars, start=1):
+        _bar(axes, bar, height)
+    _mark(axes, 0, ends[0], bold=False)
+    _mark(axes, len(bars) + 1, ends[-1], bold=True)
+    axes.set_xlabel(f"probability of {style.label(target, 28)}, in per cent", fontsize=9.5, color=style.INK)
+    return figure
+
+
+def steps(values: Float[np.ndarray, " d"], base: float, top: int = 7) -> list[Step]:
+    """Chain the contributions from `base` on: the `top` largest first, then all others in one step.
+
+    >>> [(s.columns, round(s.end, 2)) for s in steps(np.array([0.1, -0.3, 0.05, 0.02]), 0.5, top=2)]
+    [((1,), 0.2), ((0,), 0.3), ((2, 3), 0.37)]
+    """
+    order = [int(j) for j in np.argsort(-np.abs(values), kind="stable") if values[j] != 0]
+    top = len(order) if len(order) == top + 1 else top  # a rest of one column deserves its own name
+    groups = [(j,) for j in order[:top]]
+    rest = tuple(sorted({*range(len(values))} - {*order[:top]}))
+    groups += [rest] if rest else []
+    ends = base + np.cumsum([sum(float(values[j]) for j in group) for group in groups])
+    starts = [base, *ends[:-1].tolist()]
+    return [Step(group, start, float(end)) for group, start, end in zip(groups, starts, ends, strict=True)]
+
+
+def _name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray) -> str:
+    if len(bar.columns) == 1:
+        (column,) = bar.columns
+        return f"{style.label(names[column])}\n= {style.label(style.cell(row[column], 20))}"
+    return f"{'all' if len(bar.columns) == len(row) else 'the other'} {len(bar.columns)} columns,\nsummed"
+
+
+def _room(axes: Axes, ends: Float[np.ndarray, " s"]) -> None:
+    """Leave room for the numbers written beside the bars; never zoom in below two percentage points."""
+    span = max(ends.max() - ends.min(), 2.0)
+    centre = (ends.max() + ends.min()) / 2
+    axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
+    axes.set_xticks([tick for tick in axes.get_xticks() if -1e-9 <= tick <= 100 + 1e-9])  # else -10 % may be marked
+    axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
+
+
+def _bar(axes: Axes, bar: Step, height: int) -> None:
+    change = bar.end - bar.start
+    up = change >= 0
+    axes.barh(height, 100 * change, left=100 * bar.start, height=0.56, color=style.direction(change), zorder=3)
+    axes.plot([100 * bar.end] * 2, [height - 0.28, height + 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
+    axes.annotate(
+        style.points(change),
+        (100 * (max if up else min)(bar.start, bar.end), height),
+        xytext=(4 if up else -4, 0),
+        textcoords="offset points",
+        ha="left" if up else "right",
+        va="center",
+        fontsize=9.5,
+        color=style.INK,
+    )
+
+
+def _mark(axes: Axes, height: int, at: float, bold: bool) -> None:
+    axes.plot([at], [height], marker="D", markersize=6.5, color=style.INK, zorder=4)
+    if height == 0:
+        axes.plot([at, at], [0, 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
+    axes.annotate(
+        style.percent(at / 100),
+        (at, height),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=10,
+        fontweight="bold" if bold else "normal",
+        color=style.INK,
+    )

@@ -1,0 +1,80 @@
+"""A class is the mean of its embedded examples; a query belongs to the nearest mean.
+
+    c_k = Σ_{i: y_i = k} w_i·f(x_i) / Σ_{i: y_i = k} w_i,      scores_k = −‖f(x) − c_k‖²
+
+Snell, Swersky & Zemel 2017, "Prototypical Networks for Few-shot Learning", eq. 1 and 2 with the squared Euclidean
+distance of §2.4.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..episodes import Examples
+from ..errors import MapstoError
+from .learner import Learner
+from .normalisation import on_query, on_support, prepare
+from .watching import watch
+
+
+class Prototypes(NamedTuple):
+    """The class means, how much weight each class had, and the statistics of the batch-norm layers."""
+
+    means: Float[Tensor, "k f"]
+    mass: Float[Tensor, " k"]
+    statistics: dict[str, Tensor]
+
+
+class PrototypicalNetwork(Learner):
+    """Nearest class mean in a learned embedding.
+
+    A class without mass gets probability 0 (score −∞), and an empty support set the uniform prediction.
+
+    Args:
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are swapped in place for
+            ones that normalise by the support set, see `normalisation`.
+        ways: the number of classes; may be changed at any time, say to train with 60 and test with 5.
+        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
+            row-wise and views refuse the learner.
+
+    Raises:
+        MapstoError: `ways` below 1, or batch norm with running statistics.
+
+    >>> from mapsto.episodes import examples
+    >>> learner = PrototypicalNetwork(nn.Identity(), ways=2)
+    >>> state = learner.adapt(examples(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 0, 1])))
+    >>> learner.predict(state, torch.tensor([[2.0]]))
+    tensor([[-1., -9.]])
+    """
+
+    loss_name = "cross_entropy"
+
+    def __init__(self, body: nn.Module, ways: int, transductive: bool = False):
+        super().__init__()
+        if ways < 1:
+            raise MapstoError(f"ways: got {ways}, expected at least 1 class.")
+        self.body, self.ways, self.transductive = prepare(body), ways, transductive
+
+    def adapt(self, support: Examples) -> Prototypes:
+        """Average each class's embeddings by weight."""
+        f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
+        classes = torch.arange(self.ways, device=f.device)
+        share = (support.y[:, None] == classes) * support.w[:, None]  # [n, k]
+        mass = share.sum(0)  # [k]
+        means = (share.T @ f) / torch.where(mass > 0, mass, 1.0)[:, None]  # [k, f]
+        return Prototypes(means, mass, {} if self.transductive else statistics)
+
+    def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Score each class by minus the squared distance to its mean."""
+        f = on_query(self.body, {}, state.statistics, x)  # [n, f]
+        squared = f.square().sum(1, keepdim=True) - 2 * f @ state.means.T + state.means.square().sum(1)  # [n, k]
+        present = torch.where(state.mass > 0, -squared, -torch.inf)
+        return torch.where(state.mass.sum() > 0, present, torch.zeros_like(squared))
+
+    def features(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Name the output of each part of the body, and the embedding that is compared with the class means."""
+        return watch(self.body, lambda: self.predict(state, x)) | {
+            "embedding": on_query(self.body, {}, state.statistics, x)
+        }

@@ -1,0 +1,115 @@
+"""What a learner achieves on many tasks: adapt to each support set, predict each query set, and average over tasks.
+
+Class scores give accuracy, log loss and calibration error; real outputs give the squared error. Every mean over tasks
+comes with its 95 % interval; each task counts alike, and each query row by its weight.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..episodes import Episode, to
+from ..errors import MapstoError
+from ..learners.batching import each_task
+from ..learners.learner import Learner
+from .calibration import expected_calibration_error
+from .estimate import Estimate, estimate
+
+
+class Source(Protocol):
+    """Anything whose batches are a pure function of their index, as those of `mapsto.tasks` are."""
+
+    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
+        """Return batch `index` of `count` tasks."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How well classes are predicted."""
+
+    tasks: int
+    accuracy: Estimate
+    log_loss: Estimate  # nats
+    calibration_error: float  # over the query rows of all tasks
+    values: Float[np.ndarray, " t"]  # each task's accuracy
+
+    def __str__(self) -> str:
+        return (
+            f"accuracy {100 * self.accuracy.mean:.2f} ± {100 * self.accuracy.interval:.2f} %, log loss {self.log_loss}, "
+            f"calibration error {self.calibration_error:.4f} ({self.tasks} tasks)"
+        )
+
+
+@dataclass(frozen=True)
+class Regression:
+    """How well real outputs are predicted.
+
+    A task has diverged where its error is not finite, or more than ten times that of predicting 0 on the average task;
+    it counts in the mean all the same.
+    """
+
+    tasks: int
+    mse: Estimate
+    median: float
+    diverged: int
+    values: Float[np.ndarray, " t"]  # each task's mean squared error
+
+    def __str__(self) -> str:
+        lost = f", {self.diverged} diverged" if self.diverged else ""
+        return f"squared error {self.mse}, median {self.median:.4f} ({self.tasks} tasks{lost})"
+
+
+Evaluation = Classification | Regression
+
+
+def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
+    """Measure `learner` on `episodes` tasks, `batch` of them at a time, drawn with `seed`.
+
+    Returns a `Classification` for a learner whose loss is "cross_entropy", a `Regression` for "mse". Raises MapstoError
+    where `episodes` or `batch` is below 1.
+    """
+    if min(episodes, batch) < 1:
+        raise MapstoError(f"episodes, batch: got {episodes} and {batch}, expected at least 1 task and 1 at a time.")
+    device = next(iter(learner.parameters()), torch.empty(0)).device
+    parts = []
+    for index, start in enumerate(range(0, episodes, batch)):
+        drawn = to(tasks.batch(index, min(batch, episodes - start), seed), device)
+        with torch.no_grad():
+            scores = each_task(learner, lambda one: learner.predict(learner.adapt(one.support), one.query.x), drawn)
+        parts.append((scores, drawn.query.y, drawn.query.w))
+    scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
+    return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
+
+
+def summary(found: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as plain numbers, each estimate as `{mean, interval}`."""
+    plain = {name: value for name, value in vars(found).items() if name != "values"}
+    return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in plain.items()}
+
+
+def _classification(scores: Tensor, y: Tensor, w: Tensor) -> Classification:
+    share = w / w.sum(1, keepdim=True)  # [T, m]
+    right = (scores.argmax(-1) == y).double()
+    surprise = -F.log_softmax(scores, -1).gather(-1, y[..., None])[..., 0]
+    accuracy = (share * right).sum(1).numpy()
+    log_loss = (share * torch.where(w > 0, surprise, 0)).sum(1).numpy()
+    p = scores.softmax(-1).flatten(0, 1).numpy()
+    known = np.isfinite(p).all()  # an adaptation may have diverged
+    error = expected_calibration_error(p, y.flatten().numpy(), share.flatten().numpy()) if known else math.nan
+    return Classification(len(y), estimate(accuracy), estimate(log_loss), error, accuracy)
+
+
+def _regression(scores: Tensor, y: Tensor, w: Tensor) -> Regression:
+    share = w / w.sum(1, keepdim=True)
+    error = (share * (scores - y).square().flatten(2).mean(2)).sum(1)
+    nothing = (share * y.square().flatten(2).mean(2)).sum(1).mean()
+    diverged = int((~(error <= 10 * nothing)).sum())
+    values = error.numpy()
+    return Regression(len(values), estimate(values), float(np.median(values)), diverged, values)

@@ -1,0 +1,75 @@
+"""Conv4, the image network of the few-shot literature: four blocks of convolution, batch norm, nonlinearity, pooling.
+
+Vinyals et al. 2016, §4.1; Snell et al. 2017, §3.1 (max pooling, flattened); Finn et al. 2017, §5.2 on Omniglot
+(strided convolutions, mean over what is left).
+"""
+
+from collections import OrderedDict
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import MapstoError
+from .activations import Activation, activate
+
+
+class Conv4(nn.Module):
+    """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
+
+    Batch norm keeps no running statistics: a learner supplies those of the support set. `pooling` halves the image in
+    every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself. `readout` flattens the last
+    block's image or averages over it. `width` is the number of features before the head: 64 for 28×28 images.
+
+    Raises:
+        MapstoError: an unknown `pooling`, `readout` or activation, or images too small to be halved four times.
+
+    >>> import torch
+    >>> Conv4(channels=1, hidden=8, outputs=5)(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        hidden: int = 64,
+        outputs: int | None = None,
+        size: int = 28,
+        activation: Activation = "relu",
+        pooling: Literal["max", "average", "stride"] = "max",
+        readout: Literal["flatten", "mean"] = "flatten",
+    ):
+        super().__init__()
+        _check(size, pooling, readout)
+        side, blocks = size, []
+        for inputs in (channels, hidden, hidden, hidden):
+            blocks.append(_block(inputs, hidden, activation, pooling))
+            side = (side + 1) // 2 if pooling == "stride" else side // 2
+        self.blocks = nn.Sequential(*blocks)
+        self.readout = nn.Flatten() if readout == "flatten" else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.width = hidden * side**2 if readout == "flatten" else hidden
+        self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
+
+    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
+        """Score or embed `n` images."""
+        return self.head(self.readout(self.blocks(x)))
+
+
+def _block(inputs: int, hidden: int, activation: Activation, pooling: str) -> nn.Module:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1),
+        norm=nn.BatchNorm2d(hidden, track_running_stats=False),
+        activation=activate(activation),
+    )
+    if pooling != "stride":
+        layers["pool"] = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
+    return nn.Sequential(layers)
+
+
+def _check(size: int, pooling: str, readout: str) -> None:
+    if pooling not in ("max", "average", "stride"):
+        raise MapstoError(f"pooling: got {pooling!r}, expected 'max', 'average' or 'stride'.")
+    if readout not in ("flatten", "mean"):
+        raise MapstoError(f"readout: got {readout!r}, expected 'flatten' or 'mean'.")
+    if size < 16 and pooling != "stride":
+        raise MapstoError(f"size: got {size}, expected at least 16 pixels to halve four times; use pooling='stride'.")

@@ -1,0 +1,171 @@
+"""The columns of a person's table as numbers that a learner reads, remembered so that later rows are read the same way.
+
+Numbers stay numbers, dates become days, texts and categories become the rank of their value among those seen at `fit`.
+NaN means missing; a value that `fit` never saw has no rank, so it becomes NaN too, and that is said.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ..errors import MapstoError
+
+_DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"  # ISO 8601, as databases and pandas write it
+_FEW = 10  # texts that never repeat are names only when there are this many of them
+_STRAY = 0.1  # numbers with at most this share of texts between them ("unknown", "<0.5") are still numbers
+_DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+
+
+@dataclass
+class Column:
+    """How one column is read: `kind` is "number", "date", "category" or "absent" (nothing in it can teach)."""
+
+    name: str
+    kind: str
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def read(self, values: pd.Series) -> tuple[Float[np.ndarray, " n"], list[str]]:
+        """Return the column's numbers, and the values it could not read (they become NaN)."""
+        if self.kind == "absent":
+            return np.full(len(values), np.nan), []
+        numbers = {"number": _numbers, "date": _days, "category": self._ranks}[self.kind](values)
+        unread = values[values.notna().to_numpy() & np.isnan(numbers)]
+        return numbers, list(dict.fromkeys(_texts(unread)))
+
+    def _ranks(self, values: pd.Series) -> np.ndarray:
+        return _texts(values).map(self.codes).where(values.notna()).to_numpy(float)
+
+
+class Columns:
+    """Remembers how to read the columns of a table.
+
+    >>> table = pd.DataFrame({"age": [61, 48, None], "ward": ["north", "south", "north"]})
+    >>> Columns().fit(table).transform(table)
+    array([[61.,  0.],
+           [48.,  1.],
+           [nan,  0.]])
+    """
+
+    def fit(self, frame: pd.DataFrame) -> Self:
+        """Learn how to read each column of `frame`; `notes` says which of them can teach nothing, and why.
+
+        Raises:
+            MapstoError: two columns share a name, or a cell is infinite.
+        """
+        refuse_duplicates([str(name) for name in frame.columns])
+        self.columns = [_learn(str(name), frame.iloc[:, j]) for j, name in enumerate(frame.columns)]
+        numbers, _ = self._read(frame)
+        self.informative = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in numbers.T], bool)
+        parts = zip(self.columns, numbers.T, self.informative.tolist(), frame.isna().all().tolist(), strict=True)
+        self.notes = [note for part in parts for note in _notes(*part)]
+        return self
+
+    def transform(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
+        """Return the table as numbers, NaN where a cell is missing or was never seen; the latter in a warning.
+
+        Raises:
+            MapstoError: a cell is infinite.
+        """
+        numbers, unread = self._read(frame)
+        for column, texts in zip(self.columns, unread, strict=True):
+            if texts:
+                warnings.warn(_unread(column, texts), UserWarning, stacklevel=3)
+        return numbers
+
+    def _read(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[list[str]]]:
+        read = [column.read(frame.iloc[:, j]) for j, column in enumerate(self.columns)]
+        numbers = np.stack([r[0] for r in read], 1) if read else np.empty((len(frame), 0))
+        _refuse_infinite(self.columns, numbers)
+        return numbers, [r[1] for r in read]
+
+
+def refuse_duplicates(names: list[str]) -> None:
+    """Refuse a table in which two columns share a name.
+
+    Raises:
+        MapstoError: naming the columns.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise MapstoError(
+            f"columns: got {listing(twice)} more than once, expected different names; rename or drop one of each."
+        )
+
+
+def listing(names: list[str], most: int = 5) -> str:
+    """Name a few things in a sentence: 'a', 'b' and 3 more."""
+    shown = ", ".join(repr(str(name)) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _learn(name: str, values: pd.Series) -> Column:
+    present = values.dropna()
+    if not len(present):
+        return Column(name, "absent")
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        seen = set(_texts(present))  # the order is the person's own; a category that no row has cannot be learned
+        return Column(
+            name, "category", {c: i for i, c in enumerate(t for t in _texts(values.dtype.categories) if t in seen)}
+        )
+    if pd.api.types.is_datetime64_any_dtype(values) or _texts(present).str.fullmatch(_DATE).all():
+        return Column(name, "date")
+    if pd.api.types.is_numeric_dtype(values) or np.isnan(_numbers(present)).mean() <= _STRAY:
+        return Column(name, "number")
+    texts = sorted(set(_texts(present)))
+    if len(texts) == len(present) >= _FEW:
+        return Column(name, "absent")
+    return Column(name, "category", {text: i for i, text in enumerate(texts)})
+
+
+def _texts(values: pd.Series | pd.Index) -> pd.Series:
+    """Write each value as its text (4.0 as "4", for a column of integers becomes one of floats by one missing cell)."""
+    values = pd.Series(values)
+    return pd.Series([_text(value) for value in values], values.index, dtype=object)
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return np.full(len(values), np.nan)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if pd.api.types.is_timedelta64_dtype(values):
+        return values.dt.total_seconds().to_numpy(float)
+    return pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
+
+
+def _days(values: pd.Series) -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(values):
+        return np.full(len(values), np.nan)  # a number is no date: pandas would read it as nanoseconds
+    times = pd.to_datetime(values, errors="coerce", utc=True, format=None if values.dtype.kind == "M" else "ISO8601")
+    days = times.dt.tz_localize(None).to_numpy("datetime64[us]")
+    return np.where(np.isnat(days), np.nan, days.astype(np.int64) / _DAY)
+
+
+def _refuse_infinite(columns: list[Column], numbers: np.ndarray) -> None:
+    rows, places = np.nonzero(np.isinf(numbers))
+    if len(rows):
+        raise MapstoError(
+            f"column {columns[places[0]].name!r}: got an infinite value (row {rows[0]}), expected finite numbers; "
+            "put a number there or leave the cell empty."
+        )
+
+
+def _notes(column: Column, numbers: np.ndarray, informative: bool, empty: bool) -> list[str]:
+    if column.kind == "absent" and not empty:
+        return [f"column {column.name!r}: no text in it repeats (a name or an identifier?), so it is left out."]
+    if np.isnan(numbers).all():
+        return [f"column {column.name!r}: every training cell is empty, so it is left out."]
+    return [] if informative else [f"column {column.name!r}: the same value in every training row, so it is left out."]
+
+
+def _unread(column: Column, unread: list[str]) -> str:
+    what = {"category": "never seen in the training rows", "date": "not a date", "number": "not a number"}[column.kind]
+    return f"column {column.name!r}: {listing(unread)} {what}; read as missing."

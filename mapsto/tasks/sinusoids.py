@@ -1,0 +1,48 @@
+"""Sine waves of random height and shift: the regression task of the MAML paper.
+
+    y = A·sin(x − φ),  A ~ U[0.1, 5],  φ ~ U[0, π],  x ~ U[−5, 5]
+
+Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", §5.1.
+"""
+
+import math
+
+import torch
+
+from ..episodes import Episode
+from .sampling import Shots, bounds, episode, weights
+from .source import Tasks
+
+
+class Sinusoids(Tasks):
+    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`, one sine wave each.
+
+    `shots` support points (a pair draws their number anew for each task, padding the rest) and `queries` query points.
+
+    >>> Sinusoids(shots=5, queries=7).batch(0, count=3).query.x.shape
+    torch.Size([3, 7, 1])
+    """
+
+    def __init__(
+        self,
+        shots: Shots = 10,
+        queries: int = 10,
+        amplitude: tuple[float, float] = (0.1, 5.0),
+        phase: tuple[float, float] = (0.0, math.pi),
+        span: tuple[float, float] = (-5.0, 5.0),
+    ):
+        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.amplitude, self.phase, self.span = amplitude, phase, span
+
+    def draw(self, generator: torch.Generator, count: int) -> Episode:
+        """Draw `count` waves; see `Tasks.draw`."""
+        amplitude = _uniform(generator, self.amplitude, count, 1, 1)
+        phase = _uniform(generator, self.phase, count, 1, 1)
+        x = _uniform(generator, self.span, count, self.shots[1] + self.queries, 1)  # [T, n, 1]
+        y = amplitude * torch.sin(x - phase)
+        return episode(x, y, weights(generator, count, self.shots))
+
+
+def _uniform(generator: torch.Generator, between: tuple[float, float], *shape: int) -> torch.Tensor:
+    low, high = between
+    return low + (high - low) * torch.rand(shape, generator=generator)

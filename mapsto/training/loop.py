@@ -1,0 +1,198 @@
+"""Meta-training as a generator: every `next` is one step of AdamW along the mean meta-gradient of a batch of tasks.
+
+    params ← AdamW(params, ∇ mean_t loss(params, episode_t), lr · factor(step)),    episodes = tasks.batch(step, batch, seed)
+
+The caller iterates, and may print, plot or stop. As batch and learning rate are functions of the step, a run that was
+killed continues from its checkpoint to the same numbers.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from .. import __version__
+from ..episodes import Episode, to, unstack
+from ..errors import MapstoError
+from ..learners.learner import Learner
+from . import run as runs
+from .meta import meta_gradient
+from .progress import Progress, Validation
+from .schedule import Schedule, factor
+from .validation import Source
+
+
+class Step(NamedTuple):
+    """What one step of training says."""
+
+    step: int  # 1 … steps
+    metrics: dict[str, float]  # loss, grad_norm, lr, the learner's own, validation where it was due; means over the batch
+    seconds: float  # of training so far, interruptions not counted
+
+
+def train(
+    learner: Learner,
+    tasks: Source,
+    steps: int,
+    batch: int,
+    lr: float = 1e-3,
+    *,
+    seed: int = 0,
+    compile: bool = False,
+    vectorise: bool | None = None,
+    chunk_size: int | None = None,
+    weight_decay: float = 0.0,
+    clip: float | None = None,
+    schedule: Schedule = "constant",
+    warmup: int = 0,
+    ema: float | None = None,
+    validation: Validation | None = None,
+    validate_every: int = 1000,
+    run: str | Path | None = None,
+    init: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 1000,
+    log_every: int = 50,
+    device: str | None = None,
+    precision: str = "32-true",
+    config: dict[str, Any] | None = None,
+) -> Iterator[Step]:
+    """Train `learner` in place, yielding a `Step` after each step.
+
+    When the last step is done the learner holds what is to be used: the best weights on `validation`, else the moving
+    average, else the last ones. A caller that stops early leaves a checkpoint of the last step and the last weights.
+
+    Args:
+        learner: the learner; parameters with `requires_grad=False` stay as they are.
+        tasks: where the batches come from.
+        steps: how many steps of the optimizer.
+        batch: tasks a step.
+        lr: peak learning rate.
+        seed: of the tasks.
+        compile: compile the meta-gradient as one graph, see `meta_gradient`.
+        vectorise: all tasks at once, or one at a time; by default the faster, see `meta_gradient`.
+        chunk_size: tasks at a time, which bounds the memory, see `meta_gradient`.
+        weight_decay: of AdamW; with 0 it is Adam.
+        clip: the largest gradient norm that is not scaled down.
+        schedule: of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
+        warmup: steps of rising learning rate.
+        ema: decay of a moving average of the parameters.
+        validation: learner ↦ a number to be small, say `ValidationLoss(tasks.validation)`; chooses the weights.
+        validate_every: steps between validations; the last step is always one.
+        run: folder for configuration, metrics, checkpoints and weights; see `training.run`.
+        init: run folder or safetensors file whose weights to start from.
+        resume: continue from the run's last checkpoint; start where it has none.
+        checkpoint_every: steps between checkpoints; the last step is always one.
+        log_every: steps between lines of metrics.
+        device: "cpu", "cuda", "mps" or "auto", through lightning-fabric.
+        precision: "32-true" or "bf16-mixed", through lightning-fabric.
+        config: what else the run's configuration shall say.
+
+    Raises:
+        MapstoError: a loss or gradient that is not finite (named with its step, its task and the last good
+            checkpoint), a run that cannot be written, resumed or overwritten, or `init` that does not fit.
+    """
+    _check(steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every, log_every=log_every)
+    settings = {
+        "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
+        "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
+        "validate_every": validate_every, "init": None if init is None else str(init), "precision": precision,
+    }  # fmt: skip
+    factor(schedule, 0, steps, warmup)
+    here, autocast = _fabric(device, precision)
+    learner.to(here)
+    if init is not None:
+        runs.load_weights(learner, init)
+    progress = Progress(learner, weight_decay, ema)
+    folder = None if run is None else _open(run, progress, settings | (config or {}), resume)
+    gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size)
+    saved = progress.step
+    try:
+        for index, episodes in _prefetched(tasks, progress.step, steps, batch, seed):
+            started = time.perf_counter()
+            episodes = to(episodes, here)
+            rate = lr * factor(schedule, index, steps, warmup)
+            with autocast():
+                grads, measured = gradient(progress.params, episodes)
+            norm = torch.nn.utils.get_total_norm(list(grads.values()))
+            metrics = {**{name: float(value) for name, value in measured.items()}, "grad_norm": float(norm), "lr": rate}
+            if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["grad_norm"])):
+                raise _diverged(learner, episodes, index, metrics, folder, saved)
+            progress.update(grads, norm, rate, clip)
+            last = progress.step == steps
+            if validation and (last or progress.step % validate_every == 0):
+                metrics["validation"] = progress.validate(validation)
+            progress.seconds += time.perf_counter() - started
+            if folder and (last or progress.step % log_every == 0 or "validation" in metrics):
+                folder.log(progress.step, {**metrics, "seconds": round(progress.seconds, 3)})
+            if folder and (last or progress.step % checkpoint_every == 0):
+                progress.save(folder)
+                saved = progress.step
+            if last:
+                progress.finish()
+            yield Step(progress.step, metrics, progress.seconds)
+    except GeneratorExit:  # the caller stops, between two steps, where everything is of one step
+        if folder and progress.step > saved:
+            progress.save(folder)
+        raise
+    finally:
+        if folder:
+            folder.close()
+
+
+def _check(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise MapstoError(f"{name}: got {count}, expected a whole number from 1.")
+
+
+def _open(run: str | Path, progress: Progress, config: dict[str, Any], resume: bool) -> runs.Run:
+    folder = runs.Run(run)
+    if folder.started and not resume:
+        raise MapstoError(f"run: {run} already holds a checkpoint; resume it (resume=True), or use another folder.")
+    if not folder.started:
+        folder.configure({"mapsto": __version__, **config})
+        folder.forget_after(0)
+        return folder
+    folder.agree(config)
+    progress.restore(folder)
+    folder.forget_after(progress.step)
+    if progress.step >= config["steps"]:
+        progress.finish()
+    return folder
+
+
+def _prefetched(tasks: Source, start: int, steps: int, batch: int, seed: int) -> Iterator[tuple[int, Episode]]:
+    """Draw the next batch in another thread while the caller computes with this one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(tasks.batch, start, batch, seed) if start < steps else None
+        for index in range(start, steps):
+            episodes = coming.result()  # type: ignore[union-attr]
+            coming = thread.submit(tasks.batch, index + 1, batch, seed) if index + 1 < steps else None
+            yield index, episodes
+
+
+def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[[], AbstractContextManager]]:
+    if device is None and precision == "32-true":  # spares lightning's import
+        return torch.device("cpu"), nullcontext
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(accelerator=device or "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
+    return fabric.device, fabric.autocast
+
+
+def _diverged(
+    learner: Learner, episodes: Episode, index: int, metrics: dict[str, float], folder: runs.Run | None, saved: int
+) -> MapstoError:
+    lost = [i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0]))]
+    where = f"task {lost[0]} of its batch is the first that is not finite" if lost else "each task's loss is finite"
+    kept = f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"
+    return MapstoError(
+        f"train: the loss became {metrics['loss']:.4g} and its gradient's norm {metrics['grad_norm']:.4g} at step "
+        f"{index + 1} ({where}); {kept}; lower lr, or clip the gradient (clip=1.0)."
+    )

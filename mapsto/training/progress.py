@@ -1,0 +1,115 @@
+"""Everything of a training that changes from step to step, and how it becomes a checkpoint and back."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..errors import MapstoError
+from ..learners.learner import Learner
+from . import run as runs
+
+Validation = Callable[[Learner], float]
+
+
+class Progress:
+    """Parameters, moving average, best weights so far, optimizer state, step and seconds."""
+
+    def __init__(self, learner: Learner, weight_decay: float, ema: float | None):
+        self.learner, self.ema = learner, ema
+        self.params = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        self.average = _copy(self.params) if ema else {}
+        self.best: dict[str, Tensor] = {}
+        self.score = math.inf
+        self.optimizer = torch.optim.AdamW(self.params.values(), weight_decay=weight_decay, fused=True)
+        self.step, self.seconds = 0, 0.0
+
+    def update(self, grads: dict[str, Tensor], norm: Tensor, lr: float, clip: float | None) -> None:
+        """Take one optimizer step along `grads`, whose norm is `norm`."""
+        for name, parameter in self.params.items():
+            parameter.grad = grads[name]
+        if clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.params.values(), clip, norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.ema:
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.average.values()), list(self.params.values()), 1 - self.ema)
+        self.step += 1
+
+    def validate(self, validation: Validation) -> float:
+        """Score the weights as they would be used, and keep them where they are the best so far."""
+        with self._using(self.average):
+            score = float(validation(self.learner))
+            if score < self.score:
+                self.score, self.best = score, _copy(self.params)
+        return score
+
+    def finish(self) -> None:
+        """Leave in the learner what is to be used: the best on validation, else the moving average, else the last."""
+        _assign(self.params, self.best or self.average)
+
+    def save(self, folder: runs.Run) -> None:
+        """Write a checkpoint, and the weights to be used."""
+        tensors = _prefixed("learner", self.learner.state_dict()) | _prefixed("average", self.average)
+        tensors |= _prefixed("best", self.best)
+        for i, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= _prefixed(f"optimizer/{i}", slots)
+        about = {"step": self.step, "seconds": self.seconds, "score": self.score}
+        meta = {"mapsto": __version__, **{name: repr(value) for name, value in about.items()}}
+        folder.save(runs.CHECKPOINT, tensors, meta)
+        folder.save(runs.WEIGHTS, self.learner.state_dict() | (self.best or self.average), meta)
+
+    def restore(self, folder: runs.Run) -> None:
+        """Continue from the folder's checkpoint; raises MapstoError where it is not one of this learner."""
+        path = folder.folder / runs.CHECKPOINT
+        tensors, meta = runs.read_tensors(path)
+        try:
+            self.learner.load_state_dict(_under("learner", tensors))
+            _assign(self.average, _under("average", tensors))
+            device = next(iter(self.params.values())).device
+            self.best = {name: tensor.to(device) for name, tensor in _under("best", tensors).items()}
+            slots: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in _under("optimizer", tensors).items():
+                index, slot = name.split("/")
+                slots.setdefault(int(index), {})[slot] = tensor
+            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
+            self.step, self.seconds, self.score = int(meta["step"]), float(meta["seconds"]), float(meta["score"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise MapstoError(
+                f"run: {path} does not fit this {type(self.learner).__name__} ({reason}); "
+                "resume with the arguments it was trained with, or use another folder."
+            ) from error
+
+    @contextmanager
+    def _using(self, weights: dict[str, Tensor]) -> Iterator[None]:
+        before = _copy(self.params) if weights else {}
+        _assign(self.params, weights)
+        try:
+            yield
+        finally:
+            _assign(self.params, before)
+
+
+def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _assign(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in values.items():
+            targets[name].copy_(value)
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}

@@ -1,0 +1,171 @@
+"""A run is a folder that a training leaves behind: what was asked, what was measured, and the weights.
+
+    config.yaml               the arguments of the training
+    metrics.jsonl             one JSON object a logged step, lost steps of an interrupted run removed
+    checkpoint.safetensors    parameters, moving averages, optimizer state, step: everything to continue from
+    weights.safetensors       the learner to use: best on validation, else the moving average, else the last
+    events.out.tfevents.*     the same metrics for TensorBoard, where it is installed
+
+Every file is written under a temporary name and renamed, so that whatever interrupts leaves the previous one whole.
+"""
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import yaml
+from torch import Tensor, nn
+
+from ..errors import MapstoError
+
+FORMAT = 1
+CHECKPOINT, WEIGHTS, CONFIG, METRICS = "checkpoint.safetensors", "weights.safetensors", "config.yaml", "metrics.jsonl"
+
+Meta = dict[str, str]
+
+# what may differ when a run is resumed
+_FREE = {"mapsto", "format", "compile", "vectorise", "chunk_size", "device", "checkpoint_every", "log_every"}
+
+
+class Run:
+    """The folder of one training, open for writing.
+
+    Raises:
+        MapstoError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self._writer: Any = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _atomic(self.folder / ".writable", lambda temporary: temporary.write_bytes(b""))
+            (self.folder / ".writable").unlink()
+        except OSError as error:
+            raise MapstoError(f"run: cannot write to {self.folder} ({error.strerror}); choose another folder.") from error
+
+    @property
+    def started(self) -> bool:
+        """Whether the folder holds a checkpoint to continue from."""
+        return (self.folder / CHECKPOINT).exists()
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Write `config.yaml`."""
+        text = yaml.safe_dump({**config, "format": FORMAT}, sort_keys=False)
+        _atomic(self.folder / CONFIG, lambda temporary: temporary.write_text(text))
+
+    def agree(self, config: Mapping[str, Any]) -> None:
+        """Raise MapstoError where the run was configured otherwise; only a constant schedule may go on for longer."""
+        before = read_config(self.folder)
+        changed = [name for name in config if name in before and before[name] != config[name] and name not in _FREE]
+        if "steps" in changed and config.get("schedule") == "constant" and config["steps"] > before["steps"]:
+            changed.remove("steps")
+        if changed:
+            told = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)
+            raise MapstoError(f"run: {self.folder} has {told}; resume it with the same arguments, or use another folder.")
+        self.configure({**before, **config})
+
+    def save(self, file: str, tensors: Mapping[str, Tensor], meta: Meta) -> None:
+        """Write tensors to a safetensors file of this run."""
+        whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        meta = {"format": str(FORMAT), **meta}
+        data = safetensors.torch.save(whole, meta)
+        _atomic(self.folder / file, lambda temporary: temporary.write_bytes(data))
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append one line to `metrics.jsonl`, and to the TensorBoard events."""
+        with open(self.folder / METRICS, "a") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        if self._writer is None:
+            self._writer = _tensorboard(self.folder, step)
+        for name, value in metrics.items() if self._writer else ():
+            self._writer.add_scalar(name, value, step)
+
+    def forget_after(self, step: int) -> None:
+        """Drop the logged steps after `step`: the interrupted run computed them, the resumed one will again."""
+        path = self.folder / METRICS
+        if path.exists():
+            kept = "".join(line + "\n" for line in path.read_text().splitlines() if _step(line) <= step)
+            _atomic(path, lambda temporary: temporary.write_text(kept))
+
+    def close(self) -> None:
+        """Flush the TensorBoard events."""
+        if self._writer:
+            self._writer.close()
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Meta]:
+    """Read a safetensors file and its metadata; a missing, truncated or foreign file is one sentence."""
+    path = Path(path)
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            meta = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError as error:
+        raise MapstoError(f"run: {path.parent} holds no {path.name}; train into it first.") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise MapstoError(f"run: {path} is corrupt or truncated ({error}); train again.") from error
+    if meta.get("format") != str(FORMAT):
+        raise MapstoError(
+            f"run: {path} has format {meta.get('format', 'unknown')}, this version reads format {FORMAT}; "
+            "use the mapsto version that wrote it, or train again."
+        )
+    return tensors, meta
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read a run's `config.yaml`."""
+    path = Path(folder) / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise MapstoError(f"run: {folder} holds no {CONFIG}, so it is not a run; pass the folder of one.") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise MapstoError(f"run: {path} is not readable as YAML; train again.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        got = config.get("format", "unknown") if isinstance(config, dict) else "unknown"
+        raise MapstoError(
+            f"run: {path} has format {got}, this version reads format {FORMAT}; "
+            "use the mapsto version that wrote it, or train again."
+        )
+    return config
+
+
+def load_weights(learner: nn.Module, source: str | Path) -> None:
+    """Put the weights of a run folder (or of a safetensors file) into `learner`."""
+    path = Path(source)
+    tensors, _ = read_tensors(path / WEIGHTS if path.is_dir() or not path.suffix else path)
+    try:
+        learner.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise MapstoError(f"weights: those of {path} do not fit this {type(learner).__name__} ({reason}).") from error
+
+
+def _atomic(path: Path, write: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except ValueError:  # a line cut short by the interruption
+        return float("inf")
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    if importlib.util.find_spec("tensorboard") is None:
+        return False
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=step)

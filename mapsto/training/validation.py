@@ -1,0 +1,35 @@
+"""The number by which a checkpoint is chosen: the mean loss of the learner on tasks it was not trained on."""
+
+from typing import Protocol
+
+import torch
+
+from ..episodes import Episode, to
+from ..learners.batching import each_task
+from ..learners.learner import Learner
+
+
+class Source(Protocol):
+    """Anything whose batches are a pure function of their index, as those of `mapsto.tasks` are."""
+
+    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
+        """Return batch `index` of `count` tasks."""
+        ...
+
+
+class ValidationLoss:
+    """learner ↦ its mean loss over the first `episodes` tasks of a source, `batch` of them at a time; less is better."""
+
+    def __init__(self, tasks: Source, episodes: int = 200, batch: int = 25, seed: int = 0):
+        self.tasks, self.episodes, self.batch, self.seed = tasks, episodes, batch, seed
+
+    def __call__(self, learner: Learner) -> float:
+        """Return the mean loss of `learner` after adaptation; its parameters and gradients stay untouched."""
+        device = next(learner.parameters()).device
+        total = 0.0
+        for index, start in enumerate(range(0, self.episodes, self.batch)):
+            count = min(self.batch, self.episodes - start)
+            episodes = to(self.tasks.batch(index, count, self.seed), device)
+            with torch.no_grad():
+                total += float(each_task(learner, lambda episode: learner.loss(episode)[0], episodes).sum())
+        return total / self.episodes

@@ -1,0 +1,46 @@
+"""Every test runs with the annotations of the package checked: shapes, dtypes and types, at each call.
+
+The check is switched on by an import hook before anything of `mapsto` is imported, and works inside `grad` and `vmap`.
+It does not run under `torch.compile`: a test that compiles asks for the fixture `unchecked`.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Self, get_args, runtime_checkable
+
+import pytest
+import torch
+from beartype import BeartypeConf, FrozenDict, beartype
+from jaxtyping import config, install_import_hook
+from typing_extensions import is_protocol
+
+# As mypy does, take an int for a float. The hook decorates methods one by one, so `Self` is not known to beartype.
+CONF = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict({Self: Any}))
+
+
+def checked(function: Callable) -> Callable:
+    """Check a function's annotations at each call; the name that the import hook writes into the package's modules."""
+    for hint in getattr(function, "__annotations__", {}).values():
+        _open_protocols(hint)
+    return beartype(conf=CONF)(function)
+
+
+def _open_protocols(hint: Any) -> None:
+    """Let protocols be checked, by the presence of their members, without the package having to say so."""
+    for part in (hint, *get_args(hint)):
+        if isinstance(part, type) and is_protocol(part):
+            runtime_checkable(part)
+
+
+install_import_hook("mapsto", "conftest.checked")
+
+# More threads than tests need make small tensors slower, and a machine that runs other work much slower.
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Switch the annotation check off for one test, for what `torch.compile` has to trace."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -1,0 +1,325 @@
+"""The scikit-learn face: what goes in, what is refused, and that anyone can check the reasons from outside.
+
+What the face itself has to keep is tested over a model in closed form, weighted Gaussian naive Bayes, in which absent cells
+are marginalised exactly, reasons are enumerated, and deleting a row is refitting without it; the rest over the shipped weights.
+"""
+
+import itertools
+import math
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from torch import nn
+
+import mapsto
+from mapsto import estimators
+from mapsto.errors import MapstoError
+from mapsto.estimators import TableClassifier
+
+
+class NaiveBayes(nn.Module):
+    """p(y) Π_j N(x_j; μ_yj, σ²_yj) over the visible cells, with variances shared by the classes."""
+
+    def __init__(self, ways):
+        super().__init__()
+        self.ways, self.sharpness = ways, nn.Parameter(torch.ones(()))
+
+    def adapt(self, support):
+        x, seen = support.x.nan_to_num(), (~support.x.isnan()).to(support.x)
+        hot = nn.functional.one_hot(support.y, self.ways).to(x) * support.w[:, None]
+        count = hot.T @ seen
+        mean = hot.T @ (x * seen) / count.clamp(min=1e-12)
+        spread = torch.einsum("nk,nkd->d", hot, (x[:, None] - mean).square() * seen[:, None])
+        return {
+            "prior": hot.sum(0) / hot.sum(),
+            "mean": mean,
+            "known": count > 0,
+            "var": (spread / count.sum(0)).clamp(min=1e-12),
+        }
+
+    def predict(self, state, x):
+        fit = -0.5 * (x[:, None] - state["mean"]).square() / state["var"]
+        fit = torch.where(state["known"], fit, 0.0).nan_to_num(nan=0.0)
+        return torch.log_softmax(state["prior"].log() + self.sharpness * fit.sum(-1), -1)
+
+    def explain(self, state, x):
+        return torch.func.vmap(lambda row: self._enumerate(state, row))(x)
+
+    def _enumerate(self, state, row):
+        d = len(row)
+        orders = torch.tensor(list(itertools.permutations(range(d))))
+        visible = orders.argsort(1)[:, None] < torch.arange(d + 1)[:, None]  # [orders, d + 1, d]
+        cells = torch.where(visible, row, torch.nan)
+        v = self.predict(state, cells.view(-1, d)).exp().view(len(orders), d + 1, -1)
+        gains = v.diff(dim=1).gather(1, orders.argsort(1)[..., None].expand(-1, -1, self.ways))
+        return gains.mean(0), v[0, 0]
+
+
+@pytest.fixture
+def closed_form(monkeypatch):
+    monkeypatch.setattr(mapsto.weights, "load", lambda ways=2: NaiveBayes(ways), raising=False)
+
+
+def table(n=24, d=4, k=3, seed=0):
+    generator = np.random.default_rng(seed)
+    y = np.arange(n) % k
+    return generator.normal(size=(n, d)) + y[:, None] * np.linspace(0, 1, d), y
+
+
+def enumerate_patterns(clf, X):
+    """Exact Shapley values by their definition, through predict_proba alone."""
+    d = X.shape[1]
+    masks = list(itertools.product([False, True], repeat=d))
+    v = {m: clf.predict_proba(np.where(m, X, np.nan)) for m in masks}
+    phi = np.zeros((len(X), d, v[masks[0]].shape[1]))
+    for j, m in itertools.product(range(d), masks):
+        if not m[j]:
+            kernel = math.factorial(sum(m)) * math.factorial(d - sum(m) - 1) / math.factorial(d)
+            phi[:, j] += kernel * (v[(*m[:j], True, *m[j + 1 :])] - v[m])
+    return phi
+
+
+# --- over the closed form: what the face itself has to keep ----------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks(closed_form, unchecked):
+    ran = [
+        check(estimator) for estimator, check in estimator_checks_generator(TableClassifier()) if not _array_api(check)
+    ]
+    assert len(ran) > 40
+
+
+def _array_api(check):
+    return "array_api" in str(check)  # needs a configuration that this package does not offer
+
+
+def test_probabilities_are_the_models_own(closed_form):
+    X, y = table()
+    clf = TableClassifier().fit(X, y)
+    model, x = NaiveBayes(3), torch.tensor(X)
+    expected = model.predict(model.adapt(mapsto.examples(x, torch.tensor(y))), x).exp().detach().numpy()
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(clf.predict_proba(X), expected, atol=1e-9)
+    assert clf.predict(X).tolist() == expected.argmax(1).tolist()
+
+
+def test_reasons_are_the_shapley_values_that_anyone_can_enumerate(closed_form):
+    X, y = table()
+    X[3, 1] = X[4, 0] = np.nan
+    clf = TableClassifier().fit(X, y)
+    e, exact = clf.explain(X[:6]), enumerate_patterns(clf, X[:6])
+    assert exact.std() > 0.02
+    np.testing.assert_allclose(e.values, exact, atol=1e-10)
+    np.testing.assert_allclose(e.predictions, clf.predict_proba(X[:6]), atol=1e-12)
+    np.testing.assert_allclose(e.base_values, clf.predict_proba(np.full((6, 4), np.nan)), atol=1e-12)
+    assert (e.values[3, 1] == 0).all()
+    assert (e.values[4, 0] == 0).all()
+
+
+def test_influence_is_refitting_without_the_row(closed_form):
+    X, y = table(18)
+    clf = TableClassifier().fit(X, y)
+    change = clf.influence(X[:5])
+    assert change.shape == (5, 18, 3)
+    assert np.abs(change).max() > 0.01
+    keep = ~np.eye(18, dtype=bool)
+    refit = [TableClassifier().fit(X[k], y[k]).predict_proba(X[:5]) for k in keep]
+    np.testing.assert_allclose(change, np.stack(refit, 1) - clf.predict_proba(X[:5])[:, None], atol=1e-9)
+
+
+def test_a_class_that_loses_its_only_row_loses_its_probability(closed_form):
+    X, y = table(11, k=2)
+    y[0] = 2
+    clf = TableClassifier().fit(X, y)
+    assert clf.notes_ == ["class '2': a single training row, so its probabilities rest on one example."]
+    p, change = clf.predict_proba(X), clf.influence(X)
+    np.testing.assert_allclose(change[:, 0, 2], -p[:, 2], atol=1e-12)
+    np.testing.assert_allclose(change.sum(-1), 0, atol=1e-12)
+
+
+def test_results_do_not_depend_on_the_chunk(closed_form, monkeypatch):
+    X, y = table()
+    clf = TableClassifier().fit(X, y)
+    at_once = clf.predict_proba(X), clf.explain(X).values, clf.influence(X)
+    monkeypatch.setattr(estimators, "_MOST", 5)
+    assert [len(part) for part in clf._chunks(torch.zeros(12, 4))] == [5, 5, 2]
+    for whole, parts in zip(at_once, (clf.predict_proba(X), clf.explain(X).values, clf.influence(X)), strict=True):
+        np.testing.assert_allclose(whole, parts, rtol=0, atol=1e-12)
+
+
+def test_a_table_of_mixed_columns(closed_form):
+    frame = pd.DataFrame({"ward": list("nsnsns"), "age": [61, 48, None, 70, 33, 50], "seen": ["2024-01-03"] * 6})
+    clf = TableClassifier().fit(frame, list("yynnyn"))
+    assert clf.feature_names_in_.tolist() == ["ward", "age", "seen"]
+    assert clf.classes_.tolist() == ["n", "y"]
+    assert clf.notes_ == ["column 'seen': the same value in every training row, so it is left out."]
+    e = clf.explain(frame)
+    assert e.feature_names == ["ward", "age", "seen"]
+    assert e.class_names == ["n", "y"]
+    assert e.data[1].tolist() == ["s", 48, "2024-01-03"]
+    assert e.codes[1, :2].tolist() == [1, 48]
+    assert (e.values[:, 2] == 0).all()
+    assert np.abs(e.values[:, :2]).max() > 0.01
+
+
+def test_columns_are_found_by_name(closed_form):
+    X, y = table()
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = TableClassifier().fit(frame, y)
+    np.testing.assert_array_equal(clf.predict_proba(frame[list("dbca")]), clf.predict_proba(frame))
+    assert np.abs(TableClassifier().fit(X, y).predict_proba(X[:, ::-1]) - clf.predict_proba(frame)).max() > 0.01
+
+
+def test_an_unseen_category_is_a_missing_cell_and_said(closed_form):
+    frame = pd.DataFrame({"ward": list("nsnsns"), "age": [61, 48, 20, 70, 33, 50]})
+    clf = TableClassifier().fit(frame, [0, 1, 0, 1, 1, 0])
+    with pytest.warns(UserWarning, match="column 'ward': 'west' never seen"):
+        new = clf.predict_proba(frame.assign(ward="west"))
+    np.testing.assert_array_equal(new, clf.predict_proba(frame.assign(ward=None)))
+
+
+def test_a_table_without_anything_to_learn_from_gives_the_base_value(closed_form):
+    X, y = np.ones((6, 2)), np.array([0, 1, 1, 1, 0, 1])
+    clf = TableClassifier().fit(X, y)
+    assert len(clf.notes_) == 2
+    np.testing.assert_allclose(clf.predict_proba(X), [[1 / 3, 2 / 3]] * 6)
+    assert (clf.explain(X).values == 0).all()
+    assert clf.influence(X[:1]).shape == (1, 6, 2)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-3, 1e12, 1e300])
+def test_the_unit_of_a_column_does_not_matter(closed_form, size):
+    X, y = table()
+    unit = np.array([size, 1, 1, 1])
+    expected = TableClassifier().fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(TableClassifier().fit(X * unit, y).predict_proba(X * unit), expected, atol=1e-9)
+
+
+def test_a_large_offset_costs_no_digits(closed_form):
+    X, y = table()
+    expected = TableClassifier().fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(TableClassifier().fit(X + 1e9, y).predict_proba(X + 1e9), expected, atol=1e-5)
+
+
+def test_a_cell_far_outside_the_training_range_stays_finite(closed_form):
+    X, y = table()
+    assert np.isfinite(TableClassifier().fit(X, y).predict_proba(np.full((1, 4), 1e300))).all()
+
+
+def test_what_was_fitted_can_be_saved_and_cloned(closed_form):
+    X, y = table()
+    clf = TableClassifier().fit(X, y)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), clf.predict_proba(X))
+    with pytest.raises(NotFittedError):
+        clone(clf).predict(X)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "explain", "influence"])
+def test_fit_comes_first(method):
+    with pytest.raises(NotFittedError):
+        getattr(TableClassifier(), method)(np.zeros((1, 2)))
+
+
+def wide(d):
+    return np.arange(2 * d).reshape(2, d), [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "said"),
+    [
+        (np.eye(3), [1, 1, 1], r"y: got one class only \(1\)"),
+        (np.eye(11), range(11), "y: got 11 classes, expected 2 to 10"),
+        (np.eye(3), ["a", None, "b"], "y: got NaN in 1 of 3 rows"),
+        (np.eye(3), [0.5, 1.25, 2.5], "Unknown label type: continuous"),
+        (
+            np.zeros((513, 2)) + np.arange(513)[:, None],
+            [0, 1, 1] * 171,
+            "X: got 513 training rows, expected at most 512",
+        ),
+        (*wide(101), "X: got 101 columns with something to learn from, expected at most 100"),
+        (np.array([[1.0, np.inf], [2.0, 3.0]]), [0, 1], "column '1': got an infinite value"),
+        (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), [0, 1], "'a' more than once"),
+        (np.eye(3), None, "requires y to be passed"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused_in_one_sentence(closed_form, X, y, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        TableClassifier().fit(X, y)
+    assert "\n" not in str(refused.value).strip()
+
+
+def test_ten_classes_and_512_rows_and_100_columns_are_learned(closed_form):
+    generator = np.random.default_rng(0)
+    clf = TableClassifier().fit(generator.normal(size=(512, 100)), np.arange(512) % 10)
+    assert clf.predict_proba(generator.normal(size=(2, 100))).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (pd.DataFrame({"a": [1]}), "X: lacks 'b', expected the 2 columns of fit"),
+        (pd.DataFrame({"a": [1], "c": [1]}), "X: lacks 'b' and has 'c', unknown to fit"),
+        (pd.DataFrame({"a": [1], "b": [1], "c": [1]}), "X: has 'c', unknown to fit"),
+        (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"]), "'b' more than once"),
+        (pd.DataFrame({"a": [1.0], "b": [np.inf]}), "column 'b': got an infinite value"),
+        (np.zeros((1, 3)), "X has 3 features, but TableClassifier is expecting 2"),
+    ],
+)
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "explain", "influence"])
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_columns_that_differ_from_those_of_fit_are_refused(closed_form, method, later, said):
+    clf = TableClassifier().fit(pd.DataFrame({"a": [1, 2, 3], "b": [1, 5, 2]}), [0, 1, 1])
+    with pytest.raises(ValueError, match=said):
+        getattr(clf, method)(later)
+
+
+def test_errors_are_of_the_package():
+    with pytest.raises(MapstoError):
+        TableClassifier().fit(np.eye(3), [1, 1, 1])
+
+
+# --- mutants: the laws above can fail ---------------------------------------------------------------------------------
+
+
+class WrongKernel(NaiveBayes):
+    """Reasons that do add up, but not by Shapley's weights: the whole gain shared equally."""
+
+    def explain(self, state, x):
+        base = self.predict(state, torch.full_like(x, torch.nan)).exp()
+        gain = (self.predict(state, x).exp() - base) / x.shape[1]
+        return gain[:, None].expand(-1, x.shape[1], -1), base
+
+
+class ForgetsWeights(NaiveBayes):
+    """Adapts to the rows as if each had the same weight."""
+
+    def adapt(self, support):
+        return super().adapt(support._replace(w=torch.ones_like(support.w)))
+
+
+@pytest.mark.parametrize(
+    ("mutant", "law"),
+    [
+        (WrongKernel, test_reasons_are_the_shapley_values_that_anyone_can_enumerate),
+        (ForgetsWeights, test_influence_is_refitting_without_the_row),
+    ],
+)
+def test_the_laws_catch_a_wrong_model(monkeypatch, mutant, law):
+    monkeypatch.setattr(mapsto.weights, "load", lambda ways=2: mutant(ways), raising=False)
+    with pytest.raises(AssertionError):
+        law(None)
+
+
+def test_fitting_warns_of_nothing(closed_form):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableClassifier().fit(*table())

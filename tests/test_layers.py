@@ -1,0 +1,126 @@
+"""Imports point one way: every layer of the package names the layers it may know, and knows no other."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "mapsto"
+
+# layer ↦ the layers it may import. OPEN may be known to all; EVERYTHING stands above and is imported by none below.
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "episodes": set(),
+    "explanation": set(),
+    "models": set(),
+    "explainers": set(),
+    "explainers.learned": {"explainers", "episodes"},
+    "tasks": {"episodes"},
+    "learners": {"episodes"},
+    "views": {"episodes", "learners"},
+    "joint": {"episodes", "learners", "views", "explainers", "explainers.learned"},
+    "measures": {"episodes", "tasks", "learners", "views", "explainers", "joint"},
+    "seeing": {"episodes", "learners", "views", "explainers"},
+    "training": {"episodes", "learners", "views", "joint", "measures", "explainers", "explainers.learned"},
+    "figures": {"episodes", "explanation", "measures", "seeing"},
+    "weights": {"episodes", "learners", "models", "explainers", "explainers.learned", "joint"},
+}
+OPEN = {"errors", "__version__"}
+EVERYTHING = {"", "estimators", "commands", "cli", "__main__"}
+
+
+def layer(module: str) -> str:
+    """Return the layer of a dotted module name below the package ('' is the package itself)."""
+    return "explainers.learned" if module.startswith("explainers.learned") else module.partition(".")[0]
+
+
+def imports(tree: ast.Module, package: str, inside: set[str]) -> Iterator[tuple[int, str]]:
+    """Yield (line, module below `mapsto`) for every import of the package by itself, nested ones included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parent = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parent, *filter(None, [node.module])])
+            found = [f"{base}.{alias.name}" for alias in node.names]
+            found = [name if layer(name.removeprefix("mapsto.")) in inside else base for name in found]
+        else:
+            continue
+        for name in found:
+            if name == "mapsto" or name.startswith("mapsto."):
+                yield node.lineno, name.removeprefix("mapsto").removeprefix(".")
+
+
+def violations(root: Path) -> list[str]:
+    """Return one line for every import under `root` that its layer may not make."""
+    wrong = []
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        here = layer(module)
+        if here in EVERYTHING:
+            continue
+        if here not in LAYERS:
+            wrong.append(f"{path.name}: layer {here!r} has no row in LAYERS")
+            continue
+        package = ".".join(["mapsto", *parts[:-1]])
+        for line, name in imports(ast.parse(path.read_text()), package, set(LAYERS) | OPEN | EVERYTHING):
+            if layer(name) not in LAYERS[here] | {here} | OPEN:
+                wrong.append(f"{'/'.join(parts)}.py:{line}: {here} may not import {name or 'the package itself'}")
+    return wrong
+
+
+def test_imports_point_one_way() -> None:
+    assert len(list(PACKAGE.rglob("*.py"))) > 10  # else the law below would hold of nothing
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "expected"),
+    [
+        ("learners/maml.py", "from ..explainers import Shapley", "learners may not import explainers"),
+        ("learners/maml.py", "from mapsto.models import MLP", "learners may not import models"),
+        ("learners/maml.py", "from mapsto import models", "learners may not import models"),
+        ("learners/maml.py", "def f():\n    import mapsto.tasks.tables", "learners may not import tasks"),
+        ("learners/maml.py", "import mapsto as mt", "learners may not import the package itself"),
+        ("explainers/shapley.py", "from ..learners.learner import Learner", "explainers may not import learners"),
+        ("explainers/shapley.py", "from .. import episodes", "explainers may not import episodes"),
+        ("explainers/shapley.py", "from .learned import head", "explainers may not import explainers.learned"),
+        ("explainers/learned/head.py", "from ...learners import learner", "explainers.learned may not import learners"),
+        ("training/loop.py", "from ..tasks.source import Tasks", "training may not import tasks"),
+        ("training/loop.py", "from .. import cli", "training may not import cli"),
+        ("training/loop.py", "from ..figures import report", "training may not import figures"),
+        ("episodes.py", "from .views import query", "episodes may not import views"),
+        (
+            "tasks/images.py",
+            "from .source import Tasks\nfrom ..learners import losses",
+            "tasks may not import learners",
+        ),
+        ("novel/idea.py", "import torch", "layer 'novel' has no row"),
+    ],
+)
+def test_mutants_are_found(tmp_path: Path, file: str, source: str, expected: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    assert len(found := violations(tmp_path)) == 1
+    assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("learners/maml.py", "from ..episodes import Examples\nfrom .learner import Learner\nfrom . import losses"),
+        ("explainers/learned/head.py", "from ...episodes import Examples\nfrom ..explainer import Game"),
+        ("views.py", "from .learners.learner import Learner\nfrom . import episodes"),
+        ("commands/demo.py", "from ..figures import report\nfrom .. import models"),
+        ("training/run.py", "from .. import __version__"),
+        ("tasks/tables.py", "from ..errors import Refusal\nimport numpy"),
+    ],
+)
+def test_allowed_imports_are_not_reported(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    assert violations(tmp_path) == []

@@ -1,0 +1,504 @@
+"""The laws that every learner keeps, one row a learner, and for every law a learner that breaks it."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.func import functional_call, grad, grad_and_value
+from torch.utils import _pytree as pytree
+
+from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
+from mapsto.learners import MAML, InContext, Learner, PrototypicalNetwork
+from mapsto.models import MLP, Conv4, SetTransformer
+
+TASKS, ROWS, WAYS = 3, 8, 3
+
+
+def regression() -> Episode:
+    """Make a batch of tasks with unequal weights, padding at the end of each support set."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, TASKS, ROWS, 2, generator=g).double(), torch.randn(2, TASKS, ROWS, 1, generator=g).double()
+    return Episode(Examples(x[0], y[0], weights(g)), Examples(x[1], y[1], torch.full((TASKS, ROWS), 1 / ROWS).double()))
+
+
+def classification(*shape: int) -> Episode:
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(2, TASKS, ROWS, *shape, generator=g).double()
+    y = torch.stack([torch.arange(ROWS) % WAYS] * TASKS)
+    return Episode(Examples(x[0], y, weights(g)), Examples(x[1], y, torch.full((TASKS, ROWS), 1 / ROWS).double()))
+
+
+def weights(generator: torch.Generator) -> Tensor:
+    return 0.2 * torch.rand(TASKS, ROWS, generator=generator).double() * (torch.arange(ROWS) < ROWS - 1)
+
+
+def mlp(outputs: int) -> nn.Module:
+    return MLP(2, 5, 5, outputs, activation="tanh").double()
+
+
+def conv4(outputs: int | None) -> nn.Module:
+    return Conv4(hidden=2, outputs=outputs, size=16, activation="softplus", pooling="average").double()
+
+
+class Row(NamedTuple):
+    """A learner, tasks for it, and the laws that do not apply, each with its reason."""
+
+    make: Callable[[], Learner]
+    batch: Callable[[], Episode]
+    exempt: dict[str, str] = {}  # noqa: RUF012
+
+
+def images() -> Episode:
+    return classification(1, 16, 16)
+
+
+def two_ways() -> Episode:
+    batch = classification(2)
+    return Episode(*(part._replace(y=part.y % 2) for part in batch[:2]))
+
+
+FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
+TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
+LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
+LEARNERS = {
+    "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
+    "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
+    "MAML transductive": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2, transductive=True), images, TRANSDUCTIVE),
+    "FOMAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=1, first_order=True), regression, FIRST_ORDER),
+    "ANIL": Row(lambda: MAML(mlp(WAYS), lr=0.3, steps=2, adapt="head"), lambda: classification(2)),
+    "Meta-SGD": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr=True), regression),
+    "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),
+    "prototypes of images": Row(lambda: PrototypicalNetwork(conv4(None), WAYS), images),
+    "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
+    "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
+}
+
+
+def vmap_is_the_loop(make: Callable[[], Learner], batch: Episode) -> None:
+    learner = make()
+    together, metrics = over_tasks(learner.loss)(batch)
+    alone = [learner.loss(episode) for episode in unstack(batch)]
+    close(together, torch.stack([loss for loss, _ in alone]))
+    for name in metrics:
+        close(metrics[name], torch.stack([m[name] for _, m in alone]))
+
+
+def row_wise(make: Callable[[], Learner], batch: Episode) -> None:
+    learner, (episode, *_) = make(), unstack(batch)
+    state, x = learner.adapt(episode.support), episode.query.x
+    scores = learner.predict(state, x)
+    close(scores, torch.cat([learner.predict(state, row[None]) for row in x]))
+    close(scores[:2], learner.predict(state, torch.cat([x[:2], 10 * x[2:]]))[:2])
+
+
+def support_order(make: Callable[[], Learner], batch: Episode) -> None:
+    learner, (episode, *_) = make(), unstack(batch)
+    shuffled = Examples(*(leaf.flip(0) for leaf in episode.support))
+    close(answer(learner, shuffled, episode), answer(learner, episode.support, episode))
+
+
+def weight_zero(make: Callable[[], Learner], batch: Episode) -> None:
+    """Expect weight 0 to be deletion, the other weights unchanged, whatever the example holds."""
+    learner, (episode, *_) = make(), unstack(batch)
+    support = episode.support
+    gone = torch.arange(len(support.w)) == 1
+    away = Examples(
+        torch.where(room(gone, support.x), 7.0, support.x), support.y.flip(0), torch.where(gone, 0.0, support.w)
+    )
+    away = away._replace(y=torch.where(room(gone, support.y), away.y, support.y))
+    deleted = Examples(*(leaf[~gone] for leaf in support))
+    close(answer(learner, away, episode), answer(learner, deleted, episode))
+    assert not torch.allclose(answer(learner, away, episode), answer(learner, support, episode))
+
+
+def empty_support(make: Callable[[], Learner], batch: Episode) -> None:
+    """Expect all weights 0 to be the prior prediction, finite in value and in gradient."""
+    learner, (episode, other, *_) = make(), unstack(batch)
+    nothing = [e.support._replace(w=torch.zeros_like(e.support.w)) for e in (episode, other)]
+    prior = answer(learner, nothing[0], episode)
+    assert prior.isfinite().all()
+    close(answer(learner, nothing[1], episode), prior)
+    close(answer(learner, Examples(*(leaf[:0] for leaf in episode.support)), episode), prior)
+    for part in ("x", "w"):
+        slope = grad(lambda moved, part=part: answer(learner, nothing[0]._replace(**{part: moved}), episode).sum())
+        assert slope(getattr(nothing[0], part)).isfinite().all()
+
+
+def meta_gradient(make: Callable[[], Learner], batch: Episode) -> None:
+    """Expect the derivative of the loss by the parameters to be that of finite differences, along random directions."""
+    learner, (episode, *_) = make(), unstack(batch)
+    params = {name: p.detach() for name, p in learner.named_parameters()}
+    slopes(lambda params: functional_call(learner, params, (episode,))[0], params)
+
+
+def support_gradient(make: Callable[[], Learner], batch: Episode) -> None:
+    """Expect the derivative of the loss by the support set to be that of finite differences, through adaptation."""
+    learner, (episode, *_) = make(), unstack(batch)
+    real = Examples(*(leaf[episode.support.w > 0] for leaf in episode.support))
+    for part in ("x", "w"):
+        slopes(through_adaptation(learner, episode._replace(support=real)), {part: getattr(real, part)})
+
+
+def gradient_at_weight_zero(make: Callable[[], Learner], batch: Episode) -> None:
+    """Expect the derivative by a weight that is 0 to say what adding that example would begin to do."""
+    learner, (episode, *_) = make(), unstack(batch)
+    slopes(through_adaptation(learner, episode), {"w": episode.support.w}, only=episode.support.w == 0)
+
+
+def parameters_untouched(make: Callable[[], Learner], batch: Episode) -> None:
+    learner, (episode, *_) = make(), unstack(batch)
+    before = {name: (t, t.detach().clone()) for name, t in learner.state_dict(keep_vars=True).items()}
+    learner.features(learner.adapt(episode.support), episode.query.x)
+    learner.loss(episode)
+    after = learner.state_dict(keep_vars=True)
+    assert after.keys() == before.keys()
+    for name, (tensor, value) in before.items():
+        assert after[name] is tensor and tensor.grad is None
+        torch.testing.assert_close(tensor.detach(), value, rtol=0, atol=0)
+
+
+def dtype_and_device(make: Callable[[], Learner], batch: Episode) -> None:
+    for where in (torch.float32, torch.float64, torch.device("meta")):
+        learner, (episode, *_) = make().to(where), unstack(to(batch, where))
+        state = learner.adapt(episode.support)
+        floating = [t for t in pytree.tree_leaves(state) if t.is_floating_point()]
+        for tensor in (*floating, learner.predict(state, episode.query.x)):
+            assert where in (tensor.dtype, tensor.device)
+
+
+def save_and_load(make: Callable[[], Learner], batch: Episode) -> None:
+    torch.manual_seed(0)
+    (learner, again), (episode, *_) = (make(), make()), unstack(batch)
+    again.load_state_dict(load(save(learner.state_dict())))
+    expected = answer(learner, episode.support, episode)
+    assert not torch.allclose(answer(make(), episode.support, episode), expected)
+    torch.testing.assert_close(answer(again, episode.support, episode), expected, rtol=0, atol=0)
+
+
+def features_are_rows(make: Callable[[], Learner], batch: Episode) -> None:
+    """Expect one feature row a query row, and the scores to depend on the state that the features show."""
+    learner, (episode, *_) = make(), unstack(batch)
+    state = learner.adapt(episode.support)
+    features = learner.features(state, episode.query.x)
+    assert features
+    for value in features.values():
+        assert len(value) == len(episode.query.x) and value.isfinite().all()
+
+
+LAWS: dict[str, Callable[[Callable[[], Learner], Episode], None]] = {
+    law.__name__: law
+    for law in (
+        *(vmap_is_the_loop, row_wise, support_order, weight_zero, empty_support, meta_gradient, support_gradient),
+        *(gradient_at_weight_zero, parameters_untouched, dtype_and_device, save_and_load, features_are_rows),
+    )
+}
+APPLY = [(name, law) for name, row in LEARNERS.items() for law in LAWS if law not in row.exempt]
+EXEMPT = [(name, law) for name, row in LEARNERS.items() for law in row.exempt]
+
+
+@pytest.mark.parametrize(("name", "law"), APPLY)
+def test_law(name: str, law: str) -> None:
+    torch.manual_seed(0)
+    LAWS[law](LEARNERS[name].make, LEARNERS[name].batch())
+
+
+@pytest.mark.parametrize(("name", "law"), EXEMPT)
+def test_an_exemption_is_needed(name: str, law: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError):
+        LAWS[law](LEARNERS[name].make, LEARNERS[name].batch())
+
+
+class Remembers(MAML):
+    """Impure: each call of `adapt` moves the next answer."""
+
+    calls = 0
+
+    def adapt(self, support: Examples) -> State:
+        self.calls += 1
+        return super().adapt(support._replace(y=support.y + self.calls))
+
+
+class OrderMatters(MAML):
+    """Weighs an example by its place."""
+
+    def adapt(self, support: Examples) -> State:
+        return super().adapt(support._replace(w=support.w * torch.arange(len(support.w)).to(support.w)))
+
+
+class IgnoresWeights(MAML):
+    """Averages over padding."""
+
+    def adapt(self, support: Examples) -> State:
+        return super().adapt(support._replace(w=torch.full_like(support.w, 1 / max(len(support.w), 1))))
+
+
+class Clamps(MAML):
+    """Kinks the loss at weight 0."""
+
+    def adapt(self, support: Examples) -> State:
+        return super().adapt(support._replace(w=support.w.relu()))
+
+
+class Detached(MAML):
+    """Cuts the support set off: no derivative through adaptation reaches it."""
+
+    def adapt(self, support: Examples) -> State:
+        return super().adapt(Examples(support.x.detach(), support.y, support.w.detach()))
+
+
+class InPlace(MAML):
+    """Adapts its own parameters."""
+
+    def adapt(self, support: Examples) -> State:
+        state = super().adapt(support)
+        with torch.no_grad():
+            for name, value in state.params.items():
+                self.body.get_parameter(name).copy_(value)
+        return state
+
+
+class Casts(MAML):
+    """Answers in single precision whatever it is given."""
+
+    def predict(self, state: State, x: Tensor) -> Tensor:
+        return super().predict(state, x).float()
+
+
+class Forgets(MAML):
+    """Learns something that is not in its `state_dict`."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.bias = torch.randn(1).double()
+
+    def predict(self, state: State, x: Tensor) -> Tensor:
+        return super().predict(state, x) + self.bias
+
+
+class DividesByMass(PrototypicalNetwork):
+    """Takes the mean of nothing, 0 / 0."""
+
+    def adapt(self, support: Examples) -> State:
+        state = super().adapt(support)
+        return state._replace(means=state.means * state.mass[:, None] / state.mass[:, None])
+
+
+class Pools(MAML):
+    """Names a feature of all rows together."""
+
+    def features(self, state: State, x: Tensor) -> dict[str, Tensor]:
+        return {name: value.mean(0) for name, value in super().features(state, x).items()}
+
+
+def mutant(kind: type[MAML], **arguments: Any) -> Row:
+    return Row(lambda: kind(mlp(1), loss="mse", lr=0.3, **{"steps": 2, **arguments}), regression)
+
+
+MUTANTS = {
+    "vmap_is_the_loop": mutant(Remembers),
+    "row_wise": LEARNERS["MAML transductive"],
+    "support_order": mutant(OrderMatters),
+    "weight_zero": mutant(IgnoresWeights),
+    "empty_support": Row(lambda: DividesByMass(mlp(4), WAYS), lambda: classification(2)),
+    "meta_gradient": mutant(MAML, first_order=True),
+    "support_gradient": mutant(Detached),
+    "gradient_at_weight_zero": mutant(Clamps),
+    "parameters_untouched": mutant(InPlace),
+    "dtype_and_device": mutant(Casts),
+    "save_and_load": mutant(Forgets),
+    "features_are_rows": mutant(Pools),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_learner_that_breaks_the_law_is_caught(law: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError):
+        LAWS[law](MUTANTS[law].make, MUTANTS[law].batch())
+
+
+def test_more_steps_after_training_go_further() -> None:
+    torch.manual_seed(0)
+    body, episode = mlp(1), unstack(regression())[0]
+    learner = MAML(body, loss="mse", lr=0.1, steps=1)
+    learner.steps = 10
+    close(
+        answer(learner, episode.support, episode),
+        answer(MAML(body, loss="mse", lr=0.1, steps=10), episode.support, episode),
+    )
+    learner.steps = 0
+    close(answer(learner, episode.support, episode), body(episode.query.x))
+
+
+def test_an_empty_support_leaves_maml_unadapted_and_prototypes_uniform() -> None:
+    torch.manual_seed(0)
+    body, episode = mlp(WAYS), unstack(classification(2))[0]
+    nothing = episode.support._replace(w=torch.zeros_like(episode.support.w))
+    close(answer(MAML(body, lr=1.0), nothing, episode), body(episode.query.x))
+    close(
+        answer(PrototypicalNetwork(body, 7), nothing, episode).softmax(-1),
+        torch.full((ROWS, 7), 1 / 7, dtype=torch.double),
+    )
+
+
+def test_frozen_parameters_are_neither_adapted_nor_in_the_way() -> None:
+    torch.manual_seed(0)
+    body, episode = mlp(1), unstack(regression())[0]
+    frozen = next(body.parameters()).requires_grad_(False)
+    learner = MAML(body, loss="mse", lr=0.3, steps=2, learn_lr=True)
+    state = learner.adapt(episode.support)
+    assert set(state.params) == {name for name, p in body.named_parameters() if p is not frozen}
+    assert len(learner.rates) == len(state.params)
+    learner.loss(episode)[0].backward()
+    assert frozen.grad is None
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in learner.parameters() if p is not frozen)
+
+
+def test_adapting_the_head_moves_the_last_layer_alone() -> None:
+    learner, episode = MAML(mlp(1), loss="mse", adapt="head"), unstack(regression())[0]
+    before = dict(learner.body.named_parameters())
+    state = learner.adapt(episode.support)
+    assert set(state.params) == {"5.weight", "5.bias"}
+    assert all(not torch.equal(value, before[name]) for name, value in state.params.items())
+
+
+def test_learned_rates_start_as_the_given_one_and_are_parameters() -> None:
+    torch.manual_seed(0)
+    body, episode = mlp(1), unstack(regression())[0]
+    learned = MAML(body, loss="mse", lr=0.3, learn_lr=True)
+    close(answer(learned, episode.support, episode), answer(MAML(body, loss="mse", lr=0.3), episode.support, episode))
+    assert {name for name, _ in learned.named_parameters()} >= {f"rates.{i}" for i in range(6)}
+    assert [rate.shape for rate in learned.rates] == [p.shape for p in body.parameters()]
+
+
+def test_meta_sgd_follows_each_entry_at_its_own_rate() -> None:
+    line, support = nn.Linear(2, 1, bias=False).double(), examples(torch.eye(2).double(), torch.ones(2, 1).double())
+    learner = MAML(line, loss="mse", lr=0.0, learn_lr=True)
+    with torch.no_grad():
+        learner.rates[0].copy_(torch.tensor([[1.0, 0.5]]))
+    moved = learner.adapt(support).params["weight"] - line.weight
+    close(moved, torch.tensor([[1.0, 0.5]]).double() * (1 - line.weight))  # the gradient is w − 1 for each entry
+
+
+def test_prototypes_are_weighted_class_means() -> None:
+    x, y = torch.tensor([[0.0], [4.0], [9.0]]), torch.tensor([0, 0, 2])
+    learner = PrototypicalNetwork(nn.Identity(), ways=3)
+    state = learner.adapt(Examples(x, y, torch.tensor([0.3, 0.1, 0.6])))
+    close(state.means[[0, 2]], torch.tensor([[1.0], [9.0]]))
+    scores = learner.predict(state, torch.tensor([[2.0]]))
+    close(scores, torch.tensor([[-1.0, -torch.inf, -49.0]]))
+    assert scores.softmax(-1)[0, 1] == 0
+
+
+def test_ways_may_change_between_training_and_testing() -> None:
+    learner, episode = PrototypicalNetwork(mlp(4), ways=20), unstack(classification(2))[0]
+    wide = answer(learner, episode.support, episode)
+    learner.ways = WAYS
+    close(answer(learner, episode.support, episode), wide[:, :WAYS])
+
+
+def test_prototypes_give_finite_gradients_with_a_class_missing() -> None:
+    torch.manual_seed(0)
+    learner, episode = PrototypicalNetwork(mlp(4), ways=WAYS + 2), unstack(classification(2))[0]
+    learner.loss(episode)[0].backward()
+    assert all(p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in learner.body.parameters() if p.dim() > 1)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: MAML(mlp(1), loss="l1"), "loss: got 'l1'"),
+        (lambda: MAML(mlp(1), adapt="body"), "adapt: got 'body'"),
+        (lambda: MAML(mlp(1), steps=-1), "steps: got -1"),
+        (lambda: MAML(nn.Flatten()), "no parameter to adapt"),
+        (lambda: MAML(mlp(1).requires_grad_(False)), "no parameter to adapt"),
+        (lambda: MAML(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))), "track_running_stats=False"),
+        (lambda: PrototypicalNetwork(nn.Sequential(nn.BatchNorm1d(2)), 5), "track_running_stats=False"),
+        (lambda: PrototypicalNetwork(mlp(4), 0), "ways: got 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(build: Callable[[], Learner], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+COMPILED = {**LEARNERS, "FOMAML + ANIL + Meta-SGD": mutant(MAML, first_order=True, adapt="head", learn_lr=True)}
+
+
+def outer_gradient(learner: Learner) -> Callable[[dict[str, Tensor], Episode], Any]:
+    def mean(params: dict[str, Tensor], batch: Episode) -> tuple[Tensor, dict[str, Tensor]]:
+        losses, metrics = over_tasks(lambda episode: functional_call(learner, params, (episode,)))(batch)
+        return losses.mean(), metrics
+
+    return grad_and_value(mean, has_aux=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_meta_gradient_is_one_graph(name: str) -> None:
+    """Trace the whole graph and run it without code generation, which needs no C++ compiler."""
+    compiles(name, backend="aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.skipif(
+    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU: none found (g++)"
+)
+@pytest.mark.parametrize("name", ["MAML", "prototypes"])
+def test_the_compiled_meta_gradient_is_the_eager_one(name: str) -> None:
+    compiles(name, backend="inductor")
+
+
+def compiles(name: str, backend: str) -> None:
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    row = COMPILED[name]
+    learner, batch = row.make().float(), to(row.batch(), torch.float32)
+    params = {name: p.detach() for name, p in learner.named_parameters()}
+    expected, (loss, _) = outer_gradient(learner)(params, batch)
+    got, (compiled_loss, _) = torch.compile(outer_gradient(learner), fullgraph=True, backend=backend)(params, batch)
+    torch.testing.assert_close(compiled_loss, loss)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def close(got: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-9)
+
+
+def room(which: Tensor, like: Tensor) -> Tensor:
+    return which.view(-1, *[1] * (like.dim() - 1))
+
+
+def answer(learner: Learner, support: Examples, episode: Episode) -> Tensor:
+    return learner.predict(learner.adapt(support), episode.query.x)
+
+
+def through_adaptation(learner: Learner, episode: Episode) -> Callable[[dict[str, Tensor]], Tensor]:
+    """Return the loss as a function of parts of the support set."""
+    return lambda moved: learner.loss(episode._replace(support=episode.support._replace(**moved)))[0]
+
+
+def slopes(
+    loss: Callable[[dict[str, Tensor]], Tensor], at: dict[str, Tensor], step: float = 1e-5, only: Tensor | float = 1.0
+) -> None:
+    """Compare the gradient of `loss` with central finite differences along three random directions, `only` so far."""
+    gradient = grad(loss)(at)
+    for seed in range(3):
+        g = torch.Generator().manual_seed(seed)
+        move = {name: only * torch.randn(t.shape, generator=g, dtype=t.dtype) for name, t in at.items()}
+        expected = (loss(moved(at, move, step)) - loss(moved(at, move, -step))) / (2 * step)
+        assert expected.abs() > 1e-5
+        got = sum((gradient[name] * move[name]).sum() for name in at)
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-9)
+
+
+def moved(at: dict[str, Tensor], move: dict[str, Tensor], by: float) -> dict[str, Tensor]:
+    return {name: t + by * move[name] for name, t in at.items()}

@@ -1,0 +1,94 @@
+"""The networks: shapes, parameters in number, and the arithmetic of a layer against PyTorch's own."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mapsto.models import MLP, Conv4
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_mlp_is_the_sinusoid_network() -> None:
+    model = MLP(1, 40, 40, 1)
+    assert parameters(model) == (1 + 1) * 40 + (40 + 1) * 40 + (40 + 1) * 1
+    assert [type(layer) for layer in model] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+
+
+def test_mlp_is_alternating_matrices_and_nonlinearities() -> None:
+    torch.manual_seed(0)
+    model, x = MLP(6, 4, 2, activation="tanh"), torch.randn(5, 2, 3)
+    hidden = (x.reshape(5, 6) @ model[1].weight.T + model[1].bias).tanh()
+    torch.testing.assert_close(model(x), hidden @ model[3].weight.T + model[3].bias)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "readout", "size", "width"),
+    [
+        ("max", "flatten", 28, 64),  # Snell et al. 2017, §3.1: 28 → 14 → 7 → 3 → 1
+        ("max", "flatten", 84, 1600),  # the same on mini-ImageNet: 84 → 42 → 21 → 10 → 5
+        ("stride", "flatten", 28, 256),  # Nichol et al. 2018: 28 → 14 → 7 → 4 → 2
+        ("stride", "mean", 28, 64),  # Finn et al. 2017, §5.2
+        ("average", "flatten", 16, 64),
+    ],
+)
+def test_conv4_has_the_published_widths(pooling: str, readout: str, size: int, width: int) -> None:
+    model = Conv4(channels=3, hidden=64, size=size, pooling=pooling, readout=readout)
+    assert model.width == width
+    assert model(torch.zeros(2, 3, size, size)).shape == (2, width)
+
+
+def test_conv4_has_the_published_parameters() -> None:
+    assert parameters(Conv4(channels=1, hidden=64)) == 111_936  # 4 convolutions with bias, 4 batch norms
+    assert parameters(Conv4(channels=1, hidden=64, outputs=5)) == 111_936 + 65 * 5
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "stride"])
+def test_conv4_is_four_blocks_of_convolution_batch_norm_relu_and_pooling(pooling: str) -> None:
+    torch.manual_seed(0)
+    model, x = Conv4(hidden=3, outputs=4, size=16, pooling=pooling), torch.randn(5, 1, 16, 16)
+    expected = x
+    for block in model.blocks:
+        stride = 2 if pooling == "stride" else 1
+        expected = F.conv2d(expected, block.conv.weight, block.conv.bias, stride=stride, padding=1)
+        expected = F.batch_norm(expected, None, None, block.norm.weight, block.norm.bias, training=True).relu()
+        if pooling != "stride":
+            expected = F.max_pool2d(expected, 2) if pooling == "max" else F.avg_pool2d(expected, 2)
+    expected = F.linear(expected.flatten(1), model.head.weight, model.head.bias)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(model(x), expected)
+
+
+def test_conv4_keeps_no_running_statistics() -> None:
+    model = Conv4(hidden=4, size=16)
+    assert not list(model.buffers())
+    x = torch.randn(6, 1, 16, 16)
+    torch.testing.assert_close(model.train()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize("activation", ["tanh", nn.Tanh])
+def test_an_activation_has_a_name_or_is_a_class(activation: str | type[nn.Module]) -> None:
+    assert isinstance(MLP(1, 2, 1, activation=activation)[2], nn.Tanh)
+    assert isinstance(Conv4(activation=activation).blocks[0].activation, nn.Tanh)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: MLP(3), "sizes: got"),
+        (lambda: MLP(3, 0, 1), "sizes: got"),
+        (lambda: MLP(3, 1, activation="relu6"), "activation: got 'relu6', expected one of relu"),
+        (lambda: Conv4(pooling="mean"), "pooling: got 'mean'"),
+        (lambda: Conv4(readout="max"), "readout: got 'max'"),
+        (lambda: Conv4(size=15), "size: got 15, expected at least 16"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_one_sentence(build: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()

@@ -1,0 +1,101 @@
+"""Batch norm by the support's statistics: against PyTorch's batch norm, and against repeating examples."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mapsto.learners.normalisation import SupportNorm, moments, on_query, on_support, prepare
+
+SHAPES = [(6, 3), (6, 3, 5), (6, 3, 4, 5)]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3, track_running_stats=False)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    return nn.Sequential(nn.Conv2d(2, 3, 3), norm, nn.ReLU(), nn.Flatten()).double()
+
+
+def images(n: int = 4, seed: int = 0) -> Tensor:
+    return 2 + torch.randn(n, 2, 5, 5, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("affine", [True, False])
+def test_alone_it_is_the_batch_norm_it_replaces(shape: tuple[int, ...], affine: bool) -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3, affine=affine, track_running_stats=False, eps=0.1).double()
+    if affine:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    x = 3 + torch.randn(shape).double()
+    torch.testing.assert_close(SupportNorm(norm)(x), F.batch_norm(x, None, None, norm.weight, norm.bias, True, eps=0.1))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_weight_is_a_number_of_copies(shape: tuple[int, ...]) -> None:
+    x, copies = torch.randn(shape).double(), torch.tensor([1, 3, 0, 2, 1, 1])
+    mean, var = moments(x, copies.double() / 8)
+    repeated = x.repeat_interleave(copies, 0).transpose(0, 1).flatten(1)  # [c, ·]
+    torch.testing.assert_close(mean, repeated.mean(1))
+    torch.testing.assert_close(var, repeated.var(1, correction=0))
+
+
+@pytest.mark.parametrize("rows", [0, 6])
+def test_no_mass_leaves_the_input_as_it_is(rows: int) -> None:
+    mean, var = moments(torch.randn(rows, 3, 2), torch.zeros(rows))
+    torch.testing.assert_close((mean, var), (torch.zeros(3), torch.ones(3)))
+
+
+def test_the_parameters_stay_the_same_objects_under_the_same_names() -> None:
+    body = network()
+    before = dict(body.named_parameters())
+    after = dict(prepare(body).named_parameters())
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+    assert not list(body.buffers()) and not [name for name in body.state_dict() if name not in before]
+
+
+def test_a_query_row_is_normalised_by_the_support_alone() -> None:
+    body, x, w = prepare(network()), images(), torch.tensor([0.1, 0.4, 0.0, 0.5]).double()
+    outputs, statistics = on_support(body, {}, x, w)
+    assert set(statistics) == {"1.mean", "1.var"}
+    torch.testing.assert_close(on_query(body, {}, statistics, x), outputs)
+    torch.testing.assert_close(on_query(body, {}, statistics, x[:1]), outputs[:1])
+
+
+def test_without_statistics_a_query_row_is_normalised_by_its_neighbours() -> None:
+    body, x = prepare(network()), images()
+    torch.testing.assert_close(on_query(body, {}, {}, x), body(x))
+    assert not torch.allclose(on_query(body, {}, {}, x[:2]), body(x)[:2])
+
+
+def test_nothing_is_remembered_between_calls() -> None:
+    body, x = prepare(network()), images()
+    before = body(x)
+    on_support(body, {}, images(seed=1), torch.ones(4).double())
+    torch.testing.assert_close(body(x), before, rtol=0, atol=0)
+    assert not list(body.buffers())
+
+
+def test_preparing_twice_changes_nothing() -> None:
+    body = prepare(network())
+    layers = list(body.modules())
+    assert list(prepare(body).modules()) == layers
+
+
+def test_a_prepared_body_can_be_copied() -> None:
+    body, x = prepare(network()), images()
+    torch.testing.assert_close(copy.deepcopy(body)(x), body(x))
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(3), nn.InstanceNorm2d(3, track_running_stats=True)])
+def test_running_statistics_are_refused_by_name_with_the_remedy(norm: nn.Module) -> None:
+    with pytest.raises(
+        ValueError, match=r"layer '1' is a \w+Norm2d with running statistics.*track_running_stats=False"
+    ):
+        prepare(nn.Sequential(nn.Conv2d(2, 3, 3), norm))

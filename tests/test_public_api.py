@@ -1,0 +1,69 @@
+"""The names that outside users rely on, and what it costs to import them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import mapsto as mt
+
+NAMES = {
+    *("TableClassifier", "Explanation", "train", "evaluate", "as_module", "Examples", "Episode", "examples"),
+    *("explainers", "learners", "measures", "models", "tasks", "training", "views", "weights"),
+}
+ROOMS = {
+    "learners": {"Learner", "MAML", "PrototypicalNetwork", "InContext"},
+    "models": {"MLP"},
+    "tasks": {"Sinusoids", "Linear", "Tables", "Planted", "Omniglot"},
+    "views": {"query", "support", "weights", "state", "game", "support_game", "as_module"},
+    "explainers": {"Gradient", "InputXGradient", "IntegratedGradients", "Occlusion", "Shapley"},
+    "weights": {"load"},
+}
+SLOW = ("shap", "captum", "lightning_fabric", "lightning", "matplotlib", "pandas", "sklearn", "tensorboard", "rich")
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(mt.__all__) == NAMES
+    assert mt.__all__ == sorted(NAMES)
+    assert set(dir(mt)) == NAMES | {"__version__"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_public_name_can_be_had(name: str) -> None:
+    assert getattr(mt, name).__doc__
+
+
+@pytest.mark.parametrize(("room", "name"), [(room, name) for room in ROOMS for name in sorted(ROOMS[room])])
+def test_each_room_has_its_names(room: str, name: str) -> None:
+    assert getattr(getattr(mt, room), name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Magic'"):
+        mt.Magic  # noqa: B018
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    from importlib.metadata import version
+
+    assert version("mapsto") == mt.__version__
+
+
+def _run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_is_within_300_ms_of_import_torch() -> None:
+    code = "import time, torch; start = time.perf_counter(); import mapsto; print(time.perf_counter() - start)"
+    # the least of several: what another process takes from this one is not the package's cost
+    assert 0 < min(float(_run(code)) for _ in range(3)) <= 0.3
+
+
+def test_the_core_needs_no_slow_package() -> None:
+    core = "mapsto.learners, mapsto.views, mapsto.explainers, mapsto.models"
+    loaded = json.loads(_run(f"import sys, json, mapsto; {core}; print(json.dumps(list(sys.modules)))"))
+    assert "mapsto.learners" in loaded and "torch" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & set(SLOW)

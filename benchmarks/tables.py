@@ -96,7 +96,7 @@ def ask(question: Callable[[Any, np.ndarray], Result], s: Split) -> Result:
     columns = [c for c in drawn if len(np.unique(taught[~np.isnan(taught[:, c]), c])) > 1][:COLUMNS]
     whole = judged[:, columns][~np.isnan(judged[:, columns]).any(1)][:EXPLAINED]
     if len(whole) < 4 or len(columns) < 2:
-        return {"refused": "fewer than four complete rows, or than two columns"}
+        return {"left_out": "fewer than four complete rows, or than two columns"}
     return question(mt.TableClassifier().fit(taught[:, columns], s.y), whole)
 
 
@@ -138,8 +138,8 @@ def run(folder: Path, out: Path, splits: int, sizes: tuple[int, ...], only: list
                 continue
             try:
                 result = job(drawn)
-            except ValueError as error:  # a table that a method refuses is a result too: the report counts it
-                result = {"refused": str(error)}
+            except Exception as error:  # hours of other jobs should not be lost to one: the report lists it
+                result = {"failed": f"{type(error).__name__}: {error}"}
             line = {"table": name, "rows": rows, "split": seed, "method": method, **result}
             with out.open("a") as file:
                 file.write(json.dumps(line) + "\n")

@@ -37,12 +37,19 @@ def report(found: list[dict]) -> str:
     every = pd.DataFrame(found)
     if every.empty:
         return "no lines yet"
-    refused = every[every["refused"].notna()] if "refused" in every else every[:0]
-    kept = every.drop(refused.index)
+    every = every.reindex(columns=every.columns.union(["failed", "left_out"]))
+    kept = every[every.failed.isna() & every.left_out.isna()]
     parts = [quality(kept[kept.method.isin(NAMES)]), agreement(kept[kept.method == "agreement"])]
     parts += [speed(kept[kept.method == "kernel_explainer"]), by_table(kept[kept.method.isin(NAMES)])]
-    told = [f"- {r.table}, {r.rows} rows, split {r.split}, {r.method}: {r.refused}" for r in refused.itertuples()]
-    return "\n\n".join([part for part in parts if part] + (["Refused:\n\n" + "\n".join(told)] if told else []))
+    parts += [listed("Failed", every, "failed"), listed("Left out", every, "left_out")]
+    return "\n\n".join(part for part in parts if part)
+
+
+def listed(title: str, every: pd.DataFrame, reason: str) -> str:
+    """One line for each reason, with what it befell."""
+    some = every[every[reason].notna()]
+    cases = some.groupby([reason, "method"])["table"].agg(lambda tables: ", ".join(sorted(set(tables))))
+    return f"{title}:\n\n" + "\n".join(f"- {m}, {t}: {r}" for (r, m), t in cases.items()) if len(some) else ""
 
 
 def quality(kept: pd.DataFrame) -> str:

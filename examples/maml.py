@@ -10,6 +10,7 @@ import os
 import torch
 
 import mapsto as mt
+from mapsto.episodes import over_tasks
 
 TINY = bool(os.environ.get("MAPSTO_TINY"))
 STEPS, TASKS = (100, 20) if TINY else (5_000, 600)
@@ -24,7 +25,7 @@ for step in mt.train(learner, waves, steps=STEPS, batch=25, lr=1e-3):
         print(f"step {step.step:5d}   query loss {step.metrics['loss']:.3f}   {step.seconds:.1f} s")
 
 
-# One task is one `Episode`; a batch of tasks is the same with one more axis, and vmap maps over it.
+# One task is one `Episode`; a batch of tasks is the same with one more axis, and `over_tasks` maps over it.
 def error(episode: mt.Episode) -> torch.Tensor:
     """Mean squared error on the query points of one wave."""
     prediction = learner.predict(learner.adapt(episode.support), episode.query.x)
@@ -34,7 +35,7 @@ def error(episode: mt.Episode) -> torch.Tensor:
 unseen = waves.test.batch(0, count=TASKS)
 for learner.steps in (0, 1, 5, 10):  # how far to adapt is a choice that may differ from training
     with torch.no_grad():
-        errors = torch.func.vmap(error)(unseen)
+        errors = over_tasks(error)(unseen)
     print(
         f"{learner.steps:2d} steps of adaptation: mean squared error {errors.mean():.3f}, median {errors.median():.3f}"
     )

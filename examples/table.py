@@ -39,10 +39,9 @@ for name, value in zip(reasons.feature_names, reasons.values[0, :, malignant], s
     print(f"{value:+.3f}  {name}")
 
 # A NaN cell is an absent column, so anyone can compute exact Shapley values of this very model from `predict_proba`.
-d = len(columns)
-some = new[:4].to_numpy()
+d, some = len(columns), new[:4]
 masks = np.array(list(itertools.product([False, True], repeat=d)))
-v = np.stack([clf.predict_proba(new[:4].where(mask))[:, malignant] for mask in masks])  # [2^d, 4]
+v = [clf.predict_proba(some.assign(**dict.fromkeys(some.columns[~mask], np.nan)))[:, malignant] for mask in masks]
 exact = np.zeros((len(some), d))
 for j, (mask, outcome) in itertools.product(range(d), zip(masks, v, strict=True)):
     size = int(mask.sum())

@@ -4,6 +4,7 @@
 compute the exact Shapley values (Shapley 1953) of the very same model and hold them against `explain`.
 """
 
+import numbers
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Shaped
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -18,11 +20,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from . import weights
-from .episodes import State
+from .episodes import Examples, State
 from .episodes import examples as make_examples
 from .errors import MapstoError
 from .explanation import Explanation
-from .tasks.columns import Columns, listing, refuse_duplicates
+from .joint import SelfExplaining
+from .tasks.columns import Columns, refuse_duplicates, reorder
 
 MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
 _FAR = (
@@ -37,7 +40,12 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
     Numbers, dates, texts and categories may be mixed, and cells may be missing (NaN). A missing cell is an absent
     column; that it is missing carries no information. What is awkward about the training table is said in `notes_`.
 
-    Attributes set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame), `notes_`.
+    Args:
+        members: readings of the training table that are averaged, each telling its columns apart in another way. More
+            cost more time and are a little better.
+
+    Set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted,
+    `mapping_` to `support_`, which gave `state_`.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -49,6 +57,18 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
+    classes_: np.ndarray
+    columns_: Columns
+    used_: np.ndarray
+    scale_: "_Scale"
+    notes_: list[str]
+    mapping_: SelfExplaining
+    support_: Examples
+    state_: State
+
+    def __init__(self, members: int = 2):
+        self.members = members
+
     def fit(self, X: Any, y: Any) -> Self:
         """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
 
@@ -56,18 +76,20 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             MapstoError: fewer than 2 classes, or more rows, classes or columns than the mapping reads; an infinite
                 cell; two columns of one name.
         """
+        if not isinstance(self.members, numbers.Integral) or self.members < 1:
+            raise MapstoError(f"members: got {self.members!r}, expected a whole number from 1; 2 suits most tables.")
         frame = self._frame(X, y, reset=True)
         self.classes_, labels = _classes(y, len(frame))
         self.columns_ = Columns().fit(frame)
         self.notes_ = self.columns_.notes + _single(self.classes_, labels)
         self.used_ = np.flatnonzero(self.columns_.informative)
         _refuse_size(len(frame), len(self.used_))
-        numbers = self.columns_.transform(frame)
-        self._scale = _Scale.of(numbers[:, self.used_])
-        self._mapping = weights.load(ways=len(self.classes_)).double()
-        self._support = make_examples(self._tensor(numbers), torch.as_tensor(labels))
+        read = self.columns_.transform(frame)
+        self.scale_ = _Scale.of(read[:, self.used_])
+        self.mapping_ = weights.load(ways=len(self.classes_), members=self.members).double()
+        self.support_ = make_examples(self._tensor(read), torch.as_tensor(labels))
         with torch.no_grad():
-            self._state = self._mapping.adapt(self._support)
+            self.state_ = self.mapping_.adapt(self.support_)
         return self
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
@@ -83,7 +105,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         """
         x = self._tensor(self._numbers(self._known(X)))
         with torch.no_grad():
-            return np.concatenate([self._probability(self._state, part).numpy() for part in self._chunks(x)])
+            return np.concatenate([self._probability(self.state_, part).numpy() for part in self._chunks(x)])
 
     def explain(self, X: Any) -> Explanation:
         """Return the reasons for `predict_proba(X)`: values [n, d, k] in probability, from the same forward pass.
@@ -98,7 +120,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         codes = self._numbers(frame)
         x = self._tensor(codes)
         with torch.no_grad():
-            parts = [self._mapping.explain(self._state, part) for part in self._chunks(x)]
+            parts = [self.mapping_.explain(self.state_, part) for part in self._chunks(x)]
         values = np.zeros((*codes.shape, len(self.classes_)))
         if len(self.used_):
             values[:, self.used_] = np.concatenate([v.numpy() for v, _ in parts])
@@ -108,26 +130,27 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         names = [column.name for column in self.columns_.columns]
         return Explanation(values, base, data, names, list(self.classes_), codes)
 
-    def influence(self, X: Any) -> Float[np.ndarray, "n n_train k"]:
+    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
         """Return how each prediction changes when a training row is deleted: `p(without it) − p(with it)`.
 
-        Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row.
-        Negative for the predicted class: the row had supported the prediction.
+        Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row, or once for each
+        of the positions `among` the training rows. Negative for a class: the row had spoken for it.
 
         Raises:
             MapstoError: the columns differ from those of `fit`, or a cell is infinite.
         """
         x = self._tensor(self._numbers(self._known(X)))
-        w = self._support.w
+        w = self.support_.w
+        deleted = torch.eye(len(w), dtype=w.dtype)[slice(None) if among is None else np.asarray(among, int)]
 
-        def change(deleted: Tensor) -> Tensor:
-            state = self._mapping.adapt(self._support._replace(w=w * (1 - deleted)))
+        def predicted(deleted: Tensor) -> Tensor:
+            state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
             return torch.cat([self._probability(state, part) for part in self._chunks(x)])
 
         some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
         with torch.no_grad():
-            without = torch.func.vmap(change, chunk_size=some)(torch.eye(len(w), dtype=w.dtype))  # [n_train, n, k]
-            return (without - change(torch.zeros_like(w))).transpose(0, 1).numpy()
+            without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [n_train, n, k]
+            return (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -150,29 +173,29 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         """Return `X` with the columns of `fit` in the order of `fit`."""
         check_is_fitted(self)
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
-            X = _reorder(X, list(self.feature_names_in_))
+            X = reorder(X, list(self.feature_names_in_))
         return self._frame(X)
 
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
         return self.columns_.transform(frame)
 
-    def _tensor(self, numbers: np.ndarray) -> Float[Tensor, "n u"]:
+    def _tensor(self, read: np.ndarray) -> Float[Tensor, "n u"]:
         """Take the informative columns on the scale of the training rows; without any, one absent column."""
         if not len(self.used_):
-            return torch.full((len(numbers), 1), torch.nan, dtype=torch.float64)
-        return torch.as_tensor(self._scale(numbers[:, self.used_]).clip(-_FAR, _FAR))
+            return torch.full((len(read), 1), torch.nan, dtype=torch.float64)
+        return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR))
 
     def _probability(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
-        p = self._mapping.predict(state, x).exp()
+        p = self.mapping_.predict(state, x).exp()
         return p / p.sum(-1, keepdim=True)
 
     def _rows(self) -> int:
         return min(max(1, _NUMBERS // self._numbers_a_row()), _MOST)
 
     def _numbers_a_row(self) -> int:
-        """Bound what one row holds at a time: attention scores over the training rows, or the coalitions of its game."""
-        n, d = self._support.x.shape
-        return 4 * len(self.classes_) * (4 * (n + 1) * (d + 1) + 8 * 2 ** min(d, 10))
+        """Bound what a row takes at a time: attention scores over the training rows, and the coalitions of its game."""
+        n, d = self.support_.x.shape
+        return self.members * len(self.classes_) * (4 * (n + 1) * (d + 1) + 8 * 2 ** min(d, 10))
 
     def _chunks(self, x: Tensor) -> Iterator[Tensor]:
         return iter(x.split(self._rows()))
@@ -186,14 +209,14 @@ class _Scale(NamedTuple):
     reach: np.ndarray
 
     @classmethod
-    def of(cls, numbers: np.ndarray) -> Self:
-        size = np.nanmax(np.abs(numbers), 0)
-        middle = np.nanmedian(numbers / size, 0)
-        return cls(size, middle, np.nanmax(np.abs(numbers / size - middle), 0))
+    def of(cls, read: np.ndarray) -> Self:
+        size = np.nanmax(np.abs(read), 0)
+        middle = np.nanmedian(read / size, 0)
+        return cls(size, middle, np.nanmax(np.abs(read / size - middle), 0))
 
-    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+    def __call__(self, read: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
-            return (numbers / self.size - self.middle) / self.reach
+            return (read / self.size - self.middle) / self.reach
 
 
 def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -234,16 +257,3 @@ def _refuse_size(rows: int, columns: int) -> None:
             f"X: got {columns} columns with something to learn from, expected at most {MAX_COLUMNS}; "
             "keep the ones that matter."
         )
-
-
-def _reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    given = [str(name) for name in X.columns]
-    refuse_duplicates(given)
-    lacking = [name for name in names if name not in given]
-    extra = [name for name in given if name not in names]
-    if lacking or extra:
-        parts = [f"lacks {listing(lacking)}"] * bool(lacking) + [f"has {listing(extra)}, unknown to fit"] * bool(extra)
-        raise MapstoError(
-            f"X: {' and '.join(parts)}, expected the {len(names)} columns of fit; rename, add or drop columns."
-        )
-    return X[names]

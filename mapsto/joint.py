@@ -10,7 +10,6 @@ REAL-X, Jethani et al. 2021, for explanations that encode the answer in the mask
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from .episodes import Episode, Examples, State
@@ -51,7 +50,7 @@ class SelfExplaining(Learner):
         reading, empty = state
         tokens = self.learner.look(reading, x[None])
         game = self._game(tokens, torch.isfinite(x)[None], empty)
-        masks, weights = (part.to(x) for part in design(x.shape[1]))
+        masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))
         probability = self._probability(game, masks, reading)  # [1, e, n, c, k]
         values = torch.einsum("jc,enck->enjk", weights, probability[0]).mean(0) * torch.isfinite(x)[..., None]
         base = self.learner.log_probability(empty, reading.known).exp().mean(1)[0]  # [1, k]
@@ -107,8 +106,8 @@ class SelfExplaining(Learner):
         return self.learner.log_probability(game(masks).movedim(2, -1), reading.known).exp()
 
 
-def _part(noise: Float[Tensor, "t m d+1"]) -> Tensor:
-    """Draw a coalition of Shapley-distributed size: each size 1 … d−1 as likely as the other, then each of that size."""
+def _part(noise: Float[Tensor, "t m d1"]) -> Tensor:
+    """Draw a coalition from `noise`: all sizes 1 … d−1 alike, then all coalitions of that size alike."""
     d = noise.shape[-1] - 1
     size = 1 + (noise[..., d:] * max(d - 1, 1)).long()
     return noise[..., :d].argsort(-1).argsort(-1) < size

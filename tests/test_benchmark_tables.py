@@ -150,11 +150,11 @@ def test_the_report_of_lines_whose_means_are_known(bench) -> None:
         for (table, method), values in auc.items()
         for i in (0, 1)
     ]
-    found.append({"table": "a", "rows": 32, "split": 0, "method": "agreement", "refused": "too few rows"})
+    found.append({"table": "a", "rows": 32, "split": 0, "method": "agreement", "failed": "ValueError: too few rows"})
     said = bench.report.report(found)
     assert "| 32 | the mapping | 0.775 ± 0.953 |" in said  # 0.85, 0.70: t(1) = 12.706, s/√2 = 0.075
     assert "| 32 | random forest | 0.725 ± 0.953 | 0.050 ± 1.906 |" in said
     assert said.count("| 1.50 | 2 |") == 2  # each is first on one table
     assert said.index("| b | 0.700 | 0.800 |") < said.index("| a | 0.850 | 0.650 |")  # the mapping's worst first
-    assert "too few rows" in said
+    assert "- agreement, a: ValueError: too few rows" in said
     assert json.loads(json.dumps(found)) == found

@@ -1,7 +1,8 @@
 """The scikit-learn face: what goes in, what is refused, and that anyone can check the reasons from outside.
 
-What the face itself has to keep is tested over a model in closed form, weighted Gaussian naive Bayes, in which absent cells
-are marginalised exactly, reasons are enumerated, and deleting a row is refitting without it; the rest over the shipped weights.
+What the face itself has to keep is tested over a model in closed form, weighted Gaussian naive Bayes, in which absent
+cells are marginalised exactly, reasons are enumerated, and deleting a row is refitting without it; the rest over the
+shipped weights.
 """
 
 import itertools
@@ -64,7 +65,7 @@ class NaiveBayes(nn.Module):
 
 @pytest.fixture
 def closed_form(monkeypatch):
-    monkeypatch.setattr(mapsto.weights, "load", lambda ways=2: NaiveBayes(ways), raising=False)
+    monkeypatch.setattr(mapsto.weights, "load", lambda ways, members: NaiveBayes(ways))
 
 
 def table(n=24, d=4, k=3, seed=0):
@@ -249,6 +250,7 @@ def wide(d):
         (np.array([[1.0, np.inf], [2.0, 3.0]]), [0, 1], "column '1': got an infinite value"),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), [0, 1], "'a' more than once"),
         (np.eye(3), None, "requires y to be passed"),
+        (np.eye(3), [0, 1], "inconsistent numbers of samples"),
     ],
 )
 def test_what_cannot_be_learned_is_refused_in_one_sentence(closed_form, X, y, said):
@@ -280,6 +282,12 @@ def test_columns_that_differ_from_those_of_fit_are_refused(closed_form, method, 
     clf = TableClassifier().fit(pd.DataFrame({"a": [1, 2, 3], "b": [1, 5, 2]}), [0, 1, 1])
     with pytest.raises(ValueError, match=said):
         getattr(clf, method)(later)
+
+
+@pytest.mark.parametrize("members", [0, 1.5, None])
+def test_members_are_counted(members):
+    with pytest.raises(MapstoError, match="members: got"):
+        TableClassifier(members=members).fit(*table())
 
 
 def test_errors_are_of_the_package():
@@ -314,7 +322,7 @@ class ForgetsWeights(NaiveBayes):
     ],
 )
 def test_the_laws_catch_a_wrong_model(monkeypatch, mutant, law):
-    monkeypatch.setattr(mapsto.weights, "load", lambda ways=2: mutant(ways), raising=False)
+    monkeypatch.setattr(mapsto.weights, "load", lambda ways, members: mutant(ways))
     with pytest.raises(AssertionError):
         law(None)
 

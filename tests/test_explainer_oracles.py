@@ -137,6 +137,7 @@ def test_shapley_with_a_background_is_shaps_kernel_explainer(samples: int | None
         assert_agree(ours[..., k], theirs[..., k], 1e-9)
 
 
+@pytest.mark.slow  # shap compiles it first
 @no_warning_about_colours
 def test_shapley_with_a_background_is_shaps_exact_explainer() -> None:
     from shap import ExactExplainer

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mapsto.learners.normalisation import SupportNorm, moments, on_query, on_support, prepare
+from mapsto.learners.normalisation import SupportNorm, moments, on_query, on_support, prepare, statistics_of
 
 SHAPES = [(6, 3), (6, 3, 5), (6, 3, 4, 5)]
 
@@ -66,6 +66,16 @@ def test_a_query_row_is_normalised_by_the_support_alone() -> None:
     assert set(statistics) == {"1.mean", "1.var"}
     torch.testing.assert_close(on_query(body, {}, statistics, x), outputs)
     torch.testing.assert_close(on_query(body, {}, statistics, x[:1]), outputs[:1])
+
+
+def test_a_body_is_run_for_its_statistics_only_if_it_has_some() -> None:
+    class Unrunnable(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise AssertionError
+
+    assert statistics_of(Unrunnable(), {}, images(), torch.ones(4).double()) == {}
+    body, w = prepare(network()), torch.ones(4).double()
+    torch.testing.assert_close(statistics_of(body, {}, images(), w), on_support(body, {}, images(), w)[1])
 
 
 def test_without_statistics_a_query_row_is_normalised_by_its_neighbours() -> None:

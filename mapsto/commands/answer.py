@@ -1,4 +1,4 @@
-"""The main job, whole: a table's rows predicted and explained, the reasons checked, the quality measured where it can be.
+"""The main job, whole: a table's rows predicted and explained, the reasons checked, the quality measured if it can be.
 
 (training rows, labels), rows ↦ probabilities, reasons, agreement with exact Shapley values, influence, quality
 """
@@ -21,9 +21,10 @@ from ..figures.report import write_table_report
 from ..measures import agreement
 from .exact import COLUMNS, exact_values
 from .quality import quality
+from .teaching import driven
 
 CHECKED = 32
-"""How many explanations are held against exact Shapley values."""
+"""How many explanations are held against exact Shapley values (fewer where many rows teach many classes)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +65,10 @@ def answer(question: Question) -> Answer:
         reasons = fitted.explain(q.rows)
         took = time.perf_counter() - start
         told = telling_rows(p)
-        influence = fitted.influence(q.rows.iloc[told])
+        influence, bounded = driven(fitted, q.train, q.rows.iloc[told])
         measured = quality(fitted, q.train, q.labels, q.judges, q.truth, q.seed)
         checked = _checked(q, fitted, reasons)
-    notes = [*q.notes, *fitted.notes_, *dict.fromkeys(str(warning.message) for warning in said)]
+    notes = [*q.notes, *fitted.notes_, *bounded, *dict.fromkeys(str(warning.message) for warning in said)]
     summary = {**measured, "agreement": checked, "ms_per_row": 1e3 * took / len(q.rows)}
     summary["baselines"] = summary.pop("baselines")  # last, as it is printed
     return Answer(q, fitted.classes_, p, reasons, told, influence, summary, notes)
@@ -96,7 +97,8 @@ def write_report(answer: Answer, path: Path, title: str) -> None:
 
 def _checked(question: Question, fitted: TableClassifier, reasons: Explanation) -> dict[str, Any]:
     """Hold one-pass reasons against exact ones; of a wide table, those of a second model of the columns that count."""
-    rows, players = question.rows.iloc[:CHECKED], fitted.used_.tolist()
+    work = len(question.train) * len(fitted.classes_) / 128  # of one exact value; 1 for 64 rows of two classes
+    rows, players = question.rows.iloc[: round(CHECKED / min(max(work, 1), 8))], fitted.used_.tolist()
     values = reasons.values[: len(rows)]
     if len(players) > COLUMNS:
         count = np.sort(np.argsort(-reasons.importance.sum(1), kind="stable")[:COLUMNS])

@@ -25,18 +25,17 @@ from ..training import load_weights, read_config
 class Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one sentence, and which imports nothing outside `mapsto` unless it is told to."""
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any) -> jsonargparse.Namespace:  # type: ignore[override]
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any
+    ) -> jsonargparse.Namespace:
         """Parse, importing nothing outside `mapsto` unless `--allow-imports` is among `args`."""
-        allow = "--allow-imports" in (args or [])
-        jsonargparse.set_parsing_settings(
-            import_path_denylist=None if allow else ["*"], import_path_allowlist=["mapsto"]
-        )
-        if allow and os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
+        if self.exit_on_error:  # else jsonargparse made it itself, for the arguments of a class
+            _allow("--allow-imports" in (args or []))
         return super().parse_args(args, namespace, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
-        if not self.exit_on_error:  # jsonargparse makes such parsers itself, for the arguments of a class
+        """Raise MapstoError."""
+        if not self.exit_on_error:
             super().error(message, ex)
         raise MapstoError(_sentence(message)) from ex
 
@@ -57,7 +56,9 @@ def objects_parser(command: str, description: str, epilog: str = "", kind: type[
     for name, base in (("learner", Learner), ("tasks", Tasks)):
         told = f"the {name}: a class of `mapsto list`, then its arguments as --{name}.NAME"
         parser.add_subclass_arguments(base, name, required=True, help=told)
-    parser.add_argument("--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code")
+    parser.add_argument(
+        "--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code"
+    )
     return parser
 
 
@@ -89,8 +90,16 @@ def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: boo
     return Loaded(learner, tasks, config)
 
 
+def _allow(imports: bool) -> None:
+    denied = None if imports else ["*"]
+    jsonargparse.set_parsing_settings(import_path_denylist=denied, import_path_allowlist=["mapsto"])
+    if imports and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
 _NOISE = re.compile(
-    r"Does not validate|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value|Expected a path but|Parser key .*:$|Problem with"
+    "Does not validate|Subtypes:|Errors:|Given value|Problem with|Parser key .*:$"
+    "|Expected a <class 'NoneType'>|Expected a path but"
 )
 
 
@@ -106,14 +115,16 @@ def _sentence(message: str) -> str:
             "`mapsto list`, or pass --allow-imports where you trust it."
         )
     if unknown := re.match(r"Expected a dot import path string: (.*)", reason):
-        return f"{where}: got {unknown[1]!r}, which is no class of `mapsto list`; name one, or a full path with --allow-imports."
+        return f"{where}: got {unknown[1]!r}, which is no class of `mapsto list`; name one of them."
     if re.match(r"Option '.*' is not accepted", reason):
         return f"--{where}: no such argument; see `mapsto train --{where.partition('.')[0]}.help CLASS`."
     if missing := re.match(r"the following arguments are required: (.*)", reason):
         options = " and ".join(f"--{where}.{name}" if where else f"--{name}" for name in missing[1].split(", "))
         return f"{_class(message) or 'arguments'}: {options} missing; pass what --help says of it."
     if "is abstract" in reason:
-        return f"--{where}: the class is not named; pass --{where.partition('.')[0]} CLASS before it, see `mapsto list`."
+        return (
+            f"--{where}: the class is not named; pass --{where.partition('.')[0]} CLASS before it, see `mapsto list`."
+        )
     return f"{where}: {reason}" if where else reason
 
 

@@ -33,7 +33,9 @@ def parser() -> Parser:
     made.add_argument("--episodes", type=int, default=600, help="how many tasks (default: 600)")
     made.add_argument("--batch", type=int, default=25, help="tasks at a time (default: 25)")
     made.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
-    made.add_argument("--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code")
+    made.add_argument(
+        "--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code"
+    )
     return made
 
 

@@ -37,6 +37,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _explain_table(args: argparse.Namespace) -> int:
+    if not args.what.exists():
+        raise MapstoError(
+            f"file: {args.what} does not exist, neither as a table nor as a run's folder; check the path."
+        )
     if args.target is None:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
     from .answer import answer, write_report

@@ -31,7 +31,13 @@ class _Preset(NamedTuple):
 
 
 PRESETS = (
-    _Preset("FOMAML", "MAML", "MAML that treats inner gradients as constants.", "Finn et al. 2017, §5.2", {"first_order": True}),
+    _Preset(
+        "FOMAML",
+        "MAML",
+        "MAML that treats inner gradients as constants.",
+        "Finn et al. 2017, §5.2",
+        {"first_order": True},
+    ),
     _Preset("ANIL", "MAML", "MAML that adapts the head only.", "Raghu et al. 2020", {"adapt": "head"}),
     _Preset("Meta-SGD", "MAML", "MAML that learns a rate for each parameter.", "Li et al. 2017", {"learn_lr": True}),
 )
@@ -95,14 +101,16 @@ def _arguments(found: type) -> str:
 
 
 def _print(found: list[Entry]) -> None:
-    from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     for kind in dict.fromkeys(entry.kind for entry in found):
-        table = Table(kind, "what it is", "family", "paper", box=box.SIMPLE_HEAD, title_justify="left")
+        table = Table.grid(padding=(0, 3, 0, 0))
+        table.add_column(no_wrap=True)
         for entry in found:
             if entry.kind == kind:
-                table.add_row(entry.name, entry.about, entry.family, entry.paper)
+                table.add_row(*(Text(part) for part in (f"  {entry.name}", entry.about, entry.family, entry.paper)))
+        console.print(Text(kind, "bold"))
         console.print(table)

@@ -23,6 +23,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--seed", type=int, default=0, help="the seed of everything random (default: 0)")
 
     def error(self, message: str) -> NoReturn:
+        """Raise MapstoError."""
         raise MapstoError(f"{self.prog}: {message}; see `{self.prog} --help`.")
 
 

@@ -1,6 +1,7 @@
 """`mapsto report RUN`: how a training went and what came of it, as one HTML file in the run's folder.
 
-The page shows the learning curves of `metrics.jsonl`, the configuration, and the numbers of the last `mapsto eval`.
+The page shows the learning curves of `metrics.jsonl`, the configuration, and what `mapsto eval RUN --json` measured
+where its output was kept as `evaluation.json`.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     metrics, notes = read_metrics(args.run / METRICS)
     path = write_run_report(
         args.out or args.run / "report.html",
-        title=f"Training run {args.run.resolve().name}",
+        title=f"Training run: {args.run.resolve().name}",
         metrics=metrics,
         config=(args.run / CONFIG).read_text(),
         evaluation=read_evaluation(args.run / "evaluation.json"),
@@ -56,13 +57,14 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     Raises:
         MapstoError: a line before the last is not one JSON object.
     """
-    lines = path.read_bytes().splitlines() if path.exists() else []
+    text = path.read_bytes() if path.exists() else b""
+    lines = text.splitlines()
     logged: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:
             logged.append(_logged(line))
         except ValueError as error:
-            if number == len(lines):
+            if number == len(lines) and not text.endswith(b"\n"):
                 return logged, [f"The last line of {path.name} was cut short by an interruption and is left out."]
             raise MapstoError(
                 f"run: line {number} of {path} is not a JSON object with a step; restore the file or train again."
@@ -71,13 +73,17 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def read_evaluation(path: Path) -> dict[str, Any] | None:
-    """Read the numbers of the last `mapsto eval`, or None where the run was not evaluated."""
+    """Read what `mapsto eval --json` printed, or None where the run was not evaluated."""
     if not path.exists():
         return None
     try:
         found = json.loads(path.read_text())
+        if not isinstance(found, dict):
+            raise ValueError("not an object")
     except ValueError as error:
-        raise MapstoError(f"run: {path} is not readable as JSON; run `mapsto eval` on the folder again.") from error
+        raise MapstoError(
+            f"run: {path} is not readable as JSON; write it again with `mapsto eval RUN --json > {path}`."
+        ) from error
     return {str(name): value for name, value in found.items() if not isinstance(value, dict | list)}
 
 

@@ -20,7 +20,7 @@ RIVALS = ("logistic_regression", "random_forest")
 def rival_probabilities(
     fitted: "TableClassifier", train: "pd.DataFrame", labels: np.ndarray, rows: "pd.DataFrame", seed: int
 ) -> dict[str, Float[np.ndarray, "n k"]]:
-    """Fit each rival to `train`, reading its columns as `fitted` reads them, and return its probabilities for `rows`."""
+    """Fit each rival to `train`, its columns read as `fitted` reads them, and return its probabilities for `rows`."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -33,15 +33,15 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
 def _numbers(answer: "Answer") -> Table:
     s, a = answer.summary, answer.summary["agreement"]
     table = Table(title="Quality and checks", title_justify="left", show_header=False)
-    judged = f"on {len(answer.question.judges)} rows with a known outcome that did not teach"
+    judged = f"on {len(answer.question.judges)} rows that did not teach"
     known = s["accuracy"] is not None
-    table.add_row("AUC", _number(s["auc"]), judged if known else "no outcome is known but those that teach")
+    table.add_row("AUC", _number(s["auc"]), judged if known else "no outcome to judge by")
     for name in ("accuracy", "log_loss", "calibration_error"):
         table.add_row(name.replace("_", " "), _number(s[name]), "")
     for name, scores in s["baselines"].items():
         table.add_row(f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if known else "")
     table.add_row(
-        "agreement R²", _number(a["r2"]), f"with exact Shapley values: {a['rows']} rows, {a['columns']} columns"
+        "agreement R²", _number(a["r2"]), f"with exact Shapley values, {a['rows']} rows × {a['columns']} columns"
     )
     table.add_row("agreement cosine", _number(a["cosine"]), "")
     table.add_row("ms per explained row", f"{s['ms_per_row']:.2f}", "")
@@ -50,7 +50,8 @@ def _numbers(answer: "Answer") -> Table:
 
 def _predictions(answer: "Answer") -> Table:
     measured = answer.question.judges is answer.question.rows
-    rows = answer.told if measured else list(range(min(_LISTED, len(answer.probabilities))))
+    first = range(0 if measured else min(_LISTED, len(answer.probabilities)))
+    rows = list(dict.fromkeys([*first, *answer.told]))
     left = len(answer.probabilities) - len(rows)
     title = (
         f"Predictions and their strongest reasons ({left} more in the report)" if left else "Predictions and reasons"
@@ -65,9 +66,7 @@ def _predictions(answer: "Answer") -> Table:
 
 def _teachers(answer: "Answer") -> Table:
     q = answer.question
-    table = Table(
-        "row", "training row (its class): points of probability lost when it is deleted", title_justify="left"
-    )
+    table = Table("row", "training row (its class): points lost when it is deleted", title_justify="left")
     table.title = "Training rows that drove these predictions"
     for i, change in zip(answer.told, answer.influence, strict=True):
         drop = -100 * change[:, int(answer.probabilities[i].argmax())]

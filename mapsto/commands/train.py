@@ -1,6 +1,7 @@
 """`mapsto train`: meta-train a learner on a source of tasks, into a run folder."""
 
 import argparse
+import inspect
 import signal
 import sys
 import time
@@ -27,7 +28,7 @@ mapsto train --learner MAML --learner.body MLP --learner.body.widths '[1, 40, 40
 | after an interruption: mapsto train --run runs/waves --resume
 | the arguments of a class: mapsto train --learner.help MAML"""
 
-_BY_HAND = {"learner", "tasks", "validation", "config", "run", "compile", "resume"}
+_BY_HAND: set[str | int] = {"learner", "tasks", "validation", "config", "run", "compile", "resume"}
 _NOT_KEPT = ("run", "resume", "json", "allow_imports", "config", "format", "mapsto")
 
 
@@ -50,7 +51,9 @@ def parser() -> configuration.Parser:
     made = configuration.objects_parser("train", about, _EXAMPLE, _Parser)
     made.add_argument("--config", action="config", help="a YAML file of these arguments, such as a run's config.yaml")
     made.add_argument("--run", type=str, required=True, help="folder for configuration, metrics, checkpoints, weights")
-    made.add_argument("--resume", action="store_true", help="continue from the run's last checkpoint, to the same numbers")
+    made.add_argument(
+        "--resume", action="store_true", help="continue from the run's last checkpoint, to the same numbers"
+    )
     made.add_argument("--compile", action="store_true", help="compile the meta-gradient as one graph")
     made.add_argument("--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks")
     made.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
@@ -66,16 +69,19 @@ def main(args: jsonargparse.Namespace) -> int:
     made = parser()
     learner, tasks = made.make(args)
     config = {name: value for name, value in yaml.safe_load(made.dump(args)).items() if name not in _NOT_KEPT}
-    arguments = {name: value for name, value in vars(args).items() if name in train.__kwdefaults__ and name != "config"}
+    theirs = set(inspect.signature(train).parameters) - {"learner", "tasks", "config"}
+    arguments = {name: value for name, value in vars(args).items() if name in theirs}
     if args.validation_tasks:
         arguments["validation"] = ValidationLoss(tasks.validation, args.validation_tasks, args.batch, args.seed)
-    steps = train(learner, tasks, args.steps, args.batch, args.lr, config=config, **arguments)
+    steps = train(learner, tasks, config=config, **arguments)
     with _stopping_softly() as stopped:
         last = _follow(steps, args.steps, stopped, quiet=args.json)
     if args.json:
         write_json({"run": args.run, "finished": not stopped(), **_numbers(last, args.steps)})
     elif not stopped():
-        said = f" loss {last.metrics['loss']:.4f} at the last step, {last.seconds:.1f} s." if last else " It was finished."
+        said = (
+            f" loss {last.metrics['loss']:.4f} at the last step, {last.seconds:.1f} s." if last else " It was finished."
+        )
         Console(soft_wrap=True).print(f"{args.run}: {args.steps} steps.{said} Measure it: mapsto eval {args.run}")
     if stopped():
         again = f"mapsto train --run {args.run} --resume"
@@ -90,7 +96,13 @@ def _numbers(last: Step | None, steps: int) -> dict[str, Any]:
 def _follow(steps: Iterator[Step], total: int, stopped: Callable[[], bool], quiet: bool) -> Step | None:
     """Take every step, showing rate and time left, until all are done or a person stops them."""
     console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     last, shown, began = None, 0.0, (0, 0.0)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         line = bar.add_task("train", total=total, said="the first step takes longest")

@@ -62,9 +62,9 @@ def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
     return _tensors(_kernel(players, samples, seed), dtype)
 
 
-def design(players: int, limit: int = 10, pairs: int = 16) -> Design:
+def design(players: int, limit: int = 10, pairs: int = 32, dtype: torch.dtype = torch.float32) -> Design:
     """Enumerate up to `limit` players, sample `pairs` of orders beyond."""
-    return exact(players) if players <= limit else permutations(players, pairs)
+    return exact(players, dtype) if players <= limit else permutations(players, pairs, dtype=dtype)
 
 
 def _tensors(arrays: Arrays, dtype: torch.dtype) -> Design:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 def learning_curve(steps: Sequence[int | float], y: Sequence[int | float], name: str) -> Figure:
     """Draw `y` at `steps`; raises `ValueError` where there is nothing to draw."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
     if len(y) == 0:
         raise ValueError(f"{name}: got no values, expected at least one logged step.")
     at, values = np.asarray(steps, float), np.asarray(y, float)
@@ -38,6 +40,8 @@ def learning_curve(steps: Sequence[int | float], y: Sequence[int | float], name:
         axes.set_yscale("log")
     for step in at[~finite]:
         axes.axvline(step, color=style.HIGHER, linewidth=1.2, linestyle=":")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("step", fontsize=9.5, color=style.INK)
     axes.set_ylabel(style.label(name, 30), fontsize=9.5, color=style.INK)
     return figure

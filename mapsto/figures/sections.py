@@ -86,7 +86,7 @@ def cases(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _case(facts: Facts, i: int) -> dict[str, Any]:
-    c, row = facts.target(i), facts.row_names[i]
+    c, row = facts.target(i), _row(facts, i)
     values, base, name = facts.values[i, :, c], float(facts.base[i, c]), style.shorten(facts.classes[c], 40)
     figure = waterfall(values, base, facts.cells[i], facts.names, facts.classes[c])
     told = [_told(facts, i, j, value) for j, value in _largest(values)]
@@ -94,10 +94,16 @@ def _case(facts: Facts, i: int) -> dict[str, Any]:
     ends = f"The probability of {name} goes from {style.percent(base)} to {style.percent(facts.p[i, c])}."
     outcome = "" if facts.y is None else f" The outcome was {style.shorten(facts.classes[int(facts.y[i])], 40)}."
     return {
-        "heading": f"Row {style.shorten(row)}: {style.percent(facts.p[i, c])} probability of {name}",
-        "picture": page.picture(figure, f"Waterfall of row {style.shorten(row)}. {ends} {reasons}"),
+        "heading": f"{row[0].upper()}{row[1:]}: {style.percent(facts.p[i, c])} probability of {name}",
+        "picture": page.picture(figure, f"Waterfall of {row}. {ends} {reasons}"),
         "caption": ends + outcome,
     }
+
+
+def _row(facts: Facts, i: int) -> str:
+    """Name a row in a sentence: a bare number is a row's, another name speaks for itself."""
+    name = style.shorten(facts.row_names[i])
+    return f"row {name}" if not name or name.isdigit() else name
 
 
 def _told(facts: Facts, i: int, j: int, value: float) -> str:
@@ -135,9 +141,9 @@ def _pushes(facts: Facts, i: int, change: np.ndarray) -> dict[str, Any]:
         }
         for j in shown
     ]
-    name, row = style.shorten(facts.classes[c], 40), style.shorten(facts.row_names[i])
+    name, row = style.shorten(facts.classes[c], 40), _row(facts, i)
     told = words.listing([f"{labels[j]} ({style.points(-change[j])})" for j in shown[:2]])
-    alt = f"Bars: training rows that pushed row {row} towards or away from {name}, in percentage points. First: {told}."
+    alt = f"Bars: training rows that pushed {row} towards or away from {name}, in percentage points. First: {told}."
     return {
         "picture": page.picture(influence(change, labels, facts.classes[c]), alt),
         "name": facts.row_names[i],

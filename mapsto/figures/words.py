@@ -112,13 +112,14 @@ def outcome_counts(labels: Int[np.ndarray, " n"], classes: Sequence[str]) -> str
 
 
 def logged(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the quantities that a run logged as numbers, the losses first, in the order of their appearance.
+    """Name the quantities that a run logged as numbers: losses and validation first, steps and seconds left out.
 
-    >>> logged([{"step": 1, "rate": 2.0, "loss": 0.5}, {"step": 2, "accuracy": 0.7}])
-    ['loss', 'rate', 'accuracy']
+    >>> logged([{"step": 1, "seconds": 0.3, "lr": 0.1, "loss": 0.5}, {"step": 2, "accuracy": 0.7, "validation": 0.6}])
+    ['loss', 'validation', 'lr', 'accuracy']
     """
-    names = dict.fromkeys(k for line in metrics for k, v in line.items() if style.is_number(v) and k != "step")
-    return sorted(names, key=lambda name: "loss" not in name)
+    names = dict.fromkeys(k for line in metrics for k, v in line.items() if style.is_number(v))
+    told = [name for name in names if name not in ("step", "seconds")]
+    return sorted(told, key=lambda name: ("loss" not in name, "validation" not in name))
 
 
 def series(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int | float], list[float]]:
@@ -133,7 +134,9 @@ def course(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     if not names:
         return ["Nothing was logged: the training stopped before its first logged step."]
     steps, y = series(metrics, names[0])
-    said = [f"The run logged {count(len(metrics), 'line')}, up to step {max(steps):,}."]
+    timed = [line["seconds"] for line in metrics if style.is_number(line.get("seconds"))]
+    took = f", in {duration(timed[-1])}" if timed else ""
+    said = [f"The run logged {count(len(metrics), 'line')}, up to step {max(steps):,}{took}."]
     finite = np.isfinite(y)
     if not finite.all():
         first = f"{steps[int((~finite).argmax())]:,}"
@@ -143,6 +146,18 @@ def course(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
         lowest = f"its lowest was {number(y[best])}, at step {steps[best]:,}"
         said.append(f"{names[0]} began at {number(y[0])} and ended at {number(y[-1])}; {lowest}.")
     return said
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in the two units that matter.
+
+    >>> duration(42.4), duration(150), duration(7260)
+    ('42 s', '2 min 30 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def number(value: float) -> str:

@@ -21,7 +21,7 @@ def brings_batch_loss(learner: Learner) -> bool:
 
 
 def vectorises(learner: Learner) -> bool:
-    """Return whether `vmap` over tasks is the faster way: not for convolutions on the CPU, nor with an own `batch_loss`."""
+    """Return whether `vmap` over tasks is faster: not for convolutions on the CPU, nor with an own `batch_loss`."""
     on_cpu = all(parameter.device.type == "cpu" for parameter in learner.parameters())
     convolves = any(isinstance(module, _CONVOLUTIONS) for module in learner.modules())
     return not (brings_batch_loss(learner) or (on_cpu and convolves))

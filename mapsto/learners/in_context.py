@@ -9,6 +9,7 @@ A missing cell (NaN) is an absent column: the body is trained to be asked with c
 `predict(state, x_S)` is a real conditional prediction and the value `v(S)` of a game.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -56,8 +57,9 @@ class InContext(Learner):
         generator = torch.Generator().manual_seed(0)
         self.register_buffer("identities", torch.randn(IDENTITIES, IDENTITY, generator=generator))
         self.identity = nn.Linear(IDENTITY, width, bias=False)
-        self.cell = nn.Sequential(nn.Linear(10, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))
-        nn.init.orthogonal_(self.cell[2].weight, gain=3.0)  # like values look alike from the start
+        first, last = nn.Linear(10, width), nn.Linear(width, width)
+        nn.init.orthogonal_(last.weight, gain=3.0)  # like values look alike from the start
+        self.cell = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
         self.missing = nn.Parameter(0.02 * torch.randn(width))
         self.label = nn.Parameter(0.5 * torch.randn(3, width))  # another class, this class, not known
         self.told = nn.Parameter(0.5 * torch.randn(3, width))  # the same, as the cells of a row hear it
@@ -99,7 +101,8 @@ class InContext(Learner):
         cells = cells + self.told[asked][..., None, :]
         label = self.label[asked] + setting[:, :, :, None]  # [t, e, s, n, v]
         memories = self.body.remember(_rows(cells, label), log_weight)  # type: ignore[operator]
-        return Reading(memories, log_weight, support.x, support.w, tokens + self.told[2], self.label[2] + setting, known)
+        question = self.label[2] + setting
+        return Reading(memories, log_weight, support.x, support.w, tokens + self.told[2], question, known)
 
     def look(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "t e s m c v"]:
         """Return the body's tokens of `m` query rows of each task: one a column, and the label token last."""
@@ -128,12 +131,16 @@ class InContext(Learner):
         """Average the members' probabilities."""
         if self.members == 1:
             return log_probability[:, 0]
-        return torch.logsumexp(log_probability, 1) - torch.tensor(float(self.members)).log()
+        return torch.logsumexp(log_probability, 1) - math.log(self.members)
 
     def _asked(self, y: Int[Tensor, "t n"]) -> Tensor:
         """Whether a label is the class that a member's stream asks about: `[t, e, s, n]`."""
         member = torch.arange(self.members, device=y.device)
-        classes = (1 - member % 2)[:, None] if self.streams == 1 else torch.arange(self.ways, device=y.device).expand(self.members, -1)
+        classes = (
+            (1 - member % 2)[:, None]
+            if self.streams == 1
+            else torch.arange(self.ways, device=y.device).expand(self.members, -1)
+        )
         return y[:, None, None] == classes[None, :, :, None]
 
     def _masses(self, support: Examples) -> tuple[Tensor, Tensor]:
@@ -155,7 +162,7 @@ class InContext(Learner):
         return torch.stack([rows / 4 - 1, ways - 1, ((share + 0.02) / (1.02 - share)).log()], -1)
 
     def _cells(self, x: Float[Tensor, "t r d"], support: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Tensor:
-        """Embed cells by what the support's column makes of them: standard score, rank, and how many share the value."""
+        """Embed cells by what the support's column makes of them: standard score, rank, share of equal values."""
         here = torch.isfinite(support)
         value = torch.where(here, support, 0.0)
         weight = w[..., None] * here  # [t, n, d]

@@ -18,7 +18,7 @@ from ..errors import MapstoError
 from . import losses
 from .inner import Inputs, Params, gradient_step, unroll
 from .learner import Learner
-from .normalisation import on_query, on_support, prepare
+from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
 
 
@@ -86,7 +86,8 @@ class MAML(Learner):
         rates = dict(zip(self.adapted, self.rates or [self.lr] * len(self.adapted), strict=True))
         step = gradient_step(self._objective, self.first_order)
         params = unroll(step, params, Inputs(named, rates, support), self.steps)
-        return Adapted(params, {} if self.transductive else on_support(self.body, params, support.x, support.w)[1])
+        statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
+        return Adapted(params, statistics)
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Run the adapted network, normalised by the statistics of the support set."""

@@ -88,13 +88,22 @@ def on_support(
     body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]
 ) -> tuple[Tensor, Tensors]:
     """Run `body` with `params` on a support set; return the outputs and the statistics its norm layers measured."""
-    norms = [name for name, layer in body.named_modules() if isinstance(layer, SupportNorm)]
+    norms = _norms(body)
     tensors: dict = {**params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
     outputs = functional_call(body, tensors, (x,))  # writes what the layers measured back into `tensors`
     return outputs, {f"{name}.{moment}": tensors[f"{name}.{moment}"] for name in norms for moment in ("mean", "var")}
 
 
+def statistics_of(body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Tensors:
+    """Return what the norm layers measure on a support set; a body that has none is not run."""
+    return on_support(body, params, x, w)[1] if _norms(body) else {}
+
+
 def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Float[Tensor, "n ..."]) -> Tensor:
     """Run `body` with `params` row by row on given `statistics`; with none, on those of `x` itself (transductive)."""
     return functional_call(body, {**params, **statistics}, (x,))
+
+
+def _norms(body: nn.Module) -> list[str]:
+    return [name for name, layer in body.named_modules() if isinstance(layer, SupportNorm)]

@@ -43,7 +43,7 @@ def reliability(
     mass = np.bincount(index, w, bins)
     used = mass > 0
     mean = [np.bincount(index, w * values, bins)[used] / mass[used] for values in (confidence, right)]
-    return Reliability(*mean, mass[used] / w.sum())
+    return Reliability(mean[0], mean[1], mass[used] / w.sum())
 
 
 def expected_calibration_error(

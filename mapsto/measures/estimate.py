@@ -1,6 +1,6 @@
 """A mean over tasks with its 95 % interval, as few-shot papers report it.
 
-    mean ± 1.96 · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)
+mean ± 1.96 · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)
 """
 
 import math

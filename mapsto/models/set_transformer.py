@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 
 class Memory(NamedTuple):
-    """What one layer remembers of the support rows (and of its learned null row, which answers for an empty support)."""
+    """What one layer remembers of the support rows, and of its learned null row (all that an empty support has)."""
 
     keys: Float[Tensor, "b c h n e"]
     values: Float[Tensor, "b c h n e"]
@@ -72,17 +72,20 @@ class Layer(nn.Module):
             self.row_kv.weight[:width].copy_(self.row_q.weight)
 
     def mix_columns(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
+        """Let the tokens of each row look at one another."""
         q, k, v = self.column_qkv(self.column_norm(tokens)).chunk(3, -1)
         pooled = (k.softmax(-2) * v).sum(-2, keepdim=True)  # [b, r, 1, w]: each channel attends over the columns
         return tokens + self.column_out(torch.sigmoid(q) * pooled)
 
     def memorise(self, tokens: Float[Tensor, "b n c w"]) -> Memory:
+        """Keep what later rows may ask of these."""
         kv = self.row_kv(self.row_norm(tokens)).unflatten(-1, (2, self.heads, -1))  # [b, n, c, 2, h, e]
         keys, values = kv.permute(3, 0, 2, 4, 1, 5)  # each [b, c, h, n, e]
         null = self.null[:, None, None].expand(2, *keys.shape[:3], 1, keys.shape[-1])
         return Memory(torch.cat([null[0], keys], -2), torch.cat([null[1], values], -2))
 
     def mix_rows(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
+        """Let each column's tokens look at what is remembered of that column."""
         q = self.row_q(self.row_norm(tokens)).unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4)  # [b, c, h, r, e]
         bias = F.pad(log_weight, (1, 0))[:, None, None, None, :]  # the null row weighs as much as one row
         score = q @ memory.keys.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias  # [b, c, h, r, n+1]
@@ -90,4 +93,5 @@ class Layer(nn.Module):
         return tokens + self.row_out(mixed.reshape(tokens.shape))
 
     def ponder(self, tokens: Tensor) -> Tensor:
+        """Let each token think for itself."""
         return tokens + self.mlp(self.mlp_norm(tokens))

@@ -96,6 +96,24 @@ def refuse_duplicates(names: list[str]) -> None:
         )
 
 
+def reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the columns `names` of `X`, in that order.
+
+    Raises:
+        MapstoError: `X` lacks one of them, has another, or has one twice.
+    """
+    given = [str(name) for name in X.columns]
+    refuse_duplicates(given)
+    lacking = [name for name in names if name not in given]
+    extra = [name for name in given if name not in names]
+    if lacking or extra:
+        parts = [f"lacks {listing(lacking)}"] * bool(lacking) + [f"has {listing(extra)}, unknown to fit"] * bool(extra)
+        raise MapstoError(
+            f"X: {' and '.join(parts)}, expected the {len(names)} columns of fit; rename, add or drop columns."
+        )
+    return X[names]
+
+
 def listing(names: list[str], most: int = 5) -> str:
     """Name a few things in a sentence: 'a', 'b' and 3 more."""
     shown = ", ".join(repr(str(name)) for name in names[:most])

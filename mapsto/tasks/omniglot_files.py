@@ -28,7 +28,7 @@ from ..errors import MapstoError
 DRAWERS, PIXELS = 20, 105
 _LAKE = "https://github.com/brendenlake/omniglot/raw/master/python"
 _SNELL = "https://raw.githubusercontent.com/jakesnell/prototypical-networks/master/data/omniglot/splits/vinyals"
-# SHA-256: the zips' as TensorFlow Datasets publishes them, the lists' of the authors' files.
+# SHA-256: of the zips as TensorFlow Datasets publishes it, of the lists (Snell et al. 2017) as computed from copies.
 SOURCES = {
     "images_background.zip": (_LAKE, "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640"),
     "images_evaluation.zip": (_LAKE, "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee"),

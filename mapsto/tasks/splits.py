@@ -12,7 +12,7 @@ from jaxtyping import Int, Shaped
 
 from ..errors import MapstoError
 
-Positions = Int[np.ndarray, " rows"]
+Positions = Int[np.ndarray, " _rows"]
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from .source import Tasks
 class Tables(Tasks):
     """Tables with missing cells, mixed columns, noise and imbalance; all tasks of one batch have one shape.
 
-    An episode's `noise` `[queries, columns + 1]` is uniform in [0, 1), for learners that hide columns in training. Queries
+    An episode's `noise` `[queries, columns + 1]`, uniform in [0, 1), says what to hide in training. Queries
     of a class that the support does not show have weight 0.
 
     Args:
         rows: smallest and largest number of support rows (their logarithm is uniform).
         columns: smallest and largest number of columns.
-        ways: smallest and largest number of classes.
+        ways: smallest and largest number of classes; four batches in ten have the smallest.
         queries: query rows.
         cells: if positive, the number of tasks in a batch shrinks so that support cells × classes stay below it.
     """
@@ -34,13 +34,21 @@ class Tables(Tasks):
         queries: int = 12,
         cells: int = 0,
     ):
-        self.rows, self.columns, self.ways, self.queries, self.cells = tuple(rows), tuple(columns), tuple(ways), queries, cells
+        self.rows, self.columns, self.ways, self.queries, self.cells = (
+            tuple(rows),
+            tuple(columns),
+            tuple(ways),
+            queries,
+            cells,
+        )
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tables of one shape."""
         low, high = torch.tensor(self.rows, dtype=torch.float).log()
         n = int((low + (high - low) * torch.rand((), generator=generator)).exp().round())
         d, k = (int(torch.randint(a, b + 1, (), generator=generator)) for a, b in (self.columns, self.ways))
+        if self.ways[0] < self.ways[1] and torch.rand((), generator=generator) < 0.4:
+            k = self.ways[0]
         if self.cells:
             streams = 1 if k == 2 else k
             count = max(1, min(count, self.cells // ((n + 3 * self.queries) * (d + 1) * streams)))
@@ -71,12 +79,18 @@ class _Draw:
         for family, (inputs, labels) in ((0.4, self.scores()), (0.25, self.centres())):
             chosen = self.chance(family, self.t, 1)
             x, y = torch.where(chosen[..., None], inputs, x), torch.where(chosen, labels, y)
-        flip = self.chance(1.0, self.t, self.r) & (self.rand(self.t, self.r) < self.chance(0.2, self.t, 1) * 0.2 * self.rand(self.t, 1))
+        flip = self.chance(1.0, self.t, self.r) & (
+            self.rand(self.t, self.r) < self.chance(0.2, self.t, 1) * 0.2 * self.rand(self.t, 1)
+        )
         y = torch.where(flip, torch.randint(self.k, y.shape, generator=self.generator), y)
         relabel = self.rand(self.t, self.k).argsort(-1)
         y = relabel.gather(1, y)
         x = self.columns(x)
-        x = torch.where(self.rand(self.t, self.r, self.d) < self.chance(0.25, self.t, 1, 1) * 0.3 * self.rand(self.t, 1, 1), torch.nan, x)
+        x = torch.where(
+            self.rand(self.t, self.r, self.d) < self.chance(0.25, self.t, 1, 1) * 0.3 * self.rand(self.t, 1, 1),
+            torch.nan,
+            x,
+        )
         shown = (y[:, :n, None] == torch.arange(self.k)).any(1).gather(1, y[:, n:])  # [t, m]
         m = self.r - n
         support = Examples(x[:, :n], y[:, :n], torch.full((self.t, n), 1 / n))
@@ -116,13 +130,19 @@ class _Draw:
         step = (x > tilt).float()
         product = torch.where(self.chance(0.5, self.t, 1, 1), step * step.gather(2, partner), x * x.gather(2, partner))
         terms = (x, wave, 2 * step - 1, product)
-        s = sum(a * _standard(term @ w) for a, term, w in zip(share, terms, weight, strict=True)) + 1e-3 * self.randn(self.t, self.r, k)
+        s = sum(a * _standard(term @ w) for a, term, w in zip(share, terms, weight, strict=True)) + 1e-3 * self.randn(
+            self.t, self.r, k
+        )
         return x, self.cut(_standard(s)[..., 0]) if k == 1 else self.sample(_standard(s))
 
     def centres(self) -> tuple[Tensor, Tensor]:
         """Classes scatter around one or two centres each, along correlated columns."""
         share = self.log_uniform(0.2, 1, self.t, self.k)
-        y = (self.rand(self.t, self.r, 1) > (share / share.sum(-1, keepdim=True)).cumsum(-1)[:, None]).sum(-1).clamp(max=self.k - 1)
+        y = (
+            (self.rand(self.t, self.r, 1) > (share / share.sum(-1, keepdim=True)).cumsum(-1)[:, None])
+            .sum(-1)
+            .clamp(max=self.k - 1)
+        )
         apart = self.log_uniform(0.3, 3, self.t, 1, 1) * self.rand(self.t, 1, self.d).pow(2)
         second = (self.chance(0.5, self.t, self.r) & self.chance(0.4, self.t, 1)).long()
         centre = self.randn(self.t, 2 * self.k, self.d) * apart
@@ -138,7 +158,16 @@ class _Draw:
 
     def bend(self, z: Tensor) -> Tensor:
         """Pass each node through a function of its own."""
-        kinds = (z, z.tanh(), z.relu(), torch.sin(2 * z), z.abs(), torch.sign(z), z.square() / 2, torch.exp(-z.square()))
+        kinds = (
+            z,
+            z.tanh(),
+            z.relu(),
+            torch.sin(2 * z),
+            z.abs(),
+            torch.sign(z),
+            z.square() / 2,
+            torch.exp(-z.square()),
+        )
         favourite = torch.randint(len(kinds), (self.t, 1, 1), generator=self.generator)
         own = torch.randint(len(kinds), (self.t, 1, z.shape[-1]), generator=self.generator)
         kind = torch.where(self.chance(0.5, self.t, 1, 1), favourite, own)
@@ -155,17 +184,25 @@ class _Draw:
     def sample(self, scores: Tensor) -> Tensor:
         """Draw classes from scores: `argmax` of scores plus bias and Gumbel noise."""
         gumbel = -(-self.rand(*scores.shape).clamp(1e-6, 1 - 1e-6).log()).log()
-        return (scores + 0.7 * self.randn(self.t, 1, self.k) + self.log_uniform(0.01, 0.6, self.t, 1, 1) * gumbel).argmax(-1)
+        return (
+            scores + 0.7 * self.randn(self.t, 1, self.k) + self.log_uniform(0.01, 0.6, self.t, 1, 1) * gumbel
+        ).argmax(-1)
 
     def columns(self, x: Tensor) -> Tensor:
         """Make columns skewed, heavy-tailed, binary, whole-numbered or nominal, each table with its own taste."""
         z = _standard(x)
         taste = self.log_uniform(0.02, 1, self.t, 6)
         taste = taste + torch.tensor([0.6, 0.2, 0.1, 0.1, 0.1, 0.05])
-        kind = (self.rand(self.t, self.d, 1) > (taste / taste.sum(-1, keepdim=True)).cumsum(-1)[:, None]).sum(-1)[:, None].clamp(max=5)
+        kind = (
+            (self.rand(self.t, self.d, 1) > (taste / taste.sum(-1, keepdim=True)).cumsum(-1)[:, None])
+            .sum(-1)[:, None]
+            .clamp(max=5)
+        )
         share = torch.special.ndtr(z)  # about uniform
         levels = 3 + (self.rand(self.t, 1, self.d) * 8).floor()
-        whole = (share ** self.log_uniform(0.4, 2.5, self.t, 1, self.d) * levels).floor().clamp(min=0).minimum(levels - 1)
+        whole = (
+            (share ** self.log_uniform(0.4, 2.5, self.t, 1, self.d) * levels).floor().clamp(min=0).minimum(levels - 1)
+        )
         names = self.rand(self.t, self.d, 11).argsort(-1).float().transpose(1, 2)  # [t, code, d]
         nominal = names.gather(1, whole.long())
         kinds = (

@@ -1,6 +1,6 @@
 """Meta-training as a generator: every `next` is one step of AdamW along the mean meta-gradient of a batch of tasks.
 
-    params ← AdamW(params, ∇ mean_t loss(params, episode_t), lr · factor(step)),    episodes = tasks.batch(step, batch, seed)
+    params ← AdamW(params, ∇ mean_t loss(params, episode_t), lr · factor(step)),  episodes = tasks.batch(step, …)
 
 The caller iterates, and may print, plot or stop. As batch and learning rate are functions of the step, a run that was
 killed continues from its checkpoint to the same numbers.
@@ -31,7 +31,9 @@ class Step(NamedTuple):
     """What one step of training says."""
 
     step: int  # 1 … steps
-    metrics: dict[str, float]  # loss, grad_norm, lr, the learner's own, validation where it was due; means over the batch
+    metrics: dict[
+        str, float
+    ]  # loss, grad_norm, lr, the learner's own, validation where it was due; means over the batch
     seconds: float  # of training so far, interruptions not counted
 
 
@@ -46,6 +48,7 @@ def train(
     compile: bool = False,
     vectorise: bool | None = None,
     chunk_size: int | None = None,
+    threads: int = 1,
     weight_decay: float = 0.0,
     clip: float | None = None,
     schedule: Schedule = "constant",
@@ -77,6 +80,7 @@ def train(
         compile: compile the meta-gradient as one graph, see `meta_gradient`.
         vectorise: all tasks at once, or one at a time; by default the faster, see `meta_gradient`.
         chunk_size: tasks at a time, which bounds the memory, see `meta_gradient`.
+        threads: chunks at a time, see `meta_gradient`.
         weight_decay: of AdamW; with 0 it is Adam.
         clip: the largest gradient norm that is not scaled down.
         schedule: of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
@@ -97,7 +101,9 @@ def train(
         MapstoError: a loss or gradient that is not finite (named with its step, its task and the last good
             checkpoint), a run that cannot be written, resumed or overwritten, or `init` that does not fit.
     """
-    _check(steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every, log_every=log_every)
+    _check(
+        steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every, log_every=log_every
+    )
     settings = {
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
         "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
@@ -110,7 +116,7 @@ def train(
         runs.load_weights(learner, init)
     progress = Progress(learner, weight_decay, ema)
     folder = None if run is None else _open(run, progress, settings | (config or {}), resume)
-    gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size)
+    gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads)
     saved = progress.step
     try:
         for index, episodes in _prefetched(tasks, progress.step, steps, batch, seed):
@@ -189,9 +195,13 @@ def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[
 def _diverged(
     learner: Learner, episodes: Episode, index: int, metrics: dict[str, float], folder: runs.Run | None, saved: int
 ) -> MapstoError:
-    lost = [i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0]))]
+    lost = [
+        i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0].detach()))
+    ]
     where = f"task {lost[0]} of its batch is the first that is not finite" if lost else "each task's loss is finite"
-    kept = f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"
+    kept = (
+        f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"
+    )
     return MapstoError(
         f"train: the loss became {metrics['loss']:.4g} and its gradient's norm {metrics['grad_norm']:.4g} at step "
         f"{index + 1} ({where}); {kept}; lower lr, or clip the gradient (clip=1.0)."

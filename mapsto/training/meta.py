@@ -1,15 +1,19 @@
 """The meta-gradient: one pure function `(params, episodes) ↦ (grads, metrics)`.
 
-It is the gradient of the mean over tasks of the learner's loss after adaptation, `∇_params mean_t loss(params, episode_t)`,
-so that it can be compiled as one graph, taken a few tasks at a time, and averaged over processes
+It is the gradient of the mean over tasks of the learner's loss after adaptation,
+`∇_params mean_t loss(params, episode_t)`, so that it can be compiled as one graph, and taken a few tasks at a time
 (Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1, line 8).
 """
 
+import copy
+import functools
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -28,7 +32,12 @@ _log = logging.getLogger(__name__)
 
 
 def meta_gradient(
-    learner: Learner, *, compile: bool = False, vectorise: bool | None = None, chunk_size: int | None = None
+    learner: Learner,
+    *,
+    compile: bool = False,
+    vectorise: bool | None = None,
+    chunk_size: int | None = None,
+    threads: int = 1,
 ) -> MetaGradient:
     """Return `f(params, episodes) -> (grads, metrics)`, the gradient and the metrics being means over the tasks.
 
@@ -38,12 +47,17 @@ def meta_gradient(
         vectorise: all tasks at once through `learner.batch_loss` (True) or one task at a time (False); None chooses
             the faster, see `learners.batching`.
         chunk_size: so many tasks at a time, their gradients being summed, which bounds the memory.
+        threads: so many chunks at a time; small operations gain more from this than from torch's own threads, and
+            OMP_NUM_THREADS=1 keeps the two from fighting over the cores.
     """
     at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise
-    gradient: MetaGradient = partial(_gradient, _Chunk(learner, not at_once))
+    chunk = _Chunk(learner, not at_once)
+    # `functional_call` swaps parameters inside its module, so each thread needs a module of its own
+    modules = [chunk, *(copy.deepcopy(chunk) for _ in range(threads - 1))]
+    gradients: list[MetaGradient] = [partial(_gradient, module) for module in modules]
     if compile and _can_compile(learner):
-        gradient = torch.compile(gradient, fullgraph=True)
-    return partial(_in_chunks, gradient, chunk_size if at_once else 1)
+        gradients = [torch.compile(gradient, fullgraph=True) for gradient in gradients]
+    return partial(_in_chunks, gradients, chunk_size if at_once else 1)
 
 
 class _Chunk(nn.Module):
@@ -67,16 +81,35 @@ def _loss(chunk: _Chunk, episodes: Episode, params: Params) -> tuple[Tensor, Met
     return value, {**metrics, "loss": value.detach()}
 
 
-def _in_chunks(gradient: MetaGradient, size: int | None, params: Params, episodes: Episode) -> tuple[Params, Metrics]:
+def _in_chunks(
+    gradients: list[MetaGradient], size: int | None, params: Params, episodes: Episode
+) -> tuple[Params, Metrics]:
     tasks = len(episodes.support.w)
     if size is None or size >= tasks:
-        return gradient(params, episodes)
-    total = None
-    for start in range(0, tasks, size):
-        chunk = _tasks(episodes, slice(start, start + size))
-        part = _scaled(gradient(params, chunk), len(chunk.support.w) / tasks)
-        total = part if total is None else pytree.tree_map(torch.add, total, part)
-    return total  # type: ignore[return-value]
+        return gradients[0](params, episodes)
+    chunks = [_tasks(episodes, slice(start, start + size)) for start in range(0, tasks, size)]
+    parts = _by_threads(gradients, params, chunks) if len(gradients) > 1 else (gradients[0](params, c) for c in chunks)
+    scaled = (_scaled(part, len(chunk.support.w) / tasks) for part, chunk in zip(parts, chunks, strict=True))
+    return functools.reduce(partial(pytree.tree_map, torch.add), scaled)
+
+
+def _by_threads(
+    gradients: list[MetaGradient], params: Params, chunks: list[Episode]
+) -> Iterator[tuple[Params, Metrics]]:
+    """Yield the chunks' gradients in their order, each computed by whichever gradient is free."""
+    free: SimpleQueue[MetaGradient] = SimpleQueue()
+    for gradient in gradients:
+        free.put(gradient)
+
+    def one(chunk: Episode) -> tuple[Params, Metrics]:
+        gradient = free.get()
+        try:
+            return gradient(params, chunk)
+        finally:
+            free.put(gradient)
+
+    with ThreadPoolExecutor(len(gradients)) as pool:
+        yield from pool.map(one, chunks)
 
 
 def _tasks(episodes: Episode, which: int | slice) -> Episode:

@@ -20,7 +20,7 @@ class Progress:
 
     def __init__(self, learner: Learner, weight_decay: float, ema: float | None):
         self.learner, self.ema = learner, ema
-        self.params = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        self.params: dict[str, Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         self.average = _copy(self.params) if ema else {}
         self.best: dict[str, Tensor] = {}
         self.score = math.inf
@@ -112,4 +112,6 @@ def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")}
+    return {
+        name.removeprefix(f"{prefix}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}/")
+    }

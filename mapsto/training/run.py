@@ -29,7 +29,7 @@ CHECKPOINT, WEIGHTS, CONFIG, METRICS = "checkpoint.safetensors", "weights.safete
 Meta = dict[str, str]
 
 # what may differ when a run is resumed
-_FREE = {"mapsto", "format", "compile", "vectorise", "chunk_size", "device", "checkpoint_every", "log_every"}
+_FREE = {"mapsto", "format", "compile", "vectorise", "chunk_size", "threads", "device", "checkpoint_every", "log_every"}
 
 
 class Run:
@@ -47,7 +47,9 @@ class Run:
             _atomic(self.folder / ".writable", lambda temporary: temporary.write_bytes(b""))
             (self.folder / ".writable").unlink()
         except OSError as error:
-            raise MapstoError(f"run: cannot write to {self.folder} ({error.strerror}); choose another folder.") from error
+            raise MapstoError(
+                f"run: cannot write to {self.folder} ({error.strerror}); choose another folder."
+            ) from error
 
     @property
     def started(self) -> bool:
@@ -67,7 +69,9 @@ class Run:
             changed.remove("steps")
         if changed:
             told = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)
-            raise MapstoError(f"run: {self.folder} has {told}; resume it with the same arguments, or use another folder.")
+            raise MapstoError(
+                f"run: {self.folder} has {told}; resume it with the same arguments, or use another folder."
+            )
         self.configure({**before, **config})
 
     def save(self, file: str, tensors: Mapping[str, Tensor], meta: Meta) -> None:

@@ -1,7 +1,8 @@
 """Learning-rate schedules as pure functions of the step, so that nothing has to be stored to resume one.
 
 `constant` is 1; `cosine` is `(1 + cos πt)/2` with `t` the share of training done; both after a linear warm-up.
-`one-cycle` rises from 1/25 to 1 and falls to 1/250,000, both along a cosine (Smith & Topin 2018, arXiv 1708.07120).
+`one-cycle` rises from 1/25 to 1 in `warmup` steps and falls to 1/250,000, both along a cosine (Smith & Topin 2018,
+"Super-Convergence", §3, in torch's proportions).
 """
 
 import math
@@ -15,7 +16,7 @@ Schedule = Literal["constant", "cosine", "one-cycle"]
 def factor(schedule: Schedule, step: int, steps: int, warmup: int = 0) -> float:
     """Return what multiplies the peak learning rate at `step` (0 … steps−1).
 
-    `warmup` steps rise from 0 (for `one-cycle`: from 1/25; 0 means three tenths of all steps).
+    `warmup` steps rise from 0 (for `one-cycle` from 1/25, and 0 means three tenths of all steps).
 
     >>> [round(factor("cosine", step, 4), 3) for step in range(4)]
     [1.0, 0.854, 0.5, 0.146]
@@ -24,13 +25,18 @@ def factor(schedule: Schedule, step: int, steps: int, warmup: int = 0) -> float:
         raise MapstoError(f"schedule: got {schedule!r}, expected one of {', '.join(get_args(Schedule))}.")
     if not 0 <= warmup < max(steps, 1):
         raise MapstoError(f"warmup: got {warmup}, expected 0 or more steps, fewer than all {steps}.")
-    rise = warmup or (round(0.3 * steps) if schedule == "one-cycle" else 0)
-    done = min(1.0, (step - rise) / max(1, steps - rise))  # share of the fall
     if schedule == "one-cycle":
-        return _cosine(1 / 25, 1, step / rise) if step < rise else _cosine(1, 1 / 250_000, done)
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return 1.0 if schedule == "constant" else _cosine(1, 0, done)
+        return _one_cycle(step, steps, warmup or 0.3 * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 1.0 if schedule == "constant" else _cosine(1, 0, (step - warmup) / (steps - warmup))
+
+
+def _one_cycle(step: int, steps: int, rise: float) -> float:
+    top = max(rise - 1, 0)
+    if step <= top:
+        return _cosine(1 / 25, 1, step / top if top else 1)
+    return _cosine(1, 1 / 250_000, (step - top) / (steps - 1 - top))
 
 
 def _cosine(start: float, end: float, share: float) -> float:

@@ -18,7 +18,7 @@ class Source(Protocol):
 
 
 class ValidationLoss:
-    """learner ↦ its mean loss over the first `episodes` tasks of a source, `batch` of them at a time; less is better."""
+    """learner ↦ its mean loss over the first `episodes` tasks of a source, `batch` at a time; less is better."""
 
     def __init__(self, tasks: Source, episodes: int = 200, batch: int = 25, seed: int = 0):
         self.tasks, self.episodes, self.batch, self.seed = tasks, episodes, batch, seed

@@ -44,9 +44,10 @@ class PairwiseAttribution(nn.Module):
 
     def __init__(self, width: int, hidden: int = 64, rank: int = 8):
         super().__init__()
-        self.head = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(approximate="tanh"), nn.Linear(hidden, 1 + rank))
-        nn.init.normal_(self.head[2].weight, std=0.02)
-        nn.init.normal_(self.head[2].bias, std=0.02)
+        first, last = nn.Linear(2 * width, hidden), nn.Linear(hidden, 1 + rank)
+        nn.init.normal_(last.weight, std=0.02)
+        nn.init.normal_(last.bias, std=0.02)
+        self.head = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
 
     def forward(
         self,

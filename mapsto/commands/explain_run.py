@@ -1,0 +1,96 @@
+"""`mapsto explain RUN`: a test task of a trained run, explained by the features of its queries and by who taught it.
+
+    features = Integrated Gradients of x ↦ score (a mapping that explains itself: its own attributions)
+    teachers = score − score without that teaching example (w = 0, adapted again)
+
+The score is the probability of the predicted class, or the mean of the outputs where targets are predicted.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .options import write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..episodes import Examples
+    from ..learners import Learner
+
+_QUERIES = 10
+
+
+def explain_run(args: argparse.Namespace) -> int:
+    """Explain the first queries of a test task and write the numbers to `explanation.npz`."""
+    import numpy as np
+    from rich.console import Console
+
+    from ..episodes import unstack
+    from .configuration import load_run
+    from .folder import writable
+
+    out = writable(args.out or args.what)
+    run = load_run(args.what)
+    episode = unstack(run.tasks.test.batch(0, 1, args.seed))[0]
+    support = episode.support
+    queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]
+    score, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "explanation.npz"
+    found = {"x": episode.query.x[:_QUERIES], "y": episode.query.y[:_QUERIES], "teaching_y": support.y}
+    _save(
+        path,
+        {name: part.numpy() for name, part in found.items()}
+        | {"score": score, "features": features, "teachers": teachers},
+    )
+    strongest = np.abs(teachers).argmax(1)
+    if args.json:
+        write_json(
+            {
+                "run": str(args.what),
+                "queries": len(score),
+                "strongest_teacher": strongest.tolist(),
+                "explanation": str(path),
+            }
+        )
+        return 0
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    for i, j in enumerate(strongest):
+        console.print(f"query {i}: score {score[i]:.3f}; teaching example {j} moved it most, by {teachers[i, j]:+.3f}")
+    console.print(f"wrote {path} (x, y, teaching_y, score, features, teachers)")
+    return 0
+
+
+def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tuple:
+    """Return the score of one query, what its features and what the teaching examples gave it."""
+    from .. import views
+    from ..explainers import IntegratedGradients, Occlusion
+    from ..joint import SelfExplaining
+
+    classes = learner.loss_name == "cross_entropy"
+    outputs = views.query(learner, support)(x).detach()
+    target = int(outputs.argmax()) if classes else None
+
+    def link(scores: "torch.Tensor") -> "torch.Tensor":
+        return scores.softmax(-1) if classes else scores.mean(-1)
+
+    if isinstance(learner, SelfExplaining):
+        features = learner.explain(learner.adapt(support), x[None])[0][0, :, target]
+    else:
+        features = IntegratedGradients()(views.query(learner, support, target, link), x)
+    game = views.support_game(learner, support, x, target, link)
+    parts = link(outputs) if target is None else link(outputs)[target], features, Occlusion()(game)
+    return tuple(part.detach().numpy() for part in parts)
+
+
+def _save(path: Path, arrays: dict) -> None:
+    import numpy as np
+
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.npz")  # numpy adds .npz to any other name
+    try:
+        np.savez_compressed(temporary, **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

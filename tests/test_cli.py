@@ -1,0 +1,174 @@
+"""The command line: what each command prints, one sentence for every mistake, and what is not imported."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mapsto import __version__
+from mapsto.cli import COMMANDS, main, sentence
+from mapsto.commands.list import PRESETS
+from mapsto.errors import MapstoError
+from mapsto.learners import MAML
+from mapsto.models import MLP
+from mapsto.training.run import read_config, read_tensors
+
+WAVES = [
+    *("--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[1,4,1]", "--learner.loss", "mse"),
+    *("--tasks", "Sinusoids", "--tasks.shots", "3", "--steps", "4", "--batch", "2"),
+]
+
+
+def call(capsys: pytest.CaptureFixture, *args: str) -> tuple[int, str, str]:
+    code = main(list(args))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def outside(*args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "mapsto.cli", *args], capture_output=True, text=True, timeout=120)
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    code = "import sys; from mapsto.cli import main; main(['--help']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    text, _, modules = done.stdout.rpartition("\n[")
+    assert all(f"  {name} " in text for name in COMMANDS)
+    assert not {"torch", "numpy", "rich", "jsonargparse"} & {
+        m.strip("' ").partition(".")[0] for m in modules.split(",")
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_json(command: str, capsys: pytest.CaptureFixture) -> None:
+    code, out, err = call(capsys, command, "--help")
+    assert code == 0 and err == ""
+    assert "example" in out and f"mapsto {command}" in out and "--json" in out and "--seed" in out
+
+
+def test_version_and_no_command(capsys: pytest.CaptureFixture) -> None:
+    assert call(capsys, "--version") == (0, f"mapsto {__version__}\n", "")
+    code, out, _ = call(capsys)
+    assert code == 2 and "usage: mapsto" in out
+
+
+def test_an_error_is_one_sentence_and_a_fault_is_named() -> None:
+    assert sentence(MapstoError("x: got 1,\n  expected 2.")) == "x: got 1, expected 2."
+    assert sentence(KeyError("who")) == "KeyError: 'who' (set MAPSTO_DEBUG=1 to see where)."
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["explode"], "command: got 'explode', expected one of demo, explain"),
+        (["list", "cats"], "argument kind: invalid choice: 'cats'"),
+        (["list", "--bogus"], "unrecognized arguments: --bogus"),
+        (["eval"], "required: run"),
+        (["eval", "/nowhere"], "/nowhere holds no config.yaml, so it is not a run"),
+        (["eval", "/nowhere", "--bogus", "3"], "--bogus: no such argument"),
+        (["train", "--run", "/nowhere", "--resume"], "/nowhere holds no config.yaml to resume from"),
+        (["train", "--learner", "os.system"], "learner: got os.system, but only classes of mapsto are made"),
+        (
+            ["train", "--learner", "MAML", "--learner.body", "torch.nn.Linear"],
+            "learner.body: got torch.nn.Linear, but only",
+        ),
+        (["train", "--learner", "Magic"], "learner: got 'Magic', which is no class of `mapsto list`"),
+        (["train", "--learner", "MAML", "--learner.stps", "3"], "--learner.stps: no such argument"),
+        (["train", "--learner", "MAML"], "MAML: --learner.body missing"),
+        (
+            ["train", "--learner", "MAML", "--learner.steps", "x"],
+            "learner.steps: Expected a <class 'int'>. Got value: x",
+        ),
+        (["train", "--tasks.ways", "3"], "--tasks.ways: the class is not named; pass --tasks CLASS"),
+        (["train", *WAVES], "--run missing"),
+        (["train", *WAVES, "--run", "r", "--batch", "x"], "batch: Expected a <class 'int'>. Got value: x"),
+        (["train", *WAVES, "--run", "r", "--learner.body.widths", "[3]"], "sizes: got (3,), expected at least two"),
+        (["train", *WAVES, "--run", "/dev/null/r"], "run: cannot write to /dev/null/r"),
+        (["train", "--config", "/nowhere.yaml"], "config: File does not exist: '/nowhere.yaml'"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    args: list[str], said: str, capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, *args)
+    assert code == 1 and out == ""
+    assert err.startswith("mapsto: ") and err.count("\n") == 1 and "Traceback" not in err
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_eval_and_again_from_the_run_s_own_configuration(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "waves"
+    code, out, err = call(capsys, "train", *WAVES, "--run", str(run), "--validation_tasks", "3", "--json")
+    assert code == 0 and err == ""
+    told = json.loads(out)
+    assert told["step"] == 4 and told["finished"] and told["validation"] > 0
+    config = read_config(run)
+    assert config["learner"]["init_args"]["body"] == {
+        "class_path": "mapsto.models.MLP",
+        "init_args": {"activation": "relu", "widths": [1, 4, 1]},
+    }
+    assert config["steps"] == 4 and config["seed"] == 0
+
+    code, out, err = call(capsys, "eval", str(run), "--episodes", "6", "--json", "--learner.steps", "0")
+    assert code == 0 and err == ""
+    unmoved = json.loads(out)
+    assert unmoved["tasks"] == 6 and unmoved["mse"]["mean"] > 0
+    code, out, _ = call(capsys, "eval", str(run), "--episodes", "6")
+    assert code == 0 and "squared error" in out
+    assert f"{unmoved['mse']['mean']:.4f}" not in out  # `--learner.steps 0` did change the learner
+
+    again = tmp_path / "again"
+    code, _, err = call(capsys, "train", "--config", str(run / "config.yaml"), "--run", str(again))
+    assert code == 0 and err == ""
+    first, second = (read_tensors(folder / "weights.safetensors")[0] for folder in (run, again))
+    assert all((first[name] == second[name]).all() for name in first)
+
+    code, _, err = call(capsys, "train", *WAVES, "--run", str(run))
+    assert code == 1 and "already holds a checkpoint" in err
+    code, _, err = call(capsys, "eval", str(run), "--tasks.shts", "3")
+    assert code == 1 and "--tasks.shts: no such argument" in err
+
+
+def test_allow_imports_makes_classes_of_the_folder_and_nothing_else_does(tmp_path: Path) -> None:
+    (tmp_path / "ours.py").write_text("from mapsto.tasks import Sinusoids\n\nclass Slow(Sinusoids):\n    pass\n")
+    args = [sys.executable, "-m", "mapsto.cli", "train", *WAVES, "--tasks", "ours.Slow", "--run", "run"]
+    refused = subprocess.run(args, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert refused.returncode == 1 and "only classes of mapsto" in refused.stderr
+    done = subprocess.run([*args, "--allow-imports"], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_config(tmp_path / "run")["tasks"]["class_path"] == "ours.Slow"
+
+
+def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> None:
+    code, out, _ = call(capsys, "list", "--json")
+    entries = {entry["name"]: entry for entry in json.loads(out)["entries"]}
+    assert code == 0
+    names = {"MAML", "PrototypicalNetwork", "Shapley", "IntegratedGradients", "Omniglot", "Sinusoids", "MLP", "Conv4"}
+    assert names | {"FOMAML", "ANIL", "Meta-SGD"} <= set(entries)
+    assert entries["MAML"]["paper"] == "Finn, Abbeel & Levine 2017"
+    assert entries["Shapley"]["family"] == "hides parts of the input"
+    assert all(entry["about"] for entry in entries.values())
+    code, out, _ = call(capsys, "list", "preset")
+    assert code == 0 and "FOMAML" in out and "Omniglot" not in out
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_can_be_built(preset: tuple) -> None:
+    learner = MAML(MLP(1, 4, 1), loss="mse", **preset.arguments)
+    assert all(getattr(learner, name, value) == value for name, value in preset.arguments.items() if name != "adapt")
+    plain = MAML(MLP(1, 4, 1), loss="mse")
+    assert (learner.first_order, len(learner.adapted), len(learner.rates)) != (
+        plain.first_order,
+        len(plain.adapted),
+        len(plain.rates),
+    )
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = outside("nonsense")
+    assert done.returncode == 1 and done.stderr.startswith("mapsto: command: got 'nonsense'") and done.stdout == ""

@@ -1,0 +1,267 @@
+"""`mapsto demo` and `mapsto explain` as a person meets them: a subprocess, its output, its files, and bad input."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mapsto.commands.answer import Question, answer
+from mapsto.commands.exact import exact_values
+from mapsto.commands.quality import auc
+from mapsto.estimators import TableClassifier
+
+KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", "report"]
+
+
+def mapsto(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "mapsto.cli", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "MAPSTO_DEBUG": "", "OMP_NUM_THREADS": "1", "COLUMNS": "160"},
+    )
+
+
+def patients(n=40, seed=0):
+    """Numbers, categories, dates, missing cells, an empty and a constant column; the outcome follows age and ward."""
+    generator = np.random.default_rng(seed)
+    age, ward = generator.integers(30, 90, n).astype(float), generator.choice(["north", "south"], n)
+    ill = age + 20 * (ward == "north") + generator.normal(size=n) > 70
+    admitted = np.datetime64("2024-01-01") + generator.integers(0, 300, n)
+    table = pd.DataFrame({"age": age, "ward": ward, "admitted": admitted, "same": 1, "empty": None})
+    table.loc[::7, "age"] = np.nan
+    return table.assign(outcome=np.where(ill, "died", "lived"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    patients().to_csv(tmp_path / "known.csv", index=False)
+    some = patients()
+    some.loc[30:, "outcome"] = None
+    some.to_csv(tmp_path / "some.csv", index=False)
+    new = patients(12, seed=1).drop(columns="outcome")
+    new.loc[0] = [None] * 5
+    new.to_csv(tmp_path / "new.csv", index=False)
+    return tmp_path
+
+
+# --- what a person gets -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_demo_prints_one_json_object_of_the_promised_keys_and_writes_its_report(tmp_path):
+    done = mapsto(tmp_path, "demo", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert list(found) == KEYS
+    assert found["agreement"].keys() == {"r2", "cosine", "rows", "columns"}
+    assert found["agreement"]["rows"] >= 32
+    assert found["agreement"]["columns"] == 10
+    assert {name: list(scores) for name, scores in found["baselines"].items()} == {
+        "logistic_regression": ["auc"],
+        "random_forest": ["auc"],
+    }
+    assert found["auc"] > 0.95
+    assert found["agreement"]["r2"] > 0.9
+    assert (tmp_path / found["report"]).read_text().startswith("<!doctype html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html"]
+
+
+def test_rows_without_an_outcome_are_predicted_and_explained(folder):
+    done = mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert list(found) == KEYS
+    assert found["auc"] is None
+    assert found["baselines"]["random_forest"]["auc"] is None
+    assert found["agreement"]["rows"] == 10
+    assert found["agreement"]["columns"] == 3
+    with open(folder / "some-explained" / "predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["row"] for row in rows] == [str(i) for i in range(31, 41)]
+    for row in rows:
+        reasons = sum(float(value) for name, value in row.items() if name.startswith("because of "))
+        assert float(row["base"]) + reasons == pytest.approx(
+            float(row[f"probability of {row['prediction']}"]), abs=1e-6
+        )
+        assert float(row["because of empty"]) == 0
+        assert float(row["because of same"]) == 0
+
+
+def test_where_every_row_has_an_outcome_quality_is_measured_on_a_stated_split(folder):
+    done = mapsto(folder, "explain", "known.csv", "--target", "outcome", "--out", "there")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "26 rows teach, 14 are predicted and explained" in done.stdout
+    assert "26 teach and 14 judge (a stratified split, seed 0)" in done.stdout
+    assert "column 'same': the same value in every training row" in done.stdout
+    assert "column 'empty': every training cell is empty" in done.stdout
+    assert sorted(path.name for path in (folder / "there").iterdir()) == ["predictions.csv", "report.html"]
+
+
+def test_train_rows_and_seed_choose_who_teaches(folder):
+    found = [
+        json.loads(
+            mapsto(folder, "explain", "known.csv", "--target", "outcome", "--train-rows", 20, "--json", *seed).stdout
+        )
+        for seed in ([], ["--seed", "0"], ["--seed", "1"])
+    ]
+    assert found[0]["agreement"]["rows"] == 20
+    assert found[0]["auc"] == found[1]["auc"]
+    assert found[0]["log_loss"] != found[2]["log_loss"]
+
+
+def test_another_table_teaches(folder):
+    done = mapsto(folder, "explain", "new.csv", "--train", "known.csv", "--target", "outcome")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "40 rows teach, 12 are predicted and explained" in done.stdout
+    rows = pd.read_csv(folder / "new-explained" / "predictions.csv")
+    missing = rows.iloc[0]  # every cell missing: its prediction is the base value
+    assert missing["base"] == pytest.approx(missing[f"probability of {missing['prediction']}"], abs=1e-9)
+
+
+def test_what_is_merely_awkward_works_and_is_said(folder):
+    table = patients()
+    table.loc[39, "outcome"] = "unknown"
+    table.to_csv(folder / "train.csv", index=False)
+    new = patients(12, seed=1).assign(outcome="moved away", ward="west")
+    new.to_csv(folder / "new.csv", index=False)
+    done = mapsto(folder, "explain", "new.csv", "--train", "train.csv", "--target", "outcome")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "class 'unknown': a single training row" in done.stdout
+    assert "column 'ward': 'west' never seen in the training rows; read as missing" in done.stdout
+    assert "12 rows with an outcome that no training row has (moved away) do not judge" in done.stdout
+
+
+# --- what bad input gets ----------------------------------------------------------------------------------------------
+
+TABLE = "age,ward,outcome\n61,north,yes\n48,south,no\n50,north,yes\n70,south,no\n"
+
+
+def changed(**columns):
+    return pd.DataFrame({"age": range(30), "outcome": ["a", "b", "c"] * 10}).assign(**columns).to_csv(index=False)
+
+
+BAD = {
+    "empty file": ("", ["--target", "outcome"], "t.csv is empty"),
+    "binary file": (b"\x00\x01\x02", ["--target", "outcome"], "t.csv is a binary file"),
+    "no such target": (TABLE, ["--target", "died"], "'died', which is no column of t.csv"),
+    "no target given": (TABLE, [], "--target: got nothing"),
+    "only a target": ("outcome\n1\n0\n", ["--target", "outcome"], "no column besides 'outcome'"),
+    "one class": (TABLE.replace("no\n", "yes\n"), ["--target", "outcome"], "y: got one class only (yes)"),
+    "no label": (changed(outcome=""), ["--target", "outcome"], "no row has an outcome in 'outcome'"),
+    "too many classes": (changed(outcome=range(30)), ["--target", "outcome"], "y: got 20 classes, expected 2 to 10"),
+    "a number": (changed(outcome=np.linspace(0, 1, 30)), ["--target", "outcome"], "continuous"),
+    "infinite": (changed(age=["inf", *range(29)]), ["--target", "outcome"], "column 'age': got an infinite value"),
+    "duplicate columns": (TABLE.replace("ward", "age"), ["--target", "outcome"], "'age' more than once"),
+    "ragged": (TABLE + "1,2,3,4,5\n", ["--target", "outcome"], "equally long rows"),
+    "too many rows": (
+        "age,outcome\n" + "".join(f"{i},{i % 2}\n" for i in range(600)) + "3,\n",
+        ["--target", "outcome"],
+        "600 rows have an outcome, and the mapping reads at most 512; pass --train-rows 512",
+    ),
+    "too many columns": (
+        pd.DataFrame(np.random.default_rng(0).normal(size=(8, 120))).assign(outcome=[0, 1] * 4).to_csv(index=False),
+        ["--target", "outcome"],
+        "columns with something to learn from, expected at most 100",
+    ),
+    "too few rows": (TABLE, ["--target", "outcome", "--train-rows", "5"], "--train-rows: got 5, expected 2 to 4"),
+    "no number": (TABLE, ["--target", "outcome", "--train-rows", "many"], "--train-rows"),
+    "no such file to learn from": (TABLE, ["--target", "outcome", "--train", "none.csv"], "none.csv does not exist"),
+    "other columns": (
+        TABLE,
+        ["--target", "outcome", "--train", "other.csv"],
+        "X: lacks 'sex' and has 'ward', unknown to fit",
+    ),
+    "unwritable": (
+        TABLE,
+        ["--target", "outcome", "--out", "other.csv/there"],
+        "other.csv is a file, expected a folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(tmp_path, case):
+    content, arguments, said = BAD[case]
+    (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / "other.csv").write_text(TABLE.replace("ward", "sex"))
+    done = mapsto(tmp_path, "explain", "t.csv", *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.csv", "t.csv"]
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    done = mapsto(tmp_path, "explain", "none.csv", "--target", "outcome")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "none.csv does not exist" in done.stderr
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    done = mapsto(tmp_path, "explain", "run")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "is not a run" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "explain"])
+def test_help_shows_an_example(tmp_path, command):
+    done = mapsto(tmp_path, command, "--help")
+    assert done.returncode == 0
+    assert f"example:\n  mapsto {command}" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["demo"], ["explain", "known.csv", "--target", "outcome"]])
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(folder, command):
+    if os.geteuid() == 0:
+        pytest.skip("the superuser can write anywhere")
+    (folder / "locked").mkdir(mode=0o500)
+    done = mapsto(folder, *command, "--out", "locked/there")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "cannot be written to" in done.stderr
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def test_exact_values_add_up_and_leave_out_whoever_changes_nothing():
+    table = patients()
+    classifier = TableClassifier().fit(table.drop(columns="outcome"), table["outcome"])
+    rows = patients(5, seed=2).drop(columns="outcome")
+    rows.loc[1, "ward"] = None
+    exact = exact_values(classifier, rows, [0, 1, 2])
+    base = classifier.predict_proba(rows.assign(age=None, ward=None, admitted=None))
+    assert np.abs(exact).max() > 0.05
+    np.testing.assert_allclose(base + exact.sum(1), classifier.predict_proba(rows), atol=1e-9)
+    assert (exact[1, 1] == 0).all()
+    np.testing.assert_allclose(exact_values(classifier, rows, [0, 1, 2, 3]), np.insert(exact, 3, 0, axis=1), atol=1e-9)
+
+
+def test_a_wide_table_is_checked_on_the_ten_columns_that_count():
+    generator = np.random.default_rng(0)
+    x = pd.DataFrame(generator.normal(size=(40, 12)), columns=[f"c{j}" for j in range(12)])
+    y = np.where(x["c3"] > 0, "yes", "no")
+    rows = x.iloc[30:33]
+    found = answer(Question(x.iloc[:30], y[:30], rows, rows, y[30:33]))
+    assert found.summary["agreement"]["columns"] == 10
+    assert found.summary["agreement"]["rows"] == 3
+    assert found.reasons.values.shape == (3, 12, 2)
+
+
+def test_auc_by_hand():
+    p = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    assert auc(p, np.array([0, 0, 1, 1])) == 0.75  # of four pairs, three in the right order
+    assert auc(p, np.array([1, 1, 1, 1])) is None
+    three = np.eye(3)[[0, 1, 2, 0]]
+    assert auc(three, np.array([0, 1, 2, 0])) == 1
+    assert auc(three, np.array([0, 1, 1, 0])) == pytest.approx((1 + 0.75) / 2)  # the third class cannot be judged

@@ -1,0 +1,167 @@
+"""Reading a person's table, and choosing who teaches."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mapsto.errors import MapstoError
+from mapsto.tasks.splits import split, stratified, teachers
+from mapsto.tasks.tablefile import outcomes, read_table
+
+PLAIN = "age,ward,outcome\n61,north,yes\n48,south,\n,north,no\n"
+
+
+def read(folder, content, name="t.csv"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN,
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace(",", ", "),
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("48,south,\n", "48,south,?\n"),
+        PLAIN.replace("\n,north", "\nNA,north"),
+        "\ufeff" + PLAIN,
+        PLAIN.encode("utf-16"),
+        gzip.compress(PLAIN.encode()),
+        ",age,ward,outcome\n0,61,north,yes\n1,48,south,\n2,,north,no\n",  # with the row numbers that pandas writes
+        "\n" + PLAIN + "\n",
+    ],
+)
+def test_one_table_in_many_dialects(tmp_path, content):
+    table = read(tmp_path, content)
+    expected = pd.DataFrame(
+        {"age": [61.0, 48.0, None], "ward": ["north", "south", "north"], "outcome": ["yes", None, "no"]}
+    )
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False, check_column_type=False)
+
+
+def test_decimal_commas_between_semicolons_are_numbers(tmp_path):
+    assert read(tmp_path, "a;b\n1,5;x\n2;y\n")["a"].tolist() == [1.5, 2.0]
+    assert read(tmp_path, "a;b\n1.5;x\n2;y\n")["a"].tolist() == [1.5, 2.0]
+
+
+def test_a_quoted_name_may_hold_a_comma(tmp_path):
+    assert read(tmp_path, '"weight, kg",outcome\n70,1\n').columns.tolist() == ["weight, kg", "outcome"]
+
+
+def test_text_of_an_older_spreadsheet(tmp_path):
+    assert read(tmp_path, "nom,âge\nRenée,3\n".encode("cp1252")).columns.tolist() == ["nom", "âge"]
+
+
+def test_a_row_with_every_cell_missing_stays(tmp_path):
+    assert len(read(tmp_path, "a,b,outcome\n1,2,yes\n,,\n")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty"),
+        ("  \n\n", "is empty"),
+        ("a,b\n", "has no rows"),
+        (b"PK\x03\x04\x00\x00zip", "is a binary file"),
+        (b"a,b\n\x001,2\n", "is a binary file"),
+        (gzip.compress(b"a,b\n1,2\n")[:-9], "is a damaged gzip file"),
+        ("a,b,a\n1,2,3\n", "'a' more than once"),
+        ("a, a\n1,2\n", "'a' more than once"),
+        ("a,b\n1,2\n1,2,3\n", "not a table with equally long rows"),
+        ("a,b\n1,2,3\n1,2,3\n", "not a table with equally long rows"),
+        ('a,b\n1,"2\n', "not a table"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_sentence(tmp_path, content, said):
+    with pytest.raises(MapstoError, match=said) as refused:
+        read(tmp_path, content)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path):
+    with pytest.raises(MapstoError, match="is a folder"):
+        read_table(tmp_path)
+    with pytest.raises(MapstoError, match="does not exist"):
+        read_table(tmp_path / "none.csv")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=60))
+def test_any_file_is_a_table_or_refused(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("any")
+    try:
+        assert isinstance(read(folder, content), pd.DataFrame)
+    except MapstoError as refused:
+        assert "\n" not in str(refused)
+
+
+def test_outcomes_that_are_whole_stay_whole_beside_missing_ones():
+    y = outcomes(pd.DataFrame({"y": [0.0, None, 1.0]}), "y", "t.csv")
+    assert y.dropna().tolist() == [0, 1]
+    assert y.dropna().astype(str).tolist() == ["0", "1"]
+    assert outcomes(pd.DataFrame({"y": [True, None, False]}), "y", "t.csv").dropna().tolist() == ["True", "False"]
+
+
+def test_an_outcome_that_is_no_column_names_those_there_are():
+    with pytest.raises(MapstoError, match=r"'died', which is no column of t.csv \(it has 'age', 'outcome'\)"):
+        outcomes(pd.DataFrame({"age": [1], "outcome": [2]}), "died", "t.csv")
+
+
+def test_rows_without_an_outcome_are_explained_and_all_others_teach():
+    chosen = split(pd.Series(["a", None, "b", "a", None]), None, 512, 0)
+    assert (chosen.teach.tolist(), chosen.explain.tolist(), chosen.judge.tolist()) == ([0, 2, 3], [1, 4], [])
+
+
+def test_where_every_row_has_an_outcome_a_third_judges():
+    y = pd.Series(["a"] * 20 + ["b"] * 10)
+    chosen = split(y, None, 512, 0)
+    assert sorted(y[chosen.teach]) == ["a"] * 13 + ["b"] * 7
+    assert chosen.explain is chosen.judge
+    assert sorted([*chosen.teach, *chosen.judge]) == list(range(30))
+    assert split(y, None, 512, 0).teach.tolist() == chosen.teach.tolist()
+    assert split(y, None, 512, 1).teach.tolist() != chosen.teach.tolist()
+
+
+def test_fewer_teachers_leave_judges_beside_the_rows_to_explain():
+    chosen = split(pd.Series(["a", "b", "a", "b", None]), 2, 512, 0)
+    assert (len(chosen.teach), chosen.explain.tolist(), len(chosen.judge)) == (2, [4], 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "rows", "said"),
+    [
+        ([None, None], None, "no row has an outcome in 'y'"),
+        (["a", None], None, "one row has an outcome"),
+        (["a", "b"] * 4, 9, r"got 9, expected 2 to 6 \(8 rows"),
+        (["a", "b"] * 4, 1, "got 1, expected 2 to 6"),
+        ([*["a", "b"] * 4, None], None, "8 rows have an outcome, and the mapping reads at most 6; pass --train-rows 6"),
+        (["a", "b"], 2, "none is left to explain"),
+    ],
+)
+def test_splits_that_cannot_be_made_are_refused(y, rows, said):
+    with pytest.raises(MapstoError, match=said):
+        split(pd.Series(y, name="y", dtype=object), rows, 6, 0)
+
+
+def test_teachers_of_another_table_are_its_rows_with_an_outcome():
+    assert teachers(pd.Series(["a", None, "b"]), None, 512, 0).tolist() == [0, 2]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(0, 200), st.integers(0, 3))
+def test_a_stratified_sample_keeps_the_shares(counts, rows, seed):
+    y = np.repeat(np.arange(len(counts)), counts)
+    rows = min(max(rows, 1), len(y))
+    drawn = stratified(y, rows, seed)
+    assert len(set(drawn.tolist())) == rows
+    got = np.bincount(y[drawn], minlength=len(counts))
+    share = np.array(counts) * rows / len(y)
+    assert (got >= min(1, rows // len(counts))).all()
+    assert (got <= np.maximum(np.ceil(share), 1)).all()

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of Omniglot")
     parser.add_argument("--steps", type=int, default=1500, help="of training on Omniglot")
     parser.add_argument("--transductive", action="store_true", help="normalise Omniglot's query images by each other")
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="default: the sine waves only")
     parser.add_argument("--tiny", action="store_true")
     args = parser.parse_args()
     args.out = args.out / "tiny" if args.tiny else args.out
@@ -96,7 +96,8 @@ def one_seed(seed: int, args: argparse.Namespace) -> dict[str, Any]:
     learner = mt.learners.MAML(mt.models.MLP(1, 40, 40, 1), loss="mse", lr=0.01, steps=1)
     unseen = mt.tasks.Sinusoids(shots=5, queries=100)
     taught = mt.train(
-        learner, mt.tasks.Sinusoids(shots=10, queries=10), steps, 25, 1e-3, seed=seed, compile=args.compile,
+        learner, mt.tasks.Sinusoids(shots=10, queries=10), steps, 25, 1e-3, seed=seed,
+        compile=args.compile is not False,
         validation=lambda learner: after_steps(learner, unseen.validation.batch(0, waves)), validate_every=every,
         run=args.out / f"sinusoid-{seed}", resume=True, checkpoint_every=every, log_every=every,
     )  # fmt: skip
@@ -152,7 +153,7 @@ def characters(args: argparse.Namespace, run: Path) -> dict[str, Any]:
     learner = mt.learners.PrototypicalNetwork(body, ways=60, transductive=args.transductive)
     taught = mt.train(
         learner, mt.tasks.Omniglot(ways=60, shots=1, queries=5), steps, 1, 4e-3, seed=args.seed, schedule="one-cycle",
-        compile=args.compile, run=run, resume=True, checkpoint_every=250,
+        compile=bool(args.compile), run=run, resume=True, checkpoint_every=250,
     )  # fmt: skip
     follow(taught, 100)
     seconds = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]

@@ -58,12 +58,18 @@ class SelfExplaining(Learner):
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the joint loss of one task."""
-        return self.batch_loss(pytree.tree_map_only(Tensor, lambda leaf: leaf[None], episode))
+        return self._loss(pytree.tree_map_only(Tensor, lambda leaf: leaf[None], episode), self.learner.ways)
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the mean joint loss of `t` tasks, whose `noise` `[t, m, d + 1]` in [0, 1) says what to hide."""
+        """Return the mean joint loss of `t` tasks, whose `noise` `[t, m, d + 1]` in [0, 1) says what to hide.
+
+        The number of classes is read off the labels, so that one training may hold tasks of two and of ten.
+        """
+        return self._loss(episodes, max(2, int(episodes.support.y.max()) + 1))
+
+    def _loss(self, episodes: Episode, ways: int) -> tuple[Float[Tensor, ""], Metrics]:
         query, noise = episodes.query, episodes.noise
-        reading = self.learner.read(episodes.support, (noise[:, 0, 0] * IDENTITIES).long())
+        reading = self.learner.read(episodes.support, (noise[:, 0, 0] * IDENTITIES).long(), ways)
         seen = torch.isfinite(query.x)
         part = _part(noise) & seen
         rows = torch.stack([seen, part, seen & ~part], 1)  # [t, 3, m, d]: all, some, the others
@@ -71,7 +77,8 @@ class SelfExplaining(Learner):
         tokens = self.learner.look(reading, x)
         log_odds = self.learner.log_odds(tokens)  # [t, e, 3m, s]
         log_v = self.learner.log_probability(log_odds, reading.known).unflatten(2, (3, -1))  # [t, e, 3, m, k]
-        surprise = -log_v.gather(-1, query.y[:, None, None, :, None].expand(*log_v.shape[:-1], 1))[..., 0]
+        y = query.y.clamp(max=ways - 1)  # one of a class that the support has not weighs nothing
+        surprise = -log_v.gather(-1, y[:, None, None, :, None].expand(*log_v.shape[:-1], 1))[..., 0]
         weight = query.w[:, None, None]
         surprise = (torch.where(weight > 0, surprise, 0.0) * weight).sum(-1).mean((0, 1))  # [3]
         m = query.x.shape[1]

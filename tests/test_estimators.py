@@ -15,7 +15,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from torch import nn
 
@@ -78,7 +80,8 @@ def enumerate_patterns(clf, X):
     """Exact Shapley values by their definition, through predict_proba alone."""
     d = X.shape[1]
     masks = list(itertools.product([False, True], repeat=d))
-    v = {m: clf.predict_proba(np.where(m, X, np.nan)) for m in masks}
+    hide = X.where if isinstance(X, pd.DataFrame) else lambda visible: np.where(visible, X, np.nan)
+    v = {m: clf.predict_proba(hide(np.broadcast_to(m, X.shape))) for m in masks}
     phi = np.zeros((len(X), d, v[masks[0]].shape[1]))
     for j, m in itertools.product(range(d), masks):
         if not m[j]:
@@ -260,9 +263,8 @@ def test_what_cannot_be_learned_is_refused_in_one_sentence(closed_form, X, y, sa
 
 
 def test_ten_classes_and_512_rows_and_100_columns_are_learned(closed_form):
-    generator = np.random.default_rng(0)
-    clf = TableClassifier().fit(generator.normal(size=(512, 100)), np.arange(512) % 10)
-    assert clf.predict_proba(generator.normal(size=(2, 100))).shape == (2, 10)
+    X = np.random.default_rng(0).normal(size=(512, 100))
+    assert TableClassifier().fit(X, np.arange(512) % 10).predict_proba(X[:2]).shape == (2, 10)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_columns_that_differ_from_those_of_fit_are_refused(closed_form, method, 
 
 
 @pytest.mark.parametrize("members", [0, 1.5, None])
-def test_members_are_counted(members):
+def test_members_are_counted(unchecked, members):
     with pytest.raises(MapstoError, match="members: got"):
         TableClassifier(members=members).fit(*table())
 
@@ -331,3 +333,71 @@ def test_fitting_warns_of_nothing(closed_form):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TableClassifier().fit(*table())
+
+
+# --- over the shipped weights -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    data = load_breast_cancer(as_frame=True)
+    table = data.data.filter(like="worst").iloc[:, :5]
+    order = np.random.default_rng(0).permutation(len(table))
+    teach, rest = order[:32], order[32:92]
+    return TableClassifier().fit(table.iloc[teach], data.target[teach]), table.iloc[rest], data.target[rest].to_numpy()
+
+
+def test_the_shipped_mapping_predicts(cancer):
+    clf, rows, y = cancer
+    p = clf.predict_proba(rows)
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-12)
+    assert roc_auc_score(y, p[:, 1]) > 0.95
+
+
+def test_the_shipped_reasons_add_up_and_agree_with_exact_ones(cancer):
+    clf, rows, _ = cancer
+    rows = rows.iloc[:8].copy()
+    rows.iloc[0, 1] = rows.iloc[1, 3] = np.nan
+    e, exact = clf.explain(rows), enumerate_patterns(clf, rows)
+    np.testing.assert_allclose(e.predictions, clf.predict_proba(rows), atol=1e-9)
+    np.testing.assert_allclose(e.base_values, clf.predict_proba(rows.where(False)), atol=1e-9)
+    np.testing.assert_allclose(e.values.sum(-1), 0, atol=1e-9)
+    assert (e.values[0, 1] == 0).all()
+    assert (e.values[1, 3] == 0).all()
+    assert exact.std() > 0.02
+    assert 1 - np.square(e.values - exact).sum() / np.square(exact - exact.mean()).sum() > 0.9
+
+
+def test_a_row_with_every_cell_missing_gets_the_base_value(cancer):
+    clf, rows, _ = cancer
+    e = clf.explain(rows.iloc[:2].where(False))
+    assert (e.values == 0).all()
+    np.testing.assert_allclose(clf.predict_proba(rows.iloc[:2].where(False)), e.base_values, atol=1e-9)
+
+
+def test_the_shipped_answers_are_row_wise(cancer):
+    clf, rows, _ = cancer
+    alone = np.concatenate([clf.predict_proba(rows.iloc[[i]]) for i in range(5)])
+    np.testing.assert_allclose(clf.predict_proba(rows)[:5], alone, rtol=0, atol=1e-12)
+
+
+def test_the_shipped_influence_is_adapting_without_the_row(cancer):
+    clf, rows, _ = cancer
+    some = [3, 17]
+    change = clf.influence(rows.iloc[:3], among=some)
+    assert change.shape == (3, 2, 2)
+    assert np.abs(change).max() > 1e-3
+    for place, row in enumerate(some):
+        keep = np.arange(32) != row
+        x, y, w = (part[keep] for part in clf.support_)
+        state = clf.mapping_.adapt(mapsto.Examples(x, y, w))
+        without = clf.mapping_.predict(state, clf._tensor(clf._numbers(rows.iloc[:3]))).exp()
+        np.testing.assert_allclose(change[:, place], without - clf.predict_proba(rows.iloc[:3]), atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks_of_the_shipped_mapping(unchecked):
+    for estimator, check in estimator_checks_generator(TableClassifier()):
+        if not _array_api(check):
+            check(estimator)

@@ -431,7 +431,18 @@ def test_what_cannot_be_is_refused_in_one_sentence(build: Callable[[], Learner],
         build()
 
 
-COMPILED = {**LEARNERS, "FOMAML + ANIL + Meta-SGD": mutant(MAML, first_order=True, adapt="head", learn_lr=True)}
+def trained(outputs: int | None) -> nn.Module:
+    """Build the network that is trained: torch 2.13 cannot trace softplus twice differentiated after mapped convolutions."""
+    return Conv4(hidden=2, outputs=outputs, size=16).double()
+
+
+COMPILED = {
+    **LEARNERS,
+    "MAML on images": Row(lambda: MAML(trained(WAYS), lr=0.3), images),
+    "MAML transductive": Row(lambda: MAML(trained(WAYS), lr=0.3, transductive=True), images),
+    "prototypes of images": Row(lambda: PrototypicalNetwork(trained(None), WAYS), images),
+    "FOMAML + ANIL + Meta-SGD": mutant(MAML, first_order=True, adapt="head", learn_lr=True),
+}
 
 
 def outer_gradient(learner: Learner) -> Callable[[dict[str, Tensor], Episode], Any]:

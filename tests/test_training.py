@@ -207,16 +207,26 @@ def test_a_learner_may_bring_its_own_batch_loss() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_is_eager(unchecked: None) -> None:
-    learner, episodes = maml(dtype=torch.float64), double(WAVES.batch(0, 5))
+@pytest.mark.skipif(
+    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU: none found (g++)"
+)
+def test_compiled_is_eager() -> None:
+    """In a process of its own: `torch.compile` cannot trace annotations that are checked."""
+    code = "import test_training; test_training.compiled_is_eager()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def compiled_is_eager() -> None:
+    learner = maml(dtype=torch.float64)
     compiled = meta_gradient(learner, compile=True)
     for index in (0, 1):
-        grads, metrics = compiled(params_of(learner), double(WAVES.batch(index, 5)))
-        expected, told = meta_gradient(learner)(params_of(learner), double(WAVES.batch(index, 5)))
+        episodes = double(WAVES.batch(index, 5))
+        grads, metrics = compiled(params_of(learner), episodes)
+        expected, told = meta_gradient(learner)(params_of(learner), episodes)
         assert set(metrics) == set(told)
         for name in expected:
             torch.testing.assert_close(grads[name], expected[name], rtol=1e-9, atol=1e-12)
-    del episodes
 
 
 def test_without_a_compiler_it_stays_eager_and_says_so(

@@ -66,15 +66,10 @@ class InContext(Learner):
         self.setting = nn.Linear(3, width)
         self.readout = nn.Linear(width, 1)
 
-    @property
-    def streams(self) -> int:
-        """How many questions are asked: one a class, and for two classes one."""
-        return 1 if self.ways == 2 else self.ways
-
     def adapt(self, support: Examples) -> State:
         """Read `support`; see `Learner.adapt`."""
         tasks = pytree.tree_map(lambda leaf: leaf[None], support)
-        return self.read(tasks, torch.zeros(1, dtype=torch.long, device=support.x.device))
+        return self.read(tasks, torch.zeros(1, dtype=torch.long, device=support.x.device), self.ways)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Return log-probabilities; see `Learner.predict`."""
@@ -86,18 +81,22 @@ class InContext(Learner):
         tokens = self.look(state, x[None])[0].movedim(2, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
-    def read(self, support: Examples, offset: Int[Tensor, " t"]) -> Reading:
-        """Adapt to `t` tasks at once (`x [t, n, d]`), their columns known by the identities from `offset` on."""
+    def read(self, support: Examples, offset: Int[Tensor, " t"], ways: int) -> Reading:
+        """Adapt to `t` tasks at once (`x [t, n, d]`), their columns known by the identities from `offset` on.
+
+        Each member asks about each class, a stream of tokens each; for two classes about one of them.
+        """
         t, n, d = support.x.shape
-        mass, known = self._masses(support)
+        mass, known = _masses(support, ways)
+        streams = 1 if ways == 2 else ways
         log_weight = torch.where(mass > 0, mass, 1.0).log().masked_fill(mass <= 0, -torch.inf)  # [t, n]
-        log_weight = log_weight[:, None].expand(t, self.members * self.streams, n).flatten(0, 1)
+        log_weight = log_weight[:, None].expand(t, self.members * streams, n).flatten(0, 1)
         member = torch.arange(self.members, device=support.x.device)
         column = offset[:, None, None] + 53 * member[:, None] + torch.arange(d, device=support.x.device)  # [t, e, d]
         tokens = self.identity(self.identities[column % IDENTITIES])
         setting = self.setting(self._setting(mass, known))  # [t, e, s, v]
         cells = self._cells(support.x, support.x, support.w)[:, None, None] + tokens[:, :, None, None]  # [t,e,1,n,d,v]
-        asked = self._asked(support.y).long()  # [t, e, s, n]
+        asked = self._asked(support.y, ways).long()  # [t, e, s, n]
         cells = cells + self.told[asked][..., None, :]
         label = self.label[asked] + setting[:, :, :, None]  # [t, e, s, n, v]
         memories = self.body.remember(_rows(cells, label), log_weight)  # type: ignore[operator]
@@ -109,7 +108,7 @@ class InContext(Learner):
         cells = self._cells(x, reading.x, reading.w)[:, None, None] + reading.tokens[:, :, None, None]
         label = reading.question[:, :, :, None].expand(-1, -1, -1, x.shape[1], -1)
         tokens = self.body(_rows(cells, label), reading.memories, reading.log_weight)
-        return tokens.unflatten(0, (x.shape[0], self.members, self.streams))
+        return tokens.unflatten(0, reading.question.shape[:3])
 
     def log_odds(self, tokens: Float[Tensor, "t e s m c v"]) -> Float[Tensor, "t e m s"]:
         """Read each stream's answer, the log-odds of its class, from the label token."""
@@ -119,7 +118,7 @@ class InContext(Learner):
         self, log_odds: Float[Tensor, "t e ... s"], known: Float[Tensor, "t k"]
     ) -> Float[Tensor, "t e ... k"]:
         """Normalise the streams' log-odds over the classes that the support has: `p_c ∝ σ(f_c)`."""
-        if self.streams == 1:
+        if log_odds.shape[-1] == 1:
             sign = torch.where(torch.arange(self.members, device=log_odds.device) % 2 == 0, 1.0, -1.0).to(log_odds)
             signed = log_odds * sign.view(-1, *[1] * (log_odds.dim() - 2))
             log_odds = torch.cat([-signed, signed], -1)
@@ -133,30 +132,18 @@ class InContext(Learner):
             return log_probability[:, 0]
         return torch.logsumexp(log_probability, 1) - math.log(self.members)
 
-    def _asked(self, y: Int[Tensor, "t n"]) -> Tensor:
+    def _asked(self, y: Int[Tensor, "t n"], ways: int) -> Tensor:
         """Whether a label is the class that a member's stream asks about: `[t, e, s, n]`."""
-        member = torch.arange(self.members, device=y.device)
-        classes = (
-            (1 - member % 2)[:, None]
-            if self.streams == 1
-            else torch.arange(self.ways, device=y.device).expand(self.members, -1)
-        )
+        if ways == 2:
+            classes = 1 - torch.arange(self.members, device=y.device)[:, None] % 2  # [e, 1]
+        else:
+            classes = torch.arange(ways, device=y.device).expand(self.members, -1)  # [e, k]
         return y[:, None, None] == classes[None, :, :, None]
-
-    def _masses(self, support: Examples) -> tuple[Tensor, Tensor]:
-        """Return each example's weight in rows (1 where weights are equal), and each class's share of the weight."""
-        total = support.w.sum(-1, keepdim=True)
-        safe = torch.where(total > 0, total, 1.0)
-        square = support.w.square().sum(-1, keepdim=True)
-        rows = safe.square() / torch.where(total > 0, square, 1.0)  # Kish's effective sample size
-        classes = torch.arange(self.ways, device=support.y.device)
-        known = ((support.y[..., None] == classes) * support.w[..., None]).sum(-2) / safe  # [t, k]
-        return support.w * rows / safe, known
 
     def _setting(self, mass: Tensor, known: Tensor) -> Tensor:
         """What is known of the task beforehand: its rows, its classes, the asked class's share: `[t, e, s, 3]`."""
         member = torch.arange(self.members, device=mass.device)
-        share = known[:, 1 - member % 2, None] if self.streams == 1 else known[:, None].expand(-1, self.members, -1)
+        share = known[:, 1 - member % 2, None] if known.shape[-1] == 2 else known[:, None].expand(-1, self.members, -1)
         rows = (mass.sum(-1) + 1).log().view(-1, 1, 1).expand_as(share)
         ways = (known > 0).sum(-1).clamp(min=1).to(mass.dtype).log().view(-1, 1, 1).expand_as(share)
         return torch.stack([rows / 4 - 1, ways - 1, ((share + 0.02) / (1.02 - share)).log()], -1)
@@ -181,6 +168,17 @@ class InContext(Learner):
         bounded = score / (1 + (score / 4).square()).sqrt()
         cells = self.cell(torch.stack([bounded, score.tanh(), rank, equal, *waves], -1).to(x.dtype))
         return torch.where(seen[..., None], cells, self.missing)
+
+
+def _masses(support: Examples, ways: int) -> tuple[Tensor, Tensor]:
+    """Return each example's weight in rows (1 where weights are equal), and each class's share of the weight."""
+    total = support.w.sum(-1, keepdim=True)
+    safe = torch.where(total > 0, total, 1.0)
+    square = support.w.square().sum(-1, keepdim=True)
+    rows = safe.square() / torch.where(total > 0, square, 1.0)  # Kish's effective sample size
+    classes = torch.arange(ways, device=support.y.device)
+    known = ((support.y[..., None] == classes) * support.w[..., None]).sum(-2) / safe  # [t, k]
+    return support.w * rows / safe, known
 
 
 def _rows(cells: Tensor, label: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,7 @@ def follow(steps: Iterable[Step], every: int) -> float:
 
 def sinusoid(args: argparse.Namespace) -> None:
     """Print the squared error of each seed after 1, 5 and 10 steps on 5 points of unseen waves."""
-    found = [
-        once(args.out / f"sinusoid-{seed}.json", lambda seed=seed: one_seed(seed, args)) for seed in range(args.seeds)
-    ]
+    found = [once(args.out / f"sinusoid-{seed}.json", partial(one_seed, seed, args)) for seed in range(args.seeds)]
     print(
         "| seed | weights of step | minutes | "
         + " | ".join(f"{n} steps: mean ± 95 %, median, diverged" for n in TEST_STEPS)

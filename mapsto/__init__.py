@@ -16,7 +16,7 @@ _WHERE = {
     "examples": "episodes",
 }
 _ROOMS = ("explainers", "learners", "measures", "models", "tasks", "training", "views", "weights")
-__all__ = sorted((*_WHERE, *_ROOMS))  # noqa: PLE0605
+__all__ = sorted((*_WHERE, *_ROOMS))
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,7 @@ MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
 _FAR = (
     1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
 )
-_NUMBERS, _MOST = 2**24, 256  # the size of the largest intermediate, and rows, in flight: changes no result
+_NUMBERS, _MOST = 2**24, 128  # the size of the largest intermediate, and rows, in flight: changes no result
 
 
 class TableClassifier(ClassifierMixin, BaseEstimator):
@@ -86,7 +86,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         _refuse_size(len(frame), len(self.used_))
         read = self.columns_.transform(frame)
         self.scale_ = _Scale.of(read[:, self.used_])
-        self.mapping_ = weights.load(ways=len(self.classes_), members=self.members).double()
+        self.mapping_ = weights.load(ways=len(self.classes_), members=self.members)
         self.support_ = make_examples(self._tensor(read), torch.as_tensor(labels))
         with torch.no_grad():
             self.state_ = self.mapping_.adapt(self.support_)
@@ -123,8 +123,9 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             parts = [self.mapping_.explain(self.state_, part) for part in self._chunks(x)]
         values = np.zeros((*codes.shape, len(self.classes_)))
         if len(self.used_):
-            values[:, self.used_] = np.concatenate([v.numpy() for v, _ in parts])
-        base = np.concatenate([b.numpy() for _, b in parts])
+            given = torch.cat([v for v, _ in parts]).double()
+            values[:, self.used_] = given - given.mean(-1, keepdim=True)  # 0 over the classes, but for rounding
+        base = _normalised(torch.cat([b for _, b in parts])).numpy()
         numeric = all(column.kind == "number" for column in self.columns_.columns)
         data = codes if numeric else frame.to_numpy(object)
         names = [column.name for column in self.columns_.columns]
@@ -182,12 +183,11 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
     def _tensor(self, read: np.ndarray) -> Float[Tensor, "n u"]:
         """Take the informative columns on the scale of the training rows; without any, one absent column."""
         if not len(self.used_):
-            return torch.full((len(read), 1), torch.nan, dtype=torch.float64)
-        return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR))
+            return torch.full((len(read), 1), torch.nan, dtype=torch.float32)
+        return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
 
     def _probability(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
-        p = self.mapping_.predict(state, x).exp()
-        return p / p.sum(-1, keepdim=True)
+        return _normalised(self.mapping_.predict(state, x).exp())
 
     def _rows(self) -> int:
         return min(max(1, _NUMBERS // self._numbers_a_row()), _MOST)
@@ -217,6 +217,11 @@ class _Scale(NamedTuple):
     def __call__(self, read: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
             return (read / self.size - self.middle) / self.reach
+
+
+def _normalised(p: Tensor) -> Tensor:
+    p = p.double()
+    return p / p.sum(-1, keepdim=True)
 
 
 def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:

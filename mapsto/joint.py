@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from .episodes import Episode, Examples, State
+from .errors import MapstoError
 from .explainers.coalitions import design
 from .explainers.learned.attribution import LogOddsGame, PairwiseAttribution
 from .learners.in_context import IDENTITIES, InContext, Reading
@@ -69,6 +70,8 @@ class SelfExplaining(Learner):
 
     def _loss(self, episodes: Episode, ways: int) -> tuple[Float[Tensor, ""], Metrics]:
         query, noise = episodes.query, episodes.noise
+        if noise is None:
+            raise MapstoError("noise: got None, expected numbers that say what to hide; train on tasks.Tables.")
         reading = self.learner.read(episodes.support, (noise[:, 0, 0] * IDENTITIES).long(), ways)
         seen = torch.isfinite(query.x)
         part = _part(noise) & seen

@@ -432,7 +432,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(build: Callable[[], Learner],
 
 
 def trained(outputs: int | None) -> nn.Module:
-    """Build the network that is trained: torch 2.13 cannot trace softplus twice differentiated after mapped convolutions."""
+    """Build the network that is trained; torch 2.13 cannot trace the second derivative of softplus after vmap."""
     return Conv4(hidden=2, outputs=outputs, size=16).double()
 
 

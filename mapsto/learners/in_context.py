@@ -50,6 +50,8 @@ class InContext(Learner):
             one asks about the other class.
     """
 
+    identities: Float[Tensor, "i j"]
+
     def __init__(self, body: nn.Module, ways: int = 2, members: int = 1):
         super().__init__()
         width = int(body.width)  # type: ignore[arg-type]

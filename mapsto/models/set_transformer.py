@@ -7,6 +7,7 @@ scaled dot products (Vaswani et al. 2017, eq. 1), columns by the cheaper `σ(q) 
 of the attention-free transformer (Zhai et al. 2021, eq. 2 without position biases); both forget the order.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -34,7 +35,7 @@ class SetTransformer(nn.Module):
     def __init__(self, width: int = 64, depth: int = 4, heads: int = 4):
         super().__init__()
         self.width = width
-        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
+        self.layers: Iterable[Layer] = nn.ModuleList(Layer(width, heads) for _ in range(depth))  # type: ignore[assignment]
         self.norm = nn.LayerNorm(width)
 
     def remember(self, tokens: Float[Tensor, "b n c w"], log_weight: Float[Tensor, "b n"]) -> list[Memory]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mapsto import __version__
@@ -172,3 +173,18 @@ def test_every_preset_can_be_built(preset: tuple) -> None:
 def test_the_module_runs_as_a_program() -> None:
     done = outside("nonsense")
     assert done.returncode == 1 and done.stderr.startswith("mapsto: command: got 'nonsense'") and done.stdout == ""
+
+
+def test_a_run_is_measured_and_explained(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "train", *WAVES, "--run", str(run), "--json")[0] == 0
+    code, out, _ = call(capsys, "eval", str(run), "--episodes", "6", "--json")
+    assert code == 0 and json.loads((run / "evaluation.json").read_text()) == json.loads(out)
+    kept = (run / "evaluation.json").read_bytes()
+    assert call(capsys, "eval", str(run), "--episodes", "9", "--split", "train", "--json")[0] == 0
+    assert (run / "evaluation.json").read_bytes() == kept  # what the report tells is of the run's own test tasks
+    code, _, err = call(capsys, "explain", str(run), "--json")
+    assert code == 0, err
+    found = np.load(run / "explanation.npz")
+    assert found["features"].shape == found["x"].shape and found["teachers"].shape == (len(found["x"]), 3)
+    assert np.abs(found["teachers"]).min() > 0 and np.isfinite(found["features"]).all()

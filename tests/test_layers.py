@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "mapsto"
 # layer ↦ the layers it may import. OPEN may be known to all; EVERYTHING stands above and is imported by none below.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    "files": set(),
     "episodes": set(),
     "explanation": set(),
     "models": set(),
@@ -26,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "figures": {"episodes", "explanation", "measures", "seeing"},
     "weights": {"episodes", "learners", "models", "explainers", "explainers.learned", "joint"},
 }
-OPEN = {"errors", "__version__"}
+OPEN = {"errors", "files", "__version__"}
 EVERYTHING = {"", "estimators", "commands", "cli", "__main__"}
 
 

@@ -1,9 +1,12 @@
-"""`mapsto eval RUN`: measure a run on its test tasks, with a 95 % interval."""
+"""`mapsto eval RUN`: measure a run on its test tasks, with a 95 % interval; `RUN/evaluation.json` keeps it."""
 
 import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from ..files import atomically
 from .options import Parser, write_json
 
 
@@ -48,8 +51,11 @@ def main(args: argparse.Namespace) -> int:
 
     run = load_run(args.run, args.changes, args.allow_imports)
     found = evaluate(run.learner, run.tasks.of(args.split), args.episodes, args.batch, args.seed)
+    numbers = {"run": args.run, "split": args.split, **summary(found)}
+    if args.split == "test" and not args.changes:  # the run's own tasks: what `mapsto report` tells
+        atomically(Path(args.run) / "evaluation.json", lambda temporary: temporary.write_text(json.dumps(numbers)))
     if args.json:
-        write_json({"run": args.run, "split": args.split, **summary(found)})
+        write_json(numbers)
     else:
         Console(soft_wrap=True, highlight=False).print(f"{args.run}, {args.split} tasks: {found}")
     return 0

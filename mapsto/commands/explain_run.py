@@ -7,10 +7,9 @@ The score is the probability of the predicted class, or the mean of the outputs 
 """
 
 import argparse
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..files import atomically
 from .options import write_json
 
 if TYPE_CHECKING:
@@ -40,11 +39,9 @@ def explain_run(args: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "explanation.npz"
     found = {"x": episode.query.x[:_QUERIES], "y": episode.query.y[:_QUERIES], "teaching_y": support.y}
-    _save(
-        path,
-        {name: part.numpy() for name, part in found.items()}
-        | {"score": score, "features": features, "teachers": teachers},
-    )
+    arrays: dict[str, Any] = {name: part.numpy() for name, part in found.items()}
+    arrays |= {"score": score, "features": features, "teachers": teachers}
+    atomically(path, lambda temporary: np.savez_compressed(temporary, **arrays))
     strongest = np.abs(teachers).argmax(1)
     if args.json:
         write_json(
@@ -83,14 +80,3 @@ def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tu
     game = views.support_game(learner, support, x, target, link)
     parts = link(outputs) if target is None else link(outputs)[target], features, Occlusion()(game)
     return tuple(part.detach().numpy() for part in parts)
-
-
-def _save(path: Path, arrays: dict) -> None:
-    import numpy as np
-
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.npz")  # numpy adds .npz to any other name
-    try:
-        np.savez_compressed(temporary, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

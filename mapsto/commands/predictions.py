@@ -3,11 +3,12 @@
 base + Σ_column values = probability of the predicted class
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ..files import atomically
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -23,9 +24,4 @@ def write_predictions(answer: "Answer", path: Path) -> None:
     columns |= {f"probability of {name}": p[:, c] for c, name in enumerate(answer.classes)}
     columns |= {"base": e.base_values[n, best]}
     columns |= {f"because of {name}": e.values[n, j, best] for j, name in enumerate(e.feature_names)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        pd.DataFrame(columns).to_csv(temporary, index=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomically(path, lambda temporary: pd.DataFrame(columns).to_csv(temporary, index=False))

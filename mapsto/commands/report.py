@@ -1,7 +1,6 @@
 """`mapsto report RUN`: how a training went and what came of it, as one HTML file in the run's folder.
 
-The page shows the learning curves of `metrics.jsonl`, the configuration, and what `mapsto eval RUN --json` measured
-where its output was kept as `evaluation.json`.
+The page shows the learning curves of `metrics.jsonl`, the configuration, and what `mapsto eval RUN` measured.
 """
 
 import argparse
@@ -73,7 +72,7 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def read_evaluation(path: Path) -> dict[str, Any] | None:
-    """Read what `mapsto eval --json` printed, or None where the run was not evaluated."""
+    """Read what `mapsto eval` kept, or None where the run was not evaluated."""
     if not path.exists():
         return None
     try:
@@ -81,9 +80,7 @@ def read_evaluation(path: Path) -> dict[str, Any] | None:
         if not isinstance(found, dict):
             raise ValueError("not an object")
     except ValueError as error:
-        raise MapstoError(
-            f"run: {path} is not readable as JSON; write it again with `mapsto eval RUN --json > {path}`."
-        ) from error
+        raise MapstoError(f"run: {path} is not readable as JSON; write it again with `mapsto eval RUN`.") from error
     return {str(name): value for name, value in found.items() if not isinstance(value, dict | list)}
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import io
 import os
-import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MapstoError
+from ..files import atomically
 from . import fonts, style
 
 if TYPE_CHECKING:
@@ -82,28 +82,12 @@ def svg(figure: Figure) -> bytes:
 def write(path: str | os.PathLike[str], text: str) -> Path:
     """Write `text` to `path` under a temporary name, then rename it; raises `MapstoError` where that is impossible."""
     path = Path(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()
         raise MapstoError(
             f"report: got {str(path)!r}, which cannot be written ({reason}); name a file in a folder that exists and"
             " that you may write to."
         ) from error
     return path
-
-
-def _umask() -> int:
-    """Return the mask that new files obey; reading it means setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

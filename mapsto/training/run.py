@@ -11,8 +11,7 @@ Every file is written under a temporary name and renamed, so that whatever inter
 
 import importlib.util
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import yaml
 from torch import Tensor, nn
 
 from ..errors import MapstoError
+from ..files import atomically
 
 FORMAT = 1
 CHECKPOINT, WEIGHTS, CONFIG, METRICS = "checkpoint.safetensors", "weights.safetensors", "config.yaml", "metrics.jsonl"
@@ -44,7 +44,7 @@ class Run:
         self._writer: Any = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _atomic(self.folder / ".writable", lambda temporary: temporary.write_bytes(b""))
+            atomically(self.folder / ".writable", lambda temporary: temporary.write_bytes(b""))
             (self.folder / ".writable").unlink()
         except OSError as error:
             raise MapstoError(
@@ -59,7 +59,7 @@ class Run:
     def configure(self, config: Mapping[str, Any]) -> None:
         """Write `config.yaml`."""
         text = yaml.safe_dump({**config, "format": FORMAT}, sort_keys=False)
-        _atomic(self.folder / CONFIG, lambda temporary: temporary.write_text(text))
+        atomically(self.folder / CONFIG, lambda temporary: temporary.write_text(text))
 
     def agree(self, config: Mapping[str, Any]) -> None:
         """Raise MapstoError where the run was configured otherwise; only a constant schedule may go on for longer."""
@@ -79,7 +79,7 @@ class Run:
         whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         meta = {"format": str(FORMAT), **meta}
         data = safetensors.torch.save(whole, meta)
-        _atomic(self.folder / file, lambda temporary: temporary.write_bytes(data))
+        atomically(self.folder / file, lambda temporary: temporary.write_bytes(data))
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append one line to `metrics.jsonl`, and to the TensorBoard events."""
@@ -95,7 +95,7 @@ class Run:
         path = self.folder / METRICS
         if path.exists():
             kept = "".join(line + "\n" for line in path.read_text().splitlines() if _step(line) <= step)
-            _atomic(path, lambda temporary: temporary.write_text(kept))
+            atomically(path, lambda temporary: temporary.write_text(kept))
 
     def close(self) -> None:
         """Flush the TensorBoard events."""
@@ -149,15 +149,6 @@ def load_weights(learner: nn.Module, source: str | Path) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise MapstoError(f"weights: those of {path} do not fit this {type(learner).__name__} ({reason}).") from error
-
-
-def _atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _step(line: str) -> float:

@@ -43,7 +43,7 @@ def mapsto(monkeypatch, capsys):
 
 def subprocess_mapsto(folder, *arguments):
     command = [sys.executable, "-m", "mapsto.cli", *arguments]
-    environment = {**os.environ, "MAPSTO_DEBUG": ""}
+    environment = {**os.environ, "MAPSTO_DEBUG": "", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, env=environment)
 
 

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> int:
     """Run the demonstration, print its numbers and write `report.html`."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     from .answer import answer, write_report
     from .folder import writable
     from .shown import show

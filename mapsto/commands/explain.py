@@ -4,6 +4,7 @@ Where every row has an outcome, a seeded stratified part teaches and the rest ju
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from ..errors import MapstoError
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> int:
     """Explain a table or, where a folder is given, a run."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.what.is_dir():
         from .explain_run import explain_run
 

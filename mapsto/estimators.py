@@ -5,8 +5,11 @@ compute the exact Shapley values (Shapley 1953) of the very same model and hold 
 """
 
 import numbers
-from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +30,7 @@ from .explanation import Explanation
 from .joint import SelfExplaining
 from .tasks.columns import Columns, refuse_duplicates, reorder
 
+T = TypeVar("T")
 MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
 _FAR = (
     1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
@@ -88,7 +92,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         self.scale_ = _Scale.of(read[:, self.used_])
         self.mapping_ = weights.load(ways=len(self.classes_), members=self.members)
         self.support_ = make_examples(self._tensor(read), torch.as_tensor(labels))
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             self.state_ = self.mapping_.adapt(self.support_)
         return self
 
@@ -104,8 +108,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             MapstoError: the columns differ from those of `fit`, or a cell is infinite.
         """
         x = self._tensor(self._numbers(self._known(X)))
-        with torch.no_grad():
-            return np.concatenate([self._probability(self.state_, part).numpy() for part in self._chunks(x)])
+        return torch.cat(self._each(partial(self._probability, self.state_), x)).numpy()
 
     def explain(self, X: Any) -> Explanation:
         """Return the reasons for `predict_proba(X)`: values [n, d, k] in probability, from the same forward pass.
@@ -119,8 +122,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         frame = self._known(X)
         codes = self._numbers(frame)
         x = self._tensor(codes)
-        with torch.no_grad():
-            parts = [self.mapping_.explain(self.state_, part) for part in self._chunks(x)]
+        parts = self._each(partial(self.mapping_.explain, self.state_), x)
         values = np.zeros((*codes.shape, len(self.classes_)))
         if len(self.used_):
             given = torch.cat([v for v, _ in parts]).double()
@@ -146,10 +148,10 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
 
         def predicted(deleted: Tensor) -> Tensor:
             state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
-            return torch.cat([self._probability(state, part) for part in self._chunks(x)])
+            return torch.cat([self._probability(state, part) for part in x.split(self._rows())])
 
         some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [n_train, n, k]
             return (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
 
@@ -197,8 +199,22 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         n, d = self.support_.x.shape
         return self.members * len(self.classes_) * (4 * (n + 1) * (d + 1) + 8 * 2 ** min(d, 10))
 
-    def _chunks(self, x: Tensor) -> Iterator[Tensor]:
-        return iter(x.split(self._rows()))
+    def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
+        """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""
+        with _one_thread() as cores, ThreadPoolExecutor(cores) as pool:
+            return list(pool.map(torch.no_grad()(function), x.split(self._rows())))
+
+
+@contextmanager
+def _one_thread() -> Iterator[int]:
+    """Let each operation run on one core: tensors this small lose more by waiting for a second one, and on a busy
+    machine twenty times over. Yields how many threads torch had."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Scale(NamedTuple):

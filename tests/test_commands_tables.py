@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 from mapsto.cli import main
+from mapsto.commands import teaching
 from mapsto.commands.answer import Question, answer
 from mapsto.commands.exact import exact_values
 from mapsto.commands.quality import auc
+from mapsto.commands.teaching import driven
 from mapsto.estimators import TableClassifier
 
 KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", "report"]
@@ -307,6 +309,23 @@ def test_a_wide_table_is_checked_on_the_ten_columns_that_count():
     assert found.summary["agreement"]["columns"] == 10
     assert found.summary["agreement"]["rows"] == 3
     assert found.reasons.values.shape == (3, 12, 2)
+
+
+def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypatch):
+    generator = np.random.default_rng(0)
+    x = pd.DataFrame({"a": generator.normal(size=20), "b": generator.normal(size=20), "same": 1})
+    x.iloc[4, 1] = None
+    fitted = TableClassifier().fit(x, np.arange(20) % 2)
+    everyone, said = driven(fitted, x, x.iloc[[3, 4]])
+    assert said == []
+    assert (np.abs(everyone).max(-1) > 0).all()
+    monkeypatch.setattr(teaching, "_READ", 90)  # four of the 20 rows: two for each of those told
+    some, said = driven(fitted, x, x.iloc[[3, 4]])
+    near = np.flatnonzero(some.any((0, 2)))
+    assert {3, 4} <= set(near.tolist())
+    assert 2 < len(near) <= 4
+    np.testing.assert_allclose(some[:, near], everyone[:, near], atol=1e-6)
+    assert said == [f"influence: of 20 training rows, the {len(near)} nearest to the rows told were each deleted."]
 
 
 def test_auc_by_hand():

@@ -35,7 +35,7 @@ MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
 _FAR = (
     1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
 )
-_NUMBERS, _MOST = 2**24, 128  # the size of the largest intermediate, and rows, in flight: changes no result
+_NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, in flight: changes no result
 
 
 class TableClassifier(ClassifierMixin, BaseEstimator):
@@ -195,9 +195,10 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         return min(max(1, _NUMBERS // self._numbers_a_row()), _MOST)
 
     def _numbers_a_row(self) -> int:
-        """Bound what a row takes at a time: attention scores over the training rows, and the coalitions of its game."""
+        """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""
         n, d = self.support_.x.shape
-        return self.members * len(self.classes_) * (4 * (n + 1) * (d + 1) + 8 * 2 ** min(d, 10))
+        k = len(self.classes_)
+        return self.members * (1 if k == 2 else k) * max(4 * (n + 1) * (d + 1), 8 * 2 ** min(d, 10))
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
         """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""

@@ -60,13 +60,14 @@ def answer(question: Question) -> Answer:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         fitted = TableClassifier().fit(q.train, q.labels)
-        p = fitted.predict_proba(q.rows)
         start = time.perf_counter()
         reasons = fitted.explain(q.rows)
         took = time.perf_counter() - start
+        p = reasons.predictions
         told = telling_rows(p)
         influence, bounded = driven(fitted, q.train, q.rows.iloc[told])
-        measured = quality(fitted, q.train, q.labels, q.judges, q.truth, q.seed)
+        judged = p if q.judges is q.rows or not len(q.judges) else fitted.predict_proba(q.judges)
+        measured = quality(fitted, q.train, q.labels, q.judges, judged, q.truth, q.seed)
         checked = _checked(q, fitted, reasons)
     notes = [*q.notes, *fitted.notes_, *bounded, *dict.fromkeys(str(warning.message) for warning in said)]
     summary = {**measured, "agreement": checked, "ms_per_row": 1e3 * took / len(q.rows)}

@@ -28,16 +28,16 @@ def quality(
     train: "pd.DataFrame",
     labels: np.ndarray,
     judges: "pd.DataFrame",
+    p: Float[np.ndarray, "n k"],
     truth: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    """Measure `fitted` and its rivals on the rows `judges`, whose outcomes `truth` are among its classes."""
+    """Measure `p`, what `fitted` gives the rows `judges` with outcomes `truth`, and its rivals on the same rows."""
     from ..measures import expected_calibration_error
 
     if not len(judges):
         return UNKNOWN
     y = np.searchsorted(fitted.classes_, truth)
-    p = fitted.predict_proba(judges)
     likelihood = np.maximum(p[np.arange(len(y)), y], np.finfo(float).tiny)
     rivals = rival_probabilities(fitted, train, labels, judges, seed)
     return {

@@ -319,7 +319,7 @@ def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypa
     everyone, said = driven(fitted, x, x.iloc[[3, 4]])
     assert said == []
     assert (np.abs(everyone).max(-1) > 0).all()
-    monkeypatch.setattr(teaching, "_READ", 90)  # four of the 20 rows: two for each of those told
+    monkeypatch.setattr(teaching, "_READ", 270)  # four of the 20 rows: two for each of those told
     some, said = driven(fitted, x, x.iloc[[3, 4]])
     near = np.flatnonzero(some.any((0, 2)))
     assert {3, 4} <= set(near.tolist())

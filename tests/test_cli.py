@@ -1,6 +1,7 @@
 """The command line: what each command prints, one sentence for every mistake, and what is not imported."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
 from mapsto.commands.list import PRESETS
+from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML
+from mapsto.learners import MAML, Learner
 from mapsto.models import MLP
+from mapsto.tasks.source import Tasks
 from mapsto.training.run import read_config, read_tensors
 
 WAVES = [
@@ -152,6 +155,8 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
     names = {"MAML", "PrototypicalNetwork", "Shapley", "IntegratedGradients", "Omniglot", "Sinusoids", "MLP", "Conv4"}
     assert names | {"FOMAML", "ANIL", "Meta-SGD"} <= set(entries)
     assert entries["MAML"]["paper"] == "Finn, Abbeel & Levine 2017"
+    assert entries["MAML"]["family"] == "optimisation-based"
+    assert entries["PrototypicalNetwork"]["family"] == "metric-based"
     assert entries["Shapley"]["family"] == "hides parts of the input"
     assert all(entry["about"] for entry in entries.values())
     code, out, _ = call(capsys, "list", "preset")
@@ -188,3 +193,13 @@ def test_a_run_is_measured_and_explained(tmp_path: Path, capsys: pytest.CaptureF
     found = np.load(run / "explanation.npz")
     assert found["features"].shape == found["x"].shape and found["teachers"].shape == (len(found["x"]), 3)
     assert np.abs(found["teachers"]).min() > 0 and np.isfinite(found["features"]).all()
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_configuration_that_ships_makes_its_learner_and_tasks(path: Path) -> None:
+    if "omniglot" in path.stem and not os.environ.get("MAPSTO_DATA"):
+        pytest.skip("set MAPSTO_DATA to the data folder to make the tasks of Omniglot")
+    made = parser()
+    args = made.parse_args(["--config", str(path), "--run", "unused"])
+    learner, tasks = made.make(args)
+    assert args.steps > 0 and isinstance(learner, Learner) and isinstance(tasks, Tasks)

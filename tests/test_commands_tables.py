@@ -13,7 +13,7 @@ import pytest
 
 from mapsto.cli import main
 from mapsto.commands import teaching
-from mapsto.commands.answer import Question, answer
+from mapsto.commands.answer import Question, answer, write_report
 from mapsto.commands.exact import exact_values
 from mapsto.commands.quality import auc
 from mapsto.commands.teaching import driven
@@ -309,6 +309,16 @@ def test_a_wide_table_is_checked_on_the_ten_columns_that_count():
     assert found.summary["agreement"]["columns"] == 10
     assert found.summary["agreement"]["rows"] == 3
     assert found.reasons.values.shape == (3, 12, 2)
+
+
+def test_quality_judged_on_other_rows_has_its_reliability_curve(tmp_path):
+    table = patients()
+    x, y = table.drop(columns="outcome"), table["outcome"].to_numpy()
+    found = answer(Question(x.iloc[:30], y[:30], x.iloc[30:33], x.iloc[33:], y[33:]))
+    write_report(found, tmp_path / "report.html", "Patients")
+    page = (tmp_path / "report.html").read_text()
+    assert "measured on other rows" in page
+    assert 'alt="Reliability' in page
 
 
 def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypatch):

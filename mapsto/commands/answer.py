@@ -50,6 +50,7 @@ class Answer:
     reasons: Explanation
     told: list[int]  # the rows whose training-row influence is shown
     influence: Float[np.ndarray, "r n_train k"]
+    judged: Float[np.ndarray, "m k"]  # what is predicted for the judges
     summary: dict[str, Any]
     notes: list[str]
 
@@ -66,25 +67,27 @@ def answer(question: Question) -> Answer:
         p = reasons.predictions
         told = telling_rows(p)
         influence, bounded = driven(fitted, q.train, q.rows.iloc[told])
-        judged = p if q.judges is q.rows or not len(q.judges) else fitted.predict_proba(q.judges)
+        judged = p if q.judges is q.rows else fitted.predict_proba(q.judges) if len(q.judges) else p[:0]
         measured = quality(fitted, q.train, q.labels, q.judges, judged, q.truth, q.seed)
         checked = _checked(q, fitted, reasons)
     notes = [*q.notes, *fitted.notes_, *bounded, *dict.fromkeys(str(warning.message) for warning in said)]
     summary = {**measured, "agreement": checked, "ms_per_row": 1e3 * took / len(q.rows)}
     summary["baselines"] = summary.pop("baselines")  # last, as it is printed
-    return Answer(q, fitted.classes_, p, reasons, told, influence, summary, notes)
+    return Answer(q, fitted.classes_, p, reasons, told, influence, judged, summary, notes)
 
 
 def write_report(answer: Answer, path: Path, title: str) -> None:
     """Write the page that shows the answer."""
     q, classes = answer.question, answer.classes
+    truth = np.searchsorted(classes, q.truth)
     write_table_report(
         path,
         title=title,
         summary={name: value for name, value in answer.summary.items() if not isinstance(value, dict)},
         explanation=answer.reasons,
         probabilities=answer.probabilities,
-        y_true=np.searchsorted(classes, q.truth) if q.judges is q.rows else None,
+        y_true=truth if q.judges is q.rows else None,
+        judged=(answer.judged, truth) if len(truth) else None,
         train=q.train,
         train_labels=np.searchsorted(classes, q.labels),
         influence=answer.influence,

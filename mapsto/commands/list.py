@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..learners import Learner
 from .options import Parser, write_json
 
 
@@ -16,7 +17,7 @@ class Entry(NamedTuple):
 
     kind: str
     name: str
-    family: str  # its base class, or what it is a preset of
+    family: str  # of learners the literature's, else the base class, or what it is a preset of
     about: str
     paper: str
     arguments: str
@@ -43,7 +44,6 @@ PRESETS = (
 )
 _ROOMS = {"learner": "learners", "explainer": "explainers", "tasks": "tasks", "model": "models"}
 _ABOUT = {
-    "Learner": "support ↦ model",
     "ViewExplainer": "moves the input",
     "GameExplainer": "hides parts of the input",
     "Tasks": "source of episodes",
@@ -82,6 +82,8 @@ def entries() -> Iterator[Entry]:
 
 
 def _family(found: type) -> str:
+    if issubclass(found, Learner):
+        return found.family
     return next((_ABOUT[base.__name__] for base in found.__mro__[1:] if base.__name__ in _ABOUT), "")
 
 

@@ -50,6 +50,7 @@ class InContext(Learner):
             one asks about the other class.
     """
 
+    family = "model-based"
     identities: Float[Tensor, "i j"]
 
     def __init__(self, body: nn.Module, ways: int = 2, members: int = 1):

@@ -7,6 +7,7 @@ what is chosen is a constructor argument.
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class Learner(nn.Module, ABC):
     Subclasses set `loss_name` to one of `losses.LOSSES` ("cross_entropy" for class scores, "mse" for targets).
     """
 
+    family: ClassVar[str] = "learner"  # of the literature: optimisation-based, metric-based, model-based …
     loss_name: str = "cross_entropy"
     transductive: bool = False  # True: a row's prediction depends on its neighbours; views and games refuse it
 

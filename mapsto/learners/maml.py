@@ -59,6 +59,8 @@ class MAML(Learner):
     tensor([[7.]], grad_fn=<RoundBackward1>)
     """
 
+    family = "optimisation-based"
+
     def __init__(
         self,
         body: nn.Module,

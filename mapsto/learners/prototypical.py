@@ -49,7 +49,7 @@ class PrototypicalNetwork(Learner):
     tensor([[-1., -9.]])
     """
 
-    loss_name = "cross_entropy"
+    family = "metric-based"
 
     def __init__(self, body: nn.Module, ways: int, transductive: bool = False):
         super().__init__()

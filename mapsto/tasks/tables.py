@@ -1,8 +1,9 @@
 """A prior over small classification tables, infinite and seeded: what the shipped mapping has learned from.
 
-Half of the tables are read off random causal networks (columns and class are nodes of one noisy, sparse graph, after
+A third of the tables are read off random causal networks (columns and class are nodes of one noisy, sparse graph, after
 Hollmann et al. 2023, arXiv 2207.01848, §4), some have a class decided by a score of a few columns (lines, steps, waves,
-products), some have classes that scatter around centres. Columns are then skewed, rounded, made binary or nominal.
+products) or by a few rules, some have classes that scatter around centres. Columns are then skewed, rounded, made
+binary or nominal.
 """
 
 import torch
@@ -76,7 +77,7 @@ class _Draw:
     def episode(self, n: int) -> Episode:
         """Put the families together: `n` support rows, the others queries."""
         x, y = self.graphs()
-        for family, (inputs, labels) in ((0.4, self.scores()), (0.25, self.centres())):
+        for family, (inputs, labels) in ((0.4, self.scores()), (0.2, self.rules()), (0.25, self.centres())):
             chosen = self.chance(family, self.t, 1)
             x, y = torch.where(chosen[..., None], inputs, x), torch.where(chosen, labels, y)
         flip = self.chance(1.0, self.t, self.r) & (
@@ -128,12 +129,29 @@ class _Draw:
         wave = torch.sin(x * self.log_uniform(0.5, 3, self.t, 1, self.d) + 3 * tilt)
         partner = self.rand(self.t, self.d).argsort(-1)[:, None].expand(-1, self.r, -1)
         step = (x > tilt).float()
-        product = torch.where(self.chance(0.5, self.t, 1, 1), step * step.gather(2, partner), x * x.gather(2, partner))
+        lever = x - 0.5 * tilt * self.chance(0.7, self.t, 1, 1)  # off its centre a product has slopes of its own
+        product = torch.where(
+            self.chance(0.3, self.t, 1, 1), step * step.gather(2, partner), lever * lever.gather(2, partner)
+        )
         terms = (x, wave, 2 * step - 1, product)
         s = sum(a * _standard(term @ w) for a, term, w in zip(share, terms, weight, strict=True)) + 1e-3 * self.randn(
             self.t, self.r, k
         )
-        return x, self.cut(_standard(s)[..., 0]) if k == 1 else self.sample(_standard(s))
+        s = _standard(s)
+        ordered = self.cut(s[..., 0])
+        return x, ordered if k == 1 else torch.where(self.chance(0.4, self.t, 1), ordered, self.sample(s))
+
+    def rules(self) -> tuple[Tensor, Tensor]:
+        """Thresholds on a few columns part the rows into up to 32 cells, each with scores of its own."""
+        x = self.factors()
+        first = torch.randint(self.d, (self.t, 1, 5), generator=self.generator)
+        other = (first[..., :1] + torch.arange(5)) % self.d  # a conjunction of several columns, or boxes within few
+        column = torch.where(self.chance(0.5, self.t, 1, 1), first, other)
+        above = x.gather(2, column.expand(-1, self.r, -1)) > 0.8 * self.randn(self.t, 1, 5)
+        depth = 1 + (5 * self.rand(self.t, 1, 1)).long()
+        leaf = (above * (torch.arange(5) < depth) * 2 ** torch.arange(5)).sum(-1)  # [t, r]
+        scores = (1.5 * self.randn(self.t, 32, self.k)).gather(1, leaf[..., None].expand(-1, -1, self.k))
+        return x, self.sample(scores)
 
     def centres(self) -> tuple[Tensor, Tensor]:
         """Classes scatter around one or two centres each, along correlated columns."""

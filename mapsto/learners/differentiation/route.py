@@ -1,0 +1,78 @@
+"""The choice itself, and the routes that unroll: all of the loop, its last steps, or its steps but not their slopes.
+
+    φ_{i+1} = step(φ_i, inputs, i),  i = 0 … K − 1;     v_i = (∂φ_{i+1}/∂φ_i)ᵀ v_{i+1},  backwards from v_K
+
+Finn et al. 2017, "Model-Agnostic Meta-Learning", §2.2 (through all steps) and §5.2 (first order); Shaban et al. 2019,
+"Truncated Back-propagation for Bilevel Optimization", §2.3.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.func import grad
+from torch.utils import _pytree as pytree
+
+from ...errors import MapstoError
+
+State = Any
+Step = Callable[[State, Any, int], State]
+
+
+class Differentiation(ABC):
+    """Take the steps of a range: `state ← step(state, inputs, i)`; state and inputs are pytrees of tensors."""
+
+    def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
+        """Return the gradient of `objective(params, *rest)` by `params` that the steps are made of."""
+        return grad(objective)
+
+    @abstractmethod
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Return the state after `steps`; how its derivatives by `state` and `inputs` are made is what differs."""
+
+
+class Reverse(Differentiation):
+    """Unroll: derivatives flow back through every step, and memory grows with their number. Exact."""
+
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Take the steps; see `Differentiation`."""
+        for i in steps:
+            state = step(state, inputs, i)
+        return state
+
+
+class FirstOrder(Reverse):
+    """Treat inner gradients as constants of the parameters and of what does not adapt.
+
+    They still vary with the support set, so that views through adaptation and learned rates keep their derivatives.
+    """
+
+    def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
+        """Return the gradient, detached; see `Differentiation`."""
+        return lambda params, fixed, support: grad(objective)(detached(params), detached(fixed), support)
+
+
+class Truncated(Differentiation):
+    """Differentiate the last `last` steps; what came before is taken to move with the start, ∂φ_{K−last}/∂φ_0 ≈ 1.
+
+    With `last = 0` that is first-order MAML by the start, with `last ≥ K` it is `Reverse`
+    (Shaban et al. 2019, "Truncated Back-propagation for Bilevel Optimization", §2.3).
+    """
+
+    def __init__(self, last: int):
+        if last < 0:
+            raise MapstoError(f"last: got {last}, expected 0 or more steps to differentiate.")
+        self.last = last
+
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Take the steps; see `Differentiation`."""
+        early = steps[: max(0, len(steps) - self.last)]
+        moved = Reverse()(step, detached(state), detached(inputs), early)
+        state = pytree.tree_map(lambda start, end: start + (end - start).detach(), state, moved)
+        return Reverse()(step, state, inputs, steps[len(early) :])
+
+
+def detached(tree: Any) -> Any:
+    """Cut every tensor of a pytree off its past."""
+    return pytree.tree_map_only(Tensor, Tensor.detach, tree)

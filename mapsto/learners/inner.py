@@ -28,16 +28,11 @@ class Inputs(NamedTuple):
     support: Examples
 
 
-def gradient_step(objective: Objective, first_order: bool = False) -> Step:
-    """Return one step of gradient descent on `objective(params, fixed, support)`.
-
-    With `first_order` the gradient is a constant of the learner's own parameters (Finn et al. 2017, §5.2); it still
-    varies with the support set, so that views through adaptation and learned rates keep their derivatives.
-    """
+def gradient_step(objective: Objective) -> Step:
+    """Return one step of gradient descent on `objective(params, fixed, support)`."""
 
     def step(params: Params, inputs: Inputs) -> Params:
-        at, fixed = _detach((params, inputs.fixed)) if first_order else (params, inputs.fixed)
-        gradient = grad(objective)(at, fixed, inputs.support)
+        gradient = grad(objective)(params, inputs.fixed, inputs.support)
         return {name: params[name] - inputs.rates[name] * gradient[name] for name in params}
 
     return step
@@ -50,5 +45,11 @@ def unroll(step: Step, params: Params, inputs: Any, steps: int) -> Params:
     return params
 
 
-def _detach(tree: Any) -> Any:
-    return pytree.tree_map(Tensor.detach, tree)
+def first_order(step: Step, params: Params, inputs: Inputs, steps: int) -> Params:
+    """Take `steps` steps that do not depend on the learner's own parameters (Finn et al. 2017, §5.2): ∂φ/∂θ = 1.
+
+    They still depend on the support set and the rates, so that views through adaptation keep their derivatives.
+    """
+    start, fixed = pytree.tree_map(Tensor.detach, (params, inputs.fixed))
+    moved = unroll(step, start, inputs._replace(fixed=fixed), steps)
+    return {name: params[name] + (moved[name] - start[name]) for name in params}

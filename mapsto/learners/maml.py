@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
-from .inner import Inputs, Params, gradient_step, unroll
+from .inner import Inputs, Params, first_order, gradient_step, unroll
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
@@ -86,8 +86,8 @@ class MAML(Learner):
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
         rates = dict(zip(self.adapted, self.rates or [self.lr] * len(self.adapted), strict=True))
-        step = gradient_step(self._objective, self.first_order)
-        params = unroll(step, params, Inputs(named, rates, support), self.steps)
+        loop = first_order if self.first_order else unroll
+        params = loop(gradient_step(self._objective), params, Inputs(named, rates, support), self.steps)
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 

@@ -5,6 +5,7 @@ compute the exact Shapley values (Shapley 1953) of the very same model and hold 
 """
 
 import numbers
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from . import weights
 from .episodes import Examples, State
 from .episodes import examples as make_examples
 from .errors import MapstoError
+from .explainers.coalitions import design
 from .explanation import Explanation
 from .joint import SelfExplaining
 from .tasks.columns import Columns, refuse_duplicates, reorder
@@ -166,10 +168,13 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         label = {"y": y} if reset else {}
         if isinstance(X, pd.DataFrame):
             refuse_duplicates([str(name) for name in X.columns])
+            X = X.set_axis([str(name) for name in X.columns], axis=1)  # names that are numbers are names all the same
             validate_data(self, X, reset=reset, skip_check_array=True, **label)
             return X
         label = {"y": "no_validation"} if not reset or y is not None else {"y": None}
         X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False, **label)
+        if X.dtype.kind in "US":  # NumPy writes a missing cell among texts as one of these
+            X = np.where(np.isin(X, ("nan", "None", "")), None, X.astype(object))
         return pd.DataFrame(X).infer_objects()
 
     def _known(self, X: Any) -> pd.DataFrame:
@@ -198,7 +203,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""
         n, d = self.support_.x.shape
         k = len(self.classes_)
-        return self.members * (1 if k == 2 else k) * max(4 * (n + 1) * (d + 1), 8 * 2 ** min(d, 10))
+        return self.members * (1 if k == 2 else k) * max(4 * (n + 1) * (d + 1), 8 * len(design(d).masks))
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
         """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""
@@ -206,16 +211,31 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             return list(pool.map(torch.no_grad()(function), x.split(self._rows())))
 
 
-@contextmanager
-def _one_thread() -> Iterator[int]:
-    """Let each operation run on one core: tensors this small lose more by waiting for a second one, and on a busy
-    machine twenty times over. Yields how many threads torch had."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield before
-    finally:
-        torch.set_num_threads(before)
+class _OneThread:
+    """Lets each operation run on one core: tensors this small lose more by waiting for a second one, and on a busy
+    machine twenty times over. Callers may overlap; the last one to leave gives torch its threads back."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, 1
+
+    @contextmanager
+    def __call__(self) -> Iterator[int]:
+        """Yield how many threads torch had."""
+        with self._lock:
+            if not self._inside:
+                self._before = torch.get_num_threads()
+                torch.set_num_threads(1)
+            self._inside += 1
+        try:
+            yield self._before
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    torch.set_num_threads(self._before)
+
+
+_one_thread = _OneThread()
 
 
 class _Scale(NamedTuple):

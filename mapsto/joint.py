@@ -58,20 +58,18 @@ class SelfExplaining(Learner):
         return values, base.expand(len(x), -1)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the joint loss of one task."""
-        return self._loss(pytree.tree_map_only(Tensor, lambda leaf: leaf[None], episode), self.learner.ways)
+        """Return the joint loss of one task; see `batch_loss`."""
+        return self.batch_loss(pytree.tree_map_only(Tensor, lambda leaf: leaf[None], episode))
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the mean joint loss of `t` tasks, whose `noise` `[t, m, d + 1]` in [0, 1) says what to hide.
 
-        The number of classes is read off the labels, so that one training may hold tasks of two and of ten.
+        The number of classes is read off the support's labels, so that one training may hold tasks of two and of ten.
         """
-        return self._loss(episodes, max(2, int(episodes.support.y.max()) + 1))
-
-    def _loss(self, episodes: Episode, ways: int) -> tuple[Float[Tensor, ""], Metrics]:
         query, noise = episodes.query, episodes.noise
         if noise is None:
             raise MapstoError("noise: got None, expected numbers that say what to hide; train on tasks.Tables.")
+        ways = max(2, int(episodes.support.y.max()) + 1)
         reading = self.learner.read(episodes.support, (noise[:, 0, 0] * IDENTITIES).long(), ways)
         seen = torch.isfinite(query.x)
         part = _part(noise) & seen
@@ -80,9 +78,9 @@ class SelfExplaining(Learner):
         tokens = self.learner.look(reading, x)
         log_odds = self.learner.log_odds(tokens)  # [t, e, 3m, s]
         log_v = self.learner.log_probability(log_odds, reading.known).unflatten(2, (3, -1))  # [t, e, 3, m, k]
-        y = query.y.clamp(max=ways - 1)  # one of a class that the support has not weighs nothing
-        surprise = -log_v.gather(-1, y[:, None, None, :, None].expand(*log_v.shape[:-1], 1))[..., 0]
-        weight = query.w[:, None, None]
+        y, weight = query.y[:, None, None], query.w[:, None, None]  # [t, 1, 1, m]
+        surprise = -log_v.gather(-1, y.clamp(max=ways - 1).expand(*log_v.shape[:-1])[..., None])[..., 0]
+        surprise = torch.where(y < ways, surprise, torch.inf)  # nothing is known of a class that nobody taught
         surprise = (torch.where(weight > 0, surprise, 0.0) * weight).sum(-1).mean((0, 1))  # [3]
         m = query.x.shape[1]
         game = self._game(tokens[:, :, :, :m], seen, self._empty(reading))

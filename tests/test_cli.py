@@ -12,6 +12,7 @@ import pytest
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
 from mapsto.commands.list import PRESETS
+from mapsto.commands.options import as_json
 from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner
@@ -203,3 +204,23 @@ def test_every_configuration_that_ships_makes_its_learner_and_tasks(path: Path) 
     args = made.parse_args(["--config", str(path), "--run", "unused"])
     learner, tasks = made.make(args)
     assert args.steps > 0 and isinstance(learner, Learner) and isinstance(tasks, Tasks)
+
+
+def test_json_has_null_where_a_number_is_not_finite() -> None:
+    assert as_json({"a": {"b": [1.0, float("nan")]}, "c": float("inf")}) == '{"a": {"b": [1.0, null]}, "c": null}'
+
+
+def test_queries_with_missing_cells_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    shape = ["--learner", "InContext", "--learner.body", "SetTransformer", "--learner.body.width", "8"]
+    shape += ["--learner.body.depth", "1", "--learner.body.heads", "2", "--learner.ways", "2"]
+    (tmp_path / "t.csv").write_text(
+        "a,b,y\n" + "".join(f"{i},{'' if i % 3 else i * i % 7},{i % 2}\n" for i in range(60))
+    )
+    tasks = ["--tasks", "Table", "--tasks.table", str(tmp_path / "t.csv"), "--tasks.target", "y", "--tasks.shots", "6"]
+    tasks += ["--tasks.queries", "5", "--steps", "1", "--batch", "1", "--run", str(tmp_path / "run")]
+    assert call(capsys, "train", *shape, *tasks)[0] == 0
+    code, _, err = call(capsys, "explain", str(tmp_path / "run"), "--json")
+    assert code == 0, err
+    found = np.load(tmp_path / "run" / "explanation.npz")
+    missing = np.isnan(found["x"])
+    assert missing.any() and np.isfinite(found["features"]).all() and (found["features"][missing] == 0).all()

@@ -131,3 +131,8 @@ def test_whatever_a_column_holds_its_rows_are_read_alone_as_together(cells):
     np.testing.assert_array_equal(together, alone)
     assert not np.isinf(together).any()
     assert np.isnan(together[frame.isna().to_numpy()]).all()
+
+
+def test_an_infinite_cell_is_named_by_the_row_s_own_name():
+    with pytest.raises(MapstoError, match=r"infinite value \(row 41\)"):
+        Columns().fit(pd.DataFrame({"a": [1.0, np.inf]}, index=[7, 41]))

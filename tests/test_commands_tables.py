@@ -18,6 +18,7 @@ from mapsto.commands.exact import exact_values
 from mapsto.commands.quality import auc
 from mapsto.commands.teaching import driven
 from mapsto.estimators import TableClassifier
+from mapsto.measures import agreement
 
 KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", "report"]
 
@@ -309,6 +310,12 @@ def test_a_wide_table_is_checked_on_the_ten_columns_that_count():
     assert found.summary["agreement"]["columns"] == 10
     assert found.summary["agreement"]["rows"] == 3
     assert found.reasons.values.shape == (3, 12, 2)
+    assert any("with only the 10 columns that move predictions most filled in" in note for note in found.notes)
+    fitted = TableClassifier().fit(x.iloc[:30], y[:30])
+    count = np.argsort(-found.reasons.importance.sum(1), kind="stable")[:10]
+    shown = rows.where(np.tile(np.isin(np.arange(12), count), (3, 1)))
+    checked = agreement(fitted.explain(shown).values[:, count], exact_values(fitted, shown, count.tolist()))
+    assert found.summary["agreement"]["r2"] == pytest.approx(checked[0])  # of the model that is explained
 
 
 def test_quality_judged_on_other_rows_has_its_reliability_curve(tmp_path):

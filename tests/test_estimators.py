@@ -24,7 +24,7 @@ from torch import nn
 import mapsto
 from mapsto import estimators
 from mapsto.errors import MapstoError
-from mapsto.estimators import TableClassifier
+from mapsto.estimators import TableClassifier, _one_thread
 
 ROUNDING = 1e-6  # the mapping computes in float32
 
@@ -403,3 +403,43 @@ def test_scikit_learns_own_checks_of_the_shipped_mapping(unchecked):
     for estimator, check in estimator_checks_generator(TableClassifier()):
         if not _array_api(check):
             check(estimator)
+
+
+def test_names_that_are_numbers_are_checked_as_names():
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)))
+    clf = TableClassifier().fit(x, x[0] > 0)
+    p = clf.predict_proba(x)
+    np.testing.assert_allclose(clf.predict_proba(x[[2, 1, 0]]), p)
+    np.testing.assert_allclose(clf.predict_proba(x.rename(columns=str)), p)
+    with pytest.raises(MapstoError, match=r"lacks '0', '1', '2' and has '7'"):
+        clf.predict_proba(x.set_axis([7, 8, 9], axis=1))
+
+
+def test_a_missing_cell_among_texts_of_numpy_is_missing():
+    texts = np.array([["a", 1.0], ["b", 2.0], ["a", np.nan], ["b", 1.5], ["a", 0.5], [np.nan, 2.5]] * 4)
+    y = np.arange(24) % 2
+    cells = texts.astype(object)
+    cells[texts == "nan"] = None
+    assert texts.dtype.kind == "U"
+    told, same = (TableClassifier().fit(x, y) for x in (texts, pd.DataFrame(cells).infer_objects()))
+    assert [column.kind for column in told.columns_.columns] == ["category", "number"]
+    np.testing.assert_allclose(told.predict_proba(texts), same.predict_proba(pd.DataFrame(cells).infer_objects()))
+
+
+def test_two_classes_may_change_places():
+    x, y = load_breast_cancer(return_X_y=True)
+    x = x[:, :6]
+    one, other = (TableClassifier().fit(x[:40], labels[:40]) for labels in (y, 1 - y))
+    np.testing.assert_allclose(one.predict_proba(x[40:90]), other.predict_proba(x[40:90])[:, ::-1], atol=1e-5)
+
+
+def test_threads_come_back_when_callers_overlap():
+    before = torch.get_num_threads()
+    one, other = _one_thread(), _one_thread()
+    one.__enter__()
+    other.__enter__()
+    assert torch.get_num_threads() == 1
+    one.__exit__(None, None, None)
+    assert torch.get_num_threads() == 1
+    other.__exit__(None, None, None)
+    assert torch.get_num_threads() == before

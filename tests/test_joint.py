@@ -14,6 +14,7 @@ from mapsto.joint import SelfExplaining
 from mapsto.learners import InContext
 from mapsto.models import SetTransformer
 from mapsto.tasks import Tables
+from mapsto.training import meta_gradient
 
 
 def mapping(ways=2, members=1, seed=0, **options):
@@ -105,7 +106,6 @@ def test_support_order_does_not_matter_and_classes_are_alike():
 
 def test_two_members_do_not_care_which_class_is_first():
     made, support, x = mapping(2, 2), table(), table(seed=5).x
-    made.learner.identities.zero_()  # else the two members also differ in how they know the columns
     scores = made.predict(made.adapt(support), x)
     swapped = made.predict(made.adapt(support._replace(y=1 - support.y)), x)
     torch.testing.assert_close(swapped.flip(1), scores)
@@ -232,3 +232,26 @@ def test_a_head_that_is_not_corrected_breaks_the_sum():
 def test_design_sizes():
     assert design(10).masks.shape == (1024, 10)
     assert design(50).masks.shape[1] == 50
+
+
+def test_classes_are_read_off_the_labels_however_tasks_come() -> None:
+    batch = Tables(rows=(30, 30), columns=(3, 3), ways=(4, 4), queries=5).batch(0, 3)
+    torch.manual_seed(0)
+    model = mapping().float()
+    params = {name: p.detach() for name, p in model.named_parameters()}
+    losses = [
+        float(meta_gradient(model, **how)(params, batch)[1]["loss"])
+        for how in ({}, {"vectorise": False}, {"chunk_size": 1})
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) and losses[0] == pytest.approx(losses[2], rel=1e-4)
+
+
+def test_a_class_that_nobody_taught_is_a_total_surprise_unless_it_weighs_nothing() -> None:
+    batch = Tables(rows=(30, 30), columns=(3, 3), ways=(3, 3), queries=5).batch(0, 1)
+    known = batch._replace(query=batch.query._replace(w=torch.full((1, 5), 0.2)))
+    strange = known._replace(query=known.query._replace(y=known.query.y.clone().index_fill_(1, torch.tensor([0]), 7)))
+    torch.manual_seed(0)
+    assert mapping().float().batch_loss(known)[0].isfinite()
+    assert mapping().float().batch_loss(strange)[0].isinf()
+    unweighed = strange._replace(query=strange.query._replace(w=torch.tensor([[0.0, 0.2, 0.2, 0.2, 0.2]])))
+    assert mapping().float().batch_loss(unweighed)[0].isfinite()

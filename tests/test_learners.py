@@ -71,7 +71,7 @@ LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
     "MAML transductive": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2, transductive=True), images, TRANSDUCTIVE),
-    "FOMAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=1, first_order=True), regression, FIRST_ORDER),
+    "FOMAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=3, first_order=True), regression, FIRST_ORDER),
     "ANIL": Row(lambda: MAML(mlp(WAYS), lr=0.3, steps=2, adapt="head"), lambda: classification(2)),
     "Meta-SGD": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr=True), regression),
     "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),

@@ -22,7 +22,7 @@ from mapsto.measures import (
     reliability,
     summary,
 )
-from mapsto.tasks import Tasks
+from mapsto.tasks import Arrays, Tasks
 
 # agreement
 
@@ -245,3 +245,19 @@ def test_evaluation_leaves_no_gradient_and_is_seeded() -> None:
     assert first.values.tolist() == again.values.tolist() != other.values.tolist()
     with pytest.raises(MapstoError, match="got 0 and 25"):
         evaluate(learner, Scored(), episodes=0)
+
+
+def test_what_diverged_is_never_right_and_too_many_classes_are_refused() -> None:
+    class Lost(Learner):
+        def adapt(self, support: Examples) -> Examples:
+            return support
+
+        def predict(self, state: Examples, x: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(x), 2), torch.nan)
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(180, 2)), np.arange(180) % 9
+    tasks = Arrays(x.astype(np.float32), y, ways=2, shots=1, queries=2)
+    assert evaluate(Lost(), tasks, 4, 2).accuracy.mean == 0
+    with pytest.raises(MapstoError, match="got 3 classes, but the learner scores 2"):
+        evaluate(Lost(), Arrays(x.astype(np.float32), y, ways=3, shots=1, queries=2), 4, 2)

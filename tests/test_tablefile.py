@@ -165,3 +165,13 @@ def test_a_stratified_sample_keeps_the_shares(counts, rows, seed):
     share = np.array(counts) * rows / len(y)
     assert (got >= min(1, rows // len(counts))).all()
     assert (got <= np.maximum(np.ceil(share), 1)).all()
+
+
+@pytest.mark.parametrize("content", ["a,b,c\n1,2,3\n7,1\n", "a;b;c\n1;2;3\n\n4\n"])
+def test_a_line_that_was_cut_off_is_refused(tmp_path, content):
+    with pytest.raises(MapstoError, match=r"line [34] has [12] cells, expected 3"):
+        read(tmp_path, content)
+
+
+def test_a_nameless_last_column_may_be_left_out_of_a_line(tmp_path):
+    assert read(tmp_path, "a,b,\n1,2\n3,4\n")[["a", "b"]].to_numpy().tolist() == [[1, 2], [3, 4]]

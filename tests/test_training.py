@@ -464,7 +464,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     torch.manual_seed(0)
     learner = MAML(MLP(1, 8, 1), loss="mse", lr=0.1)
     with pytest.raises(
-        MapstoError, match=r"step 8 \(task 2 of its batch.*last good checkpoint is step 6 in .*run; lower lr"
+        MapstoError,
+        match=r"step 8 \(task 2 of its batch.*last good checkpoint is step 6 in .*run; start a new run with a lower lr",
     ):
         list(train(learner, Broken(shots=4, queries=3), run=tmp_path / "run", **ARGUMENTS))
     assert all(tensor.isfinite().all() for tensor in learner.state_dict().values())
@@ -588,3 +589,39 @@ def test_after_kill_9_and_after_ctrl_c_resume_continues_to_the_same_numbers(tmp_
         assert json.loads(done.stdout)["step"] == 300
         assert lines(run) == lines(tmp_path / "whole")
         assert all(torch.equal(tensor, weights(run)[name]) for name, tensor in weights(tmp_path / "whole").items())
+
+
+def test_a_source_may_give_fewer_tasks_than_asked_for() -> None:
+    class Few(Sinusoids):
+        def draw(self, generator: torch.Generator, count: int) -> Episode:
+            return super().draw(generator, min(count, 2))
+
+    learner = MAML(MLP(1, 4, 1), loss="mse")
+    losses = [learner.loss(e)[0].detach() for i in range(2) for e in unstack(Few().batch(i, 5))]
+    assert ValidationLoss(Few(), episodes=10, batch=5)(learner) == pytest.approx(sum(losses).item() / 4, rel=1e-5)
+
+
+def test_init_is_not_needed_to_resume(tmp_path: Path) -> None:
+    learner, waves = MAML(MLP(1, 4, 1), loss="mse"), Sinusoids(shots=3, queries=3)
+    list(train(learner, waves, 1, 2, run=tmp_path / "first"))
+    arguments = {"run": tmp_path / "second", "init": tmp_path / "first", "checkpoint_every": 1}
+    next(iter(train(learner, waves, 2, 2, **arguments)))
+    shutil.rmtree(tmp_path / "first")
+    assert [step.step for step in train(learner, waves, 2, 2, resume=True, **arguments)] == [2]
+
+
+def test_lower_precision_and_threads_are_refused_together() -> None:
+    with pytest.raises(MapstoError, match="threads: got 2 with precision 'bf16-mixed'"):
+        next(train(MAML(MLP(1, 4, 1), loss="mse"), Sinusoids(), 1, 2, threads=2, precision="bf16-mixed"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_not_one_graph_is_said_in_one_sentence() -> None:
+    class Branches(MAML):
+        def loss(self, episode: Episode) -> tuple:
+            loss, metrics = super().loss(episode)
+            return (loss if float(loss.detach()) > 0 else -loss), metrics
+
+    with pytest.raises(MapstoError, match="compile: the learner is not one graph"):
+        next(train(Branches(MLP(1, 4, 1), loss="mse"), Sinusoids(), 1, 2, compile=True, vectorise=False))

@@ -70,6 +70,9 @@ def answer(question: Question) -> Answer:
         judged = p if q.judges is q.rows else fitted.predict_proba(q.judges) if len(q.judges) else p[:0]
         measured = quality(fitted, q.train, q.labels, q.judges, judged, q.truth, q.seed)
         checked = _checked(q, fitted, reasons)
+    if checked["columns"] < len(fitted.used_):
+        told_of = f"the {checked['columns']} columns that move predictions most"
+        bounded.append(f"reasons were held against exact ones with only {told_of} filled in.")
     notes = [*q.notes, *fitted.notes_, *bounded, *dict.fromkeys(str(warning.message) for warning in said)]
     summary = {**measured, "agreement": checked, "ms_per_row": 1e3 * took / len(q.rows)}
     summary["baselines"] = summary.pop("baselines")  # last, as it is printed
@@ -100,14 +103,14 @@ def write_report(answer: Answer, path: Path, title: str) -> None:
 
 
 def _checked(question: Question, fitted: TableClassifier, reasons: Explanation) -> dict[str, Any]:
-    """Hold one-pass reasons against exact ones; of a wide table, those of a second model of the columns that count."""
+    """Hold one-pass reasons against exact ones; of a wide table, with all but the columns that count left empty."""
     work = len(question.train) * len(fitted.classes_) / 128  # of one exact value; 1 for 64 rows of two classes
     rows, players = question.rows.iloc[: round(CHECKED / min(max(work, 1), 8))], fitted.used_.tolist()
     values = reasons.values[: len(rows)]
     if len(players) > COLUMNS:
         count = np.sort(np.argsort(-reasons.importance.sum(1), kind="stable")[:COLUMNS])
-        rows, players = rows.iloc[:, count], list(range(COLUMNS))
-        fitted = TableClassifier().fit(question.train.iloc[:, count], question.labels)
+        players = count.tolist()
+        rows = rows.where(np.tile(np.isin(np.arange(rows.shape[1]), count), (len(rows), 1)))
         values = fitted.explain(rows).values
     found = agreement(values[:, players], exact_values(fitted, rows, players))
     r2, cosine = (None if math.isnan(value) else value for value in found[:2])

@@ -1,13 +1,12 @@
 """`mapsto eval RUN`: measure a run on its test tasks, with a 95 % interval; `RUN/evaluation.json` keeps it."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..files import atomically
-from .options import Parser, write_json
+from .options import Parser, as_json, write_json
 
 
 class _Parser(Parser):
@@ -53,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     found = evaluate(run.learner, run.tasks.of(args.split), args.episodes, args.batch, args.seed)
     numbers = {"run": args.run, "split": args.split, **summary(found)}
     if args.split == "test" and not args.changes:  # the run's own tasks: what `mapsto report` tells
-        atomically(Path(args.run) / "evaluation.json", lambda temporary: temporary.write_text(json.dumps(numbers)))
+        atomically(Path(args.run) / "evaluation.json", lambda temporary: temporary.write_text(as_json(numbers)))
     if args.json:
         write_json(numbers)
     else:

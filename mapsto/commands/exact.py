@@ -27,7 +27,7 @@ def exact_values(
 ) -> Float[np.ndarray, "n players k"]:
     """Return the exact Shapley values of `classifier.predict_proba` for each of `rows`, played by some of its columns.
 
-    The other columns keep their cells: they should be ones that change no prediction.
+    The other columns keep their cells: they should be empty, or ones that change no prediction.
     """
     n = len(rows)
     design = coalitions.exact(len(players), dtype=torch.float64)

@@ -1,6 +1,7 @@
 """`mapsto explain RUN`: a test task of a trained run, explained by the features of its queries and by who taught it.
 
-    features = Integrated Gradients of x ↦ score (a mapping that explains itself: its own attributions)
+    features = Integrated Gradients of x ↦ score (a mapping that explains itself: its own attributions; a query with
+               missing cells: Shapley values of hiding the others)
     teachers = score − score without that teaching example (w = 0, adapted again)
 
 The score is the probability of the predicted class, or the mean of the outputs where targets are predicted.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..learners import Learner
 
 _QUERIES = 10
+_ENUMERATED = 10  # columns
 
 
 def explain_run(args: argparse.Namespace) -> int:
@@ -62,8 +64,10 @@ def explain_run(args: argparse.Namespace) -> int:
 
 def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tuple:
     """Return the score of one query, what its features and what the teaching examples gave it."""
+    import torch
+
     from .. import views
-    from ..explainers import IntegratedGradients, Occlusion
+    from ..explainers import IntegratedGradients, Occlusion, Shapley
     from ..joint import SelfExplaining
 
     classes = learner.loss_name == "cross_entropy"
@@ -75,6 +79,9 @@ def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tu
 
     if isinstance(learner, SelfExplaining):
         features = learner.explain(learner.adapt(support), x[None])[0][0, :, target]
+    elif x.isnan().any():  # there is no way along which a missing cell could be moved, so cells are hidden
+        hidden = views.game(views.query(learner, support, target, link), x, baseline=torch.nan)
+        features = Shapley(None if len(x) <= _ENUMERATED else 32 * len(x))(hidden)
     else:
         features = IntegratedGradients()(views.query(learner, support, target, link), x)
     game = views.support_game(learner, support, x, target, link)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from typing import Any, NoReturn
 
@@ -29,4 +30,17 @@ class Parser(argparse.ArgumentParser):
 
 def write_json(result: dict[str, Any]) -> None:
     """Write `result` on stdout as one line of JSON."""
-    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.write(as_json(result) + "\n")
+
+
+def as_json(result: dict[str, Any]) -> str:
+    """Return `result` as JSON, in which a number that is not finite is null: JSON has no word for it."""
+    return json.dumps(_finite(result), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

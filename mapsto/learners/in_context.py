@@ -2,7 +2,8 @@
 
 The state is what the body remembers of the support (keys and values); a query is answered against it. Each class is
 asked about alone ("this class or another?"), with the same weights, and the answers are normalised:
-`p_c ∝ σ(f_c)`, so that any number of classes works and permuting classes permutes answers (prior-fitted networks:
+`p_c ∝ σ(f_c)`, so that any number of classes works and permuting classes permutes answers (of two classes: with an
+even number of members, every other of which asks about the other class; prior-fitted networks:
 Müller et al. 2022, arXiv 2112.10510; tables: Hollmann et al. 2023, arXiv 2207.01848).
 
 A missing cell (NaN) is an absent column: the body is trained to be asked with columns missing, so that
@@ -46,8 +47,8 @@ class InContext(Learner):
         body: reads tokens, see `models.SetTransformer`: has `width`, `remember(tokens, log_weight)` and
             `forward(tokens, memories, log_weight)`.
         ways: number of classes.
-        members: readings averaged (in probability), each with other column identities; for two classes every other
-            one asks about the other class.
+        members: readings averaged (in probability), each with other column identities; for two classes each pair,
+            one of which asks about either class.
     """
 
     family = "model-based"
@@ -94,8 +95,9 @@ class InContext(Learner):
         streams = 1 if ways == 2 else ways
         log_weight = torch.where(mass > 0, mass, 1.0).log().masked_fill(mass <= 0, -torch.inf)  # [t, n]
         log_weight = log_weight[:, None].expand(t, self.members * streams, n).flatten(0, 1)
-        member = torch.arange(self.members, device=support.x.device)
-        column = offset[:, None, None] + 53 * member[:, None] + torch.arange(d, device=support.x.device)  # [t, e, d]
+        reading = torch.arange(self.members, device=support.x.device)
+        reading = reading // 2 if ways == 2 else reading  # the two that ask about either class, told the same
+        column = offset[:, None, None] + 53 * reading[:, None] + torch.arange(d, device=support.x.device)  # [t, e, d]
         tokens = self.identity(self.identities[column % IDENTITIES])
         setting = self.setting(self._setting(mass, known))  # [t, e, s, v]
         cells = self._cells(support.x, support.x, support.w)[:, None, None] + tokens[:, :, None, None]  # [t,e,1,n,d,v]

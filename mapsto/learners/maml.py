@@ -4,9 +4,11 @@
 
 Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Its relatives are arguments:
 `first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD
-(Li et al. 2017, eq. 1).
+(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §3.3), and
+`differentiation=Implicit(), proximal=λ` implicit MAML (Rajeswaran et al. 2019, eq. 3 and 6).
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,7 +18,8 @@ from torch import Tensor, nn
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
-from .inner import Inputs, Params, gradient_step, unroll
+from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from .inner import SGD, InnerOptimizer, Inputs, Params, gradient_step, start
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
@@ -43,13 +46,17 @@ class MAML(Learner):
         steps: inner steps; may be changed at any time, say to test with more steps than were trained.
         first_order: treat inner gradients as constants.
         adapt: "all" parameters, or those of the "head", the last layer that has any.
-        learn_lr: learn one rate per parameter entry, as parameters `rates` of the learner.
+        learn_lr: learn one rate per parameter entry (True, Meta-SGD), or one per parameter tensor and step
+            ("layer-step", MAML++), as parameters `rates` of the learner.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
+        optimizer: of the inner loop, gradient descent by default.
+        differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
+        proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
 
     Raises:
-        MapstoError: an unknown `loss` or `adapt`, negative `steps`, nothing to adapt, or batch norm with running
-            statistics.
+        MapstoError: an unknown `loss` or `adapt`, negative `steps`, nothing to adapt, batch norm with running
+            statistics, or implicit differentiation of a loop that has no fixed point it could differentiate.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -69,25 +76,35 @@ class MAML(Learner):
         steps: int = 1,
         first_order: bool = False,
         adapt: Literal["all", "head"] = "all",
-        learn_lr: bool = False,
+        learn_lr: bool | Literal["layer-step"] = False,
         transductive: bool = False,
+        optimizer: InnerOptimizer | None = None,
+        differentiation: Differentiation | None = None,
+        proximal: float = 0.0,
     ):
         super().__init__()
         _check(loss, adapt, steps)
+        self.optimizer, self.proximal = optimizer or SGD(), proximal
+        self.differentiation = differentiation or (FirstOrder() if first_order else Reverse())
+        if isinstance(self.differentiation, Implicit):
+            _check_rests(self.optimizer, proximal, learn_lr)
         self.body = prepare(body)
-        self.loss_name, self.lr, self.steps, self.first_order = loss, lr, steps, first_order
-        self.transductive = transductive
+        self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
         self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
         named = dict(body.named_parameters())
-        self.rates = nn.ParameterList(torch.full_like(named[name], lr) for name in self.adapted if learn_lr)
+        shape = {True: lambda p: p.shape, "layer-step": lambda p: (steps,)}
+        self.learn_lr = learn_lr
+        self.rates = nn.ParameterList(
+            named[name].new_full(shape[learn_lr](named[name]), lr) for name in self.adapted if learn_lr
+        )
 
     def adapt(self, support: Examples) -> Adapted:
         """Descend from the learned start; an empty support set (all w = 0) leaves every parameter where it was."""
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
-        rates = dict(zip(self.adapted, self.rates or [self.lr] * len(self.adapted), strict=True))
-        step = gradient_step(self._objective, self.first_order)
-        params = unroll(step, params, Inputs(named, rates, support), self.steps)
+        step = gradient_step(self.differentiation.gradient(self._objective), self.optimizer, self.proximal)
+        inputs = Inputs(named, self._rates(), support, params if self.proximal else {})
+        params = self.differentiation(step, start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
@@ -98,6 +115,13 @@ class MAML(Learner):
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the output of each part of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
+
+    def _rates(self) -> dict[str, Sequence[Tensor | float]]:
+        """Return the rates of each parameter, step by step; one alone holds for all steps."""
+        if not self.learn_lr:
+            return {name: (self.lr,) for name in self.adapted}
+        by_step = self.learn_lr == "layer-step"
+        return {n: rate.unbind() if by_step else (rate,) for n, rate in zip(self.adapted, self.rates, strict=True)}
 
     def _objective(self, params: Params, fixed: Params, support: Examples) -> Tensor:
         scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
@@ -111,6 +135,16 @@ def _check(loss: str, adapt: str, steps: int) -> None:
         raise MapstoError(f"adapt: got {adapt!r}, expected 'all' (MAML) or 'head' (ANIL).")
     if steps < 0:
         raise MapstoError(f"steps: got {steps}, expected 0 or more inner gradient steps.")
+
+
+def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str) -> None:
+    if proximal <= 0:
+        raise MapstoError(f"proximal: got {proximal}, expected λ > 0: implicit gradients reach the start by it alone.")
+    if optimizer.start({"": torch.zeros(())}) or learn_lr:
+        raise MapstoError(
+            "differentiation: Implicit got an inner loop with memory or with learned rates, expected plain gradient "
+            "descent with one rate, whose step has a symmetric Jacobian."
+        )
 
 
 def _adapted_names(body: nn.Module, adapt: str) -> list[str]:

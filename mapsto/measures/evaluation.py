@@ -95,8 +95,12 @@ def summary(found: Evaluation) -> dict[str, Any]:
 
 
 def _classification(scores: Tensor, y: Tensor, w: Tensor) -> Classification:
+    if int(y.max()) >= scores.shape[-1]:
+        raise MapstoError(
+            f"tasks: got {int(y.max()) + 1} classes, but the learner scores {scores.shape[-1]}; set its `ways`."
+        )
     share = w / w.sum(1, keepdim=True)  # [T, m]
-    right = (scores.argmax(-1) == y).double()
+    right = ((scores.argmax(-1) == y) & ~scores.isnan().any(-1)).double()  # what diverged is never right
     surprise = -F.log_softmax(scores, -1).gather(-1, y[..., None])[..., 0]
     accuracy = (share * right).sum(1).numpy()
     log_loss = (share * torch.where(w > 0, surprise, 0)).sum(1).numpy()

@@ -79,7 +79,7 @@ class Columns:
     def _read(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[list[str]]]:
         read = [column.read(frame.iloc[:, j]) for j, column in enumerate(self.columns)]
         numbers = np.stack([r[0] for r in read], 1) if read else np.empty((len(frame), 0))
-        _refuse_infinite(self.columns, numbers)
+        _refuse_infinite(self.columns, numbers, frame.index)
         return numbers, [r[1] for r in read]
 
 
@@ -111,7 +111,7 @@ def reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         raise MapstoError(
             f"X: {' and '.join(parts)}, expected the {len(names)} columns of fit; rename, add or drop columns."
         )
-    return X[names]
+    return X.set_axis(given, axis=1)[names]
 
 
 def listing(names: list[str], most: int = 5) -> str:
@@ -167,12 +167,12 @@ def _days(values: pd.Series) -> np.ndarray:
     return np.where(np.isnat(days), np.nan, days.astype(np.int64) / _DAY)
 
 
-def _refuse_infinite(columns: list[Column], numbers: np.ndarray) -> None:
+def _refuse_infinite(columns: list[Column], numbers: np.ndarray, names: pd.Index) -> None:
     rows, places = np.nonzero(np.isinf(numbers))
     if len(rows):
         raise MapstoError(
-            f"column {columns[places[0]].name!r}: got an infinite value (row {rows[0]}), expected finite numbers; "
-            "put a number there or leave the cell empty."
+            f"column {columns[places[0]].name!r}: got an infinite value (row {names[rows[0]]}), expected finite "
+            "numbers; put a number there or leave the cell empty."
         )
 
 

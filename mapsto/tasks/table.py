@@ -48,11 +48,11 @@ class Table(Tasks):
     ):
         self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
         frame, target_column = _read(table, target)
-        self.columns, self.x = _features(frame)
         self.y, self.names = _numbers(target, target_column) if regression else _classes(target, target_column)
         codes = torch.zeros(len(self.y), dtype=torch.long) if regression else self.y
         part = torch.bucketize(_quantile(codes, seed), shares(splits), right=True)
         self.rows = {name: (part == i).nonzero()[:, 0] for i, name in enumerate(SPLITS)}
+        self.columns, self.x = _features(frame, self.rows["train"])
         if all(len(rows) < self.shots[1] + self.queries for rows in self.rows.values()):
             raise MapstoError(self._short(max(len(rows) for rows in self.rows.values())))
 
@@ -93,11 +93,11 @@ def _read(table: "str | Path | pd.DataFrame", target: str) -> "tuple[pd.DataFram
     return frame.loc[known].drop(columns=target), y[known]
 
 
-def _features(frame: "pd.DataFrame") -> tuple[list[str], Tensor]:
-    """Return the columns that can teach, and their numbers."""
+def _features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
+    """Return the columns that can teach, and their numbers; how to read them is learned from the rows `train` alone."""
     from .columns import Columns
 
-    columns = Columns().fit(frame)
+    columns = Columns().fit(frame.iloc[train.numpy()])
     if not columns.informative.any():
         raise MapstoError(f"table: got {frame.shape[1]} column(s) beside the target, expected one that varies.")
     numbers = columns.transform(frame)[:, columns.informative]

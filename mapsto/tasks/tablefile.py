@@ -36,7 +36,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
     separator = max(_SEPARATORS, key=lambda s: len(next(csv.reader([header], delimiter=s))))
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
     refuse_duplicates([name for name in names if name])
-    return _tidy(path, _parse(path, text, separator))
+    table = _parse(path, text, separator)
+    _refuse_short(path, text, separator, max((i for i, name in enumerate(names, 1) if name), default=0))
+    return _tidy(path, table)
 
 
 def outcomes(table: pd.DataFrame, target: str, name: str) -> pd.Series:
@@ -83,6 +85,20 @@ def _decode(path: Path, content: bytes) -> str:
         return content.decode("cp1252", errors="replace")  # what older spreadsheets write
 
 
+def _refuse_short(path: Path, text: str, separator: str, cells: int) -> None:
+    """Refuse a line that was cut off, whose lost cells would pass for missing ones."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    try:
+        short = next((line for line in reader if any(cell.strip() for cell in line) and len(line) < cells), None)
+    except csv.Error as error:
+        raise MapstoError(f"file: {path} is not a table ({error}); mend or export it again.") from error
+    if short is not None:
+        raise MapstoError(
+            f"file: {path} is not a table with equally long rows (line {reader.line_num} has {len(short)} cells, "
+            f"expected {cells}); mend or export it again."
+        )
+
+
 def _parse(path: Path, text: str, separator: str) -> pd.DataFrame:
     def parse(decimal: str) -> pd.DataFrame:
         with warnings.catch_warnings():
@@ -112,7 +128,7 @@ def _parse(path: Path, text: str, separator: str) -> pd.DataFrame:
 def _tidy(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Strip the texts, and drop the nameless row numbers that spreadsheets and pandas write first."""
     table = table.rename(columns=lambda name: str(name).strip())
-    for name in table.select_dtypes(["object", "str"]).columns:
+    for name in (name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])):
         table[name] = table[name].map(lambda v: (v.strip() or None) if isinstance(v, str) else v)
     if len(table.columns) and table.columns[0].startswith("Unnamed:"):
         table = table.iloc[:, 1:] if table.iloc[:, 0].is_unique else table

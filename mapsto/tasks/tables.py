@@ -24,7 +24,7 @@ class Tables(Tasks):
         columns: smallest and largest number of columns.
         ways: smallest and largest number of classes; four batches in ten have the smallest.
         queries: query rows.
-        cells: if positive, the number of tasks in a batch shrinks so that support cells × classes stay below it.
+        cells: if positive, a batch holds fewer tasks than asked for where support cells × classes would exceed it.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class _Draw:
             self.rand(self.t, self.r) < self.chance(0.2, self.t, 1) * 0.2 * self.rand(self.t, 1)
         )
         y = torch.where(flip, torch.randint(self.k, y.shape, generator=self.generator), y)
-        relabel = self.rand(self.t, self.k).argsort(-1)
+        taught = (y[:, :n, None] == torch.arange(self.k)).any(1)  # [t, k]
+        relabel = (self.rand(self.t, self.k) + taught).argsort(-1).argsort(-1)  # the last class is always taught
         y = relabel.gather(1, y)
         x = self.columns(x)
         x = torch.where(

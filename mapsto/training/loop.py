@@ -104,6 +104,10 @@ def train(
     _check(
         steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every, log_every=log_every
     )
+    if threads > 1 and precision != "32-true":
+        raise MapstoError(
+            f"threads: got {threads} with precision {precision!r}, expected 1: it holds in one thread only."
+        )
     settings = {
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
         "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
@@ -112,10 +116,12 @@ def train(
     factor(schedule, 0, steps, warmup)
     here, autocast = _fabric(device, precision)
     learner.to(here)
-    if init is not None:
+    folder = None if run is None else _folder(run, resume)
+    if init is not None and not (folder and folder.started):
         runs.load_weights(learner, init)
     progress = Progress(learner, weight_decay, ema)
-    folder = None if run is None else _open(run, progress, settings | (config or {}), resume)
+    if folder:
+        _open(folder, progress, settings | (config or {}))
     gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads)
     saved = progress.step
     try:
@@ -157,20 +163,24 @@ def _check(**counts: int) -> None:
             raise MapstoError(f"{name}: got {count}, expected a whole number from 1.")
 
 
-def _open(run: str | Path, progress: Progress, config: dict[str, Any], resume: bool) -> runs.Run:
+def _folder(run: str | Path, resume: bool) -> runs.Run:
     folder = runs.Run(run)
     if folder.started and not resume:
         raise MapstoError(f"run: {run} already holds a checkpoint; resume it (resume=True), or use another folder.")
+    return folder
+
+
+def _open(folder: runs.Run, progress: Progress, config: dict[str, Any]) -> None:
+    """Begin the run in its folder, or go back to where it was."""
     if not folder.started:
         folder.configure({"mapsto": __version__, **config})
         folder.forget_after(0)
-        return folder
+        return
     folder.agree(config)
     progress.restore(folder)
     folder.forget_after(progress.step)
     if progress.step >= config["steps"]:
         progress.finish()
-    return folder
 
 
 def _prefetched(tasks: Source, start: int, steps: int, batch: int, seed: int) -> Iterator[tuple[int, Episode]]:
@@ -204,5 +214,6 @@ def _diverged(
     )
     return MapstoError(
         f"train: the loss became {metrics['loss']:.4g} and its gradient's norm {metrics['grad_norm']:.4g} at step "
-        f"{index + 1} ({where}); {kept}; lower lr, or clip the gradient (clip=1.0)."
+        f"{index + 1} ({where}); {kept}; start a new run with a lower lr or a clipped gradient (clip=1.0), from this "
+        "one's weights (init) if they are good."
     )

@@ -22,6 +22,7 @@ from torch.func import functional_call, grad_and_value
 from torch.utils import _pytree as pytree
 
 from ..episodes import Episode
+from ..errors import MapstoError
 from ..learners.batching import brings_batch_loss, vectorises
 from ..learners.learner import Learner, Metrics
 
@@ -56,7 +57,7 @@ def meta_gradient(
     modules = [chunk, *(copy.deepcopy(chunk) for _ in range(threads - 1))]
     gradients: list[MetaGradient] = [partial(_gradient, module) for module in modules]
     if compile and _can_compile(learner):
-        gradients = [torch.compile(gradient, fullgraph=True) for gradient in gradients]
+        gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]
     return partial(_in_chunks, gradients, chunk_size if at_once else 1)
 
 
@@ -79,6 +80,14 @@ def _gradient(chunk: _Chunk, params: Params, episodes: Episode) -> tuple[Params,
 def _loss(chunk: _Chunk, episodes: Episode, params: Params) -> tuple[Tensor, Metrics]:
     value, metrics = functional_call(chunk, {f"learner.{name}": p for name, p in params.items()}, (episodes,))
     return value, {**metrics, "loss": value.detach()}
+
+
+def _compiled(gradient: MetaGradient, params: Params, episodes: Episode) -> tuple[Params, Metrics]:
+    try:
+        return gradient(params, episodes)
+    except torch._dynamo.exc.Unsupported as error:
+        what = str(error).splitlines()[0]
+        raise MapstoError(f"compile: the learner is not one graph ({what}); train it without compile.") from error
 
 
 def _in_chunks(

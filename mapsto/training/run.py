@@ -6,7 +6,8 @@
     weights.safetensors       the learner to use: best on validation, else the moving average, else the last
     events.out.tfevents.*     the same metrics for TensorBoard, where it is installed
 
-Every file is written under a temporary name and renamed, so that whatever interrupts leaves the previous one whole.
+Metrics and events are appended to; every other file is written under a temporary name and renamed, so that whatever
+interrupts leaves the previous one whole.
 """
 
 import importlib.util

@@ -26,10 +26,11 @@ class ValidationLoss:
     def __call__(self, learner: Learner) -> float:
         """Return the mean loss of `learner` after adaptation; its parameters and gradients stay untouched."""
         device = next(learner.parameters()).device
-        total = 0.0
+        total, tasks = 0.0, 0
         for index, start in enumerate(range(0, self.episodes, self.batch)):
             count = min(self.batch, self.episodes - start)
             episodes = to(self.tasks.batch(index, count, self.seed), device)
             with torch.no_grad():
-                total += float(each_task(learner, lambda episode: learner.loss(episode)[0], episodes).sum())
-        return total / self.episodes
+                losses = each_task(learner, lambda episode: learner.loss(episode)[0], episodes)
+            total, tasks = total + float(losses.sum()), tasks + len(losses)  # a source may give fewer than asked for
+        return total / tasks

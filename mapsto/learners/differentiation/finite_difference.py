@@ -23,13 +23,14 @@ class FiniteDifference(Reverse):
     """Take every second derivative of the loop by central differences of first ones.
 
     Args:
-        epsilon: length of the way from the middle to either side, `ε‖v‖`, relative to 1 + ‖φ‖.
+        distance: ε‖v‖, from the middle to either side, in units of (1 + ‖φ‖) times the cube root of the floating
+            type's precision, where the errors of curvature and of rounding balance.
     """
 
-    def __init__(self, epsilon: float = 1e-4):
-        if epsilon <= 0:
-            raise MapstoError(f"epsilon: got {epsilon}, expected a number above 0.")
-        self.epsilon = epsilon
+    def __init__(self, distance: float = 1.0):
+        if distance <= 0:
+            raise MapstoError(f"distance: got {distance}, expected a number above 0.")
+        self.distance = distance
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         """Return the gradient, exact in value; see `Differentiation`."""
@@ -41,7 +42,7 @@ class FiniteDifference(Reverse):
             def value(*both: Tensor) -> Tensor:
                 return objective(pytree.tree_unflatten(both[: len(leaves)], spec), *join(both[len(leaves) :]))
 
-            return pytree.tree_unflatten(_Gradient.apply(value, self.epsilon, len(leaves), *leaves, *tensors), spec)
+            return pytree.tree_unflatten(_Gradient.apply(value, self.distance, len(leaves), *leaves, *tensors), spec)
 
         return of
 
@@ -52,19 +53,24 @@ class _Gradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(value: Callable[..., Tensor], epsilon: float, size: int, *tensors: Tensor) -> Tensors:
+    def forward(value: Callable[..., Tensor], distance: float, size: int, *tensors: Tensor) -> Tensors:
         return grad(value, tuple(range(size)))(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensors) -> None:
-        ctx.value, ctx.epsilon, ctx.size, *tensors = inputs
+        ctx.value, ctx.distance, ctx.size, *tensors = inputs
         ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, *v: Tensor) -> tuple:
         params, rest = ctx.saved_tensors[: ctx.size], ctx.saved_tensors[ctx.size :]
         length = _norm(v)
-        epsilon = ctx.epsilon * (1 + _norm(params)) / torch.where(length > 0, length, 1.0)
+        epsilon = (
+            ctx.distance
+            * torch.finfo(length.dtype).eps ** (1 / 3)
+            * (1 + _norm(params))
+            / torch.where(length > 0, length, 1.0)
+        )
 
         def side(sign: float) -> list[Tensor | None]:
             moved = [p + sign * epsilon * d for p, d in zip(params, v, strict=True)]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
-from .pulling import Tensors, positive, split
+from .pulling import Tensors, positive, pull, split
 from .route import Differentiation, Reverse, State, Step, detached
 
 
@@ -62,8 +62,8 @@ class _AtRest(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Tensor) -> tuple:
         tensors, size = ctx.saved_tensors, ctx.size
         by_state = lambda *state: ctx.run(*state, *tensors[size:])  # noqa: E731
-        pull = vjp(by_state, *tensors[:size])[1]
-        u = _conjugate_gradient(lambda u: _minus(u, pull(u)), cotangents, ctx.iterations)
+        back = vjp(by_state, *tensors[:size])[1]
+        u = _conjugate_gradient(lambda u: _minus(u, back(u)), cotangents, ctx.iterations)
         return None, None, None, *[None] * size, *pull(ctx.run, tensors, u)[size:]
 
 

@@ -1,4 +1,4 @@
-"""A pytree goes through an autograd function as its tensors: taking it apart, and vector-Jacobian products of the parts."""
+"""A pytree goes through an autograd function as its tensors: taken apart, and vector-Jacobian products by them."""
 
 from collections.abc import Callable
 from typing import Any

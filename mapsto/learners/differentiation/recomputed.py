@@ -44,7 +44,7 @@ class Adjoint(Blocked):
 
 
 class Checkpointed(Differentiation):
-    """Keep every √K-th state: blocks of √K steps, whose own states are recomputed and gone through one by one. Exact."""
+    """Keep every √K-th state: blocks of √K steps, whose own states are made again and gone through in turn. Exact."""
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Take the steps; see `Differentiation`."""
@@ -93,7 +93,7 @@ class _Recomputed(torch.autograd.Function):
         by_inputs: list[Tensor | None] = [None] * len(inputs)
         for run, state in zip(reversed(ctx.runs), reversed(states), strict=True):
             found = pull(run, (*state, *inputs), cotangents)
-            cotangents = tuple(found[:size])
+            cotangents = tuple(gradient for gradient in found[:size] if gradient is not None)  # all floating
             by_inputs = [_sum(a, b) for a, b in zip(by_inputs, found[size:], strict=True)]
         return None, None, *cotangents, *by_inputs
 

@@ -42,15 +42,20 @@ class Reverse(Differentiation):
         return state
 
 
-class FirstOrder(Reverse):
-    """Treat inner gradients as constants of the parameters and of what does not adapt.
+class FirstOrder(Differentiation):
+    """Take the way to be a constant of the start, ∂φ/∂θ = 1, and of what does not adapt.
 
-    They still vary with the support set, so that views through adaptation and learned rates keep their derivatives.
+    It still varies with the support set and the rates, so that views through adaptation keep their derivatives.
     """
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient, detached; see `Differentiation`."""
-        return lambda params, fixed, support: grad(objective)(detached(params), detached(fixed), support)
+        """Return the gradient, a constant of what does not adapt; see `Differentiation`."""
+        return lambda params, fixed, support: grad(objective)(params, detached(fixed), support)
+
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Take the steps; see `Differentiation`."""
+        start = detached(state)
+        return _moved(state, start, Reverse()(step, start, inputs, steps))
 
 
 class Truncated(Differentiation):
@@ -68,9 +73,14 @@ class Truncated(Differentiation):
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Take the steps; see `Differentiation`."""
         early = steps[: max(0, len(steps) - self.last)]
-        moved = Reverse()(step, detached(state), detached(inputs), early)
-        state = pytree.tree_map(lambda start, end: start + (end - start).detach(), state, moved)
+        start = detached(state)
+        state = _moved(state, start, Reverse()(step, start, detached(inputs), early))
         return Reverse()(step, state, inputs, steps[len(early) :])
+
+
+def _moved(state: State, start: State, end: State) -> State:
+    """Add to each tensor of `state` the way from `start` to `end`."""
+    return pytree.tree_map(lambda s, a, b: s + (b - a), state, start, end)
 
 
 def detached(tree: Any) -> Any:

@@ -15,7 +15,8 @@ from torch.func import functional_call, grad, grad_and_value
 from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
-from mapsto.learners import MAML, InContext, Learner, PrototypicalNetwork
+from mapsto.learners import MAML, InContext, Learner, PrototypicalNetwork, Reptile
+from mapsto.learners.differentiation import Implicit
 from mapsto.models import MLP, Conv4, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
@@ -65,6 +66,15 @@ def two_ways() -> Episode:
 
 
 FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
+STOPPED = {
+    "meta_gradient": "its gradient is θ − φ, the way to φ being cut off, by definition",
+    "support_gradient": "its loss is cut off from the support set, by definition (views are not)",
+    "gradient_at_weight_zero": "its loss is cut off from the support set, by definition (views are not)",
+}
+IN_TURN = {
+    "support_order": "rows are read in turn, a minibatch a step",
+    "weight_zero": "a row that weighs nothing still takes its turn",
+}
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
 LEARNERS = {
@@ -74,6 +84,15 @@ LEARNERS = {
     "FOMAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=3, first_order=True), regression, FIRST_ORDER),
     "ANIL": Row(lambda: MAML(mlp(WAYS), lr=0.3, steps=2, adapt="head"), lambda: classification(2)),
     "Meta-SGD": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr=True), regression),
+    "MAML++ rates": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr="layer-step"), regression),
+    "implicit MAML": Row(
+        lambda: MAML(mlp(WAYS), lr=0.5, steps=60, differentiation=Implicit(12), proximal=1.0),
+        lambda: classification(2),
+    ),
+    "Reptile": Row(lambda: Reptile(mlp(1), loss="mse", lr=0.1, steps=3), regression, STOPPED),
+    "Reptile, minibatches": Row(
+        lambda: Reptile(mlp(1), loss="mse", lr=0.1, steps=5, minibatch=3), regression, STOPPED | IN_TURN
+    ),
     "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),
     "prototypes of images": Row(lambda: PrototypicalNetwork(conv4(None), WAYS), images),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),

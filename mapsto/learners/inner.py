@@ -38,6 +38,9 @@ class Loop(NamedTuple):
     memory: tuple[Params, ...] = ()
 
 
+InnerStep = Callable[[Loop, Inputs, int], Loop]
+
+
 class InnerOptimizer(ABC):
     """gradient ↦ direction, whose multiple by the rate is taken away from the parameters.
 
@@ -110,9 +113,7 @@ def start(optimizer: InnerOptimizer, params: Params) -> Loop:
     return Loop(params, optimizer.start(params))
 
 
-def gradient_step(
-    gradient: Gradient, optimizer: InnerOptimizer, proximal: float = 0.0
-) -> Callable[[Loop, Inputs, int], Loop]:
+def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float = 0.0) -> InnerStep:
     """Return one step of `optimizer` along `gradient(params, fixed, support)`.
 
     `proximal` is λ of a pull to `inputs.anchor` (Rajeswaran et al. 2019, eq. 3).
@@ -128,6 +129,18 @@ def gradient_step(
         return Loop({name: p - _of(inputs.rates[name], i) * direction[name] for name, p in loop.params.items()}, memory)
 
     return step
+
+
+def on_minibatches(step: InnerStep, size: int) -> InnerStep:
+    """Let step `i` see `size` support rows, the next ones round and round; together they weigh what all rows would."""
+
+    def partial(loop: Loop, inputs: Inputs, i: int) -> Loop:
+        n = len(inputs.support.w)
+        rows = [(i * size + j) % n for j in range(min(size, n))]
+        x, y, w = (leaf[rows] for leaf in inputs.support)
+        return step(loop, inputs._replace(support=Examples(x, y, w * (n / max(len(rows), 1)))), i)
+
+    return partial
 
 
 def _of(rates: Sequence[Tensor | float], i: int) -> Tensor | float:

@@ -19,7 +19,7 @@ from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
 from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
-from .inner import SGD, InnerOptimizer, Inputs, Params, gradient_step, start
+from .inner import SGD, InnerOptimizer, Inputs, Params, gradient_step, on_minibatches, start
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
@@ -52,6 +52,7 @@ class MAML(Learner):
             row-wise and views refuse the learner.
         optimizer: of the inner loop, gradient descent by default.
         differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
+        minibatch: support rows that a step reads, going round them in their order; None for all.
         proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
 
     Raises:
@@ -81,10 +82,11 @@ class MAML(Learner):
         optimizer: InnerOptimizer | None = None,
         differentiation: Differentiation | None = None,
         proximal: float = 0.0,
+        minibatch: int | None = None,
     ):
         super().__init__()
         _check(loss, adapt, steps)
-        self.optimizer, self.proximal = optimizer or SGD(), proximal
+        self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
         self.differentiation = differentiation or (FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
             _check_rests(self.optimizer, proximal, learn_lr)
@@ -103,6 +105,7 @@ class MAML(Learner):
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
         step = gradient_step(self.differentiation.gradient(self._objective), self.optimizer, self.proximal)
+        step = step if self.minibatch is None else on_minibatches(step, self.minibatch)
         inputs = Inputs(named, self._rates(), support, params if self.proximal else {})
         params = self.differentiation(step, start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)

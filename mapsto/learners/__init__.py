@@ -3,6 +3,9 @@
 from .in_context import InContext
 from .learner import Learner
 from .maml import MAML
+from .matching import MatchingNetwork
 from .prototypical import PrototypicalNetwork
+from .ridge import RidgeHead
+from .siamese import SiameseNetwork
 
-__all__ = ["MAML", "InContext", "Learner", "PrototypicalNetwork"]
+__all__ = ["MAML", "InContext", "Learner", "MatchingNetwork", "PrototypicalNetwork", "RidgeHead", "SiameseNetwork"]

@@ -11,7 +11,8 @@ query in the light of the examples (eq. 3 to 6 and the bidirectional LSTM of app
     r_k = Σ_i a_i·g(x_i),   a_i = w_i·exp(h_k·g(x_i)) / Σ_j w_j·exp(h_k·g(x_j))
 
 Where we depart: the examples have weights; the paper's cosine is not scaled (`scale=1`, the default), which bounds the
-probability of a class among k by e² / (e² + k − 1); ĥ_0 and c_0, which the paper leaves open, are 0, so h_0 = f'(x).
+probability of one of k classes, one example each, by e² / (e² + k − 1); ĥ_0 and c_0, which the paper leaves open, are
+0, so h_0 = f'(x).
 """
 
 import math
@@ -64,7 +65,7 @@ class FullContext(nn.Module):
         processing_steps: how often a query looks at the support set, K of the formula.
 
     Raises:
-        MapstoError: `width` or `processing_steps` below 1.
+        MapstoError: `width` or `processing_steps` below 1, or embeddings of another width.
     """
 
     def __init__(self, width: int, processing_steps: int = 5):
@@ -74,16 +75,16 @@ class FullContext(nn.Module):
                 f"width, processing_steps: got {width} and {processing_steps}, expected whole numbers from 1."
             )
         self.onward, self.backward, self.reader = (Cell(n * width, width) for n in (2, 2, 3))
-        self.processing_steps = processing_steps
+        self.width, self.processing_steps = width, processing_steps
 
     def support(self, f: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, "n f"]:
         """Embed the examples in the order they come in; one of weight 0 is passed over."""
+        if f.shape[-1] != self.width:
+            raise MapstoError(f"width: got {self.width}, expected {f.shape[-1]}, the features that the body returns.")
         there = range(len(f))
         return f + _read(self.onward, f, w, there) + _read(self.backward, f, w, reversed(there)).flip(0)
 
-    def query(
-        self, f: Float[Tensor, "m f"], g: Float[Tensor, "n f"], w: Float[Tensor, " n"]
-    ) -> Float[Tensor, "m f"]:
+    def query(self, f: Float[Tensor, "m f"], g: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, "m f"]:
         """Embed each row after `processing_steps` looks at the support embeddings `g`."""
         h, c = f, torch.zeros_like(f)
         for _ in range(self.processing_steps):

@@ -60,7 +60,7 @@ class RidgeHead(Learner):
     >>> learner = RidgeHead(nn.Identity(), ways=1, loss="mse", penalty=1.0)
     >>> state = learner.adapt(examples(torch.tensor([[1.0], [1.0]]), torch.tensor([[4.0], [8.0]])))
     >>> learner.predict(state, torch.tensor([[2.0]]))  # the mean 6, shrunk by half: 3 for each unit of x
-    tensor([[6.]], grad_fn=<AddBackward0>)
+    tensor([[6.]], grad_fn=<MaskedFillBackward0>)
     """
 
     family = "metric-based"

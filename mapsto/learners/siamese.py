@@ -52,7 +52,8 @@ class SiameseNetwork(Learner):
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are swapped in place for
             ones that normalise by the support set, see `normalisation`.
         ways: the number of classes; may be changed at any time, say to train with 20 and test with 5.
-        margin: the distance from which on a pair of two classes costs nothing.
+        margin: the distance from which on a pair of two classes costs nothing. Take about what the untrained body puts
+            between two examples: where it is far less, training first has to shrink the whole embedding.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
 

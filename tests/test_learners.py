@@ -15,8 +15,18 @@ from torch.func import functional_call, grad, grad_and_value
 from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
-from mapsto.learners import MAML, InContext, Learner, PrototypicalNetwork, Reptile
+from mapsto.learners import (
+    MAML,
+    InContext,
+    Learner,
+    MatchingNetwork,
+    PrototypicalNetwork,
+    Reptile,
+    RidgeHead,
+    SiameseNetwork,
+)
 from mapsto.learners.differentiation import Implicit
+from mapsto.learners.matching import FullContext
 from mapsto.models import MLP, Conv4, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
@@ -48,6 +58,10 @@ def conv4(outputs: int | None) -> nn.Module:
     return Conv4(hidden=2, outputs=outputs, size=16, activation="softplus", pooling="average").double()
 
 
+def in_full_context(body: nn.Module, width: int) -> MatchingNetwork:
+    return MatchingNetwork(body, WAYS, FullContext(width, processing_steps=2)).double()
+
+
 class Row(NamedTuple):
     """A learner, tasks for it, and the laws that do not apply, each with its reason."""
 
@@ -77,6 +91,10 @@ IN_TURN = {
 }
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
+FULL_CONTEXT = {
+    "support_order": "its bidirectional LSTM reads the support set as a sequence, by definition",
+    "gradient_at_weight_zero": "its LSTM begins to read an example when its weight leaves 0, a jump",
+}
 LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
@@ -95,6 +113,18 @@ LEARNERS = {
     ),
     "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),
     "prototypes of images": Row(lambda: PrototypicalNetwork(conv4(None), WAYS), images),
+    "matching": Row(lambda: MatchingNetwork(mlp(4), WAYS), lambda: classification(2)),
+    "matching, sharper": Row(lambda: MatchingNetwork(mlp(4), WAYS, scale=10.0), lambda: classification(2)),
+    "matching in full context": Row(lambda: in_full_context(mlp(4), 4), lambda: classification(2), FULL_CONTEXT),
+    "matching of images": Row(lambda: MatchingNetwork(conv4(None), WAYS), images),
+    "siamese": Row(lambda: SiameseNetwork(mlp(4), WAYS), lambda: classification(2)),
+    "siamese on images": Row(lambda: SiameseNetwork(conv4(None), WAYS, margin=0.5), images),
+    "ridge": Row(lambda: RidgeHead(mlp(4), WAYS, penalty=0.1).double(), lambda: classification(2)),
+    "ridge, fewer rows than features": Row(
+        lambda: RidgeHead(mlp(12), WAYS, penalty=0.1).double(), lambda: classification(2)
+    ),
+    "ridge regression": Row(lambda: RidgeHead(mlp(4), 1, loss="mse", penalty=0.1).double(), regression),
+    "ridge on images": Row(lambda: RidgeHead(conv4(None), WAYS, penalty=0.1).double(), images),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

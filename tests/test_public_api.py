@@ -13,7 +13,10 @@ NAMES = {
     *("explainers", "learners", "measures", "models", "tasks", "training", "views", "weights"),
 }
 ROOMS = {
-    "learners": {"Learner", "MAML", "PrototypicalNetwork", "InContext"},
+    "learners": {
+        *("Learner", "MAML", "PrototypicalNetwork", "InContext"),
+        *("MatchingNetwork", "RidgeHead", "SiameseNetwork"),
+    },
     "models": {"MLP"},
     "tasks": {"Sinusoids", "Linear", "Tables", "Planted", "Omniglot"},
     "views": {"query", "support", "weights", "state", "game", "support_game", "as_module"},

@@ -3,7 +3,19 @@
 from .in_context import InContext
 from .learner import Learner
 from .maml import MAML
+from .matching import MatchingNetwork
 from .prototypical import PrototypicalNetwork
 from .reptile import Reptile
+from .ridge import RidgeHead
+from .siamese import SiameseNetwork
 
-__all__ = ["MAML", "InContext", "Learner", "PrototypicalNetwork", "Reptile"]
+__all__ = [
+    "MAML",
+    "InContext",
+    "Learner",
+    "MatchingNetwork",
+    "PrototypicalNetwork",
+    "Reptile",
+    "RidgeHead",
+    "SiameseNetwork",
+]

@@ -109,6 +109,7 @@ def pictures(tmp_path):
 SOURCES = {
     "Sinusoids": lambda **shape: mt.tasks.Sinusoids(**shape),
     "Linear": lambda **shape: mt.tasks.Linear(features=3, **shape),
+    "Logistic": lambda **shape: mt.tasks.Logistic(features=3, **shape),
     **{rule: lambda rule=rule, **shape: mt.tasks.Planted(rule, **shape) for rule in ("syn1", "syn4", "syn6")},
     "Arrays": lambda **shape: mt.tasks.Arrays(*marked(), ways=3, splits=(0.4, 0.3, 0.3), **shape),
     "Table": lambda **shape: mt.tasks.Table(frame(), "outcome", splits=(0.4, 0.3, 0.3), **shape),
@@ -905,3 +906,18 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert omniglot_files.folder() == Path.home() / ".cache" / "mapsto" / "omniglot"
     monkeypatch.setenv("MAPSTO_DATA", "/data")
     assert omniglot_files.folder() == Path("/data/omniglot")
+
+
+def test_the_true_probabilities_of_logistic_tasks_are_the_best_and_calibrated() -> None:
+    tasks = mt.tasks.Logistic(features=2, shots=3, queries=400)
+    x, y, _ = tasks.batch(0, 40).query
+    best = tasks.bayes(0, 40)
+    generator = tasks.generator(0, 40)
+    a, b = 1 + torch.randn(40, 2, generator=generator), 0.5 * torch.randn(40, 1, generator=generator)
+    log_odds = (x * a[:, None]).sum(-1) + b
+
+    def log_loss(scale: float) -> float:
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(scale * log_odds, y.float()))
+
+    assert log_loss(1.0) == pytest.approx(best, abs=0.01)  # 16,000 labels
+    assert 0.3 < best < log_loss(0.7) and best < log_loss(1.4) < 0.7

@@ -3,6 +3,7 @@
 from .arrays import Arrays
 from .images import ImageFolder
 from .linear import Linear
+from .logistic import Logistic
 from .omniglot import Omniglot
 from .planted import Planted, Truth
 from .sinusoids import Sinusoids
@@ -15,6 +16,7 @@ __all__ = [
     "Arrays",
     "ImageFolder",
     "Linear",
+    "Logistic",
     "Omniglot",
     "Planted",
     "Sinusoids",

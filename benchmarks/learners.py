@@ -1,0 +1,200 @@
+"""Every learner on Omniglot under one protocol and one budget: which method to use when there is little time to train.
+
+    MAPSTO_DATA=... python benchmarks/learners.py                       every learner, 5 minutes of training each
+    MAPSTO_DATA=... python benchmarks/learners.py --only MAML Reptile   some of them
+    python benchmarks/learners.py --report                              the table of what has been measured
+
+Protocol: Vinyals split, rotations as classes, 28 × 28 grey, 1 shot, body Conv4-64, batch norm by the support set (no
+query row sees another), one-cycle rate, Adam; 600 test episodes of unseen characters with 5 queries a class. The budget
+is seconds of training, evaluation not counted: the first steps are timed, and as many are taken as fit.
+Metric learners are trained once and tested with 5 and with 20 ways; those with a head for each class are trained twice.
+Resumable: runs go to `--out`, an interrupted training continues, a finished result is only printed again.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import mapsto as mt
+from mapsto.learners import (
+    MAML,
+    Learner,
+    MatchingNetwork,
+    PrototypicalNetwork,
+    Reptile,
+    RidgeHead,
+    SiameseNetwork,
+)
+from mapsto.learners.inner import Adam
+from mapsto.learners.matching import FullContext
+from mapsto.models import Conv4
+from mapsto.training import meta_gradient
+
+WAYS = (5, 20)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a learner is made for so many ways, how it is trained, and what its paper reports, 5-way and 20-way."""
+
+    make: Callable[[int], Learner]
+    paper: str
+    published: tuple[float | None, float | None]
+    ways: int | None = None  # in training; None: those of the test, a training each
+    shots: int = 1
+    queries: int = 5
+    batch: int = 1
+    lr: float = 3e-3
+    test: dict[str, Any] = field(default_factory=dict)  # attributes to set before the test
+
+
+def embedding() -> Conv4:
+    """Return the body that embeds."""
+    return Conv4(channels=1, hidden=64).to(memory_format=torch.channels_last)
+
+
+def classifier(ways: int) -> Conv4:
+    """Return the body with a head, by strides and a mean, as MAML's on Omniglot."""
+    body = Conv4(channels=1, hidden=64, outputs=ways, pooling="stride", readout="mean")
+    return body.to(memory_format=torch.channels_last)
+
+
+def maml(**arguments: Any) -> Callable[[int], Learner]:
+    """Return what makes a MAML at its recipe's rates: 0.4 and one step for 5 ways, 0.1 and five steps for 20."""
+    return lambda ways: MAML(
+        classifier(ways), **{"lr": 0.4 if ways <= 5 else 0.1, "steps": 1 if ways <= 5 else 5} | arguments
+    )
+
+
+METHODS = {
+    "Prototypical network": Method(
+        lambda ways: PrototypicalNetwork(embedding(), ways), "Snell et al. 2017", (98.8, 96.0), ways=60, lr=4e-3
+    ),
+    "Matching network": Method(
+        lambda ways: MatchingNetwork(embedding(), ways, scale=10.0), "Vinyals et al. 2016", (98.1, 93.8), ways=20
+    ),
+    "Matching network, full context": Method(
+        lambda ways: MatchingNetwork(embedding(), ways, FullContext(64), scale=10.0),
+        "Vinyals et al. 2016", (98.1, 93.8), ways=20,
+    ),
+    "Siamese network": Method(
+        lambda ways: SiameseNetwork(embedding(), ways, margin=8.0), "Koch et al. 2015", (97.3, 88.2), ways=20
+    ),
+    "Ridge head (R2-D2)": Method(
+        lambda ways: RidgeHead(embedding(), ways, scale=10.0), "Bertinetto et al. 2019", (None, None), ways=20
+    ),
+    "MAML": Method(maml(), "Finn et al. 2017", (98.7, 95.8), batch=8, lr=1e-3, queries=1, test={"steps": 3}),
+    "FOMAML": Method(
+        maml(first_order=True), "Finn et al. 2017", (98.3, 89.4), batch=8, lr=1e-3, queries=1, test={"steps": 3}
+    ),
+    "ANIL": Method(maml(adapt="head"), "Raghu et al. 2020", (None, None), batch=8, lr=1e-3, queries=1),
+    "Meta-SGD": Method(maml(learn_lr=True), "Li et al. 2017", (99.53, 95.9), batch=8, lr=1e-3, queries=1),
+    "Reptile": Method(
+        lambda ways: Reptile(classifier(ways), lr=1e-3, minibatch=10 if ways <= 5 else 20, optimizer=Adam(0.0)),
+        "Nichol et al. 2018", (95.39, 88.14), shots=10, queries=1, batch=5, lr=1e-3, test={"steps": 50},
+    ),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is missing, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=METHODS, metavar="NAME", help="these learners: " + ", ".join(METHODS)
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training each (default: 5)")
+    parser.add_argument("--episodes", type=int, default=600, help="of the test (default: 600)")
+    parser.add_argument("--out", type=Path, default=Path("runs/learners"))
+    parser.add_argument("--report", action="store_true", help="print what has been measured and measure nothing")
+    args = parser.parse_args()
+    for name in [] if args.report else args.only or METHODS:
+        for ways, trained in trainings(METHODS[name]):
+            measure(name, ways, trained, args)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    report(args.out)
+
+
+def trainings(method: Method) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Yield the ways to test and the ways to train, one pair a training."""
+    if method.ways is None:
+        yield from (((ways,), ways) for ways in WAYS)
+    else:
+        yield WAYS, method.ways
+
+
+def measure(name: str, tested: tuple[int, ...], ways: int, args: argparse.Namespace) -> None:
+    """Train one learner for its time and write what it achieves, unless that is there."""
+    run = args.out / f"{name}, {ways}-way, {args.minutes:g} min"
+    path = run.with_suffix(run.suffix + ".json")
+    if path.exists():
+        return
+    method = METHODS[name]
+    torch.manual_seed(0)
+    learner = method.make(ways)
+    tasks = mt.tasks.Omniglot(ways=ways, shots=method.shots, queries=method.queries)
+    steps = affordable(learner, tasks, method, 60 * args.minutes, args.out / f"{run.name}.steps")
+    for step in mt.train(
+        learner, tasks, steps, method.batch, method.lr, schedule="one-cycle", run=run, resume=True, checkpoint_every=100
+    ):
+        if step.step % 50 == 0:
+            print(
+                f"{run.name}: step {step.step} of {steps}, loss {step.metrics['loss']:.4f}, {step.seconds:.0f} s",
+                flush=True,
+            )
+    seconds = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
+    for attribute, value in method.test.items():
+        setattr(learner, attribute, value)
+    tests = {}
+    for k in tested:
+        if method.ways is not None:
+            learner.ways = k  # type: ignore[assignment]
+        test = mt.tasks.Omniglot(ways=k, shots=1, queries=5).test
+        tests[k] = mt.measures.summary(mt.evaluate(learner, test, episodes=args.episodes))
+    found = {"learner": name, "ways": ways, "steps": steps, "minutes": seconds / 60, "tests": tests}
+    path.write_text(json.dumps(found, indent=1))
+
+
+def affordable(learner: Learner, tasks: mt.tasks.Omniglot, method: Method, seconds: float, path: Path) -> int:
+    """Return how many steps fit the budget, by the median of a few; remembered, for an interrupted run goes on."""
+    if not path.exists():
+        gradient, params = meta_gradient(learner), {name: p.detach() for name, p in learner.named_parameters()}
+        times = []
+        for i in range(6):
+            episodes, start = tasks.batch(i, method.batch), time.perf_counter()
+            gradient(params, episodes)
+            times.append(time.perf_counter() - start)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(max(10, int(seconds / sorted(times)[2]))))
+    return int(path.read_text())
+
+
+def report(out: Path) -> None:
+    """Print one row a learner: accuracy after its budget, beside its paper's."""
+    print("| learner | paper | minutes | steps | 5-way 1-shot | published | 20-way 1-shot | published |")
+    print("|---|---|---|---|---|---|---|---|")
+    found = [json.loads(path.read_text()) for path in sorted(out.glob("*.json"))]
+    for name, method in METHODS.items():
+        rows = [row for row in found if row["learner"] == name]
+        tests = {ways: test for row in rows for ways, test in row["tests"].items()}
+        cells = []
+        for ways, published in zip(WAYS, method.published, strict=True):
+            test = tests.get(str(ways))
+            cells += [told(test["accuracy"]) if test else "", "–" if published is None else f"{published}"]
+        if rows:
+            minutes, steps = (" + ".join(f"{row[key]:.3g}" for row in rows) for key in ("minutes", "steps"))
+            print(f"| {name} | {method.paper} | {minutes} | {steps} | {' | '.join(cells)} |")
+
+
+def told(accuracy: dict[str, float]) -> str:
+    """Write an accuracy with its 95 % interval, in percent."""
+    return f"{100 * accuracy['mean']:.2f} ± {100 * accuracy['interval']:.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -15,8 +15,8 @@ from torch.func import functional_call, grad, grad_and_value
 from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
-from mapsto.learners import MAML, InContext, Learner, PrototypicalNetwork
-from mapsto.models import MLP, Conv4, SetTransformer
+from mapsto.learners import ANP, CNP, MAML, NP, InContext, Learner, PrototypicalNetwork
+from mapsto.models import MLP, Conv4, KernelAttention, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -55,6 +55,23 @@ class Row(NamedTuple):
     exempt: dict[str, str] = {}  # noqa: RUF012
 
 
+LATENTS = 3
+
+
+def with_noise() -> Episode:
+    """Make regression tasks with two draws of the latent."""
+    g = torch.Generator().manual_seed(2)
+    return regression()._replace(noise=torch.randn(TASKS, 2, LATENTS, generator=g).double())
+
+
+def between(inputs: int, outputs: int) -> nn.Module:
+    return MLP(inputs, 6, outputs, activation="tanh").double()
+
+
+def attention() -> nn.Module:
+    return KernelAttention(features=2, targets=1, width=8, depth=2, heads=2, scales=(0.5, 2.0)).double()
+
+
 def images() -> Episode:
     return classification(1, 16, 16)
 
@@ -76,6 +93,9 @@ LEARNERS = {
     "Meta-SGD": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr=True), regression),
     "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),
     "prototypes of images": Row(lambda: PrototypicalNetwork(conv4(None), WAYS), images),
+    "CNP": Row(lambda: CNP(between(3, 4), between(6, 2)), regression),
+    "NP": Row(lambda: NP(between(3, 2 * LATENTS), between(2 + LATENTS, 2)), with_noise),
+    "ANP": Row(lambda: ANP(attention(), between(3, 2 * LATENTS), between(10 + LATENTS, 2)), with_noise),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

@@ -222,7 +222,8 @@ def test_weights_are_one_over_n_and_zero_on_padding(make):
 
 
 @pytest.mark.parametrize(
-    ("name", "labels"), [("Sinusoids", 0), ("Linear", 0), ("GaussianProcesses", 0), ("syn4", 2), ("Arrays", 3), ("Table", 3)]
+    ("name", "labels"),
+    [("Sinusoids", 0), ("Linear", 0), ("GaussianProcesses", 0), ("syn4", 2), ("Arrays", 3), ("Table", 3)],
 )
 def test_shapes(name, labels):
     rows = 3 if name == "Arrays" else 1

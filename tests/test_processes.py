@@ -19,7 +19,8 @@ from mapsto.tasks import GaussianProcesses, WithNoise
 def episode(draws: int = 3, latents: int = 2, index: int = 0) -> Episode:
     tasks = WithNoise(GaussianProcesses(shots=(2, 6), queries=4), (draws, latents))
     one = unstack(tasks.batch(index, 1))[0]
-    parts = (Examples(part.x.double(), part.y.double(), (part.w > 0) / (part.w > 0).sum().double()) for part in one[:2])
+    real = ((part, (part.w > 0).double()) for part in one[:2])
+    parts = (Examples(part.x.double(), part.y.double(), w / w.sum()) for part, w in real in one[:2])
     return Episode(*parts, noise=one.noise.double())
 
 

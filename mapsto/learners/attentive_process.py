@@ -6,7 +6,7 @@
 Kim et al. 2019, "Attentive Neural Processes", eq. 3 and Figure 2: self-attention in the deterministic path, multi-head
 cross-attention whose queries and keys are inputs alone. With `models.KernelAttention` we depart in two ways, each of
 which cuts the training many times over: scores are distances, not dot products, and a point attends to every layer of
-the context, not to the last alone. The latent path has no self-attention, as in the paper's regression in one dimension.
+the context, not to the last alone. The latent path has no self-attention, as in the paper's one-dimensional tasks.
 """
 
 from typing import Any, NamedTuple

@@ -18,7 +18,7 @@ def log_likelihoods(
 ) -> Float[np.ndarray, " t"]:
     """Return one value a task of the first `episodes` tasks, `batch` of them at a time; `estimate` averages them.
 
-    Two learners, or a learner and an exact posterior, are compared by the differences of their values on the same tasks.
+    Compare two learners, or one with an exact posterior, by the differences of their values on the same tasks.
     Raises MapstoError where `episodes` or `batch` is below 1.
     """
 

@@ -20,7 +20,7 @@ def episode(draws: int = 3, latents: int = 2, index: int = 0) -> Episode:
     tasks = WithNoise(GaussianProcesses(shots=(2, 6), queries=4), (draws, latents))
     one = unstack(tasks.batch(index, 1))[0]
     real = ((part, (part.w > 0).double()) for part in one[:2])
-    parts = (Examples(part.x.double(), part.y.double(), w / w.sum()) for part, w in real in one[:2])
+    parts = (Examples(part.x.double(), part.y.double(), w / w.sum()) for part, w in real)
     return Episode(*parts, noise=one.noise.double())
 
 
@@ -29,7 +29,7 @@ class Reads(nn.Module):
 
     def __init__(self, *slopes: float, raw: float = 0.3):
         super().__init__()
-        self.raw, self.slopes = raw, nn.Parameter(torch.tensor(slopes, dtype=torch.double))
+        self.raw, self.slopes = raw, nn.Parameter(torch.tensor(slopes).double())
 
     def forward(self, rows: Tensor) -> Tensor:
         mean = rows[:, :1] + rows[:, 1:] @ self.slopes[:, None]
@@ -46,16 +46,19 @@ def test_the_conditional_process_is_its_formula():
     torch.testing.assert_close(learner.loss(one)[0], -expected.log_prob(one.query.y).mean())
 
 
+SLOPES = torch.tensor([0.5, -1.25]).double()
+
+
 def linear_process(kind: type[NP] = NP) -> NP:
     """A process whose decoder is linear in a latent of two numbers, so that its marginals have a closed form."""
     torch.manual_seed(0)
-    return kind(nn.Linear(2, 4).double(), Reads(0.7, -1.2, raw=0.5), min_std=0.05)
+    return kind(nn.Linear(2, 4).double(), Reads(*SLOPES, raw=0.5), min_std=0.05)
 
 
 def law_marginal(kind: type[NP]) -> None:
     """y = x + a·z + ε with z normal is normal: mean x + a·E z, variance std² + Σ a²·Var z."""
     learner, one = linear_process(kind), episode(draws=200_000)
-    latent, slopes = learner.adapt(one.support), torch.tensor([0.7, -1.2]).double()
+    latent, slopes = learner.adapt(one.support), SLOPES
     std = 0.05 + 0.95 * math.log1p(math.exp(0.5))
     exact = Normal(one.query.x + latent.mean @ slopes, (std**2 + latent.std.square() @ slopes.square()).sqrt())
     expected = exact.log_prob(one.query.y)[:, 0]
@@ -70,12 +73,12 @@ def law_evidence_bound(kind: type[NP]) -> None:
     q, p = (Normal(r[:2], 0.1 + 0.9 * r[2:].sigmoid())
             for r in (learner.encoder(rows).mean(0), learner.encoder(rows[: int(real.sum())]).mean(0)))  # fmt: skip
     z = q.mean + q.stddev * one.noise
-    mean = one.query.x[:, 0] + (z @ torch.tensor([0.7, -1.2]).double())[:, None]  # [s, m]
+    mean = one.query.x[:, 0] + (z @ SLOPES)[:, None]  # [s, m]
     told = Normal(mean, 0.05 + 0.95 * math.log1p(math.exp(0.5))).log_prob(one.query.y[:, 0])
     bound = told.sum(1).mean() - kl_divergence(q, p).sum()
     torch.testing.assert_close(-learner.loss(one)[0], bound / len(one.query.y), rtol=1e-9, atol=1e-9)
     prior = p.mean + p.stddev * one.noise
-    mean = one.query.x[:, 0] + (prior @ torch.tensor([0.7, -1.2]).double())[:, None]
+    mean = one.query.x[:, 0] + (prior @ SLOPES)[:, None]
     joint = Normal(mean, 0.05 + 0.95 * math.log1p(math.exp(0.5))).log_prob(one.query.y[:, 0]).sum(1)
     assert bound < joint.logsumexp(0) - math.log(4_000)  # log p(y | x, D), all targets together
 

@@ -15,8 +15,8 @@ from torch.func import functional_call, grad, grad_and_value
 from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
-from mapsto.learners import ANP, CNP, MAML, NP, InContext, Learner, PrototypicalNetwork
-from mapsto.models import MLP, Conv4, KernelAttention, SetTransformer
+from mapsto.learners import ANP, CNP, MAML, NP, SNAIL, Hypernetwork, InContext, Learner, PrototypicalNetwork
+from mapsto.models import MLP, Conv4, KernelAttention, MomentNetwork, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -72,6 +72,15 @@ def attention() -> nn.Module:
     return KernelAttention(features=2, targets=1, width=8, depth=2, heads=2, scales=(0.5, 2.0)).double()
 
 
+def moments() -> nn.Module:
+    return MomentNetwork(nn.Identity(), 2, hidden=(6,)).double()
+
+
+def written() -> nn.Module:
+    """Write the 21 parameters of an MLP 2-5-1."""
+    return MomentNetwork(between(2, 4), 4, write=between(5, 21), hidden=(6,)).double()
+
+
 def images() -> Episode:
     return classification(1, 16, 16)
 
@@ -84,6 +93,10 @@ def two_ways() -> Episode:
 FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
+SEQUENCE = {
+    "support_order": "it reads a sequence, by definition",
+    "gradient_at_weight_zero": "an example takes a place in the sequence as soon as it has any weight",
+}
 LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
@@ -96,6 +109,13 @@ LEARNERS = {
     "CNP": Row(lambda: CNP(between(3, 4), between(6, 2)), regression),
     "NP": Row(lambda: NP(between(3, 2 * LATENTS), between(2 + LATENTS, 2)), with_noise),
     "ANP": Row(lambda: ANP(attention(), between(3, 2 * LATENTS), between(10 + LATENTS, 2)), with_noise),
+    "hypernetwork": Row(lambda: Hypernetwork(moments(), nn.Linear(2, 1).double()), regression),
+    "hypernetwork of an MLP": Row(
+        lambda: Hypernetwork(written(), MLP(2, 5, 1, activation="tanh").double()), regression
+    ),
+    "SNAIL": Row(lambda: SNAIL(mlp(3), 3, WAYS, ROWS, filters=4).double(), lambda: classification(2), SEQUENCE),
+    "SNAIL on images": Row(lambda: SNAIL(conv4(None), 2, WAYS, ROWS, filters=4).double(), images, SEQUENCE),
+    "SNAIL, regression": Row(lambda: SNAIL(mlp(3), 3, 1, ROWS, "mse", filters=4).double(), regression, SEQUENCE),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

@@ -2,10 +2,12 @@
 
 from .attentive_process import ANP
 from .conditional_process import CNP
+from .hypernetwork import Hypernetwork
 from .in_context import InContext
 from .latent_process import NP
 from .learner import Learner
 from .maml import MAML
 from .prototypical import PrototypicalNetwork
+from .snail import SNAIL
 
-__all__ = ["ANP", "CNP", "MAML", "NP", "InContext", "Learner", "PrototypicalNetwork"]
+__all__ = ["ANP", "CNP", "MAML", "NP", "SNAIL", "Hypernetwork", "InContext", "Learner", "PrototypicalNetwork"]

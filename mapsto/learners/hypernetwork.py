@@ -9,7 +9,6 @@ was built with, and is learned too.
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -36,8 +35,9 @@ class Hypernetwork(Learner):
     Raises MapstoError where a network has batch norm, the child has no parameter, or `body` gives another number of
     outputs than the child has parameters.
 
+    >>> import torch
     >>> from mapsto.models import MomentNetwork
-    >>> learner = Hypernetwork(MomentNetwork(nn.Identity(), features=2, outputs=3), nn.Linear(2, 1))
+    >>> learner = Hypernetwork(MomentNetwork(nn.Identity(), features=2), nn.Linear(2, 1))
     >>> state = learner.adapt(Examples(torch.randn(5, 2), torch.randn(5, 1), torch.full((5,), 0.2)))
     >>> {name: tuple(value.shape) for name, value in state.items()}
     {'weight': (1, 2), 'bias': (1,)}

@@ -3,6 +3,7 @@
 from .conv import Conv4
 from .kernel_attention import KernelAttention
 from .mlp import MLP
+from .moment_network import MomentNetwork
 from .set_transformer import SetTransformer
 
-__all__ = ["MLP", "Conv4", "KernelAttention", "SetTransformer"]
+__all__ = ["MLP", "Conv4", "KernelAttention", "MomentNetwork", "SetTransformer"]

@@ -189,7 +189,7 @@ def one_hypernetwork(run: Path, steps: int, args: argparse.Namespace) -> dict[st
     """Train on noisy lines, and compare with the Bayes-optimal regressor on the same test tasks."""
     tasks, episodes = Linear(args.features), 10 * args.episodes
     torch.manual_seed(args.seed)
-    body = MomentNetwork(nn.Identity(), args.features, layers=args.layers)
+    body = MomentNetwork(args.features, layers=args.layers)
     learner = Hypernetwork(body, nn.Linear(args.features, 1))
     train(learner, tasks, run, args, steps=steps, batch=128, lr=3e-3, warmup=min(50, steps // 10))
     errors = mt.evaluate(learner, tasks.test, episodes, AT_ONCE).values

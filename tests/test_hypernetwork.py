@@ -17,7 +17,7 @@ PENALTY = 0.3
 def regressor(layers: int, features: int = 3) -> Hypernetwork:
     """Build the linear case untrained: the matrix is diagonal, the penalty the same for all."""
     torch.manual_seed(0)
-    learner = Hypernetwork(MomentNetwork(nn.Identity(), features, layers=layers), nn.Linear(features, 1)).double()
+    learner = Hypernetwork(MomentNetwork(features, layers=layers), nn.Linear(features, 1)).double()
     with torch.no_grad():
         for parameter in (*learner.child.parameters(), *learner.body.read[-1].parameters()):
             parameter.zero_()
@@ -51,7 +51,7 @@ def test_the_sets_network_reads_its_way_to_ridge_regression():
 
 def test_the_answer_is_linear_in_the_targets():
     torch.manual_seed(0)
-    body, (x, y, w) = MomentNetwork(nn.Identity(), 3).double(), data()
+    body, (x, y, w) = MomentNetwork(3).double(), data()
     torch.testing.assert_close(body(x, 2 * y - 3 * x[:, :1], w), 2 * body(x, y, w) - 3 * body(x, x[:, :1], w))
 
 
@@ -66,7 +66,7 @@ def ridge(episode: mt.Episode, penalty: float) -> Tensor:
 def test_training_through_the_childs_loss_comes_near_the_ridge_oracle():
     torch.manual_seed(0)
     tasks = mt.tasks.Linear(shots=(4, 10), queries=10, noise=0.3)
-    learner = Hypernetwork(MomentNetwork(nn.Identity(), 1), nn.Linear(1, 1))
+    learner = Hypernetwork(MomentNetwork(1), nn.Linear(1, 1))
     untrained = mt.evaluate(learner, tasks.test, 1_000, 500).mse.mean
     for _ in mt.train(learner, tasks, steps=300, batch=64, lr=1e-2, clip=1.0, schedule="cosine"):
         pass
@@ -85,7 +85,7 @@ def test_an_empty_support_leaves_the_child_as_it_was_learned():
 def test_the_parameters_of_an_mlp_are_written_and_used():
     torch.manual_seed(0)
     child = MLP(1, 8, 1, activation="tanh")
-    body = MomentNetwork(MLP(1, 16, 6, activation="silu"), 6, write=MLP(7, 32, 25, activation="silu"))
+    body = MomentNetwork(6, MLP(1, 16, 6, activation="silu"), write=MLP(7, 32, 25, activation="silu"))
     learner, tasks = Hypernetwork(body, child), mt.tasks.Sinusoids(shots=10, queries=10)
     nothing = float(tasks.test.batch(0, 200).query.y.square().mean())
     for _ in mt.train(learner, tasks, steps=300, batch=25, lr=5e-3, clip=1.0):
@@ -99,9 +99,9 @@ def test_the_parameters_of_an_mlp_are_written_and_used():
         (lambda: Hypernetwork(nn.Identity(), nn.Flatten()), "child: Flatten has no parameter"),
         (lambda: Hypernetwork(nn.Identity(), nn.Linear(1, 1), loss="cross_entropy"), "loss: got 'cross_entropy'"),
         (lambda: Hypernetwork(nn.BatchNorm1d(1), nn.Linear(1, 1)), "body: got batch norm"),
-        (lambda: MomentNetwork(nn.Identity(), 0), "features, layers, hidden: got 0"),
+        (lambda: MomentNetwork(0), "features, layers, hidden: got 0"),
         (
-            lambda: Hypernetwork(MomentNetwork(nn.Identity(), 3), nn.Linear(5, 1)).double().adapt(data()),
+            lambda: Hypernetwork(MomentNetwork(3), nn.Linear(5, 1)).double().adapt(data()),
             r"body: got \(4,\) outputs for a child with 6 parameters",
         ),
     ],

@@ -73,12 +73,12 @@ def attention() -> nn.Module:
 
 
 def moments() -> nn.Module:
-    return MomentNetwork(nn.Identity(), 2, hidden=(6,)).double()
+    return MomentNetwork(2, hidden=(6,)).double()
 
 
 def written() -> nn.Module:
     """Write the 21 parameters of an MLP 2-5-1."""
-    return MomentNetwork(between(2, 4), 4, write=between(5, 21), hidden=(6,)).double()
+    return MomentNetwork(4, between(2, 4), write=between(5, 21), hidden=(6,)).double()
 
 
 def images() -> Episode:

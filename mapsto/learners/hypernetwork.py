@@ -37,7 +37,7 @@ class Hypernetwork(Learner):
 
     >>> import torch
     >>> from mapsto.models import MomentNetwork
-    >>> learner = Hypernetwork(MomentNetwork(nn.Identity(), features=2), nn.Linear(2, 1))
+    >>> learner = Hypernetwork(MomentNetwork(features=2), nn.Linear(2, 1))
     >>> state = learner.adapt(Examples(torch.randn(5, 2), torch.randn(5, 1), torch.full((5,), 0.2)))
     >>> {name: tuple(value.shape) for name, value in state.items()}
     {'weight': (1, 2), 'bias': (1,)}

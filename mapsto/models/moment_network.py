@@ -22,26 +22,26 @@ from ..errors import MapstoError
 class MomentNetwork(nn.Module):
     """Examples (x, y, w) ↦ numbers: coefficients α `[k, features + 1]` flattened, or what `write` makes of them.
 
-    With one target, `basis` the identity and no `write`, they are the parameters of `nn.Linear(features, 1)`, in order.
+    With one target, no `basis` and no `write` they are the parameters of `nn.Linear(features, 1)`, in order.
 
     Args:
-        basis: from inputs `[n, d]` to `features` numbers each.
-        features: of `basis`.
+        features: of `basis`, which are the input's own by default.
+        basis: from inputs `[n, d]` to `features` numbers each; default: the input.
         write: from α flattened, as one row `[1, k·(features + 1)]`, to the numbers to give; default: α itself.
         layers: how often the set is read.
         hidden: widths of the network that makes the matrix.
 
     Raises MapstoError for a size below 1.
 
-    >>> network = MomentNetwork(nn.Identity(), features=3)
+    >>> network = MomentNetwork(features=3)
     >>> network(torch.randn(6, 3), torch.randn(6, 1), torch.ones(6)).shape
     torch.Size([4])
     """
 
     def __init__(
         self,
-        basis: nn.Module,
         features: int,
+        basis: nn.Module | None = None,
         write: nn.Module | None = None,
         layers: int = 2,
         hidden: Sequence[int] = (64, 64),
@@ -50,7 +50,7 @@ class MomentNetwork(nn.Module):
         if min(features, layers, *hidden) < 1:
             raise MapstoError(f"features, layers, hidden: got {features}, {layers}, {hidden}, expected sizes from 1.")
         q = features + 1
-        self.basis, self.layers, self.write = basis, layers, write or nn.Identity()
+        self.basis, self.layers, self.write = basis or nn.Identity(), layers, write or nn.Identity()
         self.log_penalty = nn.Parameter(torch.full((q,), -2.0))
         sizes = itertools.pairwise((q * (q - 1) // 2, *hidden, q * q))
         parts = [part for width, following in sizes for part in (nn.Linear(width, following), nn.SiLU())]

@@ -16,7 +16,12 @@ from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
+    ANP,
+    CNP,
     MAML,
+    NP,
+    SNAIL,
+    Hypernetwork,
     InContext,
     Learner,
     MatchingNetwork,
@@ -27,7 +32,7 @@ from mapsto.learners import (
 )
 from mapsto.learners.differentiation import Implicit
 from mapsto.learners.matching import FullContext
-from mapsto.models import MLP, Conv4, SetTransformer
+from mapsto.models import MLP, Conv4, KernelAttention, MomentNetwork, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -70,6 +75,32 @@ class Row(NamedTuple):
     exempt: dict[str, str] = {}  # noqa: RUF012
 
 
+LATENTS = 3
+
+
+def with_noise() -> Episode:
+    """Make regression tasks with two draws of the latent."""
+    g = torch.Generator().manual_seed(2)
+    return regression()._replace(noise=torch.randn(TASKS, 2, LATENTS, generator=g).double())
+
+
+def between(inputs: int, outputs: int) -> nn.Module:
+    return MLP(inputs, 6, outputs, activation="tanh").double()
+
+
+def attention() -> nn.Module:
+    return KernelAttention(features=2, targets=1, width=8, depth=2, heads=2, scales=(0.5, 2.0)).double()
+
+
+def moments() -> nn.Module:
+    return MomentNetwork(2, hidden=(6,)).double()
+
+
+def written() -> nn.Module:
+    """Write the 21 parameters of an MLP 2-5-1."""
+    return MomentNetwork(4, between(2, 4), write=between(5, 21), hidden=(6,)).double()
+
+
 def images() -> Episode:
     return classification(1, 16, 16)
 
@@ -94,6 +125,10 @@ LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative 
 FULL_CONTEXT = {
     "support_order": "its bidirectional LSTM reads the support set as a sequence, by definition",
     "gradient_at_weight_zero": "its LSTM begins to read an example when its weight leaves 0, a jump",
+}
+SEQUENCE = {
+    "support_order": "it reads a sequence, by definition",
+    "gradient_at_weight_zero": "an example takes a place in the sequence as soon as it has any weight",
 }
 LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
@@ -125,6 +160,16 @@ LEARNERS = {
     ),
     "ridge regression": Row(lambda: RidgeHead(mlp(4), 1, loss="mse", penalty=0.1).double(), regression),
     "ridge on images": Row(lambda: RidgeHead(conv4(None), WAYS, penalty=0.1).double(), images),
+    "CNP": Row(lambda: CNP(between(3, 4), between(6, 2)), regression),
+    "NP": Row(lambda: NP(between(3, 2 * LATENTS), between(2 + LATENTS, 2)), with_noise),
+    "ANP": Row(lambda: ANP(attention(), between(3, 2 * LATENTS), between(10 + LATENTS, 2)), with_noise),
+    "hypernetwork": Row(lambda: Hypernetwork(moments(), nn.Linear(2, 1).double()), regression),
+    "hypernetwork of an MLP": Row(
+        lambda: Hypernetwork(written(), MLP(2, 5, 1, activation="tanh").double()), regression
+    ),
+    "SNAIL": Row(lambda: SNAIL(mlp(3), 3, WAYS, ROWS, filters=4).double(), lambda: classification(2), SEQUENCE),
+    "SNAIL on images": Row(lambda: SNAIL(conv4(None), 2, WAYS, ROWS, filters=4).double(), images, SEQUENCE),
+    "SNAIL, regression": Row(lambda: SNAIL(mlp(3), 3, 1, ROWS, "mse", filters=4).double(), regression, SEQUENCE),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

@@ -110,6 +110,7 @@ SOURCES = {
     "Sinusoids": lambda **shape: mt.tasks.Sinusoids(**shape),
     "Linear": lambda **shape: mt.tasks.Linear(features=3, **shape),
     "Logistic": lambda **shape: mt.tasks.Logistic(features=3, **shape),
+    "GaussianProcesses": lambda **shape: mt.tasks.GaussianProcesses(**shape),
     **{rule: lambda rule=rule, **shape: mt.tasks.Planted(rule, **shape) for rule in ("syn1", "syn4", "syn6")},
     "Arrays": lambda **shape: mt.tasks.Arrays(*marked(), ways=3, splits=(0.4, 0.3, 0.3), **shape),
     "Table": lambda **shape: mt.tasks.Table(frame(), "outcome", splits=(0.4, 0.3, 0.3), **shape),
@@ -222,7 +223,8 @@ def test_weights_are_one_over_n_and_zero_on_padding(make):
 
 
 @pytest.mark.parametrize(
-    ("name", "labels"), [("Sinusoids", 0), ("Linear", 0), ("syn4", 2), ("Arrays", 3), ("Table", 3)]
+    ("name", "labels"),
+    [("Sinusoids", 0), ("Linear", 0), ("GaussianProcesses", 0), ("syn4", 2), ("Arrays", 3), ("Table", 3)],
 )
 def test_shapes(name, labels):
     rows = 3 if name == "Arrays" else 1

@@ -4,6 +4,7 @@ from .agreement import Agreement, agreement
 from .calibration import Reliability, expected_calibration_error, reliability
 from .estimate import Estimate, estimate
 from .evaluation import Classification, Evaluation, Regression, evaluate, summary
+from .likelihood import log_likelihoods
 
 __all__ = [
     "Agreement",
@@ -16,6 +17,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "expected_calibration_error",
+    "log_likelihoods",
     "reliability",
     "summary",
 ]

@@ -5,6 +5,7 @@ comes with its 95 % interval; each task counts alike, and each query row by its 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,17 +76,22 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
     Returns a `Classification` for a learner whose loss is "cross_entropy", a `Regression` for "mse". Raises MapstoError
     where `episodes` or `batch` is below 1.
     """
-    if min(episodes, batch) < 1:
-        raise MapstoError(f"episodes, batch: got {episodes} and {batch}, expected at least 1 task and 1 at a time.")
-    device = next(iter(learner.parameters()), torch.empty(0)).device
     parts = []
-    for index, start in enumerate(range(0, episodes, batch)):
-        drawn = to(tasks.batch(index, min(batch, episodes - start), seed), device)
+    for drawn in batches(learner, tasks, episodes, batch, seed):
         with torch.no_grad():
             scores = each_task(learner, lambda one: learner.predict(learner.adapt(one.support), one.query.x), drawn)
         parts.append((scores, drawn.query.y, drawn.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
+
+
+def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
+    """Yield the first `episodes` tasks, `batch` of them at a time, where the learner is."""
+    if min(episodes, batch) < 1:
+        raise MapstoError(f"episodes, batch: got {episodes} and {batch}, expected at least 1 task and 1 at a time.")
+    device = next(iter(learner.parameters()), torch.empty(0)).device
+    for index, start in enumerate(range(0, episodes, batch)):
+        yield to(tasks.batch(index, min(batch, episodes - start), seed), device)
 
 
 def summary(found: Evaluation) -> dict[str, Any]:

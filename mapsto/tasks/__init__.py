@@ -1,6 +1,7 @@
 """Where episodes come from: generators with known truth, images, and a person's own data."""
 
 from .arrays import Arrays
+from .gaussian_process import GaussianProcesses
 from .images import ImageFolder
 from .linear import Linear
 from .logistic import Logistic
@@ -10,10 +11,12 @@ from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
 from .table import Table
 from .tables import Tables
+from .with_noise import WithNoise
 
 __all__ = [
     "SPLITS",
     "Arrays",
+    "GaussianProcesses",
     "ImageFolder",
     "Linear",
     "Logistic",
@@ -24,4 +27,5 @@ __all__ = [
     "Tables",
     "Tasks",
     "Truth",
+    "WithNoise",
 ]

@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import __version__
-from ..episodes import Episode, to, unstack
+from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
 from ..learners.learner import Learner
 from . import run as runs
 from .meta import meta_gradient
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
-from .validation import Source
 
 
 class Step(NamedTuple):

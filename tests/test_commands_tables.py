@@ -352,3 +352,23 @@ def test_auc_by_hand():
     three = np.eye(3)[[0, 1, 2, 0]]
     assert auc(three, np.array([0, 1, 2, 0])) == 1
     assert auc(three, np.array([0, 1, 1, 0])) == pytest.approx((1 + 0.75) / 2)  # the third class cannot be judged
+
+
+def test_the_order_of_columns_in_another_table_changes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = patients(60).drop(columns=["same", "empty"])
+    table.iloc[:30].to_csv("train.csv", index=False)
+    new = table.iloc[30:]
+    new.to_csv("same.csv", index=False)
+    new[["outcome", *reversed(new.columns.drop("outcome"))]].assign(more=1).to_csv("other.csv", index=False)
+    found = []
+    for name in ("same", "other"):
+        assert main(["explain", f"{name}.csv", "--train", "train.csv", "--target", "outcome", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["agreement"]["r2"] > 0.5
+    for key in ("agreement", "baselines", "auc", "log_loss"):
+        assert found[0][key] == pytest.approx(found[1][key])
+    assert any("other.csv has 'more', which train.csv lacks; left out" in note for note in found[1]["notes"])
+    new.drop(columns="age").to_csv("less.csv", index=False)
+    assert main(["explain", "less.csv", "--train", "train.csv", "--target", "outcome"]) == 1
+    assert "less.csv lacks 'age', which train.csv has" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_demo_prints_one_json_object_of_the_promised_keys_and_writes_its_report(
     done = subprocess_mapsto(tmp_path, "demo", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert list(found) == KEYS
+    assert list(found) == [*KEYS, "notes"]
     assert found["agreement"].keys() == {"r2", "cosine", "rows", "columns"}
     assert found["agreement"]["rows"] >= 32
     assert found["agreement"]["columns"] == 10
@@ -99,7 +99,7 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
     done = mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert list(found) == KEYS
+    assert list(found) == [*KEYS, "predictions", "notes"]
     assert found["auc"] is None
     assert found["baselines"]["random_forest"]["auc"] is None
     assert found["agreement"]["rows"] == 10
@@ -159,7 +159,7 @@ def test_what_is_merely_awkward_works_and_is_said(mapsto, folder):
 def test_the_same_from_a_shell(folder):
     done = subprocess_mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert list(json.loads(done.stdout)) == KEYS
+    assert list(json.loads(done.stdout)) == [*KEYS, "predictions", "notes"]
     done = subprocess_mapsto(folder, "explain", "some.csv", "--target", "died")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "'died', which is no column of some.csv" in done.stderr

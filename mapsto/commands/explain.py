@@ -58,7 +58,7 @@ def _explain_table(args: argparse.Namespace) -> int:
     write_predictions(found, out / "predictions.csv")
     if args.json:
         files = {"report": str(out / "report.html"), "predictions": str(out / "predictions.csv")}
-        write_json({**found.summary, "notes": found.notes, **files})
+        write_json({**found.summary, **files, "notes": found.notes})
     else:
         show(found, args.what.name, [out / "report.html", out / "predictions.csv"])
     return 0

@@ -274,8 +274,8 @@ def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
         check_classification_targets(y)
     except ValueError as error:
         raise MapstoError(
-            f"y: Unknown label type: got numbers with fractions or several columns, expected one of 2 to {MAX_CLASSES} "
-            "classes a row; cut a number into ranges."
+            f"y: {str(error).partition('. ')[0]}, expected one of 2 to {MAX_CLASSES} classes a row; cut a number into "
+            "ranges."
         ) from error
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) == 1:

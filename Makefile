@@ -58,11 +58,11 @@ $(VENV)/.torch: $(VENV)/.choice
 	@touch $@
 
 $(VENV)/.package: pyproject.toml $(VENV)/.torch
-	$(PIP) install --editable .
+	$(PIP) install --editable . --config-settings editable_mode=compat
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package
-	$(PIP) install --editable '.[dev]'
+	$(PIP) install --editable '.[dev]' --config-settings editable_mode=compat
 	@touch $@
 
 # The peers we are compared with. One that does not install is left out, and the benchmark says so.

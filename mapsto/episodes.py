@@ -5,7 +5,7 @@ every tensor, so `torch.func.vmap` maps any function of one `Episode` over many.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Shaped
@@ -35,6 +35,14 @@ class Episode(NamedTuple):
     query: Examples
     noise: Tensor | None = None  # latent draws, minibatch orders: made by tasks, never by the core
     context: Examples | None = None  # earlier tasks, for memory and continual learners
+
+
+class Source(Protocol):
+    """Anything whose batches are a pure function of their index, as those of `mapsto.tasks` are."""
+
+    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
+        """Return batch `index` of `count` tasks."""
+        ...
 
 
 def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:

@@ -270,7 +270,13 @@ def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
         lacking = pd.isna(y).sum()
         raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a class in each; leave these rows out.")
     assert_all_finite(y, input_name="y")
-    check_classification_targets(y)
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise MapstoError(
+            f"y: {str(error).partition('. ')[0]}, expected one of 2 to {MAX_CLASSES} classes a row; cut a number into "
+            "ranges."
+        ) from error
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) == 1:
         raise MapstoError(

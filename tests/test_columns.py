@@ -136,3 +136,13 @@ def test_whatever_a_column_holds_its_rows_are_read_alone_as_together(cells):
 def test_an_infinite_cell_is_named_by_the_row_s_own_name():
     with pytest.raises(MapstoError, match=r"infinite value \(row 41\)"):
         Columns().fit(pd.DataFrame({"a": [1.0, np.inf]}, index=[7, 41]))
+
+
+def test_thousands_percents_and_bounds_are_numbers_or_missing_numbers():
+    x = pd.DataFrame({"a": ["1,000", "20", "3,500.5"] * 4, "b": ["5 %", "12%", "7"] * 4, "c": ["<9", "11", "30"] * 4})
+    columns = Columns().fit(x)
+    with pytest.warns(UserWarning, match="column 'c': '<9' not a number"):
+        numbers = columns.transform(x)
+    assert [column.kind for column in columns.columns] == ["number"] * 3
+    np.testing.assert_array_equal(numbers[:3], [[1000, 5, np.nan], [20, 12, 11], [3500.5, 7, 30]])
+    assert Columns().fit(pd.DataFrame({"d": ["<a", "11", "b,c"] * 4})).columns[0].kind == "category"

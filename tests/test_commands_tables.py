@@ -81,7 +81,7 @@ def test_demo_prints_one_json_object_of_the_promised_keys_and_writes_its_report(
     done = subprocess_mapsto(tmp_path, "demo", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert list(found) == KEYS
+    assert list(found) == [*KEYS, "notes"]
     assert found["agreement"].keys() == {"r2", "cosine", "rows", "columns"}
     assert found["agreement"]["rows"] >= 32
     assert found["agreement"]["columns"] == 10
@@ -99,7 +99,7 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
     done = mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert list(found) == KEYS
+    assert list(found) == [*KEYS, "predictions", "notes"]
     assert found["auc"] is None
     assert found["baselines"]["random_forest"]["auc"] is None
     assert found["agreement"]["rows"] == 10
@@ -119,7 +119,7 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
 def test_where_every_row_has_an_outcome_quality_is_measured_on_a_stated_split(mapsto, folder):
     done = mapsto(folder, "explain", "known.csv", "--target", "outcome", "--out", "there")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "26 rows teach, 14 are predicted and explained" in done.stdout
+    assert "26 rows taught, 14 predicted and explained" in done.stdout
     assert "26 teach and 14 judge (a stratified split, seed 0)" in done.stdout
     assert "column 'same': the same value in every training row" in done.stdout
     assert "column 'empty': every training cell is empty" in done.stdout
@@ -136,7 +136,7 @@ def test_train_rows_and_seed_choose_who_teaches(mapsto, folder):
 def test_another_table_teaches(mapsto, folder):
     done = mapsto(folder, "explain", "new.csv", "--train", "known.csv", "--target", "outcome")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "40 rows teach, 12 are predicted and explained" in done.stdout
+    assert "40 rows taught, 12 predicted and explained" in done.stdout
     rows = pd.read_csv(folder / "new-explained" / "predictions.csv")
     missing = rows.iloc[0]  # every cell missing: its prediction is the base value
     assert missing["base"] == pytest.approx(missing[f"probability of {missing['prediction']}"], abs=1e-6)
@@ -159,7 +159,7 @@ def test_what_is_merely_awkward_works_and_is_said(mapsto, folder):
 def test_the_same_from_a_shell(folder):
     done = subprocess_mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert list(json.loads(done.stdout)) == KEYS
+    assert list(json.loads(done.stdout)) == [*KEYS, "predictions", "notes"]
     done = subprocess_mapsto(folder, "explain", "some.csv", "--target", "died")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "'died', which is no column of some.csv" in done.stderr
@@ -203,7 +203,7 @@ BAD = {
     "other columns": (
         TABLE,
         ["--target", "outcome", "--train", "other.csv"],
-        "X: lacks 'sex' and has 'ward', unknown to fit",
+        "lacks 'sex', which other.csv has",
     ),
     "unwritable": (
         TABLE,
@@ -352,3 +352,24 @@ def test_auc_by_hand():
     three = np.eye(3)[[0, 1, 2, 0]]
     assert auc(three, np.array([0, 1, 2, 0])) == 1
     assert auc(three, np.array([0, 1, 1, 0])) == pytest.approx((1 + 0.75) / 2)  # the third class cannot be judged
+
+
+def test_the_order_of_columns_in_another_table_changes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = patients(60).drop(columns=["same", "empty"])
+    table.iloc[:30].to_csv("train.csv", index=False)
+    new = table.iloc[30:]
+    new.to_csv("same.csv", index=False)
+    new[["outcome", *reversed(new.columns.drop("outcome"))]].assign(more=1).to_csv("other.csv", index=False)
+    found = []
+    for name in ("same", "other"):
+        assert main(["explain", f"{name}.csv", "--train", "train.csv", "--target", "outcome", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["agreement"]["r2"] > 0.5
+    for key in ("agreement", "auc", "log_loss"):
+        assert found[0][key] == pytest.approx(found[1][key])
+    assert found[0]["baselines"] == found[1]["baselines"]
+    assert any("other.csv has 'more', which train.csv lacks; left out" in note for note in found[1]["notes"])
+    new.drop(columns="age").to_csv("less.csv", index=False)
+    assert main(["explain", "less.csv", "--train", "train.csv", "--target", "outcome"]) == 1
+    assert "less.csv lacks 'age', which train.csv has" in capsys.readouterr().err

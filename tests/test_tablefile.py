@@ -175,3 +175,7 @@ def test_a_line_that_was_cut_off_is_refused(tmp_path, content):
 
 def test_a_nameless_last_column_may_be_left_out_of_a_line(tmp_path):
     assert read(tmp_path, "a,b,\n1,2\n3,4\n")[["a", "b"]].to_numpy().tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_first_line_that_names_the_separator_is_passed_over(tmp_path):
+    assert read(tmp_path, "sep=;\r\na;b\r\n1;2\r\n").to_numpy().tolist() == [[1, 2]]

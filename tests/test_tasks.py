@@ -856,6 +856,7 @@ def test_nearest_pixels_on_real_omniglot(grey, low, high):
 
 @real_data
 @pytest.mark.parametrize("name", ["heart.statlog", "autos", "vote"])
+@pytest.mark.filterwarnings("ignore:column .* never seen in the training rows")
 def test_real_tables(name):
     known = next(t for t in json.loads((Path(REAL) / "tables" / "manifest.json").read_text()) if t["name"] == name)
     tasks = mt.tasks.Table(Path(REAL) / "tables" / known["file"], "target", shots=12, queries=10)

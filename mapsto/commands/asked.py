@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from ..errors import MapstoError
 from ..estimators import MAX_ROWS
+from ..tasks.columns import listing
 from ..tasks.splits import split, teachers
 from ..tasks.tablefile import outcomes, read_table
 from .answer import Question
@@ -42,6 +43,8 @@ def _of_two(args: argparse.Namespace, table: pd.DataFrame, other: pd.DataFrame) 
         y, x = outcomes(table, args.target, str(args.what)), _features(table, args.target, args.what)
     else:
         y, x = pd.Series(None, table.index, dtype=object), table
+    x, unread = _columns_of(args, x, list(train.columns))
+    notes += unread
     judge, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
     return _question(train, labels, x, y, unknown if len(unknown) else judge, judge, args.seed, notes)
 
@@ -79,6 +82,16 @@ def _features(table: pd.DataFrame, target: str, path: Path) -> pd.DataFrame:
     if len(table.columns) == 1:
         raise MapstoError(f"file: {path} has no column besides {target!r}, expected some to predict it from.")
     return table.drop(columns=target)
+
+
+def _columns_of(args: argparse.Namespace, x: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the columns that teach, in their order; others are left out, and that is said."""
+    lacking = [name for name in names if name not in x.columns]
+    if lacking:
+        raise MapstoError(f"file: {args.what} lacks {listing(lacking)}, which {args.train} has; add or rename columns.")
+    extra = [name for name in x.columns if name not in names]
+    said = [f"{args.what} has {listing(extra)}, which {args.train} lacks; left out."] if extra else []
+    return x[names], said
 
 
 def _values(y: pd.Series) -> np.ndarray:

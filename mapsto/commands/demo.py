@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_report(found, path, f"Breast cancer, learned from {PATIENTS} patients")
     if args.json:
-        write_json({**found.summary, "report": str(path)})
+        write_json({**found.summary, "report": str(path), "notes": found.notes})
     else:
         show(found, "Breast cancer (scikit-learn)", [path])
     return 0

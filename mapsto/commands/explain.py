@@ -57,7 +57,8 @@ def _explain_table(args: argparse.Namespace) -> int:
     write_report(found, out / "report.html", f"{args.what.name}: {args.target}")
     write_predictions(found, out / "predictions.csv")
     if args.json:
-        write_json({**found.summary, "report": str(out / "report.html")})
+        files = {"report": str(out / "report.html"), "predictions": str(out / "predictions.csv")}
+        write_json({**found.summary, **files, "notes": found.notes})
     else:
         show(found, args.what.name, [out / "report.html", out / "predictions.csv"])
     return 0

@@ -20,7 +20,7 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
     """Print the answer."""
     console = Console(highlight=False)
     q, n = answer.question, len(answer.probabilities)
-    console.print(f"[bold]{escape(title)}[/bold]: {len(q.train)} rows teach, {n} are predicted and explained.")
+    console.print(f"[bold]{escape(title)}[/bold]: {_rows(len(q.train))} taught, {n} predicted and explained.")
     console.print(_numbers(answer))
     console.print(_predictions(answer))
     console.print(_teachers(answer))
@@ -33,7 +33,7 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
 def _numbers(answer: "Answer") -> Table:
     s, a = answer.summary, answer.summary["agreement"]
     table = Table(title="Quality and checks", title_justify="left", show_header=False)
-    judged = f"on {len(answer.question.judges)} rows that did not teach"
+    judged = f"on {_rows(len(answer.question.judges))} that did not teach"
     known = s["accuracy"] is not None
     table.add_row("AUC", _number(s["auc"]), judged if known else "no outcome to judge by")
     for name in ("accuracy", "log_loss", "calibration_error"):
@@ -41,7 +41,7 @@ def _numbers(answer: "Answer") -> Table:
     for name, scores in s["baselines"].items():
         table.add_row(f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if known else "")
     table.add_row(
-        "agreement R²", _number(a["r2"]), f"with exact Shapley values, {a['rows']} rows × {a['columns']} columns"
+        "agreement R²", _number(a["r2"]), f"with exact Shapley values, {_rows(a['rows'])} × {a['columns']} columns"
     )
     table.add_row("agreement cosine", _number(a["cosine"]), "")
     table.add_row("ms per explained row", f"{s['ms_per_row']:.2f}", "")
@@ -66,11 +66,11 @@ def _predictions(answer: "Answer") -> Table:
 
 def _teachers(answer: "Answer") -> Table:
     q = answer.question
-    table = Table("row", "training row (its class): points lost when it is deleted", title_justify="left")
+    table = Table("row", "training row (its class): points by which it pushed the prediction", title_justify="left")
     table.title = "Training rows that drove these predictions"
     for i, change in zip(answer.told, answer.influence, strict=True):
-        drop = -100 * change[:, int(answer.probabilities[i].argmax())]
-        named = [f"{q.train.index[j]} ({q.labels[j]}) {drop[j]:+.1f}" for j in _largest(drop)]
+        push = -100 * change[:, int(answer.probabilities[i].argmax())]
+        named = [f"{q.train.index[j]} ({q.labels[j]}) {push[j]:+.1f}" for j in _largest(push)]
         table.add_row(escape(str(q.rows.index[i])), escape(", ".join(named) or "none moves it by 0.1 points"))
     return table
 
@@ -87,7 +87,11 @@ def _largest(values: np.ndarray) -> list[int]:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _number(value: float | None) -> str:

@@ -7,7 +7,7 @@ comes with its 95 % interval; each task counts alike, and each query row by its 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,20 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..episodes import Episode, to
+from ..episodes import Source, to
 from ..errors import MapstoError
 from ..learners.batching import each_task
 from ..learners.learner import Learner
 from .calibration import expected_calibration_error
 from .estimate import Estimate, estimate
-
-
-class Source(Protocol):
-    """Anything whose batches are a pure function of their index, as those of `mapsto.tasks` are."""
-
-    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return batch `index` of `count` tasks."""
-        ...
 
 
 @dataclass(frozen=True)

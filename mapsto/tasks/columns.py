@@ -4,6 +4,7 @@ Numbers stay numbers, dates become days, texts and categories become the rank of
 NaN means missing; a value that `fit` never saw has no rank, so it becomes NaN too, and that is said.
 """
 
+import re
 import warnings
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,6 +18,7 @@ from ..errors import MapstoError
 _DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"  # ISO 8601, as databases and pandas write it
 _FEW = 10  # texts that never repeat are names only when there are this many of them
 _STRAY = 0.1  # numbers with at most this share of texts between them ("unknown", "<0.5") are still numbers
+_BOUND = r"\s*[<>≤≥]=?\s*\d.*"  # beyond what an instrument measures; there is no number to read, but it is no name
 _DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 
 
@@ -131,12 +133,18 @@ def _learn(name: str, values: pd.Series) -> Column:
         )
     if pd.api.types.is_datetime64_any_dtype(values) or _texts(present).str.fullmatch(_DATE).all():
         return Column(name, "date")
-    if pd.api.types.is_numeric_dtype(values) or np.isnan(_numbers(present)).mean() <= _STRAY:
+    if pd.api.types.is_numeric_dtype(values) or _mostly_numbers(present):
         return Column(name, "number")
     texts = sorted(set(_texts(present)))
     if len(texts) == len(present) >= _FEW:
         return Column(name, "absent")
     return Column(name, "category", {text: i for i, text in enumerate(texts)})
+
+
+def _mostly_numbers(values: pd.Series) -> bool:
+    stray = np.isnan(_numbers(values))
+    bound = _texts(values).str.fullmatch(_BOUND).to_numpy(bool)
+    return bool(stray.mean() <= _STRAY or (stray.mean() <= 0.5 and (stray & ~bound).mean() <= _STRAY))
 
 
 def _texts(values: pd.Series | pd.Index) -> pd.Series:
@@ -156,7 +164,15 @@ def _numbers(values: pd.Series) -> np.ndarray:
         values = values.astype(object)
     if pd.api.types.is_timedelta64_dtype(values):
         return values.dt.total_seconds().to_numpy(float)
+    if not pd.api.types.is_numeric_dtype(values):  # 1,000 and 5 % are numbers too
+        plain = values.astype(object).map(lambda v: _plain(v) if isinstance(v, str) else v)
+        return pd.to_numeric(plain, errors="coerce").to_numpy(float, na_value=np.nan)
     return pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"\s*%\s*$", "", text)
+    return text.replace(",", "") if re.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*", text) else text
 
 
 def _days(values: pd.Series) -> np.ndarray:

@@ -6,6 +6,7 @@ Commas, semicolons and tabs separate columns; an empty cell, `?` and pandas' usu
 import csv
 import gzip
 import io
+import re
 import warnings
 import zlib
 from pathlib import Path
@@ -32,6 +33,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     text = _decode(path, _bytes(path))
+    text = re.sub(r"^\s*\"?sep=.\"?\r?\n", "", text)  # what spreadsheets may say first
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(_SEPARATORS, key=lambda s: len(next(csv.reader([header], delimiter=s))))
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]

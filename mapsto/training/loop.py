@@ -9,7 +9,6 @@ killed continues from its checkpoint to the same numbers.
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,14 +16,13 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import __version__
-from ..episodes import Episode, to, unstack
+from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
 from ..learners.learner import Learner
 from . import run as runs
 from .meta import meta_gradient
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
-from .validation import Source
 
 
 class Step(NamedTuple):
@@ -125,9 +123,9 @@ def train(
     gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads)
     saved = progress.step
     try:
-        for index, episodes in _prefetched(tasks, progress.step, steps, batch, seed):
+        for index in range(progress.step, steps):
             started = time.perf_counter()
-            episodes = to(episodes, here)
+            episodes = to(tasks.batch(index, batch, seed), here)
             rate = lr * factor(schedule, index, steps, warmup)
             with autocast():
                 grads, measured = gradient(progress.params, episodes)
@@ -181,16 +179,6 @@ def _open(folder: runs.Run, progress: Progress, config: dict[str, Any]) -> None:
     folder.forget_after(progress.step)
     if progress.step >= config["steps"]:
         progress.finish()
-
-
-def _prefetched(tasks: Source, start: int, steps: int, batch: int, seed: int) -> Iterator[tuple[int, Episode]]:
-    """Draw the next batch in another thread while the caller computes with this one."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(tasks.batch, start, batch, seed) if start < steps else None
-        for index in range(start, steps):
-            episodes = coming.result()  # type: ignore[union-attr]
-            coming = thread.submit(tasks.batch, index + 1, batch, seed) if index + 1 < steps else None
-            yield index, episodes
 
 
 def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[[], AbstractContextManager]]:

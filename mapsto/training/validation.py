@@ -1,20 +1,10 @@
 """The number by which a checkpoint is chosen: the mean loss of the learner on tasks it was not trained on."""
 
-from typing import Protocol
-
 import torch
 
-from ..episodes import Episode, to
+from ..episodes import Source, to
 from ..learners.batching import each_task
 from ..learners.learner import Learner
-
-
-class Source(Protocol):
-    """Anything whose batches are a pure function of their index, as those of `mapsto.tasks` are."""
-
-    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return batch `index` of `count` tasks."""
-        ...
 
 
 class ValidationLoss:

@@ -20,12 +20,13 @@ from mapsto.learners import (
     InContext,
     Learner,
     MatchingNetwork,
+    MetaLSTM,
     PrototypicalNetwork,
     Reptile,
     RidgeHead,
     SiameseNetwork,
 )
-from mapsto.learners.differentiation import Implicit
+from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
 from mapsto.models import MLP, Conv4, SetTransformer
 
@@ -89,6 +90,11 @@ IN_TURN = {
     "support_order": "rows are read in turn, a minibatch a step",
     "weight_zero": "a row that weighs nothing still takes its turn",
 }
+CUT_OFF = {
+    "meta_gradient": "it takes inner gradients for constants, by definition",
+    "support_gradient": "its training loss is cut off from the support set, by definition (views are not)",
+    "gradient_at_weight_zero": "its training loss is cut off from the support set, by definition (views are not)",
+}
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
 FULL_CONTEXT = {
@@ -125,6 +131,14 @@ LEARNERS = {
     ),
     "ridge regression": Row(lambda: RidgeHead(mlp(4), 1, loss="mse", penalty=0.1).double(), regression),
     "ridge on images": Row(lambda: RidgeHead(conv4(None), WAYS, penalty=0.1).double(), images),
+    "LSTM meta-learner": Row(lambda: MetaLSTM(mlp(1), loss="mse", lr=0.2, hidden=4).double(), regression, CUT_OFF),
+    "LSTM meta-learner, exact": Row(
+        lambda: MetaLSTM(mlp(WAYS), steps=2, lr=0.2, hidden=4, differentiation=Reverse()).double(),
+        lambda: classification(2),
+    ),
+    "LSTM meta-learner on images": Row(
+        lambda: MetaLSTM(conv4(WAYS), steps=2, lr=0.2, hidden=4, differentiation=Reverse()).double(), images
+    ),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

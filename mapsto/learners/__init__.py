@@ -2,6 +2,7 @@
 
 from .in_context import InContext
 from .learner import Learner
+from .lstm_optimizer import MetaLSTM
 from .maml import MAML
 from .matching import MatchingNetwork
 from .prototypical import PrototypicalNetwork
@@ -14,6 +15,7 @@ __all__ = [
     "InContext",
     "Learner",
     "MatchingNetwork",
+    "MetaLSTM",
     "PrototypicalNetwork",
     "Reptile",
     "RidgeHead",

@@ -18,6 +18,7 @@ from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, 
 from mapsto.learners import (
     MAML,
     InContext,
+    LearnedOptimizer,
     Learner,
     MatchingNetwork,
     MetaLSTM,
@@ -90,11 +91,10 @@ IN_TURN = {
     "support_order": "rows are read in turn, a minibatch a step",
     "weight_zero": "a row that weighs nothing still takes its turn",
 }
-CUT_OFF = {
-    "meta_gradient": "it takes inner gradients for constants, by definition",
-    "support_gradient": "its training loss is cut off from the support set, by definition (views are not)",
-    "gradient_at_weight_zero": "its training loss is cut off from the support set, by definition (views are not)",
-}
+CONSTANT = dict.fromkeys(
+    ("meta_gradient", "support_gradient", "gradient_at_weight_zero"),
+    "its training loss takes inner gradients for constants, by definition (views do not)",
+)
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
 FULL_CONTEXT = {
@@ -131,13 +131,22 @@ LEARNERS = {
     ),
     "ridge regression": Row(lambda: RidgeHead(mlp(4), 1, loss="mse", penalty=0.1).double(), regression),
     "ridge on images": Row(lambda: RidgeHead(conv4(None), WAYS, penalty=0.1).double(), images),
-    "LSTM meta-learner": Row(lambda: MetaLSTM(mlp(1), loss="mse", lr=0.2, hidden=4).double(), regression, CUT_OFF),
+    "LSTM meta-learner": Row(lambda: MetaLSTM(mlp(1), loss="mse", lr=0.2, hidden=4).double(), regression, CONSTANT),
     "LSTM meta-learner, exact": Row(
         lambda: MetaLSTM(mlp(WAYS), steps=2, lr=0.2, hidden=4, differentiation=Reverse()).double(),
         lambda: classification(2),
     ),
     "LSTM meta-learner on images": Row(
         lambda: MetaLSTM(conv4(WAYS), steps=2, lr=0.2, hidden=4, differentiation=Reverse()).double(), images
+    ),
+    "learned optimizer": Row(
+        lambda: LearnedOptimizer(mlp(1), "mse", steps=3, hidden=4, scale=1.0).double(), regression, CONSTANT
+    ),
+    "learned optimizer, exact": Row(
+        lambda: LearnedOptimizer(
+            mlp(WAYS), steps=3, hidden=4, scale=1.0, judged_on="query", differentiation=Reverse()
+        ).double(),
+        lambda: classification(2),
     ),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),

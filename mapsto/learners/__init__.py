@@ -1,6 +1,7 @@
 """Learners: support ↦ model, one algorithm a file."""
 
 from .in_context import InContext
+from .learned_optimizer import LearnedOptimizer
 from .learner import Learner
 from .lstm_optimizer import MetaLSTM
 from .maml import MAML
@@ -13,6 +14,7 @@ from .siamese import SiameseNetwork
 __all__ = [
     "MAML",
     "InContext",
+    "LearnedOptimizer",
     "Learner",
     "MatchingNetwork",
     "MetaLSTM",

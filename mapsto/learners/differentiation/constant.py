@@ -2,8 +2,7 @@
 
     θ_{t+1} = step(θ_t, stop(∇ℓ(θ_t)), inputs):   v_t = (∂step/∂θ_t)ᵀ v_{t+1}  at a given gradient
 
-Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2 (the dashed edges
-of figure 2);
+Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2 and figure 2 (dashed edges);
 Ravi & Larochelle 2017, "Optimization as a Model for Few-Shot Learning", §3.3 (gradient independence).
 """
 

@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
     MAML,
+    VSML,
     InContext,
     LearnedOptimizer,
     Learner,
@@ -29,6 +30,7 @@ from mapsto.learners import (
 )
 from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
+from mapsto.learners.vsml import LSTMWeight
 from mapsto.models import MLP, Conv4, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
@@ -101,6 +103,7 @@ FULL_CONTEXT = {
     "support_order": "its bidirectional LSTM reads the support set as a sequence, by definition",
     "gradient_at_weight_zero": "its LSTM begins to read an example when its weight leaves 0, a jump",
 }
+STREAM = {"support_order": "it runs on the support set as a stream, by definition"}
 LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
@@ -148,6 +151,11 @@ LEARNERS = {
         ).double(),
         lambda: classification(2),
     ),
+    "VSML": Row(lambda: VSML(nn.Flatten(), WAYS, cell=LSTMWeight(4, 3)).double(), lambda: classification(2), STREAM),
+    "VSML, two layers, regression": Row(
+        lambda: VSML(mlp(3), 1, (2,), LSTMWeight(4, 3, ticks=1), loss="mse").double(), regression, STREAM
+    ),
+    "VSML on images": Row(lambda: VSML(conv4(None), WAYS, cell=LSTMWeight(4, 3)).double(), images, STREAM),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

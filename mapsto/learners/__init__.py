@@ -10,9 +10,11 @@ from .prototypical import PrototypicalNetwork
 from .reptile import Reptile
 from .ridge import RidgeHead
 from .siamese import SiameseNetwork
+from .vsml import VSML
 
 __all__ = [
     "MAML",
+    "VSML",
     "InContext",
     "LearnedOptimizer",
     "Learner",

@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--steps", type=int, default=40, help="of every optimizer on a quadratic (default: 40)")
-    parser.add_argument("--updates", type=int, default=300, help="of what is learned (default: 300)")
+    parser.add_argument("--updates", type=int, default=250, help="of what is learned (default: 250)")
     parser.add_argument("--batch", type=int, default=64, help="tasks an update (default: 64)")
     parser.add_argument("--truncation", type=int, default=20, help="steps that derivatives flow through (default: 20)")
     parser.add_argument("--lr", type=float, default=0.01, help="of the updates (default: 0.01)")

@@ -1,4 +1,4 @@
-"""The learned optimizer against its formula coordinate by coordinate, and truncation against separate backward passes."""
+"""The learned optimizer against its formula coordinate by coordinate, truncation against separate backward passes."""
 
 import math
 from collections.abc import Callable

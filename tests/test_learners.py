@@ -66,6 +66,15 @@ def in_full_context(body: nn.Module, width: int) -> MatchingNetwork:
     return MatchingNetwork(body, WAYS, FullContext(width, processing_steps=2)).double()
 
 
+def loud_weights() -> LSTMWeight:
+    """Make a cell whose answers depend on its messages well above rounding."""
+    cell = LSTMWeight(4, 3)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.mul_(3)
+    return cell
+
+
 class Row(NamedTuple):
     """A learner, tasks for it, and the laws that do not apply, each with its reason."""
 
@@ -155,7 +164,7 @@ LEARNERS = {
     "VSML, two layers, regression": Row(
         lambda: VSML(mlp(3), 1, (2,), LSTMWeight(4, 3, ticks=1), loss="mse").double(), regression, STREAM
     ),
-    "VSML on images": Row(lambda: VSML(conv4(None), WAYS, cell=LSTMWeight(4, 3)).double(), images, STREAM),
+    "VSML on images": Row(lambda: VSML(conv4(None), WAYS, cell=loud_weights()).double(), images, STREAM),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

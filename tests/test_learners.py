@@ -21,17 +21,21 @@ from mapsto.learners import (
     MAML,
     NP,
     SNAIL,
+    VSML,
     Hypernetwork,
     InContext,
+    LearnedOptimizer,
     Learner,
     MatchingNetwork,
+    MetaLSTM,
     PrototypicalNetwork,
     Reptile,
     RidgeHead,
     SiameseNetwork,
 )
-from mapsto.learners.differentiation import Implicit
+from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
+from mapsto.learners.vsml import LSTMWeight
 from mapsto.models import MLP, Conv4, KernelAttention, MomentNetwork, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
@@ -65,6 +69,15 @@ def conv4(outputs: int | None) -> nn.Module:
 
 def in_full_context(body: nn.Module, width: int) -> MatchingNetwork:
     return MatchingNetwork(body, WAYS, FullContext(width, processing_steps=2)).double()
+
+
+def loud_weights() -> LSTMWeight:
+    """Make a cell whose answers depend on its messages well above rounding."""
+    cell = LSTMWeight(4, 3)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.mul_(3)
+    return cell
 
 
 class Row(NamedTuple):
@@ -120,6 +133,10 @@ IN_TURN = {
     "support_order": "rows are read in turn, a minibatch a step",
     "weight_zero": "a row that weighs nothing still takes its turn",
 }
+CONSTANT = dict.fromkeys(
+    ("meta_gradient", "support_gradient", "gradient_at_weight_zero"),
+    "its training loss takes inner gradients for constants, by definition (views do not)",
+)
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
 FULL_CONTEXT = {
@@ -130,6 +147,7 @@ SEQUENCE = {
     "support_order": "it reads a sequence, by definition",
     "gradient_at_weight_zero": "an example takes a place in the sequence as soon as it has any weight",
 }
+STREAM = {"support_order": "it runs on the support set as a stream, by definition"}
 LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
@@ -170,6 +188,28 @@ LEARNERS = {
     "SNAIL": Row(lambda: SNAIL(mlp(3), 3, WAYS, ROWS, filters=4).double(), lambda: classification(2), SEQUENCE),
     "SNAIL on images": Row(lambda: SNAIL(conv4(None), 2, WAYS, ROWS, filters=4).double(), images, SEQUENCE),
     "SNAIL, regression": Row(lambda: SNAIL(mlp(3), 3, 1, ROWS, "mse", filters=4).double(), regression, SEQUENCE),
+    "LSTM meta-learner": Row(lambda: MetaLSTM(mlp(1), loss="mse", lr=0.2, hidden=4).double(), regression, CONSTANT),
+    "LSTM meta-learner, exact": Row(
+        lambda: MetaLSTM(mlp(WAYS), steps=2, lr=0.2, hidden=4, differentiation=Reverse()).double(),
+        lambda: classification(2),
+    ),
+    "LSTM meta-learner on images": Row(
+        lambda: MetaLSTM(conv4(WAYS), steps=2, lr=0.2, hidden=4, differentiation=Reverse()).double(), images
+    ),
+    "learned optimizer": Row(
+        lambda: LearnedOptimizer(mlp(1), "mse", steps=3, hidden=4, scale=1.0).double(), regression, CONSTANT
+    ),
+    "learned optimizer, exact": Row(
+        lambda: LearnedOptimizer(
+            mlp(WAYS), steps=3, hidden=4, scale=1.0, judged_on="query", differentiation=Reverse()
+        ).double(),
+        lambda: classification(2),
+    ),
+    "VSML": Row(lambda: VSML(nn.Flatten(), WAYS, cell=LSTMWeight(4, 3)).double(), lambda: classification(2), STREAM),
+    "VSML, two layers, regression": Row(
+        lambda: VSML(mlp(3), 1, (2,), LSTMWeight(4, 3, ticks=1), loss="mse").double(), regression, STREAM
+    ),
+    "VSML on images": Row(lambda: VSML(conv4(None), WAYS, cell=loud_weights()).double(), images, STREAM),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

@@ -5,7 +5,9 @@ from .conditional_process import CNP
 from .hypernetwork import Hypernetwork
 from .in_context import InContext
 from .latent_process import NP
+from .learned_optimizer import LearnedOptimizer
 from .learner import Learner
+from .lstm_optimizer import MetaLSTM
 from .maml import MAML
 from .matching import MatchingNetwork
 from .prototypical import PrototypicalNetwork
@@ -13,6 +15,7 @@ from .reptile import Reptile
 from .ridge import RidgeHead
 from .siamese import SiameseNetwork
 from .snail import SNAIL
+from .vsml import VSML
 
 __all__ = [
     "ANP",
@@ -20,10 +23,13 @@ __all__ = [
     "MAML",
     "NP",
     "SNAIL",
+    "VSML",
     "Hypernetwork",
     "InContext",
+    "LearnedOptimizer",
     "Learner",
     "MatchingNetwork",
+    "MetaLSTM",
     "PrototypicalNetwork",
     "Reptile",
     "RidgeHead",

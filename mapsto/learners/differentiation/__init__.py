@@ -1,5 +1,6 @@
 """How a loop of inner steps is differentiated: one value, several derivatives of it, each at a price of its own."""
 
+from .constant import ConstantGradients
 from .finite_difference import FiniteDifference
 from .implicit import Implicit
 from .recomputed import Adjoint, Blocked, Checkpointed
@@ -9,6 +10,7 @@ __all__ = [
     "Adjoint",
     "Blocked",
     "Checkpointed",
+    "ConstantGradients",
     "Differentiation",
     "FiniteDifference",
     "FirstOrder",

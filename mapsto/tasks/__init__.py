@@ -10,6 +10,7 @@ from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
 from .table import Table
 from .tables import Tables
+from .trajectories import Trajectories
 
 __all__ = [
     "SPLITS",
@@ -23,5 +24,6 @@ __all__ = [
     "Table",
     "Tables",
     "Tasks",
+    "Trajectories",
     "Truth",
 ]

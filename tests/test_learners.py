@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
+    ANML,
     MAML,
     InContext,
     Learner,
@@ -27,7 +28,7 @@ from mapsto.learners import (
 )
 from mapsto.learners.differentiation import Implicit
 from mapsto.learners.matching import FullContext
-from mapsto.models import MLP, Conv4, SetTransformer
+from mapsto.models import MLP, Conv3, Conv4, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -74,12 +75,28 @@ def images() -> Episode:
     return classification(1, 16, 16)
 
 
+def larger_images() -> Episode:
+    return classification(1, 22, 22)
+
+
 def two_ways() -> Episode:
     batch = classification(2)
     return Episode(*(part._replace(y=part.y % 2) for part in batch[:2]))
 
 
+def remembering() -> Episode:
+    """Make tasks with a remember set of their classes and of two more, which only the remember set has."""
+    g, batch = torch.Generator().manual_seed(2), classification(2)
+    x, y = torch.randn(TASKS, 6, 2, generator=g).double(), torch.arange(TASKS * 6).view(TASKS, 6) % (WAYS + 2)
+    return batch._replace(context=Examples(x, y, torch.full((TASKS, 6), 0.1).double()))
+
+
+def conv3(outputs: int) -> nn.Module:
+    return Conv3(hidden=2, outputs=outputs, size=22, activation="softplus", pooling="average").double()
+
+
 FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
+SEQUENCE = {"support_order": "what comes late disturbs what came early: the order is the task"}
 STOPPED = {
     "meta_gradient": "its gradient is θ − φ, the way to φ being cut off, by definition",
     "support_gradient": "its loss is cut off from the support set, by definition (views are not)",
@@ -111,6 +128,9 @@ LEARNERS = {
     "Reptile, minibatches": Row(
         lambda: Reptile(mlp(1), loss="mse", lr=0.1, steps=5, minibatch=3), regression, STOPPED | IN_TURN
     ),
+    "ANML": Row(lambda: ANML(mlp(4), mlp(4), 4, WAYS + 2, lr=0.5).double(), remembering, SEQUENCE),
+    "OML": Row(lambda: ANML(mlp(4), None, 4, WAYS + 2, lr=0.5).double(), remembering, SEQUENCE),
+    "ANML on images": Row(lambda: ANML(conv3(3), conv3(3), 3, WAYS, lr=0.5).double(), larger_images, SEQUENCE),
     "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),
     "prototypes of images": Row(lambda: PrototypicalNetwork(conv4(None), WAYS), images),
     "matching": Row(lambda: MatchingNetwork(mlp(4), WAYS), lambda: classification(2)),

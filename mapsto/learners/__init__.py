@@ -1,5 +1,6 @@
 """Learners: support ↦ model, one algorithm a file."""
 
+from .anml import ANML
 from .in_context import InContext
 from .learner import Learner
 from .maml import MAML
@@ -10,6 +11,7 @@ from .ridge import RidgeHead
 from .siamese import SiameseNetwork
 
 __all__ = [
+    "ANML",
     "MAML",
     "InContext",
     "Learner",

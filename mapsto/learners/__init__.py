@@ -5,6 +5,9 @@ from .in_context import InContext
 from .learner import Learner
 from .maml import MAML
 from .matching import MatchingNetwork
+from .memory_fusion import MemoryFusion
+from .meta_networks import MetaNetwork
+from .metagan import MetaGAN
 from .prototypical import PrototypicalNetwork
 from .reptile import Reptile
 from .ridge import RidgeHead
@@ -16,6 +19,9 @@ __all__ = [
     "InContext",
     "Learner",
     "MatchingNetwork",
+    "MemoryFusion",
+    "MetaGAN",
+    "MetaNetwork",
     "PrototypicalNetwork",
     "Reptile",
     "RidgeHead",

@@ -4,10 +4,12 @@ from .arrays import Arrays
 from .images import ImageFolder
 from .linear import Linear
 from .logistic import Logistic
+from .noisy import Noisy
 from .omniglot import Omniglot
 from .planted import Planted, Truth
 from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
+from .streams import LinearStream
 from .table import Table
 from .tables import Tables
 from .trajectories import Trajectories
@@ -17,7 +19,9 @@ __all__ = [
     "Arrays",
     "ImageFolder",
     "Linear",
+    "LinearStream",
     "Logistic",
+    "Noisy",
     "Omniglot",
     "Planted",
     "Sinusoids",

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
+    ANML,
     ANP,
     CNP,
     MAML,
@@ -27,7 +28,10 @@ from mapsto.learners import (
     LearnedOptimizer,
     Learner,
     MatchingNetwork,
+    MemoryFusion,
+    MetaGAN,
     MetaLSTM,
+    MetaNetwork,
     PrototypicalNetwork,
     Reptile,
     RidgeHead,
@@ -35,8 +39,9 @@ from mapsto.learners import (
 )
 from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
+from mapsto.learners.metagan import TaskGenerator
 from mapsto.learners.vsml import LSTMWeight
-from mapsto.models import MLP, Conv4, KernelAttention, MomentNetwork, SetTransformer
+from mapsto.models import MLP, Conv3, Conv4, KernelAttention, MomentNetwork, SetTransformer
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -118,12 +123,45 @@ def images() -> Episode:
     return classification(1, 16, 16)
 
 
+def streaming() -> Episode:
+    """Make tasks with four earlier ones each to remember."""
+    g, batch = torch.Generator().manual_seed(2), regression()
+    x, y = (torch.randn(TASKS, 4, ROWS, n, generator=g).double() for n in (2, 1))
+    return batch._replace(context=Examples(x, y, torch.rand(TASKS, 4, ROWS, generator=g).double() / ROWS))
+
+
+def noisy() -> Episode:
+    noise = torch.randn(TASKS, 5, 3, generator=torch.Generator().manual_seed(2)).double()
+    return classification(2)._replace(noise=noise)
+
+
+def gan(learner: Learner) -> MetaGAN:
+    made = TaskGenerator(MLP(2, 3, activation="tanh"), MLP(6, 5, 2, activation="tanh"), latent=3, fakes=4)
+    return MetaGAN(learner, made, WAYS).double()
+
+
+def larger_images() -> Episode:
+    return classification(1, 22, 22)
+
+
 def two_ways() -> Episode:
     batch = classification(2)
     return Episode(*(part._replace(y=part.y % 2) for part in batch[:2]))
 
 
+def remembering() -> Episode:
+    """Make tasks with a remember set of their classes and of two more, which only the remember set has."""
+    g, batch = torch.Generator().manual_seed(2), classification(2)
+    x, y = torch.randn(TASKS, 6, 2, generator=g).double(), torch.arange(TASKS * 6).view(TASKS, 6) % (WAYS + 2)
+    return batch._replace(context=Examples(x, y, torch.full((TASKS, 6), 0.1).double()))
+
+
+def conv3(outputs: int) -> nn.Module:
+    return Conv3(hidden=2, outputs=outputs, size=22, activation="softplus", pooling="average").double()
+
+
 FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
+SEQUENCE = {"support_order": "what comes late disturbs what came early: the order is the task"}
 STOPPED = {
     "meta_gradient": "its gradient is θ − φ, the way to φ being cut off, by definition",
     "support_gradient": "its loss is cut off from the support set, by definition (views are not)",
@@ -137,6 +175,15 @@ CONSTANT = dict.fromkeys(
     ("meta_gradient", "support_gradient", "gradient_at_weight_zero"),
     "its training loss takes inner gradients for constants, by definition (views do not)",
 )
+TWO_PLAYERS = {
+    "meta_gradient": "its gradient is of two losses, each by its own player's parameters, by definition",
+    "support_gradient": "its loss has two players, one cut off from what the other adapts to (views are not)",
+    "gradient_at_weight_zero": "its loss has two players, one cut off from what the other adapts to (views are not)",
+}
+WRITTEN_IN_TURN = {
+    "support_order": "its LSTM reads the gradients of the support set as a sequence, by definition",
+    "gradient_at_weight_zero": "its LSTM begins to read a gradient when the example's weight leaves 0, a jump",
+}
 TRANSDUCTIVE = {"row_wise": "its query rows normalise each other, by definition"}
 LOG_WEIGHT = {"gradient_at_weight_zero": "it attends to log w, whose derivative has no value at w = 0"}
 FULL_CONTEXT = {
@@ -164,6 +211,21 @@ LEARNERS = {
     "Reptile, minibatches": Row(
         lambda: Reptile(mlp(1), loss="mse", lr=0.1, steps=5, minibatch=3), regression, STOPPED | IN_TURN
     ),
+    "ANML": Row(lambda: ANML(mlp(4), mlp(4), 4, WAYS + 2, lr=0.5).double(), remembering, SEQUENCE),
+    "OML": Row(lambda: ANML(mlp(4), None, 4, WAYS + 2, lr=0.5).double(), remembering, SEQUENCE),
+    "ANML on images": Row(lambda: ANML(conv3(3), conv3(3), 3, WAYS, lr=0.5).double(), larger_images, SEQUENCE),
+    "meta network": Row(
+        lambda: MetaNetwork(mlp(WAYS), mlp(WAYS), hidden=4).double(), lambda: classification(2), WRITTEN_IN_TURN
+    ),
+    "meta network for regression": Row(
+        lambda: MetaNetwork(mlp(1), mlp(1), loss="mse", hidden=4).double(), regression, WRITTEN_IN_TURN
+    ),
+    "meta network on images": Row(
+        lambda: MetaNetwork(conv4(WAYS), conv4(WAYS), hidden=2).double(), images, WRITTEN_IN_TURN
+    ),
+    "memory fusion": Row(lambda: MemoryFusion(MAML(mlp(1), loss="mse", lr=0.3, steps=2), width=3).double(), streaming),
+    "MetaGAN on prototypes": Row(lambda: gan(PrototypicalNetwork(mlp(4), WAYS + 1)), noisy, TWO_PLAYERS),
+    "MetaGAN on MAML": Row(lambda: gan(MAML(mlp(WAYS + 1), lr=0.3, steps=2)), noisy, TWO_PLAYERS),
     "prototypes": Row(lambda: PrototypicalNetwork(mlp(4), WAYS), lambda: classification(2)),
     "prototypes of images": Row(lambda: PrototypicalNetwork(conv4(None), WAYS), images),
     "matching": Row(lambda: MatchingNetwork(mlp(4), WAYS), lambda: classification(2)),

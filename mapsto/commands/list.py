@@ -40,6 +40,7 @@ PRESETS = (
         {"first_order": True},
     ),
     _Preset("ANIL", "MAML", "MAML that adapts the head only.", "Raghu et al. 2020", {"adapt": "head"}),
+    _Preset("OML", "ANML", "ANML without its gate.", "Javed & White 2019", {"gate": None}),
     _Preset("Meta-SGD", "MAML", "MAML that learns a rate for each parameter.", "Li et al. 2017", {"learn_lr": True}),
 )
 _ROOMS = {"learner": "learners", "explainer": "explainers", "tasks": "tasks", "model": "models"}

@@ -1,5 +1,6 @@
 """Learners: support ↦ model, one algorithm a file."""
 
+from .anml import ANML
 from .attentive_process import ANP
 from .conditional_process import CNP
 from .hypernetwork import Hypernetwork
@@ -10,6 +11,9 @@ from .learner import Learner
 from .lstm_optimizer import MetaLSTM
 from .maml import MAML
 from .matching import MatchingNetwork
+from .memory_fusion import MemoryFusion
+from .meta_networks import MetaNetwork
+from .metagan import MetaGAN
 from .prototypical import PrototypicalNetwork
 from .reptile import Reptile
 from .ridge import RidgeHead
@@ -18,6 +22,7 @@ from .snail import SNAIL
 from .vsml import VSML
 
 __all__ = [
+    "ANML",
     "ANP",
     "CNP",
     "MAML",
@@ -29,7 +34,10 @@ __all__ = [
     "LearnedOptimizer",
     "Learner",
     "MatchingNetwork",
+    "MemoryFusion",
+    "MetaGAN",
     "MetaLSTM",
+    "MetaNetwork",
     "PrototypicalNetwork",
     "Reptile",
     "RidgeHead",

@@ -5,12 +5,15 @@ from .gaussian_process import GaussianProcesses
 from .images import ImageFolder
 from .linear import Linear
 from .logistic import Logistic
+from .noisy import Noisy
 from .omniglot import Omniglot
 from .planted import Planted, Truth
 from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
+from .streams import LinearStream
 from .table import Table
 from .tables import Tables
+from .trajectories import Trajectories
 from .with_noise import WithNoise
 
 __all__ = [
@@ -19,13 +22,16 @@ __all__ = [
     "GaussianProcesses",
     "ImageFolder",
     "Linear",
+    "LinearStream",
     "Logistic",
+    "Noisy",
     "Omniglot",
     "Planted",
     "Sinusoids",
     "Table",
     "Tables",
     "Tasks",
+    "Trajectories",
     "Truth",
     "WithNoise",
 ]

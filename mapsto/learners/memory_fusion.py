@@ -1,0 +1,99 @@
+"""Adapt to a task, then move towards what earlier tasks of the same stream came to: parameters fused with a memory.
+
+    θ = adapt(support),   θ_j = adapt(task_j) for each earlier task j,   q = K·θ,   k_j = K·θ_j
+    a_j = m_j·exp(q·k_j / √width) / Σ_i m_i·exp(q·k_i / √width),   r = Σ_j a_j·θ_j
+    φ = g(θ, {θ_j}_{j<i}) = θ + σ(s) ∘ (r − θ)
+
+`m_j = Σ w` of task j, `K` and `s` are learned: whom to ask, and of which parameters to believe them. The plain form of
+meta-networks in which a network maps this task's parameters and a memory of earlier ones to those that are used, after
+Munkhdalai & Yu 2017, "Meta Networks", §3; with all attended alike, it is the shrinkage of θ towards
+a mean (Efron & Morris 1975, "Data Analysis Using Stein's Estimator"), with a weight learned for each parameter.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..episodes import Episode, Examples
+from ..errors import MapstoError
+from .inner import Params
+from .learner import Learner
+from .maml import MAML, Adapted
+from .matching import attention
+from .normalisation import statistics_of
+
+
+class MemoryFusion(Learner):
+    """Gradient descent on the support set, fused with what it makes of the earlier tasks in `episode.context`.
+
+    The context's tensors have an axis for the earlier tasks in front: x `[j, n, ...]`, y `[j, n, ...]`, w `[j, n]`. An
+    earlier task without weight is none; without any the parameters stay those of the support set.
+
+    Args:
+        learner: adapts to each task, this one and the earlier ones; its start is learned with the fusion.
+        width: of the keys by which earlier tasks are asked.
+
+    Raises:
+        MapstoError: `width` below 1.
+
+    >>> from mapsto.episodes import Episode, examples
+    >>> fused = MemoryFusion(MAML(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25))
+    >>> _ = nn.init.zeros_(fused.learner.body.weight)
+    >>> here, there = (examples(torch.ones(1, 1), torch.full((1, 1), y)) for y in (4.0, 8.0))
+    >>> earlier = Examples(*(leaf[None] for leaf in there))
+    >>> fused.read(Episode(here, here, context=earlier)).params["weight"]  # between 0.25 · 2 · 4 and 0.25 · 2 · 8
+    tensor([[3.]], grad_fn=<ViewBackward0>)
+    """
+
+    family = "memory-based"
+
+    def __init__(self, learner: MAML, width: int = 8):
+        super().__init__()
+        if width < 1:
+            raise MapstoError(f"width: got {width}, expected at least 1.")
+        self.learner, self.loss_name, self.transductive = learner, learner.loss_name, learner.transductive
+        size = sum(dict(learner.body.named_parameters())[name].numel() for name in learner.adapted)
+        self.key = nn.Linear(size, width, bias=False)
+        self.share = nn.Parameter(torch.zeros(size))  # s of the formula: half of the way to start with
+
+    def adapt(self, support: Examples) -> Adapted:
+        """Adapt to the support set alone, with nothing to remember."""
+        return self.learner.adapt(support)
+
+    def read(self, episode: Episode) -> Adapted:
+        """Adapt to the support set and to each earlier task, and fuse."""
+        here, context = self.adapt(episode.support), episode.context
+        if context is None or len(context.w) == 0:
+            return here
+        if context.w.dim() != 2:
+            raise MapstoError(
+                f"context: got weights of shape {tuple(context.w.shape)}, expected [j, n]: an axis for the earlier "
+                "tasks, then one for the examples of each."
+            )
+        tasks = [Examples(*leaves) for leaves in zip(*(leaf.unbind() for leaf in context), strict=True)]
+        earlier = torch.stack([_flat(self.learner.adapt(task).params) for task in tasks])  # [j, p]
+        params = _like(here.params, self._fuse(_flat(here.params), earlier, context.w.sum(-1)))
+        statistics = statistics_of(self.learner.body, params, episode.support.x, episode.support.w)
+        return Adapted(params, {} if self.transductive else statistics)
+
+    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Run the network with the fused parameters."""
+        return self.learner.predict(state, x)
+
+    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Name the output of each part of the network with the fused parameters."""
+        return self.learner.features(state, x)
+
+    def _fuse(self, here: Float[Tensor, " p"], earlier: Float[Tensor, "j p"], mass: Float[Tensor, " j"]) -> Tensor:
+        scores = self.key(earlier) @ self.key(here) / self.key.out_features**0.5  # [j]
+        a = attention(scores[None], mass)[0]  # [j], 0 throughout where nothing is remembered
+        return here + torch.sigmoid(self.share) * (a @ earlier - a.sum() * here)
+
+
+def _flat(params: Params) -> Float[Tensor, " p"]:
+    return torch.cat([p.flatten() for p in params.values()])
+
+
+def _like(params: Params, flat: Float[Tensor, " p"]) -> Params:
+    pieces = flat.split([p.numel() for p in params.values()])
+    return {name: piece.view(p.shape) for (name, p), piece in zip(params.items(), pieces, strict=True)}

@@ -1,0 +1,195 @@
+"""Fusion with a memory: the formula in loops, the best that can be known of a stream, and wrong ones caught."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mapsto as mt
+from mapsto.episodes import Episode, Examples, examples, unstack
+from mapsto.errors import MapstoError
+from mapsto.learners import MAML, Learner, MemoryFusion
+from mapsto.models import MLP
+from mapsto.tasks import LinearStream
+
+EARLIER = 4
+
+
+def episode() -> Episode:
+    """Make a task and four earlier ones: the second weighs nothing, the third has half the weight."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2 + EARLIER, 5, 2, generator=g).double(), torch.randn(2 + EARLIER, 5, 1, generator=g).double()
+    w = torch.full((EARLIER, 5), 0.2).double() * torch.tensor([[1.0], [0.0], [0.5], [1.0]]).double()
+    return Episode(examples(x[0], y[0]), examples(x[1], y[1]), context=Examples(x[2:], y[2:], w))
+
+
+def learner(kind: type[MemoryFusion] = MemoryFusion) -> MemoryFusion:
+    torch.manual_seed(0)
+    of = kind(MAML(MLP(2, 3, 1, activation="tanh"), loss="mse", lr=0.3, steps=2), width=3).double()
+    nn.init.normal_(of.share)
+    return of
+
+
+def spelled_out(of: MemoryFusion, task: Episode) -> list[float]:
+    """Return the fused parameters, one after the other."""
+
+    def flat(support: Examples) -> list[float]:
+        return torch.cat([p.flatten() for p in of.learner.adapt(support).params.values()]).tolist()
+
+    def key(params: list[float]) -> list[float]:
+        return [sum(k * p for k, p in zip(row, params, strict=True)) for row in of.key.weight.tolist()]
+
+    here = flat(task.support)
+    earlier = [flat(Examples(*(leaf[j] for leaf in task.context))) for j in range(EARLIER)]
+    asks = key(here)
+    scores = [sum(q * k for q, k in zip(asks, key(params), strict=True)) / math.sqrt(3) for params in earlier]
+    mass = [float(w.sum()) * math.exp(s) for w, s in zip(task.context.w, scores, strict=True)]
+    mean = [sum(m * params[i] for m, params in zip(mass, earlier, strict=True)) / sum(mass) for i in range(len(here))]
+    shares = [1 / (1 + math.exp(-s)) for s in of.share.tolist()]
+    return [p + s * (r - p) for p, s, r in zip(here, shares, mean, strict=True)]
+
+
+def is_the_fusion(of: MemoryFusion) -> None:
+    task = episode()
+    got = torch.cat([p.flatten() for p in of.read(task).params.values()])
+    expected = torch.tensor(spelled_out(of, task), dtype=torch.float64)
+    alone = torch.cat([p.flatten() for p in of.adapt(task.support).params.values()])
+    assert (expected - alone).abs().min() > 1e-4
+    torch.testing.assert_close(got.detach(), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_parameters_are_those_of_the_formula() -> None:
+    is_the_fusion(learner())
+
+
+class AsksNobody(MemoryFusion):
+    """Attends to all earlier tasks alike."""
+
+    def _fuse(self, here: Tensor, earlier: Tensor, mass: Tensor) -> Tensor:
+        return here + torch.sigmoid(self.share) * ((mass / mass.sum()) @ earlier - here)
+
+
+class CountsTheAbsent(MemoryFusion):
+    """Attends to earlier tasks that weigh nothing."""
+
+    def _fuse(self, here: Tensor, earlier: Tensor, mass: Tensor) -> Tensor:
+        return super()._fuse(here, earlier, torch.ones_like(mass))
+
+
+class BelievesAll(MemoryFusion):
+    """Takes the memory's parameters for its own."""
+
+    def _fuse(self, here: Tensor, earlier: Tensor, mass: Tensor) -> Tensor:
+        return super()._fuse(here, earlier, mass) + (1 - torch.sigmoid(self.share)) * (earlier.mean(0) - here)
+
+
+@pytest.mark.parametrize("mutant", [AsksNobody, CountsTheAbsent, BelievesAll])
+def test_another_fusion_is_caught(mutant: type[MemoryFusion]) -> None:
+    with pytest.raises(AssertionError):
+        is_the_fusion(learner(mutant))
+
+
+def test_nothing_to_remember_leaves_the_support_set_alone() -> None:
+    of, task = learner(), episode()
+    alone = of.adapt(task.support).params
+    weightless = task.context._replace(w=0 * task.context.w)
+    none = Examples(*(leaf[:0] for leaf in task.context))
+    for context in (None, weightless, none):
+        got = of.read(task._replace(context=context)).params
+        assert all(torch.allclose(got[name], p, rtol=1e-12, atol=1e-12) for name, p in alone.items())
+
+
+def test_every_parameter_learns() -> None:
+    of = learner()
+    of.loss(episode())[0].backward()
+    assert all(p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in of.parameters())
+
+
+# a stream whose best prediction is known
+
+
+def best(task: Episode) -> Tensor:
+    """Predict the query set by ridge regression over all tasks of the stream, x and a column for each task."""
+    noise, tasks = 0.1, len(task.context.w) + 1
+    x = torch.cat([task.context.x.flatten(0, 1), task.support.x])
+    y = torch.cat([task.context.y.flatten(0, 1), task.support.y])
+    of = torch.arange(tasks).repeat_interleave(task.support.x.shape[0])
+    columns = torch.cat([x, nn.functional.one_hot(of, tasks)], 1).double()
+    ours = torch.cat([task.query.x, torch.eye(tasks)[-1].expand(len(task.query.x), -1)], 1).double()
+    solved = torch.linalg.solve(columns.T @ columns + noise**2 * torch.eye(columns.shape[1]), columns.T @ y.double())
+    return ours @ solved
+
+
+def errors(of: Learner, tasks: LinearStream) -> tuple[float, float, float]:
+    """Return the squared error with the memory, without it, and of the best prediction."""
+    found = []
+    with torch.no_grad():
+        for task in unstack(tasks.test.batch(0, 300)):
+            answers = [of.predict(state, task.query.x) for state in (of.read(task), of.adapt(task.support))]
+            found.append([float((y - task.query.y).square().mean()) for y in (*answers, best(task))])
+    return tuple(torch.tensor(found).mean(0).tolist())
+
+
+def trained(kind: type[MemoryFusion]) -> tuple[MemoryFusion, LinearStream]:
+    torch.manual_seed(0)
+    tasks = LinearStream(features=2, shots=3, earlier=8)
+    of = kind(MAML(nn.Linear(2, 1), loss="mse", lr=0.2, steps=3, learn_lr=True))
+    for _ in mt.train(of, tasks, steps=400, batch=16, lr=0.02):
+        pass
+    return of, tasks
+
+
+class Ignores(MemoryFusion):
+    """Reads no memory."""
+
+    def read(self, episode: Episode) -> mt.episodes.State:
+        return self.adapt(episode.support)
+
+
+def test_earlier_tasks_that_share_a_slope_are_worth_remembering() -> None:
+    fused, tasks = trained(MemoryFusion)
+    with_memory, _, known = errors(fused, tasks)
+    without = errors(trained(Ignores)[0], tasks)[0]
+    assert 0.01 < known < with_memory < 0.6 * without
+    slope, intercept = torch.sigmoid(fused.share.detach()).split([2, 1])  # the order of a linear layer's parameters
+    assert slope.min() > 0.8 and intercept.max() < 0.5  # what they share is believed, what they do not is not
+
+
+def test_evaluation_reads_the_memory() -> None:
+    tasks, of = LinearStream(features=2), learner().float()
+    measured = mt.evaluate(of, tasks.test, episodes=20, batch=20).values
+    batch = unstack(tasks.test.batch(0, 20))
+    expected = [float((of.predict(of.read(t), t.query.x) - t.query.y).square().mean()) for t in batch]
+    torch.testing.assert_close(torch.tensor(measured), torch.tensor(expected).double(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_stream_shares_its_slope_and_not_its_intercepts() -> None:
+    batch = LinearStream(features=2, shots=3, earlier=5, noise=0.0, intercept=2.0).batch(0, 40)
+    assert batch.context.x.shape == (40, 5, 3, 2) and batch.context.w.shape == (40, 5, 3)
+    x, y = (
+        torch.cat([batch.context.x, batch.support.x[:, None]], 1),
+        torch.cat([batch.context.y, batch.support.y[:, None]], 1),
+    )
+    columns = torch.cat([x, torch.ones(*x.shape[:-1], 1)], -1).double()
+    found = torch.linalg.solve(columns, y.double())[..., 0]  # [stream, task, slope and intercept]
+    torch.testing.assert_close(found[..., :2], found[:, :1, :2].expand(-1, 6, -1), rtol=1e-2, atol=1e-2)
+    assert found[:, 0, :2].std() > 0.5 and found[..., 2].std(1).min() > 0.1
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: MemoryFusion(MAML(nn.Linear(2, 1), loss="mse"), width=0), "width: got 0"),
+        (
+            lambda: learner().read(episode()._replace(context=episode().support)),
+            "context: got weights of shape \\(5,\\), expected \\[j, n\\]",
+        ),
+        (lambda: LinearStream(earlier=0), "earlier: got 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:
+    with pytest.raises(MapstoError, match=message):
+        build()

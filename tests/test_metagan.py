@@ -15,7 +15,7 @@ from mapsto.learners import MAML, Learner, MetaGAN, PrototypicalNetwork
 from mapsto.learners import metagan as module
 from mapsto.learners.metagan import TaskGenerator
 from mapsto.models import MLP
-from mapsto.tasks import Noisy
+from mapsto.tasks import WithNoise
 
 WAYS, D, LATENT, FAKES, NOISE = 3, 2, 3, 4, 6
 
@@ -174,13 +174,13 @@ def test_views_through_adaptation_see_what_the_support_set_does_to_its_fakes() -
     torch.testing.assert_close((grad(answer)(x) * direction).sum(), expected, rtol=1e-6, atol=1e-9)
 
 
-def clusters() -> Noisy:
+def clusters() -> WithNoise:
     """Make tasks of points around ten centres, three of them a task."""
     g = torch.Generator().manual_seed(0)
     y = torch.arange(30).repeat_interleave(12)
     x = 2 * torch.randn(30, D, generator=g)[y] + 0.3 * torch.randn(360, D, generator=g)
     tasks = mt.tasks.Arrays(x.numpy(), y.numpy(), ways=WAYS, shots=2, queries=4, splits=(0.4, 0.2, 0.4))
-    return Noisy(tasks, rows=NOISE, width=LATENT)
+    return WithNoise(tasks, (NOISE, LATENT))
 
 
 @pytest.mark.parametrize("on", ["prototypes", "maml"])
@@ -220,7 +220,6 @@ def test_noise_comes_with_the_task_and_again_the_same() -> None:
             ),
             "decoder: got 5 numbers a fake, expected 2",
         ),
-        (lambda: Noisy(mt.tasks.Sinusoids(), rows=0, width=1), "rows: got 0"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

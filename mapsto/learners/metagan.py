@@ -75,7 +75,7 @@ class TaskGenerator(nn.Module):
 class MetaGAN(Learner):
     """A learner of N + 1 classes, the last for fakes, and the generator that tries to pass them off as the others.
 
-    Episodes bring the noise of the query set's fakes, `[fakes, latent]`: see `mapsto.tasks.Noisy`.
+    Episodes bring the noise of the query set's fakes, `[fakes, latent]`: see `mapsto.tasks.WithNoise`.
 
     Args:
         learner: scores `ways` + 1 classes: a `MAML` whose body has as many outputs, a `PrototypicalNetwork` with as
@@ -116,7 +116,9 @@ class MetaGAN(Learner):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the learner's loss plus the generator's, each cut off from the other's parameters."""
         if episode.noise is None:
-            raise MapstoError("noise: got an episode without any, expected [fakes, latent]; wrap the tasks in Noisy.")
+            raise MapstoError(
+                "noise: got an episode without any, expected [fakes, latent]; wrap the tasks in WithNoise."
+            )
         state, query = self.adapt(episode.support), episode.query
         fakes = self.generator(episode.support, episode.noise)
         v = (query.w.sum() / len(fakes)).expand(len(fakes))

@@ -5,7 +5,6 @@ from .gaussian_process import GaussianProcesses
 from .images import ImageFolder
 from .linear import Linear
 from .logistic import Logistic
-from .noisy import Noisy
 from .omniglot import Omniglot
 from .planted import Planted, Truth
 from .sinusoids import Sinusoids
@@ -24,7 +23,6 @@ __all__ = [
     "Linear",
     "LinearStream",
     "Logistic",
-    "Noisy",
     "Omniglot",
     "Planted",
     "Sinusoids",

@@ -14,8 +14,9 @@ from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MetaNetwork
 from mapsto.learners import meta_networks as module
+from mapsto.learners.coordinates import read
 from mapsto.learners.differentiation.route import detached
-from mapsto.learners.meta_networks import Layers, coordinates
+from mapsto.learners.meta_networks import Layers
 from mapsto.models import MLP, Conv4
 
 WAYS, HIDDEN = 3, 4
@@ -128,11 +129,11 @@ def test_the_network_is_that_of_the_algorithm() -> None:
     is_the_algorithm(learner())
 
 
-def as_constants(g: Tensor) -> Tensor:
-    return coordinates(detached(g))
+def as_constants(g: Tensor, p: float) -> Tensor:
+    return read(detached(g), p)
 
 
-def as_they_are(g: Tensor) -> Tensor:
+def as_they_are(g: Tensor, p: float) -> Tensor:
     return torch.stack([g, g.sign()], -1)
 
 
@@ -150,8 +151,8 @@ BY_FAST = module._by_fast
 @pytest.mark.parametrize(
     ("name", "mutant"),
     [
-        ("coordinates", as_constants),
-        ("coordinates", as_they_are),
+        ("read", as_constants),
+        ("read", as_they_are),
         ("_cosine", all_alike),
         ("_by_fast", in_place_of_slow),
     ],
@@ -165,9 +166,9 @@ def test_another_algorithm_is_caught(name: str, mutant: Callable, monkeypatch: p
 def test_gradients_of_all_sizes_are_told_by_numbers_of_about_one() -> None:
     g = torch.tensor([1e-9, -1e-9, 1e-3, -1.0, 1e6, 0.0], dtype=torch.float64)
     expected = torch.stack([told(one) for one in g])
-    torch.testing.assert_close(coordinates(g), expected)
+    torch.testing.assert_close(read(g, 7.0), expected)
     assert expected.abs().max() < 2.1
-    assert grad(lambda g: coordinates(g).sum())(g).isfinite().all()
+    assert grad(lambda g: read(g, 7.0).sum())(g).isfinite().all()
 
 
 def test_no_support_leaves_the_slow_weights() -> None:

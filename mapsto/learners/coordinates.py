@@ -1,8 +1,9 @@
 """A network's parameters as one vector of coordinates, each of which a small network reads and moves alike.
 
-    read(x) = (log|x| / p, sign x)  where |x| ≥ e^{−p},  else  (−1, e^p·x);    p = 10
+    read(x) = (log|x| / p, sign x)  where |x| ≥ e^{−p},  else  (−1, e^p·x)
 
-Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2.1 and appendix A.
+Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2.1 and appendix A, where p is
+10; Ravi & Larochelle 2017 and Munkhdalai & Yu 2017 take 10 and 7.
 """
 
 import math
@@ -16,7 +17,6 @@ from ..errors import MapstoError
 from .differentiation import Differentiation
 
 Params = dict[str, Tensor]
-P = 10.0
 
 
 def joined(params: Params) -> Float[Tensor, " c"]:
@@ -30,16 +30,16 @@ def parted(theta: Float[Tensor, " c"], like: Params) -> Params:
     return {name: piece.view(p.shape) for (name, p), piece in zip(like.items(), pieces, strict=True)}
 
 
-def read(x: Float[Tensor, "..."]) -> Float[Tensor, "... 2"]:
+def read(x: Float[Tensor, "..."], p: float = 10.0) -> Float[Tensor, "... 2"]:
     """Return size and sign of numbers of any order of magnitude, both about within −1 … 1.
 
     >>> read(torch.tensor([-1.0, 0.0]))
     tensor([[ 0., -1.],
             [-1.,  0.]])
     """
-    large = x.abs() >= math.exp(-P)
-    size = torch.where(large, torch.where(large, x, 1.0).abs().log() / P, -1.0)
-    return torch.stack([size, torch.where(large, x.sign(), math.exp(P) * x)], -1)
+    large = x.abs() >= math.exp(-p)
+    size = torch.where(large, torch.where(large, x, 1.0).abs().log() / p, -1.0)
+    return torch.stack([size, torch.where(large, x.sign(), math.exp(p) * x)], -1)
 
 
 def gradient_and_value(

@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
+from ..models.recurrent import Cell
 from . import losses
 from .coordinates import free, joined, parted, read
 from .differentiation import ConstantGradients, Differentiation, Reverse
@@ -26,7 +27,6 @@ from .differentiation.route import detached
 from .learner import Learner, Metrics
 from .lstm_optimizer import check_loop
 from .maml import Adapted
-from .matching import Cell
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
 

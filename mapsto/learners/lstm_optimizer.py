@@ -20,12 +20,12 @@ from torch.func import functional_call
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
+from ..models.recurrent import Cell
 from . import losses
 from .coordinates import free, gradient_and_value, joined, parted, read
 from .differentiation import ConstantGradients, Differentiation, Implicit, Reverse
 from .learner import Learner, Metrics
 from .maml import Adapted
-from .matching import Cell
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
 

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from ..episodes import Examples
 from ..errors import MapstoError
+from ..models.recurrent import Cell
 from .labels import one_hot
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
@@ -41,20 +42,6 @@ class Memory(NamedTuple):
     labels: Float[Tensor, "n k"]
     w: Float[Tensor, " n"]
     statistics: dict[str, Tensor]
-
-
-class Cell(nn.Module):
-    """One LSTM cell, which reads its input and its last output as one vector; cuDNN's has no second derivative."""
-
-    def __init__(self, inputs: int, width: int):
-        super().__init__()
-        self.gates = nn.Linear(inputs, 4 * width)
-
-    def forward(self, x: Float[Tensor, "... i"], c: Float[Tensor, "... f"]) -> tuple[Tensor, Tensor]:
-        """Return the output and the new cell state."""
-        enter, keep, new, leave = self.gates(x).chunk(4, -1)
-        c = torch.sigmoid(keep) * c + torch.sigmoid(enter) * torch.tanh(new)
-        return torch.sigmoid(leave) * torch.tanh(c), c
 
 
 class FullContext(nn.Module):

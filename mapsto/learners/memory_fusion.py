@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from .inner import Params
+from .coordinates import joined, parted
 from .learner import Learner
 from .maml import MAML, Adapted
 from .matching import attention
@@ -71,8 +71,8 @@ class MemoryFusion(Learner):
                 "tasks, then one for the examples of each."
             )
         tasks = [Examples(*leaves) for leaves in zip(*(leaf.unbind() for leaf in context), strict=True)]
-        earlier = torch.stack([_flat(self.learner.adapt(task).params) for task in tasks])  # [j, p]
-        params = _like(here.params, self._fuse(_flat(here.params), earlier, context.w.sum(-1)))
+        earlier = torch.stack([joined(self.learner.adapt(task).params) for task in tasks])  # [j, p]
+        params = parted(self._fuse(joined(here.params), earlier, context.w.sum(-1)), here.params)
         statistics = statistics_of(self.learner.body, params, episode.support.x, episode.support.w)
         return Adapted(params, {} if self.transductive else statistics)
 
@@ -88,12 +88,3 @@ class MemoryFusion(Learner):
         scores = self.key(earlier) @ self.key(here) / self.key.out_features**0.5  # [j]
         a = attention(scores[None], mass)[0]  # [j], 0 throughout where nothing is remembered
         return here + torch.sigmoid(self.share) * (a @ earlier - a.sum() * here)
-
-
-def _flat(params: Params) -> Float[Tensor, " p"]:
-    return torch.cat([p.flatten() for p in params.values()])
-
-
-def _like(params: Params, flat: Float[Tensor, " p"]) -> Params:
-    pieces = flat.split([p.numel() for p in params.values()])
-    return {name: piece.view(p.shape) for (name, p), piece in zip(params.items(), pieces, strict=True)}

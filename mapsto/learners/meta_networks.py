@@ -14,7 +14,6 @@ every example, one at a time, and each layer has a `d` and an `m` of its own; bo
 pooling comes before the sum of slow and fast.
 """
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -27,16 +26,18 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..episodes import Examples
 from ..errors import MapstoError
+from ..models.recurrent import Cell
 from . import losses
+from .coordinates import read
 from .learner import Learner
-from .matching import Cell, attention
+from .matching import attention
 from .normalisation import SupportNorm, on_query, on_support, prepare
 
 Weights = tuple[Tensor, ...]  # one tensor a layer; fast ones may have one more axis in front, a row each
 Statistics = dict[str, dict[str, Tensor]]
 Rest = Callable[[str, nn.Module, Tensor], Tensor]  # what follows a layer's weights: its name, the module, its input
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_SMALLEST = math.exp(-7)  # gradients below it are told by their size, those above by its logarithm
+_P = 7.0  # gradients below e⁻⁷ are told by their size, those above by its logarithm
 
 
 class Fast(NamedTuple):
@@ -94,7 +95,7 @@ class MetaNetwork(Learner):
         outputs, of_keys = self.keys.on_support(support, task)
         keys = outputs[-2].flatten(1)
         gradients = self._gradients(self.body, support)
-        memory = tuple(write(coordinates(g))[..., 0] for write, g in zip(self.example_writers, gradients, strict=True))
+        memory = tuple(write(read(g, _P))[..., 0] for write, g in zip(self.example_writers, gradients, strict=True))
         read = _read(attention(_cosine(keys, keys), support.w), memory)
         of_body = self.body.on_support(support, read)[1] if self.body.normalises else {}
         return Fast(task, memory, keys, support.w, (of_keys, of_body))
@@ -185,24 +186,12 @@ class TaskWriter(nn.Module):
 
     def forward(self, g: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Float[Tensor, "..."]:
         """Return the fast weights; an example of weight 0 is passed over, and nothing read writes the bias."""
-        said = coordinates(g)  # [n, ..., 2]
+        said = read(g, _P)  # [n, ..., 2]
         h = c = said.new_zeros(*said.shape[1:-1], self.out.in_features)
         for i in range(len(w)):
             new_h, new_c = self.cell(torch.cat([said[i], h], -1), c)
             h, c = torch.where(w[i] > 0, new_h, h), torch.where(w[i] > 0, new_c, c)
         return self.out(h)[..., 0]
-
-
-def coordinates(g: Float[Tensor, "..."]) -> Float[Tensor, "... 2"]:
-    """Return two numbers of about one for each coordinate of a gradient of any size (Andrychowicz et al. 2016, A).
-
-    >>> coordinates(torch.tensor([-1.0, 0.0]))
-    tensor([[ 0., -1.],
-            [-1.,  0.]])
-    """
-    large = g.abs() >= _SMALLEST
-    size = torch.where(large, g.abs(), 1.0).log() / 7
-    return torch.stack([torch.where(large, size, -1.0), torch.where(large, g.sign(), g / _SMALLEST)], -1)
 
 
 def _example_writer(hidden: int) -> nn.Module:

@@ -26,9 +26,9 @@ from torch.nn import functional as F
 
 from ..episodes import Examples
 from ..errors import MapstoError
+from ..models.recurrent import Cell
 from .labels import one_hot
 from .learner import Learner
-from .matching import Cell
 from .normalisation import on_query, on_support, prepare
 from .watching import watch
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..episodes import Source, to
+from ..episodes import Episode, Source, to
 from ..errors import MapstoError
 from ..learners.batching import each_task
 from ..learners.learner import Learner

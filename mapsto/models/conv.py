@@ -1,4 +1,4 @@
-"""Conv4, the image network of the few-shot literature: four blocks of convolution, batch norm, nonlinearity, pooling.
+"""Conv4, the image network of the few-shot literature: four blocks of convolution, norm, nonlinearity, pooling.
 
 Vinyals et al. 2016, §4.1; Snell et al. 2017, §3.1 (max pooling, flattened); Finn et al. 2017, §5.2 on Omniglot
 (strided convolutions, mean over what is left).
@@ -12,17 +12,19 @@ from torch import Tensor, nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
+from .norms import Norm, normalise
 
 
 class Conv4(nn.Module):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
-    Batch norm keeps no running statistics: a learner supplies those of the support set. `pooling` halves the image in
-    every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself. `readout` flattens the last
-    block's image or averages over it. `width` is the number of features before the head: 64 for 28×28 images.
+    `norm`: "batch", for which a learner supplies the statistics of the support set, or "layer", each image by itself.
+    `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself.
+    `readout` flattens the last block's image or averages over it. `width` is the number of features before the head:
+    64 for 28×28 images.
 
     Raises:
-        MapstoError: an unknown `pooling`, `readout` or activation, or images too small to be halved four times.
+        MapstoError: an unknown `norm`, `pooling`, `readout` or activation, or images too small to be halved four times.
 
     >>> import torch
     >>> Conv4(channels=1, hidden=8, outputs=5)(torch.zeros(2, 1, 28, 28)).shape
@@ -38,12 +40,13 @@ class Conv4(nn.Module):
         activation: Activation = "relu",
         pooling: Literal["max", "average", "stride"] = "max",
         readout: Literal["flatten", "mean"] = "flatten",
+        norm: Norm = "batch",
     ):
         super().__init__()
         _check(size, pooling, readout)
         side, blocks = size, []
         for inputs in (channels, hidden, hidden, hidden):
-            blocks.append(_block(inputs, hidden, activation, pooling))
+            blocks.append(_block(inputs, hidden, activation, pooling, norm))
             side = (side + 1) // 2 if pooling == "stride" else side // 2
         self.blocks = nn.Sequential(*blocks)
         self.readout = nn.Flatten() if readout == "flatten" else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -55,10 +58,10 @@ class Conv4(nn.Module):
         return self.head(self.readout(self.blocks(x)))
 
 
-def _block(inputs: int, hidden: int, activation: Activation, pooling: str) -> nn.Module:
+def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm: Norm) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv=nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1),
-        norm=nn.BatchNorm2d(hidden, track_running_stats=False),
+        norm=normalise(norm, hidden),
         activation=activate(activation),
     )
     if pooling != "stride":

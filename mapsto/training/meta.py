@@ -94,6 +94,7 @@ def _in_chunks(
     gradients: list[MetaGradient], size: int | None, params: Params, episodes: Episode
 ) -> tuple[Params, Metrics]:
     tasks = len(episodes.support.w)
+    params = {name: p.detach() for name, p in params.items()}  # else autograd keeps a graph of the gradient as well
     if size is None or size >= tasks:
         return gradients[0](params, episodes)
     chunks = [_tasks(episodes, slice(start, start + size)) for start in range(0, tasks, size)]

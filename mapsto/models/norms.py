@@ -1,0 +1,23 @@
+"""The normalisations that image networks are built with. None keeps statistics from one call to the next."""
+
+from typing import Literal
+
+from torch import nn
+
+from ..errors import MapstoError
+
+Norm = Literal["batch", "layer"]
+
+
+def normalise(norm: Norm, channels: int) -> nn.Module:
+    """Return a new layer for images `[n, channels, ...]`.
+
+    "batch" normalises each channel over a batch (Ioffe & Szegedy 2015), for which a learner takes the support set;
+    "layer" each image over all its channels and pixels (Ba et al. 2016, eq. 3), whatever else is in the task.
+
+    >>> normalise("layer", 8)
+    GroupNorm(1, 8, eps=1e-05, affine=True)
+    """
+    if norm not in ("batch", "layer"):
+        raise MapstoError(f"norm: got {norm!r}, expected 'batch' or 'layer'.")
+    return nn.BatchNorm2d(channels, track_running_stats=False) if norm == "batch" else nn.GroupNorm(1, channels)

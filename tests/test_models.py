@@ -48,15 +48,19 @@ def test_conv4_has_the_published_parameters() -> None:
     assert parameters(Conv4(channels=1, hidden=64, outputs=5)) == 111_936 + 65 * 5
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer"])
 @pytest.mark.parametrize("pooling", ["max", "average", "stride"])
-def test_conv4_is_four_blocks_of_convolution_batch_norm_relu_and_pooling(pooling: str) -> None:
+def test_conv4_is_four_blocks_of_convolution_norm_relu_and_pooling(pooling: str, norm: str) -> None:
     torch.manual_seed(0)
-    model, x = Conv4(hidden=3, outputs=4, size=16, pooling=pooling), torch.randn(5, 1, 16, 16)
+    model, x = Conv4(hidden=3, outputs=4, size=16, pooling=pooling, norm=norm), torch.randn(5, 1, 16, 16)
     expected = x
     for block in model.blocks:
         stride = 2 if pooling == "stride" else 1
         expected = F.conv2d(expected, block.conv.weight, block.conv.bias, stride=stride, padding=1)
-        expected = F.batch_norm(expected, None, None, block.norm.weight, block.norm.bias, training=True).relu()
+        over = (0, 2, 3) if norm == "batch" else (1, 2, 3)
+        var, mean = torch.var_mean(expected, over, correction=0, keepdim=True)
+        scale, shift = (p.view(-1, 1, 1) for p in (block.norm.weight, block.norm.bias))
+        expected = ((expected - mean) / (var + 1e-5).sqrt() * scale + shift).relu()
         if pooling != "stride":
             expected = F.max_pool2d(expected, 2) if pooling == "max" else F.avg_pool2d(expected, 2)
     expected = F.linear(expected.flatten(1), model.head.weight, model.head.bias)
@@ -86,6 +90,7 @@ def test_an_activation_has_a_name_or_is_a_class(activation: str | type[nn.Module
         (lambda: MLP(3, 1, activation="relu6"), "activation: got 'relu6', expected one of relu"),
         (lambda: Conv4(pooling="mean"), "pooling: got 'mean'"),
         (lambda: Conv4(readout="max"), "readout: got 'max'"),
+        (lambda: Conv4(norm="group"), "norm: got 'group', expected 'batch' or 'layer'"),
         (lambda: Conv4(size=15), "size: got 15, expected at least 16"),
     ],
 )

@@ -717,6 +717,9 @@ def test_omniglot_schemes(omniglot, unchecked):
         return [set(np.concatenate([pool.numpy() for pool in tasks.pools[split]]) % 48) for split in SPLITS]
 
     assert characters(omniglot(scheme="vinyals")) == [set(range(24)), set(range(24, 32)), set(range(32, 48))]
+    assert characters(omniglot(scheme="snell")) == [set(range(32)), set(), set(range(32, 48))]
+    with pytest.raises(MapstoError, match=r"ways: got \d, more than the classes of this split"):
+        omniglot(scheme="snell").validation.batch(0, 1)
     assert characters(omniglot(scheme="background")) == [set(range(30)), set(range(30, 36)), set(range(36, 48))]
     with pytest.raises(MapstoError, match=r"scheme: got 'koch'"):
         omniglot(scheme="koch")

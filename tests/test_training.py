@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids, Tasks
-from mapsto.training import ValidationLoss, load_weights, meta, meta_gradient, train
+from mapsto.training import ValidationLoss, load_weights, memory, meta, meta_gradient, train
 from mapsto.training.meta import MetaGradient
 from mapsto.training.run import read_tensors
 from mapsto.training.schedule import factor
@@ -168,6 +169,35 @@ def test_the_meta_gradient_touches_nothing() -> None:
     meta_gradient(learner)(params_of(learner), WAVES.batch(0, 3))
     assert all(torch.equal(before[name], tensor) for name, tensor in learner.state_dict().items())
     assert all(p.grad is None for p in learner.parameters())
+
+
+def test_the_meta_gradient_keeps_no_graph() -> None:
+    learner = maml()
+    grads, metrics = meta_gradient(learner)(dict(learner.named_parameters()), WAVES.batch(0, 3))
+    assert not any(tensor.requires_grad for tensor in (*grads.values(), *metrics.values()))
+
+
+def faults(allocations: int = 5) -> int:
+    """Return the pages that the kernel had to bring for a large block, allocated and freed a few times."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(allocations):
+        torch.ones(1 << 24)  # 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
+def test_training_keeps_the_memory_it_frees_and_then_returns_it() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    outside = faults()
+    taught = train(maml(), WAVES, steps=3, batch=2)
+    next(taught)
+    faults(2)
+    assert faults() < outside / 10
+    kept = resident()
+    taught.close()
+    assert resident() < kept - (1 << 25)
 
 
 class Images(Tasks):

@@ -1,7 +1,8 @@
 """Handwritten characters of 50 alphabets: the classic few-shot images.
 
 A class is a character, or a character turned by a multiple of 90°. Lake et al. 2015 (the drawings); Vinyals et al.
-2016, "Matching Networks", §4.1.1 (rotations as classes); Finn et al. 2017, "MAML", §5.2 (random rotations).
+2016, "Matching Networks", §4.1.1 (rotations as classes); Snell et al. 2017, §3.1 (1,200 characters to train); Finn et
+al. 2017, "MAML", §5.2 (random rotations).
 """
 
 from typing import Literal
@@ -16,19 +17,20 @@ from .classes import episodes, pick, require, shape
 from .sampling import Shots
 from .source import SPLITS, Tasks
 
-Scheme = Literal["vinyals", "background", "random"]
+Scheme = Literal["vinyals", "snell", "background", "random"]
 Rotations = Literal["classes", "random", "none"]
 
 
 class Omniglot(Tasks):
     """N-way K-shot tasks x `[n, 1, size, size]`, ink 1 on 0; `ways`, `shots` and `queries` as in `Arrays`.
 
-    `scheme` divides the characters: "vinyals" (1,028 / 172 / 423, alphabets shared), "background" (the authors':
-    20 evaluation alphabets to test, every sixth of the 30 background alphabets to validate), "random" (MAML's
-    1,100 / 100 / 423, shuffled by a fixed seed). `rotations`: "classes" makes four classes of each character, "random"
-    turns each class of each task once at random, at test too, "none" leaves them upright. `within_alphabet` takes the
-    classes of a task from one alphabet (and rotation), which is harder. `grey=False` reads the one-bit drawings of
-    `omniglot{size}.npz` instead of shrinking the original 105 × 105. Files: see `omniglot_files`.
+    `scheme` divides the characters: "vinyals" (1,028 / 172 / 423, alphabets shared), "snell" (the same, but those to
+    validate are trained on: 1,200 / 0 / 423), "background" (the authors': 20 evaluation alphabets to test, every sixth
+    of the 30 background alphabets to validate), "random" (MAML's 1,100 / 100 / 423, shuffled by a fixed seed).
+    `rotations`: "classes" makes four classes of each character, "random" turns each class of each task once at random,
+    at test too, "none" leaves them upright. `within_alphabet` takes the classes of a task from one alphabet (and
+    rotation), which is harder. `grey=False` reads the one-bit drawings of `omniglot{size}.npz` instead of shrinking
+    the original 105 × 105. Files: see `omniglot_files`.
     """
 
     def __init__(
@@ -103,6 +105,12 @@ def _vinyals(drawings: files.Drawings) -> dict[str, Tensor]:
     return {split: torch.tensor([index[name] for name in names]) for split, names in lists.items()}
 
 
+def _snell(drawings: files.Drawings) -> dict[str, Tensor]:
+    lists = _vinyals(drawings)
+    train = torch.cat([lists["train"], lists["validation"]])
+    return {"train": train, "validation": train[:0], "test": lists["test"]}
+
+
 def _background(drawings: files.Drawings) -> dict[str, Tensor]:
     validates = drawings.background & (drawings.alphabet % 6 == 5)
     masks = (drawings.background & ~validates, validates, ~drawings.background)
@@ -114,4 +122,4 @@ def _random(drawings: files.Drawings) -> dict[str, Tensor]:
     return dict(zip(SPLITS, (order[:1100], order[1100:1200], order[1200:]), strict=True))
 
 
-_SCHEMES = {"vinyals": _vinyals, "background": _background, "random": _random}
+_SCHEMES = {"vinyals": _vinyals, "snell": _snell, "background": _background, "random": _random}

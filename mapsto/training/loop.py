@@ -9,7 +9,8 @@ killed continues from its checkpoint to the same numbers.
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,10 @@ import torch
 from .. import __version__
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
-from ..learners.learner import Learner
+from ..learners.learner import Learner, Metrics
+from . import memory
 from . import run as runs
+from .estimators import Estimator, Exact, Params
 from .meta import meta_gradient
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
@@ -47,6 +50,7 @@ def train(
     vectorise: bool | None = None,
     chunk_size: int | None = None,
     threads: int = 1,
+    estimator: Estimator | None = None,
     weight_decay: float = 0.0,
     clip: float | None = None,
     schedule: Schedule = "constant",
@@ -79,6 +83,7 @@ def train(
         vectorise: all tasks at once, or one at a time; by default the faster, see `meta_gradient`.
         chunk_size: tasks at a time, which bounds the memory, see `meta_gradient`.
         threads: chunks at a time, see `meta_gradient`.
+        estimator: how the meta-gradient is had; exactly by default, see `estimators`.
         weight_decay: of AdamW; with 0 it is Adam.
         clip: the largest gradient norm that is not scaled down.
         schedule: of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
@@ -102,16 +107,15 @@ def train(
     _check(
         steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every, log_every=log_every
     )
-    if threads > 1 and precision != "32-true":
-        raise MapstoError(
-            f"threads: got {threads} with precision {precision!r}, expected 1: it holds in one thread only."
-        )
+    _check_threads(threads, precision)
     settings = {
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
         "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
         "validate_every": validate_every, "init": None if init is None else str(init), "precision": precision,
+        "estimator": type(estimator or Exact()).__name__,
     }  # fmt: skip
-    factor(schedule, 0, steps, warmup)
+    rate = partial(factor, schedule, steps=steps, warmup=warmup)
+    rate(0)
     here, autocast = _fabric(device, precision)
     learner.to(here)
     folder = None if run is None else _folder(run, resume)
@@ -120,20 +124,19 @@ def train(
     progress = Progress(learner, weight_decay, ema)
     if folder:
         _open(folder, progress, settings | (config or {}))
-    gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads)
-    saved = progress.step
-    try:
+    gradient = meta_gradient(
+        learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads, estimator=estimator
+    )
+    with memory.kept(), _kept_at_a_stop(folder, progress):
         for index in range(progress.step, steps):
             started = time.perf_counter()
             episodes = to(tasks.batch(index, batch, seed), here)
-            rate = lr * factor(schedule, index, steps, warmup)
             with autocast():
-                grads, measured = gradient(progress.params, episodes)
-            norm = torch.nn.utils.get_total_norm(list(grads.values()))
-            metrics = {**{name: float(value) for name, value in measured.items()}, "grad_norm": float(norm), "lr": rate}
+                grads, measured = gradient(progress.params, episodes, index)
+            metrics = {**_numbers(measured, grads), "lr": lr * rate(index)}
             if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["grad_norm"])):
-                raise _diverged(learner, episodes, index, metrics, folder, saved)
-            progress.update(grads, norm, rate, clip)
+                raise _diverged(learner, episodes, index, metrics, folder, progress.saved)
+            progress.update(grads, metrics["grad_norm"], metrics["lr"], clip)
             last = progress.step == steps
             if validation and (last or progress.step % validate_every == 0):
                 metrics["validation"] = progress.validate(validation)
@@ -142,17 +145,35 @@ def train(
                 folder.log(progress.step, {**metrics, "seconds": round(progress.seconds, 3)})
             if folder and (last or progress.step % checkpoint_every == 0):
                 progress.save(folder)
-                saved = progress.step
             if last:
                 progress.finish()
             yield Step(progress.step, metrics, progress.seconds)
-    except GeneratorExit:  # the caller stops, between two steps, where everything is of one step
-        if folder and progress.step > saved:
+
+
+def _numbers(measured: Metrics, grads: Params) -> dict[str, float]:
+    norm = torch.nn.utils.get_total_norm(list(grads.values()))
+    return {**{name: float(value) for name, value in measured.items()}, "grad_norm": float(norm)}
+
+
+@contextmanager
+def _kept_at_a_stop(folder: runs.Run | None, progress: Progress) -> Iterator[None]:
+    """Leave a checkpoint where the caller stops: between two steps, where everything is of one step."""
+    try:
+        yield
+    except GeneratorExit:
+        if folder and progress.step > progress.saved:
             progress.save(folder)
         raise
     finally:
         if folder:
             folder.close()
+
+
+def _check_threads(threads: int, precision: str) -> None:
+    if threads > 1 and precision != "32-true":
+        raise MapstoError(
+            f"threads: got {threads} with precision {precision!r}, expected 1: it holds in one thread only."
+        )
 
 
 def _check(**counts: int) -> None:

@@ -99,6 +99,7 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
 def _in_chunks(
     gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int = 0
 ) -> tuple[Params, Metrics]:
+    params = {name: p.detach() for name, p in params.items()}  # else autograd keeps a graph of the gradient as well
     tasks, directions = len(episodes.support.w), estimator.directions(params, index)
     if size is None or size >= tasks:
         return gradients[0](params, episodes, directions)

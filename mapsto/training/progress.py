@@ -25,14 +25,14 @@ class Progress:
         self.best: dict[str, Tensor] = {}
         self.score = math.inf
         self.optimizer = torch.optim.AdamW(self.params.values(), weight_decay=weight_decay, fused=True)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.saved, self.seconds = 0, 0, 0.0  # saved: the step of the last checkpoint
 
-    def update(self, grads: dict[str, Tensor], norm: Tensor, lr: float, clip: float | None) -> None:
+    def update(self, grads: dict[str, Tensor], norm: float, lr: float, clip: float | None) -> None:
         """Take one optimizer step along `grads`, whose norm is `norm`."""
         for name, parameter in self.params.items():
             parameter.grad = grads[name]
         if clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.params.values(), clip, norm)
+            torch.nn.utils.clip_grads_with_norm_(self.params.values(), clip, torch.tensor(norm))
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
@@ -64,6 +64,7 @@ class Progress:
         meta = {"mapsto": __version__, **{name: repr(value) for name, value in about.items()}}
         folder.save(runs.CHECKPOINT, tensors, meta)
         folder.save(runs.WEIGHTS, self.learner.state_dict() | (self.best or self.average), meta)
+        self.saved = self.step
 
     def restore(self, folder: runs.Run) -> None:
         """Continue from the folder's checkpoint; raises MapstoError where it is not one of this learner."""
@@ -79,7 +80,8 @@ class Progress:
                 index, slot = name.split("/")
                 slots.setdefault(int(index), {})[slot] = tensor
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
-            self.step, self.seconds, self.score = int(meta["step"]), float(meta["seconds"]), float(meta["score"])
+            self.step = self.saved = int(meta["step"])
+            self.seconds, self.score = float(meta["seconds"]), float(meta["score"])
         except (KeyError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise MapstoError(

@@ -13,9 +13,9 @@ from mapsto.models import VGG, AlexNet, Recurrent, ResNet12
 IMAGES = {
     "VGG": lambda **more: VGG(widths=(3, 4), size=16, **more),
     "AlexNet": lambda **more: AlexNet(hidden=1, width=5, size=16, **more),
-    "ResNet12": lambda **more: ResNet12(widths=(3, 4, 5), size=4, **more),
+    "ResNet12": lambda **more: ResNet12(widths=(3, 4), size=8, **more),
 }
-SIDES = {"VGG": 16, "AlexNet": 16, "ResNet12": 4}
+SIDES = {"VGG": 16, "AlexNet": 16, "ResNet12": 8}
 
 
 def parameters(model: nn.Module) -> int:
@@ -24,7 +24,7 @@ def parameters(model: nn.Module) -> int:
 
 def test_resnet12_has_the_published_size() -> None:
     assert parameters(ResNet12(channels=3)) == 12_424_320  # "12.4 M", Lee et al. 2019
-    assert ResNet12(channels=3, widths=(4, 4, 4, 4), size=84)(torch.zeros(1, 3, 84, 84)).shape == (1, 4)
+    assert ResNet12(channels=3, widths=(4, 4, 4, 4), size=84)(torch.zeros(2, 3, 84, 84)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -124,7 +124,7 @@ def test_a_recurrent_network_adapts() -> None:
     ("build", "message"),
     [
         (lambda: VGG(widths=()), "widths, depth: got"),
-        (lambda: VGG(size=7), "size: got 7, expected 8 pixels or more for 3 stages"),
+        (lambda: VGG(size=7), "size: got 7, expected at least 8 pixels for 3 stages"),
         (lambda: AlexNet(size=7), "expected whole numbers from 1 and at least 8 pixels"),
         (lambda: ResNet12(widths=(0,)), "widths, size: got"),
         (lambda: ResNet12(norm="group"), "norm: got 'group'"),

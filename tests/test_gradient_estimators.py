@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.errors import MapstoError
 from mapsto.training import estimators as module
 from mapsto.training.estimators import Estimator, EvolutionStrategies, Exact, ForwardMode, Params
 from mapsto.training.meta import meta_gradient
@@ -36,6 +37,15 @@ def conv4() -> tuple[mt.learners.Learner, mt.Episode]:
     support, query = (mt.examples(x[i], y) for i in (0, 1))
     w = torch.full((1, 4), 0.25).double()
     return mt.learners.MAML(body, lr=0.1, steps=2).double(), mt.Episode(support._replace(w=w), query._replace(w=w))
+
+
+class Planes(mt.tasks.Tasks):
+    """y = x₁ + 2·x₂, always."""
+
+    def draw(self, generator: torch.Generator, count: int) -> mt.Episode:
+        x = torch.randn(count, 10, 2, generator=generator)
+        rows = mt.episodes.Examples(x, x @ torch.tensor([[1.0], [2.0]]), torch.full((count, 10), 0.1))
+        return mt.Episode(rows, rows)
 
 
 def gradient(
@@ -103,11 +113,11 @@ def test_training_goes_down_and_resumes_to_the_same_numbers(name: str, tmp_path:
         torch.manual_seed(0)
         learner = mt.learners.MAML(nn.Linear(2, 1), "mse", lr=0.1)
         how = {"run": tmp_path / folder, "resume": True, "estimator": ESTIMATORS[name](4)}
-        taught = mt.train(learner, mt.tasks.Linear(features=2, shots=5, queries=5), steps, 4, 0.02, **how)
+        taught = mt.train(learner, Planes(), steps, 4, 0.05, **how)
         return [step.metrics["loss"] for step in taught]
 
     whole = trained(60, "whole")
-    assert sum(whole[-10:]) < 0.7 * sum(whole[:10])
+    assert sum(whole[-10:]) < 0.5 * sum(whole[:10])
     assert trained(30, "parts") + trained(60, "parts") == whole
 
 
@@ -120,5 +130,5 @@ def test_training_goes_down_and_resumes_to_the_same_numbers(name: str, tmp_path:
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:
-    with pytest.raises(mt.MapstoError, match=message):
+    with pytest.raises(MapstoError, match=message):
         build()

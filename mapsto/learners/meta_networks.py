@@ -96,8 +96,8 @@ class MetaNetwork(Learner):
         keys = outputs[-2].flatten(1)
         gradients = self._gradients(self.body, support)
         memory = tuple(write(read(g, _P))[..., 0] for write, g in zip(self.example_writers, gradients, strict=True))
-        read = _read(attention(_cosine(keys, keys), support.w), memory)
-        of_body = self.body.on_support(support, read)[1] if self.body.normalises else {}
+        looked_up = _read(attention(_cosine(keys, keys), support.w), memory)
+        of_body = self.body.on_support(support, looked_up)[1] if self.body.normalises else {}
         return Fast(task, memory, keys, support.w, (of_keys, of_body))
 
     def predict(self, state: Fast, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:

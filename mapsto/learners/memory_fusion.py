@@ -1,13 +1,18 @@
 """Adapt to a task, then move towards what earlier tasks of the same stream came to: parameters fused with a memory.
 
     θ = adapt(support),   θ_j = adapt(task_j) for each earlier task j,   q = K·θ,   k_j = K·θ_j
-    a_j = m_j·exp(q·k_j / √width) / Σ_i m_i·exp(q·k_i / √width),   r = Σ_j a_j·θ_j
+    a_j = m_j·exp(q·k_j / √width) / Σ_i m_i·exp(q·k_i / √width),   r = Σ_j a_j·(θ_0 + c ∘ (θ_j − θ_0))
     φ = g(θ, {θ_j}_{j<i}) = θ + σ(s) ∘ (r − θ)
 
-`m_j = Σ w` of task j, `K` and `s` are learned: whom to ask, and of which parameters to believe them. The plain form of
-meta-networks in which a network maps this task's parameters and a memory of earlier ones to those that are used, after
-Munkhdalai & Yu 2017, "Meta Networks", §3; with all attended alike, it is the shrinkage of θ towards
-a mean (Efron & Morris 1975, "Data Analysis Using Stein's Estimator"), with a weight learned for each parameter.
+`θ_0` is where adapting starts and `m_j = Σ w` of task j. `K`, `s` and `c` are learned: whom to ask, of which parameters
+to believe them, and how much farther they would have gone: a few steps from few examples stop short, and a mean of many
+that stop short is short as well, whereas one task's own way must not be stretched, for its errors would be.
+
+A plain form of meta-networks, in which a network maps this task's parameters and a memory of earlier ones to those that
+are used, after Munkhdalai & Yu 2017, "Meta Networks", §3. With all attended alike and c = 1 it is the shrinkage of θ
+towards a mean (Efron & Morris 1975, "Data Analysis Using Stein's Estimator"), with a weight learned for each parameter.
+The memory holds what an earlier task came to, not how sure it was: where examples are so few that tasks are sure of
+some directions only, pooling their examples would tell more than any g can (see `mapsto.tasks.LinearStream`).
 """
 
 import torch
@@ -16,6 +21,7 @@ from torch import Tensor, nn
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
+from .batching import each_task
 from .coordinates import joined, parted
 from .learner import Learner
 from .maml import MAML, Adapted
@@ -55,6 +61,7 @@ class MemoryFusion(Learner):
         size = sum(dict(learner.body.named_parameters())[name].numel() for name in learner.adapted)
         self.key = nn.Linear(size, width, bias=False)
         self.share = nn.Parameter(torch.zeros(size))  # s of the formula: half of the way to start with
+        self.stretch = nn.Parameter(torch.ones(size))  # c of the formula
 
     def adapt(self, support: Examples) -> Adapted:
         """Adapt to the support set alone, with nothing to remember."""
@@ -70,9 +77,7 @@ class MemoryFusion(Learner):
                 f"context: got weights of shape {tuple(context.w.shape)}, expected [j, n]: an axis for the earlier "
                 "tasks, then one for the examples of each."
             )
-        tasks = [Examples(*leaves) for leaves in zip(*(leaf.unbind() for leaf in context), strict=True)]
-        earlier = torch.stack([joined(self.learner.adapt(task).params) for task in tasks])  # [j, p]
-        params = parted(self._fuse(joined(here.params), earlier, context.w.sum(-1)), here.params)
+        params = parted(self._fuse(joined(here.params), self._remember(context), context.w.sum(-1)), here.params)
         statistics = statistics_of(self.learner.body, params, episode.support.x, episode.support.w)
         return Adapted(params, {} if self.transductive else statistics)
 
@@ -84,7 +89,16 @@ class MemoryFusion(Learner):
         """Name the output of each part of the network with the fused parameters."""
         return self.learner.features(state, x)
 
+    def _remember(self, context: Examples) -> Float[Tensor, "j p"]:
+        """Return what adapting to each earlier task comes to."""
+        return each_task(
+            self.learner, lambda task: joined(self.learner.adapt(task.support).params), Episode(context, context)
+        )
+
     def _fuse(self, here: Float[Tensor, " p"], earlier: Float[Tensor, "j p"], mass: Float[Tensor, " j"]) -> Tensor:
         scores = self.key(earlier) @ self.key(here) / self.key.out_features**0.5  # [j]
         a = attention(scores[None], mass)[0]  # [j], 0 throughout where nothing is remembered
-        return here + torch.sigmoid(self.share) * (a @ earlier - a.sum() * here)
+        named = dict(self.learner.body.named_parameters())
+        start = joined({name: named[name] for name in self.learner.adapted})  # [p]
+        r = start + self.stretch * (a @ (earlier - start))  # [p]
+        return here + a.sum() * torch.sigmoid(self.share) * (r - here)

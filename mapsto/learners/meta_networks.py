@@ -9,9 +9,9 @@
 Munkhdalai & Yu 2017, "Meta Networks", Algorithm 1 and eq. 1 to 9, with the preprocessing of Andrychowicz et al. 2016.
 
 Where we depart: all derivatives are taken, where the published code takes the gradients to be constants; `d` reads
-every example, one at a time, and each layer has a `d` and an `m` of its own; both networks' losses are that of the task
-(the paper has a contrastive one for the keys where there are pairs); biases and norms have no fast counterpart, and
-pooling comes before the sum of slow and fast.
+every example, one at a time, and each layer has a `d` and an `m` of its own, but for the last of `u`, from which no key
+comes; both networks' losses are that of the task (the paper has a contrastive one for the keys where there are pairs);
+biases and norms have no fast counterpart, and pooling comes before the sum of slow and fast.
 """
 
 from collections.abc import Callable
@@ -85,13 +85,13 @@ class MetaNetwork(Learner):
         if hidden < 1:
             raise MapstoError(f"hidden: got {hidden}, expected at least 1 unit.")
         self.body, self.keys, self.loss_name = Layers("body", body), Layers("keys", keys), loss
-        self.task_writers = nn.ModuleList(TaskWriter(hidden) for _ in self.keys.layers)
+        self.task_writers = nn.ModuleList(TaskWriter(hidden) for _ in self.keys.layers[:-1])
         self.example_writers = nn.ModuleList(_example_writer(hidden) for _ in self.body.layers)
 
     def adapt(self, support: Examples) -> Fast:
         """Write fast weights from the gradients of the support set's losses."""
         gradients = self._gradients(self.keys, support)
-        task = tuple(write(g, support.w) for write, g in zip(self.task_writers, gradients, strict=True))
+        task = tuple(write(g, support.w) for write, g in zip(self.task_writers, gradients[:-1], strict=True))
         outputs, of_keys = self.keys.on_support(support, task)
         keys = outputs[-2].flatten(1)
         gradients = self._gradients(self.body, support)
@@ -125,17 +125,17 @@ class MetaNetwork(Learner):
         slow = network.slow()
         if len(support.w) == 0:
             return tuple(weight.new_zeros(0, *weight.shape) for weight in slow)
-        statistics = network.on_support(support, None)[1] if network.normalises else {}
+        statistics = network.on_support(support, ())[1] if network.normalises else {}
 
         def loss(slow: Weights, x: Tensor, y: Tensor) -> Tensor:
-            scores = network.on_query(x[None], None, statistics, slow)[-1]
+            scores = network.on_query(x[None], (), statistics, slow)[-1]
             return losses.LOSSES[self.loss_name](scores, y[None], torch.ones_like(scores[:, 0]))
 
         return vmap(grad(loss), (None, 0, 0))(slow, support.x, support.y)
 
 
 class Layers(nn.Module):
-    """A network as a chain of layers with weights, each of which runs once by slow and once by fast weights."""
+    """A network as a chain of layers with weights, run once by slow and, as far as these go, once by fast weights."""
 
     def __init__(self, name: str, network: nn.Module):
         super().__init__()
@@ -149,7 +149,7 @@ class Layers(nn.Module):
         """Return the slow weights."""
         return tuple(layer.weight for layer in self.layers)
 
-    def on_support(self, support: Examples, fast: Weights | None) -> tuple[list[Tensor], Statistics]:
+    def on_support(self, support: Examples, fast: Weights) -> tuple[list[Tensor], Statistics]:
         """Return the input and the output of each layer, and what the norms measured."""
         statistics: Statistics = {}
 
@@ -159,18 +159,16 @@ class Layers(nn.Module):
 
         return self._run(support.x, self.slow(), fast, rest), statistics
 
-    def on_query(
-        self, x: Tensor, fast: Weights | None, statistics: Statistics, slow: Weights | None = None
-    ) -> list[Tensor]:
+    def on_query(self, x: Tensor, fast: Weights, statistics: Statistics, slow: Weights | None = None) -> list[Tensor]:
         """Return the input and the output of each layer, row by row on given statistics."""
         slow = self.slow() if slow is None else slow
         return self._run(x, slow, fast, lambda name, module, h: on_query(module, {}, statistics.get(name, {}), h))
 
-    def _run(self, x: Tensor, slow: Weights, fast: Weights | None, rest: Rest) -> list[Tensor]:
+    def _run(self, x: Tensor, slow: Weights, fast: Weights, rest: Rest) -> list[Tensor]:
         outputs = [self.first(x)]
         for i, (layer, module) in enumerate(zip(self.layers, self.rests, strict=True)):
             h = rest(f"{i} slow", module, functional_call(layer, {"weight": slow[i]}, (outputs[-1],)))
-            if fast is not None:
+            if i < len(fast):
                 h = h + rest(f"{i} fast", module, _by_fast(layer, fast[i], outputs[-1]))
             outputs.append(h)
         return outputs

@@ -161,7 +161,7 @@ def conv3(outputs: int) -> nn.Module:
 
 
 FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
-SEQUENCE = {"support_order": "what comes late disturbs what came early: the order is the task"}
+CONTINUAL = {"support_order": "what comes late disturbs what came early: the order is the task"}
 STOPPED = {
     "meta_gradient": "its gradient is θ − φ, the way to φ being cut off, by definition",
     "support_gradient": "its loss is cut off from the support set, by definition (views are not)",
@@ -211,9 +211,9 @@ LEARNERS = {
     "Reptile, minibatches": Row(
         lambda: Reptile(mlp(1), loss="mse", lr=0.1, steps=5, minibatch=3), regression, STOPPED | IN_TURN
     ),
-    "ANML": Row(lambda: ANML(mlp(4), mlp(4), 4, WAYS + 2, lr=0.5).double(), remembering, SEQUENCE),
-    "OML": Row(lambda: ANML(mlp(4), None, 4, WAYS + 2, lr=0.5).double(), remembering, SEQUENCE),
-    "ANML on images": Row(lambda: ANML(conv3(3), conv3(3), 3, WAYS, lr=0.5).double(), larger_images, SEQUENCE),
+    "ANML": Row(lambda: ANML(mlp(4), mlp(4), 4, WAYS + 2, lr=0.5).double(), remembering, CONTINUAL),
+    "OML": Row(lambda: ANML(mlp(4), None, 4, WAYS + 2, lr=0.5).double(), remembering, CONTINUAL),
+    "ANML on images": Row(lambda: ANML(conv3(3), conv3(3), 3, WAYS, lr=0.5).double(), larger_images, CONTINUAL),
     "meta network": Row(
         lambda: MetaNetwork(mlp(WAYS), mlp(WAYS), hidden=4).double(), lambda: classification(2), WRITTEN_IN_TURN
     ),

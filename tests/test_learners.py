@@ -701,7 +701,7 @@ def through_adaptation(learner: Learner, episode: Episode) -> Callable[[dict[str
 
 
 def slopes(
-    loss: Callable[[dict[str, Tensor]], Tensor], at: dict[str, Tensor], step: float = 1e-5, only: Tensor | float = 1.0
+    loss: Callable[[dict[str, Tensor]], Tensor], at: dict[str, Tensor], step: float = 1e-6, only: Tensor | float = 1.0
 ) -> None:
     """Compare the gradient of `loss` with central finite differences along three random directions, `only` so far."""
     gradient = grad(loss)(at)

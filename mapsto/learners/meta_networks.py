@@ -36,7 +36,7 @@ from .normalisation import SupportNorm, on_query, on_support, prepare
 Weights = tuple[Tensor, ...]  # one tensor a layer; fast ones may have one more axis in front, a row each
 Statistics = dict[str, dict[str, Tensor]]
 Rest = Callable[[str, nn.Module, Tensor], Tensor]  # what follows a layer's weights: its name, the module, its input
-_WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 _P = 7.0  # gradients below e⁻⁷ are told by their size, those above by its logarithm
 
 
@@ -147,7 +147,7 @@ class Layers(nn.Module):
 
     def slow(self) -> Weights:
         """Return the slow weights."""
-        return tuple(layer.weight for layer in self.layers)
+        return tuple(layer.weight for layer in self._weighted())
 
     def on_support(self, support: Examples, fast: Weights) -> tuple[list[Tensor], Statistics]:
         """Return the input and the output of each layer, and what the norms measured."""
@@ -164,9 +164,12 @@ class Layers(nn.Module):
         slow = self.slow() if slow is None else slow
         return self._run(x, slow, fast, lambda name, module, h: on_query(module, {}, statistics.get(name, {}), h))
 
+    def _weighted(self) -> list[Weighted]:
+        return [layer for layer in self.layers if isinstance(layer, Weighted)]
+
     def _run(self, x: Tensor, slow: Weights, fast: Weights, rest: Rest) -> list[Tensor]:
         outputs = [self.first(x)]
-        for i, (layer, module) in enumerate(zip(self.layers, self.rests, strict=True)):
+        for i, (layer, module) in enumerate(zip(self._weighted(), self.rests, strict=True)):
             h = rest(f"{i} slow", module, functional_call(layer, {"weight": slow[i]}, (outputs[-1],)))
             if i < len(fast):
                 h = h + rest(f"{i} fast", module, _by_fast(layer, fast[i], outputs[-1]))
@@ -206,21 +209,23 @@ def _read(a: Float[Tensor, "m n"], memory: Weights) -> Weights:
     return tuple((a @ written.flatten(1)).view(len(a), *written.shape[1:]) for written in memory)
 
 
-def _by_fast(layer: nn.Module, weight: Tensor, x: Tensor) -> Tensor:
+def _by_fast(layer: Weighted, weight: Tensor, x: Tensor) -> Tensor:
     """Run a layer by fast weights, all rows by the same or each by its own, without a bias."""
+    if len(x) == 0:
+        return layer(x)  # vmap has no convolution of no rows
     bias = {} if layer.bias is None else {"bias": torch.zeros_like(layer.bias)}
     if weight.dim() == layer.weight.dim():
         return functional_call(layer, {"weight": weight, **bias}, (x,))
     return vmap(lambda w, row: functional_call(layer, {"weight": w, **bias}, (row[None],))[0])(weight, x)
 
 
-def _chain(name: str, network: nn.Module) -> tuple[list[nn.Module], list[tuple[nn.Module, list[nn.Module]]]]:
+def _chain(name: str, network: nn.Module) -> tuple[list[nn.Module], list[tuple[Weighted, list[nn.Module]]]]:
     """Return what comes before the first layer with weights, and each such layer with what follows it."""
     first: list[nn.Module] = []
-    layers: list[tuple[nn.Module, list[nn.Module]]] = []
+    layers: list[tuple[Weighted, list[nn.Module]]] = []
     leaves = [module for module in network.modules() if not any(True for _ in module.children())]
     for leaf in leaves:
-        if isinstance(leaf, _WEIGHTED):
+        if isinstance(leaf, Weighted):
             layers.append((leaf, []))
         else:
             (layers[-1][1] if layers else first).append(leaf)

@@ -79,7 +79,7 @@ class SNAIL(Learner):
             raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
         self.body, self.outputs, self.loss_name = prepare(body), outputs, loss
         layers, width = _layers(features + outputs, length, filters)
-        self.layers, self.read = nn.ModuleList(layers), nn.Linear(width, outputs)
+        self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, outputs)
 
     def adapt(self, support: Examples) -> Past:
         """Run the support through the layers, keeping what each was given."""
@@ -95,7 +95,7 @@ class SNAIL(Learner):
 
     def predict(self, state: Past, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Run each row through the layers as the last item of the sequence."""
-        return self.read(self._last(state, x))
+        return self.readout(self._last(state, x))
 
     def features(self, state: Past, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the output of each part of the body, and the item that is read."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def task_map(found: TaskMap, of: Sequence[float] | None = None, name: str = "") 
         raise MapstoError(f"of: got {len(of)} number(s), expected {len(points)}, one for each task.")
     figure = style.canvas(4.2)
     axes = style.quiet(figure.subplots())
-    colour = {"color": style.LOWER} if of is None else {"c": np.asarray(of, float), "cmap": "cividis"}
+    colour: dict[str, Any] = {"color": style.LOWER} if of is None else {"c": np.asarray(of, float), "cmap": "cividis"}
     drawn = axes.scatter(*points.T, s=22, alpha=0.85, linewidth=0, **colour)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(f"first of two axes, which show {100 * found.kept:.0f} % of the differences", fontsize=9.5)

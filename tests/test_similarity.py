@@ -93,3 +93,5 @@ def test_the_picture_names_what_it_shows() -> None:
 def test_too_few_tasks_are_refused() -> None:
     with pytest.raises(MapstoError, match="got 2 task"):
         task_map(torch.zeros(2, 3))
+    with pytest.raises(MapstoError, match="those of 1 of 4 tasks are not finite"):
+        task_map(torch.tensor([[0.0], [1.0], [torch.nan], [2.0]]))

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
+from .labels import numbers, one_hot
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
 from .process import counts
@@ -110,8 +111,8 @@ class SNAIL(Learner):
 
     def _told(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         if self.loss_name == "cross_entropy":
-            return (y[:, None] == torch.arange(self.outputs, device=y.device)).to(like)
-        return y.flatten(1)
+            return one_hot(y, self.outputs, like)
+        return numbers(y)
 
 
 class _Dense(nn.Module):

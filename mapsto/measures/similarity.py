@@ -67,8 +67,13 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
     Raises:
         MapstoError: fewer than three tasks, or numbers that are not finite.
     """
-    if len(vectors) < 3 or not vectors.isfinite().all():
-        raise MapstoError(f"vectors: got {len(vectors)} task(s), expected at least three, of finite numbers.")
+    if len(vectors) < 3:
+        raise MapstoError(f"vectors: got {len(vectors)} task(s), expected at least three.")
+    lost = int((~vectors.isfinite()).any(1).sum())
+    if lost:
+        raise MapstoError(
+            f"vectors: those of {lost} of {len(vectors)} tasks are not finite; adapt with a lower rate or leave them out."
+        )
     centred = (vectors - vectors.mean(0)).double()
     u, s, _ = torch.linalg.svd(centred, full_matrices=False)
     points = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - len(s))))

@@ -70,7 +70,7 @@ class SelfExplaining(Learner):
         if noise is None:
             raise MapstoError("noise: got None, expected numbers that say what to hide; train on tasks.Tables.")
         ways = max(2, int(episodes.support.y.max()) + 1)
-        reading = self.learner.read_tasks(episodes.support, (noise[:, 0, 0] * IDENTITIES).long(), ways)
+        reading = self.learner.read(episodes.support, (noise[:, 0, 0] * IDENTITIES).long(), ways)
         seen = torch.isfinite(query.x)
         part = _part(noise) & seen
         rows = torch.stack([seen, part, seen & ~part], 1)  # [t, 3, m, d]: all, some, the others

@@ -56,7 +56,7 @@ def spelled_out(of: MemoryFusion, task: Episode) -> list[float]:
 
 def is_the_fusion(of: MemoryFusion) -> None:
     task = episode()
-    got = torch.cat([p.flatten() for p in of.read(task).params.values()])
+    got = torch.cat([p.flatten() for p in of.adapt_to(task).params.values()])
     expected = torch.tensor(spelled_out(of, task), dtype=torch.float64)
     alone = torch.cat([p.flatten() for p in of.adapt(task.support).params.values()])
     assert (expected - alone).abs().min() > 1e-4
@@ -116,7 +116,7 @@ def test_nothing_to_remember_leaves_the_support_set_alone() -> None:
     weightless = task.context._replace(w=0 * task.context.w)
     none = Examples(*(leaf[:0] for leaf in task.context))
     for context in (None, weightless, none):
-        got = of.read(task._replace(context=context)).params
+        got = of.adapt_to(task._replace(context=context)).params
         assert all(torch.allclose(got[name], p, rtol=1e-12, atol=1e-12) for name, p in alone.items())
 
 
@@ -146,7 +146,7 @@ def errors(of: Learner, tasks: LinearStream) -> tuple[float, float, float]:
     batch = tasks.test.batch(0, 300)
     with torch.no_grad():
         answers = [
-            over_tasks(lambda task: of.predict(of.read(task), task.query.x))(batch),
+            over_tasks(lambda task: of.predict(of.adapt_to(task), task.query.x))(batch),
             over_tasks(lambda task: of.predict(of.adapt(task.support), task.query.x))(batch),
             torch.stack([best(task) for task in unstack(batch)]),
         ]
@@ -177,7 +177,7 @@ def trained(kind: type[MemoryFusion]) -> tuple[MemoryFusion, LinearStream]:
 class Ignores(MemoryFusion):
     """Reads no memory."""
 
-    def read(self, episode: Episode) -> mt.episodes.State:
+    def adapt_to(self, episode: Episode) -> mt.episodes.State:
         return self.adapt(episode.support)
 
 
@@ -196,7 +196,7 @@ def test_evaluation_reads_the_memory() -> None:
     measured = mt.evaluate(of, tasks.test, episodes=20, batch=20).values
     batch = unstack(tasks.test.batch(0, 20))
     with torch.no_grad():
-        expected = [float((of.predict(of.read(t), t.query.x) - t.query.y).square().mean()) for t in batch]
+        expected = [float((of.predict(of.adapt_to(t), t.query.x) - t.query.y).square().mean()) for t in batch]
     torch.testing.assert_close(torch.tensor(measured), torch.tensor(expected).double(), rtol=1e-5, atol=1e-6)
 
 
@@ -219,7 +219,7 @@ def test_a_stream_shares_its_slope_and_not_its_intercepts() -> None:
     [
         (lambda: MemoryFusion(MAML(nn.Linear(2, 1), loss="mse"), width=0), "width: got 0"),
         (
-            lambda: learner().read(episode()._replace(context=episode().support)),
+            lambda: learner().adapt_to(episode()._replace(context=episode().support)),
             "context: got weights of shape \\(5,\\), expected \\[j, n\\]",
         ),
         (lambda: LinearStream(earlier=0), "earlier: got 0"),

@@ -45,7 +45,7 @@ def whole(snail: SNAIL, support: Examples, row: Tensor) -> Tensor:
     items = torch.cat([embedded, told], -1)
     for layer in snail.layers:
         items = (convolve if isinstance(layer, _Dense) else attend)(layer, items)
-    return snail.read(items[-1])
+    return snail.readout(items[-1])
 
 
 def law_sequence(snail: SNAIL) -> None:

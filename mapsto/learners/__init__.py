@@ -14,6 +14,7 @@ from .matching import MatchingNetwork
 from .memory_fusion import MemoryFusion
 from .meta_networks import MetaNetwork
 from .metagan import MetaGAN
+from .multitask import MultiTask
 from .prototypical import PrototypicalNetwork
 from .reptile import Reptile
 from .ridge import RidgeHead
@@ -38,6 +39,7 @@ __all__ = [
     "MetaGAN",
     "MetaLSTM",
     "MetaNetwork",
+    "MultiTask",
     "PrototypicalNetwork",
     "Reptile",
     "RidgeHead",

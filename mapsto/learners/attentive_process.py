@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..episodes import Examples
+from .labels import numbers
 from .process import LatentProcess, Normal, counts, rowwise, spread
 from .watching import watch
 
@@ -49,7 +50,7 @@ class ANP(LatentProcess):
 
     def adapt(self, support: Examples) -> Attended:
         """Read the context for attention, and return q(z|D) beside it."""
-        recall = self.attention.remember(support.x, support.y, counts(support.w))  # type: ignore[operator]
+        recall = self.attention.remember(support.x, numbers(support.y), counts(support.w))  # type: ignore[operator]
         return Attended(recall, self.latent(support))
 
     def latent_of(self, state: Attended) -> Normal:

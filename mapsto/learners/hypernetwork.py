@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from ..episodes import Examples
 from ..errors import MapstoError
+from .labels import numbers
 from .learner import Learner
 from .process import counts, rowwise
 from .watching import watch
@@ -56,7 +57,7 @@ class Hypernetwork(Learner):
     def adapt(self, support: Examples) -> Params:
         """Write the child's parameters."""
         start = dict(self.child.named_parameters())
-        written = self.body(support.x, support.y, counts(support.w))  # [p]
+        written = self.body(support.x, numbers(support.y), counts(support.w))  # [p]
         sizes = [value.numel() for value in start.values()]
         if written.shape != (sum(sizes),):
             raise MapstoError(

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from ..episodes import Examples, State
+from .labels import classes
 from .learner import Learner
 
 IDENTITIES, IDENTITY = 128, 8  # how many columns can be told apart, and by how many numbers
@@ -72,8 +73,8 @@ class InContext(Learner):
 
     def adapt(self, support: Examples) -> State:
         """Read `support`; see `Learner.adapt`."""
-        tasks = pytree.tree_map(lambda leaf: leaf[None], support)
-        return self.read_tasks(tasks, torch.zeros(1, dtype=torch.long, device=support.x.device), self.ways)
+        tasks = pytree.tree_map(lambda leaf: leaf[None], support._replace(y=classes(support.y)))
+        return self.read(tasks, torch.zeros(1, dtype=torch.long, device=support.x.device), self.ways)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Return log-probabilities; see `Learner.predict`."""
@@ -85,7 +86,7 @@ class InContext(Learner):
         tokens = self.look(state, x[None])[0].movedim(2, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
-    def read_tasks(self, support: Examples, offset: Int[Tensor, " t"], ways: int) -> Reading:
+    def read(self, support: Examples, offset: Int[Tensor, " t"], ways: int) -> Reading:
         """Adapt to `t` tasks at once (`x [t, n, d]`), their columns known by the identities from `offset` on.
 
         Each member asks about each class, a stream of tokens each; for two classes about one of them.

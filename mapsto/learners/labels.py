@@ -1,7 +1,7 @@
-"""Class labels as rows of zeros and ones."""
+"""What a task asks for: classes, as rows of zeros and ones, or numbers. A task of the other kind is refused."""
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ..errors import MapstoError
@@ -14,9 +14,24 @@ def one_hot(y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> Float[Tensor
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
+    return (classes(y)[:, None] == torch.arange(ways, device=y.device)).to(like.dtype)
+
+
+def classes(y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
+    """Return `y`, or raise MapstoError where it is no vector of class indices."""
     if y.dim() != 1 or y.is_floating_point():
         raise MapstoError(
             f"y: got {y.dtype} of shape {tuple(y.shape)}, expected one class index a row (int64 [n]); this learner "
             "classifies, so give it a task with classes."
         )
-    return (y[:, None] == torch.arange(ways, device=y.device)).to(like.dtype)
+    return y
+
+
+def numbers(y: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    """Return `y`, or raise MapstoError where it is no row of numbers for each example."""
+    if y.dim() != 2 or not y.is_floating_point():
+        raise MapstoError(
+            f"y: got {y.dtype} of shape {tuple(y.shape)}, expected numbers in a row for each example (floating [n, k]); "
+            "this learner regresses, so give it a task with targets."
+        )
+    return y

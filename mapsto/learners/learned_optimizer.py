@@ -151,7 +151,7 @@ class LearnedOptimizer(Learner):
 
     def _named(self) -> tuple[Params, Params]:
         """Return those that adapt and those that do not."""
-        named = dict(self.body.named_parameters())
+        named: Params = dict(self.body.named_parameters())
         return {name: named.pop(name) for name in self.adapted}, named
 
     def _run(self, route: Differentiation, support: Examples, judged: Examples | None = None) -> Loop:

@@ -36,7 +36,7 @@ class Learner(nn.Module, ABC):
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Score `n` rows: class logits, or real outputs. Row-wise: no answer depends on the other rows."""
 
-    def read(self, episode: Episode) -> State:
+    def adapt_to(self, episode: Episode) -> State:
         """Return the state that an episode teaches: by its support set, and its context in learners that remember."""
         return self.adapt(episode.support)
 
@@ -46,7 +46,7 @@ class Learner(nn.Module, ABC):
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return what meta-training minimises on one task (`Σ w·ℓ` over its query set), and numbers worth watching."""
-        scores = self.predict(self.read(episode), episode.query.x)
+        scores = self.predict(self.adapt_to(episode), episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
 

@@ -47,7 +47,7 @@ class MemoryFusion(Learner):
     >>> _ = nn.init.zeros_(fused.learner.body.weight)
     >>> here, there = (examples(torch.ones(1, 1), torch.full((1, 1), y)) for y in (4.0, 8.0))
     >>> earlier = Examples(*(leaf[None] for leaf in there))
-    >>> fused.read(Episode(here, here, context=earlier)).params["weight"]  # between 0.25 · 2 · 4 and 0.25 · 2 · 8
+    >>> fused.adapt_to(Episode(here, here, context=earlier)).params["weight"]  # between 0.25 · 2 · 4 and 0.25 · 2 · 8
     tensor([[3.]], grad_fn=<ViewBackward0>)
     """
 
@@ -67,7 +67,7 @@ class MemoryFusion(Learner):
         """Adapt to the support set alone, with nothing to remember."""
         return self.learner.adapt(support)
 
-    def read(self, episode: Episode) -> Adapted:
+    def adapt_to(self, episode: Episode) -> Adapted:
         """Adapt to the support set and to each earlier task, and fuse."""
         here, context = self.adapt(episode.support), episode.context
         if context is None or len(context.w) == 0:

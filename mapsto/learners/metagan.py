@@ -25,6 +25,7 @@ from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
 from . import losses
 from .differentiation.route import detached
+from .labels import classes
 from .learner import Learner, Metrics
 from .normalisation import on_support, prepare
 
@@ -102,7 +103,7 @@ class MetaGAN(Learner):
         """Adapt the learner to the support set and to fakes of it, at which the generator learns nothing."""
         x = functional_call(self.generator, _constants(self.generator), (support, self.generator.codes))
         w = (support.w.sum() / (self.ways * len(x))).expand(len(x))
-        fakes = Examples(x, self._fake(x), w)
+        fakes, support = Examples(x, self._fake(x), w), support._replace(y=classes(support.y))
         return self.learner.adapt(Examples(*(torch.cat(pair) for pair in zip(support, fakes, strict=True))))
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:

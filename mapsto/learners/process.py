@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
+from .labels import numbers
 from .learner import Learner, Metrics
 
 
@@ -126,7 +127,7 @@ def spread(outputs: Float[Tensor, "n two_k"], min_std: float) -> Normal:
 
 def pairs(context: Examples) -> Float[Tensor, "n f"]:
     """Put each example's input and target side by side, flattened."""
-    return torch.cat([context.x.flatten(1), context.y.flatten(1)], -1)
+    return torch.cat([context.x.flatten(1), numbers(context.y)], -1)
 
 
 def average(rows: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, " f"]:

@@ -6,6 +6,8 @@ Nichol, Achiam & Schulman 2018, "On First-Order Meta-Learning Algorithms", Algor
 ε that is θ ← θ + ε(φ − θ), the paper's update; its inner optimizer is Adam with β₁ = 0.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -47,7 +49,7 @@ class Reptile(Learner):
     def __init__(
         self,
         body: nn.Module,
-        loss: str = "cross_entropy",
+        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
         lr: float = 0.001,
         steps: int = 5,
         minibatch: int | None = None,

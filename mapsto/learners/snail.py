@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
+from .labels import numbers, one_hot
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
 from .process import counts
@@ -79,7 +80,7 @@ class SNAIL(Learner):
             raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
         self.body, self.outputs, self.loss_name = prepare(body), outputs, loss
         layers, width = _layers(features + outputs, length, filters)
-        self.layers, self.read = nn.ModuleList(layers), nn.Linear(width, outputs)
+        self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, outputs)
 
     def adapt(self, support: Examples) -> Past:
         """Run the support through the layers, keeping what each was given."""
@@ -95,7 +96,7 @@ class SNAIL(Learner):
 
     def predict(self, state: Past, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Run each row through the layers as the last item of the sequence."""
-        return self.read(self._last(state, x))
+        return self.readout(self._last(state, x))
 
     def features(self, state: Past, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the output of each part of the body, and the item that is read."""
@@ -110,8 +111,8 @@ class SNAIL(Learner):
 
     def _told(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         if self.loss_name == "cross_entropy":
-            return (y[:, None] == torch.arange(self.outputs, device=y.device)).to(like)
-        return y.flatten(1)
+            return one_hot(y, self.outputs, like)
+        return numbers(y)
 
 
 class _Dense(nn.Module):

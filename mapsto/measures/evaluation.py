@@ -71,7 +71,7 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
     parts = []
     for drawn in batches(learner, tasks, episodes, batch, seed):
         with torch.no_grad():
-            scores = each_task(learner, lambda one: learner.predict(learner.read(one), one.query.x), drawn)
+            scores = each_task(learner, lambda one: learner.predict(learner.adapt_to(one), one.query.x), drawn)
         parts.append((scores, drawn.query.y, drawn.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)

@@ -3,6 +3,7 @@
 from .arrays import Arrays
 from .gaussian_process import GaussianProcesses
 from .images import ImageFolder
+from .imagined import Imagined
 from .linear import Linear
 from .logistic import Logistic
 from .omniglot import Omniglot
@@ -11,6 +12,7 @@ from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
 from .streams import LinearStream
 from .table import Table
+from .table_family import TableFamily
 from .tables import Tables
 from .trajectories import Trajectories
 from .with_noise import WithNoise
@@ -20,6 +22,7 @@ __all__ = [
     "Arrays",
     "GaussianProcesses",
     "ImageFolder",
+    "Imagined",
     "Linear",
     "LinearStream",
     "Logistic",
@@ -27,6 +30,7 @@ __all__ = [
     "Planted",
     "Sinusoids",
     "Table",
+    "TableFamily",
     "Tables",
     "Tasks",
     "Trajectories",

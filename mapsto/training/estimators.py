@@ -112,7 +112,7 @@ class EvolutionStrategies(Random):
 
 
 def _slope(loss: Loss, params: Params, v: Params) -> tuple[Tensor, Metrics]:
-    _, slope, metrics = jvp(loss, (params,), (v,), has_aux=True)
+    _, slope, metrics = jvp(loss, (params,), (v,), has_aux=True)  # type: ignore[misc]
     return slope, metrics
 
 

@@ -31,7 +31,7 @@ def numbers(y: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
     """Return `y`, or raise MapstoError where it is no row of numbers for each example."""
     if y.dim() != 2 or not y.is_floating_point():
         raise MapstoError(
-            f"y: got {y.dtype} of shape {tuple(y.shape)}, expected numbers in a row for each example (floating [n, k]); "
-            "this learner regresses, so give it a task with targets."
+            f"y: got {y.dtype} of shape {tuple(y.shape)}, expected a row of numbers an example (floating [n, k]); this "
+            "learner regresses, so give it a task with targets."
         )
     return y

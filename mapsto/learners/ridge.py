@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
-from .labels import one_hot
+from .labels import numbers, one_hot
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
 from .watching import watch
@@ -105,10 +105,9 @@ class RidgeHead(Learner):
     def _targets(self, y: Tensor, like: Tensor) -> Tensor:
         if self.loss_name == "cross_entropy":
             return one_hot(y, self.ways, like)
-        if y.shape[1:] != (self.ways,) or not y.is_floating_point():
+        if numbers(y).shape[1:] != (self.ways,):
             raise MapstoError(
-                f"y: got {y.dtype} of shape {tuple(y.shape)}, expected real targets [n, {self.ways}] for loss='mse'; "
-                "for classes use loss='cross_entropy'."
+                f"y: got targets of shape {tuple(y.shape)}, expected [n, {self.ways}] for ways={self.ways}."
             )
         return y
 

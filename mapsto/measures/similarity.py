@@ -71,9 +71,7 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
         raise MapstoError(f"vectors: got {len(vectors)} task(s), expected at least three.")
     lost = int((~vectors.isfinite()).any(1).sum())
     if lost:
-        raise MapstoError(
-            f"vectors: those of {lost} of {len(vectors)} tasks are not finite; adapt with a lower rate or leave them out."
-        )
+        raise MapstoError(f"vectors: those of {lost} of {len(vectors)} tasks are not finite; adapt with a lower rate.")
     centred = (vectors - vectors.mean(0)).double()
     u, s, _ = torch.linalg.svd(centred, full_matrices=False)
     points = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - len(s))))

@@ -135,16 +135,34 @@ def test_the_generators_gradient_is_its_hand_derived_formula() -> None:
     torch.testing.assert_close(slopes(of)["generator.decoder.weight"], expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("on", ["prototypes", "maml"])
-def test_the_players_want_opposite_things_of_the_same_fakes(on: str) -> None:
+def players_are_opposed(of: MetaGAN) -> None:
     """Expect a fake that moves to change −log p(fake) and −log p(true) as −(1 − p) to p, p being p(fake)."""
-    of, task = gan(on=on), episode()
-    z = torch.randn(1, LATENT, generator=torch.Generator().manual_seed(3)).double()
+    task, z = episode(), torch.randn(1, LATENT, generator=torch.Generator().manual_seed(3)).double()
     told = [of.loss(task._replace(noise=moved))[1] for moved in (z - 1e-5, z, z + 1e-5)]
     learner, player = (float(told[2][name] - told[0][name]) for name in ("learner_loss", "generator_loss"))
     passed = float(told[1]["passed"])
     assert abs(player) > 1e-7 and 0.05 < passed < 0.95
     assert learner == pytest.approx(-player * passed / (1 - passed), rel=1e-4)
+
+
+@pytest.mark.parametrize("on", ["prototypes", "maml"])
+def test_the_players_want_opposite_things_of_the_same_fakes(on: str) -> None:
+    players_are_opposed(gan(on=on))
+
+
+def recognised(scores: Tensor, ways: int) -> Tensor:
+    return scores.log_softmax(-1)[:, ways]
+
+
+def passing_for_one_class(scores: Tensor, ways: int) -> Tensor:
+    return scores.log_softmax(-1)[:, 0]
+
+
+@pytest.mark.parametrize("wants", [recognised, passing_for_one_class])
+def test_a_generator_that_wants_something_else_is_caught(wants: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_passing", wants)
+    with pytest.raises(AssertionError):
+        players_are_opposed(gan())
 
 
 @pytest.mark.parametrize("on", ["prototypes", "maml"])

@@ -43,8 +43,13 @@ class Exact(Estimator):
 
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
         """Differentiate in reverse; see `Estimator`."""
-        gradient, (_, metrics) = grad_and_value(loss, has_aux=True)(params)
-        return gradient, metrics
+        if torch.compiler.is_compiling():  # which knows this form alone
+            gradient, (_, metrics) = grad_and_value(loss, has_aux=True)(params)
+            return gradient, metrics
+        leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+        value, metrics = loss(leaves)
+        gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+        return dict(zip(leaves, gradient, strict=True)), metrics
 
 
 class Random(Estimator):

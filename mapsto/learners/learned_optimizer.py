@@ -19,8 +19,8 @@ from torch.func import functional_call
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from ..models.recurrent import Cell
 from . import losses
+from .cell import Cell
 from .coordinates import free, joined, parted, read
 from .differentiation import ConstantGradients, Differentiation, Reverse
 from .differentiation.route import detached

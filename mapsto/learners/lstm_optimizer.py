@@ -20,8 +20,8 @@ from torch.func import functional_call
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from ..models.recurrent import Cell
 from . import losses
+from .cell import Cell
 from .coordinates import free, gradient_and_value, joined, parted, read
 from .differentiation import ConstantGradients, Differentiation, Implicit, Reverse
 from .learner import Learner, Metrics

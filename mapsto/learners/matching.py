@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from ..episodes import Examples
 from ..errors import MapstoError
-from ..models.recurrent import Cell
+from .cell import Cell
 from .labels import one_hot
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare

@@ -26,8 +26,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..episodes import Examples
 from ..errors import MapstoError
-from ..models.recurrent import Cell
 from . import losses
+from .cell import Cell
 from .coordinates import read
 from .learner import Learner
 from .matching import attention

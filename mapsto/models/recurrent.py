@@ -1,9 +1,10 @@
-"""A recurrent network for sequences, and the LSTM cell that it and several learners are made of.
+"""A recurrent network for sequences, of gated recurrent units.
 
-    (i, f, g, o) = W·(x_t, h_{t−1}) + b,   c_t = σ(f)·c_{t−1} + σ(i)·tanh(g),   h_t = σ(o)·tanh(c_t)
+    r_t = σ(W_r·(x_t, h_{t−1})),   u_t = σ(W_u·(x_t, h_{t−1})),   n_t = tanh(W_n·x_t + r_t ∘ V_n·h_{t−1})
+    h_t = (1 − u_t) ∘ n_t + u_t ∘ h_{t−1}
 
-Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", with the forget gate of Gers et al. 2000, "Learning to Forget",
-eq. 1 to 4. Written out, because PyTorch's own have no second derivative on a GPU and no batching rule under `vmap`.
+Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder", eq. 5 to 8, with the reset after the
+matrix, as PyTorch has it, whose own network has no batching rule under `vmap`.
 """
 
 import torch
@@ -13,22 +14,8 @@ from torch import Tensor, nn
 from ..errors import MapstoError
 
 
-class Cell(nn.Module):
-    """One LSTM cell, which reads its input and its last output as one vector `[..., inputs]`."""
-
-    def __init__(self, inputs: int, width: int):
-        super().__init__()
-        self.gates = nn.Linear(inputs, 4 * width)
-
-    def forward(self, x: Float[Tensor, "... i"], c: Float[Tensor, "... f"]) -> tuple[Tensor, Tensor]:
-        """Return the output and the new cell state."""
-        enter, keep, new, leave = self.gates(x).chunk(4, -1)
-        c = torch.sigmoid(keep) * c + torch.sigmoid(enter) * torch.tanh(new)
-        return torch.sigmoid(leave) * torch.tanh(c), c
-
-
 class Recurrent(nn.Module):
-    """Sequences `[n, t, features] ↦ [n, outputs]`, or the last output `[n, width]` without `outputs`.
+    """Sequences `[n, t, features] ↦ [n, outputs]`, or the last state `[n, width]` without `outputs`.
 
     Raises:
         MapstoError: `features` or `width` below 1.
@@ -41,12 +28,19 @@ class Recurrent(nn.Module):
         super().__init__()
         if min(features, width) < 1:
             raise MapstoError(f"features, width: got {features} and {width}, expected whole numbers from 1.")
-        self.cell, self.width = Cell(features + width, width), width
+        self.of_input, self.of_state = nn.Linear(features, 3 * width), nn.Linear(width, 3 * width)
+        self.width = width
         self.head = nn.Identity() if outputs is None else nn.Linear(width, outputs)
 
     def forward(self, x: Float[Tensor, "n t features"]) -> Float[Tensor, "n k"]:
         """Read each sequence from its first element to its last."""
-        h = c = x.new_zeros(len(x), self.width)
-        for element in x.unbind(1):
-            h, c = self.cell(torch.cat([element, h], -1), c)
+        h = x.new_zeros(len(x), self.width)
+        for element in self.of_input(x).unbind(1):
+            h = self._next(element, h)
         return self.head(h)
+
+    def _next(self, element: Tensor, h: Tensor) -> Tensor:
+        reset, update, new = element.chunk(3, -1)
+        r, u, n = self.of_state(h).chunk(3, -1)
+        u = torch.sigmoid(update + u)
+        return (1 - u) * torch.tanh(new + torch.sigmoid(reset + r) * n) + u * h

@@ -6,7 +6,7 @@ Of no context at all these are draws from its prior over functions, as in Garnel
 Figure 4; given a context, functions that go through it.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,8 +15,18 @@ from torch.func import vmap
 from ..episodes import Episode, Examples
 from .source import Tasks
 
-if TYPE_CHECKING:
-    from ..learners.process import LatentProcess
+
+class Process(Protocol):
+    """What a neural process with a latent is asked for."""
+
+    def adapt(self, support: Examples) -> Any:
+        """Read a context."""
+
+    def latent_of(self, state: Any) -> Any:
+        """Return the latent's distribution: `mean` and `std`, `[z]` each."""
+
+    def decode(self, state: Any, x: Tensor, z: Tensor) -> Any:
+        """Return mean and deviation of the targets, `[n, k]` each."""
 
 
 class Imagined(Tasks):
@@ -34,7 +44,7 @@ class Imagined(Tasks):
     torch.Size([3, 7, 1])
     """
 
-    def __init__(self, tasks: Tasks, process: "LatentProcess", context: Examples | None = None):
+    def __init__(self, tasks: Tasks, process: Process, context: Examples | None = None):
         self.tasks, self.process, self.context = tasks, process, context
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

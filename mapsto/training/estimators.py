@@ -13,6 +13,7 @@ Alternative", §2, with their mirrored sampling; on MAML Song et al. 2020, "ES-M
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, jvp, vmap
@@ -20,7 +21,6 @@ from torch.utils import _pytree as pytree
 
 from ..errors import MapstoError
 from ..learners.learner import Metrics
-from ..tasks.source import stream
 
 Params = dict[str, Tensor]
 Loss = Callable[[Params], tuple[Tensor, Metrics]]
@@ -70,7 +70,7 @@ class Random(Estimator):
 
     def directions(self, params: Params, index: int) -> Params:
         """Draw the directions of step `index`; see `Estimator`."""
-        generator = torch.Generator().manual_seed(stream(self.seed, index))
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence((self.seed, index)).generate_state(1)[0]))
         drawn = {name: torch.randn(self.count, *p.shape, generator=generator) for name, p in params.items()}
         return {name: v.to(params[name]) for name, v in drawn.items()}
 

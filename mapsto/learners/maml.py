@@ -48,8 +48,8 @@ class MAML(Learner):
             row-wise and views refuse the learner.
 
     Raises:
-        MapstoError: an unknown `loss` or `adapt`, negative `steps`, nothing to adapt, or batch norm with running
-            statistics.
+        MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, or batch norm with
+            running statistics.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -73,7 +73,7 @@ class MAML(Learner):
         transductive: bool = False,
     ):
         super().__init__()
-        _check(loss, adapt, steps)
+        _check(loss, adapt, steps, lr)
         self.body = prepare(body)
         self.loss_name, self.lr, self.steps, self.first_order = loss, lr, steps, first_order
         self.transductive = transductive
@@ -104,7 +104,9 @@ class MAML(Learner):
         return losses.LOSSES[self.loss_name](scores, support.y, support.w)
 
 
-def _check(loss: str, adapt: str, steps: int) -> None:
+def _check(loss: str, adapt: str, steps: int, lr: float) -> None:
+    if lr < 0:
+        raise MapstoError(f"lr: got {lr}, expected an inner learning rate from 0.")
     if loss not in losses.LOSSES:
         raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
     if adapt not in ("all", "head"):

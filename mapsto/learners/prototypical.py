@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..episodes import Examples
 from ..errors import MapstoError
+from .labels import one_hot
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
 from .watching import watch
@@ -60,8 +61,7 @@ class PrototypicalNetwork(Learner):
     def adapt(self, support: Examples) -> Prototypes:
         """Average each class's embeddings by weight."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
-        classes = torch.arange(self.ways, device=f.device)
-        share = (support.y[:, None] == classes) * support.w[:, None]  # [n, k]
+        share = one_hot(support.y, self.ways, f) * support.w[:, None]  # [n, k]
         mass = share.sum(0)  # [k]
         means = (share.T @ f) / torch.where(mass > 0, mass, 1.0)[:, None]  # [k, f]
         return Prototypes(means, mass, {} if self.transductive else statistics)

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
@@ -85,14 +87,14 @@ def test_an_error_is_one_sentence_and_a_fault_is_named() -> None:
         (["train", "--learner", "MAML"], "MAML: --learner.body missing"),
         (
             ["train", "--learner", "MAML", "--learner.steps", "x"],
-            "learner.steps: Expected a <class 'int'>. Got value: x",
+            "learner.steps: expected a whole number. Got value: x",
         ),
         (["train", "--tasks.ways", "3"], "--tasks.ways: the class is not named; pass --tasks CLASS"),
         (["train", *WAVES], "--run missing"),
-        (["train", *WAVES, "--run", "r", "--batch", "x"], "batch: Expected a <class 'int'>. Got value: x"),
+        (["train", *WAVES, "--run", "r", "--batch", "x"], "batch: expected a whole number. Got value: x"),
         (["train", *WAVES, "--run", "r", "--learner.body.widths", "[3]"], "sizes: got (3,), expected at least two"),
         (["train", *WAVES, "--run", "/dev/null/r"], "run: cannot write to /dev/null/r"),
-        (["train", "--config", "/nowhere.yaml"], "config: File does not exist: '/nowhere.yaml'"),
+        (["train", "--config", "/nowhere.yaml"], "config: cannot read /nowhere.yaml"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -224,3 +226,52 @@ def test_queries_with_missing_cells_are_explained(tmp_path: Path, capsys: pytest
     found = np.load(tmp_path / "run" / "explanation.npz")
     missing = np.isnan(found["x"])
     assert missing.any() and np.isfinite(found["features"]).all() and (found["features"][missing] == 0).all()
+
+
+def test_the_report_tells_what_was_measured_with_its_interval(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "train", *WAVES, "--run", str(run))[0] == 0
+    measured = json.loads(call(capsys, "eval", str(run), "--episodes", "6", "--json")[1])["mse"]
+    assert call(capsys, "report", str(run))[0] == 0
+    assert f"{measured['mean']:.4f} ± {measured['interval']:.4f}" in (run / "report.html").read_text()
+    assert "(one task, so no interval)" in call(capsys, "eval", str(run), "--episodes", "1")[1]
+
+
+def test_a_training_that_is_not_finished_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    _, _, err = call(capsys, "train", *WAVES, "--run", str(run), "--resume")
+    assert "holds no checkpoint to resume from, so this training begins anew" in err
+    assert "not finished" not in call(capsys, "eval", str(run), "--episodes", "2")[2]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    steps = config["steps"]
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"steps": 1000}))
+    said = call(capsys, "eval", str(run), "--episodes", "2")[2]
+    assert said == f"mapsto: {run} is not finished: weights of step {steps} of 1,000.\n"
+    assert f"not finished: {steps} of 1,000 steps" in " ".join(call(capsys, "report", str(run))[1].split())
+
+
+def test_a_query_of_a_run_is_told_with_its_truth(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "train", *WAVES, "--run", str(run))[0] == 0
+    out = call(capsys, "explain", str(run))[1]
+    assert re.search(r"query 0: output -?\d+\.\d+ \(true: -?\d+\.\d+\); teaching example \d+ moved it most, by", out)
+    code, _, err = call(capsys, "explain", str(run), "--target", "y")
+    assert code == 1 and "--target: is for tables" in err
+
+
+@pytest.mark.parametrize("text", ["a: [1", "", "- 3"])
+def test_a_configuration_that_is_none_is_named(text: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    code, _, err = call(capsys, "train", "--config", str(path), "--run", str(tmp_path / "run"))
+    assert code == 1 and err.startswith(f"mapsto: config: {path}") and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_configuration_was_changed_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "train", *WAVES, "--run", str(run))[0] == 0
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace(".MAML", ".Nothing"))
+    code, _, err = call(capsys, "eval", str(run))
+    assert code == 1 and str(run / "config.yaml") in err

@@ -655,3 +655,48 @@ def test_what_is_not_one_graph_is_said_in_one_sentence() -> None:
 
     with pytest.raises(MapstoError, match="compile: the learner is not one graph"):
         next(train(Branches(MLP(1, 4, 1), loss="mse"), Sinusoids(), 1, 2, compile=True, vectorise=False))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"lr": -1.0}, "lr: got -1.0, expected a learning rate from 0"),
+        ({"lr": math.nan}, "lr: got nan"),
+        ({"clip": -1.0}, "clip: got -1.0, expected a gradient norm above 0"),
+        ({"ema": 2.0}, "ema: got 2.0, expected a decay between 0 and 1"),
+        ({"weight_decay": -1.0}, "weight_decay: got -1.0, expected 0 or more"),
+        ({"threads": -3}, "threads: got -3, expected a whole number from 1"),
+        ({"chunk_size": 0}, "chunk_size: got 0, expected a whole number from 1"),
+        ({"run": ""}, "run: got an empty name"),
+        ({"init": "nowhere"}, "nowhere"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_written(wrong: dict, said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(MapstoError, match=said):
+        next(train(maml(), WAVES, **{"steps": 2, "batch": 2, "run": folder} | wrong))
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        lambda: MAML(MLP(3, 8, 1), loss="mse"),
+        lambda: MAML(MLP(1, 8, 3), loss="mse"),
+        lambda: MAML(MLP(1, 8, 3)),
+        lambda: PrototypicalNetwork(MLP(1, 8, 3), ways=2),
+        lambda: MAML(Conv4(outputs=1), loss="mse"),
+    ],
+)
+def test_tasks_that_do_not_fit_are_one_sentence_and_leave_nothing(
+    learner: Callable[[], Learner], tmp_path: Path, unchecked: None
+) -> None:
+    with pytest.raises(MapstoError, match=r"^(tasks: \w+ cannot learn from these|y: got )[^\n]*$"):
+        next(train(learner(), WAVES, steps=2, batch=2, run=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_classes_than_ways_are_refused(tmp_path: Path, unchecked: None) -> None:
+    with pytest.raises(MapstoError, match="check the learner's sizes and ways"):
+        next(train(PrototypicalNetwork(nn.Flatten(), ways=1), Images(), steps=1, batch=1, run=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import jsonargparse
+import yaml
 
 from .. import models  # noqa: F401 - a class can be named once it is imported
 from ..errors import MapstoError
@@ -85,9 +86,29 @@ def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: boo
     parser = objects_parser("run", "Read a run back.")
     given = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
     allow = ["--allow-imports"] if allow_imports else []
-    learner, tasks = parser.make(parser.parse_args([*given, *changes, *allow]))
-    load_weights(learner, folder)
+    try:
+        learner, tasks = parser.make(parser.parse_args([*given, *changes, *allow]))
+    except MapstoError as error:
+        if changes:
+            raise
+        raise MapstoError(f"{Path(folder) / 'config.yaml'}: {error}") from error
+    trained = load_weights(learner, folder)
+    if trained < config.get("steps", 0):
+        sys.stderr.write(f"mapsto: {folder} is not finished: weights of step {trained:,} of {config['steps']:,}.\n")
     return Loaded(learner, tasks, config)
+
+
+def readable(path: str | Path) -> str:
+    """Return the path of a configuration, or raise MapstoError where it is no mapping in YAML."""
+    try:
+        found = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise MapstoError(f"config: cannot read {path} ({error.strerror}); check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise MapstoError(f"config: {path} is not readable as YAML; mend it, or train again.") from error
+    if not isinstance(found, dict):
+        raise MapstoError(f"config: {path} holds no arguments, expected lines as `steps: 1000`.")
+    return str(path)
 
 
 def _allow(imports: bool) -> None:
@@ -101,6 +122,9 @@ _NOISE = re.compile(
     "Does not validate|Subtypes:|Errors:|Given value|Problem with|Parser key .*:$"
     "|Expected a <class 'NoneType'>|Expected a path but"
 )
+
+
+_KINDS = {"float": "a number", "int": "a whole number", "str": "a text", "bool": "true or false"}
 
 
 def _sentence(message: str) -> str:
@@ -125,6 +149,7 @@ def _sentence(message: str) -> str:
         return (
             f"--{where}: the class is not named; pass --{where.partition('.')[0]} CLASS before it, see `mapsto list`."
         )
+    reason = re.sub(r"Expected a <class '(\w+)'>", lambda kind: f"expected {_KINDS.get(kind[1], kind[1])}", reason)
     return f"{where}: {reason}" if where else reason
 
 

@@ -24,7 +24,12 @@ def parser() -> argparse.ArgumentParser:
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
     add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 512)")
     add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
-    add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained in this folder)")
+    add(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the files go (default: NAME-explained here, or the run)",
+    )
     return options
 
 
@@ -32,6 +37,10 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, where a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.what.is_dir():
+        for option in ("target", "train_rows", "train"):
+            if getattr(args, option) is not None:
+                name = option.replace("_", "-")
+                raise MapstoError(f"--{name}: is for tables, but {args.what} is a run's folder; leave it out.")
         from .explain_run import explain_run
 
         return explain_run(args)

@@ -37,12 +37,13 @@ def explain_run(args: argparse.Namespace) -> int:
     episode = unstack(run.tasks.test.batch(0, 1, args.seed))[0]
     support = episode.support
     queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]
-    score, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
+    score, predicted, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
+    classes = run.learner.loss_name == "cross_entropy"
     out.mkdir(parents=True, exist_ok=True)
     path = out / "explanation.npz"
     found = {"x": episode.query.x[:_QUERIES], "y": episode.query.y[:_QUERIES], "teaching_y": support.y}
     arrays: dict[str, Any] = {name: part.numpy() for name, part in found.items()}
-    arrays |= {"score": score, "features": features, "teachers": teachers}
+    arrays |= {"score": score, "predicted": predicted, "features": features, "teachers": teachers}
     atomically(path, lambda temporary: np.savez_compressed(temporary, **arrays))
     strongest = np.abs(teachers).argmax(1)
     if args.json:
@@ -57,13 +58,15 @@ def explain_run(args: argparse.Namespace) -> int:
         return 0
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for i, j in enumerate(strongest):
-        console.print(f"query {i}: score {score[i]:.3f}; teaching example {j} moved it most, by {teachers[i, j]:+.3f}")
-    console.print(f"wrote {path} (x, y, teaching_y, score, features, teachers)")
+        told, moved = _told(classes, float(score[i]), int(predicted[i]), found["y"][i]), teachers[i, j]
+        moved = f"{100 * moved:+.1f} percentage points" if classes else f"{moved:+.3f}"
+        console.print(f"query {i}: {told}; teaching example {j} moved it most, by {moved}")
+    console.print(f"wrote {path} (x, y, teaching_y, score, predicted, features, teachers)")
     return 0
 
 
 def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tuple:
-    """Return the score of one query, what its features and what the teaching examples gave it."""
+    """Return the score of one query, its class (-1: none), what its features and what the teaching examples gave it."""
     import torch
 
     from .. import views
@@ -86,4 +89,12 @@ def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tu
         features = IntegratedGradients()(views.query(learner, support, target, link), x)
     game = views.support_game(learner, support, x, target, link)
     parts = link(outputs) if target is None else link(outputs)[target], features, Occlusion()(game)
-    return tuple(part.detach().numpy() for part in parts)
+    score, gave, taught = (part.detach().numpy() for part in parts)
+    return score, -1 if target is None else target, gave, taught
+
+
+def _told(classes: bool, score: float, predicted: int, truth: "torch.Tensor") -> str:
+    """Say what was predicted of one query, and what is true."""
+    if classes:
+        return f"class {predicted} at {100 * score:.1f} % (true: {int(truth)})"
+    return f"output {score:.3f} (true: {float(truth.mean()):.3f})"

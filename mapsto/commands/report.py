@@ -5,10 +5,12 @@ The page shows the learning curves of `metrics.jsonl`, the configuration, and wh
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from ..errors import MapstoError
+from ..measures.estimate import Estimate
 from .options import Parser, write_json
 
 
@@ -30,8 +32,11 @@ def main(args: argparse.Namespace) -> int:
 
     if not args.run.is_dir():
         raise MapstoError(f"run: got {args.run}, which is not a folder; pass the folder of a run.")
-    read_config(args.run)
+    config = read_config(args.run)
     metrics, notes = read_metrics(args.run / METRICS)
+    reached = metrics[-1]["step"] if metrics else 0
+    if reached < config.get("steps", 0):
+        notes.append(f"The training is not finished: {reached:,} of {config['steps']:,} steps are logged.")
     path = write_run_report(
         args.out or args.run / "report.html",
         title=f"Training run: {args.run.resolve().name}",
@@ -81,7 +86,15 @@ def read_evaluation(path: Path) -> dict[str, Any] | None:
             raise ValueError("not an object")
     except ValueError as error:
         raise MapstoError(f"run: {path} is not readable as JSON; write it again with `mapsto eval RUN`.") from error
-    return {str(name): value for name, value in found.items() if not isinstance(value, dict | list)}
+    return {str(name): _told(value) for name, value in found.items() if not isinstance(value, list)}
+
+
+def _told(value: Any) -> Any:
+    """Return a mean with its 95 % interval as one text, anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    interval = value.get("interval")
+    return str(Estimate(value.get("mean") or math.nan, math.nan if interval is None else interval))
 
 
 def _logged(line: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import itertools
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import MapstoError
 from ..training import Step, ValidationLoss, train
+from ..training.run import started
 from . import configuration
 from .options import write_json
 
@@ -42,6 +44,9 @@ class _Parser(configuration.Parser):
             if not config.exists():
                 raise MapstoError(f"run: {config.parent} holds no config.yaml to resume from; train into it first.")
             args = ["--config", str(config), *args]
+        for option, value in itertools.pairwise(args):
+            if option == "--config":
+                configuration.readable(value)
         return super().parse_args(args, namespace, **kwargs)
 
 
@@ -73,6 +78,8 @@ def main(args: jsonargparse.Namespace) -> int:
     arguments = {name: value for name, value in vars(args).items() if name in theirs}
     if args.validation_tasks:
         arguments["validation"] = ValidationLoss(tasks.validation, args.validation_tasks, args.batch, args.seed)
+    if args.resume and not started(args.run):
+        sys.stderr.write(f"mapsto: {args.run} holds no checkpoint to resume from, so this training begins anew.\n")
     steps = train(learner, tasks, config=config, **arguments)
     with _stopping_softly() as stopped:
         last = _follow(steps, args.steps, stopped, quiet=args.json)

@@ -56,7 +56,7 @@ class MAML(Learner):
         proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
 
     Raises:
-        MapstoError: an unknown `loss` or `adapt`, negative `steps`, nothing to adapt, batch norm with running
+        MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
             statistics, or implicit differentiation of a loop that has no fixed point it could differentiate.
 
     >>> from mapsto.episodes import examples
@@ -85,7 +85,7 @@ class MAML(Learner):
         minibatch: int | None = None,
     ):
         super().__init__()
-        _check(loss, adapt, steps)
+        _check(loss, adapt, steps, lr)
         self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
         self.differentiation = differentiation or (FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
@@ -131,7 +131,9 @@ class MAML(Learner):
         return losses.LOSSES[self.loss_name](scores, support.y, support.w)
 
 
-def _check(loss: str, adapt: str, steps: int) -> None:
+def _check(loss: str, adapt: str, steps: int, lr: float) -> None:
+    if lr < 0:
+        raise MapstoError(f"lr: got {lr}, expected an inner learning rate from 0.")
     if loss not in losses.LOSSES:
         raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
     if adapt not in ("all", "head"):

@@ -19,6 +19,8 @@ class Estimate(NamedTuple):
     interval: float
 
     def __str__(self) -> str:
+        if math.isnan(self.interval) and math.isfinite(self.mean):
+            return f"{self.mean:.4f} (one task, so no interval)"
         return f"{self.mean:.4f} ± {self.interval:.4f}"
 
 

@@ -20,7 +20,7 @@ from .. import __version__
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
 from ..learners.learner import Learner, Metrics
-from . import memory
+from . import checks, memory
 from . import run as runs
 from .estimators import Estimator, Exact, Params
 from .meta import meta_gradient
@@ -104,10 +104,13 @@ def train(
         MapstoError: a loss or gradient that is not finite (named with its step, its task and the last good
             checkpoint), a run that cannot be written, resumed or overwritten, or `init` that does not fit.
     """
-    _check(
-        steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every, log_every=log_every
-    )
-    _check_threads(threads, precision)
+    checks.whole(
+        steps=steps, batch=batch, validate_every=validate_every, checkpoint_every=checkpoint_every,
+        log_every=log_every, threads=threads, chunk_size=chunk_size,
+    )  # fmt: skip
+    checks.rates(lr, weight_decay, clip, ema)
+    checks.threads_hold(threads, precision)
+    checks.named(run)
     settings = {
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
         "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
@@ -118,9 +121,10 @@ def train(
     rate(0)
     here, autocast = _fabric(device, precision)
     learner.to(here)
-    folder = None if run is None else _folder(run, resume)
-    if init is not None and not (folder and folder.started):
+    checks.fits(learner, tasks, seed, here)
+    if init is not None and not (run is not None and runs.started(run)):
         runs.load_weights(learner, init)
+    folder = None if run is None else _folder(run, resume)
     progress = Progress(learner, weight_decay, ema)
     if folder:
         _open(folder, progress, settings | (config or {}))
@@ -169,23 +173,12 @@ def _kept_at_a_stop(folder: runs.Run | None, progress: Progress) -> Iterator[Non
             folder.close()
 
 
-def _check_threads(threads: int, precision: str) -> None:
-    if threads > 1 and precision != "32-true":
-        raise MapstoError(
-            f"threads: got {threads} with precision {precision!r}, expected 1: it holds in one thread only."
-        )
-
-
-def _check(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise MapstoError(f"{name}: got {count}, expected a whole number from 1.")
-
-
 def _folder(run: str | Path, resume: bool) -> runs.Run:
     folder = runs.Run(run)
     if folder.started and not resume:
-        raise MapstoError(f"run: {run} already holds a checkpoint; resume it (resume=True), or use another folder.")
+        raise MapstoError(
+            f"run: {run} already holds a checkpoint; resume it (--resume, or resume=True), or use another folder."
+        )
     return folder
 
 
@@ -207,7 +200,11 @@ def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[
         return torch.device("cpu"), nullcontext
     from lightning_fabric import Fabric
 
-    fabric = Fabric(accelerator=device or "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
+    try:
+        fabric = Fabric(accelerator=device or "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise MapstoError(f"device: got {device!r} with {precision!r} ({reason}); train on the CPU.") from error
     return fabric.device, fabric.autocast
 
 
@@ -223,6 +220,6 @@ def _diverged(
     )
     return MapstoError(
         f"train: the loss became {metrics['loss']:.4g} and its gradient's norm {metrics['grad_norm']:.4g} at step "
-        f"{index + 1} ({where}); {kept}; start a new run with a lower lr or a clipped gradient (clip=1.0), from this "
+        f"{index + 1} ({where}); {kept}; start a new run with a lower lr or a clipped gradient (clip 1.0), from this "
         "one's weights (init) if they are good."
     )

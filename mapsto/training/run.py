@@ -55,7 +55,7 @@ class Run:
     @property
     def started(self) -> bool:
         """Whether the folder holds a checkpoint to continue from."""
-        return (self.folder / CHECKPOINT).exists()
+        return started(self.folder)
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Write `config.yaml`."""
@@ -104,6 +104,11 @@ class Run:
             self._writer.close()
 
 
+def started(folder: str | Path) -> bool:
+    """Return whether a folder holds a checkpoint to continue from."""
+    return (Path(folder) / CHECKPOINT).exists()
+
+
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Meta]:
     """Read a safetensors file and its metadata; a missing, truncated or foreign file is one sentence."""
     path = Path(path)
@@ -141,15 +146,16 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return config
 
 
-def load_weights(learner: nn.Module, source: str | Path) -> None:
-    """Put the weights of a run folder (or of a safetensors file) into `learner`."""
+def load_weights(learner: nn.Module, source: str | Path) -> int:
+    """Put the weights of a run folder (or of a safetensors file) into `learner`; return the steps they were trained."""
     path = Path(source)
-    tensors, _ = read_tensors(path / WEIGHTS if path.is_dir() or not path.suffix else path)
+    tensors, meta = read_tensors(path / WEIGHTS if path.is_dir() or not path.suffix else path)
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise MapstoError(f"weights: those of {path} do not fit this {type(learner).__name__} ({reason}).") from error
+    return int(meta.get("step", 0))
 
 
 def _step(line: str) -> float:

@@ -5,12 +5,14 @@ import torch
 from ..episodes import Source, to
 from ..learners.batching import each_task
 from ..learners.learner import Learner
+from . import checks
 
 
 class ValidationLoss:
     """learner ↦ its mean loss over the first `episodes` tasks of a source, `batch` at a time; less is better."""
 
     def __init__(self, tasks: Source, episodes: int = 200, batch: int = 25, seed: int = 0):
+        checks.whole(episodes=episodes, batch=batch)
         self.tasks, self.episodes, self.batch, self.seed = tasks, episodes, batch, seed
 
     def __call__(self, learner: Learner) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..learners import Learner
+from ..learners.differentiation import Differentiation, Implicit
 from .options import Parser, write_json
 
 
@@ -40,6 +41,20 @@ PRESETS = (
         {"first_order": True},
     ),
     _Preset("ANIL", "MAML", "MAML that adapts the head only.", "Raghu et al. 2020", {"adapt": "head"}),
+    _Preset(
+        "iMAML",
+        "MAML",
+        "MAML whose gradient depends on where adaptation ends, not on the way there.",
+        "Rajeswaran et al. 2019",
+        {"differentiation": Implicit(), "proximal": 1.0},
+    ),
+    _Preset(
+        "MAML++ rates",
+        "MAML",
+        "MAML that learns a rate for each layer and step.",
+        "Antoniou et al. 2019, §3.3",
+        {"learn_lr": "layer-step"},
+    ),
     _Preset("OML", "ANML", "ANML without its gate.", "Javed & White 2019", {"gate": None}),
     _Preset("Meta-SGD", "MAML", "MAML that learns a rate for each parameter.", "Li et al. 2017", {"learn_lr": True}),
 )
@@ -78,8 +93,12 @@ def entries() -> Iterator[Entry]:
             if inspect.isclass(found) and not inspect.isabstract(found) and (family := _family(found)):
                 yield Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
     for preset in PRESETS:
-        told = ", ".join(f"{name}={value!r}" for name, value in preset.arguments.items())
+        told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
         yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
+
+
+def _written(value: Any) -> str:
+    return f"{type(value).__name__}()" if isinstance(value, Differentiation) else repr(value)
 
 
 def _family(found: type) -> str:

@@ -32,6 +32,7 @@ from mapsto.learners import (
     MetaGAN,
     MetaLSTM,
     MetaNetwork,
+    MultiTask,
     PrototypicalNetwork,
     Reptile,
     RidgeHead,
@@ -272,6 +273,8 @@ LEARNERS = {
         lambda: VSML(mlp(3), 1, (2,), LSTMWeight(4, 3, ticks=1), loss="mse").double(), regression, STREAM
     ),
     "VSML on images": Row(lambda: VSML(conv4(None), WAYS, cell=loud_weights()).double(), images, STREAM),
+    "multi-task": Row(lambda: MultiTask(mlp(1), loss="mse", lr=0.3, steps=2), regression),
+    "multi-task on images": Row(lambda: MultiTask(conv4(WAYS), lr=0.3, steps=2), images),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }

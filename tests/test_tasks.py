@@ -613,7 +613,7 @@ def test_table_rows_of_splits_are_disjoint_and_stratified():
 
 def test_table_support_without_the_promise_would_miss_a_class(monkeypatch):
     tasks = mt.tasks.Table(frame(), "outcome", shots=8, queries=6, splits=(0.5, 0.25, 0.25))
-    monkeypatch.setattr("mapsto.tasks.table._one_of_each", lambda keys, y: keys)
+    monkeypatch.setattr("mapsto.tasks.table.one_of_each", lambda keys, y: keys)
     assert not all(len(y.unique()) == 3 for y in tasks.batch(0, 200).support.y)
 
 
@@ -633,7 +633,7 @@ def test_table_reads_a_file_with_missing_cells(tmp_path):
     [
         ({"target": "outcom"}, "target: got 'outcom', which is no column of the table"),
         ({"table": frame().assign(outcome="ill")}, "target: 'outcome' has one class only"),
-        ({"table": frame().assign(outcome=None)}, "target: no row has a value in 'outcome'"),
+        ({"table": frame().assign(outcome=None)}, "target: no row of the table has a value in 'outcome'"),
         ({"table": frame(8)}, r"table: 5 row\(s\) in the split, expected at least shots \+ queries = 6"),
         ({"table": frame()[["outcome"]].assign(same=1)}, "expected one that varies"),
         ({"table": frame().assign(age=np.inf)}, "infinite"),

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
+from mapsto.learners.differentiation import FirstOrder
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids, Tasks
 from mapsto.training import ValidationLoss, load_weights, memory, meta, meta_gradient, train
+from mapsto.training.estimators import Exact
 from mapsto.training.meta import MetaGradient
 from mapsto.training.run import read_tensors
 from mapsto.training.schedule import factor
@@ -105,7 +107,7 @@ def _summed(learner: MAML) -> MetaGradient:
 
 
 def _first_order(learner: MAML) -> MetaGradient:
-    learner.first_order = True
+    learner.differentiation = FirstOrder()
     return meta_gradient(learner)
 
 
@@ -154,8 +156,8 @@ def test_threads_do_not_meddle_with_one_another() -> None:
 
 
 def _one_module_for_all(learner: Learner) -> MetaGradient:
-    shared = partial(meta._gradient, meta._Chunk(learner, False))
-    return partial(meta._in_chunks, [shared, shared], 1)
+    shared = partial(meta._gradient, meta._Chunk(learner, False), Exact())
+    return partial(meta._in_chunks, [shared, shared], Exact(), 1)
 
 
 def test_the_law_of_threads_finds_a_shared_module() -> None:

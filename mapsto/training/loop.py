@@ -22,7 +22,7 @@ from ..errors import MapstoError
 from ..learners.learner import Learner, Metrics
 from . import checks, memory
 from . import run as runs
-from .estimators import Estimator, Exact, Params
+from .estimators import Estimator, Params
 from .meta import meta_gradient
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
@@ -115,7 +115,7 @@ def train(
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
         "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
         "validate_every": validate_every, "init": None if init is None else str(init), "precision": precision,
-        "estimator": type(estimator or Exact()).__name__,
+        "estimator": None if estimator is None else type(estimator).__name__,
     }  # fmt: skip
     rate = partial(factor, schedule, steps=steps, warmup=warmup)
     rate(0)

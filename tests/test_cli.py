@@ -208,7 +208,8 @@ def test_every_configuration_that_ships_makes_its_learner_and_tasks(path: Path) 
         pytest.skip("set MAPSTO_DATA to the data folder to make the tasks of Omniglot")
     made = parser()
     args = made.parse_args(["--config", str(path), "--run", "unused"])
-    learner, tasks = made.make(args)
+    objects = made.make(args)
+    learner, tasks = objects.learner, objects.tasks
     assert args.steps > 0 and isinstance(learner, Learner) and isinstance(tasks, Tasks)
 
 
@@ -279,3 +280,12 @@ def test_a_run_whose_configuration_was_changed_is_named(tmp_path: Path, capsys: 
     (run / "config.yaml").write_text(text.replace(".MAML", ".Nothing"))
     code, _, err = call(capsys, "eval", str(run))
     assert code == 1 and str(run / "config.yaml") in err
+
+
+def test_an_estimator_of_the_gradient_is_named_by_its_class(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = str(tmp_path / "run")
+    chosen = ["--estimator", "ForwardMode", "--estimator.count", "2"]
+    code, _, err = call(capsys, "train", *WAVES, *chosen, "--run", run)
+    assert code == 0, err
+    assert read_config(run)["estimator"]["init_args"]["count"] == 2
+    assert call(capsys, "train", "--run", run, "--resume")[0] == 0  # it was finished, and says the same again

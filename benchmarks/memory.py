@@ -71,8 +71,10 @@ def measured(route: Differentiation, steps: int) -> float:
 
 def task() -> Episode:
     """Draw an episode of noise."""
-    rows = [WAYS * SHOTS, WAYS * QUERIES]
-    return Episode(*(examples(torch.randn(n, 1, 28, 28), torch.arange(n) % WAYS) for n in rows))
+    support, query = (
+        examples(torch.randn(WAYS * n, 1, 28, 28), torch.arange(WAYS * n) % WAYS) for n in (SHOTS, QUERIES)
+    )
+    return Episode(support, query)
 
 
 def resident(field: str) -> int:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 import mapsto as mt
 from mapsto.episodes import Episode, over_tasks
 from mapsto.learners import ANP, CNP, NP, Hypernetwork, Learner
+from mapsto.learners.process import Process
 from mapsto.measures import estimate, log_likelihoods
 from mapsto.models import MLP, KernelAttention, MomentNetwork
 from mapsto.tasks import GaussianProcesses, Linear, Tasks, WithNoise
@@ -162,7 +163,7 @@ def attentive() -> Learner:
     return ANP(attention, encoder, MLP(1 + 64 + LATENTS, 64, 2, activation="silu"))
 
 
-LEARNERS: dict[str, tuple[Callable[[], Learner], float]] = {
+LEARNERS: dict[str, tuple[Callable[[], Process], float]] = {
     "CNP": (conditional, 1e-3),
     "NP": (latent, 1e-3),
     "ANP": (attentive, 2e-3),

@@ -147,17 +147,17 @@ def seconds_of(run: Path) -> float:
     return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
 
 
-def conditional() -> Learner:
+def conditional() -> Process:
     encoder, decoder = MLP(2, 128, 128, 128, 128, activation="silu"), MLP(129, 128, 128, 128, 2, activation="silu")
     return CNP(encoder, decoder)
 
 
-def latent() -> Learner:
+def latent() -> Process:
     encoder = MLP(2, 128, 128, 128, 2 * LATENTS, activation="silu")
     return NP(encoder, MLP(1 + LATENTS, 128, 128, 128, 2, activation="silu"))
 
 
-def attentive() -> Learner:
+def attentive() -> Process:
     attention = KernelAttention(width=64, depth=4, heads=8)
     encoder = MLP(2, 64, 64, 2 * LATENTS, activation="silu")
     return ANP(attention, encoder, MLP(1 + 64 + LATENTS, 64, 2, activation="silu"))

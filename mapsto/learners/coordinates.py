@@ -27,7 +27,7 @@ def joined(params: Params) -> Float[Tensor, " c"]:
 def parted(theta: Float[Tensor, " c"], like: Params) -> Params:
     """Return the vector as parameters with the names and shapes of `like`."""
     pieces = theta.split([p.numel() for p in like.values()])
-    return {name: piece.view(p.shape) for (name, p), piece in zip(like.items(), pieces, strict=True)}
+    return {name: piece.reshape(p.shape) for (name, p), piece in zip(like.items(), pieces, strict=True)}
 
 
 def read(x: Float[Tensor, "..."], p: float = 10.0) -> Float[Tensor, "... 2"]:

@@ -206,7 +206,7 @@ def _cosine(a: Tensor, b: Tensor) -> Float[Tensor, "m n"]:
 
 
 def _read(a: Float[Tensor, "m n"], memory: Weights) -> Weights:
-    return tuple((a @ written.flatten(1)).view(len(a), *written.shape[1:]) for written in memory)
+    return tuple((a @ written.flatten(1)).reshape(len(a), *written.shape[1:]) for written in memory)
 
 
 def _by_fast(layer: Weighted, weight: Tensor, x: Tensor) -> Tensor:

@@ -5,10 +5,8 @@ compute the exact Shapley values (Shapley 1953) of the very same model and hold 
 """
 
 import numbers
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -31,6 +29,7 @@ from .explainers.coalitions import design
 from .explanation import Explanation
 from .joint import SelfExplaining
 from .tasks.columns import Columns, refuse_duplicates, reorder
+from .threads import one_thread
 
 T = TypeVar("T")
 MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
@@ -94,7 +93,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         self.scale_ = _Scale.of(read[:, self.used_])
         self.mapping_ = weights.load(ways=len(self.classes_), members=self.members)
         self.support_ = make_examples(self._tensor(read), torch.as_tensor(labels))
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             self.state_ = self.mapping_.adapt(self.support_)
         return self
 
@@ -153,7 +152,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
             return torch.cat([self._probability(state, part) for part in x.split(self._rows())])
 
         some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [n_train, n, k]
             return (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
 
@@ -207,35 +206,8 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
         """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""
-        with _one_thread() as cores, ThreadPoolExecutor(cores) as pool:
+        with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
             return list(pool.map(torch.no_grad()(function), x.split(self._rows())))
-
-
-class _OneThread:
-    """Lets each operation run on one core: tensors this small lose more by waiting for a second one, and on a busy
-    machine twenty times over. Callers may overlap; the last one to leave gives torch its threads back."""
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, 1
-
-    @contextmanager
-    def __call__(self) -> Iterator[int]:
-        """Yield how many threads torch had."""
-        with self._lock:
-            if not self._inside:
-                self._before = torch.get_num_threads()
-                torch.set_num_threads(1)
-            self._inside += 1
-        try:
-            yield self._before
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if not self._inside:
-                    torch.set_num_threads(self._before)
-
-
-_one_thread = _OneThread()
 
 
 class _Scale(NamedTuple):

@@ -24,7 +24,8 @@ from torch import nn
 import mapsto
 from mapsto import estimators
 from mapsto.errors import MapstoError
-from mapsto.estimators import TableClassifier, _one_thread
+from mapsto.estimators import TableClassifier
+from mapsto.threads import one_thread
 
 ROUNDING = 1e-6  # the mapping computes in float32
 
@@ -435,7 +436,7 @@ def test_two_classes_may_change_places():
 
 def test_threads_come_back_when_callers_overlap():
     before = torch.get_num_threads()
-    one, other = _one_thread(), _one_thread()
+    one, other = one_thread(), one_thread()
     one.__enter__()
     other.__enter__()
     assert torch.get_num_threads() == 1

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "mapsto"
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
+    "threads": set(),
     "episodes": set(),
     "explanation": set(),
     "models": set(),

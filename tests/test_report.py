@@ -375,7 +375,8 @@ def run(tmp_path):
 
 
 def test_run_report(run, capsys):
-    (run / "evaluation.json").write_text(json.dumps({"accuracy": 0.987, "accuracy_interval": 0.002, "episodes": 600}))
+    measured = {"accuracy": 0.987, "episodes": 600, "mse": {"mean": 0.0, "interval": 0.25}}
+    (run / "evaluation.json").write_text(json.dumps(measured))
     assert cli.main(["report", str(run)]) == 0
     text = (run / "report.html").read_text()
     page = check(text)
@@ -387,6 +388,7 @@ def test_run_report(run, capsys):
     for words in (
         "loss began at 2 and ended at 0.0396",
         "0.987",
+        "0.0000 ± 0.2500",
         "learner: MAML # <script>",
         "1,234",
         "step 1,000, in 1 min 40 s",

@@ -97,8 +97,8 @@ def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: boo
     return Loaded(made.learner, made.tasks, config)
 
 
-def readable(path: str | Path) -> str:
-    """Return the path of a configuration, or raise MapstoError where it is no mapping in YAML."""
+def refuse_unreadable(path: str | Path) -> None:
+    """Raise MapstoError, which names the file, where a configuration is no mapping in YAML."""
     try:
         found = yaml.safe_load(Path(path).read_text())
     except OSError as error:
@@ -107,7 +107,6 @@ def readable(path: str | Path) -> str:
         raise MapstoError(f"config: {path} is not readable as YAML; mend it, or train again.") from error
     if not isinstance(found, dict):
         raise MapstoError(f"config: {path} holds no arguments, expected lines as `steps: 1000`.")
-    return str(path)
 
 
 def _allow(imports: bool) -> None:

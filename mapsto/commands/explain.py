@@ -24,12 +24,7 @@ def parser() -> argparse.ArgumentParser:
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
     add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 512)")
     add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
-    add(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where the files go (default: NAME-explained here, or the run)",
-    )
+    add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
     return options
 
 

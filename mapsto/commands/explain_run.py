@@ -38,7 +38,6 @@ def explain_run(args: argparse.Namespace) -> int:
     support = episode.support
     queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]
     score, predicted, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
-    classes = run.learner.loss_name == "cross_entropy"
     out.mkdir(parents=True, exist_ok=True)
     path = out / "explanation.npz"
     found = {"x": episode.query.x[:_QUERIES], "y": episode.query.y[:_QUERIES], "teaching_y": support.y}
@@ -58,8 +57,7 @@ def explain_run(args: argparse.Namespace) -> int:
         return 0
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for i, j in enumerate(strongest):
-        told, moved = _told(classes, float(score[i]), int(predicted[i]), found["y"][i]), teachers[i, j]
-        moved = f"{100 * moved:+.1f} percentage points" if classes else f"{moved:+.3f}"
+        told, moved = _told(float(score[i]), int(predicted[i]), found["y"][i], float(teachers[i, j]))
         console.print(f"query {i}: {told}; teaching example {j} moved it most, by {moved}")
     console.print(f"wrote {path} (x, y, teaching_y, score, predicted, features, teachers)")
     return 0
@@ -93,8 +91,8 @@ def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tu
     return score, -1 if target is None else target, gave, taught
 
 
-def _told(classes: bool, score: float, predicted: int, truth: "torch.Tensor") -> str:
-    """Say what was predicted of one query, and what is true."""
-    if classes:
-        return f"class {predicted} at {100 * score:.1f} % (true: {int(truth)})"
-    return f"output {score:.3f} (true: {float(truth.mean()):.3f})"
+def _told(score: float, predicted: int, truth: "torch.Tensor", moved: float) -> tuple[str, str]:
+    """Say what was predicted of one query and what is true, and by how much it was moved; no class is −1."""
+    if predicted < 0:
+        return f"output {score:.3f} (true: {float(truth.mean()):.3f})", f"{moved:+.3f}"
+    return f"class {predicted} at {100 * score:.1f} % (true: {int(truth)})", f"{100 * moved:+.1f} percentage points"

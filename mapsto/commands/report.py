@@ -93,8 +93,8 @@ def _told(value: Any) -> Any:
     """Return a mean with its 95 % interval as one text, anything else as it is."""
     if not isinstance(value, dict):
         return value
-    interval = value.get("interval")
-    return str(Estimate(value.get("mean") or math.nan, math.nan if interval is None else interval))
+    mean, interval = (math.nan if value.get(name) is None else value[name] for name in ("mean", "interval"))
+    return str(Estimate(mean, interval))
 
 
 def _logged(line: bytes) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class _Parser(configuration.Parser):
             args = ["--config", str(config), *args]
         for option, value in itertools.pairwise(args):
             if option == "--config":
-                configuration.readable(value)
+                configuration.refuse_unreadable(value)
         return super().parse_args(args, namespace, **kwargs)
 
 

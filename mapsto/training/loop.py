@@ -19,10 +19,10 @@ import torch
 from .. import __version__
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
-from ..learners.learner import Learner, Metrics
+from ..learners.learner import Learner
 from . import checks, memory
 from . import run as runs
-from .estimators import Estimator, Params
+from .estimators import Estimator
 from .meta import meta_gradient
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
@@ -137,10 +137,12 @@ def train(
             episodes = to(tasks.batch(index, batch, seed), here)
             with autocast():
                 grads, measured = gradient(progress.params, episodes, index)
-            metrics = {**_numbers(measured, grads), "lr": lr * rate(index)}
+            norm = torch.nn.utils.get_total_norm(list(grads.values()))
+            numbers: dict[str, Any] = {**measured, "grad_norm": norm, "lr": lr * rate(index)}
+            metrics = {name: float(value) for name, value in numbers.items()}
             if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["grad_norm"])):
                 raise _diverged(learner, episodes, index, metrics, folder, progress.saved)
-            progress.update(grads, metrics["grad_norm"], metrics["lr"], clip)
+            progress.update(grads, norm, metrics["lr"], clip)
             last = progress.step == steps
             if validation and (last or progress.step % validate_every == 0):
                 metrics["validation"] = progress.validate(validation)
@@ -152,11 +154,6 @@ def train(
             if last:
                 progress.finish()
             yield Step(progress.step, metrics, progress.seconds)
-
-
-def _numbers(measured: Metrics, grads: Params) -> dict[str, float]:
-    norm = torch.nn.utils.get_total_norm(list(grads.values()))
-    return {**{name: float(value) for name, value in measured.items()}, "grad_norm": float(norm)}
 
 
 @contextmanager

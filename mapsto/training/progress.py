@@ -27,12 +27,12 @@ class Progress:
         self.optimizer = torch.optim.AdamW(self.params.values(), weight_decay=weight_decay, fused=True)
         self.step, self.saved, self.seconds = 0, 0, 0.0  # saved: the step of the last checkpoint
 
-    def update(self, grads: dict[str, Tensor], norm: float, lr: float, clip: float | None) -> None:
+    def update(self, grads: dict[str, Tensor], norm: Tensor, lr: float, clip: float | None) -> None:
         """Take one optimizer step along `grads`, whose norm is `norm`."""
         for name, parameter in self.params.items():
             parameter.grad = grads[name]
         if clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.params.values(), clip, torch.tensor(norm))
+            torch.nn.utils.clip_grads_with_norm_(self.params.values(), clip, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()

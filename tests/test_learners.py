@@ -204,6 +204,7 @@ LEARNERS = {
     "ANIL": Row(lambda: MAML(mlp(WAYS), lr=0.3, steps=2, adapt="head"), lambda: classification(2)),
     "Meta-SGD": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr=True), regression),
     "MAML++ rates": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2, learn_lr="layer-step"), regression),
+    "MAML, head from 0": Row(lambda: MAML(mlp(WAYS), lr=0.3, steps=2, zero_head=True), lambda: classification(2)),
     "implicit MAML": Row(
         lambda: MAML(mlp(WAYS), lr=0.5, steps=60, differentiation=Implicit(12), proximal=1.0),
         lambda: classification(2),
@@ -567,6 +568,25 @@ def test_adapting_the_head_moves_the_last_layer_alone() -> None:
     state = learner.adapt(episode.support)
     assert set(state.params) == {"5.weight", "5.bias"}
     assert all(not torch.equal(value, before[name]) for name, value in state.params.items())
+
+
+def test_a_head_from_zero_takes_one_step_to_inner_products() -> None:
+    torch.manual_seed(0)
+    body, (support, query, *_) = mlp(WAYS), unstack(classification(2))[0]
+    state = (learner := MAML(body, lr=0.7, zero_head=True)).adapt(support)
+    f, told = nn.Sequential(*list(body)[:-1]), torch.nn.functional.one_hot(support.y, WAYS) - 1 / WAYS
+    products = f(query.x) @ f(support.x).T + 1  # Kao et al. 2022, eq. 7, with a bias
+    close(learner.predict(state, query.x), 0.7 * products @ (support.w[:, None] * told))
+
+
+def test_a_head_from_zero_does_not_know_its_classes_before_they_are_taught() -> None:
+    torch.manual_seed(0)
+    body, (support, query, *_) = mlp(WAYS), unstack(classification(2))[0]
+    renamed = support._replace(y=(support.y + 1) % WAYS)
+    for zero_head in (True, False):
+        learner = MAML(body, lr=0.7, steps=3, zero_head=zero_head)
+        here, there = (learner.predict(learner.adapt(s), query.x) for s in (support, renamed))
+        assert torch.allclose(there, here.roll(1, -1), atol=1e-9) == zero_head
 
 
 def test_learned_rates_start_as_the_given_one_and_are_parameters() -> None:

@@ -4,8 +4,9 @@
 
 Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Its relatives are arguments:
 `first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD
-(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §3.3), and
-`differentiation=Implicit(), proximal=λ` implicit MAML (Rajeswaran et al. 2019, eq. 3 and 6).
+(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §3.3),
+`zero_head=True` the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` implicit MAML
+(Rajeswaran et al. 2019, eq. 3 and 6).
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,9 @@ class MAML(Learner):
         differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
         minibatch: support rows that a step reads, going round them in their order; None for all.
         proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
+        zero_head: start the head, the last layer, from 0 in every task instead of a learned start. No class is then
+            like another before it is taught, so that fewer tasks teach the rest; the first step moves nothing but the
+            head, and a single step is all that ANIL does.
 
     Raises:
         MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
@@ -83,6 +87,7 @@ class MAML(Learner):
         differentiation: Differentiation | None = None,
         proximal: float = 0.0,
         minibatch: int | None = None,
+        zero_head: bool = False,
     ):
         super().__init__()
         _check(loss, adapt, steps, lr)
@@ -93,6 +98,7 @@ class MAML(Learner):
         self.body = prepare(body)
         self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
         self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
+        self.zeroed = _adapted_names(body, "head") if zero_head else []
         named = dict(body.named_parameters())
         shape = {True: lambda p: p.shape, "layer-step": lambda p: (steps,)}
         self.learn_lr = learn_lr
@@ -104,6 +110,7 @@ class MAML(Learner):
         """Descend from the learned start; an empty support set (all w = 0) leaves every parameter where it was."""
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
+        params |= {name: torch.zeros_like(params[name]) for name in self.zeroed}
         step = gradient_step(self.differentiation.gradient(self._objective), self.optimizer, self.proximal)
         step = step if self.minibatch is None else on_minibatches(step, self.minibatch)
         inputs = Inputs(named, self._rates(), support, params if self.proximal else {})

@@ -574,7 +574,7 @@ def test_a_head_from_zero_takes_one_step_to_inner_products() -> None:
     torch.manual_seed(0)
     body, (support, query, *_) = mlp(WAYS), unstack(classification(2))[0]
     state = (learner := MAML(body, lr=0.7, zero_head=True)).adapt(support)
-    f, told = nn.Sequential(*list(body)[:-1]), torch.nn.functional.one_hot(support.y, WAYS) - 1 / WAYS
+    f, told = nn.Sequential(*list(body)[:-1]), nn.functional.one_hot(support.y, WAYS).double() - 1 / WAYS
     products = f(query.x) @ f(support.x).T + 1  # Kao et al. 2022, eq. 7, with a bias
     close(learner.predict(state, query.x), 0.7 * products @ (support.w[:, None] * told))
 

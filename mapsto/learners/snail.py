@@ -137,6 +137,7 @@ class _Attention(nn.Module):
     def __init__(self, width: int, keys: int, values: int):
         super().__init__()
         self.query, self.key, self.value = nn.Linear(width, keys), nn.Linear(width, keys), nn.Linear(width, values)
+        self.query.load_state_dict(self.key.state_dict())  # like looks at like: else training starts on a plateau
 
     def forward(self, rows: Tensor, items: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
         """Add to `rows`, at `places` of the sequence `items` or (None) each right behind it."""

@@ -579,6 +579,22 @@ def test_a_head_from_zero_takes_one_step_to_inner_products() -> None:
     close(learner.predict(state, query.x), 0.7 * products @ (support.w[:, None] * told))
 
 
+def test_the_first_step_from_zero_leaves_out_nothing_that_moves() -> None:
+    torch.manual_seed(0)
+    body, (support, query, *_) = mlp(WAYS), unstack(classification(2))[0]
+    learner, start = MAML(body, lr=0.7, steps=3, zero_head=True), dict(body.named_parameters())
+    params = start | {name: torch.zeros_like(start[name], requires_grad=True) for name in learner.zeroed}
+    for _ in range(3):
+        scores = functional_call(body, params, (support.x,))
+        loss = (support.w * nn.functional.cross_entropy(scores, support.y, reduction="none")).sum()
+        g = torch.autograd.grad(loss, list(params.values()), create_graph=True)
+        params = {name: p - 0.7 * d for (name, p), d in zip(params.items(), g, strict=True)}
+    expected, got = functional_call(body, params, (query.x,)), learner.predict(learner.adapt(support), query.x)
+    close(got, expected)
+    for a, b in zip(*(torch.autograd.grad(s.sin().sum(), body[0].weight) for s in (got, expected)), strict=True):
+        close(a, b)
+
+
 def test_a_head_from_zero_does_not_know_its_classes_before_they_are_taught() -> None:
     torch.manual_seed(0)
     body, (support, query, *_) = mlp(WAYS), unstack(classification(2))[0]

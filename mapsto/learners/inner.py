@@ -8,7 +8,7 @@ differentiated (`differentiation`) is separate from which step it takes. Momentu
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -129,6 +129,16 @@ def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float
         return Loop({name: p - _of(inputs.rates[name], i) * direction[name] for name, p in loop.params.items()}, memory)
 
     return step
+
+
+def alone(gradient: Gradient, names: Collection[str]) -> Gradient:
+    """Return the gradient of some parameters, at the cost of these, and 0 for the others."""
+
+    def partial(params: Params, fixed: Params, support: Examples) -> Params:
+        some, others = ({n: p for n, p in params.items() if (n in names) == kept} for kept in (True, False))
+        return _zeros(params) | gradient(some, {**fixed, **others}, support)
+
+    return partial
 
 
 def on_minibatches(step: InnerStep, size: int) -> InnerStep:

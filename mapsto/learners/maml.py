@@ -20,7 +20,18 @@ from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
 from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
-from .inner import SGD, InnerOptimizer, Inputs, Params, gradient_step, on_minibatches, start
+from .inner import (
+    SGD,
+    InnerOptimizer,
+    InnerStep,
+    Inputs,
+    Loop,
+    Params,
+    alone,
+    gradient_step,
+    on_minibatches,
+    start,
+)
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
@@ -55,9 +66,9 @@ class MAML(Learner):
         differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
         minibatch: support rows that a step reads, going round them in their order; None for all.
         proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
-        zero_head: start the head, the last layer, from 0 in every task instead of a learned start. No class is then
-            like another before it is taught, so that fewer tasks teach the rest; the first step moves nothing but the
-            head, and a single step is all that ANIL does.
+        zero_head: start the head, the last layer, from 0 in every task instead of a learned start. Then nothing is
+            learned of a class by itself, so that fewer tasks teach the rest. No gradient passes a layer of zeros: the
+            first step moves the head alone (and costs no more), so that of one step there is only ANIL's.
 
     Raises:
         MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
@@ -111,10 +122,8 @@ class MAML(Learner):
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
         params |= {name: torch.zeros_like(params[name]) for name in self.zeroed}
-        step = gradient_step(self.differentiation.gradient(self._objective), self.optimizer, self.proximal)
-        step = step if self.minibatch is None else on_minibatches(step, self.minibatch)
         inputs = Inputs(named, self._rates(), support, params if self.proximal else {})
-        params = self.differentiation(step, start(self.optimizer, params), inputs, range(self.steps)).params
+        params = self.differentiation(self._step(), start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
@@ -125,6 +134,17 @@ class MAML(Learner):
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the output of each part of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
+
+    def _step(self) -> InnerStep:
+        gradient = self.differentiation.gradient(self._objective)
+        step = first = gradient_step(gradient, self.optimizer, self.proximal)
+        if self.zeroed:
+            first = gradient_step(alone(gradient, self.zeroed), self.optimizer, self.proximal)
+
+        def turn(loop: Loop, inputs: Inputs, i: int) -> Loop:
+            return (step if i else first)(loop, inputs, i)
+
+        return turn if self.minibatch is None else on_minibatches(turn, self.minibatch)
 
     def _rates(self) -> dict[str, Sequence[Tensor | float]]:
         """Return the rates of each parameter, step by step; one alone holds for all steps."""

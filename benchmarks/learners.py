@@ -153,16 +153,14 @@ METHODS = {
         "Nichol et al. 2018", (95.39, 88.14), shots=10, queries=1, batch=5, lr=1e-3, ready=more_steps,
     ),
     "SNAIL": Method(
-        lambda ways: SNAIL(
-            Conv4(channels=1, hidden=64, outputs=64, norm="layer"), features=64, outputs=ways, length=ways
-        ),
-        "Mishra et al. 2018", (99.07, 97.64), batch=8, queries=1, lr=1e-3, clip=1.0, ready=as_trained,
+        lambda ways: SNAIL(nn.Sequential(embedding(), nn.LayerNorm(64)), 64, ways, length=ways, filters=32),
+        "Mishra et al. 2018", (99.07, 97.64), batch=8, queries=1, lr=2e-3, clip=1.0, ready=as_trained,
     ),
     "MetaGAN on prototypes": Method(
         metagan, "Zhang et al. 2018", (None, None), ways=20, noise=(20, 64), ready=with_fakes
     ),
     "Meta network": Method(
-        lambda ways: MetaNetwork(small(ways), small(ways), hidden=8),
+        lambda ways: MetaNetwork(small(ways), small(ways), hidden=8, scale=10.0),
         "Munkhdalai & Yu 2017", (98.9, 97.0), queries=3, lr=1e-3, clip=10.0,
         ready=as_trained,
     ),

@@ -41,7 +41,7 @@ def attend(layer: _Attention, items: Tensor) -> Tensor:
 def whole(snail: SNAIL, support: Examples, row: Tensor) -> Tensor:
     """Score one query as the last item of the sequence, as in the paper."""
     embedded = snail.body(torch.cat([support.x, row[None]]))
-    told = torch.cat([F.one_hot(support.y, WAYS), torch.zeros(1, WAYS)]).to(embedded)
+    told = 2 * torch.cat([F.one_hot(support.y, WAYS), torch.zeros(1, WAYS)]).to(embedded)  # √4: see _told
     items = torch.cat([embedded, told], -1)
     for layer in snail.layers:
         items = (convolve if isinstance(layer, _Dense) else attend)(layer, items)

@@ -2,7 +2,7 @@
 
     Q* = d(∇_Q ℓ(u_Q(x_1), y_1), ∇_Q ℓ(u_Q(x_2), y_2), …)                 fast weights of the task, an LSTM's last word
     k_i = u_{Q,Q*}(x_i),   M_i = m(∇_W ℓ(b_W(x_i), y_i))                  memory: a key and fast weights an example
-    a_i = w_i·exp(cos(u_{Q,Q*}(x), k_i)) / Σ_j w_j·exp(cos(u_{Q,Q*}(x), k_j)),   W* = Σ_i a_i·M_i
+    a_i = w_i·exp(scale·cos(u_{Q,Q*}(x), k_i)) / Σ_j …,   W* = Σ_i a_i·M_i
     scores = b_{W,W*}(x)                                                  layer by layer: h ← σ(W h) + σ(W* h)
 
 `d` and `m` see one coordinate of a gradient at a time, as (log|g| / 7, sign g), or (−1, e⁷·g) where |g| < e⁻⁷.
@@ -62,12 +62,14 @@ class MetaNetwork(Learner):
             `MLP`, `Conv4` and `nn.Sequential`. Batch norm normalises by the support set, see `normalisation`.
         keys: the network that makes the keys, such a module too.
         loss: of the support and the query set, "mse" or "cross_entropy".
+        scale: sharpness of the attention, 1 in the paper. A cosine is between −1 and 1: the larger the scale, the
+            sooner training leaves the plateau where every query reads the mean of the memory.
         hidden: units of the networks that write weights; the LSTM keeps four times as many numbers for each weight of
             `keys` and each example.
 
     Raises:
-        MapstoError: an unknown `loss`, `hidden` below 1, a network without weights or with weights elsewhere than in
-            its layers, or batch norm with running statistics.
+        MapstoError: an unknown `loss`, `hidden` below 1, `scale` not above 0, a network without weights or with
+            weights elsewhere than in its layers, or batch norm with running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaNetwork(nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)))
@@ -78,13 +80,17 @@ class MetaNetwork(Learner):
 
     family = "memory-based"
 
-    def __init__(self, body: nn.Module, keys: nn.Module, loss: str = "cross_entropy", hidden: int = 20):
+    def __init__(
+        self, body: nn.Module, keys: nn.Module, loss: str = "cross_entropy", hidden: int = 20, scale: float = 1.0
+    ):
         super().__init__()
         if loss not in losses.LOSSES:
             raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
         if hidden < 1:
             raise MapstoError(f"hidden: got {hidden}, expected at least 1 unit.")
-        self.body, self.keys, self.loss_name = Layers("body", body), Layers("keys", keys), loss
+        if not scale > 0:
+            raise MapstoError(f"scale: got {scale}, expected a sharpness above 0.")
+        self.body, self.keys, self.loss_name, self.scale = Layers("body", body), Layers("keys", keys), loss, scale
         self.task_writers = nn.ModuleList(TaskWriter(hidden) for _ in self.keys.layers[:-1])
         self.example_writers = nn.ModuleList(_example_writer(hidden) for _ in self.body.layers)
 
@@ -96,7 +102,7 @@ class MetaNetwork(Learner):
         keys = outputs[-2].flatten(1)
         gradients = self._gradients(self.body, support)
         memory = tuple(write(read(g, _P))[..., 0] for write, g in zip(self.example_writers, gradients, strict=True))
-        looked_up = _read(attention(_cosine(keys, keys), support.w), memory)
+        looked_up = _read(attention(self.scale * _cosine(keys, keys), support.w), memory)
         of_body = self.body.on_support(support, looked_up)[1] if self.body.normalises else {}
         return Fast(task, memory, keys, support.w, (of_keys, of_body))
 
@@ -115,7 +121,7 @@ class MetaNetwork(Learner):
         return self.keys.on_query(x, state.task, state.statistics[0])[-2].flatten(1)
 
     def _attend(self, state: Fast, key: Tensor) -> Float[Tensor, "m n"]:
-        return attention(_cosine(key, state.keys), state.w)
+        return attention(self.scale * _cosine(key, state.keys), state.w)
 
     def _layers(self, state: Fast, x: Tensor, a: Tensor) -> list[Tensor]:
         return self.body.on_query(x, _read(a, state.memory), state.statistics[1])

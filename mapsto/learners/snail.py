@@ -1,12 +1,15 @@
 """The support set is a sequence and the query its last item; causal convolutions gather what is near, attention picks.
 
+    s = [body(x), √features·y]
     dense_d(s)_t = [s_t, tanh(F·[s_{t−d}, s_t]) ⊙ σ(G·[s_{t−d}, s_t])],      d = 1, 2, 4 … one temporal block
     attend(s)_t = [s_t, Σ_{j ≤ t} softmax_j(q_t·k_j / √keys) v_j]
-    scores = read(attend(convolve(attend(convolve(attend([body(x), y]))))))  at the query, whose y is 0
+    scores = read(attend(convolve(attend(convolve(attend(s))))))  at the query, whose y is 0
 
 Mishra et al. 2018, "A Simple Neural Attentive Meta-Learner", §3, Figure 1 and 2 and Appendix B (filters=128 gives the
 sizes for Omniglot). Only the query is scored: the paper predicts the support's items alike, and trains on the last.
-Nothing looks ahead, so that what the layers make of the support is computed once and each query row is one more item.
+Ours are the length of y (a class is as long as an embedding of unit entries) and queries that start like their keys:
+without both, training stays on the plateau where every query answers alike. Nothing looks ahead, so that what the
+layers make of the support is computed once and each query row is one more item.
 
 Weight 0 is deletion: items are moved up against the query, absent ones to the front, where they are 0 in every layer
 as the padding of a causal convolution is. An item of weight w (in examples) is multiplied by w in every layer, and its
@@ -111,7 +114,7 @@ class SNAIL(Learner):
 
     def _told(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         if self.loss_name == "cross_entropy":
-            return one_hot(y, self.outputs, like)
+            return one_hot(y, self.outputs, like) * like[0].numel() ** 0.5  # as long as an embedding of unit entries
         return numbers(y)
 
 
@@ -137,7 +140,7 @@ class _Attention(nn.Module):
     def __init__(self, width: int, keys: int, values: int):
         super().__init__()
         self.query, self.key, self.value = nn.Linear(width, keys), nn.Linear(width, keys), nn.Linear(width, values)
-        self.query.load_state_dict(self.key.state_dict())  # like looks at like: else training starts on a plateau
+        self.query.load_state_dict(self.key.state_dict())  # like looks at like
 
     def forward(self, rows: Tensor, items: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
         """Add to `rows`, at `places` of the sequence `items` or (None) each right behind it."""

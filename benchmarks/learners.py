@@ -46,6 +46,7 @@ from mapsto.learners.inner import Adam
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
 from mapsto.models import MLP, Conv4
+from mapsto.models.norms import Norm
 from mapsto.training import memory, meta_gradient
 
 WAYS = (5, 20)
@@ -115,9 +116,9 @@ def as_trained(learner: Learner, ways: int) -> None:
     """Leave a learner that was trained with as many ways as it is tested with."""
 
 
-def small(ways: int) -> Conv4:
+def small(ways: int, norm: Norm) -> Conv4:
     """Return the smaller body of learners that keep a number, or many, for each of its weights."""
-    return Conv4(channels=1, hidden=32, outputs=ways, norm="layer")
+    return Conv4(channels=1, hidden=32, outputs=ways, norm=norm)
 
 
 ADAPTED: dict[str, Any] = {"batch": 2, "lr": 4e-3, "queries": 1, "clip": 10.0, "ready": another_head}
@@ -160,13 +161,13 @@ METHODS = {
         metagan, "Zhang et al. 2018", (None, None), ways=20, noise=(20, 64), ready=with_fakes
     ),
     "Meta network": Method(
-        lambda ways: MetaNetwork(small(ways), small(ways), hidden=8, scale=10.0),
-        "Munkhdalai & Yu 2017", (98.9, 97.0), queries=3, lr=1e-3, clip=10.0,
+        lambda ways: MetaNetwork(small(ways, "none"), small(ways, "none"), hidden=8, scale=10.0),
+        "Munkhdalai & Yu 2017", (98.9, 97.0), queries=3, lr=2e-3, clip=10.0,
         ready=as_trained,
     ),
     "LSTM meta-learner": Method(
-        lambda ways: MetaLSTM(small(ways), steps=8), "Ravi & Larochelle 2017", (None, None), lr=1e-3, clip=0.25,
-        ready=as_trained,
+        lambda ways: MetaLSTM(small(ways, "layer"), steps=8), "Ravi & Larochelle 2017", (None, None),
+        lr=1e-3, clip=0.25, ready=as_trained,
     ),
     "VSML": Method(
         lambda ways: VSML(embedding(), ways), "Kirsch & Schmidhuber 2021", (None, None), batch=2, lr=1e-3, clip=1.0,

@@ -59,7 +59,8 @@ class MetaNetwork(Learner):
     Args:
         body: the network that answers, `[n, ...]` to `[n, k]`: linear layers and convolutions that run one after
             the other in the order in which it names them, each followed by its norm, activation or pooling, as in
-            `MLP`, `Conv4` and `nn.Sequential`. Batch norm normalises by the support set, see `normalisation`.
+            `MLP`, `Conv4` and `nn.Sequential`, best without norms, as in the paper: a norm blows up what fast weights
+            make of little, before they say anything. Batch norm normalises by the support set, see `normalisation`.
         keys: the network that makes the keys, such a module too.
         loss: of the support and the query set, "mse" or "cross_entropy".
         scale: sharpness of the attention, 1 in the paper. A cosine is between −1 and 1: the larger the scale, the
@@ -188,8 +189,7 @@ class TaskWriter(nn.Module):
 
     def __init__(self, hidden: int):
         super().__init__()
-        self.cell, self.out = Cell(2 + hidden, hidden), nn.Linear(hidden, 1)
-        nn.init.zeros_(self.out.bias)
+        self.cell, self.out = Cell(2 + hidden, hidden), _quiet(nn.Linear(hidden, 1))
 
     def forward(self, g: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Float[Tensor, "..."]:
         """Return the fast weights; an example of weight 0 is passed over, and nothing read writes the bias."""
@@ -202,9 +202,16 @@ class TaskWriter(nn.Module):
 
 
 def _example_writer(hidden: int) -> nn.Module:
-    out = nn.Linear(hidden, 1)
-    nn.init.zeros_(out.bias)
+    out = _quiet(nn.Linear(hidden, 1))
     return nn.Sequential(nn.Linear(2, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), out)
+
+
+def _quiet(out: nn.Linear) -> nn.Linear:
+    """Start at fast weights that are small: being written alike for all units of a layer, they would drown the slow."""
+    nn.init.zeros_(out.bias)
+    with torch.no_grad():
+        out.weight *= 0.1
+    return out
 
 
 def _cosine(a: Tensor, b: Tensor) -> Float[Tensor, "m n"]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
-from .norms import Norm, normalise
+from .norms import Norm, normalise, started
 
 SMALLEST = 8  # pixels a side, for three poolings
 
@@ -65,5 +65,5 @@ class AlexNet(nn.Module):
 
 
 def _layer(inputs: int, outputs: int, kernel: int, activation: Activation, norm: Norm) -> list[nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    convolution = started(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), norm)
     return [convolution, normalise(norm, outputs), activate(activation)]

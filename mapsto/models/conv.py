@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
-from .norms import Norm, normalise
+from .norms import Norm, normalise, started
 
 
 class Conv4(nn.Module):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
-    `norm`: "batch", for which a learner supplies the statistics of the support set, or "layer", each image by itself.
-    `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself.
+    `norm`: "batch", for which a learner supplies the statistics of the support set, "layer", each image by itself, or
+    "none". `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself.
     `readout` flattens the last block's image or averages over it. `width` is the number of features before the head:
     64 for 28×28 images.
 
@@ -60,7 +60,7 @@ class Conv4(nn.Module):
 
 def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm: Norm) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1),
+        conv=started(nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1), norm),
         norm=normalise(norm, hidden),
         activation=activate(activation),
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
-from .norms import Norm, normalise
+from .norms import Norm, normalise, started
 
 
 class ResNet12(nn.Module):
@@ -67,10 +67,13 @@ class Residual(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(3):
-            layers += [nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False), normalise(norm, outputs)]
+            convolution = nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False)
+            layers += [started(convolution, norm), normalise(norm, outputs)]
             layers += [activate(activation)] if i < 2 else []
         self.way = nn.Sequential(*layers)
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), normalise(norm, outputs))
+        self.shortcut = nn.Sequential(
+            started(nn.Conv2d(inputs, outputs, 1, bias=False), norm), normalise(norm, outputs)
+        )
         self.end = nn.Sequential(activate(activation), nn.MaxPool2d(2) if pooled else nn.Identity())
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d ..."]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
-from .norms import Norm, normalise
+from .norms import Norm, normalise, started
 
 
 class VGG(nn.Module):
@@ -62,6 +62,6 @@ class VGG(nn.Module):
 def _stage(inputs: int, width: int, depth: int, activation: Activation, norm: Norm) -> nn.Module:
     layers: list[nn.Module] = []
     for i in range(depth):
-        convolution = nn.Conv2d(width if i else inputs, width, 3, padding=1)
+        convolution = started(nn.Conv2d(width if i else inputs, width, 3, padding=1), norm)
         layers += [convolution, normalise(norm, width), activate(activation)]
     return nn.Sequential(*layers, nn.MaxPool2d(2))

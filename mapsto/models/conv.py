@@ -19,9 +19,9 @@ class Conv4(nn.Module):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
     `norm`: "batch", for which a learner supplies the statistics of the support set, "layer", each image by itself, or
-    "none". `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself.
-    `readout` flattens the last block's image or averages over it. `width` is the number of features before the head:
-    64 for 28×28 images.
+    "none". `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution
+    itself. `readout` flattens the last block's image or averages over it. `width` is the number of features before the
+    head: 64 for 28×28 images.
 
     Raises:
         MapstoError: an unknown `norm`, `pooling`, `readout` or activation, or images too small to be halved four times.

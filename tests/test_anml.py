@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import ANML
 from mapsto.learners import anml as module
-from mapsto.learners.differentiation import Checkpointed, Differentiation, FirstOrder
-from mapsto.learners.differentiation.route import detached
+from mapsto.learners.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder
 from mapsto.learners.inner import InnerStep
 from mapsto.models import MLP, Conv3
 
@@ -77,13 +76,6 @@ def test_the_loss_is_that_of_the_loop(gated: bool, differentiation: Differentiat
     is_the_sequence(learner(gated, differentiation=differentiation))
 
 
-class WithoutCreateGraph(FirstOrder):
-    """Take the inner gradients to be constants, as the published code does."""
-
-    def gradient(self, objective: Callable) -> Callable:
-        return lambda *inputs: detached(grad(objective)(*inputs))
-
-
 class KeepsItsRows(ANML):
     """Starts a class that comes anew from what it was."""
 
@@ -122,7 +114,7 @@ def test_steps_on_all_images_at_once_are_caught(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_silently_first_order_derivative_is_caught_and_its_value_is_not() -> None:
-    silent = learner(differentiation=WithoutCreateGraph())
+    silent = learner(differentiation=ConstantGradients())
     torch.testing.assert_close(silent.loss(episode())[0], learner().loss(episode())[0])
     with pytest.raises(AssertionError):
         is_the_sequence(silent)
@@ -205,6 +197,7 @@ def test_the_network_sees_each_image_by_itself() -> None:
         (lambda: ANML(nn.Identity(), None, 2, 0), "ways, width: got 0 and 2"),
         (lambda: ANML(nn.Identity(), None, 0, 2), "ways, width: got 2 and 0"),
         (lambda: ANML(nn.Identity(), None, 2, 2, lr=-1.0), "lr: got -1.0"),
+        (lambda: ANML(nn.Identity(), None, 2, 2, differentiation=FirstOrder()), "expected ConstantGradients"),
         (lambda: ANML(nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), None, 2, 2), "body: layer '0' is a"),
         (lambda: ANML(nn.Identity(), nn.Sequential(nn.BatchNorm1d(2)), 2, 2), "gate: layer '0' is a BatchNorm1d"),
         (

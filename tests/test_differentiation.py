@@ -120,6 +120,16 @@ def test_truncation_at_nothing_is_first_order_and_errs_less_the_later_it_cuts() 
     assert error(derivatives(Truncated(0))[:-2], derivatives(FirstOrder())[:-2]) < 1e-12
 
 
+def test_first_order_knows_nothing_of_the_pull_to_the_start() -> None:
+    learner, one = MAML(mlp(), lr=0.3, steps=5, first_order=True, proximal=1.0), episode(2)
+    got = torch.autograd.grad(learner.loss(one)[0], list(learner.body.parameters()))
+    there = learner.adapt(one.support).params
+    end = {name: p.detach().requires_grad_() for name, p in there.items()}
+    scores = functional_call(learner.body, end, (one.query.x,))
+    loss = (one.query.w * nn.functional.cross_entropy(scores, one.query.y, reduction="none")).sum()
+    assert error(got, torch.autograd.grad(loss, list(end.values()))) < 1e-12
+
+
 def test_first_order_errs_and_is_told_by_its_argument() -> None:
     assert error(derivatives(None)[:-2], derivatives(FirstOrder())[:-2]) > 0.05
     assert error(derivatives(None, first_order=True), derivatives(FirstOrder())) < 1e-12

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.errors import MapstoError
+from mapsto.learners.differentiation import Checkpointed
 from mapsto.training import estimators as module
 from mapsto.training.estimators import Estimator, EvolutionStrategies, Exact, ForwardMode, Params
 from mapsto.training.meta import meta_gradient
@@ -121,12 +122,27 @@ def test_training_goes_down_and_resumes_to_the_same_numbers(name: str, tmp_path:
     assert trained(30, "parts") + trained(60, "parts") == whole
 
 
+def trained_by(estimator: Estimator, learner: mt.learners.Learner) -> None:
+    next(iter(mt.train(learner, mt.tasks.Sinusoids(shots=2, queries=2), 1, 1, estimator=estimator)))
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (lambda: ForwardMode(0), "count: got 0, expected at least 1 direction"),
+        (lambda: ForwardMode(seed=-1), "seed: got -1, expected a whole number from 0"),
         (lambda: EvolutionStrategies(scale=0.0), "scale: got 0.0, expected a number above 0"),
+        (
+            lambda: trained_by(EvolutionStrategies(), mt.learners.Reptile(mt.models.MLP(1, 1), loss="mse")),
+            "got EvolutionStrategies for Reptile",
+        ),
+        (
+            lambda: trained_by(
+                ForwardMode(), mt.learners.MAML(mt.models.MLP(1, 1), loss="mse", differentiation=Checkpointed())
+            ),
+            "got ForwardMode and differentiation by Checkpointed",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

@@ -12,7 +12,7 @@ from mapsto.episodes import Episode, Examples, examples, over_tasks
 from mapsto.errors import MapstoError
 from mapsto.learners import LearnedOptimizer
 from mapsto.learners import learned_optimizer as module
-from mapsto.learners.differentiation import Adjoint, Checkpointed, Implicit, Reverse
+from mapsto.learners.differentiation import Adjoint, Checkpointed, FirstOrder, Implicit, Reverse
 from mapsto.models import MLP
 from mapsto.tasks import Linear
 from mapsto.training import meta_gradient, train
@@ -244,6 +244,7 @@ def test_training_lowers_the_loss_along_the_way_and_keeps_the_start() -> None:
         (lambda: LearnedOptimizer(body().requires_grad_(False)), "no parameter to adapt"),
         (lambda: LearnedOptimizer(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))), "track_running_stats=False"),
         (lambda: LearnedOptimizer(body(), differentiation=Implicit()), "differentiation: got Implicit"),
+        (lambda: LearnedOptimizer(body(), differentiation=FirstOrder()), "differentiation: got FirstOrder"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

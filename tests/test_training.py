@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML, Learner, PrototypicalNetwork
+from mapsto.learners import MAML, Learner, MultiTask, PrototypicalNetwork, Reptile
 from mapsto.learners.differentiation import FirstOrder
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids, Tasks
@@ -374,6 +374,20 @@ def test_validation_loss_is_the_mean_over_its_tasks() -> None:
     expected = [learner.loss(task)[0] for i, n in ((0, 4), (1, 2)) for task in unstack(WAVES.validation.batch(i, n, 3))]
     found = ValidationLoss(WAVES.validation, episodes=6, batch=4, seed=3)(learner)
     assert found == pytest.approx(float(torch.stack(expected).detach().mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Reptile, MultiTask])
+def test_validation_judges_what_adaptation_leads_to_where_training_does_not(kind: type[Learner]) -> None:
+    tasks = Sinusoids(shots=5, queries=5)
+    torch.manual_seed(0)
+    learner = kind(MLP(1, 8, 1), loss="mse", lr=0.05, steps=3)
+    episodes = unstack(tasks.validation.batch(0, 4))
+    expected = [
+        (learner.predict(learner.adapt(e.support), e.query.x) - e.query.y).square().mean().item() for e in episodes
+    ]
+    judged = ValidationLoss(tasks.validation, episodes=4)(learner)
+    assert judged == pytest.approx(sum(expected) / 4, rel=1e-5)
+    assert judged != pytest.approx(learner.loss(episodes[0])[0].item(), rel=1e-2)
 
 
 @pytest.mark.parametrize("ema", [None, 0.5])

@@ -26,7 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
 from . import losses
-from .differentiation import Differentiation, Reverse
+from .differentiation import Differentiation, FirstOrder, Reverse
 from .inner import SGD, Inputs, Params, gradient_step, on_minibatches, start
 from .labels import one_hot
 from .learner import Learner, Metrics
@@ -43,7 +43,8 @@ class Head(NamedTuple):
 class ANML(Learner):
     """Gated features under a linear head that learns one example at a time; without a gate, OML.
 
-    An example of weight 0 takes no step; the others' steps do not depend on how many there are.
+    An example of weight 0 takes no step; where the others weigh alike, their steps do not depend on how many there are.
+    The first example of a class also clears what was known of it, so that scores jump as its weight leaves 0.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to features `[n, width]`, each row on its own: no batch norm.
@@ -52,10 +53,12 @@ class ANML(Learner):
         ways: the number of classes, known ones included; may be changed at any time, say to train with all classes of
             the remember set and test with those of a trajectory. Beyond the number it was made with, weights are 0.
         lr: inner learning rate; may be changed at any time.
-        differentiation: of the steps, see `differentiation`; `Checkpointed` bounds the memory of long sequences.
+        differentiation: of the steps, see `differentiation`; `Checkpointed` bounds the memory of long sequences, and
+            `ConstantGradients` is the first order of the published code.
 
     Raises:
-        MapstoError: `ways` or `width` below 1, a negative `lr`, batch norm, or features that are not `width` wide.
+        MapstoError: `ways` or `width` below 1, a negative `lr`, batch norm, features that are not `width` wide, or
+            `FirstOrder` differentiation, in which what does not adapt (all but the head) would keep its second order.
 
     >>> from mapsto.episodes import examples
     >>> learner = ANML(nn.Identity(), None, width=2, ways=2, lr=1.0)
@@ -81,6 +84,11 @@ class ANML(Learner):
             raise MapstoError(f"ways, width: got {ways} and {width}, expected at least 1 class and 1 feature.")
         if lr < 0:
             raise MapstoError(f"lr: got {lr}, expected 0 or more.")
+        if isinstance(differentiation, FirstOrder):
+            raise MapstoError(
+                "differentiation: got FirstOrder, expected ConstantGradients for first order: features pass through "
+                "the steps as data."
+            )
         self.body = _alone("body", body)
         self.gate = None if gate is None else _alone("gate", gate)
         self.head, self.width, self.ways, self.lr = nn.Linear(width, ways), width, ways, lr
@@ -135,7 +143,7 @@ def _objective(head: Params, fixed: Params, rows: Examples) -> Tensor:
 
 
 def _one_each(w: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Scale weights so that a minibatch of one has weight 1 where all are alike: a row deleted changes no other."""
+    """Scale weights so that a minibatch of one has weight 1 where all that are not 0 are alike."""
     squares = w.square().sum()
     return w * w.sum() / torch.where(squares > 0, squares, 1.0) / max(len(w), 1)
 

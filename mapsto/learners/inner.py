@@ -142,7 +142,10 @@ def alone(gradient: Gradient, names: Collection[str]) -> Gradient:
 
 
 def on_minibatches(step: InnerStep, size: int) -> InnerStep:
-    """Let step `i` see `size` support rows, the next ones round and round; together they weigh what all rows would."""
+    """Let step `i` see `size` support rows, the next ones round and round.
+
+    Where all rows weigh alike, they weigh together what all would. Rows of weight 0 take their turns too.
+    """
 
     def partial(loop: Loop, inputs: Inputs, i: int) -> Loop:
         n = len(inputs.support.w)

@@ -50,6 +50,10 @@ class Learner(nn.Module, ABC):
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
 
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return what weights are judged by on one task: `loss`, or another where that is not of the adapted model."""
+        return self.loss(episode)[0]
+
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return `loss(episode)`: `functional_call(learner, params, (episode,))` is the outer loss at `params`."""
         return self.loss(episode)

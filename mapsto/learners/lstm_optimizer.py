@@ -23,7 +23,7 @@ from ..errors import MapstoError
 from . import losses
 from .cell import Cell
 from .coordinates import free, gradient_and_value, joined, parted, read
-from .differentiation import ConstantGradients, Differentiation, Implicit, Reverse
+from .differentiation import ConstantGradients, Differentiation, FirstOrder, Implicit, Reverse
 from .learner import Learner, Metrics
 from .maml import Adapted
 from .normalisation import on_query, on_support, prepare, statistics_of
@@ -182,4 +182,9 @@ def check_loop(loss: str, steps: int, hidden: int, differentiation: Differentiat
         raise MapstoError(
             "differentiation: got Implicit, expected a route through the steps, such as ConstantGradients or Reverse: "
             "a learned optimizer has no fixed point to differentiate."
+        )
+    if isinstance(differentiation, FirstOrder):
+        raise MapstoError(
+            "differentiation: got FirstOrder, expected ConstantGradients for first order: what is learned here is the "
+            "way, of which FirstOrder knows nothing."
         )

@@ -4,11 +4,12 @@
 
 Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Its relatives are arguments:
 `first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD
-(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §3.3),
+(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §4),
 `zero_head=True` the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` implicit MAML
 (Rajeswaran et al. 2019, eq. 3 and 6).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
 from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from .differentiation.route import detached
 from .inner import (
     SGD,
     InnerOptimizer,
@@ -64,11 +66,13 @@ class MAML(Learner):
             row-wise and views refuse the learner.
         optimizer: of the inner loop, gradient descent by default.
         differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
-        minibatch: support rows that a step reads, going round them in their order; None for all.
+        minibatch: support rows that a step reads, going round them in their order; None for all. Padding takes turns
+            too: for tasks of one number of shots.
         proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
         zero_head: start the head, the last layer, from 0 in every task instead of a learned start. Then nothing is
             learned of a class by itself, so that fewer tasks teach the rest. No gradient passes a layer of zeros: the
-            first step moves the head alone (and costs no more), so that of one step there is only ANIL's.
+            first step moves the head alone (and costs no more), so that of one step there is only ANIL's. For bodies
+            whose last parameters, in the order of registration, are the layer that all outputs come from.
 
     Raises:
         MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
@@ -101,11 +105,19 @@ class MAML(Learner):
         zero_head: bool = False,
     ):
         super().__init__()
-        _check(loss, adapt, steps, lr)
+        _check(loss, adapt, steps, lr, learn_lr)
+        if first_order and differentiation is not None:
+            raise MapstoError(
+                "differentiation: got one besides first_order=True, which is FirstOrder(): give only one."
+            )
+        if minibatch is not None and minibatch < 1:
+            raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
+        if not 0 <= proximal < math.inf:
+            raise MapstoError(f"proximal: got {proximal}, expected 0 or more.")
         self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
         self.differentiation = differentiation or (FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
-            _check_rests(self.optimizer, proximal, learn_lr)
+            _check_rests(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
         self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
         self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
@@ -118,11 +130,13 @@ class MAML(Learner):
         )
 
     def adapt(self, support: Examples) -> Adapted:
-        """Descend from the learned start; an empty support set (all w = 0) leaves every parameter where it was."""
+        """Descend from the start; an empty support set (all w = 0) has no gradient, so that nothing but decay moves."""
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
         params |= {name: torch.zeros_like(params[name]) for name in self.zeroed}
-        inputs = Inputs(named, self._rates(), support, params if self.proximal else {})
+        first_order = isinstance(self.differentiation, FirstOrder)
+        anchor = (detached(params) if first_order else params) if self.proximal else {}
+        inputs = Inputs(named, self._rates(), support, anchor)
         params = self.differentiation(self._step(), start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
@@ -158,8 +172,8 @@ class MAML(Learner):
         return losses.LOSSES[self.loss_name](scores, support.y, support.w)
 
 
-def _check(loss: str, adapt: str, steps: int, lr: float) -> None:
-    if lr < 0:
+def _check(loss: str, adapt: str, steps: int, lr: float, learn_lr: bool | str) -> None:
+    if not 0 <= lr < math.inf:
         raise MapstoError(f"lr: got {lr}, expected an inner learning rate from 0.")
     if loss not in losses.LOSSES:
         raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
@@ -167,11 +181,17 @@ def _check(loss: str, adapt: str, steps: int, lr: float) -> None:
         raise MapstoError(f"adapt: got {adapt!r}, expected 'all' (MAML) or 'head' (ANIL).")
     if steps < 0:
         raise MapstoError(f"steps: got {steps}, expected 0 or more inner gradient steps.")
+    if learn_lr not in (True, False, "layer-step"):
+        raise MapstoError(f"learn_lr: got {learn_lr!r}, expected True (Meta-SGD), 'layer-step' (MAML++) or False.")
+    if learn_lr == "layer-step" and steps < 1:
+        raise MapstoError("steps: got 0 with learn_lr='layer-step', expected a step for each rate to be learned.")
 
 
-def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str) -> None:
+def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
     if proximal <= 0:
         raise MapstoError(f"proximal: got {proximal}, expected λ > 0: implicit gradients reach the start by it alone.")
+    if minibatch is not None:
+        raise MapstoError(f"minibatch: got {minibatch} with Implicit, expected None: a loop over parts never rests.")
     if optimizer.start({"": torch.zeros(())}) or learn_lr:
         raise MapstoError(
             "differentiation: Implicit got an inner loop with memory or with learned rates, expected plain gradient "

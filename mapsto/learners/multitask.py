@@ -70,6 +70,10 @@ class MultiTask(Learner):
         """Name the output of each part of the fine-tuned network."""
         return self.fine_tuning.features(state, x)
 
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return the loss on the query set after adaptation."""
+        return super().loss(episode)[0]
+
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the loss of the network as it is, on all examples of the task."""
         body, (x, y, w), query = self.fine_tuning.body, episode.support, episode.query

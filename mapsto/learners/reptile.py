@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 from . import losses
 from .inner import Adam, InnerOptimizer
 from .learner import Learner, Metrics
@@ -28,12 +27,12 @@ class Reptile(Learner):
         loss: of the support and the query set, "mse" or "cross_entropy".
         lr: inner learning rate.
         steps: inner steps; may be changed at any time (the paper tests with 50).
-        minibatch: support rows that a step reads, going round them in their order; None for all.
+        minibatch: support rows that a step reads, see `MAML`; None for all.
         optimizer: of the inner loop; by default Adam with β₁ = 0, as in the paper.
         transductive: normalise query rows by each other, see `MAML`.
 
     Raises:
-        MapstoError: as `MAML`, or a minibatch below 1.
+        MapstoError: as `MAML`.
 
     >>> from mapsto.episodes import Episode, examples
     >>> from mapsto.learners.inner import SGD
@@ -57,8 +56,6 @@ class Reptile(Learner):
         transductive: bool = False,
     ):
         super().__init__()
-        if minibatch is not None and minibatch < 1:
-            raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
         self.maml = MAML(
             body, loss, lr, steps, first_order=True, transductive=transductive, minibatch=minibatch,
             optimizer=optimizer or Adam(beta1=0.0),
@@ -85,6 +82,10 @@ class Reptile(Learner):
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the output of each part of the adapted network."""
         return self.maml.features(state, x)
+
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return the loss on the query set after adaptation."""
+        return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return half the squared way from the start to where the task leads; the query set only measures it."""

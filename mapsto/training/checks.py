@@ -7,7 +7,12 @@ import torch
 
 from ..episodes import Source, to, unstack
 from ..errors import MapstoError
+from ..learners import Reptile
+from ..learners.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
 from ..learners.learner import Learner
+from .estimators import Estimator, EvolutionStrategies, ForwardMode
+
+UNROLLED = (ConstantGradients, FirstOrder, Reverse, Truncated)
 
 
 def whole(**counts: int | None) -> None:
@@ -41,6 +46,19 @@ def named(run: str | Path | None) -> None:
     """Raise MapstoError for a folder without a name."""
     if run is not None and not str(run).strip():
         raise MapstoError("run: got an empty name, expected a folder to write to.")
+
+
+def estimable(estimator: Estimator | None, learner: Learner) -> None:
+    """Raise MapstoError for a learner whose gradient an estimator would not find."""
+    if isinstance(estimator, EvolutionStrategies) and isinstance(learner, Reptile):
+        raise MapstoError("estimator: got EvolutionStrategies for Reptile, whose loss says nothing without constants.")
+    routes = [part.differentiation for part in learner.modules() if hasattr(part, "differentiation")]
+    recomputed = [route for route in routes if not isinstance(route, UNROLLED)]
+    if isinstance(estimator, ForwardMode) and recomputed:
+        raise MapstoError(
+            f"estimator: got ForwardMode and differentiation by {type(recomputed[0]).__name__}, which is made for the "
+            "way back; expected Reverse, or none given."
+        )
 
 
 def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:

@@ -5,9 +5,9 @@
     evolution    g = 1/n · Σ_v (F(θ + σv) − F(θ − σv)) / 2σ · v                 by losses alone, v ~ N(0, I)
 
 Forward mode is unbiased and its memory does not grow with the inner steps (Baydin et al. 2022, "Gradients without
-Backpropagation", eq. 2); over a whole basis of directions in place of random ones it is exact. Evolution strategies are
-unbiased for F smoothed by N(0, σ²I), whatever F is made of (Salimans et al. 2017, "Evolution Strategies as a Scalable
-Alternative", §2, with their mirrored sampling; on MAML Song et al. 2020, "ES-MAML", Algorithm 3).
+Backpropagation", eq. 2); with √n times a basis of n directions in place of random ones it is exact. Evolution
+strategies are unbiased for F smoothed by N(0, σ²I), whatever F is made of (Salimans et al. 2017, "Evolution Strategies
+as a Scalable Alternative", §2, with their mirrored sampling; on MAML Song et al. 2020, "ES-MAML", Algorithm 3).
 """
 
 from abc import ABC, abstractmethod
@@ -60,12 +60,14 @@ class Random(Estimator):
         seed: of the directions.
 
     Raises:
-        MapstoError: `count` below 1.
+        MapstoError: `count` below 1 or a negative `seed`.
     """
 
     def __init__(self, count: int = 16, seed: int = 0):
         if count < 1:
             raise MapstoError(f"count: got {count}, expected at least 1 direction.")
+        if seed < 0:
+            raise MapstoError(f"seed: got {seed}, expected a whole number from 0.")
         self.count, self.seed = count, seed
 
     def directions(self, params: Params, index: int) -> Params:
@@ -78,7 +80,7 @@ class Random(Estimator):
 class ForwardMode(Random):
     """Directional derivatives taken forwards, each times its direction; arguments as in `Random`.
 
-    The inner loop is to be unrolled (`Reverse`): recomputing routes are made for the way back.
+    The inner loop is to be unrolled, as by `Reverse`: recomputing routes are made for the way back, and refused.
     """
 
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
@@ -90,13 +92,17 @@ class ForwardMode(Random):
 class EvolutionStrategies(Random):
     """Differences of losses on either side, each times its direction.
 
+    They follow the loss as it is: where a learner's gradient is not that of its loss, because it takes some of it for a
+    constant (first-order MAML, truncated or implicit routes, an LSTM meta-learner), this is another one. `Reptile`,
+    whose loss says nothing without its constants, is refused.
+
     Args:
         count: pairs of sides a step.
         scale: σ, by how much the parameters move.
         seed: of the directions.
 
     Raises:
-        MapstoError: `count` below 1, or `scale` not above 0.
+        MapstoError: `count` below 1, a negative `seed`, or `scale` not above 0.
     """
 
     def __init__(self, count: int = 16, scale: float = 0.01, seed: int = 0):

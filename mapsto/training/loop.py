@@ -121,6 +121,7 @@ def train(
     rate(0)
     here, autocast = _fabric(device, precision)
     learner.to(here)
+    checks.estimable(estimator, learner)
     checks.fits(learner, tasks, seed, here)
     if init is not None and not (run is not None and runs.started(run)):
         runs.load_weights(learner, init)

@@ -9,8 +9,8 @@
 Protocol: trained on the 1,200 characters of Snell et al. 2017, rotations as classes, 28 × 28 grey, 1 shot, body
 Conv4-64 with layer norm (no query sees another), one-cycle rate, Adam; 600 test episodes of the 423 unseen characters
 with 5 queries a class. The budget is CPU time of training, evaluation not counted: the first steps are timed by the
-processor's clock, whatever else runs, and as many are taken as fit. Exceptions: Reptile trains on 10 shots, the Meta
-network has a body of 32 channels and no norm, the LSTM meta-learner one of 32 channels.
+processor's clock, whatever else runs, and as many are taken as fit. Exceptions: Reptile trains on 10 shots and has
+strides, as in its paper; the Meta network has a body of 32 channels and no norm, the LSTM meta-learner 32 channels.
 Learners that learn nothing of a single class are trained once, with 20 ways or 60, and tested with 5 and with 20: the
 metric ones, and MAML where the head starts from 0 (Kao et al. 2022). The others are trained once for each.
 Resumable: runs go to `--out`, an interrupted training continues, a finished result is only printed again.
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -44,7 +44,6 @@ from mapsto.learners import (
     RidgeHead,
     SiameseNetwork,
 )
-from mapsto.learners.inner import Adam
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
 from mapsto.models import MLP, Conv4
@@ -52,12 +51,21 @@ from mapsto.models.norms import Norm
 from mapsto.training import memory, meta_gradient
 
 WAYS = (5, 20)
-RATE = 0.08  # of an inner step, a class
+LENGTH = 8.0  # of a feature
+RATE = 0.08 / LENGTH**2  # of an inner step, a class
 
 
 def tell_ways(learner: Learner, ways: int) -> None:
     """Tell a learner of distances how many classes there are."""
     learner.ways = ways  # type: ignore[assignment]
+
+
+class Part(NamedTuple):
+    """A part of the training: its share of the budget, its rate against the method's, and the learner's attributes."""
+
+    share: float = 1.0
+    rate: float = 1.0
+    attributes: dict[str, Any] = {}  # noqa: RUF012
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ class Method:
     lr: float = 3e-3
     clip: float | None = None
     noise: tuple[int, int] | None = None  # that the tasks bring
+    parts: tuple[Part, ...] = (Part(),)
     ready: Callable[[Any, int], None] = tell_ways  # for a test with so many ways
 
 
@@ -97,9 +106,16 @@ def another_head(learner: MAML, ways: int) -> None:
 
 
 def classifier(ways: int) -> Conv4:
-    """Return the body with a head."""
+    """Return the body with a head, its features so long that rates which move the head leave the rest as it is."""
     body = Conv4(channels=1, hidden=64, outputs=ways, norm="layer")
+    nn.init.constant_(body.blocks[-1].norm.weight, LENGTH)  # type: ignore[arg-type, union-attr]
     return body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def reptile(ways: int) -> Reptile:
+    """Return Reptile as in its paper, but for the norm."""
+    body = Conv4(channels=1, hidden=64, outputs=ways, pooling="stride", norm="layer")
+    return Reptile(body.to(memory_format=torch.channels_last), minibatch=10 if ways <= 5 else 20)  # type: ignore[call-overload]
 
 
 def metagan(ways: int) -> MetaGAN:
@@ -128,6 +144,7 @@ def small(ways: int, norm: Norm) -> Conv4:
 
 
 ADAPTED: dict[str, Any] = {"batch": 2, "lr": 4e-3, "queries": 1, "clip": 10.0, "ready": another_head}
+ONE_STEP, ALL_STEPS = Part(0.5, 1.0, {"steps": 1}), Part(0.5, 0.25, {"steps": 2})
 METHODS = {
     "Prototypical network": Method(
         lambda ways: PrototypicalNetwork(embedding(), ways), "Snell et al. 2017", (98.8, 96.0), ways=60, lr=4e-3
@@ -145,8 +162,8 @@ METHODS = {
     "Ridge head (R2-D2)": Method(
         lambda ways: RidgeHead(embedding(), ways, scale=10.0), "Bertinetto et al. 2019", (98.91, 96.24), ways=20
     ),
-    "MAML": Method(maml, "Finn et al. 2017", (98.7, 95.8), 20, **ADAPTED),
-    "FOMAML": Method(partial(maml, first_order=True), "Finn et al. 2017", (98.3, 89.4), 20, **ADAPTED),
+    "MAML": Method(maml, "Finn et al. 2017", (98.7, 95.8), 20, **ADAPTED, parts=(ONE_STEP, ALL_STEPS)),
+    "FOMAML": Method(partial(maml, first_order=True, steps=1), "Finn et al. 2017", (98.3, 89.4), 20, **ADAPTED),
     "MAML++ rates": Method(
         partial(maml, learn_lr="layer-step"), "Antoniou et al. 2019", (None, None), 20, **ADAPTED
     ),
@@ -156,7 +173,7 @@ METHODS = {
         batch=8, lr=4e-3, queries=1, clip=10.0, ready=as_trained,
     ),
     "Reptile": Method(
-        lambda ways: Reptile(classifier(ways), lr=1e-3, minibatch=10 if ways <= 5 else 20, optimizer=Adam(0.0)),
+        reptile,
         "Nichol et al. 2018", (95.39, 88.14), shots=10, queries=1, batch=5, lr=1e-3, ready=more_steps,
     ),
     "SNAIL": Method(
@@ -220,16 +237,7 @@ def measure(name: str, tested: tuple[int, ...], ways: int, args: argparse.Namesp
     learner = method.make(ways)
     tasks: mt.tasks.Tasks = mt.tasks.Omniglot(ways=ways, shots=method.shots, queries=method.queries, scheme="snell")
     tasks = tasks if method.noise is None else mt.tasks.WithNoise(tasks, method.noise)
-    steps = affordable(learner, tasks, method, 60 * args.minutes, args.out / f"{run.name}.steps")
-    for step in mt.train(
-        learner, tasks, steps, method.batch, method.lr, clip=method.clip, schedule="one-cycle",
-        run=run, resume=True, checkpoint_every=100,
-    ):  # fmt: skip
-        if step.step % 50 == 0:
-            print(
-                f"{run.name}: step {step.step} of {steps}, loss {step.metrics['loss']:.4f}, {step.seconds:.0f} s",
-                flush=True,
-            )
+    steps = sum(trained(learner, tasks, method, i, run, 60 * args.minutes) for i in range(len(method.parts)))
     tests = {}
     for k in tested:
         method.ready(learner, k)
@@ -237,6 +245,23 @@ def measure(name: str, tested: tuple[int, ...], ways: int, args: argparse.Namesp
         tests[k] = mt.measures.summary(mt.evaluate(learner, test, episodes=args.episodes))
     found = {"learner": name, "ways": ways, "steps": steps, "minutes": args.minutes, "tests": tests}
     path.write_text(json.dumps(found, indent=1))
+
+
+def trained(learner: Learner, tasks: mt.tasks.Tasks, method: Method, i: int, run: Path, seconds: float) -> int:
+    """Train for one part of the budget and return the steps."""
+    part = method.parts[i]
+    for name, value in part.attributes.items():
+        setattr(learner, name, value)
+    run = run if i == 0 else run.with_name(f"{run.name}, part {i + 1}")
+    steps = affordable(learner, tasks, method, part.share * seconds, run.with_name(f"{run.name}.steps"))
+    for step in mt.train(
+        learner, tasks, steps, method.batch, part.rate * method.lr, clip=method.clip, schedule="one-cycle",
+        run=run, resume=True, checkpoint_every=100,
+    ):  # fmt: skip
+        if step.step % 50 == 0:
+            told = f"step {step.step} of {steps}, loss {step.metrics['loss']:.4f}, {step.seconds:.0f} s"
+            print(f"{run.name}: {told}", flush=True)
+    return steps
 
 
 def affordable(learner: Learner, tasks: mt.tasks.Tasks, method: Method, seconds: float, path: Path) -> int:

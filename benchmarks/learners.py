@@ -40,6 +40,7 @@ from mapsto.learners import (
     MetaGAN,
     MetaLSTM,
     MetaNetwork,
+    MultiTask,
     PrototypicalNetwork,
     Reptile,
     RidgeHead,
@@ -191,6 +192,10 @@ METHODS = {
     "LSTM meta-learner": Method(
         lambda ways: MetaLSTM(small(ways, "layer"), steps=8), "Ravi & Larochelle 2017", (None, None),
         lr=1e-3, clip=0.25, ready=as_trained,
+    ),
+    "multi-task, fine-tuned": Method(
+        lambda ways: MultiTask(classifier(ways), lr=RATE * ways, steps=5), "Caruana 1997", (None, None),
+        batch=8, queries=1, ready=as_trained,
     ),
     "VSML": Method(
         lambda ways: VSML(embedding(), ways), "Kirsch & Schmidhuber 2021", (None, None), batch=2, lr=1e-3, clip=1.0,

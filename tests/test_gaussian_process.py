@@ -127,6 +127,14 @@ def test_noise_comes_with_the_tasks_and_changes_nothing_else():
     assert not torch.equal(noisy.batch(1, 4).noise, noisy.batch(2, 4).noise)
 
 
+@pytest.mark.parametrize("split", mt.tasks.SPLITS)
+def test_noise_keeps_the_split_of_its_tasks(split: str) -> None:
+    held = GaussianProcesses(shots=3, queries=2).of(split)
+    noisy = mt.tasks.WithNoise(held, (5, 2))
+    assert noisy.split == split and noisy.test.split == "test"
+    assert torch.equal(noisy.batch(1, 4).query.y, held.batch(1, 4).query.y)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -66,6 +66,13 @@ def test_support_and_query_are_of_one_function_and_padding_is_blank() -> None:
     assert not torch.equal(tasks.test.batch(5, 60).query.y, drawn.query.y)
 
 
+def test_inputs_are_those_of_the_tasks_split() -> None:
+    held = mt.tasks.Sinusoids(shots=3, queries=2).validation
+    tasks = Imagined(held, NP(nn.Linear(2, 4), nn.Linear(3, 2)))
+    assert torch.equal(tasks.batch(1, 4).query.x, held.batch(1, 4).query.x)
+    assert torch.equal(tasks.test.batch(1, 4).query.x, held.test.batch(1, 4).query.x)
+
+
 @pytest.mark.filterwarnings("ignore:To copy construct")
 def test_nothing_is_differentiated() -> None:
     process = NP(nn.Linear(2, 4), nn.Linear(3, 2))

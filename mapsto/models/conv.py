@@ -7,15 +7,14 @@ Vinyals et al. 2016, §4.1; Snell et al. 2017, §3.1 (max pooling, flattened); F
 from collections import OrderedDict
 from typing import Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
 from .norms import Norm, normalise, started
 
 
-class Conv4(nn.Module):
+class Conv4(nn.Sequential):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
     `norm`: "batch", for which a learner supplies the statistics of the support set, "layer", each image by itself, or
@@ -52,10 +51,6 @@ class Conv4(nn.Module):
         self.readout = nn.Flatten() if readout == "flatten" else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.width = hidden * side**2 if readout == "flatten" else hidden
         self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
-
-    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Score or embed `n` images."""
-        return self.head(self.readout(self.blocks(x)))
 
 
 def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm: Norm) -> nn.Module:

@@ -45,7 +45,7 @@ class Imagined(Tasks):
     """
 
     def __init__(self, tasks: Tasks, process: Process, context: Examples | None = None):
-        self.tasks, self.process, self.context = tasks, process, context
+        self.tasks, self.process, self.context, self.split = tasks, process, context, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, then a function for each; see `Tasks.draw`."""

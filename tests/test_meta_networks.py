@@ -44,7 +44,13 @@ def episode(rows: int = 6) -> Episode:
 def learner(kind: type[MetaNetwork] = MetaNetwork) -> MetaNetwork:
     torch.manual_seed(0)
     body, keys = MLP(2, 5, WAYS, activation="tanh"), MLP(2, 4, WAYS, activation="tanh")
-    return kind(body, keys, hidden=HIDDEN).double()
+    of = kind(body, keys, hidden=HIDDEN).double()
+    with torch.no_grad():
+        for writer in of.task_writers:
+            writer.out.weight *= 10  # fast weights start small: loud ones tell algorithms apart
+        for writer in of.example_writers:
+            writer[-1].weight *= 10
+    return of
 
 
 # the algorithm, spelled out

@@ -216,6 +216,20 @@ def test_the_deviation_never_falls_below_its_bound():
 NORM = nn.BatchNorm1d(2, track_running_stats=False)
 
 
+def odd(encoder: int = 4, decoder: int = 2) -> NP:
+    return NP(nn.Linear(2, encoder), nn.Linear(3, decoder)).double()
+
+
+def wider(targets: int) -> Episode:
+    one = episode()
+    return one._replace(query=one.query._replace(y=one.query.y.expand(-1, 3)[:, :targets]))
+
+
+def flat() -> Episode:
+    one = episode()
+    return one._replace(query=one.query._replace(y=one.query.y[:, 0]))
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -227,6 +241,14 @@ NORM = nn.BatchNorm1d(2, track_running_stats=False)
         (lambda: KernelAttention(width=10, heads=4), "width: got 10 with 4 heads"),
         (lambda: linear_process().loss(episode()._replace(noise=None)), r"noise: got none, expected \(draws, 2\)"),
         (lambda: linear_process().loss(episode(latents=5)), r"noise: got \(3, 5\), expected \(draws, 2\)"),
+        (lambda: odd(encoder=3).loss(episode()), "encoder: got 3 numbers an example, expected an even number"),
+        (lambda: odd(decoder=3).loss(episode()), "decoder: got 3 numbers a row, expected an even number"),
+        (
+            lambda: CNP(nn.Identity(), Reads(1, 1)).loss(wider(3)),
+            r"y: got targets of shape \(4, 3\), expected \(4, 1\)",
+        ),
+        (lambda: linear_process().log_likelihood(wider(0)), r"y: got targets of shape \(4, 0\), expected \(4, 1\)"),
+        (lambda: CNP(nn.Identity(), Reads(1, 1)).loss(flat()), r"y: got targets of shape \(4,\), expected \(4, 1\)"),
     ],
 )
 def test_what_is_no_process_is_refused(build, message, unchecked):

@@ -40,8 +40,8 @@ class ANP(LatentProcess):
             `[n, 2k]`.
         min_std: the lower bound of the deviation; below the noise of the targets, so that it can be expressed.
 
-    Raises MapstoError where a body has batch norm, `min_std` is not between 0 and 1, or tasks come without noise
-    `[draws, latents]`.
+    Raises MapstoError where a body has batch norm or an odd number of outputs, `min_std` is not between 0 and 1, or
+    tasks come without noise `[draws, latents]` or with other targets than are decoded.
     """
 
     def __init__(self, attention: nn.Module, encoder: nn.Module, decoder: nn.Module, min_std: float = 0.01):

@@ -1,6 +1,9 @@
 """Neural processes beside closed forms, brute force and an independent library of distributions."""
 
+import argparse
+import importlib.util
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +212,15 @@ def test_the_deviation_never_falls_below_its_bound():
     learner, one = CNP(nn.Identity(), Reads(0.5, 2.0, raw=-60.0), min_std=0.02), episode()
     std = learner.distribution(learner.adapt(one.support), one.query.x).std
     torch.testing.assert_close(std, torch.full_like(std, 0.02))
+
+
+def test_a_benchmark_keeps_the_measures_of_each_test_apart():
+    spec = importlib.util.spec_from_file_location("processes", Path(__file__).parents[1] / "benchmarks/processes.py")
+    spec.loader.exec_module(bench := importlib.util.module_from_spec(spec))
+    run, names = Path("runs/ANP-rbf-0.5-minutes-0"), []
+    for episodes, draws in ((2_000, 64), (2_000, 8), (100, 64)):
+        names.append(bench.result(run, argparse.Namespace(episodes=episodes, draws=draws)).name)
+    assert names[0] == f"{run.name}.json" and len(set(names)) == 3
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

@@ -144,6 +144,15 @@ def test_noise_keeps_the_split_of_its_tasks(split: str) -> None:
         (lambda: GaussianProcesses(scale=-1.0), "scale: got -1.0"),
         (lambda: GaussianProcesses(span=(1.0, 1.0)), "span: got"),
         (lambda: GaussianProcesses(shots=0), "shots: got 0"),
+        (lambda: GaussianProcesses(shots=2.5), "shots: got 2.5, expected a whole number from 1, or a pair"),
+        (
+            lambda: GaussianProcesses(shots=(1, 2, 3)),
+            r"shots: got \(1, 2, 3\), expected a whole number from 1, or a pair",
+        ),
+        (lambda: GaussianProcesses(queries=(3, 9)), r"queries: got \(3, 9\), expected a whole number from 1\."),
+        (lambda: mt.tasks.Linear(features=(2, 4)), r"features: got \(2, 4\), expected a whole number from 1\."),
+        (lambda: mt.tasks.Linear(queries=2.5), r"queries: got 2.5, expected a whole number from 1\."),
+        (lambda: mt.tasks.WithNoise(GaussianProcesses(), 5), "shape: got 5, expected one or more sizes"),
         (lambda: mt.tasks.WithNoise(GaussianProcesses(), ()), r"shape: got \(\)"),
     ],
 )

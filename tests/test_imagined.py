@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
-from mapsto.learners import NP
+from mapsto.errors import MapstoError
+from mapsto.learners import CNP, NP
 from mapsto.tasks import Imagined
 
 NOISE = 0.3
@@ -71,6 +72,12 @@ def test_inputs_are_those_of_the_tasks_split() -> None:
     tasks = Imagined(held, NP(nn.Linear(2, 4), nn.Linear(3, 2)))
     assert torch.equal(tasks.batch(1, 4).query.x, held.batch(1, 4).query.x)
     assert torch.equal(tasks.test.batch(1, 4).query.x, held.test.batch(1, 4).query.x)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_process_without_a_latent_is_refused() -> None:
+    with pytest.raises(MapstoError, match="process: got CNP, expected a process with a latent, NP or ANP"):
+        Imagined(mt.tasks.Sinusoids(), CNP(nn.Linear(2, 3), nn.Linear(4, 2)))
 
 
 @pytest.mark.filterwarnings("ignore:To copy construct")

@@ -23,7 +23,8 @@ class Conv4(nn.Sequential):
     head: 64 for 28×28 images.
 
     Raises:
-        MapstoError: an unknown `norm`, `pooling`, `readout` or activation, or images too small to be halved four times.
+        MapstoError: `channels` or `hidden` below 1, an unknown `norm`, `pooling`, `readout` or activation, or images
+            too small to be halved four times.
 
     >>> import torch
     >>> Conv4(channels=1, hidden=8, outputs=5)(torch.zeros(2, 1, 28, 28)).shape
@@ -42,7 +43,7 @@ class Conv4(nn.Sequential):
         norm: Norm = "batch",
     ):
         super().__init__()
-        _check(size, pooling, readout)
+        _check(channels, hidden, size, pooling, readout)
         side, blocks = size, []
         for inputs in (channels, hidden, hidden, hidden):
             blocks.append(_block(inputs, hidden, activation, pooling, norm))
@@ -66,7 +67,9 @@ def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm:
     return nn.Sequential(layers)
 
 
-def _check(size: int, pooling: str, readout: str) -> None:
+def _check(channels: int, hidden: int, size: int, pooling: str, readout: str) -> None:
+    if min(channels, hidden) < 1:
+        raise MapstoError(f"channels, hidden: got {channels} and {hidden}, expected whole numbers from 1.")
     if pooling not in ("max", "average", "stride"):
         raise MapstoError(f"pooling: got {pooling!r}, expected 'max', 'average' or 'stride'.")
     if readout not in ("flatten", "mean"):

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..episodes import Episode
 from ..errors import MapstoError
 from .classes import Splits, divide
-from .sampling import Shots, bounds, episode, orders, weights
+from .sampling import Shots, bounds, episode, orders, weights, whole
 from .source import Tasks
 from .table import classes, features, known, numbers, one_of_each
 
@@ -51,7 +51,7 @@ class TableFamily(Tasks):
     ):
         import pandas as pd
 
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         paths = _files(Path(folder))
         tables = [known(path, target, path.name) for path in paths]
         self.tables = [_name(path) for path in paths]
@@ -62,9 +62,9 @@ class TableFamily(Tasks):
             self.y, self.names = classes(target, _labels(outcomes))
         short = {i for i, size in enumerate(sizes) if size < self.shots[1] + self.queries}
         self.left_out = [self.tables[i] for i in sorted(short)]
-        whole = torch.arange(len(self.y)).split(sizes)
+        every = torch.arange(len(self.y)).split(sizes)
         self.rows = {
-            split: [whole[i] for i in pools[0].tolist() if i not in short]
+            split: [every[i] for i in pools[0].tolist() if i not in short]
             for split, pools in divide(self.tables, splits, seed).items()
         }
         if not self.rows["train"]:

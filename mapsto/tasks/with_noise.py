@@ -24,8 +24,8 @@ class WithNoise(Tasks):
     """
 
     def __init__(self, tasks: Tasks, shape: Sequence[int]):
-        if min(shape, default=0) < 1:
-            raise MapstoError(f"shape: got {tuple(shape)}, expected one or more sizes from 1.")
+        if not isinstance(shape, Sequence) or min(shape, default=0) < 1:
+            raise MapstoError(f"shape: got {shape}, expected one or more sizes from 1, as (draws, latents).")
         self.tasks, self.shape, self.split = tasks, tuple(shape), tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

@@ -54,9 +54,8 @@ class MetaNetwork(Learner):
     """A body whose fast weights a query reads from a memory of the support set's gradients.
 
     With an empty support set fast weights are 0: the body answers by its slow weights, and what its activations and
-    norms make of 0 is added. A prediction jumps where a weight `w` leaves 0, from which on the LSTM reads the example
-    and the attention shares itself out, so that a derivative by `w` misses the jump. The key network's last layer is a
-    head that only its own loss reads; a key is what comes before it.
+    norms make of 0 is added. A derivative by `w` misses the jump at 0, where the LSTM begins to read an example. The
+    key network's last layer is a head that only its own loss reads; a key is what comes before it.
 
     Args:
         body: the network that answers, `[n, ...]` to `[n, k]`: an `nn.Sequential`, as `MLP` and `Conv4` are, of linear

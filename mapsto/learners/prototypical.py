@@ -45,7 +45,7 @@ class PrototypicalNetwork(Learner):
 
     >>> from mapsto.episodes import examples
     >>> learner = PrototypicalNetwork(nn.Identity(), ways=2)
-    >>> state = learner.adapt(examples(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 0, 1])))
+    >>> state = learner.adapt(examples(torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])))
     >>> learner.predict(state, torch.tensor([[2.0]]))
     tensor([[-1., -9.]])
     """

@@ -46,8 +46,7 @@ class Past(NamedTuple):
 class SNAIL(Learner):
     """Attention and temporal convolutions over the support set as a sequence.
 
-    A prediction jumps where a weight `w` leaves 0, from which on the example has a place in the sequence and pushes
-    others along, so that a derivative by `w` misses the jump.
+    A derivative by `w` misses the jump at 0, where an example takes its place in the sequence and moves others.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to `[n, features]`; its batch-norm layers are swapped in place for ones

@@ -31,6 +31,7 @@ from mapsto.models import MLP, KernelAttention, MomentNetwork
 from mapsto.tasks import GaussianProcesses, Linear, Tasks, WithNoise
 
 LATENTS, BATCH, AT_ONCE = 32, 16, 25
+EPISODES, DRAWS = 2_000, 64  # of the test, unless other numbers are asked for
 TIMED = (5, 15)  # steps not timed, and timed, to find how many fit in --minutes
 
 
@@ -45,8 +46,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="steps of training, instead of --minutes; linear: default 6,000")
     parser.add_argument("--features", type=int, default=1, help="of the linear tasks")
     parser.add_argument("--layers", type=int, default=3, help="how often the set network reads the set")
-    parser.add_argument("--draws", type=int, default=64, help="of the latent, at the test")
-    parser.add_argument("--episodes", type=int, default=2_000, help="test tasks")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="of the latent, at the test")
+    parser.add_argument("--episodes", type=int, default=EPISODES, help="test tasks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--tiny", action="store_true")
@@ -57,12 +58,23 @@ def main() -> None:
     PARTS[args.part](args)
 
 
+def beside(run: Path, ending: str) -> Path:
+    """Return the path of a run's file; a name may have dots in it, as 0.5-minutes."""
+    return run.with_name(run.name + ending)
+
+
+def result(run: Path, args: argparse.Namespace) -> Path:
+    """Return where a run's measures are kept: those of another test, of the same training, in a file of their own."""
+    usual = (args.episodes, args.draws) == (EPISODES, DRAWS)
+    return beside(run, ".json" if usual else f"-{args.episodes}-episodes-{args.draws}-draws.json")
+
+
 def once(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return what `path` holds, else what `measure` gives, having written it there."""
     if not path.exists():
         found = measure()
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
+        temporary = beside(path, ".tmp")
         temporary.write_text(json.dumps(found, indent=1))
         temporary.rename(path)
     return json.loads(path.read_text())
@@ -91,7 +103,7 @@ def gp(args: argparse.Namespace) -> None:
     for name in args.learners:
         budget = f"{args.steps}-steps" if args.steps else f"{args.minutes:g}-minutes"
         run = args.out / f"{name}-{args.kernel}-{budget}-{args.seed}"
-        found = once(run.with_suffix(".json"), partial(one_process, name, run, exact, args))
+        found = once(result(run, args), partial(one_process, name, run, exact, args))
         cells = [f"{found[key]['mean']:.3f} ± {found[key]['interval']:.3f}" for key in ("log_likelihood", "gap")]
         told = f"{found['parameters']:,} | {found['steps']:,} | {found['seconds'] / 60:.1f}"
         print(f"| {name} | {told} | {' | '.join(cells)} |", flush=True)
@@ -139,7 +151,7 @@ def steps_within(minutes: float, build: Callable[[], Learner], run: Path, lr: fl
         at = [step.seconds for step in mt.train(build(), tasks, sum(TIMED), BATCH, lr, compile=args.compile)]
         return {"steps": max(int(60 * minutes / (at[-1] - at[TIMED[0] - 1]) * TIMED[1]), 1)}
 
-    return once(run.with_suffix(".steps"), measure)["steps"]
+    return once(beside(run, ".steps"), measure)["steps"]
 
 
 def seconds_of(run: Path) -> float:
@@ -177,7 +189,7 @@ def linear(args: argparse.Namespace) -> None:
     """Print the squared error of the written regressor, of ridge regression, and their ratio."""
     steps = args.steps or 6_000
     run = args.out / f"linear-{args.features}-{args.layers}-{steps}-{args.seed}"
-    found = once(run.with_suffix(".json"), partial(one_hypernetwork, run, steps, args))
+    found = once(result(run, args), partial(one_hypernetwork, run, steps, args))
     print("| features | layers | steps | minutes | hypernetwork | ridge oracle | loss above the oracle's |")
     print("|---|---|---|---|---|---|---|")
     cells = [f"{found[key]['mean']:.5f} ± {found[key]['interval']:.5f}" for key in ("error", "oracle")]

@@ -127,6 +127,14 @@ def test_noise_comes_with_the_tasks_and_changes_nothing_else():
     assert not torch.equal(noisy.batch(1, 4).noise, noisy.batch(2, 4).noise)
 
 
+@pytest.mark.parametrize("split", mt.tasks.SPLITS)
+def test_noise_keeps_the_split_of_its_tasks(split: str) -> None:
+    held = GaussianProcesses(shots=3, queries=2).of(split)
+    noisy = mt.tasks.WithNoise(held, (5, 2))
+    assert noisy.split == split and noisy.test.split == "test"
+    assert torch.equal(noisy.batch(1, 4).query.y, held.batch(1, 4).query.y)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -136,6 +144,15 @@ def test_noise_comes_with_the_tasks_and_changes_nothing_else():
         (lambda: GaussianProcesses(scale=-1.0), "scale: got -1.0"),
         (lambda: GaussianProcesses(span=(1.0, 1.0)), "span: got"),
         (lambda: GaussianProcesses(shots=0), "shots: got 0"),
+        (lambda: GaussianProcesses(shots=2.5), "shots: got 2.5, expected a whole number from 1, or a pair"),
+        (
+            lambda: GaussianProcesses(shots=(1, 2, 3)),
+            r"shots: got \(1, 2, 3\), expected a whole number from 1, or a pair",
+        ),
+        (lambda: GaussianProcesses(queries=(3, 9)), r"queries: got \(3, 9\), expected a whole number from 1\."),
+        (lambda: mt.tasks.Linear(features=(2, 4)), r"features: got \(2, 4\), expected a whole number from 1\."),
+        (lambda: mt.tasks.Linear(queries=2.5), r"queries: got 2.5, expected a whole number from 1\."),
+        (lambda: mt.tasks.WithNoise(GaussianProcesses(), 5), "shape: got 5, expected one or more sizes"),
         (lambda: mt.tasks.WithNoise(GaussianProcesses(), ()), r"shape: got \(\)"),
     ],
 )

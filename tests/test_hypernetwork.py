@@ -49,6 +49,20 @@ def test_the_sets_network_reads_its_way_to_ridge_regression():
             law_fixed_point(mutant)
 
 
+def test_two_targets_have_their_weights_first_and_their_intercepts_last():
+    torch.manual_seed(0)
+    body, (x, _, w), plane = MomentNetwork(3, layers=400).double(), data(), nn.Linear(3, 2).double()
+    with torch.no_grad():
+        for parameter in body.read[-1].parameters():
+            parameter.zero_()
+        body.log_penalty.fill_(-12.0)
+    learner = Hypernetwork(body, nn.Linear(3, 2).double())
+    torch.nn.init.zeros_(learner.child.weight), torch.nn.init.zeros_(learner.child.bias)
+    found = learner.adapt(Examples(x, plane(x), w))
+    torch.testing.assert_close(found["weight"], plane.weight, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found["bias"], plane.bias, rtol=0, atol=1e-4)
+
+
 def test_the_answer_is_linear_in_the_targets():
     torch.manual_seed(0)
     body, (x, y, w) = MomentNetwork(3).double(), data()

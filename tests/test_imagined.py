@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
-from mapsto.learners import NP
+from mapsto.errors import MapstoError
+from mapsto.learners import CNP, NP
 from mapsto.tasks import Imagined
 
 NOISE = 0.3
@@ -64,6 +65,19 @@ def test_support_and_query_are_of_one_function_and_padding_is_blank() -> None:
     level = torch.stack([(one.support.w @ one.support.y)[0] for one in mt.episodes.unstack(drawn)])
     assert torch.corrcoef(torch.stack([level, drawn.query.y.mean(1)[:, 0]]))[0, 1] > 0.5
     assert not torch.equal(tasks.test.batch(5, 60).query.y, drawn.query.y)
+
+
+def test_inputs_are_those_of_the_tasks_split() -> None:
+    held = mt.tasks.Sinusoids(shots=3, queries=2).validation
+    tasks = Imagined(held, NP(nn.Linear(2, 4), nn.Linear(3, 2)))
+    assert torch.equal(tasks.batch(1, 4).query.x, held.batch(1, 4).query.x)
+    assert torch.equal(tasks.test.batch(1, 4).query.x, held.test.batch(1, 4).query.x)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_process_without_a_latent_is_refused() -> None:
+    with pytest.raises(MapstoError, match="process: got CNP, expected a process with a latent, NP or ANP"):
+        Imagined(mt.tasks.Sinusoids(), CNP(nn.Linear(2, 3), nn.Linear(4, 2)))
 
 
 @pytest.mark.filterwarnings("ignore:To copy construct")

@@ -1,5 +1,6 @@
 """The laws that every learner keeps, one row a learner, and for every law a learner that breaks it."""
 
+import math
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from mapsto.learners import (
     Reptile,
     RidgeHead,
     SiameseNetwork,
+    losses,
 )
 from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
@@ -631,6 +633,31 @@ def test_prototypes_are_weighted_class_means() -> None:
     scores = learner.predict(state, torch.tensor([[2.0]]))
     close(scores, torch.tensor([[-1.0, -torch.inf, -49.0]]))
     assert scores.softmax(-1)[0, 1] == 0
+
+
+@pytest.mark.parametrize("away", [0.0, 5000.0])
+def test_prototypes_tell_near_classes_apart_far_from_the_origin(away: float) -> None:
+    """In single precision |f|² − 2f·c + |c|² of numbers in the thousands has no decimals left."""
+    learner = PrototypicalNetwork(nn.Identity(), ways=3)
+    x = (away + torch.tensor([[0.0], [1.0]])).requires_grad_()
+    state = learner.adapt(examples(x, torch.tensor([0, 2])))
+    scores = learner.predict(state, torch.tensor([[away + 0.25]]))
+    torch.testing.assert_close(scores, torch.tensor([[-0.0625, -torch.inf, -0.5625]]))
+    slope = torch.autograd.grad(scores[:, [0, 2]].log_softmax(1)[0, 0], x)[0]
+    torch.testing.assert_close(slope, (0.5 / (1 + math.exp(0.5))) * torch.tensor([[1.0], [3.0]]))
+
+
+def test_a_row_of_weight_zero_may_hold_anything() -> None:
+    scores = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], requires_grad=True)
+    w, told = torch.tensor([0.5, 0.0, 0.5], requires_grad=True), torch.zeros(3, 2)
+    for unknown in (torch.nan, torch.inf):
+        y = torch.tensor([[0.0, 0.0], [unknown, 0.0], [0.0, 0.0]])
+        loss = losses.mse(scores, y, w)
+        assert loss == losses.mse(scores[::2], told[::2], w[::2]) == 16.5
+        of_scores, of_w = torch.autograd.grad(loss, [scores, w])
+        assert torch.equal(of_scores, torch.tensor([[0.5, 1.0], [0.0, 0.0], [2.5, 3.0]])) and of_w.isfinite().all()
+        assert not losses.mse(scores, y, torch.ones(3)).isfinite()
+    assert torch.autograd.grad(losses.mse(scores, told, w), w)[0][1] == 12.5  # of a number that is known, its slope
 
 
 def test_ways_may_change_between_training_and_testing() -> None:

@@ -142,6 +142,8 @@ def test_the_interval_by_hand() -> None:
     assert estimate(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx((2.0, 1.959964 * math.sqrt(1 / 3)), rel=1e-6)
     assert math.isnan(estimate(np.array([1.0])).interval)
     assert estimate(np.array([1.0, math.inf])).mean == math.inf
+    with pytest.raises(MapstoError, match="values: got none, expected one"):
+        estimate(np.array([]))
 
 
 def test_the_interval_holds_the_mean_95_times_in_100() -> None:

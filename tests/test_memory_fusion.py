@@ -67,6 +67,16 @@ def test_the_parameters_are_those_of_the_formula() -> None:
     is_the_fusion(learner())
 
 
+def test_a_head_from_zero_is_fused_from_zero() -> None:
+    """Where no task moves, its own nor an earlier one, the parameters stay where adapting starts."""
+    of, task = learner(), episode()
+    of.learner = MAML(of.learner.body, loss="mse", lr=0.0, zero_head=True)
+    start, found = of.learner.adapt(task.support).params, of.adapt_to(task).params
+    assert any(not p.any() for p in start.values()) and any(p.any() for p in start.values())
+    for name, p in found.items():
+        torch.testing.assert_close(p, start[name], rtol=1e-12, atol=1e-12)
+
+
 class AsksNobody(MemoryFusion):
     """Attends to all earlier tasks alike."""
 

@@ -17,7 +17,18 @@ from mapsto.learners import meta_networks as module
 from mapsto.learners.coordinates import read
 from mapsto.learners.differentiation.route import detached
 from mapsto.learners.meta_networks import Layers
-from mapsto.models import MLP, Conv4
+from mapsto.models import (
+    MLP,
+    VGG,
+    AlexNet,
+    Conv3,
+    Conv4,
+    KernelAttention,
+    MomentNetwork,
+    Recurrent,
+    ResNet12,
+    SetTransformer,
+)
 
 WAYS, HIDDEN = 3, 4
 
@@ -33,7 +44,13 @@ def episode(rows: int = 6) -> Episode:
 def learner(kind: type[MetaNetwork] = MetaNetwork) -> MetaNetwork:
     torch.manual_seed(0)
     body, keys = MLP(2, 5, WAYS, activation="tanh"), MLP(2, 4, WAYS, activation="tanh")
-    return kind(body, keys, hidden=HIDDEN).double()
+    of = kind(body, keys, hidden=HIDDEN).double()
+    with torch.no_grad():
+        for writer in of.task_writers:
+            writer.out.weight *= 10  # fast weights start small: loud ones tell algorithms apart
+        for writer in of.example_writers:
+            writer[-1].weight *= 10
+    return of
 
 
 # the algorithm, spelled out
@@ -188,6 +205,54 @@ def test_a_convolutional_body_is_run_as_it_would_run_itself() -> None:
     torch.testing.assert_close(layers.on_query(x[:2], (), statistics)[-1], expected[:2])
 
 
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "MLP": lambda: MLP(64, 5, WAYS),
+    "Conv3": lambda: Conv3(hidden=2, outputs=WAYS, size=24),
+    "Conv4": lambda: Conv4(hidden=3, outputs=WAYS, size=24),
+    "VGG": lambda: VGG(widths=(2, 3), outputs=WAYS, size=24),
+    "AlexNet": lambda: AlexNet(hidden=1, width=4, outputs=WAYS, size=24),
+}
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "ResNet12": lambda: ResNet12(channels=4, widths=(4, 4), outputs=WAYS, norm="layer"),
+    "Recurrent": lambda: Recurrent(2, 3, WAYS),
+    "SetTransformer": lambda: SetTransformer(8, 1, 2),
+    "KernelAttention": lambda: KernelAttention(width=8, heads=2),
+    "MomentNetwork": lambda: MomentNetwork(2),
+}
+
+
+@pytest.mark.parametrize("name", mt.models.__all__)
+def test_a_network_is_run_as_it_would_run_itself_or_refused(name: str) -> None:
+    torch.manual_seed(0)
+    if name in OTHERS:
+        with pytest.raises(MapstoError, match=f"body: got {name}, expected an nn.Sequential"):
+            Layers("body", OTHERS[name]())
+        return
+    network, x = NETWORKS[name](), torch.randn(4, 64) if name == "MLP" else torch.randn(4, 1, 24, 24)
+    expected = network(x)
+    assert expected.std() > 1e-3
+    outputs, _ = Layers("body", network).on_support(examples(x, torch.zeros(4)), ())
+    torch.testing.assert_close(outputs[-1], expected)
+
+
+def test_an_activation_that_occurs_twice_runs_twice_and_a_layer_may_not() -> None:
+    torch.manual_seed(0)
+    act, layer = nn.Tanh(), nn.Linear(2, 2)
+    network, x = nn.Sequential(nn.Linear(2, 4), act, nn.Linear(4, 2), act, nn.Linear(2, 3)), torch.randn(5, 2)
+    torch.testing.assert_close(Layers("body", network).on_query(x, (), {})[-1], network(x))
+    with pytest.raises(MapstoError, match="each there once"):
+        Layers("body", nn.Sequential(layer, act, layer))
+
+
+def test_of_no_support_what_the_activations_make_of_nothing_is_added() -> None:
+    torch.manual_seed(0)
+    of = MetaNetwork(MLP(2, 5, WAYS, activation="softplus"), MLP(2, 4, WAYS), hidden=HIDDEN)
+    support, x = examples(torch.ones(2, 2), torch.arange(2), torch.zeros(2)), torch.randn(4, 2)
+    hidden, out = of.body.layers
+    expected = out(F.softplus(hidden(x)) + math.log(2))
+    torch.testing.assert_close(of.predict(of.adapt(support), x), expected)
+
+
 def test_each_row_runs_by_its_own_fast_weights() -> None:
     torch.manual_seed(0)
     layer, x = nn.Conv2d(2, 3, 3, padding=1), torch.randn(4, 2, 5, 5)
@@ -225,8 +290,8 @@ class Hidden(nn.Module):
     [
         (lambda: MetaNetwork(MLP(2, 3), MLP(2, 3), loss="l1"), "loss: got 'l1'"),
         (lambda: MetaNetwork(MLP(2, 3), MLP(2, 3), hidden=0), "hidden: got 0"),
-        (lambda: MetaNetwork(nn.Flatten(), MLP(2, 3)), "body: got Flatten, expected a chain"),
-        (lambda: MetaNetwork(MLP(2, 3), Hidden()), "keys: got Hidden, expected a chain"),
+        (lambda: MetaNetwork(nn.Flatten(), MLP(2, 3)), "body: got Flatten, expected an nn.Seq"),
+        (lambda: MetaNetwork(MLP(2, 3), Hidden()), "keys: got Hidden, expected an nn.Seq"),
         (lambda: MetaNetwork(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3)), MLP(2, 3)), "body: got Sequential"),
         (
             lambda: MetaNetwork(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), MLP(2, 3)),

@@ -254,6 +254,14 @@ def test_noise_comes_with_the_task_and_again_the_same() -> None:
         (lambda: generator(fakes=0), "latent, fakes: got 3 and 0"),
         (lambda: MetaGAN(PrototypicalNetwork(nn.Identity(), 4), generator(), 0), "ways: got 0"),
         (lambda: MetaGAN(MAML(MLP(2, 1), loss="mse"), generator(), 3), "learner: got one with loss 'mse'"),
+        (
+            lambda: MetaGAN(PrototypicalNetwork(nn.Identity(), WAYS), generator(), WAYS).double().loss(episode()),
+            "learner: got one of 3 classes, expected 4, of which the last is for fakes",
+        ),
+        (
+            lambda: MetaGAN(MAML(MLP(D, WAYS + 2)), generator(), WAYS).double().loss(episode()),
+            "learner: got one of 5 classes, expected 4",
+        ),
         (lambda: gan().loss(episode()._replace(noise=None)), "noise: got an episode without any"),
         (lambda: gan().loss(episode()._replace(noise=torch.zeros(2, 9).double())), "noise: got 9 numbers a row"),
         (

@@ -1,6 +1,9 @@
 """Neural processes beside closed forms, brute force and an independent library of distributions."""
 
+import argparse
+import importlib.util
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,9 +214,32 @@ def test_the_deviation_never_falls_below_its_bound():
     torch.testing.assert_close(std, torch.full_like(std, 0.02))
 
 
+def test_a_benchmark_keeps_the_measures_of_each_test_apart():
+    spec = importlib.util.spec_from_file_location("processes", Path(__file__).parents[1] / "benchmarks/processes.py")
+    spec.loader.exec_module(bench := importlib.util.module_from_spec(spec))
+    run, names = Path("runs/ANP-rbf-0.5-minutes-0"), []
+    for episodes, draws in ((2_000, 64), (2_000, 8), (100, 64)):
+        names.append(bench.result(run, argparse.Namespace(episodes=episodes, draws=draws)).name)
+    assert names[0] == f"{run.name}.json" and len(set(names)) == 3
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 NORM = nn.BatchNorm1d(2, track_running_stats=False)
+
+
+def odd(encoder: int = 4, decoder: int = 2) -> NP:
+    return NP(nn.Linear(2, encoder), nn.Linear(3, decoder)).double()
+
+
+def wider(targets: int) -> Episode:
+    one = episode()
+    return one._replace(query=one.query._replace(y=one.query.y.expand(-1, 3)[:, :targets]))
+
+
+def flat() -> Episode:
+    one = episode()
+    return one._replace(query=one.query._replace(y=one.query.y[:, 0]))
 
 
 @pytest.mark.parametrize(
@@ -225,8 +251,19 @@ NORM = nn.BatchNorm1d(2, track_running_stats=False)
         (lambda: ANP(NORM, nn.Identity(), nn.Identity()), "attention: got batch norm"),
         (lambda: CNP(nn.Identity(), nn.Identity(), min_std=0.0), "min_std: got 0.0"),
         (lambda: KernelAttention(width=10, heads=4), "width: got 10 with 4 heads"),
+        (lambda: KernelAttention(scales=(0.0, 1.0)), r"scales: got \(0.0, 1.0\), expected .* above 0"),
+        (lambda: KernelAttention(scales=(-1.0, 1.0)), r"scales: got \(-1.0, 1.0\), expected .* above 0"),
+        (lambda: ANP(nn.Linear(2, 3), nn.Identity(), nn.Identity()), "attention: got Linear, expected a module with"),
         (lambda: linear_process().loss(episode()._replace(noise=None)), r"noise: got none, expected \(draws, 2\)"),
         (lambda: linear_process().loss(episode(latents=5)), r"noise: got \(3, 5\), expected \(draws, 2\)"),
+        (lambda: odd(encoder=3).loss(episode()), "encoder: got 3 numbers an example, expected an even number"),
+        (lambda: odd(decoder=3).loss(episode()), "decoder: got 3 numbers a row, expected an even number"),
+        (
+            lambda: CNP(nn.Identity(), Reads(1, 1)).loss(wider(3)),
+            r"y: got targets of shape \(4, 3\), expected \(4, 1\)",
+        ),
+        (lambda: linear_process().log_likelihood(wider(0)), r"y: got targets of shape \(4, 0\), expected \(4, 1\)"),
+        (lambda: CNP(nn.Identity(), Reads(1, 1)).loss(flat()), r"y: got targets of shape \(4,\), expected \(4, 1\)"),
     ],
 )
 def test_what_is_no_process_is_refused(build, message, unchecked):

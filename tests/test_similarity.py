@@ -8,7 +8,8 @@ from torch import nn
 import mapsto as mt
 from mapsto.errors import MapstoError
 from mapsto.figures.task_map import task_map as drawn
-from mapsto.learners import MAML, RidgeHead
+from mapsto.learners import MAML, SNAIL, Learner, MatchingNetwork, MemoryFusion, RidgeHead, SiameseNetwork
+from mapsto.learners.matching import FullContext
 from mapsto.measures import by_outputs, by_state, cosine, task_map
 
 
@@ -34,6 +35,38 @@ def test_a_task_without_examples_has_not_moved() -> None:
     tasks, _ = planes()
     empty = tasks._replace(support=tasks.support._replace(w=torch.zeros(5, 12)))
     assert not by_state(MAML(nn.Linear(3, 1), loss="mse"), empty).any()
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        MatchingNetwork(nn.Identity(), 2),
+        SiameseNetwork(nn.Linear(3, 4), 2),
+        MatchingNetwork(nn.Identity(), 2, FullContext(3)),
+        SNAIL(nn.Identity(), 3, 2, length=6, filters=4),
+    ],
+)
+def test_states_that_hold_the_examples_themselves_are_no_measure(learner: Learner) -> None:
+    x = torch.randn(4, 6, 3)
+    rows = mt.episodes.Examples(x, torch.tensor([0, 1] * 3).expand(4, -1), torch.full((4, 6), 1 / 6))
+    with pytest.raises(MapstoError, match=r"learner: its state grows with .* compare them by_outputs"):
+        by_state(learner, mt.Episode(rows, rows))
+    assert by_outputs(learner, mt.Episode(rows, rows), torch.randn(5, 3)).std(0).min() > 0
+
+
+def test_a_task_is_what_its_context_makes_of_it_too() -> None:
+    tasks, _ = planes()
+    earlier = mt.episodes.Examples(*(torch.stack([leaf.flip(0), leaf], 1) for leaf in tasks.support))
+    there = tasks._replace(context=earlier)
+    torch.manual_seed(0)
+    learner, probe = MemoryFusion(MAML(nn.Linear(3, 1, bias=False), loss="mse", lr=0.1, steps=3)), torch.randn(7, 3)
+    adapted = [learner.adapt_to(one) for one in mt.episodes.unstack(there)]
+    expected = torch.stack([learner.predict(state, probe)[:, 0] for state in adapted])
+    torch.testing.assert_close(by_outputs(learner, there, probe), expected)
+    none = [learner.adapt_to(one._replace(support=one.support._replace(w=torch.zeros(12))))
+            for one in mt.episodes.unstack(there)]  # fmt: skip
+    moved = torch.stack([(a.params["weight"] - b.params["weight"])[0] for a, b in zip(adapted, none, strict=True)])
+    torch.testing.assert_close(by_state(learner, there), moved)
 
 
 def test_outputs_are_those_of_the_adapted_model() -> None:
@@ -93,5 +126,8 @@ def test_the_picture_names_what_it_shows() -> None:
 def test_too_few_tasks_are_refused() -> None:
     with pytest.raises(MapstoError, match="got 2 task"):
         task_map(torch.zeros(2, 3))
-    with pytest.raises(MapstoError, match="those of 1 of 4 tasks are not finite"):
-        task_map(torch.tensor([[0.0], [1.0], [torch.nan], [2.0]]))
+    for lost in (torch.nan, -torch.inf):
+        vectors = torch.tensor([[0.0], [1.0], [lost], [2.0]])
+        for measure in (task_map, cosine):
+            with pytest.raises(MapstoError, match=r"those of 1 of 4 tasks are not finite.*a class without an example"):
+                measure(vectors)

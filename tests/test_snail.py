@@ -96,6 +96,40 @@ def test_its_order_tells_but_where_padding_stands_does_not():
         torch.testing.assert_close(snail.predict(snail.adapt(Examples(*padded)), x), told)
 
 
+def test_no_rows_and_rows_without_weight_say_the_same():
+    snail, (support, x) = learner(), task()
+    none = Examples(*(leaf[:0] for leaf in support))
+    nothing = support._replace(w=0 * support.w)
+    torch.testing.assert_close(snail.predict(snail.adapt(none), x), snail.predict(snail.adapt(nothing), x))
+
+
+def test_an_item_is_weighted_once():
+    """Half of the weight is half of what the first layer reads, in every layer."""
+    snail, (support, _) = learner(), task()
+    w = torch.tensor([0.4, 0.1, 0.1, 0.2, 0.1, 0.1]).double()
+    state = snail.adapt(support._replace(w=w))
+    weighed = w * w.sum() / w.square().sum()
+    read = torch.cat([snail.body(support.x), snail._told(support.y, snail.body(support.x))], -1)
+    for items in state.items:
+        torch.testing.assert_close(items[:, : read.shape[1]], weighed[:, None] * read)
+    absent = snail.adapt(support._replace(w=w * (torch.arange(SHOTS) != 2)))
+    assert all((items[0] == 0).all() for items in absent.items)
+
+
+def test_what_is_not_to_be_seen_does_not_drown_what_is():
+    """An item that scores far above must leave the shares of those before it as they are."""
+    torch.manual_seed(0)
+    layer, items = _Attention(3, 4, 2).float(), torch.randn(4, 3)
+    loud = torch.cat([items[:3], 1e4 * items[3:]])
+    w, places = torch.ones(4), torch.arange(4)
+    torch.testing.assert_close(layer(loud, loud, w, places)[:3], layer(items, items, w, places)[:3])
+    loud.requires_grad_()
+    w = torch.tensor([1.0, 1.0, 1.0, 0.0], requires_grad=True)
+    slopes = torch.autograd.grad(layer(items[:2], loud, w, None).sum(), [loud, w, *layer.parameters()])
+    assert all(slope.isfinite().all() for slope in slopes)
+    torch.testing.assert_close(layer(items[:2], loud, w, None), layer(items[:2], items[:3], w[:3], None))
+
+
 def test_a_rule_in_the_sequence_is_learned():
     """The class of a query is that of the support example with its sign: chance is one half."""
     torch.manual_seed(0)

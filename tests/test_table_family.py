@@ -71,6 +71,31 @@ def test_numbers_can_be_the_target_and_draws_are_functions_of_the_index(hospital
     assert first.query.y.shape == (4, 5, 1) and not tasks.names
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "names"),
+    [
+        (([1, 2] * 5, ["1", "2"] * 4 + ["other"] * 2), ["1", "2", "other"]),
+        (([1, 10] * 5, [1, 10, 2, 2.5] * 3), ["1", "2", "2.5", "10"]),
+        (([0, 1] * 5, [0, 1, None] * 4), ["0", "1"]),
+        ((["b", "a"] * 5, ["a", "c"] * 5), ["a", "b", "c"]),
+    ],
+)
+def test_a_class_is_the_same_in_every_table(tmp_path: Path, outcomes: tuple[list, list], names: list[str]) -> None:
+    for name, y in zip(("first", "second"), outcomes, strict=True):
+        pd.DataFrame({"a": range(len(y)), "y": y}).to_csv(tmp_path / f"{name}.csv", index=False)
+    tasks = TableFamily(tmp_path, "y", 2, 2, splits={"train": ["first", "second"]})
+    assert tasks.names == names
+    written = [str(y) for part in outcomes for y in part if y is not None]
+    assert [tasks.names[i] for i in tasks.y.tolist()] == written
+
+
+def test_tables_of_one_name_are_refused(tmp_path: Path) -> None:
+    for ending in (".csv", ".txt"):
+        pd.DataFrame({"a": range(9), "y": [0, 1, 2] * 3}).to_csv(tmp_path / f"rome{ending}", index=False)
+    with pytest.raises(MapstoError, match=r"folder: got rome.csv and rome.txt, expected a name of its own for each"):
+        TableFamily(tmp_path, "y", 2, 2)
+
+
 def test_what_is_learned_from_some_hospitals_is_asked_in_others(hospitals: Path) -> None:
     tasks = TableFamily(hospitals, "ill", shots=8, queries=8, splits=SPLITS)
     found = mt.evaluate(mt.learners.RidgeHead(torch.nn.Identity(), 2), tasks.validation, episodes=20)

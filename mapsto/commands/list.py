@@ -52,7 +52,7 @@ PRESETS = (
         "MAML++ rates",
         "MAML",
         "MAML that learns a rate for each layer and step.",
-        "Antoniou et al. 2019, §3.3",
+        "Antoniou et al. 2019, §4",
         {"learn_lr": "layer-step"},
     ),
     _Preset("OML", "ANML", "ANML without its gate.", "Javed & White 2019", {"gate": None}),

@@ -9,13 +9,14 @@ which cuts the training many times over: scores are distances, not dot products,
 the context, not to the last alone. The latent path has no self-attention, as in the paper's one-dimensional tasks.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..episodes import Examples
+from ..errors import MapstoError
 from .labels import numbers
 from .process import LatentProcess, Normal, counts, rowwise, spread
 from .watching import watch
@@ -26,6 +27,14 @@ class Attended(NamedTuple):
 
     recall: Any
     latent: Normal
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An attention that reads a context once, for any point to attend to."""
+
+    def remember(self, x: Tensor, y: Tensor, w: Tensor) -> Any:
+        """Read a context whose examples count w."""
 
 
 class ANP(LatentProcess):
@@ -40,13 +49,17 @@ class ANP(LatentProcess):
             `[n, 2k]`.
         min_std: the lower bound of the deviation; below the noise of the targets, so that it can be expressed.
 
-    Raises MapstoError where a body has batch norm, `min_std` is not between 0 and 1, or tasks come without noise
-    `[draws, latents]`.
+    Raises MapstoError where `attention` remembers nothing, a body has batch norm or an odd number of outputs, `min_std`
+    is not between 0 and 1, or tasks come without noise `[draws, latents]` or with other targets than are decoded.
     """
 
     def __init__(self, attention: nn.Module, encoder: nn.Module, decoder: nn.Module, min_std: float = 0.01):
         super().__init__(encoder, min_std)
         self.attention, self.decoder = rowwise("attention", attention), rowwise("decoder", decoder)
+        if not isinstance(attention, Remembers):
+            raise MapstoError(
+                f"attention: got {type(attention).__name__}, expected a module with `remember`, as KernelAttention."
+            )
 
     def adapt(self, support: Examples) -> Attended:
         """Read the context for attention, and return q(z|D) beside it."""

@@ -33,7 +33,8 @@ class CNP(Process):
         decoder: from a point and the representation `[n, d + r]` to means and raw deviations `[n, 2k]`.
         min_std: the lower bound of the deviation; below the noise of the targets, so that it can be expressed.
 
-    Raises MapstoError where a body has batch norm, or `min_std` is not between 0 and 1.
+    Raises MapstoError where a body has batch norm, the decoder an odd number of outputs, `min_std` is not between 0 and
+    1, or tasks have other targets than are decoded.
 
     >>> learner = CNP(nn.Identity(), nn.Linear(3, 2))
     >>> state = learner.adapt(Examples(torch.zeros(2, 1), torch.tensor([[1.0], [3.0]]), torch.full((2,), 0.5)))

@@ -33,8 +33,8 @@ class NP(LatentProcess):
         decoder: from a point and a latent `[n, d + latents]` to means and raw deviations `[n, 2k]`.
         min_std: the lower bound of the deviation; below the noise of the targets, so that it can be expressed.
 
-    Raises MapstoError where a body has batch norm, `min_std` is not between 0 and 1, or tasks come without noise
-    `[draws, latents]`.
+    Raises MapstoError where a body has batch norm or an odd number of outputs, `min_std` is not between 0 and 1, or
+    tasks come without noise `[draws, latents]` or with other targets than are decoded.
 
     >>> learner = NP(nn.Linear(2, 6), nn.Linear(4, 2))
     >>> state = learner.adapt(Examples(torch.zeros(2, 1), torch.ones(2, 1), torch.full((2,), 0.5)))

@@ -154,10 +154,11 @@ class MatchingNetwork(Learner):
         return attention(self.scale * cosine, state.w)
 
 
-def attention(scores: Float[Tensor, "m n"], w: Float[Tensor, " n"]) -> Float[Tensor, "m n"]:
+def attention(scores: Float[Tensor, "m n"], w: Float[Tensor, "... n"]) -> Float[Tensor, "m n"]:
     """Return `w·exp(scores)` divided by its sum over the examples; 0 throughout where all w = 0.
 
-    Multiplying by w, rather than adding log w to the scores, keeps the derivative by a weight that is 0.
+    Weights are those of the examples, `[n]`, or of each row, `[m, n]`. Multiplying by w, rather than adding log w to
+    the scores, keeps the derivative by a weight that is 0.
     """
     lowest = torch.finfo(scores.dtype).min
     top = F.pad(scores.masked_fill(w <= 0, lowest), (1, 0), value=lowest).amax(-1, keepdim=True)

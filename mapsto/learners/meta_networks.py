@@ -53,14 +53,15 @@ class Fast(NamedTuple):
 class MetaNetwork(Learner):
     """A body whose fast weights a query reads from a memory of the support set's gradients.
 
-    With an empty support set the body answers by its slow weights alone. The key network's last layer is a head that
-    only its own loss reads; a key is what comes before it.
+    With an empty support set fast weights are 0: the body answers by its slow weights, and what its activations and
+    norms make of 0 is added. A derivative by `w` misses the jump at 0, where the LSTM begins to read an example. The
+    key network's last layer is a head that only its own loss reads; a key is what comes before it.
 
     Args:
-        body: the network that answers, `[n, ...]` to `[n, k]`: linear layers and convolutions that run one after
-            the other in the order in which it names them, each followed by its norm, activation or pooling, as in
-            `MLP`, `Conv4` and `nn.Sequential`, best without norms, as in the paper: a norm blows up what fast weights
-            make of little, before they say anything. Batch norm normalises by the support set, see `normalisation`.
+        body: the network that answers, `[n, ...]` to `[n, k]`: an `nn.Sequential`, as `MLP` and `Conv4` are, of linear
+            layers and convolutions, each followed by its norm, activation or pooling, best without norms, as in the
+            paper: a norm blows up what fast weights make of little, before they say anything. Batch norm normalises by
+            the support set, see `normalisation`.
         keys: the network that makes the keys, such a module too.
         loss: of the support and the query set, "mse" or "cross_entropy".
         scale: sharpness of the attention, 1 in the paper. A cosine is between −1 and 1: the larger the scale, the
@@ -69,8 +70,8 @@ class MetaNetwork(Learner):
             `keys` and each example.
 
     Raises:
-        MapstoError: an unknown `loss`, `hidden` below 1, `scale` not above 0, a network without weights or with
-            weights elsewhere than in its layers, or batch norm with running statistics.
+        MapstoError: an unknown `loss`, `hidden` below 1, `scale` not above 0, a network that is no such chain, has no
+            weights or has weights elsewhere than in its layers, or batch norm with running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaNetwork(nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)))
@@ -236,7 +237,8 @@ def _chain(name: str, network: nn.Module) -> tuple[list[nn.Module], list[tuple[W
     """Return what comes before the first layer with weights, and each such layer with what follows it."""
     first: list[nn.Module] = []
     layers: list[tuple[Weighted, list[nn.Module]]] = []
-    leaves = [module for module in network.modules() if not any(True for _ in module.children())]
+    modules = [module for _, module in network.named_modules(remove_duplicate=False)]  # one runs as often as it occurs
+    parents, leaves = ([m for m in modules if any(True for _ in m.children()) == parent] for parent in (True, False))
     for leaf in leaves:
         if isinstance(leaf, Weighted):
             layers.append((leaf, []))
@@ -244,9 +246,12 @@ def _chain(name: str, network: nn.Module) -> tuple[list[nn.Module], list[tuple[W
             (layers[-1][1] if layers else first).append(leaf)
     known = {id(p) for leaf in leaves[len(first) :] for p in leaf.parameters()}
     normed = any(isinstance(leaf, _NormBase) for leaf in first)
-    if not layers or normed or any(id(p) not in known for p in network.parameters()):
+    in_turn = all(type(parent).forward is nn.Sequential.forward for parent in parents)
+    twice = len({id(layer) for layer, _ in layers}) < len(layers)
+    if not layers or normed or not in_turn or twice or any(id(p) not in known for p in network.parameters()):
         raise MapstoError(
-            f"{name}: got {type(network).__name__}, expected a chain of linear layers or convolutions that begins with "
-            "one, with all its parameters in them and in the norms between; an MLP, a Conv4 or an nn.Sequential is one."
+            f"{name}: got {type(network).__name__}, expected an nn.Sequential, as MLP and Conv4 are, of linear layers "
+            "or convolutions, each there once, that begins with one and has all its parameters in them and in the "
+            "norms between."
         )
     return first, layers

@@ -85,7 +85,7 @@ class MetaGAN(Learner):
         ways: the number of true classes; may be changed with that of the learner.
 
     Raises:
-        MapstoError: `ways` below 1, a learner of no classes, or episodes without noise.
+        MapstoError: `ways` below 1, a learner of no classes or of another number, or episodes without noise.
     """
 
     family = "generative"
@@ -134,7 +134,13 @@ class MetaGAN(Learner):
         return by_learner + by_generator, metrics | seen
 
     def _scores(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
-        return self.learner.predict(state, x)
+        scores = self.learner.predict(state, x)
+        if scores.shape[-1] != self.ways + 1:
+            raise MapstoError(
+                f"learner: got one of {scores.shape[-1]} classes, expected {self.ways + 1}, of which the last is for "
+                "fakes; give it ways + 1."
+            )
+        return scores
 
     def _fake(self, x: Tensor) -> Int[Tensor, " n"]:
         return torch.full((len(x),), self.ways, device=x.device)

@@ -30,6 +30,10 @@ class Normal(NamedTuple):
 
     def log_density(self, y: Float[Tensor, "*n k"]) -> Float[Tensor, "*n"]:
         """Return `Σ_k log N(y_k; mean_k, std_k²)` of each row, in nats."""
+        if y.shape != self.mean.shape:
+            raise MapstoError(
+                f"y: got targets of shape {tuple(y.shape)}, expected {tuple(self.mean.shape)} as decoded."
+            )
         z = (y - self.mean) / self.std
         return -(z.square() / 2 + self.std.log() + math.log(2 * math.pi) / 2).sum(-1)
 
@@ -89,7 +93,7 @@ class LatentProcess(Process, ABC):
 
     def latent(self, context: Examples) -> Normal:
         """Return q(z|context): of nothing it is N(0, 0.55²)."""
-        mean, raw = average(self.encoder(pairs(context)), context.w).chunk(2)
+        mean, raw = halves("encoder", "an example", average(self.encoder(pairs(context)), context.w))
         return Normal(mean, 0.1 + 0.9 * raw.sigmoid())
 
     def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:
@@ -121,8 +125,18 @@ class LatentProcess(Process, ABC):
 
 def spread(outputs: Float[Tensor, "n two_k"], min_std: float) -> Normal:
     """Read a decoder's outputs as means and raw deviations: std = min_std + (1 − min_std)·softplus(raw)."""
-    mean, raw = outputs.chunk(2, -1)
+    mean, raw = halves("decoder", "a row", outputs)
     return Normal(mean, min_std + (1 - min_std) * F.softplus(raw))
+
+
+def halves(name: str, of: str, outputs: Float[Tensor, "... two_k"]) -> tuple[Tensor, Tensor]:
+    """Return the means and the raw deviations of a network's outputs, or raise MapstoError where there are not two."""
+    if outputs.shape[-1] % 2:
+        raise MapstoError(
+            f"{name}: got {outputs.shape[-1]} numbers {of}, expected an even number: means and as many raw deviations."
+        )
+    mean, raw = outputs.chunk(2, -1)
+    return mean, raw
 
 
 def pairs(context: Examples) -> Float[Tensor, "n f"]:

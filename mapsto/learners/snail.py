@@ -12,8 +12,8 @@ without both, training stays on the plateau where every query answers alike. Not
 layers make of the support is computed once and each query row is one more item.
 
 Weight 0 is deletion: items are moved up against the query, absent ones to the front, where they are 0 in every layer
-as the padding of a causal convolution is. An item of weight w (in examples) is multiplied by w in every layer, and its
-part in attention too. The order of the support set matters, as in any sequence.
+as the padding of a causal convolution is. What is read of an item, and what each layer adds to it, is multiplied by its
+weight w (in examples), and its part in attention too. The order of the support set matters, as in any sequence.
 """
 
 import math
@@ -29,6 +29,7 @@ from ..errors import MapstoError
 from . import losses
 from .labels import numbers, one_hot
 from .learner import Learner
+from .matching import attention
 from .normalisation import on_query, on_support, prepare
 from .process import counts
 from .watching import watch
@@ -44,6 +45,8 @@ class Past(NamedTuple):
 
 class SNAIL(Learner):
     """Attention and temporal convolutions over the support set as a sequence.
+
+    A derivative by `w` misses the jump at 0, where an example takes its place in the sequence and moves others.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to `[n, features]`; its batch-norm layers are swapped in place for ones
@@ -93,7 +96,7 @@ class SNAIL(Learner):
         items = torch.cat([embedded.flatten(1), self._told(support.y, embedded)], -1)[order] * w[:, None]
         kept = [items]
         for layer in self.layers:
-            items = layer(items, items, w, _places(items)) * w[:, None]
+            items = torch.cat([items, layer(items, items, w, _places(items)) * w[:, None]], -1)
             kept.append(items)
         return Past(kept[:-1], w, statistics)
 
@@ -109,17 +112,19 @@ class SNAIL(Learner):
         embedded = on_query(self.body, {}, state.statistics, x).flatten(1)
         rows = torch.cat([embedded, embedded.new_zeros(len(x), self.outputs)], -1)  # [m, f + k]
         for layer, items in zip(self.layers, state.items, strict=True):
-            rows = layer(rows, items, state.w, None)
+            rows = torch.cat([rows, layer(rows, items, state.w, None)], -1)
         return rows
 
     def _told(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         if self.loss_name == "cross_entropy":
-            return one_hot(y, self.outputs, like) * like[0].numel() ** 0.5  # as long as an embedding of unit entries
+            return (
+                one_hot(y, self.outputs, like) * like.shape[1:].numel() ** 0.5
+            )  # as long as an embedding of unit entries
         return numbers(y)
 
 
 class _Dense(nn.Module):
-    """A causal convolution of two taps, gated, whose output is put beside its input."""
+    """A causal convolution of two taps, gated."""
 
     def __init__(self, width: int, filters: int, dilation: int):
         super().__init__()
@@ -127,15 +132,15 @@ class _Dense(nn.Module):
         self.now, self.before = nn.Linear(width, 2 * filters), nn.Linear(width, 2 * filters, bias=False)
 
     def forward(self, rows: Tensor, items: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
-        """Add to `rows`, at `places` of the sequence `items` or (None) each right behind it."""
+        """Return what is put beside `rows`, at `places` of the sequence `items` or (None) each right behind it."""
         padded = F.pad(items, (0, 0, self.dilation, 0))  # [d + n, c]
         before = padded[len(items), None] if places is None else padded[: len(items)]
         signal, gate = (self.now(rows) + self.before(before)).chunk(2, -1)
-        return torch.cat([rows, signal.tanh() * gate.sigmoid()], -1)
+        return signal.tanh() * gate.sigmoid()
 
 
 class _Attention(nn.Module):
-    """Each row looks at the items up to its own; what it finds is put beside it."""
+    """Each row looks at the items up to its own."""
 
     def __init__(self, width: int, keys: int, values: int):
         super().__init__()
@@ -143,17 +148,14 @@ class _Attention(nn.Module):
         self.query.load_state_dict(self.key.state_dict())  # like looks at like
 
     def forward(self, rows: Tensor, items: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
-        """Add to `rows`, at `places` of the sequence `items` or (None) each right behind it."""
+        """Return what is put beside `rows`, at `places` of the sequence `items` or (None) each right behind it."""
         query = self.query(rows) * self.key.out_features**-0.5  # [m, e]
         score = query @ self.key(items).T  # [m, n]
         itself = (query * self.key(rows)).sum(-1, keepdim=True)  # [m, 1]
         part = w.expand_as(score) if places is None else w * (places[:, None] > places)  # the items before it
         own = torch.ones_like(itself) if places is None else w[:, None]
-        top = torch.cat([score, itself], -1).detach().amax(-1, keepdim=True)
-        share, own = (score - top).exp() * part, (itself - top).exp() * own  # w = 0 is absence, smoothly
-        total = share.sum(-1, keepdim=True) + own
-        found = (share @ self.value(items) + own * self.value(rows)) / torch.where(total > 0, total, 1.0)
-        return torch.cat([rows, found], -1)
+        share = attention(torch.cat([score, itself], -1), torch.cat([part, own], -1))  # [m, n + 1]
+        return share[:, :-1] @ self.value(items) + share[:, -1:] * self.value(rows)
 
 
 def _layers(width: int, length: int, filters: int) -> tuple[list[nn.Module], int]:

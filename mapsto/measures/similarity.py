@@ -34,19 +34,24 @@ def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
     """Return how the state of each task of a batch differs from that of no support set, as one vector a task.
 
     The states must have the same shape for all tasks: adapted parameters, prototypes, a latent. Normalisation
-    statistics count too, being part of the state.
+    statistics count too, being part of the state. An episode's context stays where it is.
+
+    Raises:
+        MapstoError: a learner whose state has no numbers, or holds the support set's examples one by one, in an order
+            that means nothing, as those that attend to them do.
     """
+    _refuse_examples(learner, tasks)
 
     def moved(episode: Episode) -> Tensor:
-        x, y, w = episode.support
-        return _flat(learner.adapt(episode.support)) - _flat(learner.adapt(Examples(x, y, torch.zeros_like(w))))
+        support = episode.support._replace(w=torch.zeros_like(episode.support.w))
+        return _flat(learner.adapt_to(episode)) - _flat(learner.adapt_to(episode._replace(support=support)))
 
     return _each(learner, moved, tasks)
 
 
 def by_outputs(learner: Learner, tasks: Episode, probe: Float[Tensor, "m ..."]) -> Float[Tensor, "t q"]:
     """Return what the adapted models of a batch of tasks say of the same inputs `probe`, as one vector a task."""
-    return _each(learner, lambda episode: _flat(learner.predict(learner.adapt(episode.support), probe)), tasks)
+    return _each(learner, lambda episode: _flat(learner.predict(learner.adapt_to(episode), probe)), tasks)
 
 
 def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
@@ -56,7 +61,10 @@ def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
     tensor([[1., 0., 1.],
             [0., 1., 0.],
             [1., 0., 1.]])
+
+    Raises MapstoError for numbers that are not finite.
     """
+    _refuse_lost(vectors)
     unit = torch.nn.functional.normalize(vectors, dim=1)
     return unit @ unit.T
 
@@ -69,9 +77,7 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
     """
     if len(vectors) < 3:
         raise MapstoError(f"vectors: got {len(vectors)} task(s), expected at least three.")
-    lost = int((~vectors.isfinite()).any(1).sum())
-    if lost:
-        raise MapstoError(f"vectors: those of {lost} of {len(vectors)} tasks are not finite; adapt with a lower rate.")
+    _refuse_lost(vectors)
     centred = (vectors - vectors.mean(0)).double()
     u, s, _ = torch.linalg.svd(centred, full_matrices=False)
     points = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - len(s))))
@@ -79,6 +85,28 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
     total = float(s.square().sum())
     kept = float(s[:2].square().sum()) / total if total > 0 else 1.0
     return TaskMap((points * torch.where(largest < 0, -1.0, 1.0)).to(vectors.dtype), kept)
+
+
+def _refuse_lost(vectors: Tensor) -> None:
+    lost = int((~vectors.isfinite()).any(1).sum())
+    if lost:
+        raise MapstoError(
+            f"vectors: those of {lost} of {len(vectors)} tasks are not finite, expected finite numbers: adapt with a "
+            "lower rate where adapting diverges, and leave out tasks that have a class without an example."
+        )
+
+
+def _refuse_examples(learner: Learner, tasks: Episode) -> None:
+    """Raise MapstoError where one more row, though it weighs nothing, makes the state of a task larger."""
+    x, y, w = (leaf[0] for leaf in tasks.support)
+    longer = Examples(torch.cat([x, x[:1]]), torch.cat([y, y[:1]]), torch.cat([w, torch.zeros_like(w[:1])]))
+    with torch.no_grad():
+        sizes = {len(_flat(learner.adapt(support))) for support in (Examples(x, y, w), longer)}
+    if len(sizes) > 1:
+        raise MapstoError(
+            "learner: its state grows with the support set, whose examples it holds one by one, so that the states of "
+            "two tasks do not compare; compare them by_outputs."
+        )
 
 
 def _each(learner: Learner, function: Callable[[Episode], Tensor], tasks: Episode) -> Tensor:

@@ -5,8 +5,7 @@ kernels for small images (5, 5, 3, 3, 3, none strided). A norm stands where the 
 which the same task would give another model each time, is left out.
 """
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
@@ -15,7 +14,7 @@ from .norms import Norm, normalise, started
 SMALLEST = 8  # pixels a side, for three poolings
 
 
-class AlexNet(nn.Module):
+class AlexNet(nn.Sequential):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
     `hidden` is the unit of its widths: the convolutions have 2, 4, 6, 6 and 4 times as many channels, as 96, 256, 384,
@@ -58,10 +57,6 @@ class AlexNet(nn.Module):
             nn.Linear(width, width), activate(activation),
         )  # fmt: skip
         self.head = nn.Identity() if outputs is None else nn.Linear(width, outputs)
-
-    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Score or embed `n` images."""
-        return self.head(self.readout(self.convolutions(x)))
 
 
 def _layer(inputs: int, outputs: int, kernel: int, activation: Activation, norm: Norm) -> list[nn.Module]:

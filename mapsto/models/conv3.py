@@ -8,8 +8,7 @@ and so is the group norm of one channel a group that stands here.
 from collections import OrderedDict
 from typing import Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
@@ -17,7 +16,7 @@ from .activations import Activation, activate
 SMALLEST = 22  # pixels a side; fewer leave one pixel a channel, which its norm makes 0
 
 
-class Conv3(nn.Module):
+class Conv3(nn.Sequential):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or features `[n, width]` without `outputs`.
 
     `width` is the number of features before the head: 9 · `hidden` for 28×28 images. The paper's prediction network has
@@ -54,10 +53,6 @@ class Conv3(nn.Module):
         self.readout = nn.Flatten()
         self.width = hidden * side**2
         self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
-
-    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Score or embed `n` images, each on its own."""
-        return self.head(self.readout(self.blocks(x)))
 
 
 def _block(inputs: int, hidden: int, activation: Activation) -> nn.Module:

@@ -41,7 +41,7 @@ class KernelAttention(nn.Module):
         heads: kernels a layer.
         scales: inverse width of the widest and the narrowest kernel to start from, in units of 1/x.
 
-    Raises MapstoError where `heads` does not divide `width`, or a size is below 1.
+    Raises MapstoError where `heads` does not divide `width`, a size is below 1, or a scale is not above 0.
 
     >>> attention = KernelAttention(features=1, targets=1, width=8, heads=2)
     >>> recall = attention.remember(torch.randn(5, 1), torch.randn(5, 1), torch.ones(5))
@@ -61,6 +61,8 @@ class KernelAttention(nn.Module):
         super().__init__()
         if min(features, targets, width, depth, heads) < 1 or width % heads:
             raise MapstoError(f"width: got {width} with {heads} heads, expected a multiple; every size is at least 1.")
+        if not min(scales) > 0:
+            raise MapstoError(f"scales: got {scales}, expected (widest, narrowest), two numbers above 0.")
         self.width, self.targets = width, targets
         known = features + targets + 1
         self.point = nn.Sequential(nn.Linear(known, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))

@@ -20,14 +20,15 @@ from ..errors import MapstoError
 
 
 class MomentNetwork(nn.Module):
-    """Examples (x, y, w) ↦ numbers: coefficients α `[k, features + 1]` flattened, or what `write` makes of them.
+    """Examples (x, y, w) ↦ numbers: the coefficients α, or what `write` makes of them.
 
-    With one target, no `basis` and no `write` they are the parameters of `nn.Linear(features, 1)`, in order.
+    α are the `features` weights of each of the k targets, then their k intercepts: without `basis` and `write` the
+    parameters of `nn.Linear(features, k)`, in order.
 
     Args:
         features: of `basis`, which are the input's own by default.
         basis: from inputs `[n, d]` to `features` numbers each; default: the input.
-        write: from α flattened, as one row `[1, k·(features + 1)]`, to the numbers to give; default: α itself.
+        write: from α in this order, as one row `[1, k·(features + 1)]`, to the numbers to give; default: α itself.
         layers: how often the set is read.
         hidden: widths of the network that makes the matrix.
 
@@ -64,7 +65,7 @@ class MomentNetwork(nn.Module):
         alpha = z.new_zeros(z.shape[1], y.shape[1])  # [q, k]
         for _ in range(self.layers):
             alpha = alpha + matrix @ (weighted @ (y - z @ alpha) - penalty[:, None] * alpha)
-        return self.write(alpha.T.reshape(1, -1))[0]
+        return self.write(torch.cat([alpha[:-1].T.flatten(), alpha[-1]])[None])[0]
 
     def _matrix(self, moments: Float[Tensor, "q q"]) -> Float[Tensor, "q q"]:
         """Return P: the unit matrix and what `read` makes of the correlations, scaled as the inverse is."""

@@ -7,15 +7,14 @@ few-shot images: as many poolings as there are widths, one linear layer behind t
 from collections.abc import Sequence
 from itertools import pairwise
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
 from .norms import Norm, normalise, started
 
 
-class VGG(nn.Module):
+class VGG(nn.Sequential):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
     `widths` are the channels of the stages, each of `depth` convolutions and a 2×2 max pooling; `norm` as in `Conv4`.
@@ -53,10 +52,6 @@ class VGG(nn.Module):
         self.readout = nn.Flatten()
         self.width = widths[-1] * side**2
         self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
-
-    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Score or embed `n` images."""
-        return self.head(self.readout(self.stages(x)))
 
 
 def _stage(inputs: int, width: int, depth: int, activation: Activation, norm: Norm) -> nn.Module:

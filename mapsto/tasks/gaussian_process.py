@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from .sampling import Shots, bounds, episode, weights
+from .sampling import Shots, bounds, episode, weights, whole
 from .source import Tasks
 
 Kernel = Literal["rbf", "matern52"]
@@ -66,7 +66,7 @@ class GaussianProcesses(Tasks):
     ):
         _check(kernel, lengthscale, scale, noise, span)
         self.kernel, self.lengthscale, self.scale, self.noise, self.span = kernel, lengthscale, scale, noise, span
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` functions; see `Tasks.draw`."""

@@ -6,16 +6,18 @@ Of no context at all these are draws from its prior over functions, as in Garnel
 Figure 4; given a context, functions that go through it.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from ..episodes import Episode, Examples
+from ..errors import MapstoError
 from .source import Tasks
 
 
+@runtime_checkable
 class Process(Protocol):
     """What a neural process with a latent is asked for."""
 
@@ -37,6 +39,8 @@ class Imagined(Tasks):
         process: a trained `NP` or `ANP`, at whose present parameters targets are drawn; nothing is differentiated.
         context: what the functions go through; nothing by default.
 
+    Raises MapstoError for a process without a latent.
+
     >>> from mapsto.learners import NP
     >>> from mapsto.tasks import Sinusoids
     >>> process = NP(torch.nn.Linear(2, 6), torch.nn.Linear(4, 2))
@@ -45,7 +49,9 @@ class Imagined(Tasks):
     """
 
     def __init__(self, tasks: Tasks, process: Process, context: Examples | None = None):
-        self.tasks, self.process, self.context = tasks, process, context
+        if not isinstance(process, Process):
+            raise MapstoError(f"process: got {type(process).__name__}, expected a process with a latent, NP or ANP.")
+        self.tasks, self.process, self.context, self.split = tasks, process, context, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, then a function for each; see `Tasks.draw`."""

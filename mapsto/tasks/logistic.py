@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..episodes import Episode
-from .sampling import Shots, bounds, episode, weights
+from .sampling import Shots, bounds, episode, weights, whole
 from .source import Tasks
 
 
@@ -34,8 +34,8 @@ class Logistic(Tasks):
         slope: float = 1.0,
         intercept: float = 0.5,
     ):
-        self.features = bounds("features", features)[0]
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.features = whole("features", features)
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         self.centre, self.slope, self.intercept = centre, slope, intercept
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

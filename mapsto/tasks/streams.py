@@ -10,7 +10,7 @@ noise²/slope² and noise²/intercept² (Bishop 2006, "Pattern Recognition and M
 import torch
 
 from ..episodes import Episode, Examples
-from .sampling import bounds, episode
+from .sampling import episode, whole
 from .source import Tasks
 
 
@@ -34,8 +34,8 @@ class LinearStream(Tasks):
         intercept: float = 1.0,
         noise: float = 0.1,
     ):
-        self.features, self.shots = bounds("features", features)[0], bounds("shots", shots)[0]
-        self.queries, self.earlier = bounds("queries", queries)[0], bounds("earlier", earlier)[0]
+        self.features, self.shots = whole("features", features), whole("shots", shots)
+        self.queries, self.earlier = whole("queries", queries), whole("earlier", earlier)
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..episodes import Episode
 from ..errors import MapstoError
-from .sampling import Shots, bounds, episode, orders, shares, weights
+from .sampling import Shots, bounds, episode, orders, shares, weights, whole
 from .source import SPLITS, Tasks
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Table(Tasks):
         splits: tuple[float, float, float] = (0.6, 0.2, 0.2),
         seed: int = 0,
     ):
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         frame, target_column = known(table, target, "the table")
         self.y, self.names = numbers(target, target_column) if regression else classes(target, target_column)
         codes = torch.zeros(len(self.y), dtype=torch.long) if regression else self.y

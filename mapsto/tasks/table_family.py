@@ -4,7 +4,9 @@ The files are divided among train, validation and test, so that what is reported
 what was learned from some hospitals is asked in others.
 """
 
+import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,9 +14,12 @@ from torch import Tensor
 from ..episodes import Episode
 from ..errors import MapstoError
 from .classes import Splits, divide
-from .sampling import Shots, bounds, episode, orders, weights
+from .sampling import Shots, bounds, episode, orders, weights, whole
 from .source import Tasks
 from .table import classes, features, known, numbers, one_of_each
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 
@@ -23,14 +28,15 @@ class TableFamily(Tasks):
     """Tasks x `[n, columns]` ↦ y `[n]` from the text files of a folder, each task's rows all from one file.
 
     Columns are matched by name; those that a file lacks are missing cells there (NaN), as are cells without a value.
-    Texts become numbers as in `Table`, by what the files to train on hold; classes are those of all files (`names`).
-    `shots`, `queries` and `regression` are as in `Table`. `splits` gives the shares of the files for train, validation
-    and test, shuffled by `seed`, or names them: `{"train": ["rome", ...], "test": [...]}`, a file's name without its
-    ending. A file with too few rows for an episode is left out (`left_out`).
+    Texts become numbers as in `Table`, by what the files to train on hold; classes are those of all files (`names`), by
+    what is written: 1, 1.0 and the text "1" are one. `shots`, `queries` and `regression` are as in `Table`. `splits`
+    gives the shares of the files for train, validation and test, shuffled by `seed`, or names them: `{"train": ["rome",
+    ...], "test": [...]}`, a file's name without its ending. A file with too few rows for an episode is left out
+    (`left_out`).
 
     Raises:
-        MapstoError: no such folder, fewer than two tables in it, a file that is no table or lacks the target, one class
-            only, or no file to train on with enough rows.
+        MapstoError: no such folder, fewer than two tables in it or two of one name, a file that is no table or lacks
+            the target, one class only, or no file to train on with enough rows.
     """
 
     def __init__(
@@ -45,18 +51,20 @@ class TableFamily(Tasks):
     ):
         import pandas as pd
 
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         paths = _files(Path(folder))
         tables = [known(path, target, path.name) for path in paths]
         self.tables = [_name(path) for path in paths]
-        y = pd.concat([y for _, y in tables], ignore_index=True)
-        self.y, self.names = numbers(target, y) if regression else classes(target, y)
-        sizes = [len(y) for _, y in tables]
+        outcomes, sizes = [y for _, y in tables], [len(y) for _, y in tables]
+        if regression:
+            self.y, self.names = numbers(target, pd.concat(outcomes, ignore_index=True))
+        else:
+            self.y, self.names = classes(target, _labels(outcomes))
         short = {i for i, size in enumerate(sizes) if size < self.shots[1] + self.queries}
         self.left_out = [self.tables[i] for i in sorted(short)]
-        whole = torch.arange(len(y)).split(sizes)
+        every = torch.arange(len(self.y)).split(sizes)
         self.rows = {
-            split: [whole[i] for i in pools[0].tolist() if i not in short]
+            split: [every[i] for i in pools[0].tolist() if i not in short]
             for split, pools in divide(self.tables, splits, seed).items()
         }
         if not self.rows["train"]:
@@ -94,8 +102,23 @@ def _files(folder: Path) -> list[Path]:
             f"folder: {folder} holds {len(found)} table(s) ({', '.join(ENDINGS)}), expected two or more: some to train "
             "on and others to test on; for one table use Table."
         )
+    for one, other in itertools.combinations(found, 2):
+        if _name(one) == _name(other):
+            raise MapstoError(f"folder: got {one.name} and {other.name}, expected a name of its own for each table.")
     return found
 
 
 def _name(path: Path) -> str:
     return path.name[: -len(next(end for end in sorted(ENDINGS, key=len)[::-1] if path.name.lower().endswith(end)))]
+
+
+def _labels(outcomes: "list[pd.Series]") -> "pd.Series":
+    """Join the tables' outcomes as texts, for the same class is a number in one table and a word in another."""
+    import pandas as pd
+
+    from .columns import as_texts
+
+    y = pd.concat([as_texts(part) for part in outcomes], ignore_index=True)
+    value = pd.to_numeric(y, errors="coerce")
+    order = y[value.argsort(kind="stable")] if value.notna().all() else y.sort_values()
+    return y.astype(pd.CategoricalDtype(order.unique()))

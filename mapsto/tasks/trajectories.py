@@ -19,7 +19,7 @@ from ..episodes import Episode, Examples
 from ..errors import MapstoError
 from .omniglot import Omniglot
 from .omniglot_files import DRAWERS
-from .sampling import bounds, choose
+from .sampling import choose, whole
 from .source import Tasks
 
 
@@ -44,7 +44,7 @@ class Trajectories(Tasks):
         size: int = 28,
         grey: bool = True,
     ):
-        self.classes, self.shots = bounds("classes", classes)[0], bounds("shots", shots)[0]
+        self.classes, self.shots = whole("classes", classes), whole("shots", shots)
         if min(queries, remember) < 0:
             raise MapstoError(f"queries, remember: got {queries} and {remember}, expected numbers from 0.")
         if shots + queries > DRAWERS:

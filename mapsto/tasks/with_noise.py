@@ -24,9 +24,9 @@ class WithNoise(Tasks):
     """
 
     def __init__(self, tasks: Tasks, shape: Sequence[int]):
-        if min(shape, default=0) < 1:
-            raise MapstoError(f"shape: got {tuple(shape)}, expected one or more sizes from 1.")
-        self.tasks, self.shape = tasks, tuple(shape)
+        if not isinstance(shape, Sequence) or min(shape, default=0) < 1:
+            raise MapstoError(f"shape: got {shape}, expected one or more sizes from 1, as (draws, latents).")
+        self.tasks, self.shape, self.split = tasks, tuple(shape), tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, then their noise; see `Tasks.draw`."""

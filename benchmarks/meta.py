@@ -107,7 +107,7 @@ def sinusoid(args: argparse.Namespace) -> None:
 def one_seed(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train with the paper's recipe, choose the weights on validation waves, and test on 2,000 unseen ones.
 
-    Weights are chosen by what 1, 5 and 10 steps lead to; those of Meta-SGD, whose learned rates are for one step, by one.
+    Weights are chosen by what 1, 5 and 10 steps lead to; those of Meta-SGD, whose rates are learned for one, by one.
     """
     steps, every, waves = (60, 20, 20) if args.tiny else (70_000, 1_000, 2_000)
     torch.manual_seed(seed)

@@ -106,14 +106,7 @@ class MAML(Learner):
     ):
         super().__init__()
         _check(loss, adapt, steps, lr, learn_lr)
-        if first_order and differentiation is not None:
-            raise MapstoError(
-                "differentiation: got one besides first_order=True, which is FirstOrder(): give only one."
-            )
-        if minibatch is not None and minibatch < 1:
-            raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
-        if not 0 <= proximal < math.inf:
-            raise MapstoError(f"proximal: got {proximal}, expected 0 or more.")
+        _check_loop(first_order, differentiation, minibatch, proximal)
         self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
         self.differentiation = differentiation or (FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
@@ -185,6 +178,15 @@ def _check(loss: str, adapt: str, steps: int, lr: float, learn_lr: bool | str) -
         raise MapstoError(f"learn_lr: got {learn_lr!r}, expected True (Meta-SGD), 'layer-step' (MAML++) or False.")
     if learn_lr == "layer-step" and steps < 1:
         raise MapstoError("steps: got 0 with learn_lr='layer-step', expected a step for each rate to be learned.")
+
+
+def _check_loop(first_order: bool, route: Differentiation | None, minibatch: int | None, proximal: float) -> None:
+    if first_order and route is not None:
+        raise MapstoError("differentiation: got one besides first_order=True, which is FirstOrder(): give only one.")
+    if minibatch is not None and minibatch < 1:
+        raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
+    if not 0 <= proximal < math.inf:
+        raise MapstoError(f"proximal: got {proximal}, expected 0 or more.")
 
 
 def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:

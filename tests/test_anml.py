@@ -13,7 +13,7 @@ from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import ANML
 from mapsto.learners import anml as module
-from mapsto.learners.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder
+from mapsto.learners.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder, Implicit
 from mapsto.learners.inner import InnerStep
 from mapsto.models import MLP, Conv3
 
@@ -198,6 +198,10 @@ def test_the_network_sees_each_image_by_itself() -> None:
         (lambda: ANML(nn.Identity(), None, 0, 2), "ways, width: got 2 and 0"),
         (lambda: ANML(nn.Identity(), None, 2, 2, lr=-1.0), "lr: got -1.0"),
         (lambda: ANML(nn.Identity(), None, 2, 2, differentiation=FirstOrder()), "expected ConstantGradients"),
+        (
+            lambda: ANML(nn.Identity(), None, 2, 2, differentiation=Implicit()),
+            "got Implicit, expected ConstantGradients",
+        ),
         (lambda: ANML(nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), None, 2, 2), "body: layer '0' is a"),
         (lambda: ANML(nn.Identity(), nn.Sequential(nn.BatchNorm1d(2)), 2, 2), "gate: layer '0' is a BatchNorm1d"),
         (

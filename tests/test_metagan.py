@@ -275,3 +275,10 @@ def test_noise_comes_with_the_task_and_again_the_same() -> None:
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:
     with pytest.raises(MapstoError, match=message):
         build()
+
+
+def test_a_class_that_would_be_taken_for_fakes_is_refused() -> None:
+    generator = TaskGenerator(MLP(2, 3), MLP(5, 2), latent=2)
+    gan = MetaGAN(PrototypicalNetwork(MLP(2, 4), 3), generator, ways=2)
+    with pytest.raises(MapstoError, match="y: got class 2, expected one of 0 to 1"):
+        gan.adapt(examples(torch.randn(3, 2), torch.arange(3)))

@@ -10,7 +10,7 @@ import mapsto as mt
 
 NAMES = {
     *("TableClassifier", "Explanation", "train", "evaluate", "as_module", "Examples", "Episode", "examples"),
-    *("explainers", "learners", "measures", "models", "tasks", "training", "views", "weights"),
+    *("episodes", "explainers", "figures", "learners", "measures", "models", "tasks", "training", "views", "weights"),
 }
 ROOMS = {
     "learners": {

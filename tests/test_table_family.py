@@ -117,3 +117,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(hospitals: Path, tmp_path: Pa
             TableFamily(**{"folder": hospitals, "target": "ill", "shots": 6, "queries": 5} | arguments)
     with pytest.raises(MapstoError, match="no table to draw test tasks from"):
         TableFamily(hospitals, "ill", 6, 5, splits={"train": ["h1", "h3"]}).test.batch(0, 1)
+
+
+def test_measured_numbers_are_no_classes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        rows = "\n".join(f"{i},{i / 7:.3f}" for i in range(40))
+        (tmp_path / f"{name}.csv").write_text(f"x,y\n{rows}\n")
+    with pytest.raises(MapstoError, match="different numbers, no classes; set regression=True"):
+        TableFamily(tmp_path, "y", shots=4, queries=4, splits=(0.5, 0.0, 0.5))
+    TableFamily(tmp_path, "y", shots=4, queries=4, splits=(0.5, 0.0, 0.5), regression=True)

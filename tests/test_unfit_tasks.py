@@ -141,6 +141,51 @@ def test_frozen_parameters_stay_and_unused_ones_do_no_harm(name: str) -> None:
     assert all(p.isfinite().all() for p in after.values())
 
 
+IN_CONTEXT_HAS_TEN = {name: row for name, row in CLASSIFIERS.items() if not name.startswith("in context")}
+
+
+@pytest.mark.parametrize("row", IN_CONTEXT_HAS_TEN.values(), ids=list(IN_CONTEXT_HAS_TEN))
+@pytest.mark.parametrize("label", [-1, 99])
+def test_a_label_that_is_no_class_is_refused(row: Row, label: int, unchecked: None) -> None:
+    task, made = one(row), learner(row)
+    y = task.support.y.clone()
+    y[0] = label
+    with pytest.raises(MapstoError, match=f"y: got class {label}, expected one of 0 to"):
+        made.adapt_to(task._replace(support=task.support._replace(y=y)))
+
+
+def numbered(missing: bool = False) -> mt.tasks.Arrays:
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    x[3::7, 1] = torch.nan if missing else 0.0
+    return mt.tasks.Arrays(
+        x.numpy(), (torch.arange(60) % 6).numpy(), ways=2, shots=3, queries=3, splits=(0.4, 0.3, 0.3)
+    )
+
+
+def test_missing_cells_are_named_where_they_spoil_a_learner() -> None:
+    made = PrototypicalNetwork(mt.models.MLP(2, 4), ways=2)
+    with pytest.raises(MapstoError, match=r"missing cells \(NaN in x\), of which PrototypicalNetwork makes nothing"):
+        mt.evaluate(made, numbered(missing=True).test, episodes=4)
+    with pytest.raises(MapstoError, match=r"cells \(NaN in x\), of which PrototypicalNetwork makes nothing"):
+        list(mt.train(made, numbered(missing=True), steps=20, batch=4, lr=1e-3))
+
+
+def test_dropout_is_trained_with_and_switched_off_to_evaluate() -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    made = MAML(body, lr=0.1)
+    assert len(list(mt.train(made, numbered(), steps=2, batch=3, lr=1e-3))) == 2
+    again = [mt.evaluate(made, numbered().test, episodes=6).values.tolist() for _ in range(2)]
+    assert again[0] == again[1] and body[1].training
+
+
+def test_tasks_that_do_not_fit_are_one_sentence_to_evaluate_too() -> None:
+    with pytest.raises(MapstoError, match="tasks: MAML cannot learn from these"):
+        mt.evaluate(MAML(mt.models.MLP(3, 2)), numbered().test, episodes=2)
+    with pytest.raises(MapstoError, match="network without parameters to train"):
+        list(mt.train(PrototypicalNetwork(nn.Flatten(), ways=2), numbered(), steps=1, batch=1))
+
+
 def test_ragged_shots_are_weights_that_every_learner_reads() -> None:
     tasks = mt.tasks.Arrays(torch.randn(80, 2).numpy(), [i % 8 for i in range(80)], ways=2, shots=(1, 4), queries=2)
     assert len({int((w > 0).sum()) for w in tasks.batch(0, 30).support.w}) > 1

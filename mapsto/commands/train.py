@@ -59,7 +59,9 @@ def parser() -> configuration.Parser:
     made.add_argument(
         "--resume", action="store_true", help="continue from the run's last checkpoint, to the same numbers"
     )
-    made.add_argument("--compile", action="store_true", help="compile the meta-gradient as one graph")
+    made.add_argument(
+        "--compile", action=jsonargparse.ActionYesNo, default=False, help="compile the meta-gradient as one graph"
+    )
     made.add_argument("--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks")
     made.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     made.add_function_arguments(train, as_group=False, skip=_BY_HAND)

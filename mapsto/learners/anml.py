@@ -26,7 +26,8 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
 from . import losses
-from .differentiation import Differentiation, FirstOrder, Reverse
+from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from .differentiation.route import chosen
 from .inner import SGD, Inputs, Params, gradient_step, on_minibatches, start
 from .labels import one_hot
 from .learner import Learner, Metrics
@@ -58,7 +59,7 @@ class ANML(Learner):
 
     Raises:
         MapstoError: `ways` or `width` below 1, a negative `lr`, batch norm, features that are not `width` wide, or
-            `FirstOrder` differentiation, in which what does not adapt (all but the head) would keep its second order.
+            `FirstOrder` or `Implicit` differentiation.
 
     >>> from mapsto.episodes import examples
     >>> learner = ANML(nn.Identity(), None, width=2, ways=2, lr=1.0)
@@ -84,15 +85,15 @@ class ANML(Learner):
             raise MapstoError(f"ways, width: got {ways} and {width}, expected at least 1 class and 1 feature.")
         if lr < 0:
             raise MapstoError(f"lr: got {lr}, expected 0 or more.")
-        if isinstance(differentiation, FirstOrder):
+        if isinstance(differentiation, FirstOrder | Implicit):
             raise MapstoError(
-                "differentiation: got FirstOrder, expected ConstantGradients for first order: features pass through "
-                "the steps as data."
+                f"differentiation: got {type(differentiation).__name__}, expected ConstantGradients for first order, "
+                "or a route through the steps: features pass them as data, and one pass over a sequence never rests."
             )
         self.body = _alone("body", body)
         self.gate = None if gate is None else _alone("gate", gate)
         self.head, self.width, self.ways, self.lr = nn.Linear(width, ways), width, ways, lr
-        self.differentiation = differentiation or Reverse()
+        self.differentiation = chosen(differentiation, Reverse())
 
     def adapt(self, support: Examples) -> Head:
         """Clear the weights of the classes that come, then take one step an example, in their order."""

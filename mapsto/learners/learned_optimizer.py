@@ -23,7 +23,7 @@ from . import losses
 from .cell import Cell
 from .coordinates import free, joined, parted, read
 from .differentiation import ConstantGradients, Differentiation, Reverse
-from .differentiation.route import detached
+from .differentiation.route import chosen, detached
 from .learner import Learner, Metrics
 from .lstm_optimizer import check_loop
 from .maml import Adapted
@@ -114,7 +114,7 @@ class LearnedOptimizer(Learner):
         differentiation: Differentiation | None = None,
     ):
         super().__init__()
-        self.differentiation = differentiation or ConstantGradients()
+        self.differentiation = chosen(differentiation, ConstantGradients())
         check_loop(loss, steps, hidden, self.differentiation)
         _check(judged_on, weights, truncation)
         self.body, self.adapted = prepare(body), free(body)

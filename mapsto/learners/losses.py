@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 from ..episodes import Examples
 from ..errors import MapstoError
-from .labels import classes, numbers
+from .labels import below, numbers
 
 
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     """Return `−Σ w log softmax(scores)[y]`, a row of weight 0 adding 0 even where its class has score −∞."""
-    surprise = -F.log_softmax(scores, -1).gather(-1, classes(y)[:, None])[:, 0]
+    surprise = -F.log_softmax(scores, -1).gather(-1, below(scores.shape[-1], y)[:, None])[:, 0]
     return (w * torch.where((w != 0) | surprise.isfinite(), surprise, 0.0)).sum()
 
 

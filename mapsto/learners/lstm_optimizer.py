@@ -24,6 +24,7 @@ from . import losses
 from .cell import Cell
 from .coordinates import free, gradient_and_value, joined, parted, read
 from .differentiation import ConstantGradients, Differentiation, FirstOrder, Implicit, Reverse
+from .differentiation.route import chosen
 from .learner import Learner, Metrics
 from .maml import Adapted
 from .normalisation import on_query, on_support, prepare, statistics_of
@@ -123,7 +124,7 @@ class MetaLSTM(Learner):
         differentiation: Differentiation | None = None,
     ):
         super().__init__()
-        self.differentiation = differentiation or ConstantGradients()
+        self.differentiation = chosen(differentiation, ConstantGradients())
         check_loop(loss, steps, hidden, self.differentiation)
         if not 0 < lr < 1:
             raise MapstoError(f"lr: got {lr}, expected a rate between 0 and 1: it is a gate.")

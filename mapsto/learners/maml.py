@@ -21,7 +21,7 @@ from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
 from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
-from .differentiation.route import detached
+from .differentiation.route import chosen, detached
 from .inner import (
     SGD,
     InnerOptimizer,
@@ -106,9 +106,9 @@ class MAML(Learner):
     ):
         super().__init__()
         _check(loss, adapt, steps, lr, learn_lr)
-        _check_loop(first_order, differentiation, minibatch, proximal)
+        _check_loop(first_order, differentiation, minibatch, proximal, optimizer)
         self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
-        self.differentiation = differentiation or (FirstOrder() if first_order else Reverse())
+        self.differentiation = chosen(differentiation, FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
             _check_rests(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
@@ -180,13 +180,21 @@ def _check(loss: str, adapt: str, steps: int, lr: float, learn_lr: bool | str) -
         raise MapstoError("steps: got 0 with learn_lr='layer-step', expected a step for each rate to be learned.")
 
 
-def _check_loop(first_order: bool, route: Differentiation | None, minibatch: int | None, proximal: float) -> None:
-    if first_order and route is not None:
+def _check_loop(
+    first_order: bool,
+    other: Differentiation | None,
+    minibatch: int | None,
+    proximal: float,
+    rule: InnerOptimizer | None,
+) -> None:
+    if first_order and other is not None:
         raise MapstoError("differentiation: got one besides first_order=True, which is FirstOrder(): give only one.")
     if minibatch is not None and minibatch < 1:
         raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
     if not 0 <= proximal < math.inf:
         raise MapstoError(f"proximal: got {proximal}, expected 0 or more.")
+    if not isinstance(rule, InnerOptimizer | None):
+        raise MapstoError(f"optimizer: got {rule!r}, expected an inner one, as SGD() or Adam() of learners.inner.")
 
 
 def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:

@@ -57,6 +57,8 @@ class MemoryFusion(Learner):
         super().__init__()
         if width < 1:
             raise MapstoError(f"width: got {width}, expected at least 1.")
+        if not isinstance(learner, MAML):
+            raise MapstoError(f"learner: got {type(learner).__name__}, expected MAML, whose parameters are fused.")
         self.learner, self.loss_name, self.transductive = learner, learner.loss_name, learner.transductive
         size = sum(dict(learner.body.named_parameters())[name].numel() for name in learner.adapted)
         self.key = nn.Linear(size, width, bias=False)

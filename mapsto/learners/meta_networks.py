@@ -29,6 +29,7 @@ from ..errors import MapstoError
 from . import losses
 from .cell import Cell
 from .coordinates import read
+from .labels import below
 from .learner import Learner
 from .matching import attention
 from .normalisation import SupportNorm, on_query, on_support, prepare
@@ -131,6 +132,8 @@ class MetaNetwork(Learner):
     def _gradients(self, network: "Layers", support: Examples) -> Weights:
         """Return the gradient of each example's loss by the slow weights, `[n, ...]` a layer; norms stay."""
         slow = network.slow()
+        if self.loss_name == "cross_entropy":
+            below(len(slow[-1]), support.y)
         if len(support.w) == 0:
             return tuple(weight.new_zeros(0, *weight.shape) for weight in slow)
         statistics = network.on_support(support, ())[1] if network.normalises else {}

@@ -25,7 +25,7 @@ from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
 from . import losses
 from .differentiation.route import detached
-from .labels import classes
+from .labels import below
 from .learner import Learner, Metrics
 from .normalisation import on_support, prepare
 
@@ -101,9 +101,10 @@ class MetaGAN(Learner):
 
     def adapt(self, support: Examples) -> State:
         """Adapt the learner to the support set and to fakes of it, at which the generator learns nothing."""
+        self._one_more(getattr(self.learner, "ways", self.ways + 1))
         x = functional_call(self.generator, _constants(self.generator), (support, self.generator.codes))
         w = (support.w.sum() / (self.ways * len(x))).expand(len(x))
-        fakes, support = Examples(x, self._fake(x), w), support._replace(y=classes(support.y))
+        fakes, support = Examples(x, self._fake(x), w), support._replace(y=below(self.ways, support.y))
         return self.learner.adapt(Examples(*(torch.cat(pair) for pair in zip(support, fakes, strict=True))))
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
@@ -135,12 +136,15 @@ class MetaGAN(Learner):
 
     def _scores(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
         scores = self.learner.predict(state, x)
-        if scores.shape[-1] != self.ways + 1:
-            raise MapstoError(
-                f"learner: got one of {scores.shape[-1]} classes, expected {self.ways + 1}, of which the last is for "
-                "fakes; give it ways + 1."
-            )
+        self._one_more(scores.shape[-1])
         return scores
+
+    def _one_more(self, classes: int) -> None:
+        if classes != self.ways + 1:
+            raise MapstoError(
+                f"learner: got one of {classes} classes, expected {self.ways + 1}, of which the last is for fakes; give "
+                "it ways + 1."
+            )
 
     def _fake(self, x: Tensor) -> Int[Tensor, " n"]:
         return torch.full((len(x),), self.ways, device=x.device)

@@ -103,11 +103,17 @@ def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
     return names, torch.from_numpy(numbers.astype(np.float32))
 
 
+MOST_MEASURED = 20  # numbers with decimals that may name classes
+
+
 def classes(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
     """Return class numbers in sorted order, and the classes' names."""
     import pandas as pd
 
     codes, names = pd.factorize(y, sort=True)
+    read = pd.to_numeric(y, errors="coerce").to_numpy(float, na_value=np.nan)
+    if len(names) > MOST_MEASURED and np.isfinite(read).all() and (read % 1).any():
+        raise MapstoError(f"target: {target!r} has {len(names)} different numbers, no classes; set regression=True.")
     if len(names) < 2:
         raise MapstoError(f"target: {target!r} has one class only ({names[0]!r}), expected two or more.")
     return torch.from_numpy(codes.astype(np.int64)), [str(name) for name in names]

@@ -39,7 +39,7 @@ class Estimator(ABC):
 
 
 class Exact(Estimator):
-    """The gradient itself."""
+    """The gradient itself, by reverse mode (Linnainmaa 1976)."""
 
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
         """Differentiate in reverse; see `Estimator`."""
@@ -90,7 +90,7 @@ class ForwardMode(Random):
 
 
 class EvolutionStrategies(Random):
-    """Differences of losses on either side, each times its direction.
+    """Differences of losses on either side, each times its direction (Salimans et al. 2017).
 
     They follow the loss as it is: where a learner's gradient is not that of its loss, because it takes some of it for a
     constant (first-order MAML, truncated or implicit routes, an LSTM meta-learner), this is another one. `Reptile`,

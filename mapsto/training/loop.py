@@ -212,6 +212,13 @@ def _diverged(
     lost = [
         i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0].detach()))
     ]
+    missing = sum(int(part.x.isnan().sum()) for part in episodes[:2])
+    if missing:
+        return MapstoError(
+            f"train: the loss became {metrics['loss']:.4g} at step {index + 1}, whose tasks have {missing} missing "
+            f"cells (NaN in x), of which {type(learner).__name__} makes nothing; fill them, or use a learner that "
+            "knows them, as InContext."
+        )
     where = f"task {lost[0]} of its batch is the first that is not finite" if lost else "each task's loss is finite"
     kept = (
         f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"

@@ -83,6 +83,13 @@ def _moved(state: State, start: State, end: State) -> State:
     return pytree.tree_map(lambda s, a, b: s + (b - a), state, start, end)
 
 
+def chosen(given: Differentiation | None, usual: Differentiation) -> Differentiation:
+    """Return the route that is given, else the usual one; raises MapstoError for what is none."""
+    if not isinstance(given, Differentiation | None):
+        raise MapstoError(f"differentiation: got {given!r}, expected a route, as Reverse() or Adjoint().")
+    return usual if given is None else given
+
+
 def detached(tree: Any) -> Any:
     """Cut every tensor of a pytree off its past."""
     return pytree.tree_map_only(Tensor, Tensor.detach, tree)

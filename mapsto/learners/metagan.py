@@ -142,8 +142,8 @@ class MetaGAN(Learner):
     def _one_more(self, classes: int) -> None:
         if classes != self.ways + 1:
             raise MapstoError(
-                f"learner: got one of {classes} classes, expected {self.ways + 1}, of which the last is for fakes; give "
-                "it ways + 1."
+                f"learner: got one of {classes} classes, expected {self.ways + 1}, of which the last is for fakes; "
+                "give it ways + 1."
             )
 
     def _fake(self, x: Tensor) -> Int[Tensor, " n"]:

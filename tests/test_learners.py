@@ -79,6 +79,14 @@ def in_full_context(body: nn.Module, width: int) -> MatchingNetwork:
     return MatchingNetwork(body, WAYS, FullContext(width, processing_steps=2)).double()
 
 
+def loud(network: MetaNetwork) -> MetaNetwork:
+    """Make the fast weights large, which start small, so that the support set has something to say."""
+    for writer in (*(w.out for w in network.task_writers), *(w[-1] for w in network.example_writers)):
+        with torch.no_grad():
+            writer.weight *= 10
+    return network.double()
+
+
 def loud_weights() -> LSTMWeight:
     """Make a cell whose answers depend on its messages well above rounding."""
     cell = LSTMWeight(4, 3)
@@ -219,13 +227,13 @@ LEARNERS = {
     "OML": Row(lambda: ANML(mlp(4), None, 4, WAYS + 2, lr=0.5).double(), remembering, CONTINUAL),
     "ANML on images": Row(lambda: ANML(conv3(3), conv3(3), 3, WAYS, lr=0.5).double(), larger_images, CONTINUAL),
     "meta network": Row(
-        lambda: MetaNetwork(mlp(WAYS), mlp(WAYS), hidden=4).double(), lambda: classification(2), WRITTEN_IN_TURN
+        lambda: loud(MetaNetwork(mlp(WAYS), mlp(WAYS), hidden=4)), lambda: classification(2), WRITTEN_IN_TURN
     ),
     "meta network for regression": Row(
-        lambda: MetaNetwork(mlp(1), mlp(1), loss="mse", hidden=4).double(), regression, WRITTEN_IN_TURN
+        lambda: loud(MetaNetwork(mlp(1), mlp(1), loss="mse", hidden=4)), regression, WRITTEN_IN_TURN
     ),
     "meta network on images": Row(
-        lambda: MetaNetwork(conv4(WAYS), conv4(WAYS), hidden=2).double(), images, WRITTEN_IN_TURN
+        lambda: loud(MetaNetwork(conv4(WAYS), conv4(WAYS), hidden=2)), images, WRITTEN_IN_TURN
     ),
     "memory fusion": Row(lambda: MemoryFusion(MAML(mlp(1), loss="mse", lr=0.3, steps=2), width=3).double(), streaming),
     "MetaGAN on prototypes": Row(lambda: gan(PrototypicalNetwork(mlp(4), WAYS + 1)), noisy, TWO_PLAYERS),

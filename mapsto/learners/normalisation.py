@@ -75,7 +75,7 @@ def prepare(body: nn.Module) -> nn.Module:
     Raises `MapstoError` for a layer with running statistics: they mix tasks, and each call of a learner would change
     them behind its back; and for one layer in two places, whose statistics would be mixed up.
     """
-    if isinstance(body, _BatchNorm):
+    if isinstance(body, _BatchNorm) and not body.track_running_stats:
         raise MapstoError("body: got a batch-norm layer alone; put it into nn.Sequential.")
     seen: set[nn.Module] = set()
     for name, layer in list(body.named_modules(remove_duplicate=False)):

@@ -66,8 +66,8 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
 
 def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
     """Ask for the loss of one task, and raise MapstoError in one sentence where the learner cannot tell it."""
-    if not any(p.requires_grad for p in learner.parameters()):
-        raise MapstoError(f"learner: {type(learner).__name__} got a network without parameters to train.")
     task = unstack(to(tasks.batch(0, 1, seed), device))[0]
     with torch.no_grad(), fitting(learner, task):
         learner.loss(task)
+    if not any(p.requires_grad for p in learner.parameters()):
+        raise MapstoError(f"learner: {type(learner).__name__} got a network without parameters to train.")

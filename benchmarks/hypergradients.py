@@ -3,7 +3,8 @@
     error = ‖g − d‖ / ‖d‖,      d_i = (loss(θ + h·e_i) − loss(θ − h·e_i)) / 2h
 
 over all parameters of the perceptron, and over a random sample of entries of each of Conv4's parameters. The last
-column is the mutant: the first-order gradient passed off as the full one.
+column is the mutant: the first-order gradient passed off as the full one. The second table sets the other routes
+through the inner loop beside the unrolled one: the same error over all parameters, in float64 too.
 
 Run: python benchmarks/hypergradients.py      (a minute or two)
 """
@@ -14,10 +15,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad
+from torch.func import functional_call, grad, jvp
 
 from mapsto.episodes import Episode, examples, to
 from mapsto.learners import MAML
+from mapsto.learners.differentiation import (
+    Adjoint,
+    Blocked,
+    Checkpointed,
+    Differentiation,
+    FiniteDifference,
+    FirstOrder,
+    Truncated,
+)
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids
 
@@ -45,7 +55,49 @@ def main() -> None:
     print("| network | inner steps | entries checked | relative error | first-order mutant |")
     print("|---|---|---|---|---|")
     held = [line(case, options.step, options.seed) for case in cases(options.entries, options.seed)]
+    print("\n| network | inner steps | " + " | ".join([*ROUTES, "forward, along 8 directions"]) + " |")
+    print("|---|---|" + "---|" * (len(ROUTES) + 1))
+    held += [routes(case) for case in cases(options.entries, options.seed)]
     raise SystemExit(0 if all(held) else 1)
+
+
+ROUTES: dict[str, tuple[float, Callable[[int], Differentiation]]] = {  # the error that is allowed
+    "adjoint": (1e-9, lambda steps: Adjoint()),
+    "checkpointed": (1e-9, lambda steps: Checkpointed()),
+    "blocked": (1e-9, lambda steps: Blocked(2)),
+    "truncated to all steps": (1e-9, Truncated),
+    "finite differences": (1e-5, lambda steps: FiniteDifference()),
+    "first order (mutant)": (float("inf"), lambda steps: FirstOrder()),
+}
+
+
+def routes(case: Case) -> bool:
+    """Print one line: each route beside the unrolled loop; return whether all errors are within their limits."""
+    learner = case.build(False)
+    params = {name: p.detach() for name, p in learner.named_parameters()}
+
+    def flat(learner: MAML) -> Tensor:
+        grads = grad(lambda params: functional_call(learner, params, (case.episode,))[0])(params)
+        return torch.cat([grads[name].flatten() for name in params])
+
+    expected, errors = flat(learner), []
+    for limit, make in ROUTES.values():
+        routed = case.build(False)
+        routed.differentiation = make(routed.steps)
+        errors.append((error(flat(routed), expected), limit))
+    errors.append((along(learner, params, case.episode, expected), 1e-9))
+    print(f"| {case.name} | " + " | ".join(f"{found:.1e}" for found, _ in errors) + " |", flush=True)
+    return all(found <= limit for found, limit in errors)
+
+
+def along(learner: MAML, params: Params, episode: Episode, gradient: Tensor, count: int = 8) -> float:
+    """Return the error of forward-mode derivatives along random directions."""
+    generator, slopes, expected = torch.Generator().manual_seed(1), [], []
+    for _ in range(count):
+        direction = {name: torch.randn(p.shape, generator=generator, dtype=p.dtype) for name, p in params.items()}
+        slopes.append(jvp(lambda p: functional_call(learner, p, (episode,))[0], (params,), (direction,))[1])
+        expected.append(torch.cat([d.flatten() for d in direction.values()]) @ gradient)
+    return error(torch.stack(slopes), torch.stack(expected))
 
 
 def cases(entries: int, seed: int) -> list[Case]:

@@ -1,6 +1,7 @@
-"""Published few-shot results, reproduced: MAML on sine waves, prototypical networks on Omniglot, and the import time.
+"""Published few-shot results, reproduced: sine waves, prototypical networks on Omniglot, and the import time.
 
     python benchmarks/meta.py sinusoid                      three seeds of the paper's 70,000 iterations, compiled
+    python benchmarks/meta.py sinusoid --learners MAML Meta-SGD ANIL Reptile multi-task           others the same way
     MAPSTO_DATA=... python benchmarks/meta.py omniglot      training, then 1,000 test episodes 5-way and 20-way
     python benchmarks/meta.py import
 
@@ -19,13 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.nn import Module
 
 import mapsto as mt
 from mapsto.episodes import over_tasks
+from mapsto.learners.inner import SGD
 from mapsto.training import Step
 
-TEST_STEPS = (1, 5, 10)
+TEST_STEPS = (1, 5, 10)  # on 5 points, and one step on 10
+WAVES: dict[str, Callable[[Module], mt.learners.MAML | mt.learners.Reptile | mt.learners.MultiTask]] = {
+    "MAML": lambda body: mt.learners.MAML(body, loss="mse", lr=0.01, steps=1),
+    "Meta-SGD": lambda body: mt.learners.MAML(body, loss="mse", lr=0.01, steps=1, learn_lr=True),
+    "ANIL": lambda body: mt.learners.MAML(body, loss="mse", lr=0.01, steps=1, adapt="head"),
+    "Reptile": lambda body: mt.learners.Reptile(body, loss="mse", lr=0.02, steps=10, optimizer=SGD()),
+    "multi-task": lambda body: mt.learners.MultiTask(body, loss="mse", lr=0.01, steps=1),
+}
 
 
 def main() -> None:
@@ -34,6 +43,7 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--out", type=Path, default=Path("runs/meta"))
     parser.add_argument("--seeds", type=int, default=3, help="of the sine waves")
+    parser.add_argument("--learners", nargs="+", choices=WAVES, default=["MAML"], help="of the sine waves")
     parser.add_argument("--seed", type=int, default=0, help="of Omniglot")
     parser.add_argument("--steps", type=int, default=1300, help="of training on Omniglot")
     parser.add_argument("--scheme", choices=("snell", "vinyals"), default="snell", help="characters to train on")
@@ -69,62 +79,67 @@ def follow(steps: Iterable[Step], every: int) -> float:
     return step.seconds if step else 0.0
 
 
-# MAML on sine waves: Finn et al. 2017, §5.1
+# Learners on sine waves: Finn et al. 2017, §5.1
 
 
 def sinusoid(args: argparse.Namespace) -> None:
-    """Print the squared error of each seed after 1, 5 and 10 steps on 5 points of unseen waves."""
-    found = [once(args.out / f"sinusoid-{seed}.json", partial(one_seed, seed, args)) for seed in range(args.seeds)]
-    print(
-        "| seed | weights of step | minutes | "
-        + " | ".join(f"{n} steps: mean ± 95 %, median, diverged" for n in TEST_STEPS)
-    )
-    print("|---|---|---|" + "---|" * len(TEST_STEPS))
-    for seed, result in enumerate(found):
-        cells = [
-            f"{e['mse']['mean']:.3f} ± {e['mse']['interval']:.3f}, {e['median']:.3f}, {e['diverged']}"
-            for e in result["tests"]
+    """Print the squared error of each learner and seed after 1, 5 and 10 steps on 5 points of unseen waves."""
+    cells = [f"5-shot, {n} steps: mean ± 95 %, median, diverged" for n in TEST_STEPS] + ["10-shot, 1 step"]
+    print("| learner | seed | weights of step | minutes | " + " | ".join(cells) + " |")
+    print("|---|---|---|---|" + "---|" * len(cells))
+    for name in args.learners:
+        path = args.out / f"sinusoid-{name}"
+        found = [once(Path(f"{path}-{seed}.json"), partial(one_seed, name, seed, args)) for seed in range(args.seeds)]
+        for seed, result in enumerate(found):
+            cells = [
+                f"{e['mse']['mean']:.3f} ± {e['mse']['interval']:.3f}, {e['median']:.3f}, {e['diverged']}"
+                for e in result["tests"]
+            ]
+            minutes = f"{result['seconds'] / 60:.1f}"
+            print(f"| {name} | {seed} | {result['chosen']:,} | {minutes} | " + " | ".join(cells) + " |")
+        means = [
+            sum(e["mse"]["mean"] for e in tests) / len(found)
+            for tests in zip(*(r["tests"] for r in found), strict=True)
         ]
-        print(f"| {seed} | {result['chosen']:,} | {result['seconds'] / 60:.1f} | " + " | ".join(cells) + " |")
-    means = [sum(result["tests"][i]["mse"]["mean"] for result in found) / len(found) for i in range(len(TEST_STEPS))]
-    print("| mean | | | " + " | ".join(f"**{mean:.3f}**" for mean in means) + " |")
+        print(f"| {name} | mean | | | " + " | ".join(f"**{mean:.3f}**" for mean in means) + " |", flush=True)
 
 
-def one_seed(seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Train with the paper's recipe, choose the weights on validation waves, and test on 2,000 unseen ones."""
+def one_seed(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Train with the paper's recipe, choose the weights on validation waves, and test on 2,000 unseen ones.
+
+    Weights are chosen by what 1, 5 and 10 steps lead to; those of Meta-SGD, whose rates are learned for one, by one.
+    """
     steps, every, waves = (60, 20, 20) if args.tiny else (70_000, 1_000, 2_000)
     torch.manual_seed(seed)
-    learner = mt.learners.MAML(mt.models.MLP(1, 40, 40, 1), loss="mse", lr=0.01, steps=1)
+    learner = WAVES[name](mt.models.MLP(1, 40, 40, 1))
     unseen = mt.tasks.Sinusoids(shots=5, queries=100)
+    run, judged = args.out / f"sinusoid-{name}-{seed}", (1,) if name == "Meta-SGD" else TEST_STEPS
     taught = mt.train(
         learner, mt.tasks.Sinusoids(shots=10, queries=10), steps, 25, 1e-3, seed=seed,
         compile=args.compile is not False,
-        validation=lambda learner: after_steps(learner, unseen.validation.batch(0, waves)), validate_every=every,
-        run=args.out / f"sinusoid-{seed}", resume=True, checkpoint_every=every, log_every=every,
+        validation=lambda _: after_steps(learner, unseen.validation.batch(0, waves), judged), validate_every=every,
+        run=run, resume=True, checkpoint_every=every, log_every=every,
     )  # fmt: skip
     follow(taught, every * 10)
-    log = [json.loads(line) for line in (args.out / f"sinusoid-{seed}" / "metrics.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     chosen = min(
         (line for line in log if line["validation"] == line["validation"]), key=lambda line: line["validation"]
     )
     tests = []
-    for learner.steps in TEST_STEPS:
-        tests.append(mt.measures.summary(mt.evaluate(learner, unseen.test, episodes=waves, batch=500)))
+    for learner.steps, shots in (*((n, 5) for n in TEST_STEPS), (1, 10)):  # type: ignore[misc]
+        tasks = mt.tasks.Sinusoids(shots=shots, queries=100).test
+        tests.append(mt.measures.summary(mt.evaluate(learner, tasks, episodes=waves, batch=500)))
     return {"seed": seed, "chosen": chosen["step"], "seconds": log[-1]["seconds"], "tests": tests}
 
 
-def after_steps(learner: mt.learners.MAML, episodes: mt.Episode) -> float:
-    """Return the squared error after 1, 5 and 10 steps on 5 points, averaged: what the weights are chosen by."""
-
-    def error(episode: mt.Episode) -> Tensor:
-        return learner.loss(episode)[0]
-
+def after_steps(learner: Any, episodes: mt.Episode, numbers: tuple[int, ...]) -> float:
+    """Return the squared error on 5 points, averaged over numbers of steps: what the weights are chosen by."""
     trained, total = learner.steps, 0.0
-    for learner.steps in TEST_STEPS:
+    for learner.steps in numbers:
         with torch.no_grad():
-            total += float(over_tasks(error)(episodes).mean())
+            total += float(over_tasks(learner.query_loss)(episodes).mean())
     learner.steps = trained
-    return total / len(TEST_STEPS)
+    return total / len(numbers)
 
 
 # Prototypical networks on Omniglot: Snell et al. 2017, §3.1

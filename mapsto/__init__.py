@@ -15,7 +15,18 @@ _WHERE = {
     "Episode": "episodes",
     "examples": "episodes",
 }
-_ROOMS = ("explainers", "learners", "measures", "models", "tasks", "training", "views", "weights")
+_ROOMS = (
+    "episodes",
+    "explainers",
+    "figures",
+    "learners",
+    "measures",
+    "models",
+    "tasks",
+    "training",
+    "views",
+    "weights",
+)
 __all__ = sorted((*_WHERE, *_ROOMS))
 
 

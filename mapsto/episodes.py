@@ -61,7 +61,7 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
 
     def mapped(batch: Episode) -> Any:
         axes = pytree.tree_map(lambda leaf: None if leaf is None else 0, batch)
-        return torch.func.vmap(function, in_dims=(axes,), chunk_size=chunk_size)(batch)
+        return torch.func.vmap(function, in_dims=(axes,), chunk_size=chunk_size, randomness="different")(batch)
 
     return mapped
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from torch import nn
 
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
@@ -17,7 +18,7 @@ from mapsto.commands.list import PRESETS
 from mapsto.commands.options import as_json
 from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML, Learner
+from mapsto.learners import ANML, MAML, Learner
 from mapsto.models import MLP
 from mapsto.tasks.source import Tasks
 from mapsto.training.run import read_config, read_tensors
@@ -168,14 +169,17 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_can_be_built(preset: tuple) -> None:
-    learner = MAML(MLP(1, 4, 1), loss="mse", **preset.arguments)
-    assert all(getattr(learner, name, value) == value for name, value in preset.arguments.items() if name != "adapt")
-    plain = MAML(MLP(1, 4, 1), loss="mse")
-    assert (learner.first_order, len(learner.adapted), len(learner.rates)) != (
-        plain.first_order,
-        len(plain.adapted),
-        len(plain.rates),
-    )
+    if preset.of == "ANML":
+        made = ANML(nn.Flatten(), width=3, ways=2, **preset.arguments)
+        assert made.gate is None
+        return
+    learner, plain = MAML(MLP(1, 4, 1), loss="mse", **preset.arguments), MAML(MLP(1, 4, 1), loss="mse")
+    assert what_adapts(learner) != what_adapts(plain)
+
+
+def what_adapts(learner: MAML) -> tuple:
+    rates = [tuple(rate.shape) for rate in learner.rates]
+    return type(learner.differentiation), learner.proximal, learner.adapted, rates
 
 
 def test_the_module_runs_as_a_program() -> None:
@@ -204,7 +208,8 @@ def test_every_configuration_that_ships_makes_its_learner_and_tasks(path: Path) 
         pytest.skip("set MAPSTO_DATA to the data folder to make the tasks of Omniglot")
     made = parser()
     args = made.parse_args(["--config", str(path), "--run", "unused"])
-    learner, tasks = made.make(args)
+    objects = made.make(args)
+    learner, tasks = objects.learner, objects.tasks
     assert args.steps > 0 and isinstance(learner, Learner) and isinstance(tasks, Tasks)
 
 
@@ -275,3 +280,12 @@ def test_a_run_whose_configuration_was_changed_is_named(tmp_path: Path, capsys: 
     (run / "config.yaml").write_text(text.replace(".MAML", ".Nothing"))
     code, _, err = call(capsys, "eval", str(run))
     assert code == 1 and str(run / "config.yaml") in err
+
+
+def test_an_estimator_of_the_gradient_is_named_by_its_class(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run = str(tmp_path / "run")
+    chosen = ["--estimator", "ForwardMode", "--estimator.count", "2"]
+    code, _, err = call(capsys, "train", *WAVES, *chosen, "--run", run)
+    assert code == 0, err
+    assert read_config(run)["estimator"]["init_args"]["count"] == 2
+    assert call(capsys, "train", "--run", run, "--resume")[0] == 0  # it was finished, and says the same again

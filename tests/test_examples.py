@@ -61,3 +61,11 @@ def test_the_reasons_example_adds_up() -> None:
     assert shapley[4] == pytest.approx(whole, abs=1e-3)
     assert gradients[4] == pytest.approx(whole, abs=0.1)
     assert abs(whole) > 0.5  # else there is nothing to add up
+
+
+def test_the_logistic_example_is_checked_by_hand() -> None:
+    said = run("logistic.py")
+    assert float(re.search(r"they differ by (\S+)", said)[1]) < 1e-12
+    assert number("first order is off by", said) > 0.1
+    first, last = (number(rf"step +{step}: log loss after one step on ten examples", said) for step in (1, 300))
+    assert number("someone told the true slopes:", said) < last < first - 0.02

@@ -142,6 +142,8 @@ def test_the_interval_by_hand() -> None:
     assert estimate(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx((2.0, 1.959964 * math.sqrt(1 / 3)), rel=1e-6)
     assert math.isnan(estimate(np.array([1.0])).interval)
     assert estimate(np.array([1.0, math.inf])).mean == math.inf
+    with pytest.raises(MapstoError, match="values: got none, expected one"):
+        estimate(np.array([]))
 
 
 def test_the_interval_holds_the_mean_95_times_in_100() -> None:
@@ -155,7 +157,7 @@ def test_the_interval_holds_the_mean_95_times_in_100() -> None:
 
 
 class Told(Learner):
-    """Scores written in the query rows: x `[n, k]` ↦ x."""
+    """Scores written in the query rows: x `[n, k]` ↦ x, and nothing where that is 1e9."""
 
     def __init__(self, loss: str):
         super().__init__()
@@ -165,7 +167,7 @@ class Told(Learner):
         return support.x.sum()
 
     def predict(self, state: Tensor, x: Tensor) -> Tensor:
-        return x + 0 * state
+        return (x + 0 * state).masked_fill(x > 1e8, math.nan)
 
 
 class Scored(Tasks):
@@ -212,7 +214,7 @@ class Misread(Tasks):
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         y = torch.ones(5, 2, 1)
-        x = y + torch.tensor([0.0, 1.0, 2.0, 10.0, math.nan])[:, None, None]
+        x = y + torch.tensor([0.0, 1.0, 2.0, 10.0, 1e9])[:, None, None]
         x = x + torch.tensor([0.0, 1e6])[None, :, None]  # padding, which must not count
         w = torch.tensor([1.0, 0.0]).expand(5, 2)
         return Episode(Examples(x, y, w), Examples(x.where(w[..., None] > 0, y), y, w))

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mapsto.models import MLP, Conv4
+from mapsto.models import MLP, Conv4, SetTransformer
+from mapsto.models.norms import started
 
 
 def parameters(model: nn.Module) -> int:
@@ -46,6 +47,15 @@ def test_conv4_has_the_published_widths(pooling: str, readout: str, size: int, w
 def test_conv4_has_the_published_parameters() -> None:
     assert parameters(Conv4(channels=1, hidden=64)) == 111_936  # 4 convolutions with bias, 4 batch norms
     assert parameters(Conv4(channels=1, hidden=64, outputs=5)) == 111_936 + 65 * 5
+
+
+def test_convolutions_without_a_norm_neither_grow_nor_shrink_an_image() -> None:
+    torch.manual_seed(0)
+    model, x = Conv4(hidden=64, norm="none"), torch.randn(50, 1, 28, 28)
+    assert not [name for name, _ in model.named_parameters() if "norm" in name]
+    assert 0.3 < model(x).square().mean() < 10
+    plain = nn.Conv2d(1, 8, 3)
+    assert torch.equal(started(plain, "layer").weight, plain.weight)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer"])
@@ -90,8 +100,12 @@ def test_an_activation_has_a_name_or_is_a_class(activation: str | type[nn.Module
         (lambda: MLP(3, 1, activation="relu6"), "activation: got 'relu6', expected one of relu"),
         (lambda: Conv4(pooling="mean"), "pooling: got 'mean'"),
         (lambda: Conv4(readout="max"), "readout: got 'max'"),
-        (lambda: Conv4(norm="group"), "norm: got 'group', expected 'batch' or 'layer'"),
+        (lambda: Conv4(norm="group"), "norm: got 'group', expected 'batch', 'layer' or 'none'"),
         (lambda: Conv4(size=15), "size: got 15, expected at least 16"),
+        (lambda: Conv4(hidden=0), "channels, hidden: got 1 and 0, expected whole numbers from 1"),
+        (lambda: Conv4(channels=0), "channels, hidden: got 0 and 64, expected whole numbers from 1"),
+        (lambda: SetTransformer(width=10, heads=4), "width: got 10 with 4 heads, expected a multiple"),
+        (lambda: SetTransformer(depth=0), "every size is at least 1"),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_one_sentence(build: Callable[[], nn.Module], message: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapsto.errors import MapstoError
 from mapsto.learners.normalisation import SupportNorm, moments, on_query, on_support, prepare, statistics_of
 
 SHAPES = [(6, 3), (6, 3, 5), (6, 3, 4, 5)]
@@ -109,3 +110,22 @@ def test_running_statistics_are_refused_by_name_with_the_remedy(norm: nn.Module)
         ValueError, match=r"layer '1' is a \w+Norm2d with running statistics.*track_running_stats=False"
     ):
         prepare(nn.Sequential(nn.Conv2d(2, 3, 3), norm))
+
+
+def test_a_norm_in_two_places_is_refused() -> None:
+    norm = nn.BatchNorm1d(2, track_running_stats=False)
+    with pytest.raises(MapstoError, match="body: layer '2' is in more than one place"):
+        prepare(nn.Sequential(norm, nn.Tanh(), norm))
+    with pytest.raises(MapstoError, match="a batch-norm layer alone"):
+        prepare(nn.BatchNorm1d(2, track_running_stats=False))
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(2, track_running_stats=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.norm(x).exp())
+
+    with pytest.raises(MapstoError, match="runs twice in one pass"):
+        on_support(prepare(Twice()), {}, torch.randn(4, 2), torch.full((4,), 0.25))

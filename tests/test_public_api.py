@@ -10,10 +10,13 @@ import mapsto as mt
 
 NAMES = {
     *("TableClassifier", "Explanation", "train", "evaluate", "as_module", "Examples", "Episode", "examples"),
-    *("explainers", "learners", "measures", "models", "tasks", "training", "views", "weights"),
+    *("episodes", "explainers", "figures", "learners", "measures", "models", "tasks", "training", "views", "weights"),
 }
 ROOMS = {
-    "learners": {"Learner", "MAML", "PrototypicalNetwork", "InContext"},
+    "learners": {
+        *("Learner", "MAML", "PrototypicalNetwork", "InContext"),
+        *("MatchingNetwork", "RidgeHead", "SiameseNetwork"),
+    },
     "models": {"MLP"},
     "tasks": {"Sinusoids", "Linear", "Tables", "Planted", "Omniglot"},
     "views": {"query", "support", "weights", "state", "game", "support_game", "as_module"},

@@ -109,6 +109,8 @@ def pictures(tmp_path):
 SOURCES = {
     "Sinusoids": lambda **shape: mt.tasks.Sinusoids(**shape),
     "Linear": lambda **shape: mt.tasks.Linear(features=3, **shape),
+    "Logistic": lambda **shape: mt.tasks.Logistic(features=3, **shape),
+    "GaussianProcesses": lambda **shape: mt.tasks.GaussianProcesses(**shape),
     **{rule: lambda rule=rule, **shape: mt.tasks.Planted(rule, **shape) for rule in ("syn1", "syn4", "syn6")},
     "Arrays": lambda **shape: mt.tasks.Arrays(*marked(), ways=3, splits=(0.4, 0.3, 0.3), **shape),
     "Table": lambda **shape: mt.tasks.Table(frame(), "outcome", splits=(0.4, 0.3, 0.3), **shape),
@@ -221,7 +223,8 @@ def test_weights_are_one_over_n_and_zero_on_padding(make):
 
 
 @pytest.mark.parametrize(
-    ("name", "labels"), [("Sinusoids", 0), ("Linear", 0), ("syn4", 2), ("Arrays", 3), ("Table", 3)]
+    ("name", "labels"),
+    [("Sinusoids", 0), ("Linear", 0), ("GaussianProcesses", 0), ("syn4", 2), ("Arrays", 3), ("Table", 3)],
 )
 def test_shapes(name, labels):
     rows = 3 if name == "Arrays" else 1
@@ -610,7 +613,7 @@ def test_table_rows_of_splits_are_disjoint_and_stratified():
 
 def test_table_support_without_the_promise_would_miss_a_class(monkeypatch):
     tasks = mt.tasks.Table(frame(), "outcome", shots=8, queries=6, splits=(0.5, 0.25, 0.25))
-    monkeypatch.setattr("mapsto.tasks.table._one_of_each", lambda keys, y: keys)
+    monkeypatch.setattr("mapsto.tasks.table.one_of_each", lambda keys, y: keys)
     assert not all(len(y.unique()) == 3 for y in tasks.batch(0, 200).support.y)
 
 
@@ -630,7 +633,7 @@ def test_table_reads_a_file_with_missing_cells(tmp_path):
     [
         ({"target": "outcom"}, "target: got 'outcom', which is no column of the table"),
         ({"table": frame().assign(outcome="ill")}, "target: 'outcome' has one class only"),
-        ({"table": frame().assign(outcome=None)}, "target: no row has a value in 'outcome'"),
+        ({"table": frame().assign(outcome=None)}, "target: no row of the table has a value in 'outcome'"),
         ({"table": frame(8)}, r"table: 5 row\(s\) in the split, expected at least shots \+ queries = 6"),
         ({"table": frame()[["outcome"]].assign(same=1)}, "expected one that varies"),
         ({"table": frame().assign(age=np.inf)}, "infinite"),
@@ -909,3 +912,18 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert omniglot_files.folder() == Path.home() / ".cache" / "mapsto" / "omniglot"
     monkeypatch.setenv("MAPSTO_DATA", "/data")
     assert omniglot_files.folder() == Path("/data/omniglot")
+
+
+def test_the_true_probabilities_of_logistic_tasks_are_the_best_and_calibrated() -> None:
+    tasks = mt.tasks.Logistic(features=2, shots=3, queries=400)
+    x, y, _ = tasks.batch(0, 40).query
+    best = tasks.bayes(0, 40)
+    generator = tasks.generator(0, 40)
+    a, b = 1 + torch.randn(40, 2, generator=generator), 0.5 * torch.randn(40, 1, generator=generator)
+    log_odds = (x * a[:, None]).sum(-1) + b
+
+    def log_loss(scale: float) -> float:
+        return float(torch.nn.functional.binary_cross_entropy_with_logits(scale * log_odds, y.float()))
+
+    assert log_loss(1.0) == pytest.approx(best, abs=0.01)  # 16,000 labels
+    assert 0.3 < best < log_loss(0.7) and best < log_loss(1.4) < 0.7

@@ -22,10 +22,12 @@ from torch import Tensor, nn
 
 from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML, Learner, PrototypicalNetwork
+from mapsto.learners import MAML, Learner, MultiTask, PrototypicalNetwork, Reptile
+from mapsto.learners.differentiation import FirstOrder
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids, Tasks
 from mapsto.training import ValidationLoss, load_weights, memory, meta, meta_gradient, train
+from mapsto.training.estimators import Exact
 from mapsto.training.meta import MetaGradient
 from mapsto.training.run import read_tensors
 from mapsto.training.schedule import factor
@@ -105,7 +107,7 @@ def _summed(learner: MAML) -> MetaGradient:
 
 
 def _first_order(learner: MAML) -> MetaGradient:
-    learner.first_order = True
+    learner.differentiation = FirstOrder()
     return meta_gradient(learner)
 
 
@@ -154,8 +156,8 @@ def test_threads_do_not_meddle_with_one_another() -> None:
 
 
 def _one_module_for_all(learner: Learner) -> MetaGradient:
-    shared = partial(meta._gradient, meta._Chunk(learner, False))
-    return partial(meta._in_chunks, [shared, shared], 1)
+    shared = partial(meta._gradient, meta._Chunk(learner, False), Exact())
+    return partial(meta._in_chunks, [shared, shared], Exact(), 1)
 
 
 def test_the_law_of_threads_finds_a_shared_module() -> None:
@@ -372,6 +374,20 @@ def test_validation_loss_is_the_mean_over_its_tasks() -> None:
     expected = [learner.loss(task)[0] for i, n in ((0, 4), (1, 2)) for task in unstack(WAVES.validation.batch(i, n, 3))]
     found = ValidationLoss(WAVES.validation, episodes=6, batch=4, seed=3)(learner)
     assert found == pytest.approx(float(torch.stack(expected).detach().mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Reptile, MultiTask])
+def test_validation_judges_what_adaptation_leads_to_where_training_does_not(kind: type[Learner]) -> None:
+    tasks = Sinusoids(shots=5, queries=5)
+    torch.manual_seed(0)
+    learner = kind(MLP(1, 8, 1), loss="mse", lr=0.05, steps=3)
+    episodes = unstack(tasks.validation.batch(0, 4))
+    expected = [
+        (learner.predict(learner.adapt(e.support), e.query.x) - e.query.y).square().mean().item() for e in episodes
+    ]
+    judged = ValidationLoss(tasks.validation, episodes=4)(learner)
+    assert judged == pytest.approx(sum(expected) / 4, rel=1e-5)
+    assert judged != pytest.approx(learner.loss(episodes[0])[0].item(), rel=1e-2)
 
 
 @pytest.mark.parametrize("ema", [None, 0.5])
@@ -697,6 +713,6 @@ def test_tasks_that_do_not_fit_are_one_sentence_and_leave_nothing(
 
 
 def test_more_classes_than_ways_are_refused(tmp_path: Path, unchecked: None) -> None:
-    with pytest.raises(MapstoError, match="check the learner's sizes and ways"):
+    with pytest.raises(MapstoError, match=r"y: got class [0-9]+, expected one of 0 to 0"):
         next(train(PrototypicalNetwork(nn.Flatten(), ways=1), Images(), steps=1, batch=1, run=tmp_path / "run"))
     assert not (tmp_path / "run").exists()

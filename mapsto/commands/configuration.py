@@ -40,15 +40,14 @@ class Parser(jsonargparse.ArgumentParser):
             super().error(message, ex)
         raise MapstoError(_sentence(message)) from ex
 
-    def make(self, parsed: jsonargparse.Namespace) -> tuple[Learner, Tasks]:
-        """Return the learner and the tasks that were named."""
+    def make(self, parsed: jsonargparse.Namespace) -> jsonargparse.Namespace:
+        """Return the arguments with the objects that were named in place of their names."""
         try:
-            made = self.instantiate(parsed)
+            return self.instantiate(parsed)
         except MapstoError:
             raise
         except (ValueError, TypeError) as error:
             raise MapstoError(_sentence(str(error))) from error
-        return made.learner, made.tasks
 
 
 def objects_parser(command: str, description: str, epilog: str = "", kind: type[Parser] = Parser) -> Parser:
@@ -87,15 +86,15 @@ def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: boo
     given = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
     allow = ["--allow-imports"] if allow_imports else []
     try:
-        learner, tasks = parser.make(parser.parse_args([*given, *changes, *allow]))
+        made = parser.make(parser.parse_args([*given, *changes, *allow]))
     except MapstoError as error:
         if changes:
             raise
         raise MapstoError(f"{Path(folder) / 'config.yaml'}: {error}") from error
-    trained = load_weights(learner, folder)
+    trained = load_weights(made.learner, folder)
     if trained < config.get("steps", 0):
         sys.stderr.write(f"mapsto: {folder} is not finished: weights of step {trained:,} of {config['steps']:,}.\n")
-    return Loaded(learner, tasks, config)
+    return Loaded(made.learner, made.tasks, config)
 
 
 def refuse_unreadable(path: str | Path) -> None:

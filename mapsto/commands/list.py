@@ -1,4 +1,4 @@
-"""`mapsto list`: every learner, explainer, task source and model, and the presets that other papers gave a name."""
+"""`mapsto list`: every learner, explainer, task source, model, route, and the presets that papers gave a name."""
 
 import argparse
 import importlib
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..learners import Learner
+from ..learners.differentiation import Differentiation, Implicit
 from .options import Parser, write_json
 
 
@@ -40,10 +41,37 @@ PRESETS = (
         {"first_order": True},
     ),
     _Preset("ANIL", "MAML", "MAML that adapts the head only.", "Raghu et al. 2020", {"adapt": "head"}),
+    _Preset(
+        "iMAML",
+        "MAML",
+        "MAML whose gradient depends on where adaptation ends, not on the way there.",
+        "Rajeswaran et al. 2019",
+        {"differentiation": Implicit(), "proximal": 1.0},
+    ),
+    _Preset(
+        "MAML++ rates",
+        "MAML",
+        "MAML that learns a rate for each layer and step.",
+        "Antoniou et al. 2019, §4",
+        {"learn_lr": "layer-step"},
+    ),
+    _Preset("OML", "ANML", "ANML without its gate.", "Javed & White 2019", {"gate": None}),
     _Preset("Meta-SGD", "MAML", "MAML that learns a rate for each parameter.", "Li et al. 2017", {"learn_lr": True}),
 )
-_ROOMS = {"learner": "learners", "explainer": "explainers", "tasks": "tasks", "model": "models"}
+_ROOMS = {
+    "learner": "learners",
+    "explainer": "explainers",
+    "tasks": "tasks",
+    "model": "models",
+    "differentiation": "learners.differentiation",
+    "optimizer": "learners.inner",
+    "estimator": "training.estimators",
+}
+CITED = r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d"
 _ABOUT = {
+    "Differentiation": "route through the inner loop",
+    "InnerOptimizer": "rule of the inner loop",
+    "Estimator": "way to the meta-gradient",
     "ViewExplainer": "moves the input",
     "GameExplainer": "hides parts of the input",
     "Tasks": "source of episodes",
@@ -53,7 +81,11 @@ _ABOUT = {
 
 def parser() -> Parser:
     """Return the parser."""
-    made = Parser("list", "Name every learner, explainer, task source and model.", "mapsto list learner")
+    made = Parser(
+        "list",
+        "Name every learner, explainer, task source, model and route through the inner loop.",
+        "mapsto list learner",
+    )
     made.add_argument("kind", nargs="?", choices=[*_ROOMS, "preset"], help="only these")
     return made
 
@@ -72,13 +104,19 @@ def entries() -> Iterator[Entry]:
     """Yield everything that can be named, room by room, then the presets."""
     for kind, room in _ROOMS.items():
         module = importlib.import_module(f"mapsto.{room}")
-        for name in sorted(module.__all__):
+        for name in sorted(getattr(module, "__all__", vars(module))):
             found = getattr(module, name)
-            if inspect.isclass(found) and not inspect.isabstract(found) and (family := _family(found)):
+            if not (inspect.isclass(found) and found.__module__.startswith(module.__name__)):
+                continue
+            if not inspect.isabstract(found) and (family := _family(found)):
                 yield Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
     for preset in PRESETS:
-        told = ", ".join(f"{name}={value!r}" for name, value in preset.arguments.items())
+        told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
         yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
+
+
+def _written(value: Any) -> str:
+    return f"{type(value).__name__}()" if isinstance(value, Differentiation) else repr(value)
 
 
 def _family(found: type) -> str:
@@ -92,10 +130,12 @@ def _sentence(doc: str | None) -> str:
 
 
 def _paper(found: type) -> str:
-    """Return the first citation of the module's docstring, from its authors to its year."""
-    doc = " ".join((sys.modules[found.__module__].__doc__ or "").split())
-    cited = re.search(r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d", doc)
-    return cited[0].replace("(", "") if cited else ""
+    """Return the first citation of the docstring, else of the module's, from its authors to its year."""
+    for told in (found.__doc__, sys.modules[found.__module__].__doc__):
+        cited = re.search(CITED, " ".join((told or "").split()))
+        if cited:
+            return cited[0].replace("(", "")
+    return ""
 
 
 def _arguments(found: type) -> str:
@@ -107,7 +147,7 @@ def _print(found: list[Entry]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for kind in dict.fromkeys(entry.kind for entry in found):
         table = Table.grid(padding=(0, 3, 0, 0))
         table.add_column(no_wrap=True)

@@ -59,7 +59,9 @@ def parser() -> configuration.Parser:
     made.add_argument(
         "--resume", action="store_true", help="continue from the run's last checkpoint, to the same numbers"
     )
-    made.add_argument("--compile", action="store_true", help="compile the meta-gradient as one graph")
+    made.add_argument(
+        "--compile", action=jsonargparse.ActionYesNo, default=False, help="compile the meta-gradient as one graph"
+    )
     made.add_argument("--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks")
     made.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     made.add_function_arguments(train, as_group=False, skip=_BY_HAND)
@@ -71,16 +73,16 @@ def parser() -> configuration.Parser:
 def main(args: jsonargparse.Namespace) -> int:
     """Train; a first Ctrl-C or SIGTERM stops after the step, with a checkpoint, a second one at once."""
     torch.manual_seed(args.seed)
-    made = parser()
-    learner, tasks = made.make(args)
-    config = {name: value for name, value in yaml.safe_load(made.dump(args)).items() if name not in _NOT_KEPT}
-    theirs = set(inspect.signature(train).parameters) - {"learner", "tasks", "config"}
-    arguments = {name: value for name, value in vars(args).items() if name in theirs}
+    reader = parser()
+    made = reader.make(args)
+    config = {name: value for name, value in yaml.safe_load(reader.dump(args)).items() if name not in _NOT_KEPT}
+    theirs = set(inspect.signature(train).parameters) - {"config"}
+    arguments = {name: value for name, value in vars(made).items() if name in theirs}
     if args.validation_tasks:
-        arguments["validation"] = ValidationLoss(tasks.validation, args.validation_tasks, args.batch, args.seed)
+        arguments["validation"] = ValidationLoss(made.tasks.validation, args.validation_tasks, args.batch, args.seed)
     if args.resume and not started(args.run):
         sys.stderr.write(f"mapsto: {args.run} holds no checkpoint to resume from, so this training begins anew.\n")
-    steps = train(learner, tasks, config=config, **arguments)
+    steps = train(config=config, **arguments)
     with _stopping_softly() as stopped:
         last = _follow(steps, args.steps, stopped, quiet=args.json)
     if args.json:

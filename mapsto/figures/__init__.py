@@ -5,6 +5,7 @@ from .curve import learning_curve
 from .influence import influence
 from .reliability import reliability, reliability_bins
 from .report import write_run_report, write_table_report
+from .task_map import task_map
 from .waterfall import waterfall
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "learning_curve",
     "reliability",
     "reliability_bins",
+    "task_map",
     "waterfall",
     "write_run_report",
     "write_table_report",

@@ -1,8 +1,47 @@
 """Learners: support ↦ model, one algorithm a file."""
 
+from .anml import ANML
+from .attentive_process import ANP
+from .conditional_process import CNP
+from .hypernetwork import Hypernetwork
 from .in_context import InContext
+from .latent_process import NP
+from .learned_optimizer import LearnedOptimizer
 from .learner import Learner
+from .lstm_optimizer import MetaLSTM
 from .maml import MAML
+from .matching import MatchingNetwork
+from .memory_fusion import MemoryFusion
+from .meta_networks import MetaNetwork
+from .metagan import MetaGAN
+from .multitask import MultiTask
 from .prototypical import PrototypicalNetwork
+from .reptile import Reptile
+from .ridge import RidgeHead
+from .siamese import SiameseNetwork
+from .snail import SNAIL
+from .vsml import VSML
 
-__all__ = ["MAML", "InContext", "Learner", "PrototypicalNetwork"]
+__all__ = [
+    "ANML",
+    "ANP",
+    "CNP",
+    "MAML",
+    "NP",
+    "SNAIL",
+    "VSML",
+    "Hypernetwork",
+    "InContext",
+    "LearnedOptimizer",
+    "Learner",
+    "MatchingNetwork",
+    "MemoryFusion",
+    "MetaGAN",
+    "MetaLSTM",
+    "MetaNetwork",
+    "MultiTask",
+    "PrototypicalNetwork",
+    "Reptile",
+    "RidgeHead",
+    "SiameseNetwork",
+]

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from ..episodes import Examples, State
+from .labels import classes
 from .learner import Learner
 
 IDENTITIES, IDENTITY = 128, 8  # how many columns can be told apart, and by how many numbers
@@ -72,7 +73,7 @@ class InContext(Learner):
 
     def adapt(self, support: Examples) -> State:
         """Read `support`; see `Learner.adapt`."""
-        tasks = pytree.tree_map(lambda leaf: leaf[None], support)
+        tasks = pytree.tree_map(lambda leaf: leaf[None], support._replace(y=classes(support.y)))
         return self.read(tasks, torch.zeros(1, dtype=torch.long, device=support.x.device), self.ways)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:

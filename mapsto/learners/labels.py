@@ -14,7 +14,21 @@ def one_hot(y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> Float[Tensor
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
-    return (classes(y)[:, None] == torch.arange(ways, device=y.device)).to(like.dtype)
+    return (below(ways, y)[:, None] == torch.arange(ways, device=y.device)).to(like.dtype)
+
+
+def below(ways: int, y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
+    """Return `y`, or raise MapstoError where it holds no class of `ways`; under `vmap` and in a graph nobody looks."""
+    y = classes(y)
+    if len(y) == 0 or torch.compiler.is_compiling():
+        return y
+    try:
+        least, most = int(y.min()), int(y.max())
+    except RuntimeError:  # of vmap
+        return y
+    if least < 0 or most >= ways:
+        raise MapstoError(f"y: got class {least if least < 0 else most}, expected one of 0 to {ways - 1}.")
+    return y
 
 
 def classes(y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
@@ -22,7 +36,7 @@ def classes(y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
     if y.dim() != 1 or y.is_floating_point():
         raise MapstoError(
             f"y: got {y.dtype} of shape {tuple(y.shape)}, expected one class index a row (int64 [n]); this learner "
-            "classifies, so give it a task with classes."
+            "classifies, so give it a task with classes, or loss='mse' where it has one."
         )
     return y
 
@@ -31,7 +45,7 @@ def numbers(y: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
     """Return `y`, or raise MapstoError where it is no row of numbers for each example."""
     if y.dim() != 2 or not y.is_floating_point():
         raise MapstoError(
-            f"y: got {y.dtype} of shape {tuple(y.shape)}, expected a row of numbers an example (floating [n, k]); this "
-            "learner regresses, so give it a task with targets."
+            f"y: got {y.dtype} of shape {tuple(y.shape)}, expected a row of numbers an example (floating [n, k], as "
+            "y[:, None]); this learner regresses, so give it a task with targets."
         )
     return y

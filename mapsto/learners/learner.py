@@ -36,15 +36,23 @@ class Learner(nn.Module, ABC):
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Score `n` rows: class logits, or real outputs. Row-wise: no answer depends on the other rows."""
 
+    def adapt_to(self, episode: Episode) -> State:
+        """Return the state that an episode teaches: by its support set, and its context in learners that remember."""
+        return self.adapt(episode.support)
+
     def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the intermediate features of `n` rows, each `[n, ...]`; empty where a learner has none."""
         return {}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return what meta-training minimises on one task (`Σ w·ℓ` over its query set), and numbers worth watching."""
-        scores = self.predict(self.adapt(episode.support), episode.query.x)
+        scores = self.predict(self.adapt_to(episode), episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return what weights are judged by on one task: `loss`, or another where that is not of the adapted model."""
+        return self.loss(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return `loss(episode)`: `functional_call(learner, params, (episode,))` is the outer loss at `params`."""

@@ -4,9 +4,13 @@
 
 Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Its relatives are arguments:
 `first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD
-(Li et al. 2017, eq. 1).
+(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §4),
+`zero_head=True` the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` implicit MAML
+(Rajeswaran et al. 2019, eq. 3 and 6).
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,7 +20,20 @@ from torch import Tensor, nn
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
-from .inner import Inputs, Params, first_order, gradient_step, unroll
+from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from .differentiation.route import chosen, detached
+from .inner import (
+    SGD,
+    InnerOptimizer,
+    InnerStep,
+    Inputs,
+    Loop,
+    Params,
+    alone,
+    gradient_step,
+    on_minibatches,
+    start,
+)
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare, statistics_of
 from .watching import watch
@@ -43,13 +60,23 @@ class MAML(Learner):
         steps: inner steps; may be changed at any time, say to test with more steps than were trained.
         first_order: treat inner gradients as constants.
         adapt: "all" parameters, or those of the "head", the last layer that has any.
-        learn_lr: learn one rate per parameter entry, as parameters `rates` of the learner.
+        learn_lr: learn one rate per parameter entry (True, Meta-SGD), or one per parameter tensor and step
+            ("layer-step", MAML++), as parameters `rates` of the learner.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
+        optimizer: of the inner loop, gradient descent by default.
+        differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
+        minibatch: support rows that a step reads, going round them in their order; None for all. Padding takes turns
+            too: for tasks of one number of shots.
+        proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
+        zero_head: start the head, the last layer, from 0 in every task instead of a learned start. Then nothing is
+            learned of a class by itself, so that fewer tasks teach the rest. No gradient passes a layer of zeros: the
+            first step moves the head alone (and costs no more), so that of one step there is only ANIL's. For bodies
+            whose last parameters, in the order of registration, are the layer that all outputs come from.
 
     Raises:
-        MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, or batch norm with
-            running statistics.
+        MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
+            statistics, or implicit differentiation of a loop that has no fixed point it could differentiate.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -69,25 +96,41 @@ class MAML(Learner):
         steps: int = 1,
         first_order: bool = False,
         adapt: Literal["all", "head"] = "all",
-        learn_lr: bool = False,
+        learn_lr: bool | Literal["layer-step"] = False,
         transductive: bool = False,
+        optimizer: InnerOptimizer | None = None,
+        differentiation: Differentiation | None = None,
+        proximal: float = 0.0,
+        minibatch: int | None = None,
+        zero_head: bool = False,
     ):
         super().__init__()
-        _check(loss, adapt, steps, lr)
+        _check(loss, adapt, steps, lr, learn_lr)
+        _check_loop(first_order, differentiation, minibatch, proximal, optimizer)
+        self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
+        self.differentiation = chosen(differentiation, FirstOrder() if first_order else Reverse())
+        if isinstance(self.differentiation, Implicit):
+            _check_rests(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
-        self.loss_name, self.lr, self.steps, self.first_order = loss, lr, steps, first_order
-        self.transductive = transductive
+        self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
         self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
+        self.zeroed = _adapted_names(body, "head") if zero_head else []
         named = dict(body.named_parameters())
-        self.rates = nn.ParameterList(torch.full_like(named[name], lr) for name in self.adapted if learn_lr)
+        shape = {True: lambda p: p.shape, "layer-step": lambda p: (steps,)}
+        self.learn_lr = learn_lr
+        self.rates = nn.ParameterList(
+            named[name].new_full(shape[learn_lr](named[name]), lr) for name in self.adapted if learn_lr
+        )
 
     def adapt(self, support: Examples) -> Adapted:
-        """Descend from the learned start; an empty support set (all w = 0) leaves every parameter where it was."""
+        """Descend from the start; an empty support set (all w = 0) has no gradient, so that nothing but decay moves."""
         named: Params = dict(self.body.named_parameters())
         params = {name: named.pop(name) for name in self.adapted}
-        rates = dict(zip(self.adapted, self.rates or [self.lr] * len(self.adapted), strict=True))
-        loop = first_order if self.first_order else unroll
-        params = loop(gradient_step(self._objective), params, Inputs(named, rates, support), self.steps)
+        params |= {name: torch.zeros_like(params[name]) for name in self.zeroed}
+        first_order = isinstance(self.differentiation, FirstOrder)
+        anchor = (detached(params) if first_order else params) if self.proximal else {}
+        inputs = Inputs(named, self._rates(), support, anchor)
+        params = self.differentiation(self._step(), start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
@@ -99,13 +142,31 @@ class MAML(Learner):
         """Name the output of each part of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
+    def _step(self) -> InnerStep:
+        gradient = self.differentiation.gradient(self._objective)
+        step = first = gradient_step(gradient, self.optimizer, self.proximal)
+        if self.zeroed:
+            first = gradient_step(alone(gradient, self.zeroed), self.optimizer, self.proximal)
+
+        def turn(loop: Loop, inputs: Inputs, i: int) -> Loop:
+            return (step if i else first)(loop, inputs, i)
+
+        return turn if self.minibatch is None else on_minibatches(turn, self.minibatch)
+
+    def _rates(self) -> dict[str, Sequence[Tensor | float]]:
+        """Return the rates of each parameter, step by step; one alone holds for all steps."""
+        if not self.learn_lr:
+            return {name: (self.lr,) for name in self.adapted}
+        by_step = self.learn_lr == "layer-step"
+        return {n: rate.unbind() if by_step else (rate,) for n, rate in zip(self.adapted, self.rates, strict=True)}
+
     def _objective(self, params: Params, fixed: Params, support: Examples) -> Tensor:
         scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
         return losses.LOSSES[self.loss_name](scores, support.y, support.w)
 
 
-def _check(loss: str, adapt: str, steps: int, lr: float) -> None:
-    if lr < 0:
+def _check(loss: str, adapt: str, steps: int, lr: float, learn_lr: bool | str) -> None:
+    if not 0 <= lr < math.inf:
         raise MapstoError(f"lr: got {lr}, expected an inner learning rate from 0.")
     if loss not in losses.LOSSES:
         raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
@@ -113,6 +174,39 @@ def _check(loss: str, adapt: str, steps: int, lr: float) -> None:
         raise MapstoError(f"adapt: got {adapt!r}, expected 'all' (MAML) or 'head' (ANIL).")
     if steps < 0:
         raise MapstoError(f"steps: got {steps}, expected 0 or more inner gradient steps.")
+    if learn_lr not in (True, False, "layer-step"):
+        raise MapstoError(f"learn_lr: got {learn_lr!r}, expected True (Meta-SGD), 'layer-step' (MAML++) or False.")
+    if learn_lr == "layer-step" and steps < 1:
+        raise MapstoError("steps: got 0 with learn_lr='layer-step', expected a step for each rate to be learned.")
+
+
+def _check_loop(
+    first_order: bool,
+    other: Differentiation | None,
+    minibatch: int | None,
+    proximal: float,
+    rule: InnerOptimizer | None,
+) -> None:
+    if first_order and other is not None:
+        raise MapstoError("differentiation: got one besides first_order=True, which is FirstOrder(): give only one.")
+    if minibatch is not None and minibatch < 1:
+        raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
+    if not 0 <= proximal < math.inf:
+        raise MapstoError(f"proximal: got {proximal}, expected 0 or more.")
+    if not isinstance(rule, InnerOptimizer | None):
+        raise MapstoError(f"optimizer: got {rule!r}, expected an inner one, as SGD() or Adam() of learners.inner.")
+
+
+def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
+    if proximal <= 0:
+        raise MapstoError(f"proximal: got {proximal}, expected λ > 0: implicit gradients reach the start by it alone.")
+    if minibatch is not None:
+        raise MapstoError(f"minibatch: got {minibatch} with Implicit, expected None: a loop over parts never rests.")
+    if optimizer.start({"": torch.zeros(())}) or learn_lr:
+        raise MapstoError(
+            "differentiation: Implicit got an inner loop with memory or with learned rates, expected plain gradient "
+            "descent with one rate, whose step has a symmetric Jacobian."
+        )
 
 
 def _adapted_names(body: nn.Module, adapt: str) -> list[str]:

@@ -3,8 +3,9 @@
     mean = Σ w·m / Σ w,   var = Σ w·(v + (m − mean)²) / Σ w,   y = (x − mean) / √(var + eps) · weight + bias
 
 with `m`, `v` each example's mean and variance over space (law of total variance). So padding of weight 0 never counts,
-and a query row is normalised without its neighbours. Bodies stay ordinary modules: `prepare` swaps their batch-norm
-layers for `SupportNorm`, which computes the same function (Ioffe & Szegedy 2015, Algorithm 1) when called alone.
+but among transductive queries, whose rows all weigh alike, and a query row is normalised without its neighbours. Bodies
+stay ordinary modules: `prepare` swaps their batch-norm layers for `SupportNorm`, which computes the same function
+(Ioffe & Szegedy 2015, Algorithm 1) when called alone.
 """
 
 import torch
@@ -40,6 +41,8 @@ class SupportNorm(nn.Module):
         mean, var = self.mean, self.var
         if mean is None or var is None:
             mean, var = moments(x, self.w)
+        elif self.w is not None:
+            raise MapstoError("body: a batch-norm layer runs twice in one pass; expected one layer for each place.")
         if self.w is not None:
             self.mean, self.var = mean, var
         scale = (var + self.eps).rsqrt() if self.weight is None else (var + self.eps).rsqrt() * self.weight  # [c]
@@ -70,15 +73,21 @@ def prepare(body: nn.Module) -> nn.Module:
     """Swap the batch-norm layers of `body`, in place, for `SupportNorm` on the same parameters.
 
     Raises `MapstoError` for a layer with running statistics: they mix tasks, and each call of a learner would change
-    them behind its back.
+    them behind its back; and for one layer in two places, whose statistics would be mixed up.
     """
-    for name, layer in list(body.named_modules()):
+    if isinstance(body, _BatchNorm) and not body.track_running_stats:
+        raise MapstoError("body: got a batch-norm layer alone; put it into nn.Sequential.")
+    seen: set[nn.Module] = set()
+    for name, layer in list(body.named_modules(remove_duplicate=False)):
         if isinstance(layer, _NormBase) and layer.track_running_stats:
             raise MapstoError(
                 f"body: layer {name!r} is a {type(layer).__name__} with running statistics, which mix tasks; expected "
                 "statistics of the support set. Build it with track_running_stats=False."
             )
         if isinstance(layer, _BatchNorm):
+            if layer in seen:
+                raise MapstoError(f"body: layer {name!r} is in more than one place; expected one layer for each place.")
+            seen.add(layer)
             parent, _, leaf = name.rpartition(".")
             setattr(body.get_submodule(parent), leaf, SupportNorm(layer))
     return body

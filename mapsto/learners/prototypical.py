@@ -45,7 +45,7 @@ class PrototypicalNetwork(Learner):
 
     >>> from mapsto.episodes import examples
     >>> learner = PrototypicalNetwork(nn.Identity(), ways=2)
-    >>> state = learner.adapt(examples(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 0, 1])))
+    >>> state = learner.adapt(examples(torch.tensor([[0.0], [2.0], [4.0], [6.0]]), torch.tensor([0, 0, 1, 1])))
     >>> learner.predict(state, torch.tensor([[2.0]]))
     tensor([[-1., -9.]])
     """
@@ -68,10 +68,15 @@ class PrototypicalNetwork(Learner):
 
     def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Score each class by minus the squared distance to its mean."""
-        f = on_query(self.body, {}, state.statistics, x)  # [n, f]
-        squared = f.square().sum(1, keepdim=True) - 2 * f @ state.means.T + state.means.square().sum(1)  # [n, k]
+        total = state.mass.sum()
+        centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
+        f, means = (
+            on_query(self.body, {}, state.statistics, x) - centre,
+            state.means - centre,
+        )  # so that digits are left
+        squared = f.square().sum(1, keepdim=True) - 2 * f @ means.T + means.square().sum(1)  # [n, k]
         present = torch.where(state.mass > 0, -squared, -torch.inf)
-        return torch.where(state.mass.sum() > 0, present, torch.zeros_like(squared))
+        return torch.where(total > 0, present, torch.zeros_like(squared))
 
     def features(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Name the output of each part of the body, and the embedding that is compared with the class means."""

@@ -4,6 +4,8 @@ from .agreement import Agreement, agreement
 from .calibration import Reliability, expected_calibration_error, reliability
 from .estimate import Estimate, estimate
 from .evaluation import Classification, Evaluation, Regression, evaluate, summary
+from .likelihood import log_likelihoods
+from .similarity import TaskMap, by_outputs, by_state, cosine, task_map
 
 __all__ = [
     "Agreement",
@@ -12,10 +14,16 @@ __all__ = [
     "Evaluation",
     "Regression",
     "Reliability",
+    "TaskMap",
     "agreement",
+    "by_outputs",
+    "by_state",
+    "cosine",
     "estimate",
     "evaluate",
     "expected_calibration_error",
+    "log_likelihoods",
     "reliability",
     "summary",
+    "task_map",
 ]

@@ -5,6 +5,8 @@ comes with its 95 % interval; each task counts alike, and each query row by its 
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..episodes import Source, to
+from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
 from ..learners.batching import each_task
+from ..learners.fitting import fitting
 from ..learners.learner import Learner
 from .calibration import expected_calibration_error
 from .estimate import Estimate, estimate
@@ -65,19 +68,47 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
     """Measure `learner` on `episodes` tasks, `batch` of them at a time, drawn with `seed`.
 
     Returns a `Classification` for a learner whose loss is "cross_entropy", a `Regression` for "mse". Raises MapstoError
-    where `episodes` or `batch` is below 1.
+    where `episodes` or `batch` is below 1, tasks do not fit the learner, or cells are missing that it knows nothing of.
     """
-    if min(episodes, batch) < 1:
-        raise MapstoError(f"episodes, batch: got {episodes} and {batch}, expected at least 1 task and 1 at a time.")
-    device = next(iter(learner.parameters()), torch.empty(0)).device
     parts = []
-    for index, start in enumerate(range(0, episodes, batch)):
-        drawn = to(tasks.batch(index, min(batch, episodes - start), seed), device)
-        with torch.no_grad():
-            scores = each_task(learner, lambda one: learner.predict(learner.adapt(one.support), one.query.x), drawn)
+    for drawn in batches(learner, tasks, episodes, batch, seed):
+        with torch.no_grad(), _in_evaluation(learner), fitting(learner, unstack(drawn)[0]):
+            scores = each_task(learner, lambda one: learner.predict(learner.adapt_to(one), one.query.x), drawn)
+        _know(learner, scores, drawn)
         parts.append((scores, drawn.query.y, drawn.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
+
+
+@contextmanager
+def _in_evaluation(learner: Learner) -> Iterator[None]:
+    """Switch off what belongs to training, as dropout."""
+    training = [module for module in learner.modules() if module.training]
+    learner.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _know(learner: Learner, scores: Tensor, drawn: Episode) -> None:
+    """Raise MapstoError where scores are no numbers because cells are missing."""
+    missing = sum(int(part.x.isnan().sum()) for part in drawn[:2])
+    if missing and scores.isnan().any():
+        raise MapstoError(
+            f"tasks: got {missing} missing cells (NaN in x), of which {type(learner).__name__} makes nothing; fill "
+            "them, or use a learner that knows them, as InContext."
+        )
+
+
+def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
+    """Yield the first `episodes` tasks, `batch` of them at a time, where the learner is."""
+    if min(episodes, batch) < 1:
+        raise MapstoError(f"episodes, batch: got {episodes} and {batch}, expected at least 1 task and 1 at a time.")
+    device = next(iter(learner.parameters()), torch.empty(0)).device
+    for index, start in enumerate(range(0, episodes, batch)):
+        yield to(tasks.batch(index, min(batch, episodes - start), seed), device)
 
 
 def summary(found: Evaluation) -> dict[str, Any]:

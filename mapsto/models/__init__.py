@@ -1,7 +1,25 @@
 """Networks that a learner adapts. A learner takes any `nn.Module`; these are the ones the literature compares on."""
 
+from .alexnet import AlexNet
 from .conv import Conv4
+from .conv3 import Conv3
+from .kernel_attention import KernelAttention
 from .mlp import MLP
+from .moment_network import MomentNetwork
+from .recurrent import Recurrent
+from .resnet12 import ResNet12
 from .set_transformer import SetTransformer
+from .vgg import VGG
 
-__all__ = ["MLP", "Conv4", "SetTransformer"]
+__all__ = [
+    "MLP",
+    "VGG",
+    "AlexNet",
+    "Conv3",
+    "Conv4",
+    "KernelAttention",
+    "MomentNetwork",
+    "Recurrent",
+    "ResNet12",
+    "SetTransformer",
+]

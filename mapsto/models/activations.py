@@ -1,6 +1,7 @@
 """The nonlinearities that networks can be built with, by name or by class."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -8,6 +9,7 @@ from ..errors import MapstoError
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.1),
     "tanh": nn.Tanh,
     "softplus": nn.Softplus,
     "gelu": nn.GELU,

@@ -7,24 +7,24 @@ Vinyals et al. 2016, §4.1; Snell et al. 2017, §3.1 (max pooling, flattened); F
 from collections import OrderedDict
 from typing import Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import MapstoError
 from .activations import Activation, activate
-from .norms import Norm, normalise
+from .norms import Norm, normalise, started
 
 
-class Conv4(nn.Module):
+class Conv4(nn.Sequential):
     """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
 
-    `norm`: "batch", for which a learner supplies the statistics of the support set, or "layer", each image by itself.
-    `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution itself.
-    `readout` flattens the last block's image or averages over it. `width` is the number of features before the head:
-    64 for 28×28 images.
+    `norm`: "batch", for which a learner supplies the statistics of the support set, "layer", each image by itself, or
+    "none". `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution
+    itself. `readout` flattens the last block's image or averages over it. `width` is the number of features before the
+    head: 64 for 28×28 images.
 
     Raises:
-        MapstoError: an unknown `norm`, `pooling`, `readout` or activation, or images too small to be halved four times.
+        MapstoError: `channels` or `hidden` below 1, an unknown `norm`, `pooling`, `readout` or activation, or images
+            too small to be halved four times.
 
     >>> import torch
     >>> Conv4(channels=1, hidden=8, outputs=5)(torch.zeros(2, 1, 28, 28)).shape
@@ -43,7 +43,7 @@ class Conv4(nn.Module):
         norm: Norm = "batch",
     ):
         super().__init__()
-        _check(size, pooling, readout)
+        _check(channels, hidden, size, pooling, readout)
         side, blocks = size, []
         for inputs in (channels, hidden, hidden, hidden):
             blocks.append(_block(inputs, hidden, activation, pooling, norm))
@@ -53,14 +53,10 @@ class Conv4(nn.Module):
         self.width = hidden * side**2 if readout == "flatten" else hidden
         self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
 
-    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Score or embed `n` images."""
-        return self.head(self.readout(self.blocks(x)))
-
 
 def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm: Norm) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1),
+        conv=started(nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1), norm),
         norm=normalise(norm, hidden),
         activation=activate(activation),
     )
@@ -71,7 +67,9 @@ def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm:
     return nn.Sequential(layers)
 
 
-def _check(size: int, pooling: str, readout: str) -> None:
+def _check(channels: int, hidden: int, size: int, pooling: str, readout: str) -> None:
+    if min(channels, hidden) < 1:
+        raise MapstoError(f"channels, hidden: got {channels} and {hidden}, expected whole numbers from 1.")
     if pooling not in ("max", "average", "stride"):
         raise MapstoError(f"pooling: got {pooling!r}, expected 'max', 'average' or 'stride'.")
     if readout not in ("flatten", "mean"):

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import MapstoError
+
 
 class Memory(NamedTuple):
     """What one layer remembers of the support rows, and of its learned null row (all that an empty support has)."""
@@ -30,10 +32,14 @@ class SetTransformer(nn.Module):
         width: channels of a token.
         depth: number of layers.
         heads: attention heads; divides `width`.
+
+    Raises MapstoError where `heads` does not divide `width`, or a size is below 1.
     """
 
     def __init__(self, width: int = 64, depth: int = 4, heads: int = 4):
         super().__init__()
+        if min(width, depth, heads) < 1 or width % heads:
+            raise MapstoError(f"width: got {width} with {heads} heads, expected a multiple; every size is at least 1.")
         self.width = width
         self.layers: Iterable[Layer] = nn.ModuleList(Layer(width, heads) for _ in range(depth))  # type: ignore[assignment]
         self.norm = nn.LayerNorm(width)

@@ -1,25 +1,39 @@
 """Where episodes come from: generators with known truth, images, and a person's own data."""
 
 from .arrays import Arrays
+from .gaussian_process import GaussianProcesses
 from .images import ImageFolder
+from .imagined import Imagined
 from .linear import Linear
+from .logistic import Logistic
 from .omniglot import Omniglot
 from .planted import Planted, Truth
 from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
+from .streams import LinearStream
 from .table import Table
+from .table_family import TableFamily
 from .tables import Tables
+from .trajectories import Trajectories
+from .with_noise import WithNoise
 
 __all__ = [
     "SPLITS",
     "Arrays",
+    "GaussianProcesses",
     "ImageFolder",
+    "Imagined",
     "Linear",
+    "LinearStream",
+    "Logistic",
     "Omniglot",
     "Planted",
     "Sinusoids",
     "Table",
+    "TableFamily",
     "Tables",
     "Tasks",
+    "Trajectories",
     "Truth",
+    "WithNoise",
 ]

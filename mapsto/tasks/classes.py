@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from .sampling import Shots, bounds, choose, orders, shares
+from .sampling import Shots, bounds, choose, orders, shares, whole
 from .source import SPLITS
 
 Pools = dict[str, list[Tensor]]
@@ -40,7 +40,7 @@ def shape(ways: int, shots: Shots, queries: int) -> Shape:
     """Check the three numbers; raises MapstoError naming the wrong one."""
     if ways < 2:
         raise MapstoError(f"ways: got {ways}, expected at least 2 classes to tell apart.")
-    return Shape(ways, bounds("shots", shots), bounds("queries", queries)[0])
+    return Shape(ways, bounds("shots", shots), whole("queries", queries))
 
 
 def pick(generator: torch.Generator, pools: list[Tensor], ways: int, count: int) -> Int[Tensor, "T ways"]:

@@ -36,10 +36,10 @@ class Column:
             return np.full(len(values), np.nan), []
         numbers = {"number": _numbers, "date": _days, "category": self._ranks}[self.kind](values)
         unread = values[values.notna().to_numpy() & np.isnan(numbers)]
-        return numbers, list(dict.fromkeys(_texts(unread)))
+        return numbers, list(dict.fromkeys(as_texts(unread)))
 
     def _ranks(self, values: pd.Series) -> np.ndarray:
-        return _texts(values).map(self.codes).where(values.notna()).to_numpy(float)
+        return as_texts(values).map(self.codes).where(values.notna()).to_numpy(float)
 
 
 class Columns:
@@ -127,15 +127,15 @@ def _learn(name: str, values: pd.Series) -> Column:
     if not len(present):
         return Column(name, "absent")
     if isinstance(values.dtype, pd.CategoricalDtype):
-        seen = set(_texts(present))  # the order is the person's own; a category that no row has cannot be learned
+        seen = set(as_texts(present))  # the order is the person's own; a category that no row has cannot be learned
         return Column(
-            name, "category", {c: i for i, c in enumerate(t for t in _texts(values.dtype.categories) if t in seen)}
+            name, "category", {c: i for i, c in enumerate(t for t in as_texts(values.dtype.categories) if t in seen)}
         )
-    if pd.api.types.is_datetime64_any_dtype(values) or _texts(present).str.fullmatch(_DATE).all():
+    if pd.api.types.is_datetime64_any_dtype(values) or as_texts(present).str.fullmatch(_DATE).all():
         return Column(name, "date")
     if pd.api.types.is_numeric_dtype(values) or _mostly_numbers(present):
         return Column(name, "number")
-    texts = sorted(set(_texts(present)))
+    texts = sorted(set(as_texts(present)))
     if len(texts) == len(present) >= _FEW:
         return Column(name, "absent")
     return Column(name, "category", {text: i for i, text in enumerate(texts)})
@@ -143,11 +143,11 @@ def _learn(name: str, values: pd.Series) -> Column:
 
 def _mostly_numbers(values: pd.Series) -> bool:
     stray = np.isnan(_numbers(values))
-    bound = _texts(values).str.fullmatch(_BOUND).to_numpy(bool)
+    bound = as_texts(values).str.fullmatch(_BOUND).to_numpy(bool)
     return bool(stray.mean() <= _STRAY or (stray.mean() <= 0.5 and (stray & ~bound).mean() <= _STRAY))
 
 
-def _texts(values: pd.Series | pd.Index) -> pd.Series:
+def as_texts(values: pd.Series | pd.Index) -> pd.Series:
     """Write each value as its text (4.0 as "4", for a column of integers becomes one of floats by one missing cell)."""
     values = pd.Series(values)
     return pd.Series([_text(value) for value in values], values.index, dtype=object)

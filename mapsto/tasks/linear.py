@@ -9,7 +9,7 @@ noise²/intercept² (Bishop 2006, "Pattern Recognition and Machine Learning", eq
 import torch
 
 from ..episodes import Episode
-from .sampling import Shots, bounds, episode, weights
+from .sampling import Shots, bounds, episode, weights, whole
 from .source import Tasks
 
 
@@ -32,8 +32,8 @@ class Linear(Tasks):
         intercept: float = 1.0,
         noise: float = 0.1,
     ):
-        self.features = bounds("features", features)[0]
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.features = whole("features", features)
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

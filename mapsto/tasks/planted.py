@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..episodes import Episode
 from ..errors import MapstoError
-from .sampling import Shots, bounds, choose, episode, orders, weights
+from .sampling import Shots, bounds, choose, episode, orders, weights, whole
 from .source import Tasks
 
 Rule = Literal["syn1", "syn2", "syn3", "syn4", "syn5", "syn6"]
@@ -69,7 +69,7 @@ class Planted(Tasks):
         if not sharpness > 0:
             raise MapstoError(f"sharpness: got {sharpness}, expected a number above 0 (math.inf: no label noise).")
         self.rule, self.sharpness, self.features = rule, sharpness, features
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         if not 0 <= mislabelled <= self.shots[0]:
             raise MapstoError(
                 f"mislabelled: got {mislabelled}, expected 0 to {self.shots[0]}, the rows of a support set."

@@ -33,12 +33,19 @@ def orders(generator: torch.Generator, *shape: int) -> Int[Tensor, "..."]:
 
 def bounds(name: str, shots: Shots) -> tuple[int, int]:
     """Return the lowest and highest number of `shots`, or raise MapstoError naming the argument `name`."""
-    low, high = (shots, shots) if isinstance(shots, int) else shots
-    if not 1 <= low <= high:
+    pair = tuple(shots) if isinstance(shots, tuple | list) else (shots, shots)
+    if len(pair) != 2 or not all(isinstance(number, int) for number in pair) or not 1 <= pair[0] <= pair[1]:
         raise MapstoError(
-            f"{name}: got {shots}, expected a number from 1, or a pair (lowest, highest) of such numbers."
+            f"{name}: got {shots}, expected a whole number from 1, or a pair (lowest, highest) of such numbers."
         )
-    return low, high
+    return pair
+
+
+def whole(name: str, number: int) -> int:
+    """Return `number`, or raise MapstoError naming the argument `name` where it is no whole number from 1."""
+    if not isinstance(number, int) or number < 1:
+        raise MapstoError(f"{name}: got {number}, expected a whole number from 1.")
+    return number
 
 
 def shares(splits: tuple[float, float, float]) -> Float[Tensor, "3"]:

@@ -10,7 +10,7 @@ import math
 import torch
 
 from ..episodes import Episode
-from .sampling import Shots, bounds, episode, weights
+from .sampling import Shots, bounds, episode, weights, whole
 from .source import Tasks
 
 
@@ -31,7 +31,7 @@ class Sinusoids(Tasks):
         phase: tuple[float, float] = (0.0, math.pi),
         span: tuple[float, float] = (-5.0, 5.0),
     ):
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
         self.amplitude, self.phase, self.span = amplitude, phase, span
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..episodes import Episode
 from ..errors import MapstoError
-from .sampling import Shots, bounds, episode, orders, shares, weights
+from .sampling import Shots, bounds, episode, orders, shares, weights, whole
 from .source import SPLITS, Tasks
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ class Table(Tasks):
         splits: tuple[float, float, float] = (0.6, 0.2, 0.2),
         seed: int = 0,
     ):
-        self.shots, self.queries = bounds("shots", shots), bounds("queries", queries)[0]
-        frame, target_column = _read(table, target)
-        self.y, self.names = _numbers(target, target_column) if regression else _classes(target, target_column)
+        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        frame, target_column = known(table, target, "the table")
+        self.y, self.names = numbers(target, target_column) if regression else classes(target, target_column)
         codes = torch.zeros(len(self.y), dtype=torch.long) if regression else self.y
         part = torch.bucketize(_quantile(codes, seed), shares(splits), right=True)
         self.rows = {name: (part == i).nonzero()[:, 0] for i, name in enumerate(SPLITS)}
-        self.columns, self.x = _features(frame, self.rows["train"])
+        self.columns, self.x = features(frame, self.rows["train"])
         if all(len(rows) < self.shots[1] + self.queries for rows in self.rows.values()):
             raise MapstoError(self._short(max(len(rows) for rows in self.rows.values())))
 
@@ -63,7 +63,7 @@ class Table(Tasks):
             raise MapstoError(self._short(len(rows)))
         x, y = self.x[rows], self.y[rows]
         keys = torch.rand(count, len(rows), generator=generator, dtype=torch.float64)
-        keys = _one_of_each(keys, y) if self.names else keys
+        keys = one_of_each(keys, y) if self.names else keys
         drawn = keys.argsort(1)[:, : most + self.queries]  # [T, n]
         shuffle = orders(generator, count, most)
         drawn = torch.cat([drawn[:, :most].gather(1, shuffle), drawn[:, most:]], 1)
@@ -76,24 +76,22 @@ class Table(Tasks):
         )
 
 
-def _read(table: "str | Path | pd.DataFrame", target: str) -> "tuple[pd.DataFrame, pd.Series]":
-    """Return the columns and the target of the rows that have one."""
+def known(table: "str | Path | pd.DataFrame", target: str, name: str) -> "tuple[pd.DataFrame, pd.Series]":
+    """Return the columns and the target of the rows of the table `name` that have one."""
     from .tablefile import outcomes, read_table  # pandas is slow to import
 
     frame = read_table(table) if isinstance(table, str | Path) else table
     if target not in frame.columns:
-        there = ", ".join(str(name) for name in frame.columns[:8])
-        raise MapstoError(
-            f"target: got {target!r}, which is no column of the table (it has {there}); name one of these."
-        )
-    y = outcomes(frame, target, "the table")
-    known = y.notna()
-    if not known.any():
-        raise MapstoError(f"target: no row has a value in {target!r}; fill it in for the rows to use.")
-    return frame.loc[known].drop(columns=target), y[known]
+        listed = ", ".join(str(column) for column in frame.columns[:8])
+        raise MapstoError(f"target: got {target!r}, which is no column of {name} (it has {listed}); name one of these.")
+    y = outcomes(frame, target, name)
+    there = y.notna()
+    if not there.any():
+        raise MapstoError(f"target: no row of {name} has a value in {target!r}; fill it in for the rows to use.")
+    return frame.loc[there].drop(columns=target), y[there]
 
 
-def _features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
+def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
     """Return the columns that can teach, and their numbers; how to read them is learned from the rows `train` alone."""
     from .columns import Columns
 
@@ -105,16 +103,24 @@ def _features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
     return names, torch.from_numpy(numbers.astype(np.float32))
 
 
-def _classes(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
+MOST_MEASURED = 20  # numbers with decimals that may name classes
+
+
+def classes(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
+    """Return class numbers in sorted order, and the classes' names."""
     import pandas as pd
 
     codes, names = pd.factorize(y, sort=True)
+    read = pd.to_numeric(y, errors="coerce").to_numpy(float, na_value=np.nan)
+    if len(names) > MOST_MEASURED and np.isfinite(read).all() and (read % 1).any():
+        raise MapstoError(f"target: {target!r} has {len(names)} different numbers, no classes; set regression=True.")
     if len(names) < 2:
         raise MapstoError(f"target: {target!r} has one class only ({names[0]!r}), expected two or more.")
     return torch.from_numpy(codes.astype(np.int64)), [str(name) for name in names]
 
 
-def _numbers(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
+def numbers(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
+    """Return targets as they stand, `[n, 1]`, and no names."""
     import pandas as pd
 
     numbers = pd.to_numeric(y, errors="coerce").to_numpy(np.float32, na_value=np.nan)
@@ -132,7 +138,7 @@ def _quantile(codes: Tensor, seed: int) -> Tensor:
     return torch.zeros(len(codes), dtype=torch.float64).scatter(0, order, (rank + 0.5) / sizes[codes[order]].double())
 
 
-def _one_of_each(keys: Tensor, y: Tensor) -> Tensor:
+def one_of_each(keys: Tensor, y: Tensor) -> Tensor:
     """Lower the smallest key of each class below every other key, so that sorting puts one row of each class first."""
     first = torch.cat([torch.where(y == c, keys, 2).argmin(1, keepdim=True) for c in y.unique()], 1)  # [T, k]
     return keys.scatter_add(1, first, -torch.ones_like(keys)[:, : first.shape[1]])

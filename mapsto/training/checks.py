@@ -7,7 +7,13 @@ import torch
 
 from ..episodes import Source, to, unstack
 from ..errors import MapstoError
+from ..learners import Reptile
+from ..learners.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
+from ..learners.fitting import fitting
 from ..learners.learner import Learner
+from .estimators import Estimator, EvolutionStrategies, ForwardMode
+
+UNROLLED = (ConstantGradients, FirstOrder, Reverse, Truncated)  # themselves, not what derives from them
 
 
 def whole(**counts: int | None) -> None:
@@ -43,19 +49,25 @@ def named(run: str | Path | None) -> None:
         raise MapstoError("run: got an empty name, expected a folder to write to.")
 
 
+def estimable(estimator: Estimator | None, learner: Learner) -> None:
+    """Raise MapstoError for a learner whose gradient an estimator would not find."""
+    if not isinstance(estimator, Estimator | None):
+        raise MapstoError(f"estimator: got {estimator!r}, expected one of training.estimators, as ForwardMode(16).")
+    if isinstance(estimator, EvolutionStrategies) and isinstance(learner, Reptile):
+        raise MapstoError("estimator: got EvolutionStrategies for Reptile, whose loss says nothing without constants.")
+    routes = [part.differentiation for part in learner.modules() if hasattr(part, "differentiation")]
+    recomputed = [route for route in routes if type(route) not in UNROLLED]
+    if isinstance(estimator, ForwardMode) and recomputed:
+        raise MapstoError(
+            f"estimator: got ForwardMode and differentiation by {type(recomputed[0]).__name__}, which is made for the "
+            "way back; expected Reverse, or none given."
+        )
+
+
 def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
     """Ask for the loss of one task, and raise MapstoError in one sentence where the learner cannot tell it."""
     task = unstack(to(tasks.batch(0, 1, seed), device))[0]
-    try:
-        with torch.no_grad():
-            learner.loss(task)
-    except MapstoError:
-        raise
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        x, y = task.support.x, task.support.y
-        reason = " ".join(str(error).split())[:160]
-        raise MapstoError(
-            f"tasks: {type(learner).__name__} cannot learn from these, whose examples are x {list(x.shape[1:])} and "
-            f"y {list(y.shape[1:])} of {str(y.dtype).removeprefix('torch.')} ({reason}); check the learner's sizes "
-            "and ways against the tasks'."
-        ) from error
+    with torch.no_grad(), fitting(learner, task):
+        learner.loss(task)
+    if not any(p.requires_grad for p in learner.parameters()):
+        raise MapstoError(f"learner: {type(learner).__name__} got a network without parameters to train.")

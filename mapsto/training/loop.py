@@ -22,6 +22,7 @@ from ..errors import MapstoError
 from ..learners.learner import Learner
 from . import checks, memory
 from . import run as runs
+from .estimators import Estimator
 from .meta import meta_gradient
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
@@ -49,6 +50,7 @@ def train(
     vectorise: bool | None = None,
     chunk_size: int | None = None,
     threads: int = 1,
+    estimator: Estimator | None = None,
     weight_decay: float = 0.0,
     clip: float | None = None,
     schedule: Schedule = "constant",
@@ -81,6 +83,7 @@ def train(
         vectorise: all tasks at once, or one at a time; by default the faster, see `meta_gradient`.
         chunk_size: tasks at a time, which bounds the memory, see `meta_gradient`.
         threads: chunks at a time, see `meta_gradient`.
+        estimator: how the meta-gradient is had; exactly by default, see `estimators`.
         weight_decay: of AdamW; with 0 it is Adam.
         clip: the largest gradient norm that is not scaled down.
         schedule: of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
@@ -112,11 +115,13 @@ def train(
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
         "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
         "validate_every": validate_every, "init": None if init is None else str(init), "precision": precision,
+        "estimator": None if estimator is None else type(estimator).__name__,
     }  # fmt: skip
     rate = partial(factor, schedule, steps=steps, warmup=warmup)
     rate(0)
     here, autocast = _fabric(device, precision)
     learner.to(here)
+    checks.estimable(estimator, learner)
     checks.fits(learner, tasks, seed, here)
     if init is not None and not (run is not None and runs.started(run)):
         runs.load_weights(learner, init)
@@ -124,13 +129,15 @@ def train(
     progress = Progress(learner, weight_decay, ema)
     if folder:
         _open(folder, progress, settings | (config or {}))
-    gradient = meta_gradient(learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads)
+    gradient = meta_gradient(
+        learner, compile=compile, vectorise=vectorise, chunk_size=chunk_size, threads=threads, estimator=estimator
+    )
     with memory.kept(), _kept_at_a_stop(folder, progress):
         for index in range(progress.step, steps):
             started = time.perf_counter()
             episodes = to(tasks.batch(index, batch, seed), here)
             with autocast():
-                grads, measured = gradient(progress.params, episodes)
+                grads, measured = gradient(progress.params, episodes, index)
             norm = torch.nn.utils.get_total_norm(list(grads.values()))
             numbers: dict[str, Any] = {**measured, "grad_norm": norm, "lr": lr * rate(index)}
             metrics = {name: float(value) for name, value in numbers.items()}
@@ -205,6 +212,13 @@ def _diverged(
     lost = [
         i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0].detach()))
     ]
+    missing = sum(int(part.x.isnan().sum()) for part in episodes[:2])
+    if missing:
+        return MapstoError(
+            f"train: the loss became {metrics['loss']:.4g} at step {index + 1}, whose tasks have {missing} missing "
+            f"cells (NaN in x), of which {type(learner).__name__} makes nothing; fill them, or use a learner that "
+            "knows them, as InContext."
+        )
     where = f"task {lost[0]} of its batch is the first that is not finite" if lost else "each task's loss is finite"
     kept = (
         f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"

@@ -1,8 +1,9 @@
-"""The meta-gradient: one pure function `(params, episodes) ↦ (grads, metrics)`.
+"""The meta-gradient: one pure function `(params, episodes, index) ↦ (grads, metrics)`.
 
 It is the gradient of the mean over tasks of the learner's loss after adaptation,
 `∇_params mean_t loss(params, episode_t)`, so that it can be compiled as one graph, and taken a few tasks at a time
-(Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1, line 8).
+(Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1, line 8). Only estimators that draw directions read
+the index of the step.
 """
 
 import copy
@@ -18,16 +19,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value
+from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from ..episodes import Episode
 from ..errors import MapstoError
 from ..learners.batching import brings_batch_loss, vectorises
 from ..learners.learner import Learner, Metrics
+from .estimators import Estimator, Exact, Params
 
-Params = dict[str, Tensor]
-MetaGradient = Callable[[Params, Episode], tuple[Params, Metrics]]
+MetaGradient = Callable[..., tuple[Params, Metrics]]  # of params, episodes and, by default 0, the index of the step
+Chunked = Callable[[Params, Episode, Params], tuple[Params, Metrics]]  # of params, a chunk of them, and directions
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +41,9 @@ def meta_gradient(
     vectorise: bool | None = None,
     chunk_size: int | None = None,
     threads: int = 1,
+    estimator: Estimator | None = None,
 ) -> MetaGradient:
-    """Return `f(params, episodes) -> (grads, metrics)`, the gradient and the metrics being means over the tasks.
+    """Return `f(params, episodes, index=0) -> (grads, metrics)`, both being means over the tasks.
 
     Args:
         learner: whose `loss` is differentiated with respect to `params`, by the names of `named_parameters`.
@@ -50,15 +53,17 @@ def meta_gradient(
         chunk_size: so many tasks at a time, their gradients being summed, which bounds the memory.
         threads: so many chunks at a time; small operations gain more from this than from torch's own threads, and
             OMP_NUM_THREADS=1 keeps the two from fighting over the cores.
+        estimator: how the gradient is had of the loss; exactly by default, see `estimators`.
     """
+    estimator = estimator or Exact()
     at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise
     chunk = _Chunk(learner, not at_once)
     # `functional_call` swaps parameters inside its module, so each thread needs a module of its own
     modules = [chunk, *(copy.deepcopy(chunk) for _ in range(threads - 1))]
-    gradients: list[MetaGradient] = [partial(_gradient, module) for module in modules]
+    gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
         gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]
-    return partial(_in_chunks, gradients, chunk_size if at_once else 1)
+    return partial(_in_chunks, gradients, estimator, chunk_size if at_once else 1)
 
 
 class _Chunk(nn.Module):
@@ -72,9 +77,10 @@ class _Chunk(nn.Module):
         return self.learner.loss(_tasks(episodes, 0)) if self.one_by_one else self.learner.batch_loss(episodes)
 
 
-def _gradient(chunk: _Chunk, params: Params, episodes: Episode) -> tuple[Params, Metrics]:
-    grads, (_, metrics) = grad_and_value(partial(_loss, chunk, episodes), has_aux=True)(params)
-    return grads, metrics
+def _gradient(
+    chunk: _Chunk, estimator: Estimator, params: Params, episodes: Episode, directions: Params
+) -> tuple[Params, Metrics]:
+    return estimator(partial(_loss, chunk, episodes), params, directions)
 
 
 def _loss(chunk: _Chunk, episodes: Episode, params: Params) -> tuple[Tensor, Metrics]:
@@ -82,39 +88,46 @@ def _loss(chunk: _Chunk, episodes: Episode, params: Params) -> tuple[Tensor, Met
     return value, {**metrics, "loss": value.detach()}
 
 
-def _compiled(gradient: MetaGradient, params: Params, episodes: Episode) -> tuple[Params, Metrics]:
+def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: Params) -> tuple[Params, Metrics]:
     try:
-        return gradient(params, episodes)
+        return gradient(params, episodes, directions)
     except torch._dynamo.exc.Unsupported as error:
         what = str(error).splitlines()[0]
         raise MapstoError(f"compile: the learner is not one graph ({what}); train it without compile.") from error
 
 
 def _in_chunks(
-    gradients: list[MetaGradient], size: int | None, params: Params, episodes: Episode
+    gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int = 0
 ) -> tuple[Params, Metrics]:
-    tasks = len(episodes.support.w)
     params = {name: p.detach() for name, p in params.items()}  # else autograd keeps a graph of the gradient as well
+    tasks, directions = len(episodes.support.w), estimator.directions(params, index)
     if size is None or size >= tasks:
-        return gradients[0](params, episodes)
+        return gradients[0](params, episodes, directions)
     chunks = [_tasks(episodes, slice(start, start + size)) for start in range(0, tasks, size)]
-    parts = _by_threads(gradients, params, chunks) if len(gradients) > 1 else (gradients[0](params, c) for c in chunks)
+    all_of = _by_threads if len(gradients) > 1 else _in_turn
+    parts = all_of(gradients, params, chunks, directions)
     scaled = (_scaled(part, len(chunk.support.w) / tasks) for part, chunk in zip(parts, chunks, strict=True))
     return functools.reduce(partial(pytree.tree_map, torch.add), scaled)
 
 
+def _in_turn(
+    gradients: list[Chunked], params: Params, chunks: list[Episode], directions: Params
+) -> Iterator[tuple[Params, Metrics]]:
+    return (gradients[0](params, chunk, directions) for chunk in chunks)
+
+
 def _by_threads(
-    gradients: list[MetaGradient], params: Params, chunks: list[Episode]
+    gradients: list[Chunked], params: Params, chunks: list[Episode], directions: Params
 ) -> Iterator[tuple[Params, Metrics]]:
     """Yield the chunks' gradients in their order, each computed by whichever gradient is free."""
-    free: SimpleQueue[MetaGradient] = SimpleQueue()
+    free: SimpleQueue[Chunked] = SimpleQueue()
     for gradient in gradients:
         free.put(gradient)
 
     def one(chunk: Episode) -> tuple[Params, Metrics]:
         gradient = free.get()
         try:
-            return gradient(params, chunk)
+            return gradient(params, chunk, directions)
         finally:
             free.put(gradient)
 

@@ -9,7 +9,7 @@ from . import checks
 
 
 class ValidationLoss:
-    """learner ↦ its mean loss over the first `episodes` tasks of a source, `batch` at a time; less is better."""
+    """learner ↦ its mean `query_loss` over `episodes` tasks of a source, `batch` at a time; less is better."""
 
     def __init__(self, tasks: Source, episodes: int = 200, batch: int = 25, seed: int = 0):
         checks.whole(episodes=episodes, batch=batch)
@@ -23,6 +23,6 @@ class ValidationLoss:
             count = min(self.batch, self.episodes - start)
             episodes = to(self.tasks.batch(index, count, self.seed), device)
             with torch.no_grad():
-                losses = each_task(learner, lambda episode: learner.loss(episode)[0], episodes)
+                losses = each_task(learner, learner.query_loss, episodes)
             total, tasks = total + float(losses.sum()), tasks + len(losses)  # a source may give fewer than asked for
         return total / tasks

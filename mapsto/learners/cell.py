@@ -1,0 +1,25 @@
+"""The LSTM cell that several learners are made of.
+
+    (i, f, g, o) = W·(x_t, h_{t−1}) + b,   c_t = σ(f)·c_{t−1} + σ(i)·tanh(g),   h_t = σ(o)·tanh(c_t)
+
+Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", with the forget gate of Gers et al. 2000, "Learning to Forget",
+eq. 1 to 4. Written out, because PyTorch's own has no second derivative on a GPU and no batching rule under `vmap`.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Cell(nn.Module):
+    """One LSTM cell, which reads its input and its last output as one vector `[..., inputs]`."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        self.gates = nn.Linear(inputs, 4 * width)
+
+    def forward(self, x: Float[Tensor, "... i"], c: Float[Tensor, "... f"]) -> tuple[Tensor, Tensor]:
+        """Return the output and the new cell state."""
+        enter, keep, new, leave = self.gates(x).chunk(4, -1)
+        c = torch.sigmoid(keep) * c + torch.sigmoid(enter) * torch.tanh(new)
+        return torch.sigmoid(leave) * torch.tanh(c), c

@@ -1,0 +1,70 @@
+"""The average of the embedded examples stands for the function; a decoder reads it at every point, spread included.
+
+    r = Σ w_i·encoder(x_i, y_i) / Σ w_i,      mean, raw = decoder(x, r)
+    std = min_std + (1 − min_std)·softplus(raw),      loss = −Σ w_i·log N(y_i; mean_i, std_i²)
+
+Garnelo et al. 2018a, "Conditional Neural Processes", eq. 1 to 4. We predict the query
+alone; the paper the context too.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..episodes import Episode, Examples
+from .learner import Metrics
+from .process import Normal, Process, average, pairs, positive, rowwise, spread
+from .watching import watch
+
+
+class Summary(NamedTuple):
+    """The representation of a context."""
+
+    r: Float[Tensor, " r"]
+
+
+class CNP(Process):
+    """Conditional neural process: a context's average embedding, decoded at each point.
+
+    Args:
+        encoder: from an example, input and target side by side `[n, d + k]`, to its representation `[n, r]`.
+        decoder: from a point and the representation `[n, d + r]` to means and raw deviations `[n, 2k]`.
+        min_std: the lower bound of the deviation; below the noise of the targets, so that it can be expressed.
+
+    Raises MapstoError where a body has batch norm, the decoder an odd number of outputs, `min_std` is not between 0 and
+    1, or tasks have other targets than are decoded.
+
+    >>> learner = CNP(nn.Identity(), nn.Linear(3, 2))
+    >>> state = learner.adapt(Examples(torch.zeros(2, 1), torch.tensor([[1.0], [3.0]]), torch.full((2,), 0.5)))
+    >>> state.r, learner.distribution(state, torch.zeros(4, 1)).std.shape
+    (tensor([0., 2.]), torch.Size([4, 1]))
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, min_std: float = 0.01):
+        super().__init__()
+        self.encoder, self.decoder = rowwise("encoder", encoder), rowwise("decoder", decoder)
+        self.min_std = positive("min_std", min_std)
+
+    def adapt(self, support: Examples) -> Summary:
+        """Average the embedded examples; of nothing the average is 0."""
+        return Summary(average(self.encoder(pairs(support)), support.w))
+
+    def distribution(self, state: Summary, x: Float[Tensor, "n ..."]) -> Normal:
+        """Decode each point with the representation."""
+        r = state.r.expand(len(x), -1)  # [n, r]
+        return spread(self.decoder(torch.cat([x.flatten(1), r], -1)), self.min_std)
+
+    def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:
+        """Return the log-likelihood of each query target, in nats."""
+        return self.distribution(self.adapt(episode.support), episode.query.x).log_density(episode.query.y)
+
+    def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the negative log-likelihood of the query."""
+        loss = -(episode.query.w * self.log_likelihood(episode)).sum()
+        return loss, {"loss": loss.detach()}
+
+    def features(self, state: Summary, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Name the output of each part of the decoder, and the deviation."""
+        return watch(self.decoder, lambda: self.predict(state, x)) | {"std": self.distribution(state, x).std}

@@ -1,0 +1,88 @@
+"""Second derivatives from first ones: a Hessian-vector product as the difference of two gradients.
+
+    (∂∇L(φ)/∂a)ᵀ v ≈ (∇_a L(φ + εv) − ∇_a L(φ − εv)) / 2ε    for a = φ, and for anything else that L reads
+
+Fallah, Mokhtari & Ozdaglar 2020, "On the Convergence Theory of Gradient-Based Model-Agnostic Meta-Learning Algorithms"
+(HF-MAML), eq. 11; Liu, Simonyan & Yang 2019, "DARTS", eq. 8.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad
+from torch.utils import _pytree as pytree
+
+from ...errors import MapstoError
+from .pulling import Tensors, pull, split
+from .route import Reverse
+
+
+class FiniteDifference(Reverse):
+    """Take every second derivative of the loop by central differences of first ones.
+
+    Args:
+        distance: ε‖v‖, from the middle to either side, in units of (1 + ‖φ‖) times the cube root of the floating
+            type's precision, where the errors of curvature and of rounding balance.
+    """
+
+    def __init__(self, distance: float = 1.0):
+        if distance <= 0:
+            raise MapstoError(f"distance: got {distance}, expected a number above 0.")
+        self.distance = distance
+
+    def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
+        """Return the gradient, exact in value; see `Differentiation`."""
+
+        def of(params: Any, *rest: Any) -> Any:
+            leaves, spec = pytree.tree_flatten(params)
+            tensors, join = split(rest)
+
+            def value(*both: Tensor) -> Tensor:
+                return objective(pytree.tree_unflatten(both[: len(leaves)], spec), *join(both[len(leaves) :]))
+
+            return pytree.tree_unflatten(_Gradient.apply(value, self.distance, len(leaves), *leaves, *tensors), spec)
+
+        return of
+
+
+class _Gradient(torch.autograd.Function):
+    """∇value by its first tensors, with the derivatives of a difference."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Callable[..., Tensor], distance: float, size: int, *tensors: Tensor) -> Tensors:
+        return grad(value, tuple(range(size)))(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensors) -> None:
+        ctx.value, ctx.distance, ctx.size, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *v: Tensor) -> tuple:
+        params, rest = ctx.saved_tensors[: ctx.size], ctx.saved_tensors[ctx.size :]
+        length = _norm(v)
+        epsilon = (
+            ctx.distance
+            * torch.finfo(length.dtype).eps ** (1 / 3)
+            * (1 + _norm(params))
+            / torch.where(length > 0, length, 1.0)
+        )
+
+        def side(sign: float) -> list[Tensor | None]:
+            moved = [p + sign * epsilon * d for p, d in zip(params, v, strict=True)]
+            one = lambda *tensors: (ctx.value(*tensors),)  # noqa: E731
+            return pull(one, (*moved, *rest), (torch.ones_like(length),))
+
+        return None, None, None, *(_slope(a, b, epsilon) for a, b in zip(side(1.0), side(-1.0), strict=True))
+
+
+def _norm(tensors: Tensors) -> Tensor:
+    return torch.stack([tensor.square().sum() for tensor in tensors]).sum().sqrt()
+
+
+def _slope(above: Tensor | None, below: Tensor | None, epsilon: Tensor) -> Tensor | None:
+    return None if above is None or below is None else (above - below) / (2 * epsilon)

@@ -1,0 +1,94 @@
+"""Differentiate where the loop comes to rest, not the way to it.
+
+    φ* = step(φ*, inputs):   u = (1 − ∂step/∂φ)⁻ᵀ v  by conjugate gradient,    (∂φ*/∂inputs)ᵀ v = (∂step/∂inputs)ᵀ u
+
+Rajeswaran et al. 2019, "Meta-Learning with Implicit Gradients", eq. 6 and Algorithm 2: for a step of rate α along
+∇L + λ(φ − θ) this is v ↦ λ(H + λ)⁻¹v by the anchor θ.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vjp
+from torch.utils import _pytree as pytree
+
+from .pulling import Tensors, positive, pull, split
+from .route import Differentiation, Reverse, State, Step, detached
+
+
+class Implicit(Differentiation):
+    """Differentiate the fixed point of the steps: the memory of one step, however many are taken.
+
+    For gradient descent with one rate, where ∂step/∂φ is symmetric as conjugate gradient wants. The start gets no
+    gradient: let it enter through `inputs`, as the anchor of a proximal term does.
+
+    Args:
+        iterations: of conjugate gradient, five in the paper.
+    """
+
+    def __init__(self, iterations: int = 5):
+        self.iterations = positive("iterations", iterations)
+
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Take the steps; see `Differentiation`."""
+        found = Reverse()(step, detached(state), detached(inputs), steps)
+        leaves, spec = pytree.tree_flatten(found)
+        tensors, join = split(inputs)
+
+        def at(*both: Tensor) -> Tensors:
+            state = pytree.tree_unflatten(both[: len(leaves)], spec)
+            return tuple(pytree.tree_leaves(step(state, join(both[len(leaves) :]), steps.stop)))
+
+        return pytree.tree_unflatten(_AtRest.apply(at, self.iterations, len(leaves), *leaves, *tensors), spec)
+
+
+class _AtRest(torch.autograd.Function):
+    """The state itself, with the derivatives of a fixed point of `run`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(run: Callable[..., Tensors], iterations: int, size: int, *tensors: Tensor) -> Tensors:
+        return tuple(tensor.clone() for tensor in tensors[:size])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensors) -> None:
+        ctx.run, ctx.iterations, ctx.size, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple:
+        tensors, size = ctx.saved_tensors, ctx.size
+        by_state = lambda *state: ctx.run(*state, *tensors[size:])  # noqa: E731
+        back = vjp(by_state, *tensors[:size])[1]
+        u = _conjugate_gradient(lambda u: _minus(u, back(u)), cotangents, ctx.iterations)
+        return None, None, None, *[None] * size, *pull(ctx.run, tensors, u)[size:]
+
+
+def _conjugate_gradient(matrix: Callable[[Tensors], Tensors], b: Tensors, iterations: int) -> Tensors:
+    """Solve `matrix(x) = b` for a symmetric positive definite matrix (Hestenes & Stiefel 1952)."""
+    x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
+    for _ in range(iterations):
+        q = matrix(p)
+        alpha = _ratio(_dot(r, r), _dot(p, q))
+        x, rest = _plus(x, p, alpha), _plus(r, q, -alpha)
+        p, r = _plus(rest, p, _ratio(_dot(rest, rest), _dot(r, r))), rest
+    return x
+
+
+def _dot(a: Tensors, b: Tensors) -> Tensor:
+    return torch.stack([(s * t).sum() for s, t in zip(a, b, strict=True)]).sum()
+
+
+def _plus(a: Tensors, b: Tensors, times: Tensor) -> Tensors:
+    return tuple(s + times * t for s, t in zip(a, b, strict=True))
+
+
+def _minus(a: Tensors, b: Tensors) -> Tensors:
+    return tuple(s - t for s, t in zip(a, b, strict=True))
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    return a / torch.where(b != 0, b, 1.0)

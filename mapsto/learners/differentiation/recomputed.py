@@ -1,0 +1,102 @@
+"""Exact routes that keep only the states between blocks of steps, and make each block's graph again on the way back.
+
+    forwards: keep φ_0, φ_b, φ_2b, …;     backwards, block by block: v ← (∂φ_{i+b}/∂φ_i)ᵀ v, from a graph made anew
+
+Griewank & Walther 2000, "Revolve", §1; for meta-learning Maclaurin et al. 2015, "Gradient-based Hyperparameter
+Optimization through Reversible Learning", Algorithm 2 (there the states are recovered, here they are kept).
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from .pulling import Tensors, positive, pull, split
+from .route import Differentiation, Reverse, State, Step
+
+
+class Blocked(Differentiation):
+    """Keep the state between blocks of `size` steps; unroll one block at a time on the way back. Exact.
+
+    Args:
+        size: steps in a block; memory is that of the graph of `size` steps and of `K / size` states.
+    """
+
+    def __init__(self, size: int):
+        self.size = positive("size", size)
+
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Take the steps; see `Differentiation`."""
+        for start in range(0, len(steps), self.size):
+            state = _recomputed(step, [steps[start : start + self.size]], state, inputs)
+        return state
+
+
+class Adjoint(Blocked):
+    """Blocks of one step: v ← (∂step/∂φ)ᵀ v, each step's graph made anew. Memory flat in the steps, but for states."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class Checkpointed(Differentiation):
+    """Keep every √K-th state: blocks of √K steps, whose own states are made again and gone through in turn. Exact."""
+
+    def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
+        """Take the steps; see `Differentiation`."""
+        size = max(1, math.isqrt(len(steps)))
+        for start in range(0, len(steps), size):
+            block = steps[start : start + size]
+            state = _recomputed(step, [block[i : i + 1] for i in range(len(block))], state, inputs)
+        return state
+
+
+def _recomputed(step: Step, pieces: list[range], state: State, inputs: Any) -> State:
+    """Take the steps of all pieces, keeping nothing: the way back takes them again, and unrolls piece by piece."""
+    leaves, spec = pytree.tree_flatten(state)
+    tensors, join = split(inputs)
+
+    def run(piece: range, *both: Tensor) -> Tensors:
+        state = pytree.tree_unflatten(both[: len(leaves)], spec)
+        return tuple(pytree.tree_leaves(Reverse()(step, state, join(both[len(leaves) :]), piece)))
+
+    runs = [partial(run, piece) for piece in pieces]
+    return pytree.tree_unflatten(_Recomputed.apply(runs, len(leaves), *leaves, *tensors), spec)
+
+
+class _Recomputed(torch.autograd.Function):
+    """Run after run from the state, whose graphs exist only while they are differentiated."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(runs: list[Callable[..., Tensors]], size: int, *tensors: Tensor) -> Tensors:
+        state, inputs = tensors[:size], tensors[size:]
+        for run in runs:
+            state = run(*state, *inputs)
+        return state
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensors) -> None:
+        ctx.runs, ctx.size, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple:
+        size, states, inputs = ctx.size, [ctx.saved_tensors[: ctx.size]], ctx.saved_tensors[ctx.size :]
+        for run in ctx.runs[:-1]:
+            states.append(run(*states[-1], *inputs))
+        by_inputs: list[Tensor | None] = [None] * len(inputs)
+        for run, state in zip(reversed(ctx.runs), reversed(states), strict=True):
+            found = pull(run, (*state, *inputs), cotangents)
+            cotangents = tuple(gradient for gradient in found[:size] if gradient is not None)  # all floating
+            by_inputs = [_sum(a, b) for a, b in zip(by_inputs, found[size:], strict=True)]
+        return None, None, *cotangents, *by_inputs
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a + b

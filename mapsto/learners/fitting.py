@@ -1,0 +1,25 @@
+"""One sentence, in place of torch's, where tasks do not fit a learner."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..episodes import Episode
+from ..errors import MapstoError
+from .learner import Learner
+
+
+@contextmanager
+def fitting(learner: Learner, episode: Episode) -> Iterator[None]:
+    """Raise MapstoError for what torch raises within, with the shapes that `learner` was given."""
+    try:
+        yield
+    except MapstoError:
+        raise
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        x, y = episode.support.x, episode.support.y
+        reason = " ".join(str(error).split())[:160]
+        raise MapstoError(
+            f"tasks: {type(learner).__name__} cannot learn from these, whose examples are x {list(x.shape[1:])} and "
+            f"y {list(y.shape[1:])} of {str(y.dtype).removeprefix('torch.')} ({reason}); check the learner's sizes "
+            "and ways against the tasks'."
+        ) from error

@@ -1,0 +1,100 @@
+"""Move the start towards where a few steps on a task lead: no derivative goes through the steps.
+
+    φ = steps of the inner optimizer from θ on the support;    loss = ½‖θ − stop(φ)‖²,   so that ∇_θ loss = θ − φ
+
+Nichol, Achiam & Schulman 2018, "On First-Order Meta-Learning Algorithms", Algorithms 1 and 2. With an outer SGD of rate
+ε that is θ ← θ + ε(φ − θ), the paper's update; its inner optimizer is Adam with β₁ = 0.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..episodes import Episode, Examples
+from . import losses
+from .inner import Adam, InnerOptimizer
+from .learner import Learner, Metrics
+from .maml import MAML, Adapted
+
+
+class Reptile(Learner):
+    """Learns a start from which gradient descent ends nearby, whatever the task.
+
+    Args:
+        body: the network to adapt, see `MAML`.
+        loss: of the support and the query set, "mse" or "cross_entropy".
+        lr: inner learning rate.
+        steps: inner steps; may be changed at any time (the paper tests with 50).
+        minibatch: support rows that a step reads, see `MAML`; None for all.
+        optimizer: of the inner loop; by default Adam with β₁ = 0, as in the paper.
+        transductive: normalise query rows by each other, see `MAML`.
+
+    Raises:
+        MapstoError: as `MAML`.
+
+    >>> from mapsto.episodes import Episode, examples
+    >>> from mapsto.learners.inner import SGD
+    >>> learner = Reptile(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25, steps=1, optimizer=SGD())
+    >>> _ = nn.init.constant_(learner.maml.body.weight, 1.0)
+    >>> points = examples(torch.tensor([[1.0]]), torch.tensor([[3.0]]))
+    >>> learner.loss(Episode(points, points))[0]  # the step is 0.25 · 2 · (3 − 1) = 1
+    tensor(0.5000, grad_fn=<MulBackward0>)
+    """
+
+    family = "optimisation-based"
+
+    def __init__(
+        self,
+        body: nn.Module,
+        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        lr: float = 0.001,
+        steps: int = 5,
+        minibatch: int | None = None,
+        optimizer: InnerOptimizer | None = None,
+        transductive: bool = False,
+    ):
+        super().__init__()
+        self.maml = MAML(
+            body, loss, lr, steps, first_order=True, transductive=transductive, minibatch=minibatch,
+            optimizer=optimizer or Adam(beta1=0.0),
+        )  # fmt: skip
+        self.loss_name, self.transductive = loss, transductive
+
+    @property
+    def steps(self) -> int:
+        """Inner steps."""
+        return self.maml.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self.maml.steps = steps
+
+    def adapt(self, support: Examples) -> Adapted:
+        """Take the steps from the learned start."""
+        return self.maml.adapt(support)
+
+    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Run the adapted network."""
+        return self.maml.predict(state, x)
+
+    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Name the output of each part of the adapted network."""
+        return self.maml.features(state, x)
+
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return the loss on the query set after adaptation."""
+        return super().loss(episode)[0]
+
+    def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return half the squared way from the start to where the task leads; the query set only measures it."""
+        state = self.adapt(episode.support)
+        start = dict(self.maml.body.named_parameters())
+        ways = [(start[name] - end.detach()).square().sum() for name, end in state.params.items()]
+        loss = 0.5 * torch.stack(ways).sum()
+        with torch.no_grad():
+            scores = self.predict(state, episode.query.x)
+            query = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
+        measured = losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        return loss, {"loss": loss.detach(), "query_loss": query.detach()} | measured

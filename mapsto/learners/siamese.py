@@ -1,0 +1,123 @@
+"""Learn an embedding in which two examples are near if they are of one class; a query has the class of the nearest.
+
+    ℓ(a, b) = (1 − y)·d² + y·max(0, margin − d)²,   d = ‖f(a) − f(b)‖,   y = 0 for one class, y = 1 for two
+
+    loss = Σ_q w_q · mean of ℓ over the pairs of q and the support examples, by their w
+
+Koch, Zemel & Salakhutdinov 2015, "Siamese
+Neural Networks for One-shot Image Recognition" (twin networks trained to verify, §4.3: the class of the most similar
+example); loss: Hadsell, Chopra & LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping", eq. 4, whose
+labels these are, without its factor ½.
+
+Where we depart: Koch et al. learn a weighted L1 distance by cross-entropy, here the distance is Euclidean and the loss
+contrastive; they draw as many pairs of one class as of two, here all pairs of the episode count alike, as in Hadsell et
+al.: most pairs of two classes are soon far apart, and given half of the weight together, the few that are not would
+have little (95.2 % after ten minutes on 5-way Omniglot, against 95.5 % after one and a half).
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..episodes import Episode, Examples
+from ..errors import MapstoError
+from . import losses
+from .labels import one_hot
+from .learner import Learner, Metrics
+from .normalisation import on_query, on_support, prepare
+from .watching import watch
+
+
+class Gallery(NamedTuple):
+    """The embedded support set, its labels as rows of zeros and ones, and the statistics of the batch-norm layers."""
+
+    embeddings: Float[Tensor, "n f"]
+    labels: Float[Tensor, "n k"]
+    w: Float[Tensor, " n"]
+    statistics: dict[str, Tensor]
+
+
+class SiameseNetwork(Learner):
+    """Nearest labelled example in an embedding learned from pairs.
+
+    The score of a class is −d² to its nearest example, for the network was trained to tell whether *two* examples
+    match, and what one example says does not become less true by another. So a prediction asks of `w` only whether it
+    is 0: its derivative by `w` is 0, and the influence of an example is to be had by deleting it. Scores rank classes;
+    nothing has fitted their softmax to be a probability.
+
+    A class without mass gets probability 0 (score −∞), and an empty support set the uniform prediction.
+
+    Args:
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are swapped in place for
+            ones that normalise by the support set, see `normalisation`.
+        ways: the number of classes; may be changed at any time, say to train with 20 and test with 5.
+        margin: the distance from which on a pair of two classes costs nothing. Take about what the untrained body puts
+            between two examples: where it is far less, training first has to shrink the whole embedding.
+        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
+            row-wise and views refuse the learner.
+
+    Raises:
+        MapstoError: `ways` below 1, a `margin` not above 0, or batch norm with running statistics.
+
+    >>> from mapsto.episodes import examples
+    >>> learner = SiameseNetwork(nn.Identity(), ways=2)
+    >>> state = learner.adapt(examples(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 0, 1])))
+    >>> learner.predict(state, torch.tensor([[3.0]]))
+    tensor([[-1., -4.]])
+    """
+
+    family = "metric-based"
+
+    def __init__(self, body: nn.Module, ways: int, margin: float = 1.0, transductive: bool = False):
+        super().__init__()
+        if ways < 1:
+            raise MapstoError(f"ways: got {ways}, expected at least 1 class.")
+        if not margin > 0:
+            raise MapstoError(f"margin: got {margin}, expected a distance above 0.")
+        self.body, self.ways, self.margin, self.transductive = prepare(body), ways, margin, transductive
+
+    def adapt(self, support: Examples) -> Gallery:
+        """Embed the support set."""
+        f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
+        labels = one_hot(support.y, self.ways, f)
+        return Gallery(f, labels, support.w, {} if self.transductive else statistics)
+
+    def predict(self, state: Gallery, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Score each class by minus the squared distance to its nearest example."""
+        return _nearest(state, self._squared(state, x))
+
+    def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Name the output of each part of the body, the embedding, and the distance to each support example."""
+        embed = on_query(self.body, {}, state.statistics, x)
+        seen = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
+        return seen | {"embedding": embed, "distance": _root(self._squared(state, x))}
+
+    def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the contrastive loss of the pairs of query and support, and how often the nearest is right."""
+        state, query = self.adapt(episode.support), episode.query
+        squared = self._squared(state, query.x)  # [m, n]
+        same = one_hot(query.y, self.ways, squared) @ state.labels.T  # [m, n]
+        cost = same * squared + (1 - same) * (self.margin - _root(squared)).relu().square()  # [m, n]
+        mass = state.w.sum()
+        loss = (query.w * (cost @ state.w)).sum() / torch.where(mass > 0, mass, 1.0)
+        scores = _nearest(state, squared.detach())
+        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores, query)
+
+    def _squared(self, state: Gallery, x: Tensor) -> Tensor:
+        f = on_query(self.body, {}, state.statistics, x)  # [m, f]
+        return (f[:, None] - state.embeddings).square().sum(-1)  # [m, n]
+
+
+def _nearest(state: Gallery, squared: Float[Tensor, "m n"]) -> Float[Tensor, "m k"]:
+    present = state.labels * state.w[:, None] > 0  # [n, k]
+    candidates = torch.where(present, squared[..., None], torch.inf)  # [m, n, k]
+    nowhere = candidates.new_full((len(squared), 1, present.shape[-1]), torch.inf)  # also where there is no row at all
+    least = torch.cat([nowhere, candidates], 1).amin(1)  # [m, k]
+    return torch.where(present.any(), -least, 0.0)
+
+
+def _root(squared: Tensor) -> Tensor:
+    """Return √, with derivative 0 at 0, where two examples look alike."""
+    return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)

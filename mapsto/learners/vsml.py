@@ -1,0 +1,212 @@
+"""A network whose every weight is a little recurrent network, all of them with the same weights: running it learns.
+
+    s_ab ← step(s_ab, m⃗_a, m⃖_b)    for all a, b of a layer at once
+    m⃗_b = mean_a onward(s_ab),   m⃖_a = mean_b backward(s_ab)
+
+For each support example the layers run forwards from m⃗_a = (x_a, 0, …), then backwards from m⃖_b = (e_b, 0, …), where
+e = ∂ℓ/∂scores, with the m⃗ that the way forwards left. A query runs forwards alone; its scores are the second numbers of
+the last m⃗_b. No gradient is taken to learn: what backpropagation does, or better, has to be in `step`.
+
+Kirsch & Schmidhuber 2021, "Meta Learning Backpropagation And Improving It" (VSML), eq. 3 to 5 and algorithm 1; messages
+are averaged, and the error has a pass of its own, as the authors' code can. Where we depart: states begin at 0 (theirs:
+half of each at random), but for a code that tells hidden units apart, so that the order of inputs and of classes cannot
+matter and their number may change; training is by gradients on the query set, not by evolution on the stream itself. An
+example moves the states in proportion to its weight, once as far where all weigh alike; one of weight 0 is passed over.
+"""
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..episodes import Examples
+from ..errors import MapstoError
+from .cell import Cell
+from .labels import numbers, one_hot
+from .learner import Learner
+from .normalisation import on_query, on_support, prepare
+from .watching import watch
+
+States = list[Tensor]  # of each layer [a, b, s], from a units to b
+ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # the loss's derivative by the scores of one row
+    "cross_entropy": lambda scores, target: scores.softmax(-1) - target,
+    "mse": lambda scores, target: 2 * (scores - target) / scores.shape[-1],
+}
+
+
+class Trained(NamedTuple):
+    """The states of all weights after the support set, and the statistics of the body's batch-norm layers."""
+
+    states: States
+    statistics: dict[str, Tensor]
+
+
+class WeightCell(nn.Module, ABC):
+    """What every weight runs: its state and the messages that reach it ↦ its state and the messages it sends.
+
+    Args:
+        size: numbers in a state.
+        message: numbers in a message, at least 2.
+    """
+
+    def __init__(self, size: int, message: int):
+        super().__init__()
+        if size < 1 or message < 2:
+            raise MapstoError(f"size, message: got {size} and {message}, expected a size from 1, messages from 2.")
+        self.size, self.message = size, message
+
+    @abstractmethod
+    def forward(
+        self, s: Float[Tensor, "... s"], onward: Float[Tensor, "... m"], backward: Float[Tensor, "... m"]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the new state, the message onward and the message backward."""
+
+
+class LSTMWeight(WeightCell):
+    """An LSTM: half of the state is its output, half its cell. The paper's: 16 units, messages of 8.
+
+    Args:
+        units: of the LSTM.
+        message: numbers in a message.
+        ticks: updates a visit.
+    """
+
+    def __init__(self, units: int = 16, message: int = 8, ticks: int = 2):
+        super().__init__(2 * units, message)
+        if ticks < 1:
+            raise MapstoError(f"ticks: got {ticks}, expected at least 1 update a visit.")
+        self.cell = Cell(2 * message + units, units)
+        self.onward, self.backward = nn.Linear(units, message), nn.Linear(units, message)
+        self.ticks = ticks
+        with torch.no_grad():
+            self.cell.gates.bias[units : 2 * units] += 3.0  # keep, as a memory of many examples must
+
+    def forward(
+        self, s: Float[Tensor, "... s"], onward: Float[Tensor, "... m"], backward: Float[Tensor, "... m"]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the new state, the message onward and the message backward."""
+        h, c = s.chunk(2, -1)
+        for _ in range(self.ticks):
+            h, c = self.cell(torch.cat([onward, backward, h], -1), c)
+        return torch.cat([h, c], -1), self.onward(h), self.backward(h)
+
+
+class VSML(Learner):
+    """Learns a learning algorithm: one small recurrent cell, shared by all weights of a network.
+
+    Args:
+        body: what comes before, from `[n, ...]` to features `[n, d]`; `nn.Flatten()` for the paper's.
+        ways: the number of classes, or of targets; may be changed at any time.
+        hidden: units of each hidden layer; the paper's has none.
+        cell: what every weight runs.
+        loss: whose derivative by the scores is the error that is sent back, "cross_entropy" or "mse".
+
+    Raises:
+        MapstoError: `ways` or a hidden layer below 1, an unknown `loss`, or batch norm with running statistics.
+
+    >>> from mapsto.episodes import examples
+    >>> learner = VSML(nn.Flatten(), ways=2)
+    >>> state = learner.adapt(examples(torch.eye(3), torch.tensor([0, 1, 0])))
+    >>> [tuple(s.shape) for s in state.states], learner.predict(state, torch.eye(3)).shape
+    ([(3, 2, 32)], torch.Size([3, 2]))
+    """
+
+    family = "learned optimiser"
+    codes: Float[Tensor, "units s"]
+
+    def __init__(
+        self,
+        body: nn.Module,
+        ways: int,
+        hidden: Sequence[int] = (),
+        cell: WeightCell | None = None,
+        loss: Literal["cross_entropy", "mse"] = "cross_entropy",
+    ):
+        super().__init__()
+        if min((ways, *hidden)) < 1:
+            raise MapstoError(f"ways, hidden: got {ways} and {tuple(hidden)}, expected numbers of units from 1.")
+        if loss not in ERRORS:
+            raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(ERRORS)}.")
+        self.body, self.cell = prepare(body), cell or LSTMWeight()
+        self.ways, self.hidden, self.loss_name = ways, tuple(hidden), loss
+        self.register_buffer("codes", torch.randn(sum(hidden), self.cell.size))
+
+    def adapt(self, support: Examples) -> Trained:
+        """Run the network on the examples in their order."""
+        features, statistics = on_support(self.body, {}, support.x, support.w)  # [n, d]
+        states = self.start(features)
+        targets = self._targets(support.y, features)
+        for x, target, r in zip(features, targets, relative(support.w), strict=True):
+            moved = self.learn(states, x, target)
+            states = [s + r * (new - s) for s, new in zip(states, moved, strict=True)]
+        return Trained(states, statistics)
+
+    def predict(self, state: Trained, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Run the network forwards, each row from the same states."""
+        return _scores(self.onward(state.states, on_query(self.body, {}, state.statistics, x))[1])
+
+    def features(self, state: Trained, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Name the output of each part of the body, and the messages before, between and after the layers."""
+        seen = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
+        _, messages = self.onward(state.states, on_query(self.body, {}, state.statistics, x))
+        return seen | {f"messages.{i}": m for i, m in enumerate(messages)}
+
+    def _targets(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
+        if self.loss_name == "cross_entropy":
+            return one_hot(y, self.ways, like)
+        if numbers(y).shape != (len(y), self.ways):
+            raise MapstoError(f"y: got targets of shape {tuple(y.shape)}, expected {self.ways} numbers an example.")
+        return y
+
+    def start(self, features: Float[Tensor, "n d"]) -> States:
+        """Return the states before the first example: 0, and the codes of the hidden units at either end."""
+        ends = [features.new_zeros(units, self.cell.size) for units in (features.shape[-1], self.ways)]
+        codes = [ends[0], *self.codes.split(self.hidden), ends[1]] if self.hidden else ends
+        return [a[:, None] + b for a, b in itertools.pairwise(codes)]
+
+    def learn(self, states: States, x: Float[Tensor, " d"], target: Float[Tensor, " k"]) -> States:
+        """Return the states after one example: forwards, then backwards from the error."""
+        states, messages = self.onward(states, x)
+        message, moved = self._pad(ERRORS[self.loss_name](_scores(messages), target)), []
+        for s, onward in zip(reversed(states), reversed(messages[:-1]), strict=True):
+            s, _, back = self._visit(s, onward, message)
+            message = back.mean(-2)
+            moved.append(s)
+        return moved[::-1]
+
+    def onward(self, states: States, x: Float[Tensor, "*n d"]) -> tuple[States, list[Tensor]]:
+        """Run the layers forwards; return the states `[*n, a, b, s]` and the messages about them `[*n, a, m]`."""
+        messages, moved = [self._pad(x)], []
+        for s in states:
+            nothing = x.new_zeros(*x.shape[:-1], s.shape[1], self.cell.message)
+            s, onward, _ = self._visit(s.expand(*x.shape[:-1], *s.shape), messages[-1], nothing)
+            messages.append(onward.mean(-3))
+            moved.append(s)
+        return moved, messages
+
+    def _visit(self, s: Tensor, onward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run every weight of a layer, `[..., a, b, s]`, on the messages that reach its ends."""
+        room = (*s.shape[:-1], self.cell.message)
+        return self.cell(s, onward[..., :, None, :].expand(room), backward[..., None, :, :].expand(room))
+
+    def _pad(self, x: Tensor) -> Tensor:
+        return F.pad(x[..., None], (0, self.cell.message - 1))
+
+
+def _scores(messages: list[Tensor]) -> Float[Tensor, "*n k"]:
+    return messages[-1][..., 1]
+
+
+def relative(w: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return each weight in units of the average (of those that are not 0, were they equal); 0 where all are.
+
+    >>> relative(torch.tensor([0.5, 0.5, 0.0]))
+    tensor([1., 1., 0.])
+    """
+    square = w.square().sum()
+    return w * w.sum() / torch.where(square > 0, square, 1.0)  # the mass by Kish's effective number of examples

@@ -1,0 +1,81 @@
+"""ResNet-12, the deep image network of the few-shot literature: four residual blocks of three convolutions.
+
+    y = pool(activation(norm(W₃ · h) + norm(W · x))),   h two layers of convolution, norm and activation of x
+
+Oreshkin et al. 2018, "TADAM", §4 and appendix; Lee et al. 2019, "Meta-Learning with Differentiable Convex
+Optimization", §4.1 (widths 64, 160, 320, 640; leaky ReLU of slope 0.1). Their DropBlock, by which the same task would
+give another model each time, is left out.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import MapstoError
+from .activations import Activation, activate
+from .norms import Norm, normalise, started
+
+
+class ResNet12(nn.Module):
+    """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
+
+    A block halves the image by max pooling as long as it has more than one pixel; the mean over what is left is the
+    embedding. `widths` are the channels of the blocks; `norm` as in `Conv4`.
+
+    Raises:
+        MapstoError: no block, a width or `size` below 1, an unknown `norm` or activation.
+
+    >>> import torch
+    >>> ResNet12(widths=(4, 8), outputs=5)(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (64, 160, 320, 640),
+        outputs: int | None = None,
+        size: int = 28,
+        activation: Activation = "leaky_relu",
+        norm: Norm = "batch",
+    ):
+        super().__init__()
+        if not widths or min((*widths, size)) < 1:
+            raise MapstoError(f"widths, size: got {tuple(widths)} and {size}, expected whole numbers from 1.")
+        sides = [size // 2**i for i in range(len(widths))]
+        self.blocks = nn.Sequential(
+            *(
+                Residual(before, width, activation, norm, pooled=side > 1)
+                for (before, width), side in zip(pairwise((channels, *widths)), sides, strict=True)
+            )
+        )
+        self.readout = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.width = widths[-1]
+        self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
+
+    def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
+        """Score or embed `n` images."""
+        return self.head(self.readout(self.blocks(x)))
+
+
+class Residual(nn.Module):
+    """Three convolutions beside a linear shortcut, added up, then pooled."""
+
+    def __init__(self, inputs: int, outputs: int, activation: Activation, norm: Norm, pooled: bool):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i in range(3):
+            convolution = nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False)
+            layers += [started(convolution, norm), normalise(norm, outputs)]
+            layers += [activate(activation)] if i < 2 else []
+        self.way = nn.Sequential(*layers)
+        self.shortcut = nn.Sequential(
+            started(nn.Conv2d(inputs, outputs, 1, bias=False), norm), normalise(norm, outputs)
+        )
+        self.end = nn.Sequential(activate(activation), nn.MaxPool2d(2) if pooled else nn.Identity())
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d ..."]:
+        """Return the sum of both ways, activated and pooled."""
+        return self.end(self.way(x) + self.shortcut(x))

@@ -1,0 +1,87 @@
+"""Tasks made up by a neural process whose functions are known: lines of normal intercepts and slopes."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mapsto as mt
+from mapsto.errors import MapstoError
+from mapsto.learners import CNP, NP
+from mapsto.tasks import Imagined
+
+NOISE = 0.3
+
+
+class Line(nn.Module):
+    """z₀ + z₁·x, and a constant deviation."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        x, z = rows[:, :1], rows[:, 1:]
+        raw = torch.tensor(torch.tensor((NOISE - 0.01) / 0.99).expm1().log())  # softplus back
+        return torch.cat([z[:, :1] + z[:, 1:] * x, raw.expand(len(x), 1)], 1)
+
+
+class Told(nn.Module):
+    """Says that the intercept is as high as the targets, and nothing of the slope."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        y = rows[:, 1:2]
+        return torch.cat([y, 0 * y, 0 * y - 50, 0 * y], 1)
+
+
+def lines(context: object = None) -> Imagined:
+    process = NP(Told(), Line())
+    return Imagined(mt.tasks.Sinusoids(shots=(3, 8), queries=40), process, context)
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct")
+def test_of_nothing_functions_are_drawn_from_the_prior() -> None:
+    drawn = lines().batch(0, 4000)
+    x, y = drawn.query.x[..., 0], drawn.query.y[..., 0]
+    design = torch.stack([torch.ones_like(x), x], -1)
+    found = torch.linalg.lstsq(design, y[..., None]).solution[..., 0]  # [T, 2]
+    spread = (0.55**2 + NOISE**2 / 40) ** 0.5
+    assert abs(float(found[:, 0].mean())) < 0.05 and abs(float(found[:, 1].mean())) < 0.05
+    assert float(found[:, 0].std()) == pytest.approx(spread, rel=0.05)  # q of nothing: N(0, 0.55²)
+    residual = y - (design @ found[..., None])[..., 0]
+    assert float(residual.std()) == pytest.approx(NOISE * (38 / 40) ** 0.5, rel=0.02)
+    assert abs(float(torch.corrcoef(torch.stack([found[:-1, 0], found[1:, 0]]))[0, 1])) < 0.06  # each task its own
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct")
+def test_a_context_is_gone_through() -> None:
+    context = mt.examples(torch.zeros(2, 1), torch.full((2, 1), 7.0))
+    y = lines(context).batch(0, 500).query
+    at_zero = y.y[y.x.abs() < 0.05]
+    assert float(at_zero.mean()) == pytest.approx(7, abs=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct")
+def test_support_and_query_are_of_one_function_and_padding_is_blank() -> None:
+    tasks = lines()
+    drawn, again = tasks.batch(5, 60), tasks.batch(5, 60)
+    assert torch.equal(drawn.support.y, again.support.y)
+    assert not drawn.support.y[drawn.support.w == 0].any() and drawn.support.y[drawn.support.w > 0].all()
+    level = torch.stack([(one.support.w @ one.support.y)[0] for one in mt.episodes.unstack(drawn)])
+    assert torch.corrcoef(torch.stack([level, drawn.query.y.mean(1)[:, 0]]))[0, 1] > 0.5
+    assert not torch.equal(tasks.test.batch(5, 60).query.y, drawn.query.y)
+
+
+def test_inputs_are_those_of_the_tasks_split() -> None:
+    held = mt.tasks.Sinusoids(shots=3, queries=2).validation
+    tasks = Imagined(held, NP(nn.Linear(2, 4), nn.Linear(3, 2)))
+    assert torch.equal(tasks.batch(1, 4).query.x, held.batch(1, 4).query.x)
+    assert torch.equal(tasks.test.batch(1, 4).query.x, held.test.batch(1, 4).query.x)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_process_without_a_latent_is_refused() -> None:
+    with pytest.raises(MapstoError, match="process: got CNP, expected a process with a latent, NP or ANP"):
+        Imagined(mt.tasks.Sinusoids(), CNP(nn.Linear(2, 3), nn.Linear(4, 2)))
+
+
+@pytest.mark.filterwarnings("ignore:To copy construct")
+def test_nothing_is_differentiated() -> None:
+    process = NP(nn.Linear(2, 4), nn.Linear(3, 2))
+    drawn = Imagined(mt.tasks.Sinusoids(), process).batch(0, 2)
+    assert not drawn.query.y.requires_grad

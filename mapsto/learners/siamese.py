@@ -12,7 +12,7 @@ labels these are, without its factor ½.
 Where we depart: Koch et al. learn a weighted L1 distance by cross-entropy, here the distance is Euclidean and the loss
 contrastive; they draw as many pairs of one class as of two, here all pairs of the episode count alike, as in Hadsell et
 al.: most pairs of two classes are soon far apart, and given half of the weight together, the few that are not would
-have little (95.2 % after ten minutes on 5-way Omniglot, against 95.5 % after one and a half).
+have little (95.2 % on 5-way Omniglot after ten minutes of training, against 98.1 %).
 """
 
 from typing import NamedTuple

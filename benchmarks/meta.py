@@ -32,7 +32,7 @@ WAVES: dict[str, Callable[[Module], mt.learners.MAML | mt.learners.Reptile | mt.
     "MAML": lambda body: mt.learners.MAML(body, loss="mse", lr=0.01, steps=1),
     "Meta-SGD": lambda body: mt.learners.MAML(body, loss="mse", lr=0.01, steps=1, learn_lr=True),
     "ANIL": lambda body: mt.learners.MAML(body, loss="mse", lr=0.01, steps=1, adapt="head"),
-    "Reptile": lambda body: mt.learners.Reptile(body, loss="mse", lr=0.02, steps=10, optimizer=SGD()),
+    "Reptile": lambda body: mt.learners.Reptile(body, loss="mse", lr=0.01, steps=10, optimizer=SGD()),
     "multi-task": lambda body: mt.learners.MultiTask(body, loss="mse", lr=0.01, steps=1),
 }
 

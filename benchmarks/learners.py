@@ -88,9 +88,10 @@ class Method:
     ready: Callable[[Any, int], None] = tell_ways  # for a test with so many ways
 
 
-def embedding() -> Conv4:
-    """Return the body that embeds."""
-    return Conv4(channels=1, hidden=64, norm="layer").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def embedding(**arguments: Any) -> Conv4:
+    """Return the body; without `outputs` it embeds."""
+    body = Conv4(channels=1, hidden=64, norm="layer", **arguments)
+    return body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def maml(ways: int, **arguments: Any) -> MAML:
@@ -109,15 +110,14 @@ def another_head(learner: MAML, ways: int) -> None:
 
 def classifier(ways: int) -> Conv4:
     """Return the body with a head, its features so long that rates which move the head leave the rest as it is."""
-    body = Conv4(channels=1, hidden=64, outputs=ways, norm="layer")
+    body = embedding(outputs=ways)
     nn.init.constant_(body.blocks[-1].norm.weight, LENGTH)  # type: ignore[arg-type, union-attr]
-    return body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return body
 
 
 def reptile(ways: int) -> Reptile:
     """Return Reptile as in its paper, but for the norm."""
-    body = Conv4(channels=1, hidden=64, outputs=ways, pooling="stride", norm="layer")
-    return Reptile(body.to(memory_format=torch.channels_last), minibatch=10 if ways <= 5 else 20)  # type: ignore[call-overload]
+    return Reptile(embedding(outputs=ways, pooling="stride"), minibatch=10 if ways <= 5 else 20)
 
 
 def metagan(ways: int) -> MetaGAN:

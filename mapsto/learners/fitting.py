@@ -1,4 +1,4 @@
-"""One sentence, in place of torch's, where tasks do not fit a learner."""
+"""One sentence where tasks do not fit a learner, in place of torch's or of no number."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +23,14 @@ def fitting(learner: Learner, episode: Episode) -> Iterator[None]:
             f"y {list(y.shape[1:])} of {str(y.dtype).removeprefix('torch.')} ({reason}); check the learner's sizes "
             "and ways against the tasks'."
         ) from error
+
+
+def missing(learner: Learner, episodes: Episode) -> str:
+    """Return what to do about missing cells, for a learner that made no number of them; "" where none are missing."""
+    cells = sum(int(part.x.isnan().sum()) for part in episodes[:2])
+    if not cells:
+        return ""
+    return (
+        f"{cells} missing cells (NaN in x), of which {type(learner).__name__} makes nothing; fill them, or use a "
+        "learner that knows them, as InContext."
+    )

@@ -31,6 +31,15 @@ def below(ways: int, y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
     return y
 
 
+def targets(loss: str, y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> Float[Tensor, "n k"]:
+    """Return what `ways` outputs are taught: zeros and ones for classes, else `y`, or raise MapstoError."""
+    if loss == "cross_entropy":
+        return one_hot(y, ways, like)
+    if numbers(y).shape[1:] != (ways,):
+        raise MapstoError(f"y: got targets of shape {tuple(y.shape)}, expected [n, {ways}] for ways={ways}.")
+    return y
+
+
 def classes(y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
     """Return `y`, or raise MapstoError where it is no vector of class indices."""
     if y.dim() != 1 or y.is_floating_point():

@@ -124,15 +124,19 @@ class MAML(Learner):
 
     def adapt(self, support: Examples) -> Adapted:
         """Descend from the start; an empty support set (all w = 0) has no gradient, so that nothing but decay moves."""
-        named: Params = dict(self.body.named_parameters())
-        params = {name: named.pop(name) for name in self.adapted}
-        params |= {name: torch.zeros_like(params[name]) for name in self.zeroed}
+        params = self.beginning()
+        named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         first_order = isinstance(self.differentiation, FirstOrder)
         anchor = (detached(params) if first_order else params) if self.proximal else {}
         inputs = Inputs(named, self._rates(), support, anchor)
         params = self.differentiation(self._step(), start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
+
+    def beginning(self) -> Params:
+        """Return the parameters that every task starts from."""
+        named = dict(self.body.named_parameters())
+        return {name: torch.zeros_like(named[name]) if name in self.zeroed else named[name] for name in self.adapted}
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Run the adapted network, normalised by the statistics of the support set."""

@@ -100,8 +100,6 @@ class MemoryFusion(Learner):
     def _fuse(self, here: Float[Tensor, " p"], earlier: Float[Tensor, "j p"], mass: Float[Tensor, " j"]) -> Tensor:
         scores = self.key(earlier) @ self.key(here) / self.key.out_features**0.5  # [j]
         a = attention(scores[None], mass)[0]  # [j], 0 throughout where nothing is remembered
-        named: dict[str, Tensor] = dict(self.learner.body.named_parameters())
-        named |= {name: torch.zeros_like(named[name]) for name in self.learner.zeroed}
-        start = joined({name: named[name] for name in self.learner.adapted})  # [p]
+        start = joined(self.learner.beginning())  # [p]
         r = start + self.stretch * (a @ (earlier - start))  # [p]
         return here + a.sum() * torch.sigmoid(self.share) * (r - here)

@@ -70,10 +70,8 @@ class PrototypicalNetwork(Learner):
         """Score each class by minus the squared distance to its mean."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
-        f, means = (
-            on_query(self.body, {}, state.statistics, x) - centre,
-            state.means - centre,
-        )  # so that digits are left
+        means = state.means - centre  # so that digits are left
+        f = on_query(self.body, {}, state.statistics, x) - centre
         squared = f.square().sum(1, keepdim=True) - 2 * f @ means.T + means.square().sum(1)  # [n, k]
         present = torch.where(state.mass > 0, -squared, -torch.inf)
         return torch.where(total > 0, present, torch.zeros_like(squared))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..episodes import Examples
 from ..errors import MapstoError
 from . import losses
-from .labels import numbers, one_hot
+from .labels import targets
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
 from .watching import watch
@@ -84,7 +84,7 @@ class RidgeHead(Learner):
     def adapt(self, support: Examples) -> Regressor:
         """Solve for the weights."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
-        y = self._targets(support.y, f)  # [n, k]
+        y = targets(self.loss_name, support.y, self.ways, f)  # [n, k]
         mass = support.w @ y if self.loss_name == "cross_entropy" else torch.ones_like(y[:1].sum(0))  # [k]
         weights = ridge(f, y, support.w, self.log_penalty.exp())
         return Regressor(weights, mass, {} if self.transductive else statistics)
@@ -101,15 +101,6 @@ class RidgeHead(Learner):
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)
         }
-
-    def _targets(self, y: Tensor, like: Tensor) -> Tensor:
-        if self.loss_name == "cross_entropy":
-            return one_hot(y, self.ways, like)
-        if numbers(y).shape[1:] != (self.ways,):
-            raise MapstoError(
-                f"y: got targets of shape {tuple(y.shape)}, expected [n, {self.ways}] for ways={self.ways}."
-            )
-        return y
 
 
 def ridge(

@@ -117,9 +117,8 @@ class SNAIL(Learner):
 
     def _told(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         if self.loss_name == "cross_entropy":
-            return (
-                one_hot(y, self.outputs, like) * like.shape[1:].numel() ** 0.5
-            )  # as long as an embedding of unit entries
+            length = like.shape[1:].numel() ** 0.5  # of an embedding of unit entries
+            return length * one_hot(y, self.outputs, like)
         return numbers(y)
 
 

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from ..episodes import Examples
 from ..errors import MapstoError
 from .cell import Cell
-from .labels import numbers, one_hot
+from .labels import targets
 from .learner import Learner
 from .normalisation import on_query, on_support, prepare
 from .watching import watch
@@ -140,8 +140,8 @@ class VSML(Learner):
         """Run the network on the examples in their order."""
         features, statistics = on_support(self.body, {}, support.x, support.w)  # [n, d]
         states = self.start(features)
-        targets = self._targets(support.y, features)
-        for x, target, r in zip(features, targets, relative(support.w), strict=True):
+        taught = targets(self.loss_name, support.y, self.ways, features)
+        for x, target, r in zip(features, taught, relative(support.w), strict=True):
             moved = self.learn(states, x, target)
             states = [s + r * (new - s) for s, new in zip(states, moved, strict=True)]
         return Trained(states, statistics)
@@ -155,13 +155,6 @@ class VSML(Learner):
         seen = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         _, messages = self.onward(state.states, on_query(self.body, {}, state.statistics, x))
         return seen | {f"messages.{i}": m for i, m in enumerate(messages)}
-
-    def _targets(self, y: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
-        if self.loss_name == "cross_entropy":
-            return one_hot(y, self.ways, like)
-        if numbers(y).shape != (len(y), self.ways):
-            raise MapstoError(f"y: got targets of shape {tuple(y.shape)}, expected {self.ways} numbers an example.")
-        return y
 
     def start(self, features: Float[Tensor, "n d"]) -> States:
         """Return the states before the first example: 0, and the codes of the hidden units at either end."""

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
 from ..learners.batching import each_task
-from ..learners.fitting import fitting
+from ..learners.fitting import fitting, missing
 from ..learners.learner import Learner
 from .calibration import expected_calibration_error
 from .estimate import Estimate, estimate
@@ -74,7 +74,8 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
     for drawn in batches(learner, tasks, episodes, batch, seed):
         with torch.no_grad(), _in_evaluation(learner), fitting(learner, unstack(drawn)[0]):
             scores = each_task(learner, lambda one: learner.predict(learner.adapt_to(one), one.query.x), drawn)
-        _know(learner, scores, drawn)
+        if scores.isnan().any() and (told := missing(learner, drawn)):
+            raise MapstoError(f"tasks: got {told}")
         parts.append((scores, drawn.query.y, drawn.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
@@ -90,16 +91,6 @@ def _in_evaluation(learner: Learner) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _know(learner: Learner, scores: Tensor, drawn: Episode) -> None:
-    """Raise MapstoError where scores are no numbers because cells are missing."""
-    missing = sum(int(part.x.isnan().sum()) for part in drawn[:2])
-    if missing and scores.isnan().any():
-        raise MapstoError(
-            f"tasks: got {missing} missing cells (NaN in x), of which {type(learner).__name__} makes nothing; fill "
-            "them, or use a learner that knows them, as InContext."
-        )
 
 
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:

@@ -19,6 +19,7 @@ import torch
 from .. import __version__
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
+from ..learners.fitting import missing
 from ..learners.learner import Learner
 from . import checks, memory
 from . import run as runs
@@ -209,16 +210,11 @@ def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[
 def _diverged(
     learner: Learner, episodes: Episode, index: int, metrics: dict[str, float], folder: runs.Run | None, saved: int
 ) -> MapstoError:
+    if told := missing(learner, episodes):
+        return MapstoError(f"train: the loss became {metrics['loss']:.4g} at step {index + 1}, whose tasks have {told}")
     lost = [
         i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0].detach()))
     ]
-    missing = sum(int(part.x.isnan().sum()) for part in episodes[:2])
-    if missing:
-        return MapstoError(
-            f"train: the loss became {metrics['loss']:.4g} at step {index + 1}, whose tasks have {missing} missing "
-            f"cells (NaN in x), of which {type(learner).__name__} makes nothing; fill them, or use a learner that "
-            "knows them, as InContext."
-        )
     where = f"task {lost[0]} of its batch is the first that is not finite" if lost else "each task's loss is finite"
     kept = (
         f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"

@@ -94,6 +94,11 @@ def embedding(**arguments: Any) -> Conv4:
     return body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def centred() -> nn.Module:
+    """Return the body that embeds, around 0 rather than above it, so that cosines differ."""
+    return nn.Sequential(embedding(), nn.LayerNorm(64))
+
+
 def maml(ways: int, **arguments: Any) -> MAML:
     """Return MAML with a head from 0, which needs one step to move and another to move the rest."""
     return MAML(classifier(ways), **{"lr": RATE * ways, "steps": 2, "zero_head": True} | arguments)
@@ -152,10 +157,10 @@ METHODS = {
         lambda ways: PrototypicalNetwork(embedding(), ways), "Snell et al. 2017", (98.8, 96.0), ways=60, lr=4e-3
     ),
     "Matching network": Method(
-        lambda ways: MatchingNetwork(embedding(), ways, scale=10.0), "Vinyals et al. 2016", (98.1, 93.8), ways=20
+        lambda ways: MatchingNetwork(centred(), ways, scale=10.0), "Vinyals et al. 2016", (98.1, 93.8), ways=20
     ),
     "Matching network, full context": Method(
-        lambda ways: MatchingNetwork(embedding(), ways, FullContext(64), scale=10.0),
+        lambda ways: MatchingNetwork(centred(), ways, FullContext(64), scale=10.0),
         "Vinyals et al. 2016", (98.1, 93.8), ways=20,
     ),
     "Siamese network": Method(
@@ -178,7 +183,7 @@ METHODS = {
         reptile, "Nichol et al. 2018", (95.39, 88.14), shots=10, queries=1, batch=5, lr=1e-3, ready=more_steps,
     ),
     "SNAIL": Method(
-        lambda ways: SNAIL(nn.Sequential(embedding(), nn.LayerNorm(64)), 64, ways, length=ways, filters=32),
+        lambda ways: SNAIL(centred(), 64, ways, length=ways, filters=32),
         "Mishra et al. 2018", (99.07, 97.64), batch=8, queries=1, lr=2e-3, clip=1.0, ready=as_trained,
     ),
     "MetaGAN on prototypes": Method(

@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help:
 	@echo "make demo    predict and explain 500 patients with the shipped mapping; writes report.html"
-	@echo "make test    ruff, mypy and the whole test suite"
+	@echo "make test    ruff, mypy and the whole test suite, a process a core"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make format  let ruff mend what it can"
 	@echo "make bench   the tables benchmark; MAPSTO_DATA names the data folder"
@@ -23,7 +23,7 @@ demo: $(VENV)/.package
 	$(BIN)/mapsto demo
 
 test: lint
-	$(BIN)/python -m pytest -rs $(PYTEST)
+	$(BIN)/python -m pytest -rs -n auto --dist worksteal $(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

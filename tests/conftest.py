@@ -35,7 +35,7 @@ def _open_protocols(hint: Any) -> None:
 install_import_hook("mapsto", "conftest.checked")
 
 # More threads than tests need make small tensors slower, and a machine that runs other work much slower.
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
 @pytest.fixture

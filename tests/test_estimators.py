@@ -436,6 +436,7 @@ def test_two_classes_may_change_places():
 
 def test_threads_come_back_when_callers_overlap():
     before = torch.get_num_threads()
+    torch.set_num_threads(3)
     one, other = one_thread(), one_thread()
     one.__enter__()
     other.__enter__()
@@ -443,4 +444,5 @@ def test_threads_come_back_when_callers_overlap():
     one.__exit__(None, None, None)
     assert torch.get_num_threads() == 1
     other.__exit__(None, None, None)
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)

@@ -105,12 +105,14 @@ def maml(ways: int, **arguments: Any) -> MAML:
 
 
 def another_head(learner: MAML, ways: int) -> None:
-    """Put a head of so many classes in place of a head of which nothing was learned; a class weighs 1 / ways."""
+    """Put a head of so many classes in place of a head of which only rates were learned; a class weighs 1 / ways."""
     more: float = ways / learner.body.head.out_features  # type: ignore[assignment, union-attr, operator]
     learner.body.head = nn.Linear(learner.body.width, ways)  # type: ignore[arg-type]
     learner.lr *= more
-    for rate in learner.rates:
+    for name, rate in zip(learner.adapted, learner.rates, strict=True):
         rate.data *= more
+        if learner.learn_lr is True and name in learner.zeroed:  # a rate an entry: what the classes have in common
+            rate.data = rate.data.mean(0).expand(ways, *rate.shape[1:]).clone()
 
 
 def classifier(ways: int) -> Conv4:
@@ -176,8 +178,7 @@ METHODS = {
     ),
     "ANIL": Method(partial(maml, adapt="head", steps=1), "Raghu et al. 2020", (None, 96.2), 20, **ADAPTED),
     "Meta-SGD": Method(
-        partial(maml, learn_lr=True), "Li et al. 2017", (99.53, 95.9),
-        batch=8, lr=4e-3, queries=1, clip=10.0, ready=as_trained, parts=IN_PARTS,
+        partial(maml, learn_lr=True), "Li et al. 2017", (99.53, 95.9), 20, **ADAPTED, parts=IN_PARTS,
     ),
     "Reptile": Method(
         reptile, "Nichol et al. 2018", (95.39, 88.14), shots=10, queries=1, batch=5, lr=1e-3, ready=more_steps,

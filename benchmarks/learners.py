@@ -94,9 +94,11 @@ def embedding(**arguments: Any) -> Conv4:
     return body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def centred() -> nn.Module:
+def centred(size: float = 1.0) -> nn.Module:
     """Return the body that embeds, around 0 rather than above it, so that cosines differ."""
-    return nn.Sequential(embedding(), nn.LayerNorm(64))
+    norm = nn.LayerNorm(64)
+    nn.init.constant_(norm.weight, size)
+    return nn.Sequential(embedding(), norm)
 
 
 def maml(ways: int, **arguments: Any) -> MAML:
@@ -162,7 +164,7 @@ METHODS = {
         lambda ways: MatchingNetwork(centred(), ways, scale=10.0), "Vinyals et al. 2016", (98.1, 93.8), ways=20
     ),
     "Matching network, full context": Method(
-        lambda ways: MatchingNetwork(centred(), ways, FullContext(64), scale=10.0),
+        lambda ways: MatchingNetwork(centred(0.3), ways, FullContext(64), scale=10.0),  # its products are not scaled
         "Vinyals et al. 2016", (98.1, 93.8), ways=20,
     ),
     "Siamese network": Method(

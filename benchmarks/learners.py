@@ -111,7 +111,7 @@ def another_head(learner: MAML, ways: int) -> None:
     more: float = ways / learner.body.head.out_features  # type: ignore[assignment, union-attr, operator]
     learner.body.head = nn.Linear(learner.body.width, ways)  # type: ignore[arg-type]
     learner.lr *= more
-    for name, rate in zip(learner.adapted, learner.rates, strict=True):
+    for name, rate in zip(learner.adapted, learner.rates, strict=False):  # none where none is learned
         rate.data *= more
         if learner.learn_lr is True and name in learner.zeroed:  # a rate an entry: what the classes have in common
             rate.data = rate.data.mean(0).expand(ways, *rate.shape[1:]).clone()

@@ -107,7 +107,7 @@ def maml(ways: int, **arguments: Any) -> MAML:
 
 
 def learned_rates(ways: int, kind: Any) -> MAML:
-    """Return the same with learned rates and shorter features, whose head has a rate that is large beside the outer one."""
+    """Return the same with learned rates and shorter features, whose head has a rate large beside the outer one."""
     short = LENGTH / 4
     learner = maml(ways, learn_lr=kind)
     nn.init.constant_(learner.body.blocks[-1].norm.weight, short)  # type: ignore[arg-type, union-attr, index]

@@ -27,7 +27,7 @@ Games = Callable[[Tensor], Game]
 
 
 class Curves(NamedTuple):
-    """Outcomes of `n` rows while parts vanish and while they appear, with a share of `hidden` or shown players."""
+    """Outcomes of `n` rows while players vanish and while they appear, and which share of them has."""
 
     deletion: Float[Tensor, "n c"]
     insertion: Float[Tensor, "n c"]
@@ -89,7 +89,8 @@ def insertion_deletion(
     rank = order(values, seed).argsort(-1)  # [n, p]
     shown = (rank[:, None] < cuts[:, None]).to(values.dtype)  # [n, c, p]
     outcomes = play(games, points, torch.cat([1 - shown, shown], 1), chunk_size)  # [n, 2c]
-    return Curves(*outcomes.chunk(2, 1), (cuts / players).to(outcomes.dtype))
+    deletion, insertion = outcomes.chunk(2, 1)
+    return Curves(deletion, insertion, (cuts / players).to(outcomes.dtype))
 
 
 def play(

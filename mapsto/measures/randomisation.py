@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from ..episodes import Examples
 from ..errors import MapstoError
@@ -127,7 +128,9 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _redrawn(model: Model, layers: Sequence[str], seed: int) -> Model:
     """Return a copy with the tensors of some layers re-drawn; a layer gets the same numbers in every step."""
-    drawn, known = copy.deepcopy(model), layers_of(model)
+    specs = [part for module in model.modules() for part in vars(module).values() if isinstance(part, pytree.TreeSpec)]
+    # Tree specs never change, and torch warns when they are copied.
+    drawn, known = copy.deepcopy(model, {id(spec): spec for spec in specs}), layers_of(model)
     tensors, order = dict(_tensors(drawn)), list(known)
     with torch.no_grad():
         for layer in layers:

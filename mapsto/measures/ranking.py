@@ -8,6 +8,7 @@ Where an order must be taken, ties are broken by one order of the players that a
 constant attribution then fares as a random one does, and not as the order in which columns happen to be written.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -21,7 +22,7 @@ def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:
     >>> order(torch.tensor([0.1, -3.0, 0.5]))
     tensor([2, 0, 1])
     """
-    shuffled = torch.randperm(values.shape[-1], generator=torch.Generator().manual_seed(seed)).to(values.device)
+    shuffled = torch.from_numpy(np.random.default_rng(seed).permutation(values.shape[-1])).to(values.device)
     return shuffled[values[..., shuffled].argsort(dim=-1, descending=True, stable=True)]
 
 

@@ -14,6 +14,7 @@ of a table with the means. The noise is drawn once from a seed, so that games ar
 
 from typing import Protocol, final
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -126,4 +127,4 @@ def neighbours(h: int, w: int) -> Float[Tensor, "p p"]:
 
 def draw(like: Tensor, seed: int) -> Tensor:
     """Draw standard normal numbers of the shape of a tensor."""
-    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(like)
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(like.shape)).to(like)  # vmap bars torch.randn

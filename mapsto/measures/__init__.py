@@ -2,28 +2,76 @@
 
 from .agreement import Agreement, agreement
 from .calibration import Reliability, expected_calibration_error, reliability
+from .complexity import Complexity, complexity
 from .estimate import Estimate, estimate
+from .eval_x import EvalX, Judgement, most
 from .evaluation import Classification, Evaluation, Regression, evaluate, summary
+from .infidelity import Infidelity, hiding_infidelity, infidelity, noise, squares
+from .known_truth import Recovery, Selection, auroc, recovery, selection
 from .likelihood import log_likelihoods
+from .perturbation_curves import Curves, insertion_deletion
+from .randomisation import SanityCheck, cascading, independent, layers_of, randomised_model, shuffled_labels
+from .ranking import midranks, rank_correlation
+from .road import LinearRegression, NoisyLinear, imputed
+from .sensitivity import Sensitivity, around, max_sensitivity
 from .similarity import TaskMap, by_outputs, by_state, cosine, task_map
+from .sufficiency import Rationale, rationale
+from .trust import Trust, judged, over_rows, trust
 
 __all__ = [
     "Agreement",
     "Classification",
+    "Complexity",
+    "Curves",
     "Estimate",
+    "EvalX",
     "Evaluation",
+    "Infidelity",
+    "Judgement",
+    "LinearRegression",
+    "NoisyLinear",
+    "Rationale",
+    "Recovery",
     "Regression",
     "Reliability",
+    "SanityCheck",
+    "Selection",
+    "Sensitivity",
     "TaskMap",
+    "Trust",
     "agreement",
+    "around",
+    "auroc",
     "by_outputs",
     "by_state",
+    "cascading",
+    "complexity",
     "cosine",
     "estimate",
     "evaluate",
     "expected_calibration_error",
+    "hiding_infidelity",
+    "imputed",
+    "independent",
+    "infidelity",
+    "insertion_deletion",
+    "judged",
+    "layers_of",
     "log_likelihoods",
+    "max_sensitivity",
+    "midranks",
+    "most",
+    "noise",
+    "over_rows",
+    "randomised_model",
+    "rank_correlation",
+    "rationale",
+    "recovery",
     "reliability",
+    "selection",
+    "shuffled_labels",
+    "squares",
     "summary",
     "task_map",
+    "trust",
 ]

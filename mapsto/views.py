@@ -253,7 +253,7 @@ def _reached(layer: str, view: View, point: Tensor) -> tuple[View, Tensor]:
     vjp(probe, point)
     if not any(reached):
         raise MapstoError(
-            f"layer: the output of {layer!r} does not reach the score with a gradient, expected a layer on the way from "
-            "input to score; take another one."
+            f"layer: the output of {layer!r} does not reach the score with a gradient, expected a layer on the way "
+            "from input to score; take another one."
         )
     return view, point

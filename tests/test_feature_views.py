@@ -25,9 +25,9 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 def started(body: nn.Module) -> nn.Module:
     """The body in double precision, with weights that do not depend on the global seed."""
     body = body.to(F64)
-    for i, parameter in enumerate(body.parameters()):
-        scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.3
-        parameter.data = 1.5 * scale * randn(*parameter.shape, seed=i)
+    for i, (name, parameter) in enumerate(body.named_parameters()):
+        scale = 2 * parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.3
+        parameter.data = scale * randn(*parameter.shape, seed=i) + float("norm.weight" in name)
     return body
 
 
@@ -39,7 +39,9 @@ def maml(steps: int = 3) -> tuple[Learner, Examples, Tensor]:
 def prototypes() -> tuple[Learner, Examples, Tensor]:
     body = Conv4(channels=1, hidden=4, size=16, activation="softplus", pooling="average", norm="batch")
     learner = PrototypicalNetwork(started(body), ways=2)
-    return learner, examples(randn(4, 1, 16, 16, seed=1), torch.arange(4) % 2), randn(3, 1, 16, 16, seed=2)
+    coarse = randn(7, 1, 4, 4, seed=1)  # so that pooling leaves something
+    images = coarse.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    return learner, examples(images[:4], torch.arange(4) % 2), images[4:]
 
 
 CASES = [(maml, "1"), (maml, "2"), (maml, "3"), (prototypes, "blocks.0.conv"), (prototypes, "blocks.2.norm")]
@@ -82,13 +84,15 @@ def test_integrated_gradients_of_a_layer_are_captums(make, layer: str) -> None:
     module = mt.as_module(learner, support)
     oracle = captum.attr.LayerIntegratedGradients(module, module.learner.body.get_submodule(layer))
     theirs = oracle.attribute(xs, baselines=0.1, target=1, n_steps=12, method="gausslegendre").detach()
-    assert theirs.flatten(1).std(0).max() > 1e-3
+    size = theirs.abs().max().item()
+    assert size > 1e-4 and theirs.flatten(1).std(0).max() > size / 10
     start = views.feature(learner, support, torch.full_like(xs[0], 0.1), layer)[1]  # its way begins there
     for x, expected in zip(xs, theirs, strict=True):
         view, point = views.feature(learner, support, x, layer, target=1)
-        torch.testing.assert_close(IntegratedGradients(12, start)(view, point), expected, rtol=1e-5, atol=1e-6)
+        ours = IntegratedGradients(12, start)(view, point)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5 * size)
         with pytest.raises(AssertionError):  # another baseline is another answer
-            torch.testing.assert_close(IntegratedGradients(12)(view, point), expected, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(IntegratedGradients(12)(view, point), expected, rtol=0, atol=1e-5 * size)
 
 
 def test_the_whole_body_is_a_layer_too() -> None:
@@ -126,7 +130,7 @@ def test_feature_views_compose_with_vmap_grad_and_functional_call(make) -> None:
     params = dict(Scored().named_parameters())
     slopes = grad(lambda params: functional_call(Scored(), params, (xs[0],)))(params)
     direct = grad(lambda p: functional_call(_Predicts(learner, support), p, (xs[0],)))(params)
-    assert max(value.abs().max() for value in direct.values()) > 0.01
+    assert max(value.abs().max() for value in direct.values()) > 1e-3
     for name, value in slopes.items():
         torch.testing.assert_close(value, direct[name])
 
@@ -164,8 +168,6 @@ def test_batch_norm_takes_the_moved_support_features_into_its_statistics() -> No
     view, point = views.support_feature(learner, support, xs[0], "blocks.0.conv", target=1)
     score = learner.predict(learner.adapt(support), xs[:1])[0, 1]
     torch.testing.assert_close(view(point), score)
-    by_query = learner.predict(learner.adapt(support._replace(x=support.x * 1.0)), xs[:1])[0, 1]
-    torch.testing.assert_close(view(point), by_query)
     slopes, way = Gradient()(view, point), randn(*point.shape, seed=5)
     small = 1e-5
     measured = (view(point + small * way) - view(point - small * way)) / (2 * small)
@@ -199,16 +201,21 @@ class Twice(nn.Module):
     def __init__(self):
         super().__init__()
         self.again, self.never, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
-        self.rank, self.pair, self.idle = Rank(), nn.LSTM(4, 4), nn.Linear(4, 4)
+        self.rank, self.pair, self.idle = Rank(), Pair(), nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.idle(x), self.rank(x), self.pair(x[:, None])
+        self.idle(x), self.rank(x), self.pair(x)
         return self.head(self.again(self.again(x)))
 
 
 class Rank(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.argsort(-1)
+
+
+class Pair(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
 
 
 @pytest.mark.parametrize("make", [views.feature, views.support_feature])

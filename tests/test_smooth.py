@@ -104,7 +104,7 @@ def test_what_cannot_be_smoothed_is_refused() -> None:
         with pytest.raises(MapstoError, match=f"samples: got {samples}, expected an even number"):
             Smooth(Gradient(), samples=samples)
     for noise in (-0.1, float("nan"), torch.tensor([0.1, -1.0])):
-        with pytest.raises(MapstoError, match="noise: got .*, expected standard deviations from 0"):
+        with pytest.raises(MapstoError, match=r"noise: got .*, expected standard deviations from 0"):
             Smooth(Gradient(), noise=noise)
     for shape in ((2,), (1, 3)):
         with pytest.raises(MapstoError, match=r"noise: got shape .*, expected one that broadcasts to \(3,\)"):

@@ -24,10 +24,10 @@ from .gradient import gradient, scale
 
 @final
 class GradCAM(ViewExplainer):
-    """Map where the channels lie that raise the score on average; never negative (Selvaraju et al. 2017, eq. 1-2).
+    """Map where the channels lie that raise the score on average; never negative.
 
-    A map, not an attribution of each entry: channels are summed, `[..., c, h, w]` gives `[..., h, w]`. For what speaks
-    against a score, explain its negative.
+    A map, not an attribution of each entry: channels are summed, `[..., c, h, w]` gives `[..., h, w]` (Selvaraju et al.
+    2017, eq. 1 and 2). For what speaks against a score, explain its negative.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -47,10 +47,10 @@ class GradCAM(ViewExplainer):
 
 @final
 class HiResCAM(ViewExplainer):
-    """Map what each place gives the score to first order, in units of output (Draelos & Carin 2020).
+    """Map what each place gives the score to first order, in units of output.
 
-    A map, not an attribution of each entry: channels are summed, `[..., c, h, w]` gives `[..., h, w]`. Complete where
-    the rest of the network is linear: the map adds up to the score without its bias.
+    A map, not an attribution of each entry: channels are summed, `[..., c, h, w]` gives `[..., h, w]` (Draelos & Carin
+    2020). Complete where the rest of the network is linear: the map adds up to the score without its bias.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -76,8 +76,8 @@ def enlarge(values: Float[Tensor, "h w ..."], size: tuple[int, int]) -> Float[Te
     """
     if values.ndim < 2 or min(size) < 1:
         raise MapstoError(
-            f"values, size: got shape {tuple(values.shape)} and {tuple(size)}, expected a map [h, w] and the height and "
-            "width of the image."
+            f"values, size: got shape {tuple(values.shape)} and {tuple(size)}, expected a map [h, w] and the "
+            "height and width of the image."
         )
     flat = values.reshape(*values.shape[:2], -1).movedim(-1, 0)[None]  # [1, k, h, w]
     larger = F.interpolate(flat, tuple(size), mode="bilinear", align_corners=False)[0]

@@ -33,8 +33,8 @@ def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor
     shapes = {tuple(layer.shape) for layer in layers}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] != shape[1]:
         raise MapstoError(
-            f"attentions: got matrices of shapes {[tuple(layer.shape) for layer in layers]}, expected one square matrix "
-            "[r, r] for each layer, all of one size, averaged over heads."
+            f"attentions: got matrices of shapes {[tuple(layer.shape) for layer in layers]}, expected one square "
+            "matrix [r, r] for each layer, all of one size, averaged over heads."
         )
     made_of = same = torch.eye(len(layers[0]), dtype=layers[0].dtype, device=layers[0].device)
     for layer in layers:

@@ -7,8 +7,8 @@ attribution priors and expected gradients", eq. 1 (a mean over baselines and pla
 `GradientExplainer` and captum's `GradientShap` make ("gradient SHAP": Lundberg & Lee 2017). The whole background with
 `t_i, w_i` of Gauss–Legendre is the mean of Integrated Gradients over its rows: no chance in it, and complete to
 quadrature error, `Σa = view(point) − mean_b view(background_b)`. Where we depart: sampled, every row is drawn equally
-often (to one), and the places on the ways from a row are spread evenly over [0, 1], drawn within equal shares of it; the
-mean stays the same, its error is smaller.
+often (to one), and the places on the ways from a row are spread evenly over [0, 1], drawn within equal shares of it;
+the mean stays the same, its error is smaller.
 """
 
 from typing import final
@@ -62,9 +62,9 @@ class ExpectedGradients(ViewExplainer):
                 f"background: rows have shape {tuple(self.background.shape[1:])}, expected {tuple(point.shape)}, that "
                 "of the point."
             )
-        rows, t, w = self._whole() if self.samples is None else self._drawn(self.samples)
+        rows, *places = self._whole() if self.samples is None else self._drawn(self.samples)
         starts = self.background.to(dtype=point.dtype, device=point.device)[rows]  # [s, ...]
-        t, w = (torch.tensor(part, dtype=point.dtype, device=point.device) for part in (t, w))
+        t, w = (torch.tensor(part, dtype=point.dtype, device=point.device) for part in places)  # [s] each
 
         def value(start: Tensor, t: Tensor, w: Tensor) -> Tensor:
             way = point - start

@@ -60,12 +60,17 @@ class Smooth(ViewExplainer):
         return near(self._shifts(point)).mean(0)
 
     def _shifts(self, point: Tensor) -> Float[Tensor, "s ..."]:
-        noise = torch.as_tensor(self.noise, dtype=point.dtype, device=point.device)
-        if noise.ndim > point.ndim or any(a not in (1, b) for a, b in zip(noise.shape[::-1], point.shape[::-1])):  # noqa: B905
-            raise MapstoError(
-                f"noise: got shape {tuple(noise.shape)}, expected one that broadcasts to {tuple(point.shape)}, that of "
-                "the point; pass a number or a tensor of the point's shape."
-            )
+        noise = _broadcast(torch.as_tensor(self.noise, dtype=point.dtype, device=point.device), point)
         drawn = np.random.default_rng(self.seed).standard_normal((self.samples // 2, *point.shape))
         unit = torch.tensor(drawn, dtype=point.dtype, device=point.device)  # [s/2, ...]
         return torch.cat([unit, -unit]) * noise
+
+
+def _broadcast(noise: Tensor, point: Tensor) -> Tensor:
+    try:
+        return noise.broadcast_to(point.shape)
+    except RuntimeError as error:
+        raise MapstoError(
+            f"noise: got shape {tuple(noise.shape)}, expected one that broadcasts to {tuple(point.shape)}, that of the "
+            "point; pass a number or a tensor of the point's shape."
+        ) from error

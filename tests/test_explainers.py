@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from mapsto.explainers import Gradient, InputXGradient, IntegratedGradients, Occlusion, Shapley
+from mapsto.explainers import (
+    ExpectedGradients,
+    Gradient,
+    InputXGradient,
+    IntegratedGradients,
+    Occlusion,
+    Shapley,
+    Smooth,
+)
 from mapsto.explainers.explainer import GameExplainer, ViewExplainer
 from mapsto.views import Game, game
 
@@ -139,6 +147,12 @@ METHODS: dict[str, Explainer] = {
     "IntegratedGradients, chunked": IntegratedGradients(
         16, baseline=torch.full(SHAPE, BASELINE, dtype=F64), chunk_size=5
     ),
+    "ExpectedGradients": ExpectedGradients(torch.full((1, *SHAPE), BASELINE)),
+    "ExpectedGradients, chunked": ExpectedGradients(torch.full((3, *SHAPE), BASELINE), steps=12, chunk_size=5),
+    "ExpectedGradients, sampled": ExpectedGradients(torch.full((3, *SHAPE), BASELINE), samples=7, seed=1),
+    "Smooth Gradient": Smooth(Gradient(), samples=6, noise=0.3),
+    "Smooth IntegratedGradients": Smooth(IntegratedGradients(4, BASELINE), samples=4, noise=0.3, seed=1),
+    "Smooth IntegratedGradients, chunked": Smooth(IntegratedGradients(4, BASELINE), 4, torch.full((3,), 0.3), 1, 3),
     "Occlusion": Occlusion(),
     "Occlusion, chunked": Occlusion(chunk_size=4),
     "Shapley": Shapley(),
@@ -160,6 +174,13 @@ EXEMPT = {
     (complete, "InputXGradient"): LOCAL,
     (complete, "Occlusion"): "interactions are counted once for each player",
     (complete, "Occlusion, chunked"): "interactions are counted once for each player",
+    (complete, "ExpectedGradients, sampled"): "up to sampling error: a few places of the way are seen",
+    **{
+        (law, f"Smooth {name}"): reason
+        for name in ("Gradient", "IntegratedGradients", "IntegratedGradients, chunked")
+        for law, reason in ((complete, "explains the mean around the point"), (equivariant, "noise differs by entry"))
+    },
+    (linear, "Smooth Gradient"): "its values are the slopes, not slope times way",
     (unused, "Shapley, sampled"): DRAWN,
     (unused, "Shapley, sampled, chunked"): DRAWN,
     (equivariant, "Shapley, sampled"): DRAWN,

@@ -1,19 +1,29 @@
 """Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; with parameters: `learned`."""
 
+from .activation_maps import GradCAM, HiResCAM, enlarge
+from .attention_rollout import attention_rollout
+from .expected_gradients import ExpectedGradients
 from .explainer import Game, GameExplainer, View, ViewExplainer
 from .gradient import Gradient, InputXGradient
 from .integrated_gradients import IntegratedGradients
 from .occlusion import Occlusion
 from .shapley import Shapley
+from .smooth import Smooth
 
 __all__ = [
+    "ExpectedGradients",
     "Game",
     "GameExplainer",
+    "GradCAM",
     "Gradient",
+    "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
     "Occlusion",
     "Shapley",
+    "Smooth",
     "View",
     "ViewExplainer",
+    "attention_rollout",
+    "enlarge",
 ]

@@ -149,7 +149,7 @@ def test_rows_and_scores_are_explained_at_once() -> None:
     xs = torch.randn(4, 5, dtype=F64, generator=torch.Generator().manual_seed(3))
 
     def net(x: Tensor) -> Tensor:
-        return torch.stack([torch.tanh(x[0] * x[1] + x[2]), (x * xs[0]).sum().square()])
+        return torch.stack([torch.tanh(x[0] * x[1] + x[2]), (x * xs[0].to(x)).sum().square()])
 
     for explainer in (ShapleyInteractions(), ShapleyInteractions(orders=3, chunk_size=4)):
         loop = torch.stack([explainer(game(net, x, baseline=0.1)) for x in xs])

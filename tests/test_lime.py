@@ -239,9 +239,9 @@ def test_superpixels_are_players() -> None:
 def test_bad_input_is_refused_in_one_sentence() -> None:
     with pytest.raises(MapstoError, match=r"samples: got None for a game of 13 players.* pass samples=832"):
         LIME()(Game(lambda mask: mask.sum(), 13))
-    with pytest.raises(MapstoError, match="samples, width: got 6 coalitions .* tell 13 players apart"):
+    with pytest.raises(MapstoError, match=r"samples, width: got 6 coalitions .* tell 13 players apart"):
         LIME(samples=6)(Game(lambda mask: mask.sum(), 13))
-    with pytest.raises(MapstoError, match="kernel of width 0.001, too few that count"):
+    with pytest.raises(MapstoError, match=r"kernel of width 0\.001, too few that count"):
         LIME(width=1e-3)(Game(lambda mask: mask.sum(), 4))
     with pytest.raises(MapstoError, match="width: got -1, expected a number above 0"):
         LIME(width=-1)
@@ -249,7 +249,7 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
         LIME(penalty=-1)
     with pytest.raises(MapstoError, match=r"shape, size: got \(4,\) and 2"):
         patches((4,), 2)
-    with pytest.raises(MapstoError, match="shape, size: got .* and 0"):
+    with pytest.raises(MapstoError, match=r"shape, size: got .* and 0"):
         patches((4, 4), 0)
     with pytest.raises(MapstoError, match="count: got 300, expected 1 to 16"):
         superpixels(torch.zeros(1, 4, 4), 300)

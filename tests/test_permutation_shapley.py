@@ -21,9 +21,9 @@ def drawn(seed: int, *shape: int) -> Tensor:
 
 
 def smooth(seed: int, activation: Callable[[Tensor], Tensor] = torch.tanh) -> Game:
-    """A network of masks with interactions of every order."""
-    first, last = drawn(seed, 16, PLAYERS), drawn(seed + 100, 16)
-    return Game(lambda mask: last @ activation(first @ mask.to(F64)), PLAYERS)
+    """A network of a row against zero, with interactions of every order."""
+    first, last, row = drawn(seed, 16, PLAYERS) / 2, drawn(seed + 100, 16), drawn(seed + 200, PLAYERS)
+    return Game(lambda mask: last @ activation(first @ (mask.to(F64) * row) + 0.3), PLAYERS)
 
 
 def plain(game: Game, pairs: int, seed: int) -> Tensor:
@@ -81,13 +81,13 @@ def test_control_variates_lower_the_error_at_equal_outcomes(activation: Callable
     for network in range(4):
         game = smooth(network, activation)
         truth = exact(game)
-        ours += [(PermutationShapley(16, seed)(game) - truth).square().mean() for seed in range(6)]
-        theirs += [(plain(game, 16, seed) - truth).square().mean() for seed in range(6)]
+        ours += [(PermutationShapley(16, seed)(game) - truth).square().mean() for seed in range(4)]
+        theirs += [(plain(game, 16, seed) - truth).square().mean() for seed in range(4)]
     assert 0 < torch.stack(ours).mean() < 0.85 * torch.stack(theirs).mean()
 
 
 def test_control_variates_lower_the_variance_between_seeds() -> None:
-    game = smooth(0)
+    game = smooth(4)
     ours = torch.stack([PermutationShapley(16, seed)(game) for seed in range(12)])
     theirs = torch.stack([plain(game, 16, seed) for seed in range(12)])
     assert 0 < ours.var(0).mean() < 0.85 * theirs.var(0).mean()
@@ -96,12 +96,7 @@ def test_control_variates_lower_the_variance_between_seeds() -> None:
 def test_it_asks_for_no_outcome_twice_and_for_no_more_than_it_says() -> None:
     asked: list[Tensor] = []
 
-    def count(masks: Tensor) -> None:
-        asked.append(masks)
-
-    class Counted(torch.autograd.Function):
-        generate_vmap_rule = False
-
+    class Watched(torch.autograd.Function):
         @staticmethod
         def forward(mask: Tensor) -> Tensor:
             return mask.sum()
@@ -112,20 +107,21 @@ def test_it_asks_for_no_outcome_twice_and_for_no_more_than_it_says() -> None:
 
         @staticmethod
         def vmap(info, in_dims, masks: Tensor):
-            count(masks)
+            asked.append(masks)
             return masks.sum(1), 0
 
-    PermutationShapley(pairs=6)(Game(Counted.apply, PLAYERS))
+    PermutationShapley(pairs=6)(Game(Watched.apply, PLAYERS))
     (masks,) = asked
-    assert len(masks.unique(dim=0)) == len(masks) <= 2 * 6 * (PLAYERS - 1) + 2
-    assert len(masks) > 2 * 6 * (PLAYERS - 1) - 20
+    every = {tuple(row) for row in coalitions.permutations(PLAYERS, 6).masks.tolist()}
+    assert {tuple(row) for row in masks.tolist()} == every
+    assert 60 < len(masks) == len(every) <= 2 * 6 * (PLAYERS - 1) + 2
 
 
 @pytest.mark.parametrize("pairs", [2, 16])
-def test_a_player_who_changes_nothing_gets_exactly_nothing(pairs: int) -> None:
+def test_a_player_who_changes_nothing_gets_nothing(pairs: int) -> None:
     game, seen = smooth(1), (torch.arange(PLAYERS) != 4).float()
     values = PermutationShapley(pairs)(Game(lambda mask: game(mask * seen), PLAYERS))
-    assert values[4] == 0 and values.abs().max() > 0.1
+    assert abs(values[4]) < 1e-14 and values.abs().max() > 0.1  # rounding of equal sums
 
 
 def test_it_is_complete_up_to_rounding() -> None:

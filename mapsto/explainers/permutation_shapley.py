@@ -11,14 +11,13 @@ controls nothing: the first that do are of three, `g(S) = x(S)·y(S)·z(S)` with
 
     ϕ_j(xyz) = Σ x_j(Y·Z/3 + yz/6) + Σ x_j·y_j·Z/2 + x_j·y_j·z_j            X = Σ_{i≠j} x_i,  yz = Σ_{i≠j} y_i·z_i
 
-the sums over the three ways to name the factors. As factors serve the mean and the variance of each player's `Δ_j v`,
-both 0 for a player who changes nothing, who therefore keeps exactly 0. One `β` for all players, so that the
-values stay complete, is the ridge regression of the pairs' `Δv` on their `Δg`. It is fitted to the same orders: that
-costs a bias of the order of 1/pairs.
+the sums over the three ways to name the factors. As factors serve, for each player, the mean of `Δ_j v`, the mean
+absolute deviation of its pairs, and its covariance with `j`'s place in the order: all 0 for a player who changes
+nothing, who therefore keeps 0. One `β` for all players, so that the values stay complete, is the ridge
+regression of the pairs' `Δv` on their `Δg`. It is fitted to the same orders: that costs a bias of the order of 1/pairs.
 """
 
 import functools
-import itertools
 from typing import NamedTuple, final
 
 import numpy as np
@@ -40,8 +39,8 @@ class PermutationShapley(GameExplainer):
     """Attribute by Shapley values sampled along orders of the players, with control variates, in units of outcome.
 
     `pairs` orders are drawn from `seed`, each with its reverse; they ask for `2·pairs·(players−1) + 2` outcomes, fewer
-    where orders begin alike. Complete, exactly 0 for a player who changes nothing, and exact where the game is made of
-    single players and pairs. `chunk_size` coalitions at a time bounds memory.
+    where orders begin alike. Complete, 0 for a player who changes nothing, and exact where the game is made of single
+    players and pairs. `chunk_size` coalitions at a time bounds memory.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -71,6 +70,10 @@ class _Orders(NamedTuple):
     before: Int[Tensor, "o p"]
     after: Int[Tensor, "o p"]
 
+    def place(self) -> Tensor:
+        """Return how many come before each player, as a deviation from the middle `[o, p]`."""
+        return self.masks[self.before].sum(-1) - (self.masks.shape[1] - 1) / 2
+
     def joining(self, v: Tensor) -> Tensor:
         """Return Δv `[o, p, ...]` of outcomes `[c, ...]`."""
         return v[self.after] - v[self.before]
@@ -94,15 +97,16 @@ def trilinear(x: Float[Tensor, " p"], y: Float[Tensor, " p"], z: Float[Tensor, "
 
 def _values(v: Float[Tensor, " c"], orders: _Orders) -> Float[Tensor, " p"]:
     joining = orders.joining(v)  # [o, p]
-    plain, pairs = joining.mean(0), len(joining) // 2
-    if pairs < _FEWEST_PAIRS:
+    plain, paired = joining.mean(0), _paired(joining)  # [p], [r, p]
+    if len(paired) < _FEWEST_PAIRS:
         return plain
-    factors = [_unit(plain), _unit(joining.var(0))]
-    triples = list(itertools.combinations_with_replacement(factors, 3))
-    exact = torch.stack([trilinear(*triple) for triple in triples], 1)  # [p, m]
-    sums = [[orders.masks.to(v) @ factor for factor in triple] for triple in triples]
-    controls = orders.joining(torch.stack([x * y * z for x, y, z in sums], 1))  # [o, p, m]
-    return plain - (controls.mean(0) - exact) @ _coefficients(_paired(controls), _paired(joining))
+    spread, trend = (paired - plain).abs().mean(0), ((joining - plain) * orders.place()).mean(0)
+    factors = torch.stack([_unit(plain), _unit(spread), _unit(trend)], 1)  # [p, 3]
+    triples = torch.combinations(torch.arange(3), 3, with_replacement=True).tolist()
+    exact = torch.stack([trilinear(*factors[:, triple].unbind(1)) for triple in triples], 1)  # [p, m]
+    sums = orders.masks.to(v) @ factors  # [c, 3]
+    controls = orders.joining(torch.stack([sums[:, triple].prod(1) for triple in triples], 1))  # [o, p, m]
+    return plain - (controls.mean(0) - exact) @ _coefficients(_paired(controls), paired)
 
 
 def _coefficients(controls: Float[Tensor, "r p m"], target: Float[Tensor, "r p"]) -> Float[Tensor, " m"]:

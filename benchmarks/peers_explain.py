@@ -4,8 +4,10 @@
     python benchmarks/peers_explain.py --memory     peak memory of explaining 10,000 rows in chunks
 
 Every sampling method asks about the same number of coalitions for a row, with the same baseline; captum's are timed as
-they come (one coalition an evaluation) and at their fastest (all of a row in one). Agreement is the correlation of all
-values with the method's own exact answer, or for methods without sampling the largest difference to ours.
+they come (one coalition an evaluation) and at their fastest (all of a row in one). Peers that loop over rows explain
+the first few only. Times are processor seconds of one thread, so that other work on the machine does not count.
+Agreement is the correlation of the values with our own from many more coalitions, or for methods without sampling the
+largest difference to ours.
 """
 
 import argparse
@@ -31,7 +33,7 @@ CHUNKED = ("Shapley", "LIME", "Occlusion", "IntegratedGradients")
 
 
 class Line(NamedTuple):
-    """One line of the table: who does what, its median time for all rows, its values."""
+    """One line of the table: who does what, its median time for a row, its values."""
 
     work: str
     name: str
@@ -42,7 +44,7 @@ class Line(NamedTuple):
 def main() -> None:
     """Run the comparison and print its table, or measure memory."""
     args = arguments()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     network = trained(args.columns)
     if args.child:
@@ -53,7 +55,7 @@ def main() -> None:
         return
     x = torch.randn(args.rows, args.columns)
     print(f"{args.rows} rows × {args.columns} columns × {args.samples} coalitions, median of {args.repeats} runs,")
-    print(f"torch {torch.__version__}, {versions()}, {torch.get_num_threads()} threads\n")
+    print(f"torch {torch.__version__}, {versions()}, one thread\n")
     print("| work | method | time a row, against ours | agreement |\n|---|---|---|---|")
     for block in (lime, kernel_shap, path, occlusion):
         for text in block(network, x, args):
@@ -68,7 +70,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--columns", type=int, default=20)
     parser.add_argument("--samples", type=int, default=512, help="coalitions for each row")
     parser.add_argument("--repeats", type=int, default=3, help="runs of ours; a peer's slower ones run once")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--peer-rows", type=int, default=16, help="rows for peers that loop over rows")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
     parser.add_argument("--rows-chunked", type=int, default=10_000)
@@ -100,14 +102,14 @@ def lime(network: nn.Sequential, x: Tensor, args: argparse.Namespace) -> list[st
         surrogate = LIME(samples, width=WIDTH, penalty=PENALTY, seed=args.seed)
         return lambda: surrogate.over(playing(network), x)
 
-    truth = ours(16 * args.samples)()
+    few, truth = x[: args.peer_rows], ours(16 * args.samples)()
     first = timed("LIME", "mapsto LIME", ours(args.samples), args.repeats)
     peers = [
-        timed("LIME", f"captum Lime, {how}", captums_lime(network, x, args.samples, at_once), 1)
+        timed("LIME", f"captum Lime, {how}", captums_lime(network, few, args.samples, at_once), 1)
         for how, at_once in (("one by one", 1), ("a row at once", args.samples))
     ]
     if importlib.util.find_spec("lime"):
-        peers.append(timed("LIME", "lime", package_lime(network, x, args.samples), 1))
+        peers.append(timed("LIME", "lime", package_lime(network, few, args.samples), 1))
     return [row(line, first, correlation(line.values, truth)) for line in (first, *peers)]
 
 
@@ -115,12 +117,14 @@ def kernel_shap(network: nn.Sequential, x: Tensor, args: argparse.Namespace) -> 
     """Sample Shapley values: ours by KernelSHAP and by orders, captum's KernelShap, shap's KernelExplainer."""
     from captum.attr import KernelShap
 
+    few = x[: args.peer_rows]
+
     def ours(explainer: Shapley | PermutationShapley) -> Method:
         return lambda: explainer.over(playing(network), x)
 
     def captums(at_once: int) -> Method:
         explainer, sizes = KernelShap(network), {"n_samples": args.samples, "perturbations_per_eval": at_once}
-        return lambda: torch.cat([explainer.attribute(one[None], BASELINE, target=0, **sizes) for one in x])
+        return lambda: torch.cat([explainer.attribute(one[None], BASELINE, target=0, **sizes) for one in few])
 
     truth = ours(Shapley(64 * args.samples))()
     pairs = max(1, args.samples // (2 * (args.columns - 1)))
@@ -130,7 +134,7 @@ def kernel_shap(network: nn.Sequential, x: Tensor, args: argparse.Namespace) -> 
         timed("Shapley values", "mapsto PermutationShapley", ours(PermutationShapley(pairs)), args.repeats),
         timed("Shapley values", "captum KernelShap, one by one", captums(1), 1),
         timed("Shapley values", "captum KernelShap, a row at once", captums(args.samples), 1),
-        timed("Shapley values", "shap KernelExplainer", shaps_kernel(network, x, args.samples), 1),
+        timed("Shapley values", "shap KernelExplainer", shaps_kernel(network, few, args.samples), 1),
     ]
     return [row(line, first, correlation(line.values, truth)) for line in lines]
 
@@ -213,13 +217,13 @@ def shaps_kernel(network: nn.Sequential, x: Tensor, samples: int) -> Method:
 
 
 def timed(work: str, name: str, method: Method, repeats: int) -> Line:
-    """Return the values of a method and its median time; more than one run is preceded by one that is not timed."""
+    """Return a method's values and its median time a row; several runs are preceded by one that is not timed."""
     times, values = [], method() if repeats > 1 else torch.empty(0)
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         values = method()
-        times.append(time.perf_counter() - start)
-    return Line(work, name, statistics.median(times), values)
+        times.append(time.process_time() - start)
+    return Line(work, name, statistics.median(times) / len(values), values)
 
 
 def row(line: Line, ours: Line, agreement: str) -> str:
@@ -228,7 +232,8 @@ def row(line: Line, ours: Line, agreement: str) -> str:
 
 
 def correlation(values: Tensor, truth: Tensor) -> str:
-    return f"correlation {torch.corrcoef(torch.stack([values.double().flatten(), truth.double().flatten()]))[0, 1]:.4f}"
+    both = torch.stack([values.double().flatten(), truth[: len(values)].double().flatten()])
+    return f"correlation {torch.corrcoef(both)[0, 1]:.4f}"
 
 
 def difference(values: Tensor, ours: Tensor) -> str:

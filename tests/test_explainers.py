@@ -11,12 +11,15 @@ from torch import Tensor
 from torch.func import vmap
 
 from mapsto.explainers import (
+    LIME,
     ExpectedGradients,
     Gradient,
     InputXGradient,
     IntegratedGradients,
     Occlusion,
+    PermutationShapley,
     Shapley,
+    ShapleyInteractions,
     Smooth,
 )
 from mapsto.explainers.explainer import GameExplainer, ViewExplainer
@@ -140,6 +143,16 @@ def dtype_and_device(explainer: Explainer) -> None:
     assert (there.device.type, there.shape) == ("meta", (*SHAPE, 3))
 
 
+class RowSums(GameExplainer):
+    """Each player's share of a matrix of interactions, which is its Shapley value."""
+
+    def __init__(self, interactions: ShapleyInteractions):
+        self.interactions = interactions
+
+    def __call__(self, game: Game) -> Tensor:
+        return self.interactions(game).sum(1)
+
+
 METHODS: dict[str, Explainer] = {
     "Gradient": Gradient(),
     "InputXGradient": InputXGradient(),
@@ -160,6 +173,14 @@ METHODS: dict[str, Explainer] = {
     "Shapley, samples for all": Shapley(samples=62),
     "Shapley, sampled": Shapley(samples=30, seed=1),
     "Shapley, sampled, chunked": Shapley(samples=30, chunk_size=7),
+    "LIME": LIME(),
+    "LIME, ridge": LIME(penalty=1.0, chunk_size=10),
+    "LIME, cosine": LIME(distance="cosine"),
+    "LIME, sampled": LIME(samples=30, seed=1, chunk_size=7),
+    "PermutationShapley": PermutationShapley(pairs=5, chunk_size=11),
+    "PermutationShapley, few pairs": PermutationShapley(pairs=2, seed=1),
+    "ShapleyInteractions": RowSums(ShapleyInteractions(chunk_size=10)),
+    "ShapleyInteractions, sampled": RowSums(ShapleyInteractions(orders=5, chunk_size=7)),
 }
 LAWS = [
     *(shape, scores, linear, complete, unused, equivariant, batched),
@@ -168,6 +189,7 @@ LAWS = [
 
 LOCAL = "describes the view near the point only"
 DRAWN = "up to sampling error: the coalitions drawn treat the players unequally"
+SLOPES = "a linear model's slopes miss what its residuals hold"
 EXEMPT = {
     (linear, "Gradient"): "its values are the slopes, not slope times way",
     (complete, "Gradient"): LOCAL,
@@ -185,6 +207,14 @@ EXEMPT = {
     (unused, "Shapley, sampled, chunked"): DRAWN,
     (equivariant, "Shapley, sampled"): DRAWN,
     (equivariant, "Shapley, sampled, chunked"): DRAWN,
+    **{(complete, name): SLOPES for name in METHODS if name.startswith("LIME")},
+    (linear, "LIME, ridge"): "the penalty pulls its slopes towards 0",
+    (unused, "LIME, cosine"): "its kernel is not a product over the players, who then stand in for each other",
+    (unused, "LIME, sampled"): DRAWN,
+    (equivariant, "LIME, sampled"): DRAWN,
+    (equivariant, "PermutationShapley"): DRAWN,
+    (equivariant, "PermutationShapley, few pairs"): DRAWN,
+    (equivariant, "ShapleyInteractions, sampled"): DRAWN,
 }
 PAIRS = [(law, name) for law in LAWS for name in METHODS]
 

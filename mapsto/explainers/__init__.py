@@ -5,12 +5,17 @@ from .attention_rollout import attention_rollout
 from .expected_gradients import ExpectedGradients
 from .explainer import Game, GameExplainer, View, ViewExplainer
 from .gradient import Gradient, InputXGradient
+from .groups import patches, superpixels
 from .integrated_gradients import IntegratedGradients
+from .interactions import ShapleyInteractions
+from .lime import LIME
 from .occlusion import Occlusion
+from .permutation_shapley import PermutationShapley
 from .shapley import Shapley
 from .smooth import Smooth
 
 __all__ = [
+    "LIME",
     "ExpectedGradients",
     "Game",
     "GameExplainer",
@@ -20,10 +25,14 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "Occlusion",
+    "PermutationShapley",
     "Shapley",
+    "ShapleyInteractions",
     "Smooth",
     "View",
     "ViewExplainer",
     "attention_rollout",
     "enlarge",
+    "patches",
+    "superpixels",
 ]

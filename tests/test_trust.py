@@ -38,7 +38,7 @@ def beats_the_baselines(found: dict[str, Trust]) -> None:
 
 @pytest.mark.parametrize("explainer", [InputXGradient(), Shapley(), Occlusion()])
 def test_a_true_explanation_beats_the_baselines_in_every_measure(explainer: object) -> None:
-    found = trust(explainer, view, games, POINTS, TRUTH)
+    found = trust(explainer, lambda x: view, games, POINTS, TRUTH)
     assert set(found) == HIGHER | LOWER | {"gini", "entropy"}
     beats_the_baselines(found)
     assert found["auroc"].explainer == (1, 0) and found["infidelity"].explainer.mean < 1e-8
@@ -46,11 +46,11 @@ def test_a_true_explanation_beats_the_baselines_in_every_measure(explainer: obje
 
 def test_an_explanation_that_ignores_the_model_does_not() -> None:
     with pytest.raises(AssertionError):
-        beats_the_baselines(trust(InputXGradient(), lambda x: x.sum(), games, POINTS, TRUTH))
+        beats_the_baselines(trust(InputXGradient(), lambda x: torch.sum, games, POINTS, TRUTH))
 
 
 def test_the_numbers_are_those_of_the_measures() -> None:
-    found = trust(Gradient(), view, games, POINTS, chunk_size=5)
+    found = trust(Gradient(), lambda x: view, games, POINTS, chunk_size=5)
     curves = insertion_deletion(games, POINTS, SLOPE.expand(12, -1))
     assert found["gap"].explainer == pytest.approx(estimate(curves.gap.double().numpy()))
     curves = insertion_deletion(games, POINTS, POINTS)
@@ -62,27 +62,27 @@ def test_groups_pool_the_attributions_of_their_entries() -> None:
     groups = torch.tensor([0, 0, 1, 1, 2, 2])
     assert pooled(POINTS, groups)[:, 1].tolist() == (POINTS[:, 2] + POINTS[:, 3]).tolist()
     played = {"games": lambda x: game(view, x, groups=groups), "groups": groups}
-    ours = trust(InputXGradient(), view, points=POINTS, **played)
-    theirs = trust(Occlusion(), view, points=POINTS, **played)
+    ours = trust(InputXGradient(), lambda x: view, points=POINTS, **played)
+    theirs = trust(Occlusion(), lambda x: view, points=POINTS, **played)
     assert ours["gap"].explainer == pytest.approx(theirs["gap"].explainer)
     assert ours["gap"].magnitude is not None
     with pytest.raises(MapstoError, match=r"groups: got shape \(5,\), expected \(6,\), that of a row"):
-        trust(InputXGradient(), view, played["games"], POINTS, groups=groups[:5])
+        trust(InputXGradient(), lambda x: view, played["games"], POINTS, groups=groups[:5])
 
 
 def test_teaching_examples_have_no_magnitude() -> None:
     learner = PrototypicalNetwork(torch.nn.Identity(), ways=2)
     support = examples(POINTS[:4], torch.tensor([0, 0, 1, 1]))
     teaching = lambda x: views.support_game(learner, support, x, 0, lambda s: s.softmax(-1))  # noqa: E731
-    found = trust(Occlusion(), lambda x: x.sum(), teaching, POINTS[4:])
+    found = trust(Occlusion(), lambda x: torch.sum, teaching, POINTS[4:])
     assert found["gap"].magnitude is None and math.isfinite(found["gap"].explainer.mean)
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MapstoError, match=r"values: got shape \(12, 6\), expected \(12, 3\)"):
-        trust(Gradient(), view, lambda x: game(view, x, groups=torch.tensor([0, 0, 1, 1, 2, 2])), POINTS)
+        trust(Gradient(), lambda x: view, lambda x: game(view, x, groups=torch.tensor([0, 0, 1, 1, 2, 2])), POINTS)
     with pytest.raises(MapstoError, match=r"values: got .* that are not finite"):
-        trust(Gradient(), lambda x: (x - POINTS.max()).sqrt().sum(), games, POINTS)
+        trust(Gradient(), lambda x: lambda x: (x - POINTS.max()).sqrt().sum(), games, POINTS)
 
 
 def test_the_mean_is_over_rows_or_over_tasks() -> None:

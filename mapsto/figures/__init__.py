@@ -1,5 +1,6 @@
 """Pictures of reasons and the HTML reports: every picture is a `matplotlib.figure.Figure`, every report one file."""
 
+from .attributions import attributions
 from .beeswarm import beeswarm
 from .curve import learning_curve
 from .influence import influence
@@ -9,6 +10,7 @@ from .task_map import task_map
 from .waterfall import waterfall
 
 __all__ = [
+    "attributions",
     "beeswarm",
     "influence",
     "learning_curve",

@@ -6,11 +6,13 @@ explainer that beats both has shown that it explains. Whether it depends on what
 `randomisation`, whether its selections are honest by `eval_x`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.func import vmap
 
 from ..errors import MapstoError
 from ..explainers import GameExplainer, ViewExplainer
@@ -37,7 +39,7 @@ class Trust(NamedTuple):
 
 def trust(
     explainer: ViewExplainer | GameExplainer,
-    view: View,
+    views: Callable[[Tensor], View],
     games: Games,
     points: Float[Tensor, "n ..."],
     truth: Bool[Tensor, "n p"] | None = None,
@@ -46,10 +48,11 @@ def trust(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> dict[str, Trust]:
-    """Return all measures that apply to `explainer`, explaining `view` at `n` points.
+    """Return all measures that apply to `explainer`, at `n` points.
 
-    `games` makes the game that measures play, and that a `GameExplainer` explains: `lambda x: views.game(view, x)`;
-    `view` gives one number, say the probability of a class. Where the games' players are `groups` of entries, the
+    `views` makes the view that a `ViewExplainer` explains of a point, `games` the game that measures play, and that a
+    `GameExplainer` explains: `lambda x: game(views(x), x)`. Both give one number, say the probability of the class that
+    is predicted of the point. Where the games' players are `groups` of entries, the
     attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
     Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
     the points.
@@ -57,7 +60,7 @@ def trust(
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game
     >>> view = lambda x: x @ torch.tensor([3.0, 1.0, 0.0])
-    >>> found = trust(InputXGradient(), view, lambda x: game(view, x), torch.eye(3) + 1)
+    >>> found = trust(InputXGradient(), lambda x: view, lambda x: game(view, x), torch.eye(3) + 1)
     >>> found["gap"].explainer.mean > found["gap"].random.mean
     True
 
@@ -68,7 +71,8 @@ def trust(
     def explain(x: Tensor) -> Tensor:
         if isinstance(explainer, GameExplainer):
             return explainer.over(games, x, chunk_size).detach()
-        return pooled(explainer.over(view, x, chunk_size).detach(), groups)
+        values = vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(x)
+        return pooled(values.detach(), groups)
 
     values, size = explain(points), pooled(points.nan_to_num().abs(), groups)
     random = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)

@@ -55,7 +55,8 @@ def _made(name: str, plays: Playing) -> ViewExplainer | GameExplainer:
     kind = known().get(name)
     if kind is None:
         raise MapstoError(f"--method: got {name!r}, expected one of {', '.join(sorted(known()))}.")
-    takes, given = inspect.signature(kind).parameters, {}
+    takes = inspect.signature(kind).parameters
+    given: dict[str, Any] = {}
     if "background" in takes:
         given["background"] = plays.background
     if "samples" in takes and issubclass(kind, GameExplainer) and plays.players > explainers.shapley.MOST_PLAYERS:

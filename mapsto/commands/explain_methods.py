@@ -8,7 +8,7 @@ get. The score is the probability of the class that is predicted of the query, o
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ def explain_methods(learner: Learner, episode: Episode, methods: str, out: Path)
         for name, one in asked.items()
     }
     out.mkdir(parents=True, exist_ok=True)
-    arrays = values | {"x": x.numpy()}
+    arrays: dict[str, Any] = values | {"x": x.numpy()}
     atomically(out / "methods.npz", lambda temporary: np.savez_compressed(temporary, **arrays))
     picture = figures.attributions(x.numpy(), values, titles)
     atomically(out / "methods.png", lambda temporary: picture.savefig(temporary, dpi=160, format="png"))

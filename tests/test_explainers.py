@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from mapsto.explainers import Gradient, InputXGradient, IntegratedGradients, Occlusion, Shapley
+from mapsto.explainers import BayesianShapley, Gradient, InputXGradient, IntegratedGradients, Occlusion, Shapley
 from mapsto.explainers.explainer import GameExplainer, ViewExplainer
 from mapsto.views import Game, game
 
@@ -146,6 +146,8 @@ METHODS: dict[str, Explainer] = {
     "Shapley, samples for all": Shapley(samples=62),
     "Shapley, sampled": Shapley(samples=30, seed=1),
     "Shapley, sampled, chunked": Shapley(samples=30, chunk_size=7),
+    "BayesianShapley": BayesianShapley(samples=30),
+    "BayesianShapley, chunked": BayesianShapley(samples=30, chunk_size=7),
 }
 LAWS = [
     *(shape, scores, linear, complete, unused, equivariant, batched),
@@ -154,6 +156,7 @@ LAWS = [
 
 LOCAL = "describes the view near the point only"
 DRAWN = "up to sampling error: the coalitions drawn treat the players unequally"
+CHOSEN = "up to the error of estimation: the coalitions chosen treat the players unequally"
 EXEMPT = {
     (linear, "Gradient"): "its values are the slopes, not slope times way",
     (complete, "Gradient"): LOCAL,
@@ -164,6 +167,10 @@ EXEMPT = {
     (unused, "Shapley, sampled, chunked"): DRAWN,
     (equivariant, "Shapley, sampled"): DRAWN,
     (equivariant, "Shapley, sampled, chunked"): DRAWN,
+    (unused, "BayesianShapley"): CHOSEN,
+    (unused, "BayesianShapley, chunked"): CHOSEN,
+    (equivariant, "BayesianShapley"): CHOSEN,
+    (equivariant, "BayesianShapley, chunked"): CHOSEN,
 }
 PAIRS = [(law, name) for law in LAWS for name in METHODS]
 

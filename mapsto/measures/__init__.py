@@ -4,6 +4,7 @@ from .agreement import Agreement, agreement
 from .calibration import Reliability, expected_calibration_error, reliability
 from .estimate import Estimate, estimate
 from .evaluation import Classification, Evaluation, Regression, evaluate, summary
+from .influence import task_influence
 from .likelihood import log_likelihoods
 from .similarity import TaskMap, by_outputs, by_state, cosine, task_map
 
@@ -25,5 +26,6 @@ __all__ = [
     "log_likelihoods",
     "reliability",
     "summary",
+    "task_influence",
     "task_map",
 ]

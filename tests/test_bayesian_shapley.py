@@ -19,7 +19,7 @@ CLASSES = [0, 1, 2, 3, 4, 2, 1, 0, 4, 3]
 def taught(seed: int) -> Game:
     """Ten examples of five classes, two each, in the plane: what nearest class means make of them."""
     generator = torch.Generator().manual_seed(seed)
-    centres = 1.5 * torch.randn(5, 2, dtype=F64, generator=generator)
+    centres = 3 * torch.randn(5, 2, dtype=F64, generator=generator)
     y, asked = torch.tensor(CLASSES), torch.arange(25) % 5
     x = centres[y] + torch.randn(10, 2, dtype=F64, generator=generator)
     rows = centres[asked] + torch.randn(25, 2, dtype=F64, generator=generator)

@@ -9,8 +9,8 @@ from mapsto.tasks import Arrays, Linear, Logistic, Mislabelled, Tasks
 
 
 def source(shots: int | tuple[int, int] = 3) -> Arrays:
-    x = torch.arange(15 * 8.0).reshape(15, 8).repeat_interleave(8, 0)
-    return Arrays(x.numpy(), torch.arange(15).repeat_interleave(8).numpy(), ways=4, shots=shots, queries=2)
+    x, y = torch.arange(15 * 8.0).reshape(15, 8).repeat_interleave(8, 0), torch.arange(15).repeat_interleave(8)
+    return Arrays(x.numpy(), y.numpy(), ways=4, shots=shots, queries=2, splits=(0.4, 0.3, 0.3))
 
 
 def turned(tasks: Tasks, faulty: Mislabelled) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
 from mapsto import views
-from mapsto.episodes import Episode, Examples, unstack
+from mapsto.episodes import Episode, Examples, stack, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, PrototypicalNetwork, RidgeHead, losses
 from mapsto.measures import influence, task_influence
@@ -87,8 +87,8 @@ def dense(learner: Learner, tasks: Episode, score: Callable[[Learner], Tensor], 
     def at(question: Callable[[], Tensor]) -> Callable[[dict], Tensor]:
         return lambda p: functional_call(Asked(question), {f"learner.{name}": t for name, t in p.items()}, ())
 
-    def flat(tree: dict[str, Tensor], lead: int) -> Tensor:
-        return torch.cat([tree[name].reshape(lead, -1) for name in params], 1)
+    def flat(tree: dict[str, Tensor], rows: int) -> Tensor:
+        return torch.cat([tree[name].reshape(rows, -1) for name in params], 1)
 
     gram, slopes = 0, []
     for ep in unstack(tasks):
@@ -96,8 +96,8 @@ def dense(learner: Learner, tasks: Episode, score: Callable[[Learner], Tensor], 
         def scores(ep: Episode = ep) -> Tensor:
             return learner.predict(learner.adapt(ep.support), ep.query.x).flatten()
 
-        J, out = flat(jacrev(at(scores))(params), -1), scores().detach()
-        J = J.reshape(out.numel(), -1)
+        out = scores().detach()
+        J = flat(jacrev(at(scores))(params), len(out))
         H = torch.autograd.functional.hessian(partial(_loss, learner, ep), out)
         gram = gram + J.T @ H @ J / len(tasks.support.w)
         slopes.append(flat(jacrev(at(lambda ep=ep: learner.loss(ep)[0]))(params), 1)[0])
@@ -127,16 +127,19 @@ def test_a_matrix_without_the_loss_curvature_is_found(monkeypatch: pytest.Monkey
 
 def trained(learner: Learner, tasks: Episode, damping: float, without: int | None = None) -> None:
     """Minimise the mean loss over the tasks (less one, divided by the same number) and damping/2·‖θ‖² exactly."""
-    kept = [ep for t, ep in enumerate(unstack(tasks)) if t != without]
+    kept = stack([ep for t, ep in enumerate(unstack(tasks)) if t != without])
+    share = len(kept.support.w) / len(tasks.support.w)
     parameters = list(learner.parameters())
     optimizer = torch.optim.LBFGS(
-        parameters, max_iter=200, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
+        parameters, max_iter=100, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        mean = torch.stack([learner.loss(ep)[0] for ep in kept]).sum() / len(tasks.support.w)
-        loss = mean + damping / 2 * torch.stack([p.square().sum() for p in parameters]).sum()
+        loss = (
+            share * learner.batch_loss(kept)[0]
+            + damping / 2 * torch.stack([p.square().sum() for p in parameters]).sum()
+        )
         loss.backward()
         return loss
 
@@ -177,7 +180,6 @@ def test_parameters_that_are_not_trained_have_no_part() -> None:
 def test_bad_input_is_refused() -> None:
     make, source = CASES["ridge"]
     learner, tasks, score = make(), source(4), asked(source)
-    new = unstack(tasks)[0]
     with pytest.raises(MapstoError, match="damping: got 0"):
         task_influence(learner, tasks, score, damping=0)
     with pytest.raises(MapstoError, match=r"score: got shape \(8, 1\), expected a scalar"):

@@ -1,6 +1,6 @@
 """Shapley values by Bayesian quadrature: ask about the coalitions that say most, given what games are like.
 
-    v ~ GP(β₀ + Σ_j β_j·S_j, κ),   κ(S, T) = Π_g ( a + [S_g = ∅ = T_g] + [S_g ≠ ∅ ≠ T_g]·exp(−ρ·‖mean S_g − mean T_g‖²) )
+    v ~ GP(β₀ + Σ_j β_j·S_j, κ),  κ(S, T) = Π_g (a + [S_g, T_g both or neither empty]·exp(−ρ·‖S_g/|S_g| − T_g/|T_g|‖²))
     φ = E[Shapley values of v | outcomes] = weights @ v(masks)
 
 Players come in groups `g`, as teaching examples in classes: whether anybody of a group is there counts most, who it is

@@ -185,9 +185,14 @@ def agreement(learner: Learner, tasks: mt.tasks.Tasks, count: int, seed: int) ->
     truth, full = timed(exact, learner, episodes)
     for name, method in METHODS.items():
         values, seconds = timed(method.values, learner, episodes)
-        ranks = [spearmanr(a, b).statistic for a, b in zip(values, truth, strict=True)]
+        ranks = [correlation(a, b) for a, b in zip(values, truth, strict=True)]
         cost = f"{seconds:.4f} | {100 * seconds / full:.1f} % | {method.adaptations(10)}"
         yield f"{name} | {cost} | {np.median(ranks):.3f} |"
+
+
+def correlation(values: Tensor, truth: Tensor) -> float:
+    """Return Spearman's correlation; values that are all alike rank nothing, which is 0."""
+    return 0.0 if values.std() == 0 else float(spearmanr(values, truth).statistic)
 
 
 def found(learner: Learner, tasks: Mislabelled, count: int, seed: int) -> Iterator[str]:
@@ -198,10 +203,11 @@ def found(learner: Learner, tasks: Mislabelled, count: int, seed: int) -> Iterat
         if method.adaptations(25) == "–":
             continue
         values, _ = timed(method.values, learner, episodes)
-        rank = (values < values.gather(1, wrong[:, None])).sum(1).float()  # 0: the worst
-        share = (rank == 0).float().mean().item()
+        its = values.gather(1, wrong[:, None])
+        rank, tied = (values < its).sum(1).float(), (values == its).sum(1).float()  # rank 0: the worst
+        share = torch.where(rank == 0, 1 / tied, 0.0).mean().item()  # ties are drawn by lot
         half = 1.96 * math.sqrt(share * (1 - share) / count)
-        told = f"{100 * share:.1f} ± {100 * half:.1f} | {1 + rank.mean():.2f}"
+        told = f"{100 * share:.1f} ± {100 * half:.1f} | {(rank + (tied + 1) / 2).mean():.2f}"
         yield f"{name} | {method.adaptations(25)} | {told} |"
 
 

@@ -103,10 +103,10 @@ def prior(s: np.ndarray, t: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
     together, start = np.ones((len(s), len(t))), 0
     for size in sizes:
         a, b = s[:, start : start + size], t[:, start : start + size]
-        some_a, some_b = a.any(1), b.any(1)
+        some_a, some_b = a.sum(1, keepdims=True) > 0, b.sum(1) > 0
         mean_a, mean_b = (part / np.maximum(part.sum(1, keepdims=True), 1) for part in (a, b))
         apart = np.square(mean_a).sum(1)[:, None] + np.square(mean_b).sum(1) - 2 * mean_a @ mean_b.T
-        same = (some_a[:, None] == some_b) * np.exp(-_LENGTH * apart)  # neither has anybody: means of 0, so 1
+        same = (some_a == some_b) * np.exp(-_LENGTH * apart)  # neither has anybody: means of 0, so 1
         together, start = together * (_BASE + same), start + size
     return together
 

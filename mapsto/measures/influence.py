@@ -77,7 +77,7 @@ def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, da
         def scores(params: Params) -> Tensor:
             return _at(learner, params, lambda learner: learner.predict(learner.adapt_to(episode), episode.query.x))
 
-        at, moved = jvp(scores, (params,), (v,))  # [m, k] each
+        at, moved = jvp(scores, (params,), (v,))[:2]  # [m, k] each
         slope = grad(lambda scores: loss(scores, episode.query.y, episode.query.w))
         curved = jvp(slope, (at,), (moved,))[1]  # Hₜ·Jₜ·v
         return vjp(scores, params)[1](curved)[0]

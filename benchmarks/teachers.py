@@ -192,7 +192,7 @@ def agreement(learner: Learner, tasks: mt.tasks.Tasks, count: int, seed: int) ->
 
 def correlation(values: Tensor, truth: Tensor) -> float:
     """Return Spearman's correlation; values that are all alike rank nothing, which is 0."""
-    return 0.0 if values.std() == 0 else float(spearmanr(values, truth).statistic)
+    return 0.0 if (values == values[0]).all() else float(spearmanr(values, truth).statistic)
 
 
 def found(learner: Learner, tasks: Mislabelled, count: int, seed: int) -> Iterator[str]:
@@ -250,10 +250,10 @@ def tables(args: argparse.Namespace) -> dict[str, Learner]:
 
 
 def share(learner: Learner, explainer: ViewExplainer, episode: Episode) -> Tensor:
-    """Return how much of a prediction each teaching column `[d]` accounts for, by absolute attributions."""
+    """Return how much of a prediction each teaching column `[d]` accounts for: its rows' attributions add up."""
     support: Examples = episode.support
     margin = views.support(learner, support, episode.query.x[0], target=1, link=lambda s: s - s.flip(-1))
-    return explainer(margin, support.x).detach().abs().sum(0)
+    return explainer(margin, support.x).detach().sum(0).abs()
 
 
 def _game(learner: Learner, episode: Episode) -> views.Game:

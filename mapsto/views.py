@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
-from .episodes import Examples, State
+from .episodes import Episode, Examples, State
 from .errors import MapstoError
 from .learners import watching
 from .learners.learner import Learner
 
 View = Callable[[Tensor], Tensor]
 Link = Callable[[Tensor], Tensor]
+Worth = Callable[[Tensor, Tensor], Tensor]
 
 
 class Game:
@@ -54,6 +55,24 @@ def weights(
     """D.w ↦ score: which teaching example caused it?"""
     _rowwise(learner)
     return lambda w: _score(learner, learner.adapt(support._replace(w=w)), x, target, link)
+
+
+def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
+    """D.w ↦ Σ w·worth(scores, y) over the query set: how well did the teaching examples teach?
+
+    `worth` maps scores `[m, k]` and what is true to one number a row: by default the probability of the true class,
+    which, unlike its logarithm, is finite where no example of a class is left; for numbers minus the squared error.
+    Its game, `game(taught(learner, episode), episode.support.w)`, is that of Ghorbani & Zou 2019, "Data Shapley", §2;
+    with `groups=episode.support.y` whole classes play.
+    """
+    worth = worth or _WORTH[_rowwise(learner).loss_name]
+
+    def value(w: Tensor) -> Tensor:
+        state = learner.adapt_to(episode._replace(support=episode.support._replace(w=w)))
+        rows = worth(learner.predict(state, episode.query.x), episode.query.y)  # [m]
+        return (episode.query.w * torch.where(episode.query.w > 0, rows, 0.0)).sum()
+
+    return value
 
 
 def state(
@@ -257,3 +276,9 @@ def _reached(layer: str, view: View, point: Tensor) -> tuple[View, Tensor]:
             "from input to score; take another one."
         )
     return view, point
+
+
+_WORTH: dict[str, Worth] = {
+    "cross_entropy": lambda scores, y: scores.softmax(-1).gather(-1, y[:, None])[:, 0],
+    "mse": lambda scores, y: -(scores - y).square().mean(-1),
+}

@@ -12,6 +12,7 @@ from torch.func import vmap
 
 from mapsto.explainers import (
     LIME,
+    BayesianShapley,
     ExpectedGradients,
     Gradient,
     InputXGradient,
@@ -181,6 +182,8 @@ METHODS: dict[str, Explainer] = {
     "PermutationShapley, few pairs": PermutationShapley(pairs=2, seed=1),
     "ShapleyInteractions": RowSums(ShapleyInteractions(chunk_size=10)),
     "ShapleyInteractions, sampled": RowSums(ShapleyInteractions(orders=5, chunk_size=7)),
+    "BayesianShapley": BayesianShapley(samples=30),
+    "BayesianShapley, chunked": BayesianShapley(samples=30, chunk_size=7),
 }
 LAWS = [
     *(shape, scores, linear, complete, unused, equivariant, batched),
@@ -190,6 +193,7 @@ LAWS = [
 LOCAL = "describes the view near the point only"
 DRAWN = "up to sampling error: the coalitions drawn treat the players unequally"
 SLOPES = "a linear model's slopes miss what its residuals hold"
+CHOSEN = "up to the error of estimation: the coalitions chosen treat the players unequally"
 EXEMPT = {
     (linear, "Gradient"): "its values are the slopes, not slope times way",
     (complete, "Gradient"): LOCAL,
@@ -215,6 +219,10 @@ EXEMPT = {
     (equivariant, "PermutationShapley"): DRAWN,
     (equivariant, "PermutationShapley, few pairs"): DRAWN,
     (equivariant, "ShapleyInteractions, sampled"): DRAWN,
+    (unused, "BayesianShapley"): CHOSEN,
+    (unused, "BayesianShapley, chunked"): CHOSEN,
+    (equivariant, "BayesianShapley"): CHOSEN,
+    (equivariant, "BayesianShapley, chunked"): CHOSEN,
 }
 PAIRS = [(law, name) for law in LAWS for name in METHODS]
 

@@ -2,6 +2,7 @@
 
 from .activation_maps import GradCAM, HiResCAM, enlarge
 from .attention_rollout import attention_rollout
+from .bayesian_shapley import BayesianShapley
 from .expected_gradients import ExpectedGradients
 from .explainer import Game, GameExplainer, View, ViewExplainer
 from .gradient import Gradient, InputXGradient
@@ -9,6 +10,7 @@ from .groups import patches, superpixels
 from .integrated_gradients import IntegratedGradients
 from .interactions import ShapleyInteractions
 from .lime import LIME
+from .neighbours import knn_shapley
 from .occlusion import Occlusion
 from .permutation_shapley import PermutationShapley
 from .shapley import Shapley
@@ -16,6 +18,7 @@ from .smooth import Smooth
 
 __all__ = [
     "LIME",
+    "BayesianShapley",
     "ExpectedGradients",
     "Game",
     "GameExplainer",
@@ -33,6 +36,7 @@ __all__ = [
     "ViewExplainer",
     "attention_rollout",
     "enlarge",
+    "knn_shapley",
     "patches",
     "superpixels",
 ]

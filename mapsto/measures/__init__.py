@@ -7,6 +7,7 @@ from .estimate import Estimate, estimate
 from .eval_x import EvalX, Judgement, most
 from .evaluation import Classification, Evaluation, Regression, evaluate, summary
 from .infidelity import Infidelity, hiding_infidelity, infidelity, noise, squares
+from .influence import task_influence
 from .known_truth import Recovery, Selection, auroc, recovery, selection
 from .likelihood import log_likelihoods
 from .perturbation_curves import Curves, insertion_deletion
@@ -72,6 +73,7 @@ __all__ = [
     "shuffled_labels",
     "squares",
     "summary",
+    "task_influence",
     "task_map",
     "trust",
 ]

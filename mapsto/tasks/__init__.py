@@ -6,6 +6,7 @@ from .images import ImageFolder
 from .imagined import Imagined
 from .linear import Linear
 from .logistic import Logistic
+from .mislabelled import Mislabelled
 from .omniglot import Omniglot
 from .planted import Planted, Truth
 from .sinusoids import Sinusoids
@@ -26,6 +27,7 @@ __all__ = [
     "Linear",
     "LinearStream",
     "Logistic",
+    "Mislabelled",
     "Omniglot",
     "Planted",
     "Sinusoids",

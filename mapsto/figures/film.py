@@ -17,6 +17,7 @@ from .colours import around_zero, of_class, pale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -41,11 +42,12 @@ def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Fig
     figure = style.canvas(0.5 + 2.1 * rows)
     panels = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).flat
     for axes, i in zip(panels, steps, strict=False):
-        said(axes, film, i, classes)
+        scale = said(axes, film, i, classes)
         axes.set_title(f"step {i}, query loss {_short(film.query_loss[i])}", fontsize=9, color=style.INK, loc="left")
         axes.label_outer()
     for axes in list(panels)[len(steps) :]:
         axes.remove()
+    _scaled(figure, scale)
     _legend(figure)
     return figure
 
@@ -53,7 +55,7 @@ def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Fig
 def film_said(film: Film, i: int, classes: Sequence[object] = ()) -> Figure:
     """Draw what the model says at step `i`."""
     figure = style.canvas(3.4)
-    said(figure.subplots(), film, i, classes)
+    _scaled(figure, said(figure.subplots(), film, i, classes))
     _legend(figure)
     return figure
 
@@ -145,17 +147,23 @@ def signed(values: Float[np.ndarray, ...], reach: float, what: str, names: Seque
     return figure
 
 
-def said(axes: Axes, film: Film, i: int, classes: Sequence[object] = ()) -> None:
-    """Draw what the model says at step `i`: a curve, a decision surface, or its answers to the query rows."""
+def said(axes: Axes, film: Film, i: int, classes: Sequence[object] = ()) -> ScalarMappable | None:
+    """Draw what the model says at step `i`: a curve, a decision surface, or its answers to the query rows.
+
+    Where colours are numbers, what maps them is returned.
+    """
     regression = film.query.y.is_floating_point()
     if film.grid is not None and film.grid.shape[1] == 1:
         _curves(_framed(axes), film, i, classes)
     elif film.grid is not None:
-        _surface(_framed(axes, grid=False), film, i, classes)
+        _framed(axes, grid=False).set_xlabel("first feature", fontsize=9.5, color=style.INK)
+        axes.set_ylabel("second feature", fontsize=9.5, color=style.INK)
+        return _heights(axes, film, i) if regression else _regions(axes, film, i, classes)
     elif regression:
         _answers(_framed(axes), film, i)
     else:
         _margins(style.quiet(axes), film, i)
+    return None
 
 
 def _curves(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
@@ -181,33 +189,41 @@ def _curves(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
     axes.set_ylabel("output", fontsize=9.5, color=style.INK)
 
 
-def _surface(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
-    """Draw the outputs over two features: which class scores highest, or the first output."""
-    grid, surface = _array(film.grid), _array(film.surface)
-    side = round(len(grid) ** 0.5)
-    ends: Any = (grid[:, 0].min(), grid[:, 0].max(), grid[:, 1].min(), grid[:, 1].max())
-    look: dict[str, Any] = {"origin": "lower", "extent": ends, "aspect": "auto"}
-    if film.query.y.is_floating_point():
-        reach = np.abs(surface[..., 0]).max() or 1.0
-        axes.imshow(surface[i, :, 0].reshape(side, side).T, cmap=around_zero(), vmin=-reach, vmax=reach, **look)
-    else:
-        winner = surface[i].argmax(-1).reshape(side, side).T
-        axes.imshow(np.array([pale(of_class(c)[0]) for c in range(surface.shape[2])])[winner], **look)
-    _rows(axes, film, classes)
-    axes.set_xlabel("first feature", fontsize=9.5, color=style.INK)
-    axes.set_ylabel("second feature", fontsize=9.5, color=style.INK)
+def _heights(axes: Axes, film: Film, i: int) -> ScalarMappable:
+    """Draw the first output over two features, and in the same colours the targets of the rows."""
+    surface, rows = _array(film.surface)[..., 0], (film.query, film.support)
+    reach = max(float(np.abs(v).max()) for v in (surface, *(_array(part.y)[:, 0] for part in rows))) or 1.0
+    look: dict[str, Any] = {"cmap": around_zero(), "vmin": -reach, "vmax": reach}
+    drawn = axes.imshow(_square(surface[i]).T, **look, **_place(film))
+    for part, size, mark, name in zip(rows, (16, 42), "so", ("query (judges)", "support (teaches)"), strict=True):
+        there = _array(part.w) > 0
+        x, y = _array(part.x)[there], _array(part.y)[there, 0]
+        axes.scatter(*x.T, c=y, s=size, marker=mark, edgecolor=style.INK, linewidth=0.8, label=name, **look)
+    return drawn
 
 
-def _rows(axes: Axes, film: Film, classes: Sequence[object]) -> None:
-    """Mark the rows of the task: support rows large and dark-edged, query rows small."""
+def _regions(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
+    """Draw which class scores highest over two features; support rows are large and dark-edged, query rows small."""
+    surface = _array(film.surface)
+    colours = np.array([pale(of_class(c)[0]) for c in range(surface.shape[2])])
+    axes.imshow(colours[_square(surface[i].argmax(-1)).T], **_place(film))
     for rows, size, edge in ((film.query, 3.5, "none"), (film.support, 7, style.INK)):
-        x, y, taught = _array(rows.x), _array(rows.y), _array(rows.w) > 0
-        labels = np.zeros(len(x), int) if rows.y.is_floating_point() else y
-        for c in np.unique(labels[taught]):
-            mine = taught & (labels == c)
+        x, y, there = _array(rows.x), _array(rows.y), _array(rows.w) > 0
+        for c in np.unique(y[there]):
             colour, mark = of_class(int(c))
-            name = f"{_class(classes, int(c))}" if edge != "none" and not rows.y.is_floating_point() else None
+            name = None if edge == "none" else _class(classes, int(c))
+            mine = there & (y == c)
             axes.plot(*x[mine].T, mark, color=colour, markeredgecolor=edge, markersize=size, label=name)
+
+
+def _square(values: Float[np.ndarray, " g"]) -> Float[np.ndarray, "a a"]:
+    side = round(len(values) ** 0.5)
+    return values.reshape(side, side)
+
+
+def _place(film: Film) -> dict[str, Any]:
+    (left, bottom), (right, top) = _array(film.grid).min(0), _array(film.grid).max(0)
+    return {"origin": "lower", "extent": (left, right, bottom, top), "aspect": "auto"}
 
 
 def _answers(axes: Axes, film: Film, i: int) -> None:
@@ -230,7 +246,8 @@ def _margins(axes: Axes, film: Film, i: int) -> None:
     if len(shown) > 2 * _BARS:
         shown = shown[np.linspace(0, len(shown) - 1, 2 * _BARS).round().astype(int)]
     at, reach = margins[i][shown], max(np.abs(margins).max(), 1e-12)
-    axes.barh(range(len(shown)), at, color=[style.direction(v) for v in at], height=0.7)
+    for mine, colour, name in ((at >= 0, style.HIGHER, "told right"), (at < 0, style.LOWER, "told wrong")):
+        axes.barh(np.flatnonzero(mine), at[mine], color=colour, height=0.7, label=name)
     axes.axvline(0, color=style.INK, linewidth=0.8)
     axes.set_yticks([])
     axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -288,6 +305,11 @@ def _logarithmic(axes: Axes, y: np.ndarray, axis: str = "y") -> None:
     if len(y) and y.min() > 0 and y.max() > 100 * y.min():
         (axes.set_yscale if axis == "y" else axes.set_xscale)("log")
         (axes.set_ylim if axis == "y" else axes.set_xlim)(y.min() / 2, y.max() * 2)
+
+
+def _scaled(figure: Figure, of: ScalarMappable | None) -> None:
+    if of is not None:
+        figure.colorbar(of, ax=figure.axes, fraction=0.05, pad=0.02).set_label("output, target", fontsize=9.5)
 
 
 def _legend(figure: Figure) -> None:

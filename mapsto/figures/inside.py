@@ -46,7 +46,16 @@ def units(found: Mapping[str, Units]) -> Figure:
     dead, shut = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(found))
     at = range(len(found))
     axes.barh(at, dead, color=style.INK, height=0.62, label="dead: shut on every row")
-    axes.barh(at, shut, left=dead, color=style.HIGHER, height=0.62, hatch="//", edgecolor="white", label="saturated")
+    axes.barh(
+        at,
+        shut,
+        left=dead,
+        color=style.HIGHER,
+        height=0.62,
+        hatch="//",
+        edgecolor="white",
+        label="shut on 95 % of them",
+    )
     for i, (layer, total) in enumerate(zip(found.values(), dead + shut, strict=True)):
         axes.annotate(
             f"{int(layer.dead.sum() + layer.saturated.sum())} of {len(layer.dead)}", (total, i), xytext=(4, 0),
@@ -74,9 +83,9 @@ def _bars(axes: Axes, names: tuple[str, ...], shares: np.ndarray, what: str) -> 
     bars = 100 * np.nan_to_num(shares)
     axes.barh(range(len(bars)), bars, color=style.LOWER, height=0.62)
     for i, share in enumerate(shares):
-        told = "from 0" if np.isnan(share) else f"{100 * share:.3g}"
+        told = "from 0" if np.isnan(share) else format(100 * share, ",.0f" if share >= 1 else ".3g")
         axes.annotate(told, (bars[i], i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
-    axes.set_xlim(0, 1.15 * max(bars.max(), 1e-9))
+    axes.set_xlim(0, 1.2 * max(bars.max(), 1e-9))
     axes.set_xlabel(what, fontsize=9.5, color=style.INK)
 
 

@@ -87,7 +87,8 @@ def overview(film: Film) -> list[str]:
     said = [f"In {words.count(n, 'inner step')} the loss on the support set, which teaches, went {support}, and on the "
             f"query set, which judges, {query}."]  # fmt: skip
     if 0 < best < n:
-        said.append(f"The query loss was lowest at step {best}: the steps after it fitted the support set only.")
+        later = "fitted the support set only" if film.support_loss[-1] < film.support_loss[best] else "made both worse"
+        said.append(f"The query loss was lowest at step {best}: what came after it {later}.")
     return said
 
 
@@ -105,7 +106,7 @@ def _pictures(film: Film, i: int, classes: Sequence[object], names: Sequence[obj
         ("What moves them on", film_layers(film, i)),
     ]
     if film.attribution is not None:
-        drawn.insert(1, ("Why it says so of one row", film_reasons(film, i, names)))
+        drawn.append(("Why it says so of one row", film_reasons(film, i, names)))
     return [(heading, page.picture(figure, f"{heading}, at step {i}.")) for heading, figure in drawn]
 
 

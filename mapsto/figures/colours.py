@@ -24,7 +24,7 @@ def around_zero() -> LinearSegmentedColormap:
     """Return blue below zero, near white at zero, orange above it; grey where there is no number."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    found = LinearSegmentedColormap.from_list("around_zero", [style.LOWER, ZERO, style.HIGHER])
+    found = LinearSegmentedColormap.from_list("around_zero", [style.LOWER, ZERO, style.HIGHER], N=257)  # odd
     return found.with_extremes(bad="#c3c9ce")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from . import style
 from .colours import around_zero, of_class, pale
@@ -40,12 +40,12 @@ def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Fig
     steps = chosen(len(film.path), most)
     rows = (len(steps) + 1) // 2
     figure = style.canvas(0.5 + 2.1 * rows)
-    panels = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).flat
+    panels = list(figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).flat)
     for axes, i in zip(panels, steps, strict=False):
         scale = said(axes, film, i, classes)
         axes.set_title(f"step {i}, query loss {_short(film.query_loss[i])}", fontsize=9, color=style.INK, loc="left")
         axes.label_outer()
-    for axes in list(panels)[len(steps) :]:
+    for axes in panels[len(steps) :]:
         axes.remove()
     _scaled(figure, scale)
     _legend(figure)
@@ -140,7 +140,7 @@ def signed(values: Float[np.ndarray, ...], reach: float, what: str, names: Seque
         return figure
     labels, bars = _largest(values.reshape(-1), names)
     axes = style.rows(style.quiet(figure.subplots()), labels)
-    axes.barh(range(len(bars)), bars, color=[style.direction(v) for v in bars], height=0.62)
+    axes.barh(range(len(bars)), bars, color=[style.direction(float(v)) for v in bars], height=0.62)
     axes.axvline(0, color=style.INK, linewidth=0.8)
     axes.set_xlim(-1.05 * max(reach, np.abs(bars).max()), 1.05 * max(reach, np.abs(bars).max()))
     axes.set_xlabel(what, fontsize=9.5, color=style.INK)
@@ -216,7 +216,7 @@ def _regions(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
             axes.plot(*x[mine].T, mark, color=colour, markeredgecolor=edge, markersize=size, label=name)
 
 
-def _square(values: Float[np.ndarray, " g"]) -> Float[np.ndarray, "a a"]:
+def _square(values: Shaped[np.ndarray, " g"]) -> Shaped[np.ndarray, "a a"]:
     side = round(len(values) ** 0.5)
     return values.reshape(side, side)
 

@@ -2,8 +2,8 @@
 
     parameters[i, l] = ‖φ_i − φ_0‖ / ‖φ_0‖  of layer l,        features[i, m] = ‖h_i − h_0‖ / ‖h_0‖  of part m
 
-After Raghu et al. 2020, "Rapid Learning or Feature Reuse?", §3, who ask by layers whether MAML learns or reuses
-features (by freezing them and by CKA; see `similarity`). Feature changes include those handed on by earlier layers.
+It is the question of Raghu et al. 2020, "Rapid Learning or Feature Reuse?", §3, who ask by layers whether MAML learns
+or reuses features (by freezing them and by CKA; see `similarity`). A part's change includes what earlier parts hand on.
 """
 
 from typing import NamedTuple

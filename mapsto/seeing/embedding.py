@@ -30,9 +30,9 @@ class Embedding(NamedTuple):
 
 
 def embedding(
-    before: Float[Tensor, "n d"],
-    after: Float[Tensor, "n d"],
-    y: Int[Tensor, " n"],
+    before: Float[Tensor, "_n _d"],
+    after: Float[Tensor, "_n _d"],
+    y: Int[Tensor, " _n"],
     neighbours: int = 5,
     perplexity: float | None = None,
     seed: int = 0,

@@ -3,7 +3,7 @@
     counts[i, l, b] = |{j : edge_b ≤ log₁₀|g_ij| < edge_{b+1}}|,    zero[i, l] = share of entries with g = 0
 
 Bins are shared by all layers and steps, and by gradients and updates `φ_{i+1} − φ_i`, so that any two can be compared;
-their sign is left out. After Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+their sign is left out. As in Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
 networks", figures 7 and 9, which show normalised histograms on linear axes: decades show small gradients better.
 """
 

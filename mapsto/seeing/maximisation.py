@@ -13,6 +13,7 @@ The result is an input, not an attribution: what a unit likes says nothing of wh
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -46,7 +47,7 @@ def maximise(
     blur: float = 0.0,
     seed: int = 0,
 ) -> Preferred:
-    """Climb from `start` to an input that `view` likes, in `steps` steps of size `lr` at first.
+    """Find the input that `view` likes best: climb from `start`, in `steps` steps of size `lr` at first.
 
     `variation`, `jitter` and `blur` are for images `[..., h, w]`. `seed` draws the jitter. Batch over starts with vmap.
 
@@ -115,8 +116,8 @@ def blurred(x: Float[Tensor, "... h w"], sigma: float) -> Float[Tensor, "... h w
 
 
 def _shifts(jitter: int, steps: int, seed: int) -> list[tuple[int, ...]]:
-    generator = torch.Generator().manual_seed(seed)
-    return [tuple(s) for s in torch.randint(-jitter, jitter + 1, (steps, 2), generator=generator).tolist()]
+    drawn = np.random.default_rng(seed).integers(-jitter, jitter + 1, (steps, 2))  # not torch's: vmap forbids it
+    return [tuple(shift) for shift in drawn.tolist()]
 
 
 def _check(view: View, start: Tensor, steps: int, lr: float, strengths: dict[str, float]) -> None:

@@ -32,9 +32,9 @@ class Probes(NamedTuple):
 
 def probes(
     features: Features,
-    y: Int[Tensor, " n"],
+    y: Int[Tensor, " _n"],
     folds: int = 5,
-    groups: Int[Tensor, " n"] | None = None,
+    groups: Int[Tensor, " _n"] | None = None,
     penalty: float = 0.1,
     seed: int = 0,
 ) -> Probes:

@@ -4,7 +4,7 @@
     RSA(X, Y) = Spearman correlation of ‖x_i − x_j‖ with ‖y_i − y_j‖ over the pairs of rows i < j
 
 Linear centred kernel alignment is that of Kornblith et al. 2019, "Similarity of Neural Network Representations
-Revisited", eq. 3 and 4, `‖YᵀX‖² / (‖XᵀX‖·‖YᵀY‖)` of centred features: unchanged by rotations and by one scale for all
+Revisited", §3, `‖YᵀX‖² / (‖XᵀX‖·‖YᵀY‖)` of centred features: unchanged by rotations and by one scale for all
 features, but not by other linear maps, and that is wanted (§2). With few rows and many features even unrelated features
 score high; `debiased=True` takes the unbiased estimate of HSIC instead (Song et al. 2012, eq. 5; Nguyen, Raghu &
 Kornblith 2021, "Do Wide and Deep Networks Learn the Same Things?", eq. 3), which is 0 on average there, below 0 at
@@ -32,7 +32,7 @@ class Similarity(NamedTuple):
     matrix: Float[Tensor, "r r"]  # nan for a representation that is the same for all rows
 
 
-def cka(x: Float[Tensor, "n d"], y: Float[Tensor, "n e"], debiased: bool = False) -> Float[Tensor, ""]:
+def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = False) -> Float[Tensor, ""]:
     """Return the linear CKA of two representations of the same rows: 1 where they are alike up to rotation and scale.
 
     >>> x = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]])
@@ -46,8 +46,10 @@ def cka(x: Float[Tensor, "n d"], y: Float[Tensor, "n e"], debiased: bool = False
     return _normalised(torch.stack([_centred(f, debiased) for f in (x, y)]))[0, 1]
 
 
-def rsa(x: Float[Tensor, "n d"], y: Float[Tensor, "n e"]) -> Float[Tensor, ""]:
+def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]:
     """Return how far the same pairs of rows are near and far in two representations: 1 where their order is the same.
+
+    Kriegeskorte, Mur & Bandettini 2008, with Euclidean distances.
 
     Raises:
         MapstoError: representations of different rows or of fewer than three.

@@ -25,7 +25,7 @@ class Explained(NamedTuple):
     chance: float
 
 
-def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " n"]) -> Explained:
+def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " _n"]) -> Explained:
     """Return the share of each feature's variance over the rows that lies between the groups.
 
     >>> variance_explained(torch.tensor([[0.0, 1.0], [0.0, 2.0], [3.0, 1.0], [3.0, 2.0]]), torch.tensor([0, 0, 1, 1]))

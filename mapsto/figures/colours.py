@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from . import style
 
 if TYPE_CHECKING:
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import Colormap
 
 ZERO = "#f4f4f2"
 _CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#6b5b95")
@@ -20,7 +20,7 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 @functools.cache
-def around_zero() -> LinearSegmentedColormap:
+def around_zero() -> Colormap:
     """Return blue below zero, near white at zero, orange above it; grey where there is no number."""
     from matplotlib.colors import LinearSegmentedColormap
 

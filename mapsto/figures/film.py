@@ -158,7 +158,9 @@ def said(axes: Axes, film: Film, i: int, classes: Sequence[object] = ()) -> Scal
     elif film.grid is not None:
         _framed(axes, grid=False).set_xlabel("first feature", fontsize=9.5, color=style.INK)
         axes.set_ylabel("second feature", fontsize=9.5, color=style.INK)
-        return _heights(axes, film, i) if regression else _regions(axes, film, i, classes)
+        if regression:
+            return _heights(axes, film, i)
+        _regions(axes, film, i, classes)
     elif regression:
         _answers(_framed(axes), film, i)
     else:
@@ -198,7 +200,7 @@ def _heights(axes: Axes, film: Film, i: int) -> ScalarMappable:
     for part, size, mark, name in zip(rows, (16, 42), "so", ("query (judges)", "support (teaches)"), strict=True):
         there = _array(part.w) > 0
         x, y = _array(part.x)[there], _array(part.y)[there, 0]
-        axes.scatter(*x.T, c=y, s=size, marker=mark, edgecolor=style.INK, linewidth=0.8, label=name, **look)
+        axes.scatter(x[:, 0], x[:, 1], c=y, s=size, marker=mark, edgecolor=style.INK, linewidth=0.8, label=name, **look)
     return drawn
 
 

@@ -39,8 +39,7 @@ def _layers(axes: Axes, found: Similarity) -> None:
     """Name each layer at the middle of its steps, and part it from the next by a line."""
     middles = [found.steps * (place + 0.5) - 0.5 for place in range(len(found.layers))]
     names = [style.label(layer, 14) for layer in found.layers]
-    turned = {"rotation": 90} if max(map(len, names)) * len(names) > 40 else {}
-    axes.set_xticks(middles, names, **turned)
+    axes.set_xticks(middles, names, rotation=90 if max(map(len, names)) * len(names) > 40 else 0)
     axes.set_yticks(middles, names)
     axes.tick_params(length=0, labelsize=9, colors=style.INK)
     axes.spines[:].set_visible(False)

@@ -39,8 +39,8 @@ def iterates(learner: Learner, support: Examples) -> Iterates:
     Raises:
         MapstoError: the learner has no inner gradient steps that end in its parameters.
     """
-    place = _loop(learner)
-    route = _Kept(learner.get_submodule(place).differentiation)
+    place, of = _loop(learner)
+    route = _Kept(of)
     with torch.no_grad():
         _along(learner, place, route).adapt(support)
         if not route.loops:
@@ -107,14 +107,12 @@ class _Arrived(Differentiation):
         return self.at
 
 
-def _loop(learner: Learner) -> str:
-    """Name the part of the learner that holds the inner loop, "" for the learner itself."""
-    held = [
-        name for name, part in learner.named_modules() if isinstance(vars(part).get("differentiation"), Differentiation)
-    ]
-    if not held:
-        raise _refused(learner)
-    return held[0]
+def _loop(learner: Learner) -> tuple[str, Differentiation]:
+    """Name the part of the learner that holds the inner loop, "" for the learner itself, and return its route."""
+    for name, part in learner.named_modules():
+        if isinstance(route := vars(part).get("differentiation"), Differentiation):
+            return name, route
+    raise _refused(learner)
 
 
 def _refused(learner: Learner) -> MapstoError:
@@ -129,5 +127,5 @@ def _along(learner: Learner, place: str, route: Differentiation) -> Learner:
     """Return the learner with another route through its loop; its tensors are shared, not copied."""
     tensors = (*learner.parameters(), *learner.buffers())
     twin = copy.deepcopy(learner, {id(tensor): tensor for tensor in tensors})
-    twin.get_submodule(place).differentiation = route
+    setattr(twin.get_submodule(place), "differentiation", route)  # noqa: B010  (mypy takes it for a tensor)
     return twin

@@ -10,7 +10,8 @@ import mapsto as mt
 
 NAMES = {
     *("TableClassifier", "Explanation", "train", "evaluate", "as_module", "Examples", "Episode", "examples"),
-    *("episodes", "explainers", "figures", "learners", "measures", "models", "tasks", "training", "views", "weights"),
+    *("episodes", "explainers", "figures", "learners", "measures", "models", "seeing", "tasks", "training", "views"),
+    "weights",
 }
 ROOMS = {
     "learners": {
@@ -25,6 +26,10 @@ ROOMS = {
         *("LIME", "PermutationShapley", "ShapleyInteractions", "patches", "superpixels"),
     },
     "weights": {"load"},
+    "seeing": {
+        *("changes", "cka", "embedding", "film", "gradient_histograms", "maximise", "probes", "rsa", "unit", "units"),
+        "variance_explained",
+    },
 }
 SLOW = ("shap", "captum", "lightning_fabric", "lightning", "matplotlib", "pandas", "sklearn", "tensorboard", "rich")
 

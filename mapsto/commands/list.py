@@ -1,4 +1,4 @@
-"""`mapsto list`: every learner, explainer, task source, model, route, and the presets that papers gave a name."""
+"""`mapsto list`: every learner, explainer, task source, model, route, way to look inside, and named preset."""
 
 import argparse
 import importlib
@@ -67,6 +67,11 @@ _ROOMS = {
     "optimizer": "learners.inner",
     "estimator": "training.estimators",
 }
+_SEEING = {  # functions, by what they show
+    "of the way": ("film", "iterates", "gradient_histograms", "changes"),
+    "of the features": ("embedding", "cka", "rsa", "probes", "variance_explained"),
+    "of the units": ("maximise", "units"),
+}
 CITED = r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d"
 _ABOUT = {
     "Differentiation": "route through the inner loop",
@@ -86,7 +91,7 @@ def parser() -> Parser:
         "Name every learner, explainer, task source, model and route through the inner loop.",
         "mapsto list learner",
     )
-    made.add_argument("kind", nargs="?", choices=[*_ROOMS, "preset"], help="only these")
+    made.add_argument("kind", nargs="?", choices=[*_ROOMS, "seeing", "preset"], help="only these")
     return made
 
 
@@ -110,6 +115,10 @@ def entries() -> Iterator[Entry]:
                 continue
             if not inspect.isabstract(found) and (family := _family(found)):
                 yield Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
+    for family, names in _SEEING.items():
+        for name in names:
+            found = getattr(importlib.import_module("mapsto.seeing"), name)
+            yield Entry("seeing", name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
     for preset in PRESETS:
         told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
         yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)

@@ -138,7 +138,7 @@ def _sentence(doc: str | None) -> str:
     return " ".join((doc or "").partition("\n\n")[0].split())
 
 
-def _paper(found: type) -> str:
+def _paper(found: Any) -> str:
     """Return the first citation of the docstring, else of the module's, from its authors to its year."""
     for told in (found.__doc__, sys.modules[found.__module__].__doc__):
         cited = re.search(CITED, " ".join((told or "").split()))

@@ -20,7 +20,10 @@ ROOMS = {
     "models": {"MLP"},
     "tasks": {"Sinusoids", "Linear", "Tables", "Planted", "Omniglot"},
     "views": {"query", "support", "weights", "state", "game", "support_game", "as_module"},
-    "explainers": {"Gradient", "InputXGradient", "IntegratedGradients", "Occlusion", "Shapley"},
+    "explainers": {
+        *("Gradient", "InputXGradient", "IntegratedGradients", "Occlusion", "Shapley"),
+        *("Anchors", "SurrogateTree", "Counterfactual"),
+    },
     "weights": {"load"},
 }
 SLOW = ("shap", "captum", "lightning_fabric", "lightning", "matplotlib", "pandas", "sklearn", "tensorboard", "rich")

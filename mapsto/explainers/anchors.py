@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from ..errors import MapstoError
 from . import bandit
-from .classifier import Classifier, Inquiry, TableExplainer
+from .classifier import Classifier, Inquiry, TableExplainer, at_least
 from .predicates import Predicate, conditions, matches, sentence
 
 Rule = tuple[int, ...]  # positions among the row's conditions, ascending
@@ -67,9 +67,9 @@ class Anchors(TableExplainer):
 
     >>> X = np.random.default_rng(0).normal(size=(1000, 4)).round(1)
     >>> ask = Anchors(X, names=["age", "bmi", "dose", "pulse"])
-    >>> anchor = ask(lambda x: (x[:, 0] > 0) & (x[:, 2] <= 0), np.array([1.0, 0.3, -1.0, 0.0]))
+    >>> anchor = ask(lambda x: (x[:, 0] > 0) & (x[:, 2] < 0), np.array([1.0, 0.3, -1.0, 0.0]))
     >>> print(anchor)
-    age > 0 and dose <= 0
+    age > 0 and dose <= -0.1
     >>> anchor.found, anchor.precision
     (True, 1.0)
     """
@@ -94,11 +94,8 @@ class Anchors(TableExplainer):
         for name, value in {"precision": precision, "confidence": confidence, "epsilon": epsilon}.items():
             if not 0 < value < 1:
                 raise MapstoError(f"{name}: got {value}, expected a number between 0 and 1.")
-        for name, value in {"max_size": max_size, "bins": bins - 1, "beam": beam, "batch": batch}.items():
-            if value < 1:
-                raise MapstoError(f"{name}: got {value + (name == 'bins')}, expected at least {1 + (name == 'bins')}.")
-        if budget < batch:
-            raise MapstoError(f"budget: got {budget}, expected at least batch = {batch} draws.")
+        least = (("max_size", max_size, 1), ("bins", bins, 2), ("beam", beam, 1), ("batch", batch, 1))
+        at_least(*least, ("budget", budget, batch))
         self.precision, self.confidence, self.max_size, self.bins = precision, confidence, max_size, bins
         self.beam, self.epsilon, self.batch, self.budget = beam, epsilon, batch, budget
 

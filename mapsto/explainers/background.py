@@ -174,16 +174,21 @@ class _Frame(_Form):
 
     def _read(self, column: int, values: Any) -> Float[np.ndarray, " n"]:
         if column not in self.levels:
-            return values.to_numpy(np.float64, na_value=np.nan)
+            return self._plain(column, values)
         ranks = {level: float(i) for i, level in enumerate(self.levels[column])}
-        for value in values[values.notna()]:
+        present = values.notna()
+        for value in values[present]:
             if value not in ranks:
                 raise MapstoError(
-                    f"row: column {self.names[column]!r} holds {value!r}, which no background row has; add rows that do."
+                    f"row: column {self.names[column]!r} holds {value!r}, which no background row has; add one."
                 )
-        return np.array(
-            [ranks.get(v, np.nan) if there else np.nan for v, there in zip(values, values.notna(), strict=True)]
-        )
+        return np.array([ranks[v] if there else np.nan for v, there in zip(values, present, strict=True)], np.float64)
+
+    def _plain(self, column: int, values: Any) -> Float[np.ndarray, " n"]:
+        try:
+            return values.to_numpy(np.float64, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise MapstoError(f"row: column {self.names[column]!r}: {error}, expected numbers only.") from error
 
     def _write(self, column: int, values: Float[np.ndarray, " n"]) -> Any:
         import pandas as pd
@@ -211,9 +216,7 @@ def _levels(values: Any) -> list[Any]:
     import pandas as pd
 
     if values.dtype.kind in "mM":
-        raise MapstoError(
-            f"background: column {values.name!r} holds times, expected numbers or texts; give days or years."
-        )
+        raise MapstoError(f"background: column {values.name!r} holds times, expected numbers or texts; give days.")
     seen = set(values.dropna())
     if isinstance(values.dtype, pd.CategoricalDtype):
         return [level for level in values.dtype.categories if level in seen]
@@ -227,6 +230,5 @@ def _finite(values: Float[np.ndarray, "n d"], argument: str = "background") -> F
 
 
 def _told(rows: Any) -> str:
-    return f"a {type(rows).__name__}" + (
-        f" of shape {tuple(rows.shape)}" if isinstance(rows, Tensor | np.ndarray) else ""
-    )
+    shape = f" of shape {tuple(rows.shape)}" if isinstance(rows, Tensor | np.ndarray) else ""
+    return f"a {type(rows).__name__}{shape}"

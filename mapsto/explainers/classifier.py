@@ -24,7 +24,7 @@ class TableExplainer(ABC):
 
     `background` holds the rows that everything else is drawn from: a tensor or array `[n, d]` of numbers, or a
     DataFrame; the classifier is asked with rows of the same form. `names` are the columns' (default: the DataFrame's,
-    or x0, x1, ...), `categorical` lists those whose numbers are mere labels, and `chunk_size` bounds the rows of a call.
+    or x0, x1, ...), `categorical` lists those whose numbers are mere labels, `chunk_size` bounds the rows of a call.
     """
 
     def __init__(
@@ -35,14 +35,20 @@ class TableExplainer(ABC):
         seed: int = 0,
         chunk_size: int = 8192,
     ):
-        if chunk_size < 1:
-            raise MapstoError(f"chunk_size: got {chunk_size}, expected at least one row a call.")
+        at_least(("chunk_size", chunk_size, 1))
         self.background = Background(background, names, categorical)
         self.seed, self.chunk_size = seed, chunk_size
 
     @abstractmethod
     def __call__(self, classifier: Classifier, *args: Any, **kwargs: Any) -> Any:
         """Explain `classifier`."""
+
+
+def at_least(*settings: tuple[str, float, float]) -> None:
+    """Refuse a setting, (name, value, least), that is too small or NaN."""
+    for name, value, least in settings:
+        if not value >= least:
+            raise MapstoError(f"{name}: got {value}, expected at least {least}.")
 
 
 class Answers(NamedTuple):

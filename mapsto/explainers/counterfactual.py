@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..errors import MapstoError
-from .background import Background
-from .classifier import Classifier, Inquiry, TableExplainer
+from .classifier import Classifier, Inquiry, TableExplainer, at_least
+from .plausibility import Columns
 
 _HALVINGS = 14
 
@@ -30,8 +30,8 @@ _HALVINGS = 14
 class Change(NamedTuple):
     """A row of another class near the given one; no attribution.
 
-    `row` has the background's form (of a DataFrame, a frame of one row), `columns` are those that changed, `distance` is
-    the sum of their differences in median absolute deviations, `scores` the score of `label`, the class that `row`
+    `row` has the background's form (of a DataFrame, a frame of one row), `columns` are those that changed, `distance`
+    is the sum of their differences in median absolute deviations, `scores` the score of `label`, the class that `row`
     gets, before and after. `nearest` is the nearest background row of a wanted class, `nearest_distance` how far it is
     (NaN: there is none). Where not `found`, `row` is the given one.
     """
@@ -80,11 +80,13 @@ class Counterfactual(TableExplainer):
         chunk_size: int = 8192,
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
-        if not sparsity >= 0:
-            raise MapstoError(f"sparsity: got {sparsity}, expected a number from 0, the price of one more column.")
-        for name, value in {"starts": starts, "orders": orders, "grid": grid - 1, "rounds": rounds + 1}.items():
-            if value < 1:
-                raise MapstoError(f"{name}: got {value + (name == 'grid') - (name == 'rounds')}, expected more.")
+        at_least(
+            ("sparsity", sparsity, 0),
+            ("starts", starts, 1),
+            ("orders", orders, 1),
+            ("grid", grid, 2),
+            ("rounds", rounds, 0),
+        )
         self.immutable = self.background.columns(immutable, "immutable")
         if len(self.immutable) == len(self.background.names):
             raise MapstoError("immutable: got every column, expected at least one that may change.")
@@ -156,7 +158,7 @@ class _Search:
         """Return `row` with one column at another plausible value, for each column and some of its values."""
         made = []
         for j in np.flatnonzero(self.free):
-            values = self.columns.values(j, row[j], self.settings.grid)
+            values = self.columns.values(int(j), float(row[j]), self.settings.grid)
             moved = np.repeat(row[None], len(values), 0)
             moved[:, j] = values
             made.append(moved[values != row[j]])
@@ -237,48 +239,6 @@ class _Search:
         b = self.settings.background
         parts = [f"{b.names[j]} from {b.text(j, self.row[j])} to {b.text(j, row[j])}" for j in changed]
         return " and ".join(parts)
-
-
-class Columns:
-    """What is plausible in each column of the background, and how far its values lie apart."""
-
-    def __init__(self, background: Background):
-        self.observed = [background.observed(j) for j in range(len(background.names))]
-        self.ordered = np.array([kind != "category" for kind in background.kinds])
-        self.whole = np.array([kind == "integer" for kind in background.kinds])
-        self.low, self.high = (np.array([end(v) if len(v) else 0.0 for v in self.observed]) for end in (np.min, np.max))
-        self.spread = np.array(
-            [_spread(c[~np.isnan(c)], o) for c, o in zip(background.values.T, self.ordered, strict=True)]
-        )
-
-    def steps(self, rows: Float[np.ndarray, "m d"], row: Float[np.ndarray, " d"]) -> Float[np.ndarray, "m d"]:
-        """Return how far each cell is from the row's: over the spread of its column; 1 for another category."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.ordered, np.where(rows == row, 0.0, np.abs(rows - row) / self.spread), rows != row)
-
-    def plausible(self, columns: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Return the values, one of each given column, moved to the nearest plausible ones."""
-        values = np.where(self.whole[columns], np.round(values), values)
-        return values.clip(self.low[columns], self.high[columns])
-
-    def values(self, column: int, at: float, count: int) -> Float[np.ndarray, " v"]:
-        """Return the observed categories, or `count` quantiles from the least to the largest and some values near `at`."""
-        seen = self.observed[column]
-        if not self.ordered[column]:
-            return seen
-        spaced = np.quantile(seen, np.linspace(0, 1, count), method="nearest")
-        near = at + self.spread[column] * np.array([-1.0, -0.25, 0.25, 1.0])
-        return np.unique(self.plausible(np.full(count + 4, column), np.concatenate([spaced, near])))
-
-
-def _spread(values: Float[np.ndarray, " n"], ordered: bool) -> float:
-    """Return the median absolute deviation; where half of the values are the same, the mean one; 0: nothing varies."""
-    if not len(values) or (values == values[0]).all():
-        return 0.0
-    if not ordered:
-        return 1.0
-    apart = np.abs(values - np.median(values))
-    return float(np.median(apart) or apart.mean())
 
 
 def _ordered(keys: Float[np.ndarray, "m d"], changed: Bool[np.ndarray, "m d"]) -> Int[np.ndarray, "m s"]:

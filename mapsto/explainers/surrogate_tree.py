@@ -4,8 +4,8 @@
 
 (Craven & Shavlik 1996: a tree is fitted to a network's answers, also about rows made up, and judged by its fidelity to
 the network, not by the labels.) The tree is CART (Breiman et al. 1984), the candidates are those of its weakest-link
-pruning (§3.3). We depart in fitting scores, not classes, by plain CART instead of best-first m-of-n splits, and in making
-up rows by mixing the cells of two background rows instead of from kernel densities, so that types and ranges are kept.
+pruning (§3.3). We depart in fitting scores, not classes, by plain CART instead of best-first m-of-n splits, and in
+making up rows by mixing the cells of two background rows instead of from kernel densities, so that types are kept.
 Fidelity is measured on background rows that neither the fit nor the pruning saw.
 """
 
@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from ..errors import MapstoError
 from .background import Background
-from .classifier import Answers, Classifier, Inquiry, TableExplainer
+from .classifier import Answers, Classifier, Inquiry, TableExplainer, at_least
 from .predicates import Predicate, Sign, predicate, sentence
 
 if TYPE_CHECKING:
@@ -101,13 +101,10 @@ class SurrogateTree(TableExplainer):
         chunk_size: int = 8192,
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
-        if depth < 1:
-            raise MapstoError(f"depth: got {depth}, expected at least one question; 4 stays readable.")
-        if rows < 0 or not cost >= 0:
-            raise MapstoError(f"rows, cost: got {rows} and {cost}, expected numbers from 0.")
+        at_least(("depth", depth, 1), ("rows", rows, 0), ("cost", cost, 0))
         if len(self.background.values) < 10:
             raise MapstoError(
-                f"background: got {len(self.background.values)} rows, expected at least 10: some fit the tree, some judge."
+                f"background: got {len(self.background.values)} rows, expected at least 10: some fit, others judge."
             )
         self.depth, self.rows, self.cost = depth, rows, cost
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from mapsto import TableClassifier
 from mapsto.errors import MapstoError
-from mapsto.explainers import Anchor, Anchors, bandit
+from mapsto.explainers import Anchor, Anchors, Counterfactual, bandit
 from mapsto.explainers.bandit import Certificate
 from mapsto.explainers.predicates import matches
 
@@ -161,6 +162,23 @@ def test_a_vmapped_view_is_a_classifier() -> None:
     view = torch.func.vmap(lambda x: (slope * x).sum(-1))
     anchor = Anchors(background, names=["age", "bmi", "dose"], **QUICK)(view, torch.tensor([0.0, 1.0, 0.0]))
     assert anchor.found and anchor.label == 0 and anchor.columns == (1,) and str(anchor).startswith("bmi > ")
+
+
+def test_where_none_is_found_the_most_precise_rule_is_told() -> None:
+    background, row = X[:, :3], np.array([1.0, 1.0, 0.0])
+    anchor = Anchors(background, max_size=1, batch=64)(lambda x: (x[:, :2] > 0).all(1), row)
+    assert not anchor.found and anchor.columns in ((0,), (1,)) and anchor.precision == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_table_classifier_is_explained() -> None:
+    frame = table(60)
+    model = TableClassifier(members=1).fit(frame, frame["ward"] == "south")
+    assert model.score(frame, frame["ward"] == "south") > 0.9
+    row = frame[frame["ward"] == "south"].iloc[0]
+    anchor = Anchors(frame, max_size=1, batch=32, budget=256, precision=0.7)(model.predict_proba, row)
+    assert anchor.found and str(anchor) == "ward = south" and anchor.label == 1
+    change = Counterfactual(frame, starts=2, orders=1, rounds=0)(model.predict_proba, row)
+    assert change.found and str(change).startswith("ward from south to ") and model.predict(change.row)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Anchor(NamedTuple):
 
     `precision` is the share of `samples` fresh perturbations that got the row's class `label`, `coverage` the share of
     background rows that meet the rule; their bounds hold with the confidence asked for. Where not `found`, no rule
-    tested reaches the precision with confidence, and this is the one with the highest lower bound. `evaluations` counts
+    tested reaches the precision with confidence, and this is the most precise one. `evaluations` counts
     all rows that the classifier was asked about.
     """
 
@@ -81,7 +81,7 @@ class Anchors(TableExplainer):
         categorical: Sequence[str | int] = (),
         precision: float = 0.95,
         confidence: float = 0.95,
-        max_size: int = 4,
+        max_size: int = 6,
         bins: int = 4,
         beam: int = 4,
         epsilon: float = 0.1,
@@ -201,7 +201,7 @@ class _Search:
         return np.asarray(self.met[list(rule)].all(0))
 
     def _told(self, found: _Tested | None) -> Anchor:
-        s, told = self.settings, found or max(self.tested, key=lambda t: (t.certificate.lower, t.coverage))
+        s, told = self.settings, found or max(self.tested, key=lambda t: (t.certificate.mean, t.coverage))
         beta = float(np.log(2 * self.weighed / (1 - s.confidence)))
         share, rows = np.array(told.coverage), np.array(len(self.values))
         covers = float(bandit.lower(share, rows, beta)), float(bandit.upper(share, rows, beta))

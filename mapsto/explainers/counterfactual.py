@@ -11,7 +11,8 @@ The search starts from the nearest background rows of another class, as in Brugh
 changes of one column; puts columns back, one after the other, while the class holds (the feature selection of growing
 spheres, Laugel et al. 2018, Algorithm 2); and halves the way of what remains to the boundary. Ours is what follows: one
 column of the best row is pushed further so that others can come back, as long as that shortens the way. This finds
-local optima: where the class is no half-line along a column, a smaller change may exist.
+local optima: where the class is no half-line along a column, a smaller change may exist. And where neither a change of
+one column nor any background row, its immutable columns put back, has a class that is wanted, none is found.
 """
 
 from collections.abc import Sequence

@@ -24,6 +24,7 @@ ROOMS = {
     "explainers": {
         *("Gradient", "InputXGradient", "IntegratedGradients", "Occlusion", "Shapley"),
         *("LIME", "PermutationShapley", "ShapleyInteractions", "patches", "superpixels"),
+        *("Anchors", "SurrogateTree", "Counterfactual"),
     },
     "weights": {"load"},
     "seeing": {

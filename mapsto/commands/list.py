@@ -79,6 +79,7 @@ _ABOUT = {
     "Estimator": "way to the meta-gradient",
     "ViewExplainer": "moves the input",
     "GameExplainer": "hides parts of the input",
+    "TableExplainer": "asks about a table's rows",
     "Tasks": "source of episodes",
     "Module": "network",
 }

@@ -1,9 +1,15 @@
-"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; with parameters: `learned`."""
+"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; with parameters: `learned`.
 
 from .activation_maps import GradCAM, HiResCAM, enlarge
 from .attention_rollout import attention_rollout
 from .bayesian_shapley import BayesianShapley
 from .expected_gradients import ExpectedGradients
+Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows (`TableExplainer`).
+"""
+
+from .anchors import Anchor, Anchors
+from .classifier import TableExplainer
+from .counterfactual import Change, Counterfactual
 from .explainer import Game, GameExplainer, View, ViewExplainer
 from .gradient import Gradient, InputXGradient
 from .groups import patches, superpixels
@@ -20,6 +26,14 @@ __all__ = [
     "LIME",
     "BayesianShapley",
     "ExpectedGradients",
+from .surrogate_tree import Fidelity, Leaf, Surrogate, SurrogateTree
+
+__all__ = [
+    "Anchor",
+    "Anchors",
+    "Change",
+    "Counterfactual",
+    "Fidelity",
     "Game",
     "GameExplainer",
     "GradCAM",
@@ -27,11 +41,15 @@ __all__ = [
     "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
+    "Leaf",
     "Occlusion",
     "PermutationShapley",
     "Shapley",
     "ShapleyInteractions",
     "Smooth",
+    "Surrogate",
+    "SurrogateTree",
+    "TableExplainer",
     "View",
     "ViewExplainer",
     "attention_rollout",

@@ -129,7 +129,7 @@ def _written(value: Any) -> str:
     return f"{type(value).__name__}()" if isinstance(value, Differentiation) else repr(value)
 
 
-def _family(found: type) -> str:
+def _family(found: Any) -> str:
     if issubclass(found, Learner):
         return found.family
     return next((_ABOUT[base.__name__] for base in found.__mro__[1:] if base.__name__ in _ABOUT), "")
@@ -148,7 +148,7 @@ def _paper(found: Any) -> str:
     return ""
 
 
-def _arguments(found: type) -> str:
+def _arguments(found: Any) -> str:
     return ", ".join(str(p).partition(":")[0] for p in inspect.signature(found).parameters.values())
 
 

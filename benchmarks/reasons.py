@@ -28,12 +28,16 @@ from torch.func import vmap
 
 import mapsto as mt
 from mapsto.explainers import (
+    LIME,
+    ExpectedGradients,
     GameExplainer,
     Gradient,
     InputXGradient,
     IntegratedGradients,
     Occlusion,
+    PermutationShapley,
     Shapley,
+    Smooth,
     ViewExplainer,
 )
 from mapsto.learners.inner import Adam
@@ -112,8 +116,12 @@ METHODS: dict[str, Method] = {
     "Gradient": moved(lambda background: Gradient()),
     "InputXGradient": moved(lambda background: InputXGradient()),
     "IntegratedGradients": moved(lambda background: IntegratedGradients(32)),
+    "SmoothGrad": moved(lambda background: Smooth(Gradient(), samples=16, noise=0.3)),
+    "ExpectedGradients": moved(lambda background: ExpectedGradients(background, steps=4)),
     "Occlusion": hidden(Occlusion()),
+    "LIME, 256 coalitions": hidden(LIME(256)),
     "Shapley, 256 coalitions": hidden(Shapley(256)),
+    "PermutationShapley, 8 pairs": hidden(PermutationShapley(8)),
 }
 
 

@@ -8,6 +8,7 @@ from .linear import Linear
 from .logistic import Logistic
 from .omniglot import Omniglot
 from .planted import Planted, Truth
+from .planted_images import PlantedStrokes, StrokeTruth
 from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
 from .streams import LinearStream
@@ -16,6 +17,7 @@ from .table_family import TableFamily
 from .tables import Tables
 from .trajectories import Trajectories
 from .with_noise import WithNoise
+from .xai_tris import TetrominoTruth, XAITris
 
 __all__ = [
     "SPLITS",
@@ -28,12 +30,16 @@ __all__ = [
     "Logistic",
     "Omniglot",
     "Planted",
+    "PlantedStrokes",
     "Sinusoids",
+    "StrokeTruth",
     "Table",
     "TableFamily",
     "Tables",
     "Tasks",
+    "TetrominoTruth",
     "Trajectories",
     "Truth",
     "WithNoise",
+    "XAITris",
 ]

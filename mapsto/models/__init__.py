@@ -8,13 +8,18 @@ from .mlp import MLP
 from .moment_network import MomentNetwork
 from .recurrent import Recurrent
 from .resnet12 import ResNet12
+from .senn import SENN, ConceptStability
 from .set_transformer import SetTransformer
+from .soft_tree import Balance, SoftDecisionTree
 from .vgg import VGG
 
 __all__ = [
     "MLP",
+    "SENN",
     "VGG",
     "AlexNet",
+    "Balance",
+    "ConceptStability",
     "Conv3",
     "Conv4",
     "KernelAttention",
@@ -22,4 +27,5 @@ __all__ = [
     "Recurrent",
     "ResNet12",
     "SetTransformer",
+    "SoftDecisionTree",
 ]

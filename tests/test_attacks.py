@@ -59,7 +59,7 @@ def law_closed_form(attack):
 
 def law_within_reach(attack):
     """However steep the view, the move is within the ball and the bounds."""
-    for seed in range(5):
+    for seed in range(2):
         bounded = type(attack)(attack.radius, bounds=(-0.25, 0.9), **extras(attack))
         for move, limits in ((attack, None), (bounded, (-0.25, 0.9))):
             moved = move(lambda x, seed=seed: 50 * NETS[seed](x), POINT.clamp(-0.25, 0.9))
@@ -97,7 +97,7 @@ ATTACKS = {
     "PGD": PGD(0.3, steps=8),
     "PGD, l2": PGD(0.3, "l2", steps=12),
     "PGD, random start": PGD(0.3, steps=30, seed=0),
-    "PGD, l2, random start": PGD(0.3, "l2", steps=300, step=0.05, seed=0),
+    "PGD, l2, random start": PGD(0.3, "l2", steps=30, step=0.3, seed=0),
 }
 LAWS = (law_closed_form, law_within_reach, law_batched, law_missing_stays)
 
@@ -166,7 +166,7 @@ def test_mutants_break_their_law(law, mutant):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_many_steps_climb_higher_than_one_on_a_smooth_network(norm):
     one = FGSM(0.6) if norm == "linf" else PGD(0.6, "l2", steps=1, step=0.6)
-    many = PGD(0.6, norm, steps=40)
+    many = PGD(0.6, norm, steps=25)
     gains = []
     for seed in range(8):
         start, first, last = (NETS[seed](x) for x in (POINT, one(NETS[seed], POINT), many(NETS[seed], POINT)))
@@ -177,7 +177,7 @@ def test_many_steps_climb_higher_than_one_on_a_smooth_network(norm):
 
 def test_an_attack_finds_a_top_within_reach_and_never_does_worse_than_nothing():
     torch.testing.assert_close(
-        PGD(1.5, steps=200, step=0.01)(bowl, POINT), torch.full_like(POINT, 0.1), atol=0.02, rtol=0
+        PGD(1.5, steps=60, step=0.03)(bowl, POINT), torch.full_like(POINT, 0.1), atol=0.04, rtol=0
     )
     at_the_top = torch.full_like(POINT, 0.1)
     assert bowl(PGD(0.5, steps=3, step=0.4, seed=3)(bowl, at_the_top)) == 0

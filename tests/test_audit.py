@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from mapsto.errors import MapstoError
-from mapsto.measures.audit import audit
+from mapsto.measures.audit import _difference, audit
 
 
 def table(rows=400, seed=0):
@@ -63,7 +63,7 @@ def law_direct_bias(result):
 
 def law_bias_by_proxy(result):
     """Hiding the column changes nothing, but it can be told from one in use, without which the gap is gone."""
-    assert result.direct.mean == 0 and set(result.proxies) == {"district"}
+    assert result.direct.mean < 1e-12 and set(result.proxies) == {"district"}
     assert result.recoverable.mean > 0.75 and result.with_proxies.mean > 0.1
     assert result.gaps["b"].probability.mean < -0.15
     assert result.gaps_hidden["b"].mean == pytest.approx(result.gaps["b"].probability.mean)
@@ -71,7 +71,7 @@ def law_bias_by_proxy(result):
 
 
 def law_no_bias(result):
-    assert result.direct.mean == 0 and not result.proxies and result.with_proxies.mean == 0
+    assert max(result.direct.mean, result.with_proxies.mean) < 1e-12 and not result.proxies
     assert abs(result.recoverable.mean - 0.5) < 0.1
     for measure in ("probability", "selected", "true_positives", "calibration", "accuracy"):
         gap = getattr(result.gaps["b"], measure)
@@ -96,7 +96,7 @@ def test_no_case_is_taken_for_another(law):
 
 def test_only_columns_in_use_can_be_proxies():
     result = found(fair)
-    assert result.used["skill"].mean > 0.1 and result.used["district"].mean == 0  # district tells the group, unused
+    assert result.used["skill"].mean > 0.1 and result.used["district"].mean < 1e-12  # district tells the group, unused
     assert set(result.used) == {"skill", "district", "noise", "town"}
 
 
@@ -108,7 +108,7 @@ def test_measures_of_a_group_are_scikit_learns():
     assert group.rows == inside.sum()
     assert group.accuracy.mean == pytest.approx(accuracy_score(y[inside], p >= 0.5))
     assert group.true_positives.mean == pytest.approx(recall_score(y[inside], p >= 0.5))
-    assert group.selected.mean == pytest.approx((p >= 0.5).mean()) and 0.05 < group.selected.mean < 0.5
+    assert group.selected.mean == pytest.approx((p >= 0.5).mean()) and 0.02 < group.selected.mean < 0.5
     assert group.calibration.mean == pytest.approx(p.mean() - y[inside].mean())
     gap, other = result.gaps["b"], result.groups["a"]
     assert gap.accuracy.mean == pytest.approx(group.accuracy.mean - other.accuracy.mean)
@@ -123,8 +123,6 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         rows, _ = table(200, seed)
         p, inside = fair(rows), (rows["group"] == "b").to_numpy()
         ours, theirs = p[inside], p[~inside]
-        from mapsto.measures.audit import _difference
-
         gap = _difference(p, inside)
         assert gap.mean == pytest.approx(ours.mean() - theirs.mean())
         held += abs(gap.mean) <= gap.interval

@@ -44,12 +44,11 @@ from mapsto.learners import (
 from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
+from mapsto.learners.penalties import Balance, ConceptStability
 from mapsto.learners.vsml import LSTMWeight
 from mapsto.models import (
     MLP,
     SENN,
-    Balance,
-    ConceptStability,
     Conv3,
     Conv4,
     KernelAttention,
@@ -747,6 +746,8 @@ IN_PIECES = {
     "implicit MAML": "the conjugate gradients are taken in an autograd function, whose context cannot be traced",
     "MetaGAN on prototypes": "its players' parameters are swapped inside the loss, which cannot be traced",
     "MetaGAN on MAML": "its players' parameters are swapped inside the loss, which cannot be traced",
+    "ANIL, balanced soft tree": "its penalty reads features by hooks, which cannot be traced",
+    "MAML, stable concepts": "its penalty reads features by hooks, which cannot be traced",
 }
 COMPILED = {
     **{name: row for name, row in LEARNERS.items() if name not in IN_PIECES},

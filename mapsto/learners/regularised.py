@@ -3,11 +3,9 @@
     loss = learner.loss + weight · penalty(x ↦ features of the adapted model, query rows)
 
 The penalty sees the named intermediate features of what adaptation made, so that it applies to the tree or the concepts
-that a new task gets, not to the start they came from: Alvarez-Melis & Jaakkola 2018, eq. 4, and Frosst & Hinton 2017,
-eq. 5, each meta-learned. Adaptation itself is the learner's and does not know of it.
+that a new task gets, not to the start they came from: Frosst & Hinton 2017, eq. 5, and Alvarez-Melis & Jaakkola 2018,
+§2, each meta-learned. Adaptation itself is the learner's and does not know of it.
 """
-
-from collections.abc import Callable, Mapping
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,21 +13,17 @@ from torch import Tensor
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
 from .learner import Learner, Metrics
-
-Read = Callable[[Tensor], Mapping[str, Tensor]]
-"""Rows ↦ the adapted model's features, see `Learner.features`."""
-Penalty = Callable[[Read, Tensor, Tensor], Tensor]
-"""(read, x, w) ↦ a number to be small, a sum over rows x of weights w."""
+from .penalties import Penalty
 
 
 class Regularised(Learner):
     """Any learner, and a penalty on what it adapts to.
 
-    The penalty adapts once more; a compiled meta-gradient shares that work.
+    The penalty adapts once more, and reads features by hooks, which cannot be compiled: train with `compile=False`.
 
     Args:
         learner: adapts and predicts.
-        penalty: as `models.Balance` for a soft tree, `models.ConceptStability` for a self-explaining network.
+        penalty: as `penalties.Balance` for a soft tree, `penalties.ConceptStability` for a self-explaining network.
         weight: of the penalty.
 
     Raises:

@@ -8,9 +8,9 @@ from .mlp import MLP
 from .moment_network import MomentNetwork
 from .recurrent import Recurrent
 from .resnet12 import ResNet12
-from .senn import SENN, ConceptStability
+from .senn import SENN
 from .set_transformer import SetTransformer
-from .soft_tree import Balance, SoftDecisionTree
+from .soft_tree import SoftDecisionTree
 from .vgg import VGG
 
 __all__ = [
@@ -18,8 +18,6 @@ __all__ = [
     "SENN",
     "VGG",
     "AlexNet",
-    "Balance",
-    "ConceptStability",
     "Conv3",
     "Conv4",
     "KernelAttention",

@@ -1,24 +1,19 @@
 """A network that is its own explanation: concepts, and how much each of them counts here.
 
-    scores_k = Σ_c θ(x)_ck · h(x)_c                                                  (eq. 2 and 3, g the sum)
-    stability = Σ_x w·‖∇_x scores − θ(x)ᵀ·J_h(x)‖²                                   (eq. 4, squared)
+    scores_k = g(θ(x)_1k·h(x)_1, …, θ(x)_ck·h(x)_c),   g the sum
 
-Alvarez-Melis & Jaakkola 2018, "Towards Robust Interpretability with Self-Explaining Neural Networks". θ may be as deep
-as any network; the penalty makes it change slowly where the concepts do, so that near a point the scores are linear in
-the concepts with coefficients θ(x), and `θ·h` may be read as what each concept adds.
+Alvarez-Melis & Jaakkola 2018, "Towards Robust Interpretability with Self-Explaining Neural Networks", §2. θ may be as
+deep as any network; `learners.penalties.ConceptStability` makes it change slowly where the concepts do, so that near a
+point the scores are linear in the concepts with coefficients θ(x), and `θ·h` may be read as what each concept adds.
 
-Where we depart: the aggregation g is the sum, the paper's experiments' own choice; the norm is squared, which has a
-slope at 0; and with a body below, x is the body's input, which the chain rule makes the same penalty seen from there.
-Grounding of the concepts (the paper's autoencoder, §3.2) is left to the body.
+Where we depart: g is the sum, as in the paper's experiments, and not any increasing function. Grounding the concepts
+(the paper's autoencoder, §3) is left to whoever builds `concepts`.
 """
 
-from collections.abc import Callable, Mapping
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import jacrev, vmap
 
 from ..errors import MapstoError
 
@@ -68,36 +63,3 @@ class _Contributions(nn.Module):
                 f"concepts and of concepts times {self.outputs} outputs."
             )
         return relevances.unflatten(1, (-1, self.outputs)) * concepts[..., None]
-
-
-@final
-class ConceptStability:
-    """The penalty of relevances that change faster than the concepts; for `learners.Regularised`."""
-
-    def __call__(self, read: Callable[[Tensor], Mapping[str, Tensor]], x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows x of weights w.
-
-        Raises MapstoError where the learner's body has no SENN.
-        """
-
-        def parts(row: Tensor) -> tuple[Tensor, Tensor]:
-            found = read(row[None])
-            concepts, relevances = (_named(found, name)[0] for name in ("concepts", "relevances"))
-            return concepts, relevances.unflatten(0, (len(concepts), -1))  # [c], [c, k]
-
-        return w @ vmap(lambda row: _gap(parts, row))(x)
-
-
-def _gap(parts: Callable[[Tensor], tuple[Tensor, Tensor]], row: Tensor) -> Tensor:
-    """Return ‖∇ Σ_c θ_c·h_c − Σ_c θ_c·∇h_c‖², that is ‖Σ_c h_c·∇θ_c‖², at one row."""
-    relevance = parts(row)[1]
-    slope = jacrev(lambda x: torch.einsum("c,ck->k", *parts(x)))(row).flatten(1)  # [k, x]
-    concept = jacrev(lambda x: parts(x)[0])(row).flatten(1)  # [c, x]
-    return (slope - relevance.T @ concept).square().sum()
-
-
-def _named(found: Mapping[str, Tensor], name: str) -> Tensor:
-    for key, value in found.items():
-        if key.rpartition(".")[2] == name:
-            return value
-    raise MapstoError(f"penalty: the learner's body has no SENN (no feature called {name!r}); give it one as a head.")

@@ -4,19 +4,18 @@
     P_l(x) = Π over the way to leaf l of p_i or 1 − p_i
     scores = log Σ_l P_l(x)·softmax(leaf_l)          classes, whose cross-entropy is eq. 3's aim
     scores = Σ_l P_l(x)·leaf_l                       targets (Irsoy, Yıldız & Alpaydın 2012, eq. 3)
-    balance = −Σ_i λ·2^−depth(i)·(½·log α_i + ½·log(1 − α_i)),   α_i = Σ_x w·P_i·p_i / Σ_x w·P_i  (eq. 4 and 5)
 
 Frosst & Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree". Eq. 3 as printed takes the logarithm of a
 negative number; ours is the likelihood of the mixture of leaves, which is a proper loss and is also what is predicted
 (the paper predicts by the most probable leaf). Leaves start at small random values, β is chosen and not learned.
 
-Regularised by `Balance`, the paper's own penalty, which keeps nodes from sending all rows one way. Wu et al. 2018
-prefer a short average path of a tree fitted to a network; in a complete tree all paths have the same length.
+It is regularised by `learners.penalties.Balance` (eq. 4 and 5), which keeps nodes from sending all rows one way. Wu et
+al. 2018 prefer a short average path of a tree fitted to a network; in a complete tree all paths have the same length.
 """
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -151,38 +150,3 @@ class _Paths(nn.Module):
             ways = torch.stack([F.logsigmoid(-here), F.logsigmoid(here)], -1)  # left, right
             levels.append((levels[-1][..., None] + ways).flatten(1))
         return torch.cat(levels, 1)
-
-
-class Balance:
-    """The penalty of a tree that sends all rows one way; for `learners.Regularised`.
-
-    `decay` lowers it by so much a level, since fewer rows come by. It is least, ½·log 4 a node at the root, where every
-    node halves its rows.
-    """
-
-    def __init__(self, decay: float = 0.5):
-        if not 0 < decay <= 1:
-            raise MapstoError(f"decay: got {decay}, expected above 0 and up to 1.")
-        self.decay = decay
-
-    def __call__(self, read: Callable[[Tensor], Mapping[str, Tensor]], x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return the penalty on rows x of weights w, of every tree that the features speak of."""
-        paths = [value for name, value in read(x).items() if name.rpartition(".")[2] == "paths"]
-        if not paths:
-            raise MapstoError("penalty: the learner's body has no SoftDecisionTree to balance; give it one as a head.")
-        return torch.stack([balance(reach, w, self.decay) for reach in paths]).sum()
-
-
-def balance(reach: Float[Tensor, "n nodes"], w: Float[Tensor, " n"], decay: float = 0.5) -> Float[Tensor, ""]:
-    """Return −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)), of the log-probabilities of reaching each node.
-
-    >>> balance(torch.tensor([[1.0, 0.25, 0.75]]).log(), torch.ones(1))  # −½·log(0.25) − ½·log(0.75)
-    tensor(0.8370)
-    """
-    inner = reach.shape[1] // 2
-    mass = w @ reach.exp()  # [nodes]
-    some = mass[:inner] > 0
-    share = torch.where(some, mass[2::2], 0.5) / torch.where(some, mass[:inner], 1.0)  # α, of the right child 2i + 2
-    share = share.clamp(1e-6, 1 - 1e-6)
-    depth = torch.arange(1, inner + 1, device=reach.device).log2().floor().to(reach.dtype)
-    return -(decay**depth * (share.log() + (1 - share).log())).sum() / 2

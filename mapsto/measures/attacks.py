@@ -172,8 +172,8 @@ def teaching_stability(
     """Compare the reasons for class `y` at a query `x` as taught, and after `attack` poisoned the support set."""
     poisoned = episode.support._replace(x=attack(teaching_loss(learner, episode), episode.support.x))
     before, after = (explain(views.query(learner, taught, target=y), x) for taught in (episode.support, poisoned))
-    scores = (views.query(learner, taught)(x) for taught in (episode.support, poisoned))
-    return _compare(before, after, *scores, k)
+    was, becomes = (views.query(learner, taught)(x) for taught in (episode.support, poisoned))
+    return _compare(before, after, was, becomes, k)
 
 
 def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[Tensor, ""]:

@@ -1,11 +1,20 @@
 """Measures: what a learner achieves, whether its probabilities can be believed, and whether its reasons are true."""
 
 from .agreement import Agreement, agreement
+from .attacks import FGSM, PGD, Attack, Stability, query_stability, surprise, teaching_loss, teaching_stability
+from .audit import Audit, Group, audit
 from .calibration import Reliability, expected_calibration_error, reliability
 from .complexity import Complexity, complexity
 from .estimate import Estimate, estimate
 from .eval_x import EvalX, Judgement, most
 from .evaluation import Classification, Evaluation, Regression, evaluate, summary
+from .global_explanation import (
+    GlobalImportance,
+    PartialDependence,
+    attributions,
+    global_importance,
+    partial_dependence,
+)
 from .infidelity import Infidelity, hiding_infidelity, infidelity, noise, squares
 from .influence import task_influence
 from .known_truth import Recovery, Selection, auroc, recovery, selection
@@ -20,17 +29,24 @@ from .sufficiency import Rationale, rationale
 from .trust import Trust, judged, over_rows, trust
 
 __all__ = [
+    "FGSM",
+    "PGD",
     "Agreement",
+    "Attack",
+    "Audit",
     "Classification",
     "Complexity",
     "Curves",
     "Estimate",
     "EvalX",
     "Evaluation",
+    "GlobalImportance",
+    "Group",
     "Infidelity",
     "Judgement",
     "LinearRegression",
     "NoisyLinear",
+    "PartialDependence",
     "Rationale",
     "Recovery",
     "Regression",
@@ -38,10 +54,13 @@ __all__ = [
     "SanityCheck",
     "Selection",
     "Sensitivity",
+    "Stability",
     "TaskMap",
     "Trust",
     "agreement",
     "around",
+    "attributions",
+    "audit",
     "auroc",
     "by_outputs",
     "by_state",
@@ -51,6 +70,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "expected_calibration_error",
+    "global_importance",
     "hiding_infidelity",
     "imputed",
     "independent",
@@ -64,6 +84,8 @@ __all__ = [
     "most",
     "noise",
     "over_rows",
+    "partial_dependence",
+    "query_stability",
     "randomised_model",
     "rank_correlation",
     "rationale",
@@ -73,7 +95,10 @@ __all__ = [
     "shuffled_labels",
     "squares",
     "summary",
+    "surprise",
     "task_influence",
     "task_map",
+    "teaching_loss",
+    "teaching_stability",
     "trust",
 ]

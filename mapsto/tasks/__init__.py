@@ -9,6 +9,7 @@ from .logistic import Logistic
 from .mislabelled import Mislabelled
 from .omniglot import Omniglot
 from .planted import Planted, Truth
+from .planted_images import PlantedStrokes, StrokeTruth
 from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
 from .streams import LinearStream
@@ -17,6 +18,7 @@ from .table_family import TableFamily
 from .tables import Tables
 from .trajectories import Trajectories
 from .with_noise import WithNoise
+from .xai_tris import TetrominoTruth, XAITris
 
 __all__ = [
     "SPLITS",
@@ -30,12 +32,16 @@ __all__ = [
     "Mislabelled",
     "Omniglot",
     "Planted",
+    "PlantedStrokes",
     "Sinusoids",
+    "StrokeTruth",
     "Table",
     "TableFamily",
     "Tables",
     "Tasks",
+    "TetrominoTruth",
     "Trajectories",
     "Truth",
     "WithNoise",
+    "XAITris",
 ]

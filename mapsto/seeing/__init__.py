@@ -9,6 +9,7 @@ from .layers import Features, features_over
 from .maximisation import Preferred, maximise, unit
 from .plane import plane
 from .probes import Probes, probes
+from .readout import Reliance, Resemblance, attended, looks_like, perplexity, reliance
 from .similarity import Similarity, cka, cka_over, rsa, rsa_over
 from .units import Units, units
 from .variation import Explained, variance_explained
@@ -23,8 +24,11 @@ __all__ = [
     "Iterates",
     "Preferred",
     "Probes",
+    "Reliance",
+    "Resemblance",
     "Similarity",
     "Units",
+    "attended",
     "changes",
     "cka",
     "cka_over",
@@ -33,18 +37,16 @@ __all__ = [
     "film",
     "gradient_histograms",
     "iterates",
+    "looks_like",
     "maximise",
+    "perplexity",
     "plane",
     "probes",
     "purity",
+    "reliance",
     "rsa",
     "rsa_over",
     "unit",
     "units",
     "variance_explained",
 ]
-"""Looking inside: what an adapted model attends to, rests on, and is made of. Numbers, not drawings."""
-
-from .readout import Reliance, Resemblance, attended, looks_like, perplexity, reliance
-
-__all__ = ["Reliance", "Resemblance", "attended", "looks_like", "perplexity", "reliance"]

@@ -22,6 +22,7 @@ _ROOMS = (
     "learners",
     "measures",
     "models",
+    "seeing",
     "tasks",
     "training",
     "views",

@@ -9,13 +9,17 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.func import vjp
 from torch.utils import _pytree as pytree
 
-from .episodes import Examples, State
+from .episodes import Episode, Examples, State
+from .errors import MapstoError
+from .learners import watching
 from .learners.learner import Learner
 
 View = Callable[[Tensor], Tensor]
 Link = Callable[[Tensor], Tensor]
+Worth = Callable[[Tensor, Tensor], Tensor]
 
 
 class Game:
@@ -53,6 +57,24 @@ def weights(
     return lambda w: _score(learner, learner.adapt(support._replace(w=w)), x, target, link)
 
 
+def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
+    """D.w ↦ Σ w·worth(scores, y) over the query set: how well did the teaching examples teach?
+
+    `worth` maps scores `[m, k]` and what is true to one number a row: by default the probability of the true class,
+    which, unlike its logarithm, is finite where no example of a class is left; for numbers minus the squared error.
+    Its game, `game(taught(learner, episode), episode.support.w)`, is that of Ghorbani & Zou 2019, "Data Shapley", §2;
+    with `groups=episode.support.y` whole classes play.
+    """
+    worth = worth or _WORTH[_rowwise(learner).loss_name]
+
+    def value(w: Tensor) -> Tensor:
+        state = learner.adapt_to(episode._replace(support=episode.support._replace(w=w)))
+        rows = worth(learner.predict(state, episode.query.x), episode.query.y)  # [m]
+        return (episode.query.w * torch.where(episode.query.w > 0, rows, 0.0)).sum()
+
+    return value
+
+
 def state(
     learner: Learner, state: State, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> tuple[View, Tensor]:
@@ -68,6 +90,68 @@ def state(
         return _score(learner, pytree.tree_unflatten(moved, spec), x, target, link)
 
     return score, torch.cat([leaf.flatten() for leaf, moves in zip(leaves, moving, strict=True) if moves])
+
+
+def feature(
+    learner: Learner,
+    support: Examples,
+    x: Tensor,
+    layer: str,
+    target: int | None = None,
+    link: Link = lambda s: s,
+) -> tuple[View, Tensor]:
+    """Layer's output ↦ score: which intermediate feature of row `x` caused it?
+
+    Returns the view and its point, what `layer` of the adapted network hands on for `x` (without the axis of rows). At
+    the view that output is replaced by a moved one, so that any explainer explains any layer. `layer` is a name as
+    `learner.features` gives it to the parts of a body, or of the learner as a module (`"body"` is all of it).
+
+    Raises:
+        MapstoError: no such layer, one that runs more than once or not at all for a row, whose output is no
+            floating-point tensor, or does not reach the score.
+
+    >>> from mapsto.episodes import examples
+    >>> from mapsto.learners import PrototypicalNetwork
+    >>> learner = PrototypicalNetwork(nn.Sequential(nn.Flatten(), nn.ReLU()), ways=2)
+    >>> support = examples(torch.tensor([[0.0], [4.0]]), torch.tensor([0, 1]))
+    >>> view, point = feature(learner, support, torch.tensor([-2.0]), "1", target=1)
+    >>> point, view(point), view(torch.tensor([3.0]))
+    (tensor([0.]), tensor(-16.), tensor(-1.))
+    """
+    state, part = _rowwise(learner).adapt(support), watching.part(learner, layer)
+
+    def score() -> Tensor:
+        return _score(learner, state, x, target, link)
+
+    def view(moved: Tensor) -> Tensor:
+        return watching.replace(part, lambda output: moved.reshape(output.shape), score)
+
+    return _reached(layer, view, _only_output(layer, part, score).squeeze(0))
+
+
+def support_feature(
+    learner: Learner,
+    support: Examples,
+    x: Tensor,
+    layer: str,
+    target: int | None = None,
+    link: Link = lambda s: s,
+) -> tuple[View, Tensor]:
+    """Layer's outputs for the teaching examples ↦ score of `x`: which of their features caused it, through adaptation?
+
+    Returns the view and its point, the outputs `[n, ...]` of `layer` while the learner adapts; for `x` itself the layer
+    stays as it is. For learners that embed their support set once, as those that compare with prototypes do. Names and
+    errors are those of `feature`; a layer that adaptation runs again in each inner step has no one output to move.
+    """
+    part = watching.part(_rowwise(learner), layer)
+    point = _only_output(layer, part, lambda: learner.adapt(support))
+
+    def view(moved: Tensor) -> Tensor:
+        # By a difference, so that a learner which takes gradients as it adapts takes them through the layer as before.
+        state = watching.replace(part, lambda output: output + (moved - point), lambda: learner.adapt(support))
+        return _score(learner, state, x, target, link)
+
+    return _reached(layer, view, point)
 
 
 def game(
@@ -155,3 +239,46 @@ def _absent(baseline: float | Tensor, x: Tensor) -> Tensor:
 def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:
     scores = link(learner.predict(state, x[None])[0])
     return scores if target is None else scores[target]
+
+
+def _only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tensor:
+    """Return what `part` hands on during `call`; raise MapstoError where that is not one floating-point tensor."""
+    outputs: list = []
+
+    def keep(output: object) -> object:
+        outputs.append(output)
+        return output
+
+    watching.replace(part, keep, call)
+    if len(outputs) != 1:
+        raise MapstoError(
+            f"layer: {layer!r} runs {len(outputs)} times, expected once: there is no one output to move; take one that "
+            "runs once, as those of a feed-forward body do."
+        )
+    if not (isinstance(outputs[0], Tensor) and outputs[0].is_floating_point()):
+        got = outputs[0].dtype if isinstance(outputs[0], Tensor) else type(outputs[0]).__name__
+        raise MapstoError(f"layer: {layer!r} returns {got}, expected one floating-point tensor; take another layer.")
+    return outputs[0]
+
+
+def _reached(layer: str, view: View, point: Tensor) -> tuple[View, Tensor]:
+    """Return the view and its point; raise MapstoError where the score does not depend on what the layer returns."""
+    reached = []
+
+    def probe(moved: Tensor) -> Tensor:
+        reached.append(view(moved).requires_grad)  # at the level of vjp: whatever has parameters does not count
+        return moved.sum()
+
+    vjp(probe, point)
+    if not any(reached):
+        raise MapstoError(
+            f"layer: the output of {layer!r} does not reach the score with a gradient, expected a layer on the way "
+            "from input to score; take another one."
+        )
+    return view, point
+
+
+_WORTH: dict[str, Worth] = {
+    "cross_entropy": lambda scores, y: scores.softmax(-1).gather(-1, y[:, None])[:, 0],
+    "mse": lambda scores, y: -(scores - y).square().mean(-1),
+}

@@ -163,6 +163,7 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
     assert entries["PrototypicalNetwork"]["family"] == "metric-based"
     assert entries["Shapley"]["family"] == "hides parts of the input"
     assert all(entry["about"] for entry in entries.values())
+    assert entries["film"]["kind"] == "seeing" and entries["maximise"]["paper"].startswith("Simonyan")
     code, out, _ = call(capsys, "list", "preset")
     assert code == 0 and "FOMAML" in out and "Omniglot" not in out
 

@@ -54,7 +54,7 @@ def test_the_maml_example_learns_to_learn() -> None:
 
 @pytest.mark.slow
 def test_the_reasons_example_adds_up() -> None:
-    said = run("reasons.py")
+    said = run("why.py")
     rows = {line[:14]: [float(n) for n in line[20:].split()] for line in said.splitlines() if line.count(".") >= 5}
     shapley, gradients, whole = rows["Shapley, exact"], rows["Integrated Gra"], number("score − baseline", said)
     assert sum(shapley[:4]) == pytest.approx(shapley[4], abs=3e-3)

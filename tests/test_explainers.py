@@ -10,7 +10,19 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from mapsto.explainers import Gradient, InputXGradient, IntegratedGradients, Occlusion, Shapley
+from mapsto.explainers import (
+    LIME,
+    BayesianShapley,
+    ExpectedGradients,
+    Gradient,
+    InputXGradient,
+    IntegratedGradients,
+    Occlusion,
+    PermutationShapley,
+    Shapley,
+    ShapleyInteractions,
+    Smooth,
+)
 from mapsto.explainers.explainer import GameExplainer, ViewExplainer
 from mapsto.views import Game, game
 
@@ -132,6 +144,16 @@ def dtype_and_device(explainer: Explainer) -> None:
     assert (there.device.type, there.shape) == ("meta", (*SHAPE, 3))
 
 
+class RowSums(GameExplainer):
+    """Each player's share of a matrix of interactions, which is its Shapley value."""
+
+    def __init__(self, interactions: ShapleyInteractions):
+        self.interactions = interactions
+
+    def __call__(self, game: Game) -> Tensor:
+        return self.interactions(game).sum(1)
+
+
 METHODS: dict[str, Explainer] = {
     "Gradient": Gradient(),
     "InputXGradient": InputXGradient(),
@@ -139,6 +161,12 @@ METHODS: dict[str, Explainer] = {
     "IntegratedGradients, chunked": IntegratedGradients(
         16, baseline=torch.full(SHAPE, BASELINE, dtype=F64), chunk_size=5
     ),
+    "ExpectedGradients": ExpectedGradients(torch.full((1, *SHAPE), BASELINE)),
+    "ExpectedGradients, chunked": ExpectedGradients(torch.full((3, *SHAPE), BASELINE), steps=12, chunk_size=5),
+    "ExpectedGradients, sampled": ExpectedGradients(torch.full((3, *SHAPE), BASELINE), samples=7, seed=1),
+    "Smooth Gradient": Smooth(Gradient(), samples=6, noise=0.3),
+    "Smooth IntegratedGradients": Smooth(IntegratedGradients(4, BASELINE), samples=4, noise=0.3, seed=1),
+    "Smooth IntegratedGradients, chunked": Smooth(IntegratedGradients(4, BASELINE), 4, torch.full((3,), 0.3), 1, 3),
     "Occlusion": Occlusion(),
     "Occlusion, chunked": Occlusion(chunk_size=4),
     "Shapley": Shapley(),
@@ -146,6 +174,16 @@ METHODS: dict[str, Explainer] = {
     "Shapley, samples for all": Shapley(samples=62),
     "Shapley, sampled": Shapley(samples=30, seed=1),
     "Shapley, sampled, chunked": Shapley(samples=30, chunk_size=7),
+    "LIME": LIME(),
+    "LIME, ridge": LIME(penalty=1.0, chunk_size=10),
+    "LIME, cosine": LIME(distance="cosine"),
+    "LIME, sampled": LIME(samples=30, seed=1, chunk_size=7),
+    "PermutationShapley": PermutationShapley(pairs=5, chunk_size=11),
+    "PermutationShapley, few pairs": PermutationShapley(pairs=2, seed=1),
+    "ShapleyInteractions": RowSums(ShapleyInteractions(chunk_size=10)),
+    "ShapleyInteractions, sampled": RowSums(ShapleyInteractions(orders=5, chunk_size=7)),
+    "BayesianShapley": BayesianShapley(samples=30),
+    "BayesianShapley, chunked": BayesianShapley(samples=30, chunk_size=7),
 }
 LAWS = [
     *(shape, scores, linear, complete, unused, equivariant, batched),
@@ -154,16 +192,37 @@ LAWS = [
 
 LOCAL = "describes the view near the point only"
 DRAWN = "up to sampling error: the coalitions drawn treat the players unequally"
+SLOPES = "a linear model's slopes miss what its residuals hold"
+CHOSEN = "up to the error of estimation: the coalitions chosen treat the players unequally"
 EXEMPT = {
     (linear, "Gradient"): "its values are the slopes, not slope times way",
     (complete, "Gradient"): LOCAL,
     (complete, "InputXGradient"): LOCAL,
     (complete, "Occlusion"): "interactions are counted once for each player",
     (complete, "Occlusion, chunked"): "interactions are counted once for each player",
+    (complete, "ExpectedGradients, sampled"): "up to sampling error: a few places of the way are seen",
+    **{
+        (law, f"Smooth {name}"): reason
+        for name in ("Gradient", "IntegratedGradients", "IntegratedGradients, chunked")
+        for law, reason in ((complete, "explains the mean around the point"), (equivariant, "noise differs by entry"))
+    },
+    (linear, "Smooth Gradient"): "its values are the slopes, not slope times way",
     (unused, "Shapley, sampled"): DRAWN,
     (unused, "Shapley, sampled, chunked"): DRAWN,
     (equivariant, "Shapley, sampled"): DRAWN,
     (equivariant, "Shapley, sampled, chunked"): DRAWN,
+    **{(complete, name): SLOPES for name in METHODS if name.startswith("LIME")},
+    (linear, "LIME, ridge"): "the penalty pulls its slopes towards 0",
+    (unused, "LIME, cosine"): "its kernel is not a product over the players, who then stand in for each other",
+    (unused, "LIME, sampled"): DRAWN,
+    (equivariant, "LIME, sampled"): DRAWN,
+    (equivariant, "PermutationShapley"): DRAWN,
+    (equivariant, "PermutationShapley, few pairs"): DRAWN,
+    (equivariant, "ShapleyInteractions, sampled"): DRAWN,
+    (unused, "BayesianShapley"): CHOSEN,
+    (unused, "BayesianShapley, chunked"): CHOSEN,
+    (equivariant, "BayesianShapley"): CHOSEN,
+    (equivariant, "BayesianShapley, chunked"): CHOSEN,
 }
 PAIRS = [(law, name) for law in LAWS for name in METHODS]
 

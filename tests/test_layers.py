@@ -93,6 +93,9 @@ def test_imports_point_one_way() -> None:
         ("training/loop.py", "from ..tasks.source import Tasks", "training may not import tasks"),
         ("training/loop.py", "from .. import cli", "training may not import cli"),
         ("training/loop.py", "from ..figures import report", "training may not import figures"),
+        ("seeing/film.py", "from ..figures import page", "seeing may not import figures"),
+        ("seeing/film.py", "from ..tasks.source import Tasks", "seeing may not import tasks"),
+        ("explainers/lime.py", "from ..seeing import film", "explainers may not import seeing"),
         ("episodes.py", "from .views import query", "episodes may not import views"),
         (
             "tasks/images.py",
@@ -118,6 +121,8 @@ def test_mutants_are_found(tmp_path: Path, file: str, source: str, expected: str
         ("views.py", "from .learners.learner import Learner\nfrom . import episodes"),
         ("commands/demo.py", "from ..figures import report\nfrom .. import models"),
         ("training/run.py", "from .. import __version__"),
+        ("seeing/film.py", "from .. import views\nfrom ..explainers.explainer import ViewExplainer"),
+        ("figures/film.py", "from ..seeing.film import Film"),
         ("tasks/tables.py", "from ..errors import Refusal\nimport numpy"),
     ],
 )

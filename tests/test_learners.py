@@ -35,6 +35,7 @@ from mapsto.learners import (
     MetaNetwork,
     MultiTask,
     PrototypicalNetwork,
+    Regularised,
     Reptile,
     RidgeHead,
     SiameseNetwork,
@@ -43,8 +44,18 @@ from mapsto.learners import (
 from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
+from mapsto.learners.penalties import Balance, ConceptStability
 from mapsto.learners.vsml import LSTMWeight
-from mapsto.models import MLP, Conv3, Conv4, KernelAttention, MomentNetwork, SetTransformer
+from mapsto.models import (
+    MLP,
+    SENN,
+    Conv3,
+    Conv4,
+    KernelAttention,
+    MomentNetwork,
+    SetTransformer,
+    SoftDecisionTree,
+)
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -171,6 +182,14 @@ def conv3(outputs: int) -> nn.Module:
     return Conv3(hidden=2, outputs=outputs, size=22, activation="softplus", pooling="average").double()
 
 
+def soft_tree() -> nn.Module:
+    return nn.Sequential(mlp(4), SoftDecisionTree(4, WAYS, depth=2)).double()
+
+
+def senn() -> nn.Module:
+    return SENN(nn.Identity(), mlp(2 * WAYS), WAYS).double()
+
+
 FIRST_ORDER = {"meta_gradient": "it leaves out the second derivatives, by definition"}
 CONTINUAL = {"support_order": "what comes late disturbs what came early: the order is the task"}
 STOPPED = {
@@ -286,6 +305,13 @@ LEARNERS = {
     "VSML on images": Row(lambda: VSML(conv4(None), WAYS, cell=loud_weights()).double(), images, STREAM),
     "multi-task": Row(lambda: MultiTask(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "multi-task on images": Row(lambda: MultiTask(conv4(WAYS), lr=0.3, steps=2), images),
+    "MAML, soft tree": Row(lambda: MAML(soft_tree(), lr=0.3, steps=2), lambda: classification(2)),
+    "ANIL, balanced soft tree": Row(
+        lambda: Regularised(MAML(soft_tree(), lr=0.3, steps=2, adapt="head"), Balance()), lambda: classification(2)
+    ),
+    "MAML, stable concepts": Row(
+        lambda: Regularised(MAML(senn(), lr=0.3, steps=1), ConceptStability()), lambda: classification(2)
+    ),
     "in context": Row(lambda: InContext(SetTransformer(8, 2, 2), WAYS).double(), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: InContext(SetTransformer(8, 2, 2), 2, members=2).double(), two_ways, LOG_WEIGHT),
 }
@@ -720,6 +746,8 @@ IN_PIECES = {
     "implicit MAML": "the conjugate gradients are taken in an autograd function, whose context cannot be traced",
     "MetaGAN on prototypes": "its players' parameters are swapped inside the loss, which cannot be traced",
     "MetaGAN on MAML": "its players' parameters are swapped inside the loss, which cannot be traced",
+    "ANIL, balanced soft tree": "its penalty reads features by hooks, which cannot be traced",
+    "MAML, stable concepts": "its penalty reads features by hooks, which cannot be traced",
 }
 COMPILED = {
     **{name: row for name, row in LEARNERS.items() if name not in IN_PIECES},

@@ -218,6 +218,8 @@ OTHERS: dict[str, Callable[[], nn.Module]] = {
     "SetTransformer": lambda: SetTransformer(8, 1, 2),
     "KernelAttention": lambda: KernelAttention(width=8, heads=2),
     "MomentNetwork": lambda: MomentNetwork(2),
+    "SENN": lambda: mt.models.SENN(nn.Identity(), nn.Linear(2, 2 * WAYS), WAYS),
+    "SoftDecisionTree": lambda: mt.models.SoftDecisionTree(2, WAYS),
 }
 
 

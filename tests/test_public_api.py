@@ -10,7 +10,8 @@ import mapsto as mt
 
 NAMES = {
     *("TableClassifier", "Explanation", "train", "evaluate", "as_module", "Examples", "Episode", "examples"),
-    *("episodes", "explainers", "figures", "learners", "measures", "models", "tasks", "training", "views", "weights"),
+    *("episodes", "explainers", "figures", "learners", "measures", "models", "seeing", "tasks", "training", "views"),
+    "weights",
 }
 ROOMS = {
     "learners": {
@@ -20,8 +21,16 @@ ROOMS = {
     "models": {"MLP"},
     "tasks": {"Sinusoids", "Linear", "Tables", "Planted", "Omniglot"},
     "views": {"query", "support", "weights", "state", "game", "support_game", "as_module"},
-    "explainers": {"Gradient", "InputXGradient", "IntegratedGradients", "Occlusion", "Shapley"},
+    "explainers": {
+        *("Gradient", "InputXGradient", "IntegratedGradients", "Occlusion", "Shapley"),
+        *("LIME", "PermutationShapley", "ShapleyInteractions", "patches", "superpixels"),
+        *("Anchors", "SurrogateTree", "Counterfactual"),
+    },
     "weights": {"load"},
+    "seeing": {
+        *("changes", "cka", "embedding", "film", "gradient_histograms", "maximise", "probes", "rsa", "unit", "units"),
+        "variance_explained",
+    },
 }
 SLOW = ("shap", "captum", "lightning_fabric", "lightning", "matplotlib", "pandas", "sklearn", "tensorboard", "rich")
 

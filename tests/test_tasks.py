@@ -112,6 +112,8 @@ SOURCES = {
     "Logistic": lambda **shape: mt.tasks.Logistic(features=3, **shape),
     "GaussianProcesses": lambda **shape: mt.tasks.GaussianProcesses(**shape),
     **{rule: lambda rule=rule, **shape: mt.tasks.Planted(rule, **shape) for rule in ("syn1", "syn4", "syn6")},
+    "PlantedStrokes": lambda **shape: mt.tasks.PlantedStrokes(ways=3, size=12, **shape),
+    "XAITris": lambda **shape: mt.tasks.XAITris("xor", "correlated", **shape),
     "Arrays": lambda **shape: mt.tasks.Arrays(*marked(), ways=3, splits=(0.4, 0.3, 0.3), **shape),
     "Table": lambda **shape: mt.tasks.Table(frame(), "outcome", splits=(0.4, 0.3, 0.3), **shape),
     "Tables": lambda **shape: mt.tasks.Tables(rows=(4, 9), columns=(2, 4), queries=shape["queries"]),
@@ -119,7 +121,7 @@ SOURCES = {
         frame(), "age", regression=True, splits=(0.4, 0.3, 0.3), **shape
     ),
 }
-BY_CLASS = ("Arrays", "Omniglot", "ImageFolder")
+BY_CLASS = ("Arrays", "Omniglot", "ImageFolder", "PlantedStrokes")
 
 
 @pytest.fixture(params=[*SOURCES, "Omniglot", "ImageFolder"])

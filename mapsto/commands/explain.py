@@ -24,6 +24,8 @@ def parser() -> argparse.ArgumentParser:
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
     add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 512)")
     add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
+    add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
+    add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
     return options
 
@@ -39,6 +41,9 @@ def main(args: argparse.Namespace) -> int:
         from .explain_run import explain_run
 
         return explain_run(args)
+    for option in ("episode", "method"):
+        if getattr(args, option) is not None:
+            raise MapstoError(f"--{option}: is for the folder of a run, but {args.what} is none; leave it out.")
     return _explain_table(args)
 
 

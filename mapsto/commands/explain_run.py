@@ -4,19 +4,23 @@
                missing cells: Shapley values of hiding the others)
     teachers = score − score without that teaching example (w = 0, adapted again)
 
+With `--method` by the explainers named there, see `explain_methods`.
+
 The score is the probability of the predicted class, or the mean of the outputs where targets are predicted.
 """
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import MapstoError
 from ..files import atomically
 from .options import write_json
 
 if TYPE_CHECKING:
     import torch
 
-    from ..episodes import Examples
+    from ..episodes import Episode, Examples
     from ..learners import Learner
 
 _QUERIES = 10
@@ -34,7 +38,11 @@ def explain_run(args: argparse.Namespace) -> int:
 
     out = writable(args.out or args.what)
     run = load_run(args.what)
-    episode = unstack(run.tasks.test.batch(0, 1, args.seed))[0]
+    if (index := args.episode or 0) < 0:
+        raise MapstoError(f"--episode: got {index}, expected a number from 0.")
+    episode = unstack(run.tasks.test.batch(index, 1, args.seed))[0]
+    if args.method:
+        return _by_methods(run.learner, episode, args, out)
     support = episode.support
     queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]
     score, predicted, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
@@ -60,6 +68,32 @@ def explain_run(args: argparse.Namespace) -> int:
         told, moved = _told(float(score[i]), int(predicted[i]), found["y"][i], float(teachers[i, j]))
         console.print(f"query {i}: {told}; teaching example {j} moved it most, by {moved}")
     console.print(f"wrote {path} (x, y, teaching_y, score, predicted, features, teachers)")
+    return 0
+
+
+def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace, out: Path) -> int:
+    """Explain by the methods that were asked for, and print how far each can be trusted."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from .explain_methods import MEASURES, explain_methods
+
+    trusted = explain_methods(learner, episode, args.method, out)
+    files = {"values": str(out / "methods.npz"), "picture": str(out / "methods.png")}
+    if args.json:
+        told = {method: {name: one[name]._asdict() for name in MEASURES} for method, one in trusted.items()}
+        write_json({"run": str(args.what), "trust": told, **files})
+        return 0
+    table = Table("method", *MEASURES.values(), box=None, pad_edge=False)
+    for method, found in trusted.items():
+        table.add_row(method, *(f"{found[name].explainer.mean:.3f}" for name in MEASURES))
+    for baseline in ("random", "magnitude"):
+        cells = [getattr(found[name], baseline) for name in MEASURES]
+        table.add_row(f"({baseline})", *("" if cell is None else f"{cell.mean:.3f}" for cell in cells))
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(table)
+    console.print("A large gap is good, a small infidelity and sensitivity; a method must beat both baselines.")
+    console.print(f"wrote {files['picture']} and {files['values']}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`mapsto list`: every learner, explainer, task source, model, route, and the presets that papers gave a name."""
+"""`mapsto list`: every learner, explainer, task source, model, route, way to look inside, and named preset."""
 
 import argparse
 import importlib
@@ -67,6 +67,11 @@ _ROOMS = {
     "optimizer": "learners.inner",
     "estimator": "training.estimators",
 }
+_SEEING = {  # functions, by what they show
+    "of the way": ("film", "iterates", "gradient_histograms", "changes"),
+    "of the features": ("embedding", "cka", "rsa", "probes", "variance_explained"),
+    "of the units": ("maximise", "units"),
+}
 CITED = r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d"
 _ABOUT = {
     "Differentiation": "route through the inner loop",
@@ -74,6 +79,7 @@ _ABOUT = {
     "Estimator": "way to the meta-gradient",
     "ViewExplainer": "moves the input",
     "GameExplainer": "hides parts of the input",
+    "TableExplainer": "asks about a table's rows",
     "Tasks": "source of episodes",
     "Module": "network",
 }
@@ -86,7 +92,7 @@ def parser() -> Parser:
         "Name every learner, explainer, task source, model and route through the inner loop.",
         "mapsto list learner",
     )
-    made.add_argument("kind", nargs="?", choices=[*_ROOMS, "preset"], help="only these")
+    made.add_argument("kind", nargs="?", choices=[*_ROOMS, "seeing", "preset"], help="only these")
     return made
 
 
@@ -110,6 +116,10 @@ def entries() -> Iterator[Entry]:
                 continue
             if not inspect.isabstract(found) and (family := _family(found)):
                 yield Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
+    for family, names in _SEEING.items():
+        for name in names:
+            found = getattr(importlib.import_module("mapsto.seeing"), name)
+            yield Entry("seeing", name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
     for preset in PRESETS:
         told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
         yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
@@ -119,7 +129,7 @@ def _written(value: Any) -> str:
     return f"{type(value).__name__}()" if isinstance(value, Differentiation) else repr(value)
 
 
-def _family(found: type) -> str:
+def _family(found: Any) -> str:
     if issubclass(found, Learner):
         return found.family
     return next((_ABOUT[base.__name__] for base in found.__mro__[1:] if base.__name__ in _ABOUT), "")
@@ -129,7 +139,7 @@ def _sentence(doc: str | None) -> str:
     return " ".join((doc or "").partition("\n\n")[0].split())
 
 
-def _paper(found: type) -> str:
+def _paper(found: Any) -> str:
     """Return the first citation of the docstring, else of the module's, from its authors to its year."""
     for told in (found.__doc__, sys.modules[found.__module__].__doc__):
         cited = re.search(CITED, " ".join((told or "").split()))
@@ -138,7 +148,7 @@ def _paper(found: type) -> str:
     return ""
 
 
-def _arguments(found: type) -> str:
+def _arguments(found: Any) -> str:
     return ", ".join(str(p).partition(":")[0] for p in inspect.signature(found).parameters.values())
 
 

@@ -8,9 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
+
+from ..errors import MapstoError
 
 
 class View(Protocol):
@@ -39,8 +42,11 @@ class ViewExplainer(ABC):
         """Attribute `view(point)` to the entries of `point`: its shape, with one more axis `k` where the view has k."""
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
-        """Explain `n` points at once; `chunk_size` of them at a time bounds memory."""
-        return vmap(lambda point: self(view, point), chunk_size=chunk_size)(points)
+        """Explain `n` points at once; `chunk_size` of them at a time bounds memory.
+
+        Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
+        """
+        return _numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
 
 
 class GameExplainer(ABC):
@@ -53,5 +59,28 @@ class GameExplainer(ABC):
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players ..."]:
-        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time."""
-        return vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points)
+        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time.
+
+        Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
+        """
+        return _numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
+
+
+def _numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """Return the values, or raise MapstoError where some are NaN."""
+    if not _can_be_read(values):
+        return values
+    lost = int(values.isnan().flatten(1).any(1).sum())
+    if lost:
+        raise MapstoError(
+            f"attributions: those of {lost} of {len(values)} points hold NaN, expected numbers: the scores are not "
+            "finite there (a class that was not taught scores −∞, a cell is missing); pick another target, or explain "
+            "probabilities with a link such as softmax."
+        )
+    return values
+
+
+def _can_be_read(values: Tensor) -> bool:
+    """Whether the numbers are there: not while `torch.func` or the compiler traces, nor on a device without data."""
+    tracing = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    return not (tracing or values.is_meta)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev
 
+from ..errors import MapstoError
 from .explainer import View, ViewExplainer
 
 
@@ -44,11 +45,29 @@ class InputXGradient(ViewExplainer):
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`."""
-    slopes = jacrev(view)(point)  # [...] or [k, ...]
+    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`.
+
+    Raises `MapstoError` where the view returns more than one axis of scores, or none that depends on the point by a
+    differentiable way.
+    """
+    slopes = jacrev(lambda point: _differentiable(view(point)))(point)  # [...] or [k, ...]
     return slopes if slopes.ndim == point.ndim else slopes.movedim(0, -1)
 
 
 def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Multiply slopes `[...]` or `[..., k]` by a tensor `[...]` of the point's shape."""
     return slopes * by.reshape(by.shape + (1,) * (slopes.ndim - by.ndim))
+
+
+def _differentiable(scores: Tensor) -> Tensor:
+    if scores.ndim > 1:
+        raise MapstoError(
+            f"view: got an output of shape {tuple(scores.shape)}, expected a scalar or one axis of scores; pick one "
+            "row of it, or flatten it."
+        )
+    if not scores.requires_grad:  # a derivative of 0 everywhere would look like "nothing matters"
+        raise MapstoError(
+            f"view: its output ({scores.dtype}) has no gradient by the point, expected a differentiable way between "
+            "them (nothing detached, rounded or compared); use a method that hides parts, as Occlusion or Shapley."
+        )
+    return scores

@@ -16,6 +16,7 @@ from .meta_networks import MetaNetwork
 from .metagan import MetaGAN
 from .multitask import MultiTask
 from .prototypical import PrototypicalNetwork
+from .regularised import Regularised
 from .reptile import Reptile
 from .ridge import RidgeHead
 from .siamese import SiameseNetwork
@@ -41,6 +42,7 @@ __all__ = [
     "MetaNetwork",
     "MultiTask",
     "PrototypicalNetwork",
+    "Regularised",
     "Reptile",
     "RidgeHead",
     "SiameseNetwork",

@@ -20,8 +20,10 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from ..episodes import Examples, State
+from ..errors import MapstoError
 from .labels import classes
 from .learner import Learner
+from .watching import watch
 
 IDENTITIES, IDENTITY = 128, 8  # how many columns can be told apart, and by how many numbers
 
@@ -85,6 +87,26 @@ class InContext(Learner):
         """Return the body's last tokens: `cells` `[n, e, s, d, v]` and `label` `[n, e, s, v]`, e members, s streams."""
         tokens = self.look(state, x[None])[0].movedim(2, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
+
+    def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
+        """Return who attends to whom in each layer: r places for the null row, the n examples, and the query row `x`.
+
+        Averaged over heads, columns and readings; the null row, which is learned and attends to nothing, to itself.
+        `attention_rollout(attentions)[-1, 1:-1]` is how much of each example is in what is made of `x`.
+
+        Raises:
+            MapstoError: a body without layers named `attention` that attend over the rows, as `SetTransformer` has.
+        """
+        state: list[State] = []
+        taught = watch(self.body, lambda: state.append(self.adapt(support)))
+        asked = watch(self.body, lambda: self.predict(state[0], x[None]))
+        names = [name for name in asked if name.rpartition(".")[2] == "attention"]
+        if not names:
+            raise MapstoError(f"body: {type(self.body).__name__} has no layer named attention; use a SetTransformer.")
+        layers = torch.stack([torch.cat([taught[name], asked[name]], -2) for name in names])  # [l, b, c, h, n+1, n+1]
+        rows = layers.mean((1, 2, 3))
+        null = F.one_hot(torch.zeros_like(support.w[:1]).long(), rows.shape[-1]).to(rows)  # [1, n+1]
+        return F.pad(torch.cat([null.expand(len(rows), 1, -1), rows], 1), (0, 1))  # nobody attends to the query row
 
     def read(self, support: Examples, offset: Int[Tensor, " t"], ways: int) -> Reading:
         """Adapt to `t` tasks at once (`x [t, n, d]`), their columns known by the identities from `offset` on.

@@ -8,11 +8,14 @@ from .mlp import MLP
 from .moment_network import MomentNetwork
 from .recurrent import Recurrent
 from .resnet12 import ResNet12
+from .senn import SENN
 from .set_transformer import SetTransformer
+from .soft_tree import SoftDecisionTree
 from .vgg import VGG
 
 __all__ = [
     "MLP",
+    "SENN",
     "VGG",
     "AlexNet",
     "Conv3",
@@ -22,4 +25,5 @@ __all__ = [
     "Recurrent",
     "ResNet12",
     "SetTransformer",
+    "SoftDecisionTree",
 ]

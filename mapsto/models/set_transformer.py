@@ -72,6 +72,7 @@ class Layer(nn.Module):
         self.column_qkv, self.column_out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
         self.row_q, self.row_kv = nn.Linear(width, width, bias=False), nn.Linear(width, 2 * width, bias=False)
         self.row_out = nn.Linear(width, width)
+        self.attention = nn.Softmax(-1)  # a layer of its own, so that it can be watched by its name
         self.null = nn.Parameter(0.02 * torch.randn(2, heads, 1, width // heads))  # the null row's key and value
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(approximate="tanh"), nn.Linear(2 * width, width))
         nn.init.orthogonal_(self.row_q.weight)  # queries and keys start alike, so that like cells find one another
@@ -96,7 +97,7 @@ class Layer(nn.Module):
         q = self.row_q(self.row_norm(tokens)).unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4)  # [b, c, h, r, e]
         bias = F.pad(log_weight, (1, 0))[:, None, None, None, :]  # the null row weighs as much as one row
         score = q @ memory.keys.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias  # [b, c, h, r, n+1]
-        mixed = (score.softmax(-1) @ memory.values).permute(0, 3, 1, 2, 4)  # [b, r, c, h, e]
+        mixed = (self.attention(score) @ memory.values).permute(0, 3, 1, 2, 4)  # [b, r, c, h, e]
         return tokens + self.row_out(mixed.reshape(tokens.shape))
 
     def ponder(self, tokens: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ from .images import ImageFolder
 from .imagined import Imagined
 from .linear import Linear
 from .logistic import Logistic
+from .mislabelled import Mislabelled
 from .omniglot import Omniglot
 from .planted import Planted, Truth
+from .planted_images import PlantedStrokes, StrokeTruth
 from .sinusoids import Sinusoids
 from .source import SPLITS, Tasks
 from .streams import LinearStream
@@ -16,6 +18,7 @@ from .table_family import TableFamily
 from .tables import Tables
 from .trajectories import Trajectories
 from .with_noise import WithNoise
+from .xai_tris import TetrominoTruth, XAITris
 
 __all__ = [
     "SPLITS",
@@ -26,14 +29,19 @@ __all__ = [
     "Linear",
     "LinearStream",
     "Logistic",
+    "Mislabelled",
     "Omniglot",
     "Planted",
+    "PlantedStrokes",
     "Sinusoids",
+    "StrokeTruth",
     "Table",
     "TableFamily",
     "Tables",
     "Tasks",
+    "TetrominoTruth",
     "Trajectories",
     "Truth",
     "WithNoise",
+    "XAITris",
 ]

@@ -1,6 +1,6 @@
 """Ask an adapted learner why: Integrated Gradients, exact Shapley values, and which teaching example did it.
 
-Run: python examples/reasons.py    (MAPSTO_TINY=1 makes it small, as the tests do)
+Run: python examples/why.py    (MAPSTO_TINY=1 makes it small, as the tests do)
 
 Whatever is asked, the explainer sees a *view* (an input of the chain moves) or a *game* (parts of it are hidden), and
 never the learner. So each explainer works on query features, on support examples, and on the adapted state alike.

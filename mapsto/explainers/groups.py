@@ -1,0 +1,74 @@
+"""Parts of an image that appear and vanish together: the players of `views.game(view, image, groups=...)`.
+
+    patches:      a grid of rectangles
+    superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, eq. 1–3 and Algorithm 1)
+
+Departures from SLIC: colours are taken as they come, not as CIELAB; every pixel is compared with every centre, which
+is exact and cheap for small images; scattered pixels of a superpixel stay with it.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..errors import MapstoError
+
+
+def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
+    """Number the `size × size` patches of an image of `shape` `[..., h, w]`; all channels share them.
+
+    Patches at the right and lower edge are smaller where `size` does not divide the image.
+
+    >>> patches((2, 4), size=2)
+    tensor([[0, 0, 1, 1],
+            [0, 0, 1, 1]])
+    """
+    if len(shape) < 2 or size < 1:
+        raise MapstoError(f"shape, size: got {tuple(shape)} and {size}, expected (..., height, width) and 1 or more.")
+    rows, columns = (torch.arange(length) // size for length in shape[-2:])
+    across = -(-shape[-1] // size)
+    return (rows[:, None] * across + columns).expand(shape).contiguous()
+
+
+def superpixels(
+    image: Float[Tensor, "c h w"], count: int, compactness: float = 0.1, steps: int = 10
+) -> Int[Tensor, "c h w"]:
+    """Number about `count` regions of like pixels, `0 … players−1`; all channels share them.
+
+    Centres start on a grid `spacing = √(h·w/count)` pixels apart. Two pixels are `√(colour² + (compactness·place /
+    spacing)²)` apart, `colour` in the image's own units: a smaller `compactness` follows edges, a larger one keeps the
+    regions square. Deterministic; a region that loses all its pixels is dropped.
+
+    >>> image = torch.zeros(1, 4, 6)
+    >>> image[..., 3:] = 1.0
+    >>> superpixels(image, count=2)[0, 0]
+    tensor([0, 0, 0, 1, 1, 1])
+    """
+    _, h, w = image.shape
+    if not 1 <= count <= h * w:
+        raise MapstoError(f"count: got {count}, expected 1 to {h * w}, the pixels of the image.")
+    if not compactness > 0:
+        raise MapstoError(f"compactness: got {compactness}, expected a number above 0; 0.1 suits colours in [0, 1].")
+    places = _places(h, w).to(image)
+    pixels = torch.cat([image.flatten(1), places * compactness * (count / (h * w)) ** 0.5]).T  # [h·w, c + 2]
+    centres = pixels[_grid(h, w, count)]  # [r, c + 2]
+    for _ in range(steps):
+        nearest = torch.cdist(pixels, centres).argmin(1)
+        members = torch.nn.functional.one_hot(nearest, len(centres)).to(pixels)  # [h·w, r]
+        size = members.sum(0)[:, None]
+        centres = torch.where(size > 0, members.T @ pixels / size.clamp(min=1), centres)
+    labels = torch.cdist(pixels, centres).argmin(1).unique(return_inverse=True)[1]
+    return labels.reshape(h, w).expand(image.shape).contiguous()
+
+
+def _places(h: int, w: int) -> Float[Tensor, "2 hw"]:
+    rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    return torch.stack([rows.flatten(), columns.flatten()]).float()
+
+
+def _grid(h: int, w: int, count: int) -> Int[Tensor, " r"]:
+    """Return the pixels in the middle of about `count` equal cells."""
+    down = min(h, max(1, round((count * h / w) ** 0.5)))
+    across = min(w, max(1, round(count / down)))
+    rows, columns = ((torch.arange(n) * 2 + 1) * length // (2 * n) for n, length in ((down, h), (across, w)))
+    return (rows[:, None] * w + columns).flatten()

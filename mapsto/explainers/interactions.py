@@ -1,0 +1,112 @@
+"""Shapley–Taylor interactions: what single players give alone, and what pairs add on top.
+
+    a_ii = v({i}) − v(none)
+    a_ij = ½ · 2/p · Σ_{S∌i,j} (v(S∪ij) − v(S∪i) − v(S∪j) + v(S)) / C(p−1, |S|)              i ≠ j
+
+(Sundararajan, Dhamdhere & Agarwal 2020, eq. 4 and Theorem 2, at order 2). The paper gives a pair one value; here it
+is split evenly between `a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its
+player's Shapley value. Sampled, the same mean is taken over orders of the players, `S` being those before both
+(§2.2 there); any one order already gives these sums, of the matrix exactly and of the rows on average.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+
+from ..errors import MapstoError
+from . import coalitions
+from .explainer import Game
+from .shapley import MOST_PLAYERS
+
+
+@final
+class ShapleyInteractions:
+    """Attribute to players and pairs of players by the Shapley–Taylor index of order 2, in units of outcome.
+
+    The result is a symmetric matrix, not one value a player, so this is no `GameExplainer`. On the diagonal stands
+    what a player gives alone, off it half of what two give only together. `orders=None` enumerates all `2^players`
+    coalitions: exact, up to 12 players. A number asks along that many orders drawn from `seed`, half of them the
+    others' reverses, at most `players·(players+1)/2` outcomes each besides nobody: symmetric, complete, and 0 for a
+    player who changes nothing. `chunk_size` coalitions at a time bounds memory.
+
+    >>> from mapsto.views import game
+    >>> x = torch.tensor([2.0, 3.0, 4.0])
+    >>> ShapleyInteractions()(game(lambda x: x[0] * x[1] + x[2], x, baseline=0.0)).round(decimals=4)
+    tensor([[0., 3., 0.],
+            [3., 0., 0.],
+            [0., 0., 4.]])
+    """
+
+    def __init__(self, orders: int | None = None, seed: int = 0, chunk_size: int | None = None):
+        if orders is not None and orders < 1:
+            raise MapstoError(f"orders: got {orders}, expected at least 1, or None for the exact values.")
+        self.orders, self.seed, self.chunk_size = orders, seed, chunk_size
+
+    def __call__(self, game: Game) -> Float[Tensor, "players players ..."]:
+        """Return the values `[players, players]`, or `[players, players, k]` where the game has k scores.
+
+        Raises `MapstoError` when enumeration would need more than 12 players.
+        """
+        return self._sampled(game, self.orders) if self.orders is not None else self._exact(game)
+
+    def over(
+        self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
+    ) -> Float[Tensor, "n players players ..."]:
+        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time."""
+        return vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points)
+
+    def _exact(self, game: Game) -> Tensor:
+        if game.players > MOST_PLAYERS:
+            raise MapstoError(
+                f"orders: got None for a game of {game.players} players, expected a number beyond {MOST_PLAYERS} "
+                f"players (all 2^{game.players} coalitions are too many); pass orders=32, or play with groups."
+            )
+        outcomes = vmap(game, chunk_size=self.chunk_size)(coalitions.exact(game.players).masks)  # [c] or [c, k]
+        weights = torch.tensor(_weights(game.players), device=outcomes.device)  # [p, p, c]
+        return torch.tensordot(weights, outcomes.double(), 1).to(outcomes.dtype)
+
+    def _sampled(self, game: Game, orders: int) -> Tensor:
+        masks, corners = (torch.tensor(part) for part in _orders(game.players, orders, self.seed))
+        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
+        none, i, j, both = outcomes.double()[corners.to(outcomes.device)]  # [o, p, p, (k)] each
+        alone = torch.eye(game.players, dtype=torch.bool, device=outcomes.device)
+        alone = alone.reshape(*alone.shape, *(1,) * (outcomes.ndim - 1))
+        # a player with itself has the corners none, none, none and {i}
+        return torch.where(alone, 1.0, 0.5).mul((both - i - j + none).mean(0)).to(outcomes.dtype)
+
+
+@functools.cache
+def _weights(players: int) -> np.ndarray:
+    """Return the matrix `[p, p, 2^p]` from the outcomes of `coalitions.exact` to the values."""
+    masks = (np.arange(2**players)[:, None] >> np.arange(players)) & 1  # [c, p]
+    i, j = masks.T[:, None], masks.T[None, :]  # [p, 1, c], [1, p, c]
+    share = np.array([1 / (players * math.comb(players - 1, size)) for size in range(players)])
+    others = masks.sum(1) - i - j  # |S|, wrong on the diagonal, which is replaced
+    weights = (1 - 2 * i) * (1 - 2 * j) * share[others.clip(0)]
+    alone = (2.0 ** np.arange(players))[:, None] == np.arange(2**players)  # [p, c]
+    weights[np.diag_indices(players)] = alone - 1.0 * (np.arange(2**players) == 0)
+    return weights
+
+
+@functools.cache
+def _orders(players: int, orders: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return coalitions `[c, p]`, and which are the corners `S`, `S∪i`, `S∪j`, `S∪ij` of a pair `[4, o, p, p]`."""
+    generator = np.random.default_rng(seed)
+    forward = np.stack([generator.permutation(players) for _ in range(-(-orders // 2))])
+    rank = np.concatenate([forward, forward[:, ::-1]])[:orders].argsort(1)  # [o, p]: the place of each player
+    first = np.minimum(rank[:, :, None], rank[:, None, :])  # [o, p, p]
+    before = rank[:, None, None, :] < first[..., None]  # [o, p, p, p]
+    one = np.eye(players, dtype=bool)
+    i, j = one[:, None, :], one[None, :, :]
+    same = one[..., None]  # a player with itself: none, none, none, {i}
+    corners = [before & ~same, np.where(same, False, before | i), np.where(same, False, before | j)]
+    corners += [np.where(same, i, before | i | j)]
+    masks, place = np.unique(np.stack(corners).reshape(-1, players), axis=0, return_inverse=True)
+    return masks.astype(np.float32), place.reshape(4, len(rank), players, players)

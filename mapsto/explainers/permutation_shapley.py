@@ -1,0 +1,134 @@
+"""Shapley values from orders of the players, corrected by games whose Shapley values are known.
+
+    φ_j = mean over orders of Δ_j v,  Δ_j v = v(those before j, and j) − v(those before j)
+
+(Castro, Gómez & Tejada 2009, Algorithm 1), every order with its reverse (antithetic; Mitchell et al. 2022, §4.1), then
+
+    φ ← φ − Σ_m β_m (mean over orders of Δg_m − ϕ(g_m))                     (control variates)
+
+where `ϕ(g_m)` are exact. An order and its reverse answer games of single players and pairs exactly, so such a game
+controls nothing: the first that do are of three, `g(S) = x(S)·y(S)·z(S)` with `x(S) = Σ_{j∈S} x_j`, for which
+
+    ϕ_j(xyz) = Σ x_j(Y·Z/3 + yz/6) + Σ x_j·y_j·Z/2 + x_j·y_j·z_j            X = Σ_{i≠j} x_i,  yz = Σ_{i≠j} y_i·z_i
+
+the sums over the three ways to name the factors. As factors serve, for each player, the mean of `Δ_j v`, the mean
+absolute deviation of its pairs, and its covariance with `j`'s place in the order: all 0 for a player who changes
+nothing, who therefore keeps 0. One `β` for all players, so that the values stay complete, is the ridge
+regression of the pairs' `Δv` on their `Δg`. It is fitted to the same orders: that costs a bias of the order of 1/pairs.
+"""
+
+import functools
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.func import vmap
+
+from ..errors import MapstoError
+from . import coalitions
+from .explainer import Game, GameExplainer
+
+_FEWEST_PAIRS = 4  # below, the controls' coefficients are noise
+_RIDGE = 0.1  # of the controls' own sums of squares
+
+
+@final
+class PermutationShapley(GameExplainer):
+    """Attribute by Shapley values sampled along orders of the players, with control variates, in units of outcome.
+
+    `pairs` orders are drawn from `seed`, each with its reverse; they ask for `2·pairs·(players−1) + 2` outcomes, fewer
+    where orders begin alike. Complete, 0 for a player who changes nothing, and exact where the game is made of single
+    players and pairs. `chunk_size` coalitions at a time bounds memory.
+
+    >>> from mapsto.views import game
+    >>> x = torch.tensor([2.0, 3.0, 4.0])
+    >>> PermutationShapley(pairs=2)(game(lambda x: x[0] * x[1] + x[0], x, baseline=0.0))
+    tensor([5., 3., 0.])
+    """
+
+    def __init__(self, pairs: int = 16, seed: int = 0, chunk_size: int | None = None):
+        if pairs < 1:
+            raise MapstoError(f"pairs: got {pairs}, expected at least 1 order with its reverse; 16 suits 10 players.")
+        self.pairs, self.seed, self.chunk_size = pairs, seed, chunk_size
+
+    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+        """Return the values `[players]`, or `[players, k]` where the game has k scores."""
+        masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
+        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
+        orders = _Orders(*(part.to(outcomes.device) for part in (masks, before, after)))
+        scores = outcomes.double().reshape(len(masks), -1)  # [c, k or 1]
+        values = vmap(lambda v: _values(v, orders), in_dims=1, out_dims=1)(scores)
+        return values.reshape(game.players, *outcomes.shape[1:]).to(outcomes.dtype)
+
+
+class _Orders(NamedTuple):
+    """The coalitions met along the orders, and which of them each player finds and leaves behind on joining."""
+
+    masks: Float[Tensor, "c p"]
+    before: Int[Tensor, "o p"]
+    after: Int[Tensor, "o p"]
+
+    def place(self) -> Tensor:
+        """Return how many come before each player, as a deviation from the middle `[o, p]`."""
+        return self.masks[self.before].sum(-1) - (self.masks.shape[1] - 1) / 2
+
+    def joining(self, v: Tensor) -> Tensor:
+        """Return Δv `[o, p, ...]` of outcomes `[c, ...]`."""
+        return v[self.after] - v[self.before]
+
+
+def trilinear(x: Float[Tensor, " p"], y: Float[Tensor, " p"], z: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
+    """Return the Shapley values of the game `x(S)·y(S)·z(S)`, where `x(S) = Σ_{j∈S} x_j`.
+
+    >>> trilinear(torch.tensor([2.0, 0.0, 0.0]), torch.tensor([0.0, 3.0, 0.0]), torch.tensor([0.0, 0.0, 5.0]))
+    tensor([10., 10., 10.])
+    """
+
+    def others(a: Tensor) -> Tensor:
+        return a.sum() - a
+
+    def joins(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        return a * (others(b) * others(c) / 3 + others(b * c) / 6) + b * c * others(a) / 2
+
+    return joins(x, y, z) + joins(y, z, x) + joins(z, x, y) + x * y * z
+
+
+def _values(v: Float[Tensor, " c"], orders: _Orders) -> Float[Tensor, " p"]:
+    joining = orders.joining(v)  # [o, p]
+    plain, paired = joining.mean(0), _paired(joining)  # [p], [r, p]
+    if len(paired) < _FEWEST_PAIRS:
+        return plain
+    spread, trend = (paired - plain).abs().mean(0), ((joining - plain) * orders.place()).mean(0)
+    factors = torch.stack([_unit(plain), _unit(spread), _unit(trend)], 1)  # [p, 3]
+    triples = torch.combinations(torch.arange(3), 3, with_replacement=True).tolist()
+    exact = torch.stack([trilinear(*factors[:, triple].unbind(1)) for triple in triples], 1)  # [p, m]
+    sums = orders.masks.to(v) @ factors  # [c, 3]
+    controls = orders.joining(torch.stack([sums[:, triple].prod(1) for triple in triples], 1))  # [o, p, m]
+    return plain - (controls.mean(0) - exact) @ _coefficients(_paired(controls), paired)
+
+
+def _coefficients(controls: Float[Tensor, "r p m"], target: Float[Tensor, "r p"]) -> Float[Tensor, " m"]:
+    X, y = (controls - controls.mean(0)).flatten(0, 1), (target - target.mean(0)).flatten()
+    gram = X.T @ X
+    ridge = torch.diag(_RIDGE * gram.diagonal() + 1e-12)  # where nothing varies the coefficients are 0
+    return torch.linalg.solve(gram + ridge, X.T @ y)
+
+
+def _paired(a: Tensor) -> Tensor:
+    """Average each order `[o, ...]` with its reverse `[o/2, ...]`."""
+    return a.unflatten(0, (2, -1)).mean(0)
+
+
+def _unit(a: Tensor) -> Tensor:
+    return a / (a.norm() + 1e-12)
+
+
+@functools.cache
+def _orders(players: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    along = coalitions.permutations(players, pairs, seed).masks.numpy()  # [o·(p+1), p]: the first i players of each
+    masks, place = np.unique(along, axis=0, return_inverse=True)
+    place = place.reshape(2 * pairs, players + 1)  # [o, p+1]: which coalition
+    rank = players - along.reshape(2 * pairs, players + 1, players).sum(1).astype(int)  # [o, p]
+    return masks, np.take_along_axis(place, rank, 1), np.take_along_axis(place, rank + 1, 1)

@@ -1,0 +1,93 @@
+"""Is the inside sane? What probes read off each layer, which units let nothing pass, and what adaptation moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import style
+from .reliability import wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..seeing.changes import Changes
+    from ..seeing.probes import Probes
+    from ..seeing.units import Units
+
+
+def probes(found: Probes) -> Figure:
+    """Draw how much of the answer a linear probe reads off each layer, in the first state and in the last."""
+    accuracy = found.accuracy.cpu().numpy()
+    figure = style.canvas(1.3 + 0.42 * len(found.layers))
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in found.layers])
+    ends = [(0, "o", style.LOWER, "before"), (-1, "s", style.HIGHER, "after")]
+    for i, mark, colour, name in ends if accuracy.shape[1] > 1 else [(0, "o", style.LOWER, "accuracy")]:
+        share, at = accuracy[:, i], np.arange(len(accuracy)) + (0.13 if i else -0.13 * (accuracy.shape[1] > 1))
+        low, high = wilson(share, np.full(len(share), found.rows))
+        axes.errorbar(
+            100 * share, at, xerr=100 * np.maximum(np.stack([share - low, high - share]), 0), fmt=mark, color=colour,
+            markersize=6, elinewidth=1.3, capsize=3, label=f"{name}, with 95 % interval",
+        )  # fmt: skip
+    axes.axvline(100 * found.chance, color=style.NEUTRAL, linestyle=(0, (4, 3)), label="commonest class")
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel(f"rows told right by a linear probe, in per cent of {found.rows}", fontsize=9.5, color=style.INK)
+    figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2)
+    return figure
+
+
+def units(found: Mapping[str, Units]) -> Figure:
+    """Draw the share of dead and of saturated units of each activation layer."""
+    figure = style.canvas(1.2 + 0.36 * len(found))
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in found])
+    dead, shut = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(found))
+    at = range(len(found))
+    axes.barh(at, dead, color=style.INK, height=0.62, label="dead: shut on every row")
+    axes.barh(
+        at,
+        shut,
+        left=dead,
+        color=style.HIGHER,
+        height=0.62,
+        hatch="//",
+        edgecolor="white",
+        label="shut on 95 % of them",
+    )
+    for i, (layer, total) in enumerate(zip(found.values(), dead + shut, strict=True)):
+        axes.annotate(
+            f"{int(layer.dead.sum() + layer.saturated.sum())} of {len(layer.dead)}", (total, i), xytext=(4, 0),
+            textcoords="offset points", va="center", fontsize=9, color=style.INK,
+        )  # fmt: skip
+    axes.set_xlim(0, 118)
+    axes.set_xticks(range(0, 101, 25))
+    axes.set_xlabel("units of the layer, in per cent", fontsize=9.5, color=style.INK)
+    figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2)
+    return figure
+
+
+def changes(found: Changes) -> Figure:
+    """Draw by how much adaptation changed each layer's parameters, and what each part of the network says."""
+    layers, parts = found.parameters[-1].cpu().numpy(), found.features[-1].cpu().numpy()
+    figure = style.canvas(1.7 + 0.34 * (len(layers) + len(parts)))
+    top, bottom = figure.subplots(2, 1, height_ratios=[len(layers) + 1, len(parts) + 1])
+    _bars(top, found.layers, layers, "change of the parameters, in per cent of their size")
+    _bars(bottom, found.parts, parts, "change of the features, in per cent of their size")
+    return figure
+
+
+def _bars(axes: Axes, names: tuple[str, ...], shares: np.ndarray, what: str) -> None:
+    style.rows(style.quiet(axes), [style.label(name, 18) for name in names])
+    bars = 100 * np.nan_to_num(shares)
+    axes.barh(range(len(bars)), bars, color=style.LOWER, height=0.62)
+    for i, share in enumerate(shares):
+        told = "from 0" if np.isnan(share) else format(100 * share, ",.0f" if share >= 1 else ".3g")
+        axes.annotate(told, (bars[i], i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_xlim(0, 1.2 * max(bars.max(), 1e-9))
+    axes.set_xlabel(what, fontsize=9.5, color=style.INK)
+
+
+def _parts(found: Mapping[str, Units]) -> tuple[list, list]:
+    return [layer.dead for layer in found.values()], [layer.saturated for layer in found.values()]

@@ -1,0 +1,23 @@
+"""What a unit likes best: the input that activation maximisation found, around a neutral zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .film import signed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..seeing.maximisation import Preferred
+
+
+def preferred(found: Preferred, names: Sequence[object] = ()) -> Figure:
+    """Draw the input that was found, pixels or features, with what the unit says of it."""
+    x = found.x.detach().cpu().numpy()
+    figure = signed(x, float(abs(x).max()), "input", names)
+    figure.suptitle(
+        f"The unit says {float(found.value):.3g}; of the start it said {float(found.start):.3g}.", fontsize=9.5
+    )
+    return figure

@@ -1,0 +1,50 @@
+"""The similarity of representations as a matrix: each layer at each step beside each other, zero neutral."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import style
+from .colours import around_zero
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..seeing.similarity import Similarity
+
+_WRITTEN = 7  # up to so many representations, each number is written
+
+
+def similarity(found: Similarity, name: str = "linear CKA") -> Figure:
+    """Draw the matrix; `name` says of what. Within a layer, steps go from left to right and from top to bottom."""
+    matrix = found.matrix.detach().cpu().numpy()
+    figure = style.canvas(3.9)
+    axes = figure.subplots()
+    drawn = axes.imshow(matrix, cmap=around_zero(), vmin=-1, vmax=1)
+    _layers(axes, found)
+    if len(matrix) <= _WRITTEN:
+        for (i, j), value in np.ndenumerate(matrix):
+            ink = "white" if abs(value) > 0.75 else style.INK
+            axes.text(j, i, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.045, pad=0.03)
+    bar.set_label(f"{style.label(name, 30)}: 1 alike, 0 unrelated", fontsize=9.5)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _layers(axes: Axes, found: Similarity) -> None:
+    """Name each layer at the middle of its steps, and part it from the next by a line."""
+    middles = [found.steps * (place + 0.5) - 0.5 for place in range(len(found.layers))]
+    names = [style.label(layer, 14) for layer in found.layers]
+    axes.set_xticks(middles, names, rotation=90 if max(map(len, names)) * len(names) > 40 else 0)
+    axes.set_yticks(middles, names)
+    axes.tick_params(length=0, labelsize=9, colors=style.INK)
+    axes.spines[:].set_visible(False)
+    for middle in middles[1:]:
+        axes.axhline(middle - found.steps / 2, color="white", linewidth=1.5)
+        axes.axvline(middle - found.steps / 2, color="white", linewidth=1.5)
+    inside = f"; in each, steps 0 to {found.steps - 1}" if found.steps > 1 else ""
+    axes.set_xlabel(f"layer{inside}", fontsize=9.5, color=style.INK)

@@ -1,0 +1,246 @@
+"""Attacks: the small move that hurts most, of the query or, through adaptation, of the teaching examples.
+
+    FGSM   x' = x + ε·sign(∇loss(x))                                             (Goodfellow et al. 2015, §4)
+    PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018, eq. 3)
+
+with Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`, direction(g) = sign(g) for the maximum norm, g/‖g‖ for
+the Euclidean one. An attack raises a `View`, so one function attacks whatever a view speaks of: the query
+(`views.query`), or the support set (`views.support`, `teaching_loss`: poisoning through adaptation, Biggio et al. 2012;
+of meta-learners, Goldblum et al. 2020). PGD returns the best point that it passed, so it never does worse than nothing.
+
+An explanation can be moved too. `query_stability` and `teaching_stability` compare the attributions before and after an
+attack on the loss, and say whether the predicted class stayed: where it changed, so should its reasons.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Literal, NamedTuple, final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.func import grad, grad_and_value, vmap
+
+from .. import views
+from ..episodes import Episode, Examples
+from ..errors import MapstoError
+from ..learners import losses
+from ..learners.learner import Learner
+from ..views import View
+
+Bounds = tuple[float, float]
+Explain = Callable[[View, Tensor], Tensor]
+_ANYWHERE = (-math.inf, math.inf)
+
+
+class Attack(ABC):
+    """(view, point) ↦ a point near it at which the view is higher. Moves an input; attributes nothing."""
+
+    @abstractmethod
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the moved point. A missing entry (NaN) stays missing; one that the view ignores is not pushed."""
+
+    def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
+        """Move `n` points at once; `chunk_size` of them at a time bounds memory."""
+        return vmap(lambda point: self(view, point), chunk_size=chunk_size)(points)
+
+
+@final
+class FGSM(Attack):
+    """One step of `radius` in every entry, up the sign of the slope; entries stay within `bounds`.
+
+    Raises MapstoError for a radius that is not above 0, bounds in the wrong order, or a view of several scores.
+
+    >>> FGSM(0.1)(lambda x: x @ torch.tensor([3.0, -2.0, 0.0]), torch.zeros(3))
+    tensor([ 0.1000, -0.1000,  0.0000])
+    """
+
+    def __init__(self, radius: float, bounds: Bounds = _ANYWHERE):
+        _check(radius, bounds)
+        self.radius, self.bounds = radius, bounds
+
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the moved point; see `Attack`."""
+        return (point + self.radius * _known(point, grad(_scalar(view))(point)).sign()).clamp(*self.bounds)
+
+
+@final
+class PGD(Attack):
+    """`steps` steps up the slope, each projected back on the ball of `radius` and on `bounds`.
+
+    `norm` is "linf" (each entry moves by at most `radius`) or "l2" (the whole point does). A step is as long as
+    `step`, by default 2.5·radius/steps, which can leave the ball's middle and reach its edge (Madry et al., published
+    code). `seed` starts from a random point of the ball, None from the point itself.
+
+    Raises MapstoError for a radius or step that is not above 0, fewer than 1 steps, an unknown norm, bounds in the
+    wrong order, or a view of several scores.
+
+    >>> PGD(0.5, "l2")(lambda x: x @ torch.tensor([3.0, -4.0]), torch.zeros(2))
+    tensor([ 0.3000, -0.4000])
+    """
+
+    def __init__(
+        self,
+        radius: float,
+        norm: Literal["linf", "l2"] = "linf",
+        steps: int = 20,
+        step: float | None = None,
+        bounds: Bounds = _ANYWHERE,
+        seed: int | None = None,
+    ):
+        _check(radius, bounds)
+        if norm not in ("linf", "l2"):
+            raise MapstoError(f"norm: got {norm!r}, expected 'linf' or 'l2'.")
+        if steps < 1:
+            raise MapstoError(f"steps: got {steps}, expected at least 1.")
+        self.step = 2.5 * radius / steps if step is None else step
+        if not self.step > 0:
+            raise MapstoError(f"step: got {step}, expected a length above 0, or None for 2.5·radius/steps.")
+        self.radius, self.norm, self.steps, self.bounds, self.seed = radius, norm, steps, bounds, seed
+
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the moved point; see `Attack`."""
+        loss, best = _scalar(view), point
+        at = self._project(point, self._start(point))
+        highest = loss(point)
+        for _ in range(self.steps):
+            slope, value = grad_and_value(loss)(at)
+            highest, best = torch.maximum(value, highest), torch.where(value > highest, at, best)
+            at = self._project(point, at - point + self.step * self._direction(_known(point, slope)))
+        return torch.where(loss(at) > highest, at, best)
+
+    def _start(self, point: Tensor) -> Tensor:
+        if self.seed is None:
+            return torch.zeros_like(point)
+        move = np.random.default_rng(self.seed).uniform(-self.radius, self.radius, tuple(point.shape))
+        return torch.from_numpy(move).to(point)
+
+    def _direction(self, slope: Tensor) -> Tensor:
+        return slope.sign() if self.norm == "linf" else slope / _length(slope)
+
+    def _project(self, point: Tensor, move: Tensor) -> Tensor:
+        """Return the nearest point in the ball; clamping to the bounds afterwards only comes nearer to `point`."""
+        if self.norm == "linf":
+            move = move.clamp(-self.radius, self.radius)
+        else:
+            move = move * (self.radius / _length(_known(point, move))).clamp(max=1)
+        return (point + move).clamp(*self.bounds)
+
+
+def surprise(learner: Learner, support: Examples, y: Int[Tensor, ""]) -> View:
+    """x ↦ −log p(y | x): the view to raise in order to turn one prediction."""
+    return views.query(learner, support, link=lambda scores: -scores.log_softmax(-1).gather(-1, y[None])[0])
+
+
+def teaching_loss(learner: Learner, episode: Episode) -> View:
+    """D.x ↦ the loss on the query set after adaptation: the view to raise in order to poison what is taught."""
+    (_, y, w), query = episode.support, episode.query
+
+    def loss(x: Tensor) -> Tensor:
+        scores = learner.predict(learner.adapt(Examples(x, y, w)), query.x)
+        return losses.LOSSES[learner.loss_name](scores, query.y, query.w)
+
+    return loss
+
+
+class Stability(NamedTuple):
+    """How far attributions survived: 0, 1, 1 and True where nothing changed."""
+
+    change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖
+    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries
+    top: Float[Tensor, "..."]  # share of the k entries of greatest magnitude that are still among them
+    kept: Bool[Tensor, "..."]  # whether the predicted class is the same
+
+
+def query_stability(
+    explain: Explain, learner: Learner, support: Examples, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
+) -> Stability:
+    """Compare the reasons for class `y` at a query `x` and at what `attack` makes of it.
+
+    `explain(view, point)` is a `ViewExplainer`, or a function that plays a game.
+    """
+    moved = attack(surprise(learner, support, torch.tensor(y, device=x.device)), x)
+    view, scores = views.query(learner, support, target=y), views.query(learner, support)
+    return _compare(explain(view, x), explain(view, moved), scores(x), scores(moved), k)
+
+
+def teaching_stability(
+    explain: Explain, learner: Learner, episode: Episode, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
+) -> Stability:
+    """Compare the reasons for class `y` at a query `x` as taught, and after `attack` poisoned the support set."""
+    poisoned = episode.support._replace(x=attack(teaching_loss(learner, episode), episode.support.x))
+    before, after = (explain(views.query(learner, taught, target=y), x) for taught in (episode.support, poisoned))
+    was, becomes = (views.query(learner, taught)(x) for taught in (episode.support, poisoned))
+    return _compare(before, after, was, becomes, k)
+
+
+def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """Return ‖after − before‖ / ‖before‖.
+
+    >>> change(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 3.0]))
+    tensor(0.2000)
+    """
+    return (after - before).norm() / _length(before)
+
+
+def rank_correlation(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """Return Spearman's correlation over all entries, ties taking their mean rank; 0 where all are alike.
+
+    >>> rank_correlation(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([-1.0, 0.0, 0.1]))
+    tensor(1.)
+    """
+    one, other = (_centred_ranks(values.flatten()) for values in (before, after))
+    return (one * other).sum() / (_length(one) * _length(other))
+
+
+def top_overlap(before: Float[Tensor, "..."], after: Float[Tensor, "..."], k: int) -> Float[Tensor, ""]:
+    """Return the share of the `k` entries of greatest magnitude that both have.
+
+    >>> top_overlap(torch.tensor([-5.0, 4.0, 1.0]), torch.tensor([5.0, 0.0, 2.0]), k=2)
+    tensor(0.5000)
+    """
+    if not 1 <= k <= before.numel():
+        raise MapstoError(f"k: got {k}, expected 1 to {before.numel()}, the entries of the attribution.")
+    first = [torch.zeros_like(v.flatten()).scatter(0, v.flatten().abs().topk(k).indices, 1.0) for v in (before, after)]
+    return (first[0] * first[1]).sum() / k
+
+
+def _compare(before: Tensor, after: Tensor, was: Tensor, becomes: Tensor, k: int) -> Stability:
+    kept = was.argmax(-1) == becomes.argmax(-1)
+    return Stability(change(before, after), rank_correlation(before, after), top_overlap(before, after, k), kept)
+
+
+def _centred_ranks(values: Tensor) -> Tensor:
+    ranks = (values[:, None] > values).sum(1) + 0.5 * (values[:, None] == values).sum(1)
+    return (ranks - ranks.mean()).to(values.dtype)
+
+
+def _length(values: Tensor) -> Tensor:
+    return values.square().sum().sqrt().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def _known(point: Tensor, slope: Tensor) -> Tensor:
+    """Leave missing entries out: nothing is known of their slope."""
+    return torch.where(point.isnan(), torch.zeros_like(slope), slope)
+
+
+def _scalar(view: View) -> View:
+    def value(point: Tensor) -> Tensor:
+        score = view(point)
+        if score.ndim:
+            raise MapstoError(
+                f"view: got scores of shape {tuple(score.shape)}, expected one number to raise; pass a target, or a "
+                "loss such as measures.attacks.surprise."
+            )
+        return score
+
+    return value
+
+
+def _check(radius: float, bounds: Bounds) -> None:
+    if not 0 < radius < math.inf:
+        raise MapstoError(f"radius: got {radius}, expected a number above 0, in units of the input.")
+    if not bounds[0] < bounds[1]:
+        raise MapstoError(f"bounds: got {bounds}, expected (lowest, highest).")

@@ -1,0 +1,45 @@
+"""Complexity: is an explanation short enough to be read?
+
+    gini    = Σ_k (2k − p − 1)·|a|_(k) / (p·Σ|a|)          |a|_(k) the k-th smallest; 0 all alike … 1 − 1/p one alone
+    entropy = −Σ_j q_j ln q_j,      q_j = |a_j| / Σ|a|     0 one alone … ln p all alike
+
+Chalasani et al. 2020, "Concise Explanations of Neural Networks using Adversarial Training" (Gini index); Bhatt, Weller
+& Moura 2020, "Evaluating and Aggregating Feature-based Model Explanations" (entropy). Neither knows whether the
+explanation is true. An attribution of zeros counts as constant: nothing stands out. Quantus' Sparseness adds 10⁻⁷ to
+every value first; its Complexity is nan for zeros.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .ranking import refuse_lost
+
+
+class Complexity(NamedTuple):
+    """How unevenly attributions are spread (Gini index), and over how many parts (entropy, in nats)."""
+
+    gini: Float[Tensor, "*n"]
+    entropy: Float[Tensor, "*n"]
+
+
+def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
+    """Return the Gini index and the entropy of each row of attributions.
+
+    >>> complexity(torch.tensor([[1.0, 0.0, -1.0, 0.0]]))
+    Complexity(gini=tensor([0.5000]), entropy=tensor([0.6931]))
+
+    Raises MapstoError for values that are not finite.
+    """
+    q = shares(refuse_lost(values))
+    p = values.shape[-1]
+    weight = (2 * torch.arange(1, p + 1, device=values.device) - p - 1).to(q) / p
+    return Complexity((q.sort(-1).values * weight).sum(-1), -torch.special.xlogy(q, q).sum(-1))
+
+
+def shares(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
+    """Return each player's share of a row's total magnitude, all alike in a row of zeros."""
+    total = values.abs().sum(-1, keepdim=True)
+    return torch.where(total > 0, values.abs() / torch.where(total > 0, total, 1.0), 1 / values.shape[-1])

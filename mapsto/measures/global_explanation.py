@@ -1,0 +1,133 @@
+"""What a learner goes by, over all rows and all tasks: importance, interactions, and partial dependence.
+
+    importance_j = mean_t mean_i |a_tij|,   direction_j = mean_t mean_i a_tij                     ± 1.96·s_t/√T
+    PD(v) = mean_t mean_i score(adapt(D_t); x_i with column j set to v)                           ± 1.96·s_t/√T
+
+A mean of attributions explains one model; a learner makes a new model from each support set, so tasks are what is drawn
+and intervals are over tasks. Partial dependence goes *through adaptation*: each task's own model is asked. Friedman
+2001, "Greedy Function Approximation", eq. 53, is the inner mean; Lundberg et al. 2020, §2.6 the mean of |a|.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..episodes import Episode
+from ..errors import MapstoError
+from ..learners.batching import each_task
+from ..learners.learner import Learner
+from ..views import Link
+from .estimate import estimate
+
+
+class GlobalImportance(NamedTuple):
+    """Importance of columns, or of pairs of them, in units of what was explained, with half widths of 95 % intervals.
+
+    Not an attribution of one prediction: a mean over many. Intervals are nan where there is a single task.
+    """
+
+    importance: Float[np.ndarray, "..."]  # mean size
+    interval: Float[np.ndarray, "..."]
+    direction: Float[np.ndarray, "..."]  # mean value: its sign is that of the usual effect
+    direction_interval: Float[np.ndarray, "..."]
+
+
+class PartialDependence(NamedTuple):
+    """The mean score at each grid value, as a curve with the half width of its 95 % interval."""
+
+    grid: Float[np.ndarray, " g"]
+    mean: Float[np.ndarray, " g"]
+    interval: Float[np.ndarray, " g"]
+    curves: Float[np.ndarray, "t g"]  # of each task
+
+
+def global_importance(
+    values: Float[np.ndarray, "t n *parts"], w: Float[np.ndarray, "t n"] | None = None
+) -> GlobalImportance:
+    """Aggregate the attributions of `n` rows in each of `t` tasks, `parts` being `d` columns or `d d` interactions.
+
+    `w` weighs rows (alike by default; a row of weight 0 is left out, so that tasks may have different numbers of rows).
+    Raises MapstoError where a task's rows weigh nothing, or a value is not finite.
+
+    >>> global_importance(np.array([[[1.0, 0.0], [-3.0, 0.0]], [[4.0, 0.0], [0.0, 0.0]]])).importance
+    array([2., 0.])
+    """
+    w = np.ones(values.shape[:2]) if w is None else w
+    if not (w.sum(1) > 0).all():
+        raise MapstoError(f"w: {int((w.sum(1) <= 0).sum())} of {len(w)} tasks weigh nothing, expected rows in each.")
+    kept = w.reshape(*w.shape, *[1] * (values.ndim - 2))
+    values = np.where(kept > 0, values, 0.0)
+    if not np.isfinite(values).all():
+        raise MapstoError(
+            "values: got some that are not finite, expected attributions of rows that could be explained."
+        )
+    share = kept / kept.sum(1, keepdims=True)
+    size, signed = (_over_tasks((share * part).sum(1)) for part in (np.abs(values), values))
+    return GlobalImportance(*size, *signed)
+
+
+def partial_dependence(
+    learner: Learner,
+    tasks: Episode,
+    column: int,
+    grid: Float[Tensor, " g"],
+    target: int,
+    link: Link = lambda scores: scores.softmax(-1),
+) -> PartialDependence:
+    """Ask the adapted model of each task of a batch for its mean score where `column` is set to each grid value.
+
+    Means are over the query rows, by their weights; `link` maps scores first, to probabilities by default (the identity
+    for targets). Raises MapstoError for rows that are not tables, or a column or target that they do not have.
+
+    >>> from mapsto.learners import PrototypicalNetwork
+    >>> from mapsto.tasks import Logistic
+    >>> learner = PrototypicalNetwork(torch.nn.Identity(), ways=2)
+    >>> tasks = Logistic(features=2).batch(0, count=5)
+    >>> partial_dependence(learner, tasks, column=0, grid=torch.linspace(-1, 1, 3), target=1).curves.shape
+    (5, 3)
+    """
+    if tasks.query.x.ndim != 3 or not 0 <= column < tasks.query.x.shape[-1]:
+        raise MapstoError(
+            f"column: got {column} for rows of shape {tuple(tasks.query.x.shape[2:])}, expected 0 to one less than the "
+            "columns of a table."
+        )
+    chosen = torch.arange(tasks.query.x.shape[-1], device=grid.device) == column
+
+    def curve(episode: Episode) -> Tensor:
+        state, (x, _, w) = learner.adapt_to(episode), episode.query
+        moved = torch.where(chosen, grid[:, None, None].to(x), x)  # [g, m, d]
+        scores = link(learner.predict(state, moved.flatten(0, 1)))
+        if not 0 <= target < scores.shape[-1]:
+            raise MapstoError(f"target: got {target}, expected 0 to {scores.shape[-1] - 1}, the scores of the learner.")
+        return scores[:, target].view(len(grid), -1) @ w / w.sum()
+
+    with torch.no_grad():
+        curves = each_task(learner, curve, tasks).double().cpu().numpy()  # [t, g]
+    return PartialDependence(grid.double().cpu().numpy(), *_over_tasks(curves), curves)
+
+
+def attributions(
+    learner: Learner, tasks: Episode, explain: Callable[[Episode], Float[Tensor, "m ..."]]
+) -> Float[np.ndarray, "t m ..."]:
+    """Explain the query rows of each task of a batch: `explain(episode)` returns theirs, say by an explainer's `over`.
+
+    >>> from mapsto import explainers, views
+    >>> from mapsto.learners import PrototypicalNetwork
+    >>> from mapsto.tasks import Logistic
+    >>> learner = PrototypicalNetwork(torch.nn.Identity(), ways=2)
+    >>> method = explainers.Gradient()
+    >>> explain = lambda task: method.over(views.query(learner, task.support, target=1), task.query.x)
+    >>> global_importance(attributions(learner, Logistic(features=2).batch(0, count=5), explain)).importance.shape
+    (2,)
+    """
+    return each_task(learner, explain, tasks).detach().double().cpu().numpy()
+
+
+def _over_tasks(values: Float[np.ndarray, "t ..."]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean over tasks and the half width of its interval, entry by entry."""
+    flat = [estimate(column) for column in values.reshape(len(values), -1).T]
+    return tuple(np.array(part).reshape(values.shape[1:]) for part in zip(*flat, strict=True))  # type: ignore[return-value]

@@ -1,0 +1,134 @@
+"""How far an explainer can be trusted on a model: every measure beside what random orders and input magnitudes get.
+
+A number says little by itself: an insertion area depends on the model more than on the explainer. So each comes three
+times, for the attributions, for attributions drawn at random, and for |x|, which knows nothing of the model. Only an
+explainer that beats both has shown that it explains. Whether it depends on what was learned is asked by
+`randomisation`, whether its selections are honest by `eval_x`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.func import vmap
+
+from ..errors import MapstoError
+from ..explainers import GameExplainer, ViewExplainer
+from ..views import View
+from .complexity import complexity
+from .estimate import Estimate, estimate
+from .infidelity import hiding_infidelity
+from .known_truth import recovery
+from .perturbation_curves import Games, insertion_deletion
+from .sensitivity import around, max_sensitivity
+from .sufficiency import rationale
+
+HIGHER = {"insertion area", "gap", "comprehensiveness", "auroc", "tpr", "pointing", "mass"}
+LOWER = {"deletion area", "sufficiency", "infidelity", "fdr", "max-sensitivity"}
+
+
+class Trust(NamedTuple):
+    """A measure of an explainer, of random attributions and of |x| (None where it has none), over rows or tasks."""
+
+    explainer: Estimate
+    random: Estimate | None
+    magnitude: Estimate | None
+
+
+def trust(
+    explainer: ViewExplainer | GameExplainer,
+    views: Callable[[Tensor], View],
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    truth: Bool[Tensor, "n p"] | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+    radius: float = 0.02,
+    seed: int = 0,
+    chunk_size: int | None = None,
+) -> dict[str, Trust]:
+    """Return all measures that apply to `explainer`, at `n` points.
+
+    `views` makes the view that a `ViewExplainer` explains of a point, `games` the game that measures play, and that a
+    `GameExplainer` explains: `lambda x: game(views(x), x)`. Both give one number, say the probability of the class that
+    is predicted of the point. Where the games' players are `groups` of entries, the
+    attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
+    Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
+    the points.
+
+    >>> from mapsto.explainers import InputXGradient
+    >>> from mapsto.views import game
+    >>> view = lambda x: x @ torch.tensor([3.0, 1.0, 0.0])
+    >>> found = trust(InputXGradient(), lambda x: view, lambda x: game(view, x), torch.eye(3) + 1)
+    >>> found["gap"].explainer.mean > found["gap"].random.mean
+    True
+
+    Raises:
+        MapstoError: attributions that do not fit the games' players, or are not finite.
+    """
+
+    def explain(x: Tensor) -> Tensor:
+        if isinstance(explainer, GameExplainer):
+            return explainer.over(games, x, chunk_size).detach()
+        values = vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(x)
+        return pooled(values.detach(), groups)
+
+    values, size = explain(points), pooled(points.nan_to_num().abs(), groups)
+    random = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)
+    found, chance = (judged(games, points, a, truth, seed, chunk_size) for a in (values, random))
+    plain = judged(games, points, size, truth, seed, chunk_size) if size.shape == values.shape else {}
+    moved = max_sensitivity(explain, points, around(points, radius, seed=seed)).relative
+    table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
+    return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
+
+
+def judged(
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    values: Float[Tensor, "n p"],
+    truth: Bool[Tensor, "n p"] | None = None,
+    seed: int = 0,
+    chunk_size: int | None = None,
+) -> dict[str, Estimate]:
+    """Return the measures of attributions that are there already; see `HIGHER` and `LOWER` for what is good.
+
+    Raises MapstoError as `trust` does.
+    """
+    curves = insertion_deletion(games, points, values, None, seed, chunk_size)
+    reasons = rationale(games, points, values, seed=seed, chunk_size=chunk_size)
+    rows = {
+        "insertion area": curves.insertion_area,
+        "deletion area": curves.deletion_area,
+        "gap": curves.gap,
+        "comprehensiveness": reasons.aopc_comprehensiveness,
+        "sufficiency": reasons.aopc_sufficiency,
+        "infidelity": hiding_infidelity(games, points, values, seed=seed, chunk_size=chunk_size).scaled,
+        **complexity(values)._asdict(),
+        **({} if truth is None else recovery(values, truth)._asdict()),
+    }
+    return {name: over_rows(one) for name, one in rows.items()}
+
+
+def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
+    """Return the mean with its interval over the first axis, rows or tasks, each counting as the mean of what it holds.
+
+    >>> print(over_rows(torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.5, 1.5], [2.0, 0.0]])))
+    0.7500 ± 0.4900
+    """
+    return estimate(values.detach().double().reshape(len(values), -1).mean(1).cpu().numpy())
+
+
+def pooled(values: Float[Tensor, "n ..."], groups: Int[Tensor, "..."] | None) -> Float[Tensor, "n p"]:
+    """Return attributions of entries as those of players: added up over `groups`, or each entry by itself.
+
+    Raises MapstoError for groups of another shape.
+    """
+    if groups is None:
+        return values.flatten(1)
+    if groups.shape != values.shape[1:]:
+        raise MapstoError(
+            f"groups: got shape {tuple(groups.shape)}, expected {tuple(values.shape[1:])}, that of a row."
+        )
+    players = values.new_zeros(len(values), int(groups.max()) + 1)
+    return players.index_add(1, groups.flatten(), values.flatten(1))

@@ -1,0 +1,93 @@
+"""What adaptation did to a layer, as a picture: the same rows before and after, on one plane.
+
+    [before; after] ──t-SNE──▶ points [2n, 2]           fitted once to both, so that all distances mean the same
+
+t-SNE is scikit-learn's (van der Maaten & Hinton 2008, "Visualizing Data using t-SNE"). A picture can mislead, so two
+numbers stand beside it. *Trustworthiness* (Venna & Kaski 2001; scikit-learn's) is 1 where the plane's neighbours are
+neighbours among the features. *Purity* is the share of a row's k nearest neighbours that have its label, and is
+measured on the features themselves, not on the plane; `chance` is its value for neighbours drawn at random.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..errors import MapstoError
+
+
+class Embedding(NamedTuple):
+    """Rows on a plane, before and after adaptation."""
+
+    before: Float[Tensor, "n 2"]
+    after: Float[Tensor, "n 2"]
+    y: Int[Tensor, " n"]
+    trustworthiness: tuple[float, float]  # of the plane, for the rows before and those after
+    purity: tuple[float, float]  # of the features, before and after
+    chance: float
+    neighbours: int  # k of both measures
+
+
+def embedding(
+    before: Float[Tensor, "_n _d"],
+    after: Float[Tensor, "_n _d"],
+    y: Int[Tensor, " _n"],
+    neighbours: int = 5,
+    perplexity: float | None = None,
+    seed: int = 0,
+) -> Embedding:
+    """Put features of the same rows, before and after adaptation, on one plane.
+
+    `perplexity` is about how many neighbours t-SNE keeps near: 30, or a sixth of the points where they are few.
+
+    Raises:
+        MapstoError: other shapes, features that are not finite, or fewer than `2·neighbours + 1` rows.
+    """
+    _check(before, after, y, neighbours)
+    from sklearn.manifold import TSNE, trustworthiness
+
+    both = torch.cat([before, after]).detach().double().cpu().numpy()
+    chosen = min(30.0, len(both) / 6) if perplexity is None else perplexity
+    points = TSNE(perplexity=chosen, init="pca", learning_rate="auto", random_state=seed).fit_transform(both)
+    n, plane = len(before), torch.as_tensor(points).to(before)
+    trust = [
+        float(trustworthiness(both[part], points[part], n_neighbors=neighbours)) for part in (slice(n), slice(n, None))
+    ]
+    pure = [purity(features, y, neighbours) for features in (before, after)]
+    return Embedding(plane[:n], plane[n:], y, (trust[0], trust[1]), (pure[0], pure[1]), chance(y), neighbours)
+
+
+def purity(features: Float[Tensor, "n d"], y: Int[Tensor, " n"], neighbours: int = 5) -> float:
+    """Return the share of the rows' nearest neighbours, themselves left out, that have their label.
+
+    >>> purity(torch.tensor([[0.0], [1.0], [5.0], [6.0]]), torch.tensor([0, 0, 1, 1]), neighbours=1)
+    1.0
+    """
+    distances = torch.cdist(features.double(), features.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    distances = distances + torch.diag(distances.new_full((len(y),), torch.inf))
+    nearest = distances.topk(neighbours, largest=False).indices  # [n, k]
+    return float((y[nearest] == y[:, None]).double().mean())
+
+
+def chance(y: Int[Tensor, " n"]) -> float:
+    """Return the purity of neighbours drawn at random: Σ_c n_c·(n_c − 1) / n·(n − 1).
+
+    >>> chance(torch.tensor([0, 0, 1, 1]))
+    0.3333333333333333
+    """
+    counts = y.unique(return_counts=True)[1].double()
+    return float((counts * (counts - 1)).sum() / (len(y) * (len(y) - 1)))
+
+
+def _check(before: Tensor, after: Tensor, y: Tensor, neighbours: int) -> None:
+    if before.shape != after.shape or y.shape != before.shape[:1]:
+        raise MapstoError(
+            f"before, after, y: got shapes {tuple(before.shape)}, {tuple(after.shape)} and {tuple(y.shape)}, expected "
+            "features [n, d] of the same rows and layer twice, and a label for each row."
+        )
+    most = (len(y) - 1) // 2
+    if not 1 <= neighbours <= most:
+        raise MapstoError(f"neighbours: got {neighbours} for {len(y)} rows, expected 1 to {most}: fewer than half.")
+    if not (before.isfinite().all() and after.isfinite().all()):
+        raise MapstoError("before, after: got numbers that are not finite, expected finite features.")

@@ -1,0 +1,128 @@
+"""The adaptation film: how a learner learned one task, a frame for every inner step.
+
+    frame i:  ℓ(support), ℓ(query),  f_i(x) on the query and on a grid,  φ_i in the plane of the way,
+              ‖g_i‖ and mean rate of each layer,  explainer(f_i, x*) of one query row,       i = 0 … steps
+
+A film is no attribution; it holds one for each step where an explainer is given. Frames are the states of the inner
+loop itself (`iterates`), so the last one is `adapt`'s. After the plots of an adapting network in Finn, Abbeel & Levine
+2017, "Model-Agnostic Meta-Learning", figures 2 and 3, and the trajectories of Li et al. 2018, §7.2.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from .. import views
+from ..episodes import Episode, Examples, State
+from ..errors import MapstoError
+from ..explainers.explainer import ViewExplainer
+from ..learners import losses
+from ..learners.inner import Params
+from ..learners.learner import Learner
+from .iterates import Iterates, by_layer, iterates
+from .plane import plane
+
+Link = Callable[[Tensor], Tensor]
+
+
+class Film(NamedTuple):
+    """`s` = steps + 1 frames, `l` layers that adapt, `k` outputs after the film's link."""
+
+    support_loss: Float[Tensor, " s"]
+    query_loss: Float[Tensor, " s"]
+    predictions: Float[Tensor, "s m k"]  # of the query rows
+    path: Float[Tensor, "s 2"]  # the parameters, in the plane that shows most of their way
+    kept: float  # of the way's variance, by that plane
+    layers: tuple[str, ...]
+    rates: Float[Tensor, "s l"]  # mean rate of the step from that frame on; the last frame's step is not taken
+    gradient_norm: Float[Tensor, "s l"]
+    support: Examples
+    query: Examples
+    grid: Float[Tensor, "g d"] | None  # inputs that span those of the task, where these have one or two features
+    surface: Float[Tensor, "s g k"] | None  # the predictions there
+    row: Shaped[Tensor, "..."]  # the query row that is explained
+    attribution: Float[Tensor, "s ..."] | None  # of each entry of `row`, where an explainer was given
+
+
+def film(
+    learner: Learner,
+    episode: Episode,
+    explainer: ViewExplainer | None = None,
+    row: int = 0,
+    target: int = 0,
+    link: Link = lambda scores: scores,
+    points: int = 41,
+) -> Film:
+    """Film how `learner` adapts to `episode`.
+
+    Args:
+        learner: one with inner gradient steps, such as `MAML`.
+        episode: one task.
+        explainer: attributes output `target` for query row `row` to its entries, at every step; None for none.
+        row: the query row to explain.
+        target: the output to explain.
+        link: maps scores before they are kept and explained, say `torch.softmax` over the last axis.
+        points: of the grid, on each axis.
+
+    Raises:
+        MapstoError: a learner without inner gradient steps, a row that the query set does not have, or a transductive
+            learner and an explainer.
+
+    >>> from mapsto.episodes import examples
+    >>> from mapsto.learners import MAML
+    >>> task = examples(torch.tensor([[-1.0], [1.0]]), torch.tensor([[1.0], [5.0]]))
+    >>> shown = film(MAML(torch.nn.Linear(1, 1), loss="mse", lr=0.5, steps=20), Episode(task, task))
+    >>> shown.support_loss.shape, shown.predictions[-1, :, 0].round(decimals=3)
+    (torch.Size([21]), tensor([1., 5.]))
+    """
+    if not 0 <= row < len(episode.query.w):
+        raise MapstoError(f"row: got {row}, expected 0 to {len(episode.query.w) - 1}, a row of the query set.")
+    way = iterates(learner, episode.support)
+    grid = grid_over(torch.cat([episode.support.x, episode.query.x]), points)
+    with torch.no_grad():
+        predictions = torch.stack([link(learner.predict(state, episode.query.x)) for state in way.states])
+        surface = None if grid is None else torch.stack([link(learner.predict(state, grid)) for state in way.states])
+        support_loss, query_loss = (_losses(learner, way.states, rows) for rows in (episode.support, episode.query))
+    path, kept = plane(torch.stack([torch.cat([p.flatten() for p in params.values()]) for params in way.params]))
+    return Film(
+        support_loss, query_loss, predictions, path, kept, tuple(by_layer(way.params[0])),
+        _each_layer(way.rates, Tensor.mean), _each_layer(way.gradients, Tensor.norm),
+        episode.support, episode.query, grid, surface, episode.query.x[row],
+        None if explainer is None else _reasons(explainer, way, episode, row, target, link),
+    )  # fmt: skip
+
+
+def grid_over(x: Float[Tensor, "n ..."], points: int) -> Float[Tensor, "g d"] | None:
+    """Return a grid of `points` a side around rows of one or two features; None where they have more.
+
+    >>> grid_over(torch.tensor([[0.0], [10.0]]), 3)
+    tensor([[-1.],
+            [ 5.],
+            [11.]])
+    """
+    if x.dim() != 2 or x.shape[1] not in (1, 2):
+        return None
+    low, high = x.amin(0), x.amax(0)
+    margin = 0.1 * torch.where(high > low, high - low, 1.0)
+    axes = [torch.linspace(a, b, points).to(x) for a, b in zip(low - margin, high + margin, strict=True)]
+    return torch.cartesian_prod(*axes).reshape(-1, x.shape[1])  # the first feature changes last
+
+
+def _losses(learner: Learner, states: list[State], rows: Examples) -> Float[Tensor, " s"]:
+    of = losses.LOSSES[learner.loss_name]
+    return torch.stack([of(learner.predict(state, rows.x), rows.y, rows.w) for state in states])
+
+
+def _each_layer(steps: list[Params], measure: Callable[[Tensor], Tensor]) -> Float[Tensor, "s l"]:
+    return torch.stack([torch.stack([measure(entries) for entries in by_layer(step).values()]) for step in steps])
+
+
+def _reasons(
+    explainer: ViewExplainer, way: Iterates, episode: Episode, row: int, target: int, link: Link
+) -> Float[Tensor, "s ..."]:
+    x = episode.query.x[row]
+    asked = [views.query(stopped, episode.support, target, link) for stopped in way.learners]
+    return torch.stack([explainer(view, x).detach() for view in asked])

@@ -1,0 +1,339 @@
+"""Attacks and the stability of explanations: closed forms on linear views, projections, scipy, and poisoned lessons."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from torch import nn
+from torch.func import vmap
+
+from mapsto import views
+from mapsto.episodes import Episode, Examples, examples
+from mapsto.errors import MapstoError
+from mapsto.explainers import Gradient, InputXGradient
+from mapsto.learners import MAML, PrototypicalNetwork
+from mapsto.measures import attacks
+from mapsto.measures.attacks import FGSM, PGD
+from mapsto.models import MLP
+
+F64 = torch.float64
+SLOPE = torch.tensor([[3.0, -4.0, 0.0], [0.5, -0.1, 1.0]], dtype=F64)
+POINT = torch.tensor([[0.2, 0.1, -0.3], [1.0, 0.0, 0.4]], dtype=F64)
+
+
+def line(x):
+    return (SLOPE.to(x) * x).sum()
+
+
+def bowl(x):
+    """A smooth view with its top at 0.1 in every entry, within reach."""
+    return -(x - 0.1).square().sum()
+
+
+def net(seed):
+    """Return a smooth network with one output; its weights do not depend on the global seed."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1)).to(F64)
+    for parameter in layers.parameters():
+        parameter.data = 0.6 * torch.randn(parameter.shape, generator=generator, dtype=F64)
+    layers.requires_grad_(False)
+    return lambda x: layers(x.flatten())[0]
+
+
+NETS = [net(seed) for seed in range(8)]
+
+
+# --- laws -------------------------------------------------------------------------------------------------------------
+
+
+def law_closed_form(attack):
+    """On a line the best move is known: ε·sign(w) in the maximum norm, ε·w/‖w‖ in the Euclidean one."""
+    best = SLOPE / SLOPE.norm() if getattr(attack, "norm", "linf") == "l2" else SLOPE.sign()
+    moved = attack(line, POINT) - POINT
+    if getattr(attack, "seed", None) is not None:
+        moved = torch.where(SLOPE == 0, 0.0, moved)  # where there is no slope, a random start stays where it was
+    torch.testing.assert_close(moved, attack.radius * best, atol=1e-6, rtol=1e-6)
+
+
+def law_within_reach(attack):
+    """However steep the view, the move is within the ball and the bounds."""
+    for seed in range(2):
+        bounded = type(attack)(attack.radius, bounds=(-0.25, 0.9), **extras(attack))
+        for move, limits in ((attack, None), (bounded, (-0.25, 0.9))):
+            moved = move(lambda x, seed=seed: 50 * NETS[seed](x), POINT.clamp(-0.25, 0.9))
+            gap = moved - POINT.clamp(-0.25, 0.9)
+            far = gap.norm() if getattr(attack, "norm", "linf") == "l2" else gap.abs().max()
+            assert 0.5 * attack.radius < far <= attack.radius * (1 + 1e-12) or limits
+            assert far <= attack.radius * (1 + 1e-12)
+            if limits:
+                assert moved.min() >= limits[0] and moved.max() <= limits[1]
+
+
+def extras(attack):
+    return {name: getattr(attack, name) for name in ("norm", "steps", "step", "seed") if hasattr(attack, name)}
+
+
+def law_batched(attack):
+    points = torch.stack([POINT, -POINT, 2 * POINT])
+    loop = torch.stack([attack(NETS[0], point) for point in points])
+    assert (loop[0] - loop[1]).abs().max() > 0.1
+    for chunk in (None, 1, 2):
+        torch.testing.assert_close(attack.over(NETS[0], points, chunk), loop)
+
+
+def law_missing_stays(attack):
+    point = POINT.clone()
+    point[0, 1] = torch.nan
+    view = lambda x: line(x.nan_to_num(0.0))  # noqa: E731
+    moved = attack(view, point)
+    assert moved[0, 1].isnan() and moved.isnan().sum() == 1
+    assert view(moved) > view(point) + 0.1
+
+
+ATTACKS = {
+    "FGSM": FGSM(0.3),
+    "PGD": PGD(0.3, steps=8),
+    "PGD, l2": PGD(0.3, "l2", steps=12),
+    "PGD, random start": PGD(0.3, steps=30, seed=0),
+    "PGD, l2, random start": PGD(0.3, "l2", steps=30, step=0.3, seed=0),
+}
+LAWS = (law_closed_form, law_within_reach, law_batched, law_missing_stays)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("law", LAWS)
+def test_law(law, name):
+    law(ATTACKS[name])
+
+
+class Unsigned(attacks.Attack):
+    radius = 0.3
+
+    def __call__(self, view, point):
+        return point + self.radius * torch.func.grad(view)(point)
+
+
+class Outside(attacks.Attack):
+    """Forgets to project."""
+
+    norm, steps, step, seed = "l2", 8, 0.1, None
+
+    def __init__(self, radius=0.3, bounds=None, **_):
+        self.radius = radius
+
+    def __call__(self, view, point):
+        return point + 8 * 0.1 * torch.func.grad(view)(point).sign()
+
+
+class MeanSlope(attacks.Attack):
+    radius = 0.3
+
+    def __call__(self, view, point):
+        return FGSM(0.3)(view, point)
+
+    def over(self, view, points, chunk_size=None):
+        slope = vmap(torch.func.grad(view))(points).mean(0)
+        return points + 0.3 * slope.sign()
+
+
+class Spreads(attacks.Attack):
+    radius = 0.3
+
+    def __call__(self, view, point):
+        slope = torch.func.grad(view)(point)
+        return point + self.radius * slope / (point - point.mean()).norm()
+
+
+@pytest.mark.parametrize(
+    ("law", "mutant"),
+    [
+        (law_closed_form, Unsigned()),
+        (law_within_reach, Outside()),
+        (law_batched, MeanSlope()),
+        (law_missing_stays, Spreads()),
+    ],
+)
+def test_mutants_break_their_law(law, mutant):
+    with pytest.raises(AssertionError):
+        law(mutant)
+
+
+# --- what an attack achieves ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_many_steps_climb_higher_than_one_on_a_smooth_network(norm):
+    one = FGSM(0.6) if norm == "linf" else PGD(0.6, "l2", steps=1, step=0.6)
+    many = PGD(0.6, norm, steps=25)
+    gains = []
+    for seed in range(8):
+        start, first, last = (NETS[seed](x) for x in (POINT, one(NETS[seed], POINT), many(NETS[seed], POINT)))
+        assert last >= first - 1e-9 and first > start
+        gains.append(float(last - first))
+    assert max(gains) > 0.01  # the law is not kept by doing the same
+
+
+def test_an_attack_finds_a_top_within_reach_and_never_does_worse_than_nothing():
+    torch.testing.assert_close(
+        PGD(1.5, steps=60, step=0.03)(bowl, POINT), torch.full_like(POINT, 0.1), atol=0.04, rtol=0
+    )
+    at_the_top = torch.full_like(POINT, 0.1)
+    assert bowl(PGD(0.5, steps=3, step=0.4, seed=3)(bowl, at_the_top)) == 0
+
+
+def test_the_seed_decides_where_it_starts():
+    def twisted(x):
+        return (3 * x).sin().sum()
+
+    first, again, other = (PGD(1.0, steps=2, step=0.05, seed=s)(twisted, POINT) for s in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    state = torch.get_rng_state()
+    PGD(1.0, seed=0)(twisted, POINT)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# --- through adaptation -----------------------------------------------------------------------------------------------
+
+
+def lesson():
+    """Two classes in the plane, close enough to be turned; eight examples of each teach, fifty judge."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(116) % 2
+    x = torch.randn(116, 2, generator=generator, dtype=F64) * 0.6 + (2 * y - 1)[:, None]
+    return Episode(examples(x[:16], y[:16]), examples(x[16:], y[16:]))
+
+
+def learners():
+    torch.manual_seed(0)
+    made = {
+        "MAML": MAML(MLP(2, 8, 2, activation="tanh").to(F64), lr=1.0, steps=8),
+        "ProtoNet": PrototypicalNetwork(MLP(2, 8, 4, activation="tanh").to(F64), ways=2),
+    }
+    return {name: learner.requires_grad_(False) for name, learner in made.items()}
+
+
+def accuracy(learner, support, query):
+    return float((learner.predict(learner.adapt(support), query.x).argmax(-1) == query.y).double().mean())
+
+
+@pytest.mark.parametrize("name", ["MAML", "ProtoNet"])
+def test_a_poisoned_support_set_lowers_accuracy_more_than_noise_of_its_size(name):
+    learner, episode = learners()[name], lesson()
+    view, x = attacks.teaching_loss(learner, episode), episode.support.x
+    poisoned = episode.support._replace(x=PGD(1.0, steps=15)(view, x))
+    generator = torch.Generator().manual_seed(1)
+    noisy = episode.support._replace(x=x + torch.randn(x.shape, generator=generator, dtype=F64).sign())
+    clean, bad, noise = (accuracy(learner, support, episode.query) for support in (episode.support, poisoned, noisy))
+    assert clean > 0.9 and bad < clean - 0.15 and noise > bad + 0.1
+    assert (poisoned.x - x).abs().max() <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("name", ["MAML", "ProtoNet"])
+def test_an_attack_on_the_query_turns_predictions(name):
+    learner, episode = learners()[name], lesson()
+
+    def turned(x, y):
+        return PGD(1.2, "l2", steps=10)(attacks.surprise(learner, episode.support, y), x)
+
+    moved = vmap(turned)(episode.query.x, episode.query.y)
+    clean = accuracy(learner, episode.support, episode.query)
+    assert accuracy(learner, episode.support, episode.query._replace(x=moved)) < clean - 0.25
+
+
+def test_the_teaching_loss_is_the_loss_and_an_ignored_example_stays():
+    learner, episode = learners()["ProtoNet"], lesson()
+    torch.testing.assert_close(attacks.teaching_loss(learner, episode)(episode.support.x), learner.loss(episode)[0])
+    support = episode.support._replace(w=episode.support.w * (torch.arange(16) != 3))
+    moved = FGSM(0.5)(attacks.teaching_loss(learner, episode._replace(support=support)), support.x)
+    gap = (moved - support.x).abs().amax(1)
+    assert gap[3] == 0 and (gap[torch.arange(16) != 3] > 0.49).all()
+
+
+# --- stability --------------------------------------------------------------------------------------------------------
+
+
+def test_rank_correlation_is_scipys_with_and_without_ties():
+    rng = np.random.default_rng(0)
+    for draw in (lambda: rng.normal(size=(3, 7)), lambda: rng.integers(0, 4, size=(3, 7)).astype(float)):
+        one = draw()
+        other = one + draw()
+        expected = scipy.stats.spearmanr(one.ravel(), other.ravel()).statistic
+        assert 0.2 < expected < 0.95
+        found = attacks.rank_correlation(torch.from_numpy(one), torch.from_numpy(other))
+        assert float(found) == pytest.approx(expected, abs=1e-12)
+    assert attacks.rank_correlation(torch.ones(4), torch.arange(4.0)) == 0
+
+
+def test_change_and_overlap_by_hand():
+    before, after = torch.tensor([[0.0, 4.0], [-3.0, 1.0]]), torch.tensor([[0.0, 4.0], [0.0, 1.0]])
+    assert attacks.change(before, after) == pytest.approx(0.588348, abs=1e-5)  # 3 / √26
+    assert [float(attacks.top_overlap(before, after, k)) for k in (1, 2, 4)] == [1.0, 0.5, 1.0]
+    with pytest.raises(MapstoError, match="k: got 5, expected 1 to 4, the entries"):
+        attacks.top_overlap(before, after, 5)
+
+
+def test_reasons_of_a_linear_model_survive_and_those_of_a_bent_one_do_not():
+    """Prototypes of raw inputs have scores whose difference is linear: a slope that no move of the query changes."""
+    episode, x = lesson(), torch.tensor([0.6, 0.4], dtype=F64)
+    flat = PrototypicalNetwork(nn.Identity(), ways=2)
+    gap = lambda view, point: Gradient()(view, point) + 2 * point  # noqa: E731  the part that is not the query's own
+    same = attacks.query_stability(gap, flat, episode.support, x, 1, PGD(1.5, "l2"), k=1)
+    assert same.change < 1e-9 and same.rank == pytest.approx(1) and same.top == 1 and not same.kept
+    bent = attacks.query_stability(InputXGradient(), learners()["MAML"], episode.support, x, 1, PGD(1.5, "l2"), k=1)
+    assert bent.change > 0.1
+
+
+def test_poisoning_moves_the_reasons_and_no_attack_leaves_them():
+    learner, episode = learners()["MAML"], lesson()
+    x = episode.query.x[0]
+
+    class Nothing(attacks.Attack):
+        def __call__(self, view, point):
+            return point
+
+    calm, hurt = (
+        attacks.teaching_stability(Gradient(), learner, episode, x, 0, attack, k=1) for attack in (Nothing(), PGD(1.0))
+    )
+    assert (float(calm.change), float(calm.rank), float(calm.top)) == (0.0, pytest.approx(1.0), 1.0) and calm.kept
+    assert hurt.change > 0.05
+
+
+def test_stability_is_batched_over_queries():
+    learner, episode = learners()["ProtoNet"], lesson()
+
+    def one(x):
+        return attacks.query_stability(Gradient(), learner, episode.support, x, 1, PGD(0.5), k=1)
+
+    together = vmap(one)(episode.query.x[:4])
+    torch.testing.assert_close(together.change[2], one(episode.query.x[2]).change)
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: FGSM(0.0), "radius: got 0.0, expected a number above 0"),
+        (lambda: PGD(math.nan), "radius: got nan"),
+        (lambda: PGD(1.0, "l1"), "norm: got 'l1', expected 'linf' or 'l2'"),
+        (lambda: PGD(1.0, steps=0), "steps: got 0, expected at least 1"),
+        (lambda: PGD(1.0, step=-1.0), "step: got -1.0, expected a length above 0"),
+        (lambda: FGSM(1.0, bounds=(1.0, 0.0)), r"bounds: got \(1.0, 0.0\), expected \(lowest, highest\)"),
+        (lambda: FGSM(1.0)(lambda x: x, torch.ones(3)), r"view: got scores of shape \(3,\), expected one number"),
+    ],
+)
+def test_refused(build, message):
+    with pytest.raises(MapstoError, match=message):
+        build()
+
+
+def test_the_query_views_are_those_of_the_house():
+    learner, episode = learners()["ProtoNet"], lesson()
+    x, y = episode.query.x[0], episode.query.y[0]
+    expected = -views.query(learner, episode.support)(x).log_softmax(-1)[int(y)]
+    torch.testing.assert_close(attacks.surprise(learner, episode.support, y)(x), expected)
+    assert isinstance(episode.support, Examples)

@@ -1,0 +1,180 @@
+"""The bias audit on tables whose bias is planted: direct, through a proxy, or none."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, recall_score
+
+from mapsto.errors import MapstoError
+from mapsto.measures.audit import _difference, audit
+
+
+def table(rows=400, seed=0):
+    """Two groups alike in skill, apart in their district; a column that nobody uses, and one of text."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 2, rows)
+    frame = pd.DataFrame(
+        {
+            "group": np.array(["a", "b"])[group],
+            "skill": rng.normal(size=rows),
+            "district": 1.5 * group + rng.normal(size=rows),
+            "noise": rng.normal(size=rows),
+            "town": rng.choice(["x", "y", "z"], rows),
+        }
+    )
+    return frame, (frame["skill"] + 0.7 * rng.normal(size=rows) > 0).to_numpy()
+
+
+def sigmoid(score):
+    return 1 / (1 + np.exp(-np.asarray(score, dtype=float)))
+
+
+def direct(rows):
+    return sigmoid(rows["skill"] - 1.5 * (rows["group"] == "b"))
+
+
+def proxied(rows):
+    return sigmoid(rows["skill"] - rows["district"])
+
+
+def fair(rows):
+    return sigmoid(2 * rows["skill"])
+
+
+FOUND = {}
+
+
+def found(predict):
+    """Audit each planted case once."""
+    if predict not in FOUND:
+        FOUND[predict] = audit(predict, *table(), "group")
+    return FOUND[predict]
+
+
+def law_direct_bias(result):
+    """Hiding the column changes predictions, and the gap is gone without it."""
+    assert result.direct.mean > 0.08 and result.direct.mean - result.direct.interval > 0.05
+    assert result.gaps["b"].probability.mean < -0.2
+    assert abs(result.gaps_hidden["b"].mean) < result.gaps_hidden["b"].interval + 0.02
+    assert not result.proxies
+
+
+def law_bias_by_proxy(result):
+    """Hiding the column changes nothing, but it can be told from one in use, without which the gap is gone."""
+    assert result.direct.mean < 1e-12 and set(result.proxies) == {"district"}
+    assert result.recoverable.mean > 0.75 and result.with_proxies.mean > 0.1
+    assert result.gaps["b"].probability.mean < -0.15
+    assert result.gaps_hidden["b"].mean == pytest.approx(result.gaps["b"].probability.mean)
+    assert abs(result.gaps_without_proxies["b"].mean) < result.gaps_without_proxies["b"].interval + 0.02
+
+
+def law_no_bias(result):
+    assert max(result.direct.mean, result.with_proxies.mean) < 1e-12 and not result.proxies
+    assert abs(result.recoverable.mean - 0.5) < 0.1
+    for measure in ("probability", "selected", "true_positives", "calibration", "accuracy"):
+        gap = getattr(result.gaps["b"], measure)
+        assert abs(gap.mean) < 1.6 * gap.interval < 0.3
+
+
+CASES = {law_direct_bias: direct, law_bias_by_proxy: proxied, law_no_bias: fair}
+
+
+@pytest.mark.parametrize("law", CASES)
+def test_a_planted_case_is_found(law):
+    law(found(CASES[law]))
+
+
+@pytest.mark.parametrize("law", CASES)
+def test_no_case_is_taken_for_another(law):
+    for predict in CASES.values():
+        if predict is not CASES[law]:
+            with pytest.raises(AssertionError):
+                law(found(predict))
+
+
+def test_only_columns_in_use_can_be_proxies():
+    result = found(fair)
+    assert result.used["skill"].mean > 0.1 and result.used["district"].mean < 1e-12  # district tells the group, unused
+    assert set(result.used) == {"skill", "district", "noise", "town"}
+
+
+def test_measures_of_a_group_are_scikit_learns():
+    (rows, y), result = table(), found(direct)
+    inside = (rows["group"] == "b").to_numpy()
+    p = direct(rows)[inside]
+    group = result.groups["b"]
+    assert group.rows == inside.sum()
+    assert group.accuracy.mean == pytest.approx(accuracy_score(y[inside], p >= 0.5))
+    assert group.true_positives.mean == pytest.approx(recall_score(y[inside], p >= 0.5))
+    assert group.selected.mean == pytest.approx((p >= 0.5).mean()) and 0.02 < group.selected.mean < 0.5
+    assert group.calibration.mean == pytest.approx(p.mean() - y[inside].mean())
+    gap, other = result.gaps["b"], result.groups["a"]
+    assert gap.accuracy.mean == pytest.approx(group.accuracy.mean - other.accuracy.mean)
+    assert gap.accuracy.interval == pytest.approx(math.hypot(group.accuracy.interval, other.accuracy.interval))
+    assert result.gaps["a"].selected.mean == pytest.approx(-gap.selected.mean)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    """The gap of a fair model is 0: its 95 % interval should hold it in about 95 of 100 tables."""
+    held = 0
+    for seed in range(60):
+        rows, _ = table(200, seed)
+        p, inside = fair(rows), (rows["group"] == "b").to_numpy()
+        ours, theirs = p[inside], p[~inside]
+        gap = _difference(p, inside)
+        assert gap.mean == pytest.approx(ours.mean() - theirs.mean())
+        held += abs(gap.mean) <= gap.interval
+    assert 51 <= held <= 60
+
+
+def test_hiding_keeps_hidden_columns_of_a_row_together():
+    """A model that asks whether two columns agree sees them agree also when both are hidden."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"group": np.arange(60) % 2, "copy": np.arange(60) % 2, "x": rng.normal(size=60)})
+    result = audit(lambda r: np.where(r["group"] == r["copy"], 0.9, 0.1), rows, np.arange(60) % 3 == 0, "group")
+    assert result.direct.mean > 0.3 and set(result.proxies) == {"copy"} and result.with_proxies.mean < 1e-12
+
+
+def test_arrays_and_three_groups_work_and_the_seed_decides():
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.integers(0, 3, 120), rng.normal(size=(120, 2))])
+    y = (rows[:, 1] > 0).astype(int)
+    one, again, other = (
+        audit(lambda r: sigmoid(r[:, 1] - r[:, 0]), rows, y, protected=0, seed=seed, draws=4) for seed in (0, 0, 1)
+    )
+    assert one.direct == again.direct != other.direct
+    assert set(one.groups) == {0.0, 1.0, 2.0} and one.gaps[2.0].probability.mean < -0.1 < one.gaps[0.0].probability.mean
+    assert "hiding the column changes a prediction by" in str(one) and "2.0: gap" in str(one)
+
+
+def test_the_table_is_left_as_it_was():
+    rows, y = table(60)
+    before = rows.copy()
+    audit(fair, rows, y, "group", draws=2)
+    pd.testing.assert_frame_equal(rows, before)
+
+
+def test_a_group_without_positives_has_no_rate():
+    rows, y = table(100)
+    result = audit(fair, rows, y & (rows["group"] == "a").to_numpy(), "group", draws=2)
+    assert math.isnan(result.groups["b"].true_positives.mean) and math.isnan(result.gaps["b"].true_positives.mean)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protected": "ward"}, "protected: got 'ward', expected a column: group, skill"),
+        ({"protected": "skill"}, "protected: column 'skill' has 400 different"),
+        ({"outcome": np.full(400, 2)}, "outcome: got shape .*expected .400,. of 0 and 1"),
+        ({"outcome": np.zeros(3)}, "outcome: got shape .3,., expected .400,."),
+        ({"predict": lambda rows: np.full(len(rows), 1.5)}, "one probability a row"),
+        ({"predict": lambda rows: np.full((len(rows), 2), 0.5)}, "predict: got shape .400, 2., expected .400,."),
+        ({"draws": 0}, "draws: got 0"),
+    ],
+)
+def test_refused(change, message):
+    rows, y = table()
+    with pytest.raises(MapstoError, match=message):
+        audit(**({"predict": fair, "rows": rows, "outcome": y, "protected": "group"} | change))

@@ -1,0 +1,94 @@
+"""Bayesian quadrature of Shapley values: against enumeration, a posterior by hand, and other designs."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from mapsto import views
+from mapsto.episodes import Episode, examples
+from mapsto.explainers import BayesianShapley, Shapley
+from mapsto.explainers.bayesian_shapley import prior
+from mapsto.explainers.coalitions import exact
+from mapsto.learners import PrototypicalNetwork
+from mapsto.views import Game
+
+F64 = torch.float64
+CLASSES = [0, 1, 2, 3, 4, 2, 1, 0, 4, 3]
+
+
+def taught(seed: int) -> Game:
+    """Ten examples of five classes, two each, in the plane: what nearest class means make of them."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = 3 * torch.randn(5, 2, dtype=F64, generator=generator)
+    y, asked = torch.tensor(CLASSES), torch.arange(25) % 5
+    x = centres[y] + torch.randn(10, 2, dtype=F64, generator=generator)
+    rows = centres[asked] + torch.randn(25, 2, dtype=F64, generator=generator)
+    episode = Episode(examples(x, y), examples(rows, asked))
+    return views.game(views.taught(PrototypicalNetwork(torch.nn.Identity(), 5), episode), episode.support.w)
+
+
+def ranks(values: Tensor) -> Tensor:
+    return values.argsort().argsort().to(F64)
+
+
+def spearman(explainer: BayesianShapley | Shapley) -> float:
+    """Return the median over tasks of the rank correlation with exact values."""
+    found = []
+    for seed in range(9):
+        truth = Shapley()(taught(seed))
+        assert truth.std() > 0.005  # worth ranking
+        found.append(torch.corrcoef(torch.stack([ranks(explainer(taught(seed))), ranks(truth)]))[0, 1])
+    return torch.stack(found).median().item()
+
+
+def test_a_tenth_of_the_adaptations_ranks_as_all_of_them_do() -> None:
+    classes = spearman(BayesianShapley(102, CLASSES))
+    assert classes >= 0.9
+    assert classes > spearman(Shapley(samples=100))
+    with pytest.raises(AssertionError):  # groups that are not the classes tell little
+        assert spearman(BayesianShapley(102, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])) >= 0.9
+
+
+def test_all_coalitions_give_the_exact_values() -> None:
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(16, dtype=F64, generator=generator)
+    game = Game(lambda mask: v @ ((mask.to(F64) @ (2.0 ** torch.arange(4, dtype=F64))) == torch.arange(16)).to(F64), 4)
+    expected = Shapley()(game)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(BayesianShapley(16, [0, 1, 0, 1])(game), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_posterior_mean_is_that_of_its_gaussian_process() -> None:
+    """With a wide prior on the trend, the textbook posterior tends to what is returned."""
+    groups = [0, 0, 1, 1, 1]
+    masks, weights = BayesianShapley(12, groups)._design(5)
+    everything = exact(5, F64)
+    told = torch.tensor(prior(everything.masks.numpy().astype(float), masks.numpy().astype(float), (2, 3)))
+    among = torch.tensor(prior(masks.numpy().astype(float), masks.numpy().astype(float), (2, 3)))
+    wide = 1e5
+    trend, all_trend = (torch.cat([torch.ones(len(m), 1), m], 1).to(F64) for m in (masks, everything.masks))
+    among, told = among + wide * trend @ trend.T, told + wide * all_trend @ trend.T
+    expected = everything.weights @ told @ torch.linalg.inv(among)
+    assert expected.std() > 0.05
+    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_groups_may_come_in_any_order_and_of_any_size() -> None:
+    for groups in ([2, 0, 0, 1, 0, 1], [7, 7, 7, 7, 7, 7], [0, 1, 2, 3, 4, 5]):
+        masks, weights = BayesianShapley(20, groups)._design(6)
+        assert masks.shape == (20, 6) and len(set(map(tuple, masks.tolist()))) == 20
+        assert masks[0].sum() == 0 and masks[1].sum() == 6
+        worth = torch.linspace(-1, 2, 6, dtype=F64)  # a sum over players
+        torch.testing.assert_close(weights @ (3 + masks.to(F64) @ worth), worth)
+
+
+def test_bad_input_is_refused() -> None:
+    def game(n: int) -> Game:
+        return Game(lambda mask: mask.sum(), n)
+
+    with pytest.raises(ValueError, match="game: got 13 players, expected at most 12"):
+        BayesianShapley(100)(game(13))
+    with pytest.raises(ValueError, match="groups: got 2 entries, expected 3"):
+        BayesianShapley(8, [0, 1])(game(3))
+    with pytest.raises(ValueError, match="samples: got 5, expected at least 8 for 6 players"):
+        BayesianShapley(5)(game(6))

@@ -1,0 +1,125 @@
+"""`mapsto explain RUN --method`: every explainer by its name, on tables and images, and how far each can be trusted."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from torch import nn
+
+import mapsto as mt
+from mapsto.cli import main
+from mapsto.commands.asked_methods import asked_methods, attributed, known, playing
+from mapsto.errors import MapstoError
+from mapsto.figures import attributions
+from mapsto.figures.style import HIGHER, LOWER
+from mapsto.learners import PrototypicalNetwork
+
+TRAIN = [
+    *("train", "--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[11, 8, 2]"),
+    *("--learner.lr", "0.5", "--tasks", "Planted", "--tasks.shots", "24", "--tasks.queries", "5"),
+    *("--steps", "2", "--batch", "2"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    assert main([*TRAIN, "--run", str(folder)]) == 0
+    return folder
+
+
+def call(capsys: pytest.CaptureFixture, *args: str) -> tuple[int, str, str]:
+    code = main(list(args))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_methods_are_explained_and_judged(run: Path, capsys: pytest.CaptureFixture) -> None:
+    code, out, err = call(capsys, "explain", str(run), "--method", "IntegratedGradients,Shapley", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert set(told["trust"]) == {"IntegratedGradients", "Shapley"}
+    gap = told["trust"]["Shapley"]["gap"]
+    assert gap["explainer"][0] > gap["random"][0]  # exact values order the columns better than chance
+    found = np.load(run / "methods.npz")
+    assert found["Shapley"].shape == found["x"].shape == (4, 11) and Path(told["picture"]).stat().st_size > 10_000
+    code, out, _ = call(capsys, "explain", str(run), "--method", "Gradient")
+    assert code == 0 and "(magnitude)" in out and "insertion − deletion" in out
+
+
+def test_another_episode_is_another_task(run: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = []
+    for episode in ("0", "3", "3"):
+        assert call(capsys, "explain", str(run), "--method", "Gradient", "--episode", episode)[0] == 0
+        rows.append(np.load(run / "methods.npz")["x"])
+    assert np.array_equal(rows[1], rows[2]) and not np.array_equal(rows[0], rows[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--method", "Astrology"], "--method: got 'Astrology', expected one of BayesianShapley, ExpectedGradients"),
+        (["--method", "GradCAM"], "--method: got 'GradCAM'"),
+        (["--episode", "-1"], "--episode: got -1, expected a number from 0."),
+    ],
+)
+def test_what_is_no_method_or_episode_is_refused(
+    run: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture
+) -> None:
+    code, out, err = call(capsys, "explain", str(run), *arguments)
+    assert code == 1 and told in err and out == "" and err.count("\n") == 1
+
+
+def test_methods_are_for_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n")
+    code, _, err = call(capsys, "explain", str(tmp_path / "t.csv"), "--target", "y", "--method", "LIME")
+    assert code == 1 and "--method: is for the folder of a run" in err
+
+
+@pytest.mark.parametrize("name", sorted(known().keys() - {"BayesianShapley"}))  # which is for at most 12 parts
+def test_every_explainer_that_is_known_explains_images(name: str) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(6, 1, 12, 12)
+    support = mt.examples(images[:4], torch.tensor([0, 1, 0, 1]))
+    learner = PrototypicalNetwork(nn.Sequential(nn.Flatten(), nn.Linear(144, 3), nn.Tanh()), ways=2)
+    view = mt.views.query(learner, support, target=1)
+    plays = playing(images[:4])
+    assert plays.players == 36  # patches of two by two
+    values = attributed(asked_methods(name, plays)[name], lambda row: view, plays, images[4:])
+    assert values.shape == (2, 1, 12, 12) and values.std() > 0 and values.isfinite().all()
+
+
+def test_a_part_shares_its_value_among_its_pixels() -> None:
+    images = torch.rand(3, 1, 12, 12)
+    plays = playing(images)
+    values = attributed(asked_methods("Shapley", plays)["Shapley"], lambda row: lambda x: x.sum(), plays, images)
+    total = images.sum((1, 2, 3)) - images.mean(0).sum()
+    torch.testing.assert_close(values.sum((1, 2, 3)), total, rtol=1e-4, atol=1e-4)
+
+
+def test_bars_have_the_sign_and_length_of_their_values() -> None:
+    values = np.array([[1.0, -2.0, 0.5]])
+    axes = attributions(np.zeros((1, 3)), {"one": values}, ["query 0"], ["a", "b", "c"]).axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [1.0, -2.0, 0.5]
+    assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == [HIGHER, LOWER, HIGHER]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b", "c"]
+
+
+def test_zero_is_neutral_and_signs_have_their_colours_on_images() -> None:
+    heat = np.zeros((1, 1, 4, 4))
+    heat[0, 0, 0, :2] = [3.0, -3.0]
+    drawn = attributions(np.zeros((1, 1, 4, 4)), {"one": heat}, ["query 0"]).axes[1].images[1]
+    colours = [to_hex(drawn.cmap(drawn.norm(value))) for value in drawn.get_array()[0, :3]]
+    assert colours == [HIGHER, LOWER, "#ffffff"]
+
+
+def test_pictures_of_what_does_not_fit_are_refused() -> None:
+    with pytest.raises(MapstoError, match=r"values: one has shape \(1, 2\), expected \(1, 3\)"):
+        attributions(np.zeros((1, 3)), {"one": np.zeros((1, 2))}, ["query 0"])
+    with pytest.raises(MapstoError, match=r"points: got shape \(1, 3, 2\), expected images"):
+        attributions(np.zeros((1, 3, 2)), {"one": np.zeros((1, 3, 2))}, ["query 0"])
+    with pytest.raises(MapstoError, match="points, values: got none"):
+        attributions(np.zeros((0, 3)), {}, [])

@@ -1,0 +1,40 @@
+"""The comparison with captum and shap runs end to end and agrees with them; 10,000 rows stay small by chunking."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "peers_explain.py"
+
+
+def told(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_table_names_every_peer_and_the_values_agree() -> None:
+    out = told("--rows", "3", "--columns", "6", "--samples", "60", "--repeats", "2")
+    for name in ("captum Lime", "captum KernelShap", "shap KernelExplainer", "captum IntegratedGradients"):
+        assert f"| {name}" in out
+    assert min(float(r) for r in re.findall(r"correlation (\S+)", out)) > 0.9  # three rows, sampled
+    differences = [float(d) for d in re.findall(r"largest difference (\S+)", out)]
+    assert len(differences) >= 4 and max(differences) < 1e-4
+
+
+@pytest.mark.slow
+def test_ten_thousand_rows_stay_under_a_gigabyte_by_chunking() -> None:
+    rises = dict(re.findall(r"\| (\w+) \| (\d+) \|", told("--memory")))
+    assert set(rises) == {"Shapley", "LIME", "Occlusion", "IntegratedGradients"}
+    assert all(int(rise) < 1000 for rise in rises.values()), rises
+
+
+@pytest.mark.slow
+def test_without_chunking_memory_would_be_found_to_rise() -> None:
+    few = float(told("--child", "Shapley", "--rows-chunked", "4000", "--chunk", "64"))
+    all_at_once = float(told("--child", "Shapley", "--rows-chunked", "4000", "--chunk", "4000"))
+    assert all_at_once > 1000 > few

@@ -97,7 +97,9 @@ def agrees_with_differences(**route: object) -> None:
     close(Gradient()(by_weights, SUPPORT.w), central(by_weights, SUPPORT.w), 1e-7)
 
 
-@pytest.mark.parametrize("route", [{}, {"first_order": True}, {"differentiation": Adjoint()}], ids=["reverse", "first order", "adjoint"])
+@pytest.mark.parametrize(
+    "route", [{}, {"first_order": True}, {"differentiation": Adjoint()}], ids=["reverse", "first order", "adjoint"]
+)
 def test_maml_agrees_with_finite_differences(route: dict[str, object]) -> None:
     agrees_with_differences(**route)
 

@@ -183,7 +183,7 @@ def conv3(outputs: int) -> nn.Module:
 
 
 def soft_tree() -> nn.Module:
-    return nn.Sequential(mlp(4), SoftDecisionTree(4, WAYS, depth=2)).double()
+    return nn.Sequential(mlp(4), SoftDecisionTree(4, WAYS, depth=2, sharpness=4.0)).double()
 
 
 def senn() -> nn.Module:

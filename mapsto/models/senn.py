@@ -34,6 +34,7 @@ class SENN(nn.Module):
     Raises:
         MapstoError: `outputs` below 1; in use, relevances that are not one a concept and output.
 
+    >>> import torch
     >>> head = SENN(nn.Identity(), nn.Linear(3, 6), outputs=2)
     >>> head(torch.randn(4, 3)).shape
     torch.Size([4, 2])

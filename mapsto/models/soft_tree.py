@@ -7,7 +7,7 @@
 
 Frosst & Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree". Eq. 3 as printed takes the logarithm of a
 negative number; ours is the likelihood of the mixture of leaves, which is a proper loss and is also what is predicted
-(the paper predicts by the most probable leaf). Leaves start at small random values, β is chosen and not learned.
+(the paper predicts by the most probable leaf). Leaves start at random, β is chosen and not learned.
 
 It is regularised by `learners.penalties.Balance` (eq. 4 and 5), which keeps nodes from sending all rows one way. Wu et
 al. 2018 prefer a short average path of a tree fitted to a network; in a complete tree all paths have the same length.
@@ -53,8 +53,8 @@ class SoftDecisionTree(nn.Module):
         MapstoError: a size below 1, a `sharpness` that is not above 0, or an unknown `loss`.
 
     >>> tree = SoftDecisionTree(features=2, outputs=3, depth=2)
-    >>> tree(torch.zeros(4, 2)).exp().sum(-1)
-    tensor([1., 1., 1., 1.], grad_fn=<SumBackward1>)
+    >>> tree(torch.zeros(4, 2)).exp().sum(-1).detach().round(decimals=4)
+    tensor([1., 1., 1., 1.])
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SoftDecisionTree(nn.Module):
         self.depth, self.loss_name, self.sharpness = depth, loss, sharpness
         self.weight = nn.Parameter(torch.randn(2**depth - 1, features) / math.sqrt(features))
         self.bias = nn.Parameter(torch.zeros(2**depth - 1))
-        self.leaves = nn.Parameter(0.1 * torch.randn(2**depth, outputs))
+        self.leaves = nn.Parameter(torch.randn(2**depth, outputs))
         self.paths = _Paths(depth)
 
     def forward(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:

@@ -122,7 +122,7 @@ def curves(generator: torch.Generator, *shape: int) -> Float[Tensor, "*shape p 2
 def rasterise(lines: Float[Tensor, "... p 2"], size: int, width: float) -> Float[Tensor, "... s s"]:
     """Draw polylines with points (row, column), in pixels, on images of their own: ink 1 within, fading over a pixel.
 
-    >>> rasterise(torch.tensor([[1.5, 0.0], [1.5, 3.0]]), 3, width=1.0)
+    >>> rasterise(torch.tensor([[1.5, 0.0], [1.5, 3.0]]), 3, width=1.0).round(decimals=2)
     tensor([[0., 0., 0.],
             [1., 1., 1.],
             [0., 0., 0.]])

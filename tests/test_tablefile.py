@@ -33,7 +33,7 @@ def read(folder, content, name="t.csv"):
         PLAIN.replace("\n,north", "\nNA,north"),
         "\ufeff" + PLAIN,
         PLAIN.encode("utf-16"),
-        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
         ",age,ward,outcome\n0,61,north,yes\n1,48,south,\n2,,north,no\n",  # with the row numbers that pandas writes
         "\n" + PLAIN + "\n",
     ],
@@ -71,7 +71,7 @@ def test_a_row_with_every_cell_missing_stays(tmp_path):
         ("a,b\n", "has no rows"),
         (b"PK\x03\x04\x00\x00zip", "is a binary file"),
         (b"a,b\n\x001,2\n", "is a binary file"),
-        (gzip.compress(b"a,b\n1,2\n")[:-9], "is a damaged gzip file"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "is a damaged gzip file"),
         ("a,b,a\n1,2,3\n", "'a' more than once"),
         ("a, a\n1,2\n", "'a' more than once"),
         ("a,b\n1,2\n1,2,3\n", "not a table with equally long rows"),

@@ -1,7 +1,7 @@
 """Anchors, surrogate trees and counterfactuals: on planted rules, and on breast cancer data.
 
     python benchmarks/rules.py                                  # planted rules and a random forest
-    python benchmarks/rules.py --model TableClassifier --rows 5 --batch 16 --budget 500
+    python benchmarks/rules.py --model TableClassifier --rows 2 --batch 16 --budget 160 --size 3    # minutes a row
 
 Planted: tables of eight normal columns; each case draws a rule of one to three columns, a threshold of -0.5, 0 or 0.5
 and a side for each, and a row that meets it, so the truth is known; "parity" is a rule of all its four columns, which

@@ -1,7 +1,7 @@
 """Anchors, surrogate trees and counterfactuals: on planted rules, and on breast cancer data.
 
     python benchmarks/rules.py                                  # planted rules and a random forest
-    python benchmarks/rules.py --model TableClassifier --rows 5 --batch 16 --budget 500
+    python benchmarks/rules.py --model TableClassifier --rows 2 --batch 16 --budget 160 --size 3    # minutes a row
 
 Planted: tables of eight normal columns; each case draws a rule of one to three columns, a threshold of -0.5, 0 or 0.5
 and a side for each, and a row that meets it, so the truth is known; "parity" is a rule of all its four columns, which
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100, help="planted rules, a fifth as many parities; 0: none")
     parser.add_argument("--rows", type=int, default=30, help="rows of the breast cancer data to explain; 0: none")
     parser.add_argument("--model", choices=["forest", "TableClassifier"], default="forest")
-    parser.add_argument("--batch", type=int, default=64, help="perturbations of a rule at a time")
+    parser.add_argument("--batch", type=int, default=128, help="perturbations of a rule at a time")
     parser.add_argument("--budget", type=int, default=5000, help="perturbations to certify a rule")
     parser.add_argument("--size", type=int, default=6, help="the most conditions of an anchor")
     print("| what | measured | value |\n|---|---|---|")

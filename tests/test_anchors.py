@@ -201,7 +201,7 @@ def test_other_answers_are_refused(classifier: Callable[[np.ndarray], np.ndarray
     [
         ({"precision": 1.0}, "precision: got 1.0, expected a number between 0 and 1"),
         ({"bins": 1}, "bins: got 1, expected at least 2"),
-        ({"budget": 10}, "budget: got 10, expected at least 64"),
+        ({"budget": 10}, "budget: got 10, expected at least 128"),
         ({"names": ["a"]}, "names: got 1, expected 8"),
         ({"categorical": ["ward"]}, "categorical: got 'ward', expected a column's name"),
         ({"chunk_size": 0}, "chunk_size: got 0, expected at least 1"),

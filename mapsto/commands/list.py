@@ -5,7 +5,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..learners import Learner
@@ -138,7 +138,7 @@ def _sentence(doc: str | None) -> str:
     return " ".join((doc or "").partition("\n\n")[0].split())
 
 
-def _paper(found: type) -> str:
+def _paper(found: Callable[..., Any]) -> str:
     """Return the first citation of the docstring, else of the module's, from its authors to its year."""
     for told in (found.__doc__, sys.modules[found.__module__].__doc__):
         cited = re.search(CITED, " ".join((told or "").split()))
@@ -147,7 +147,7 @@ def _paper(found: type) -> str:
     return ""
 
 
-def _arguments(found: type) -> str:
+def _arguments(found: Callable[..., Any]) -> str:
     return ", ".join(str(p).partition(":")[0] for p in inspect.signature(found).parameters.values())
 
 

@@ -45,7 +45,10 @@ def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Fig
         scale = said(axes, film, i, classes)
         axes.set_title(f"step {i}, query loss {_short(film.query_loss[i])}", fontsize=9, color=style.INK, loc="left")
         axes.label_outer()
-    for axes in panels[len(steps) :]:
+    for axes in panels[len(steps) :]:  # at most one, below another: that one gets the labels
+        if len(steps) > 1:
+            panels[len(steps) - 2].tick_params(labelbottom=True)
+            panels[len(steps) - 2].set_xlabel(panels[len(steps) - 1].get_xlabel(), fontsize=9.5, color=style.INK)
         axes.remove()
     _scaled(figure, scale)
     _legend(figure)
@@ -216,6 +219,7 @@ def _regions(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
             name = None if edge == "none" else _class(classes, int(c))
             mine = there & (y == c)
             axes.plot(*x[mine].T, mark, color=colour, markeredgecolor=edge, markersize=size, label=name)
+    axes.plot([], [], "o", color=style.NEUTRAL, markersize=3.5, label="small: query rows, which judge")
 
 
 def _square(values: Shaped[np.ndarray, " g"]) -> Shaped[np.ndarray, "a a"]:

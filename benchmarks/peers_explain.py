@@ -13,13 +13,13 @@ largest difference to ours.
 import argparse
 import importlib.util
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -288,9 +288,12 @@ def explain(name: str, network: nn.Sequential, x: Tensor, chunk: int | None) -> 
 
 
 def peak() -> float:
-    """Return the most memory this process has held, in MB."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, but bytes on macOS
-    return most / (1e6 if sys.platform == "darwin" else 1e3)
+    """Return the most memory this process has held since it began, in MB (VmHWM of Linux's status file).
+
+    `ru_maxrss` would not do: a process inherits that of the one that started it.
+    """
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) / 1e3
 
 
 if __name__ == "__main__":

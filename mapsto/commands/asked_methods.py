@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from .. import explainers, views
 from ..errors import MapstoError
 from ..explainers import GameExplainer, ViewExplainer
+from ..measures.trust import explained
 from ..views import Game, View
 
 _PATCHES, _SAMPLES, _BACKGROUND = 8, 16, 32  # patches a side, coalitions a player, rows
@@ -84,9 +84,9 @@ def attributed(
     explainer: ViewExplainer | GameExplainer, view: Callable[[Tensor], View], plays: Playing, x: Tensor
 ) -> Tensor:
     """Return the values of rows `[n, ...]`, those of a part of a row at each of its entries, shared out evenly."""
+    values = explained(explainer, view, lambda row: plays.game(view(row), row), x, chunk_size=1)
     if isinstance(explainer, ViewExplainer):
-        return vmap(lambda row: explainer(view(row), row), chunk_size=1)(x).detach()
-    values = explainer.over(lambda row: plays.game(view(row), row), x, chunk_size=1).detach()  # [n, p]
+        return values
     if plays.groups is None:
         return values.reshape(x.shape)
     sizes = torch.bincount(plays.groups.flatten()).to(values)

@@ -8,7 +8,7 @@ get. The score is the probability of the class that is predicted of the query, o
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,9 +21,6 @@ from ..files import atomically
 from ..learners import Learner
 from ..measures.trust import Trust, trust
 from .asked_methods import asked_methods, attributed, playing
-
-if TYPE_CHECKING:
-    from ..views import View
 
 QUERIES = 4
 MEASURES = {"gap": "insertion − deletion", "infidelity": "infidelity", "max-sensitivity": "max-sensitivity"}
@@ -55,14 +52,14 @@ def explain_methods(learner: Learner, episode: Episode, methods: str, out: Path)
     return trusted
 
 
-def _asking(learner: Learner, episode: Episode, x: Tensor) -> tuple[Callable[[Tensor], "View"], list[str]]:
+def _asking(learner: Learner, episode: Episode, x: Tensor) -> tuple[Callable[[Tensor], views.View], list[str]]:
     """Return what makes the view of a row, the score of what is predicted of it, and the name of that for each row."""
     if learner.loss_name != "cross_entropy":
         mean = views.query(learner, episode.support, link=lambda scores: scores.mean(-1))
         return lambda row: mean, [f"query {i}: output {float(mean(row)):.2f}" for i, row in enumerate(x)]
     view = views.query(learner, episode.support, link=lambda scores: scores.softmax(-1))
 
-    def asking(row: Tensor) -> "View":
+    def asking(row: Tensor) -> views.View:
         p = view(row).detach()
         predicted = (torch.arange(len(p)) == p.argmax()).to(p)
         return lambda moved: view(moved) @ predicted

@@ -59,6 +59,17 @@ def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tenso
     return slopes * by.reshape(by.shape + (1,) * (slopes.ndim - by.ndim))
 
 
+def spread(name: str, value: Tensor, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return the argument `name`, a number or a tensor, in the point's shape, or raise MapstoError."""
+    try:
+        return value.broadcast_to(point.shape)
+    except RuntimeError as error:
+        raise MapstoError(
+            f"{name}: got shape {tuple(value.shape)}, expected one that broadcasts to {tuple(point.shape)}, that "
+            "of the point; pass a number or a tensor of the point's shape."
+        ) from error
+
+
 def _differentiable(scores: Tensor) -> Tensor:
     if scores.ndim > 1:
         raise MapstoError(

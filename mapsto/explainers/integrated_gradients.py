@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from .explainer import View, ViewExplainer
-from .gradient import gradient, scale
+from .gradient import gradient, scale, spread
 
 
 @final
@@ -45,17 +45,7 @@ class IntegratedGradients(ViewExplainer):
         Raises `ValueError` when the baseline does not broadcast to the point.
         """
         baseline = torch.as_tensor(self.baseline, dtype=point.dtype, device=point.device)
-        way = point - _broadcast(baseline, point)
+        way = point - spread("baseline", baseline, point)
         t, w = (torch.tensor(values, dtype=point.dtype, device=point.device) for values in (self.t, self.w))
         slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size)(t)  # [s, ...(k)]
         return scale(torch.tensordot(w, slopes, 1), way)
-
-
-def _broadcast(baseline: Tensor, point: Tensor) -> Tensor:
-    try:
-        return baseline.broadcast_to(point.shape)
-    except RuntimeError as error:
-        raise ValueError(
-            f"baseline: got shape {tuple(baseline.shape)}, expected one that broadcasts to {tuple(point.shape)}, that "
-            "of the point; pass a number or a tensor of the point's shape."
-        ) from error

@@ -19,6 +19,7 @@ from torch.func import vmap
 
 from ..errors import MapstoError
 from .explainer import View, ViewExplainer
+from .gradient import spread
 
 
 @final
@@ -60,17 +61,7 @@ class Smooth(ViewExplainer):
         return near(self._shifts(point)).mean(0)
 
     def _shifts(self, point: Tensor) -> Float[Tensor, "s ..."]:
-        noise = _broadcast(torch.as_tensor(self.noise, dtype=point.dtype, device=point.device), point)
+        noise = spread("noise", torch.as_tensor(self.noise, dtype=point.dtype, device=point.device), point)
         drawn = np.random.default_rng(self.seed).standard_normal((self.samples // 2, *point.shape))
         unit = torch.tensor(drawn, dtype=point.dtype, device=point.device)  # [s/2, ...]
         return torch.cat([unit, -unit]) * noise
-
-
-def _broadcast(noise: Tensor, point: Tensor) -> Tensor:
-    try:
-        return noise.broadcast_to(point.shape)
-    except RuntimeError as error:
-        raise MapstoError(
-            f"noise: got shape {tuple(noise.shape)}, expected one that broadcasts to {tuple(point.shape)}, that of the "
-            "point; pass a number or a tensor of the point's shape."
-        ) from error

@@ -14,10 +14,10 @@ from jaxtyping import Float
 
 from ..errors import MapstoError
 from . import style
+from .colours import around_zero
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
 
@@ -54,7 +54,7 @@ def _images(points: np.ndarray, values: dict[str, np.ndarray], titles: Sequence[
             _picture(one, ground, method if line == 0 else "")
             heat = given[line].sum(0)
             most = np.abs(heat).max() or 1.0
-            drawn = one.imshow(heat / most, cmap=diverging(), vmin=-1, vmax=1, alpha=0.75)
+            drawn = one.imshow(heat / most, cmap=around_zero("white"), vmin=-1, vmax=1, alpha=0.75)
     bar = figure.colorbar(drawn, ax=grid.ravel().tolist(), fraction=0.04, pad=0.02, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["lowers", "no effect", "raises"], fontsize=8.5)
     bar.outline.set_visible(False)
@@ -85,10 +85,3 @@ def _tables(
             one.set_title(style.label(method, 22) if line == 0 else "", fontsize=8.5, color=style.INK)
         axes[0].set_ylabel(style.label(titles[line], 30), fontsize=8.5, color=style.INK)
     return figure
-
-
-def diverging() -> LinearSegmentedColormap:
-    """Return blue ↦ white ↦ orange, for values around a neutral zero."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("diverging", [style.LOWER, "#ffffff", style.HIGHER], N=257)

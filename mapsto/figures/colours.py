@@ -20,11 +20,11 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
 @functools.cache
-def around_zero() -> Colormap:
-    """Return blue below zero, near white at zero, orange above it; grey where there is no number."""
+def around_zero(zero: str = ZERO) -> Colormap:
+    """Return blue below zero, near white or another neutral colour at zero, orange above it; grey for no number."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    found = LinearSegmentedColormap.from_list("around_zero", [style.LOWER, ZERO, style.HIGHER], N=257)  # odd
+    found = LinearSegmentedColormap.from_list("around_zero", [style.LOWER, zero, style.HIGHER], N=257)  # odd
     return found.with_extremes(bad="#c3c9ce")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .film import signed
+from .signed import signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

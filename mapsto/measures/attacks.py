@@ -29,6 +29,7 @@ from ..errors import MapstoError
 from ..learners import losses
 from ..learners.learner import Learner
 from ..views import View
+from .ranking import midranks
 
 Bounds = tuple[float, float]
 Explain = Callable[[View, Tensor], Tensor]
@@ -213,7 +214,7 @@ def _compare(before: Tensor, after: Tensor, was: Tensor, becomes: Tensor, k: int
 
 
 def _centred_ranks(values: Tensor) -> Tensor:
-    ranks = (values[:, None] > values).sum(1) + 0.5 * (values[:, None] == values).sum(1)
+    ranks = midranks(values.double())
     return (ranks - ranks.mean()).to(values.dtype)
 
 

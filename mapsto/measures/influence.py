@@ -13,22 +13,19 @@ with). Koh & Liang divide upweighting by −n to delete; we return the change it
 """
 
 from collections.abc import Callable
-from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vjp
-from torch.utils import _pytree as pytree
 
 from ..episodes import Episode
 from ..errors import MapstoError
 from ..learners import losses
 from ..learners.batching import each_task
+from ..learners.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
 from ..learners.learner import Learner
 
 Params = dict[str, Tensor]
-Product = Callable[[Params], Params]
 
 
 def task_influence(
@@ -58,13 +55,15 @@ def task_influence(
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
     slope = grad(lambda params: _scalar(_at(learner, params, score)))(params)
     count = len(tasks.support.w)
-    direction = conjugate_gradients(
-        lambda v: gauss_newton(learner, tasks, params, v, damping), slope, tolerance, iterations
-    )
+
+    def product(v: Tensors) -> Tensors:
+        return tuple(gauss_newton(learner, tasks, params, dict(zip(slope, v, strict=True)), damping).values())
+
+    direction = conjugate_gradient(product, tuple(slope.values()), iterations, tolerance)
 
     def change(episode: Episode) -> Tensor:
         gradient = grad(lambda params: _at(learner, params, lambda learner: learner.loss(episode)[0]))(params)
-        return _dot(direction, gradient) / count
+        return dot(direction, tuple(gradient.values())) / count
 
     return each_task(learner, change, tasks)
 
@@ -86,21 +85,6 @@ def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, da
     return {name: products[name].mean(0) + damping * v[name] for name in v}
 
 
-def conjugate_gradients(product: Product, b: Params, tolerance: float, iterations: int) -> Params:
-    """Return x with `product(x) = b` for a symmetric positive product (Hestenes & Stiefel 1952, eq. 3:1)."""
-    x, residual, direction = pytree.tree_map(torch.zeros_like, b), b, b
-    squared = first = _dot(b, b)
-    for _ in range(iterations):
-        if squared <= tolerance**2 * first:
-            break
-        moved = product(direction)
-        length = squared / _dot(direction, moved)
-        x, residual = _plus(x, direction, length), _plus(residual, moved, -length)
-        before, squared = squared, _dot(residual, residual)
-        direction = _plus(residual, direction, squared / before)
-    return x
-
-
 class _Asked(nn.Module):
     """A learner as a module that answers one question, because `functional_call` calls modules."""
 
@@ -120,11 +104,3 @@ def _scalar(value: Tensor) -> Tensor:
     if value.shape != ():
         raise MapstoError(f"score: got shape {tuple(value.shape)}, expected a scalar; pick one output by its target.")
     return value
-
-
-def _dot(a: Params, b: Params) -> Tensor:
-    return torch.stack([(a[name] * b[name]).sum() for name in a]).sum()
-
-
-def _plus(a: Params, b: Params, times: Any) -> Params:
-    return {name: a[name] + times * b[name] for name in a}

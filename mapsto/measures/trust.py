@@ -69,10 +69,8 @@ def trust(
     """
 
     def explain(x: Tensor) -> Tensor:
-        if isinstance(explainer, GameExplainer):
-            return explainer.over(games, x, chunk_size).detach()
-        values = vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(x)
-        return pooled(values.detach(), groups)
+        values = explained(explainer, views, games, x, chunk_size)
+        return values if isinstance(explainer, GameExplainer) else pooled(values, groups)
 
     values, size = explain(points), pooled(points.nan_to_num().abs(), groups)
     random = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)
@@ -81,6 +79,19 @@ def trust(
     moved = max_sensitivity(explain, points, around(points, radius, seed=seed)).relative
     table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
     return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
+
+
+def explained(
+    explainer: ViewExplainer | GameExplainer,
+    views: Callable[[Tensor], View],
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    chunk_size: int | None = None,
+) -> Float[Tensor, "n ..."]:
+    """Return the attributions of `n` points, each of its own view, or to the players of its own game."""
+    if isinstance(explainer, GameExplainer):
+        return explainer.over(games, points, chunk_size).detach()
+    return vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(points).detach()
 
 
 def judged(

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import MapstoError
+from ..learners.ridge import ridge
 from .layers import Features
 
 
@@ -88,7 +89,5 @@ def _fitted(h: Float[Tensor, "n d"], y: Float[Tensor, "n c"], x: Float[Tensor, "
     mean, std = h.mean(0), h.std(0, correction=0)
     scale = torch.where(std > 1e-12 * h.abs().amax(0), std, torch.inf)  # what does not vary tells nothing
     h, x, centre = (h - mean) / scale, (x - mean) / scale, y.mean(0)
-    rate = penalty * len(h)
-    if h.shape[0] < h.shape[1]:
-        return x @ h.T @ torch.linalg.solve(h @ h.T + rate * torch.eye(len(h)).to(h), y - centre) + centre
-    return x @ torch.linalg.solve(h.T @ h + rate * torch.eye(h.shape[1]).to(h), h.T @ (y - centre)) + centre
+    share = h.new_full((len(h),), 1 / len(h))
+    return x @ ridge(h, y - centre, share, h.new_tensor(penalty)) + centre

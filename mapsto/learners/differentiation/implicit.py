@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
+from .conjugate_gradient import conjugate_gradient
 from .pulling import Tensors, positive, pull, split
 from .route import Differentiation, Reverse, State, Step, detached
 
@@ -63,32 +64,9 @@ class _AtRest(torch.autograd.Function):
         tensors, size = ctx.saved_tensors, ctx.size
         by_state = lambda *state: ctx.run(*state, *tensors[size:])  # noqa: E731
         back = vjp(by_state, *tensors[:size])[1]
-        u = _conjugate_gradient(lambda u: _minus(u, back(u)), cotangents, ctx.iterations)
+        u = conjugate_gradient(lambda u: _minus(u, back(u)), cotangents, ctx.iterations)
         return None, None, None, *[None] * size, *pull(ctx.run, tensors, u)[size:]
-
-
-def _conjugate_gradient(matrix: Callable[[Tensors], Tensors], b: Tensors, iterations: int) -> Tensors:
-    """Solve `matrix(x) = b` for a symmetric positive definite matrix (Hestenes & Stiefel 1952)."""
-    x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
-    for _ in range(iterations):
-        q = matrix(p)
-        alpha = _ratio(_dot(r, r), _dot(p, q))
-        x, rest = _plus(x, p, alpha), _plus(r, q, -alpha)
-        p, r = _plus(rest, p, _ratio(_dot(rest, rest), _dot(r, r))), rest
-    return x
-
-
-def _dot(a: Tensors, b: Tensors) -> Tensor:
-    return torch.stack([(s * t).sum() for s, t in zip(a, b, strict=True)]).sum()
-
-
-def _plus(a: Tensors, b: Tensors, times: Tensor) -> Tensors:
-    return tuple(s + times * t for s, t in zip(a, b, strict=True))
 
 
 def _minus(a: Tensors, b: Tensors) -> Tensors:
     return tuple(s - t for s, t in zip(a, b, strict=True))
-
-
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    return a / torch.where(b != 0, b, 1.0)

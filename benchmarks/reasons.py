@@ -1,29 +1,34 @@
 """Which explanation to use: every method on tasks whose reasons are known, for three learners.
 
-    python benchmarks/reasons.py                         every table family and learner; a few minutes each
-    python benchmarks/reasons.py --rules syn1 syn2       some of them
+    python benchmarks/reasons.py                         every family and learner; a few minutes each
+    python benchmarks/reasons.py --families syn1 syn2    some of them
     python benchmarks/reasons.py --report                the table of what has been measured
 
 Tables: `Planted` with labels that follow the rule exactly (with the published Bernoulli labels no learner can be
-accurate), 2,048 teaching rows, 64 explained rows of each of three tables with shuffled columns. A method explains how
-far class 1 is ahead of class 0; its values' sizes are held against the columns that decide the row (AUROC a row, mean
-over rows and tables ± 95 % interval over tables).
+accurate), and `XAITris`, images of 8 × 8 pixels as rows; 2,048 teaching rows, 64 explained rows of each of three tables
+with shuffled columns (the shipped mapping, which reads rows in context: 256 and 16). A method explains how far class 1
+is ahead of class 0; its values' sizes are held against the columns that decide the row (AUROC a row, mean over rows and
+tables ± 95 % interval over tables). Hidden columns are those of 32 teaching rows, one after the other; for the mapping,
+which knows missing cells, missing.
 Cost: how often the model is asked for a row, counted while it happens (a gradient counts as one more), and seconds,
 against the gradient in the same run.
-Baselines that know nothing of the model: random values, and the input's magnitude.
+Baselines that know nothing of the model: random values, the input's magnitude, and the edges of an image.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.nn import functional as F
 
 import mapsto as mt
 from mapsto.explainers import (
@@ -39,10 +44,20 @@ from mapsto.explainers import (
     Smooth,
     ViewExplainer,
 )
+from mapsto.joint import SelfExplaining
 from mapsto.learners.inner import Adam
 
-RULES = ("syn1", "syn2", "syn3", "syn4", "syn5", "syn6")
-TABLES, TEACH, EXPLAIN, BACKGROUND = 3, 2048, 64, 32
+FAMILIES: dict[str, Callable[[int], mt.tasks.Tasks]] = {
+    **{
+        f"syn{i}": partial(mt.tasks.Planted, f"syn{i}", queries=64, sharpness=float("inf"))  # type: ignore[arg-type]
+        for i in range(1, 7)
+    },
+    **{
+        f"xai-tris {scenario}": partial(mt.tasks.XAITris, scenario, queries=64)
+        for scenario in ("linear", "multiplicative", "xor")
+    },
+}
+TABLES, BACKGROUND = 3, 32
 
 
 class Products(nn.Module):
@@ -54,10 +69,19 @@ class Products(nn.Module):
         return torch.cat([x, x.abs(), x[..., i] * x[..., j]], -1)
 
 
-LEARNERS: dict[str, Callable[[], mt.learners.Learner]] = {
-    "MAML": lambda: mt.learners.MAML(mt.models.MLP(11, 64, 64, 2), lr=0.01, steps=200, optimizer=Adam()),
-    "ProtoNet": lambda: mt.learners.PrototypicalNetwork(Products(), ways=2),
-    "InContext": lambda: mt.weights.load(members=2),
+class Reader(NamedTuple):
+    """A learner of rows `[n, d]`, how many rows teach it and how many are explained, and whether it knows absence."""
+
+    make: Callable[[int], mt.learners.Learner]
+    taught: int = 2048
+    explained: int = 64
+    missing: bool = False
+
+
+READERS = {
+    "MAML": Reader(lambda d: mt.learners.MAML(mt.models.MLP(d, 64, 64, 2), lr=0.01, steps=200, optimizer=Adam())),
+    "ProtoNet": Reader(lambda d: mt.learners.PrototypicalNetwork(Products(), ways=2)),
+    "InContext": Reader(lambda d: mt.weights.load(members=2), taught=256, explained=16, missing=True),
 }
 
 
@@ -89,29 +113,62 @@ class Counted(torch.autograd.Function):
 
 
 View = Callable[[Tensor], Tensor]
-Method = Callable[[View, Tensor, Tensor], Tensor]  # (view, points [n, d], background [b, d]) ↦ values [n, d]
+
+
+class Case(NamedTuple):
+    """What is explained: rows x `[n, ...]` of a learner that has adapted, by one score of each; and how parts hide."""
+
+    learner: mt.learners.Learner
+    support: mt.episodes.Examples
+    link: Callable[[Tensor], Tensor]
+    view: View
+    x: Tensor
+    hide: Callable[[View, Tensor], mt.views.Game]
+    spread: Callable[[Tensor], Tensor] = torch.Tensor.contiguous  # values of parts ↦ those of entries
+
+    @property
+    def background(self) -> Tensor:
+        """Rows that stand for what is usual."""
+        return self.support.x[:BACKGROUND]
+
+
+Method = Callable[[Case], Tensor]  # ↦ values [n, d]
 
 
 def moved(make: Callable[[Tensor], ViewExplainer]) -> Method:
     """Explain by moving the columns; `make` is given the background rows."""
-    return lambda view, x, background: make(background).over(view, x, chunk_size=16)
+    return lambda case: make(case.background).over(case.view, case.x, chunk_size=16)
 
 
 def hidden(explainer: GameExplainer) -> Method:
-    """Explain by hiding columns, in whose place stand those of background rows, one after the other."""
-    return lambda view, x, background: explainer.over(
-        lambda point: mt.views.game(view, point, background=background), x, chunk_size=4
-    )
+    """Explain by hiding parts."""
+    return lambda case: case.spread(explainer.over(lambda x: case.hide(case.view, x), case.x, chunk_size=4))
 
 
-def random(view: View, x: Tensor, background: Tensor) -> Tensor:
+def random(case: Case) -> Tensor:
     """Return values that know nothing."""
-    return torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
+    return torch.rand(case.x.shape, generator=torch.Generator().manual_seed(0))
+
+
+def edges(case: Case) -> Tensor:
+    """Return how far a pixel is from the mean of its four neighbours; of square images only."""
+    side = math.isqrt(case.x[0].numel())
+    image = F.pad(case.x.view(-1, 1, side, side), (1, 1, 1, 1), mode="replicate")
+    around = image[..., :-2, 1:-1] + image[..., 2:, 1:-1] + image[..., 1:-1, :-2] + image[..., 1:-1, 2:]
+    return (image[..., 1:-1, 1:-1] - around / 4).view(case.x.shape)
+
+
+def its_own(case: Case) -> Tensor:
+    """Ask a learner that explains itself: what each column gave class 1, in one call."""
+    assert isinstance(case.learner, SelfExplaining)
+    Counted.asked += len(case.x)
+    return case.learner.explain(case.learner.adapt(case.support), case.x)[0][..., 1]
 
 
 METHODS: dict[str, Method] = {
     "random": random,
-    "input's magnitude": lambda view, x, background: x.abs(),
+    "input's magnitude": lambda case: case.x.abs(),
+    "edges": edges,
     "Gradient": moved(lambda background: Gradient()),
     "InputXGradient": moved(lambda background: InputXGradient()),
     "IntegratedGradients": moved(lambda background: IntegratedGradients(32)),
@@ -121,24 +178,34 @@ METHODS: dict[str, Method] = {
     "LIME, 256 coalitions": hidden(LIME(256)),
     "Shapley, 256 coalitions": hidden(Shapley(256)),
     "PermutationShapley, 8 pairs": hidden(PermutationShapley(8)),
+    "Shapley, exact": hidden(Shapley()),
+    "its own, learned": its_own,
 }
+
+
+def methods_for(family: str, learner: str) -> list[str]:
+    """Leave out what does not fit: edges of a table, 2⁶⁴ coalitions, the reasons of one that gives none."""
+    image = not family.startswith("syn")
+    left_out = {"edges": not image, "Shapley, exact": image, "its own, learned": learner != "InContext"}
+    return [method for method in METHODS if not left_out.get(method)]
 
 
 def main() -> None:
     """Measure what is missing, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rules", nargs="+", choices=RULES, default=RULES)
-    parser.add_argument("--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY")
+    parser.add_argument("--learners", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("runs/reasons.jsonl"))
     parser.add_argument("--report", action="store_true", help="print what has been measured and measure nothing")
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     found = [json.loads(line) for line in args.out.read_text().splitlines()] if args.out.exists() else []
-    done = {(row["learner"], row["rule"], row["method"]) for row in found}
-    for name, rule in [] if args.report else [(n, r) for n in args.learners for r in args.rules]:
-        missing = [method for method in args.methods if (name, rule, method) not in done]
-        for row in measured(name, rule, missing) if missing else []:
+    done = {(row["learner"], row["family"], row["method"]) for row in found}
+    for name, family in [] if args.report else [(n, f) for n in args.learners for f in args.families]:
+        fit = [method for method in methods_for(family, name) if method in args.methods]
+        missing = [method for method in fit if (name, family, method) not in done]
+        for row in measured(name, family, missing) if missing else []:
             with args.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             found.append(row)
@@ -146,49 +213,69 @@ def main() -> None:
     report(found)
 
 
-def measured(name: str, rule: Any, methods: list[str]) -> list[dict[str, Any]]:
+def measured(name: str, family: str, methods: list[str]) -> list[dict[str, Any]]:
     """Return what each method finds of the reasons of some tables that one learner has read."""
-    tasks = mt.tasks.Planted(rule, shots=TEACH, queries=EXPLAIN, sharpness=float("inf"))
     rows: dict[str, list[tuple[float, float, float]]] = {method: [] for method in methods}
     accuracy = []
     for table in range(TABLES):
-        episode, truth = mt.episodes.unstack(tasks.batch(table, 1))[0], tasks.truth(table, 1).query[0]
-        torch.manual_seed(table)
-        learner = LEARNERS[name]().requires_grad_(False)
-        support, x = episode.support, episode.query.x
-        view = mt.views.query(learner, support, link=lambda scores: scores[1] - scores[0])
-        accuracy.append(float(((vmap(view)(x) > 0) == episode.query.y).double().mean()))
+        case, y, truth = read(READERS[name], FAMILIES[family], table)
+        accuracy.append(float(((vmap(case.view)(case.x) > 0) == y).double().mean()))
         for method in methods:
-            rows[method].append(judged(METHODS[method], view, x, support.x[:BACKGROUND], truth))
+            rows[method].append(judged(METHODS[method], case, truth))
     return [
-        {"learner": name, "rule": rule, "method": method, "accuracy": float(np.mean(accuracy))}
+        {"learner": name, "family": family, "method": method, "accuracy": float(np.mean(accuracy))}
         | dict(zip(("auroc", "asked", "seconds"), np.array(values).T.tolist(), strict=True))
         for method, values in rows.items()
     ]
 
 
-def judged(method: Method, view: View, x: Tensor, background: Tensor, truth: Tensor) -> tuple[float, float, float]:
+def read(reader: Reader, family: Callable[..., mt.tasks.Tasks], table: int) -> tuple[Case, Tensor, Tensor]:
+    """Return the case of one table, the classes of its rows and the columns that decide them."""
+    tasks = family(shots=reader.taught)
+    episode = mt.episodes.unstack(tasks.batch(table, 1))[0]
+    support, query = episode.support, episode.query
+    support, x = support._replace(x=support.x.flatten(1)), query.x.flatten(1)[: reader.explained]
+    truth = tasks.truth(table, 1).query[0].flatten(1)  # type: ignore[attr-defined]
+    torch.manual_seed(table)
+    learner = reader.make(x.shape[1]).requires_grad_(False)
+    view = mt.views.query(learner, support, link=lead)
+    usual = {"baseline": x.new_tensor(torch.nan)} if reader.missing else {"background": support.x[:BACKGROUND]}
+    hide = lambda view, point: mt.views.game(view, point, **usual)  # noqa: E731
+    return Case(learner, support, lead, view, x, hide), query.y[: len(x)], truth[: len(x)]
+
+
+def lead(scores: Tensor) -> Tensor:
+    """Return how far class 1 is ahead of class 0."""
+    return scores[1] - scores[0]
+
+
+def judged(method: Method, case: Case, truth: Tensor) -> tuple[float, float, float]:
     """Return the mean AUROC of the rows, how often the model was asked for one, and the seconds it took."""
+    values, asked, seconds = costed(method, case)
+    return float(mt.measures.auroc(values.abs().double(), truth).mean()), asked, seconds
+
+
+def costed(method: Method, case: Case) -> tuple[Tensor, float, float]:
+    """Return the values, how often the model was asked for a row, and the seconds a row took."""
     Counted.asked = 0
-    method(lambda point: view(Counted.apply(point, 1)), x, background)
-    start = time.perf_counter()
-    values = method(view, x, background)
-    seconds = (time.perf_counter() - start) / len(x)
-    return float(mt.measures.auroc(values.abs().double(), truth).mean()), Counted.asked / len(x), seconds
+    method(case._replace(view=lambda point: case.view(Counted.apply(point, 1))))
+    asked, start = Counted.asked / len(case.x), time.perf_counter()
+    values = method(case)
+    return values, asked, (time.perf_counter() - start) / len(case.x)
 
 
 def report(found: list[dict[str, Any]]) -> None:
     """Print a row a method, a column a learner and family."""
-    pairs = list(dict.fromkeys((row["learner"], row["rule"]) for row in found))
-    by = {(row["learner"], row["rule"], row["method"]): row for row in found}
-    print("| method | asked a row | time | " + " | ".join(f"{learner}, {rule}" for learner, rule in pairs) + " |")
+    pairs = list(dict.fromkeys((row["learner"], row["family"]) for row in found))
+    by = {(row["learner"], row["family"], row["method"]): row for row in found}
+    print("| method | asked a row | time | " + " | ".join(f"{learner}, {family}" for learner, family in pairs) + " |")
     print("|---" * (3 + len(pairs)) + "|")
-    accuracy = [next(row["accuracy"] for row in found if (row["learner"], row["rule"]) == pair) for pair in pairs]
+    accuracy = [next(row["accuracy"] for row in found if (row["learner"], row["family"]) == pair) for pair in pairs]
     print("| *the learner's accuracy* | | | " + " | ".join(f"*{100 * a:.1f} %*" for a in accuracy) + " |")
     for method in dict.fromkeys(row["method"] for row in found):
         rows = [by.get((*pair, method)) for pair in pairs]
         one = next(row for row in rows if row)
-        unit = by.get((one["learner"], one["rule"], "Gradient"), one)["seconds"]
+        unit = by.get((one["learner"], one["family"], "Gradient"), one)["seconds"]
         cells = [told(row["auroc"]) if row else "" for row in rows]
         cost = np.mean(one["seconds"]) / np.mean(unit)
         print(f"| {method} | {np.mean(one['asked']):,.0f} | {cost:.1f}× | " + " | ".join(cells) + " |")

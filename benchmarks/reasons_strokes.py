@@ -1,0 +1,143 @@
+"""Which explanation of an image to use: every method on drawn characters whose label strokes are known.
+
+    OMP_NUM_THREADS=1 python benchmarks/reasons_strokes.py             some twenty minutes of one core
+    python benchmarks/reasons_strokes.py --methods Gradient GradCAM    some methods
+    python benchmarks/reasons_strokes.py --report                      the table of what has been measured
+
+`PlantedStrokes`, 5-way 5-shot, 28 × 28: two strokes make a class, two distractors lie in each image, from the same
+distribution. A method explains the score of the true class ahead of the mean of the others, in 25 queries of each of
+eight tasks; the sizes of its values are held against which ink is of the label strokes, among pixels that have ink of
+either kind and not of both (AUROC an image, mean over images and tasks ± 95 % interval over tasks). There 0.5 is
+chance, for what looks at the image alone too: its ink, its edges. Hidden parts are patches of 4 × 4 pixels without ink,
+whose values its pixels share evenly.
+Training is part of the benchmark: so many seconds of the processor a learner, kept in `--out`.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from reasons import METHODS as OF_ROWS
+from reasons import Case, Counted, Method, costed, report
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import mapsto as mt
+from mapsto.explainers import GradCAM, HiResCAM, ViewExplainer, enlarge, patches
+from mapsto.learners import MAML, Learner, PrototypicalNetwork
+
+WAYS, SIZE, TASKS, FAMILY = 5, 28, 8, "strokes"
+PATCHES = patches((1, SIZE, SIZE), 4)
+LEARNERS = {
+    "ProtoNet": lambda: PrototypicalNetwork(mt.models.Conv4(hidden=32, norm="layer"), WAYS),
+    "MAML": lambda: MAML(mt.models.Conv4(hidden=32, norm="layer", outputs=WAYS), lr=0.1, steps=3, zero_head=True),
+}
+
+
+def mapped(explainer: ViewExplainer) -> Method:
+    """Explain by a map of the third block's features, brought to the image's size."""
+
+    def values(case: Case) -> Tensor:
+        Counted.asked += 2 * len(case.x)  # the features, and their gradient
+        points = (mt.views.feature(case.learner, case.support, x, "blocks.2", link=case.link) for x in case.x)
+        return torch.stack([enlarge(explainer(view, point), (SIZE, SIZE))[None] for view, point in points])
+
+    return values
+
+
+FIT = {name: method for name, method in OF_ROWS.items() if name not in ("its own, learned", "Shapley, exact")}
+METHODS = FIT | {"GradCAM": mapped(GradCAM()), "HiResCAM": mapped(HiResCAM())}
+
+
+def main() -> None:
+    """Measure what is missing, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
+    parser.add_argument(
+        "--seconds", type=float, default=240, help="of the processor, to train a learner (default: 240)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/reasons-strokes"))
+    parser.add_argument("--report", action="store_true", help="print what has been measured and measure nothing")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "found.jsonl"
+    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(row["learner"], row["method"]) for row in found}
+    for name in [] if args.report else args.learners:
+        learner = trained(name, args.out, args.seconds)
+        for method in (method for method in args.methods if (name, method) not in done):
+            row = {"learner": name, "family": FAMILY, "method": method} | measured(learner, METHODS[method])
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            found.append(row)
+            print(json.dumps(row), flush=True)
+    report(found)
+
+
+def trained(name: str, out: Path, seconds: float) -> Learner:
+    """Return a learner that has been trained for so long, or was."""
+    path = out / f"{name}.safetensors"
+    torch.manual_seed(0)
+    learner: Learner = LEARNERS[name]()
+    if path.exists():
+        learner.load_state_dict(load_file(path))
+        return learner.requires_grad_(False)
+    tasks, start = mt.tasks.PlantedStrokes(WAYS, shots=5, queries=5), time.process_time()
+    for step in mt.train(learner, tasks, 100_000, batch=2, lr=2e-3, clip=10.0):
+        if step.step % 50 == 0:
+            print(f"{name}: step {step.step}, loss {step.metrics['loss']:.3f}", flush=True)
+        if time.process_time() - start > seconds:
+            break
+    save_file(learner.state_dict(), path)
+    return learner.requires_grad_(False)
+
+
+def measured(learner: Learner, method: Method) -> dict[str, Any]:
+    """Return what a method finds of the strokes that make the class, task by task, and what that costs."""
+    found = [of_task(learner, method, index) for index in range(TASKS)]
+    accuracy, auroc, asked, seconds = np.array(found).T
+    costs = {"asked": asked.tolist(), "seconds": seconds.tolist()}
+    return {"accuracy": float(accuracy.mean()), "auroc": auroc.tolist()} | costs
+
+
+def of_task(learner: Learner, method: Method, index: int) -> list[float]:
+    """Return the learner's accuracy on a task, and of the method the mean AUROC and the cost of an image."""
+    tasks = mt.tasks.PlantedStrokes(WAYS, shots=5, queries=5).test
+    episode, truth = mt.episodes.unstack(tasks.batch(index, 1))[0], tasks.truth(index, 1)
+    right = learner.predict(learner.adapt(episode.support), episode.query.x).argmax(-1) == episode.query.y
+    found = []
+    for k in range(WAYS):
+        of_class = episode.query.y == k
+        values, asked, seconds = costed(method, case(learner, episode, k))
+        labels, others = truth.query[0][of_class], truth.query_distractors[0][of_class]
+        found.append((recovered(values, labels, others), asked, seconds))
+    return [float(right.double().mean()), *np.mean(found, 0)]
+
+
+def case(learner: Learner, episode: mt.episodes.Episode, k: int) -> Case:
+    """Return the case of the queries of class k: how far their score is ahead of the mean of the others."""
+    support, x = episode.support, episode.query.x[episode.query.y == k]
+    lead = lambda scores: scores[k] - (scores.sum() - scores[k]) / (WAYS - 1)  # noqa: E731
+    hide = lambda view, point: mt.views.game(view, point, baseline=torch.zeros_like(point), groups=PATCHES)  # noqa: E731
+    return Case(learner, support, lead, mt.views.query(learner, support, link=lead), x, hide, shared)
+
+
+def shared(values: Tensor) -> Tensor:
+    """Share the values of patches `[n, players]` among their pixels `[n, 1, s, s]`."""
+    return (values / torch.bincount(PATCHES.flatten()))[:, PATCHES]
+
+
+def recovered(values: Tensor, labels: Tensor, others: Tensor) -> float:
+    """Return the mean over images of the AUROC of sizes, among pixels of one kind of stroke alone."""
+    one = labels ^ others
+    found = [mt.measures.auroc(v[i].abs().double(), t[i]) for v, t, i in zip(values, labels, one, strict=True)]
+    return float(torch.stack(found).mean())
+
+
+if __name__ == "__main__":
+    main()

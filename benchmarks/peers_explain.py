@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mapsto.explainers import LIME, IntegratedGradients, Occlusion, PermutationShapley, Shapley
+from mapsto.explainers import LIME, ExpectedGradients, IntegratedGradients, Occlusion, PermutationShapley, Shapley
 from mapsto.views import Game, game
 
 Method = Callable[[], Tensor]
@@ -58,7 +58,7 @@ def main() -> None:
     print(f"{args.rows} rows × {args.columns} columns × {args.samples} coalitions, median of {args.repeats} runs,")
     print(f"torch {torch.__version__}, {versions()}, one thread\n")
     print("| work | method | time a row, against ours | agreement |\n|---|---|---|---|")
-    for block in (lime, kernel_shap, path, occlusion):
+    for block in (lime, kernel_shap, path, paths, occlusion):
         for text in block(network, x, args):
             print(text, flush=True)
     print(left_out())
@@ -154,6 +154,30 @@ def path(network: nn.Sequential, x: Tensor, args: argparse.Namespace) -> list[st
         args.repeats,
     )
     return [row(line, first, difference(line.values, first.values)) for line in (first, theirs)]
+
+
+def paths(network: nn.Sequential, x: Tensor, args: argparse.Namespace) -> list[str]:
+    """Sample gradients on the ways from 32 background rows: expected gradients, or gradient SHAP."""
+    from captum.attr import GradientShap
+
+    background = torch.randn(32, args.columns)
+
+    def ours(samples: int | None) -> Method:
+        explainer = ExpectedGradients(background, samples, args.seed, steps=32)
+        return lambda: explainer.over(scored(network), x, 16)
+
+    peer, sizes = GradientShap(network), {"n_samples": args.samples, "stdevs": 0.0, "target": 0}
+    truth = ours(None)()
+    lines = [
+        timed("gradient SHAP", "mapsto ExpectedGradients", ours(args.samples), args.repeats),
+        timed(
+            "gradient SHAP",
+            "captum GradientShap",
+            lambda: peer.attribute(x, background, **sizes).detach(),
+            args.repeats,
+        ),
+    ]
+    return [row(line, lines[0], correlation(line.values, truth)) for line in lines]
 
 
 def occlusion(network: nn.Sequential, x: Tensor, args: argparse.Namespace) -> list[str]:

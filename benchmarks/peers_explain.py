@@ -25,12 +25,34 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mapsto.explainers import LIME, ExpectedGradients, IntegratedGradients, Occlusion, PermutationShapley, Shapley
+from mapsto.explainers import (
+    LIME,
+    ExpectedGradients,
+    GameExplainer,
+    Gradient,
+    IntegratedGradients,
+    Occlusion,
+    PermutationShapley,
+    Shapley,
+    Smooth,
+    ViewExplainer,
+)
 from mapsto.views import Game, game
 
 Method = Callable[[], Tensor]
 BASELINE, WIDTH, PENALTY = 0.0, 1.5, 0.01
-CHUNKED = ("Shapley", "LIME", "Occlusion", "IntegratedGradients")
+MOVING: dict[str, Callable[[Tensor], ViewExplainer]] = {
+    "Gradient": lambda background: Gradient(),
+    "IntegratedGradients": lambda background: IntegratedGradients(64, BASELINE),
+    "ExpectedGradients": lambda background: ExpectedGradients(background, samples=512),
+    "SmoothGrad": lambda background: Smooth(Gradient(), samples=512, noise=0.3),
+}
+HIDING: dict[str, GameExplainer] = {
+    "Occlusion": Occlusion(),
+    "LIME": LIME(samples=512),
+    "Shapley": Shapley(samples=512),
+    "PermutationShapley": PermutationShapley(13),  # pairs of orders: about as many coalitions
+}
 
 
 class Line(NamedTuple):
@@ -76,7 +98,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
     parser.add_argument("--rows-chunked", type=int, default=10_000)
     parser.add_argument("--chunk", type=int, default=64, help="rows explained at a time")
-    parser.add_argument("--child", choices=CHUNKED, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=(*MOVING, *HIDING), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -287,7 +309,7 @@ def memory(args: argparse.Namespace) -> None:
     environment = {"MALLOC_MMAP_THRESHOLD_": str(2**20)} | os.environ
     print(f"{args.rows_chunked} rows × {args.columns} columns, {args.chunk} rows at a time\n")
     print("| method | MB above the model at the peak |\n|---|---|")
-    for name in CHUNKED:
+    for name in (*MOVING, *HIDING):
         sizes = {"--columns": args.columns, "--rows-chunked": args.rows_chunked, "--chunk": args.chunk}
         command = [sys.executable, __file__, "--child", name, *(str(part) for pair in sizes.items() for part in pair)]
         told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
@@ -305,10 +327,9 @@ def added_memory(name: str, network: nn.Sequential, x: Tensor, chunk: int) -> fl
 
 
 def explain(name: str, network: nn.Sequential, x: Tensor, chunk: int | None) -> Tensor:
-    if name == "IntegratedGradients":
-        return IntegratedGradients(64, BASELINE).over(scored(network), x, chunk)
-    explainer = {"Shapley": Shapley(samples=512), "LIME": LIME(samples=512), "Occlusion": Occlusion()}[name]
-    return explainer.over(playing(network), x, chunk)
+    if name in MOVING:
+        return MOVING[name](x[:32]).over(scored(network), x, chunk)
+    return HIDING[name].over(playing(network), x, chunk)
 
 
 def peak() -> float:

@@ -357,6 +357,10 @@ def test_rank_correlation_is_scipys_with_ties() -> None:
 
 def test_rank_correlation_has_no_say_of_constants_and_refuses_misfits(unchecked: None) -> None:
     assert rank_correlation(torch.ones(3), torch.arange(3.0)).isnan()
+    rows = normal(4, 6, seed=1), normal(4, 6, seed=2)
+    torch.testing.assert_close(torch.func.vmap(rank_correlation)(*rows), rank_correlation(*rows))
+    with pytest.raises(MapstoError, match="values: got torch.int64, expected floating-point numbers"):
+        rank_correlation(torch.arange(3), torch.arange(3))
     assert midranks(torch.ones(4)).tolist() == [2.5] * 4
     with pytest.raises(MapstoError, match=r"b: got shape \(4,\), expected \(3,\)"):
         rank_correlation(torch.ones(3), torch.ones(4))

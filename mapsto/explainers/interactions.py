@@ -22,7 +22,7 @@ from torch.func import vmap
 
 from ..errors import MapstoError
 from . import coalitions
-from .explainer import Game
+from .explainer import Game, numbers
 from .shapley import MOST_PLAYERS
 
 
@@ -59,8 +59,11 @@ class ShapleyInteractions:
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
-        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time."""
-        return vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points)
+        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time.
+
+        Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
+        """
+        return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 
     def _exact(self, game: Game) -> Tensor:
         if game.players > MOST_PLAYERS:

@@ -50,16 +50,20 @@ class EvalX:
     def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
         if steps < 1 or batch < 1:
             raise MapstoError(f"steps, batch: got {steps} and {batch}, expected at least 1 step and 1 row.")
-        self.network, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
+        self._start, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
+        self.network = self._start
         self.batch, self.seed = batch, seed
 
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
         """Train on rows `x` with the model's classes `y`, seen through random masks; returns itself.
 
-        Raises MapstoError for no rows, or another number of classes than of rows.
+        A second `fit` starts anew. Raises MapstoError for no rows, another number of classes than of rows, or rows that
+        are not finite.
         """
         if not len(x) or len(x) != len(y):
             raise MapstoError(f"y: got {len(y)} classes for {len(x)} rows, expected one a row, of at least one row.")
+        refuse_lost(x, "x")
+        self.network = copy.deepcopy(self._start)
         generator = torch.Generator().manual_seed(self.seed)
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
         self.network.train()
@@ -76,8 +80,9 @@ class EvalX:
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
         """Score selections: which entries of each row the evaluator may see; see `most`.
 
-        Raises MapstoError for selections of another shape.
+        Raises MapstoError for selections of another shape, or rows that are not finite.
         """
+        refuse_lost(x, "x")
         if selected.shape != (len(x), *_mask_shape(x)):
             raise MapstoError(
                 f"selected: got shape {tuple(selected.shape)}, expected {(len(x), *_mask_shape(x))}, an entry for each "

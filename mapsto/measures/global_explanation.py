@@ -50,6 +50,7 @@ def global_importance(
 ) -> GlobalImportance:
     """Aggregate the attributions of `n` rows in each of `t` tasks, `parts` being `d` columns or `d d` interactions.
 
+    The mean of |values| over rows as Lundberg et al. 2020, over tasks besides.
     `w` weighs rows (alike by default; a row of weight 0 is left out, so that tasks may have different numbers of rows).
     Raises MapstoError where a task's rows weigh nothing, or a value is not finite.
 

@@ -98,13 +98,24 @@ def play(
 ) -> Float[Tensor, "n c"]:
     """Return the outcomes of each row's own coalitions.
 
-    Raises MapstoError for games with several scores.
+    Raises MapstoError for games with several scores, or outcomes that are not finite.
     """
     with torch.no_grad():
         outcomes = vmap(lambda x, masks: vmap(games(x))(masks), chunk_size=chunk_size)(points, masks)
     if outcomes.ndim != 2:
         raise MapstoError(
             f"games: got outcomes of shape {tuple(outcomes.shape[2:])}, expected one number; give the view a target."
+        )
+    return answered("games", outcomes)
+
+
+def answered(name: str, outcomes: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+    """Return what a view or game said, or raise MapstoError where that is not finite."""
+    lost = int((~outcomes.isfinite()).any(-1).sum())
+    if lost:
+        raise MapstoError(
+            f"{name}: got outcomes of {lost} of {len(outcomes)} rows that are not finite, expected finite numbers: does "
+            "the model read missing cells, has the target been taught?"
         )
     return outcomes
 

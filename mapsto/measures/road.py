@@ -50,7 +50,12 @@ class NoisyLinear:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, "*c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "*c h w"]:
-        """Fill in where `mask` is 0."""
+        """Fill in where `mask` is 0.
+
+        Raises MapstoError for a mask that is not of the images' height and width.
+        """
+        if mask.shape != x.shape[-2:]:
+            raise MapstoError(f"mask: got shape {tuple(mask.shape)}, expected {tuple(x.shape[-2:])}, that of images.")
         visible = (mask > 0.5).flatten()  # [p]
         pixels = x.flatten(-2).reshape(-1, visible.numel()).double()  # [c, p]
         weights = neighbours(*x.shape[-2:]).to(pixels)
@@ -90,7 +95,15 @@ class LinearRegression:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, " d"], mask: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """Fill in where `mask` is 0."""
+        """Fill in where `mask` is 0.
+
+        Raises MapstoError for a row that is not as wide as the background.
+        """
+        if not x.shape == mask.shape == self.mean.shape:
+            raise MapstoError(
+                f"x, mask: got shapes {tuple(x.shape)} and {tuple(mask.shape)}, expected {tuple(self.mean.shape)}, that "
+                "of a background row."
+            )
         visible = mask > 0.5
         seen = visible.double()
         away = torch.where(visible, x.double() - self.mean, 0.0)
@@ -113,6 +126,8 @@ def imputed(view: View, x: Float[Tensor, "..."], imputer: Imputer, groups: Int[T
     if groups is None:
         shape = x.shape[-2:]
         groups = torch.arange(shape.numel(), device=x.device).reshape(shape)
+    if int(groups.min()) < 0:
+        raise MapstoError(f"groups: got {int(groups.min())}, expected integers from 0, one for each player.")
     players = int(groups.max()) + 1
     return Game(lambda mask: view(imputer(x, mask.to(x)[groups])), players)
 

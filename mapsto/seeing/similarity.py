@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MapstoError
+from ..measures.ranking import midranks
 from .layers import Features
 
 
@@ -109,12 +110,15 @@ def _ranked_distances(x: Float[Tensor, "n d"]) -> Float[Tensor, " q"]:
     x = x.double()
     i, j = torch.triu_indices(len(x), len(x), 1, device=x.device)
     d = (x[i] - x[j]).norm(dim=1)
-    ordered = d.sort().values
-    ranks = torch.searchsorted(ordered, d, right=True) + torch.searchsorted(ordered, d)
-    return ranks.to(d) - ranks.to(d).mean()
+    ranks = midranks(d)
+    return ranks - ranks.mean()
 
 
 def _check(x: Tensor, y: Tensor, least: int) -> None:
+    if x.ndim != 2 or y.ndim != 2:
+        raise MapstoError(
+            f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}, expected one vector a row, [n, d]; flatten(1) them."
+        )
     if len(x) != len(y):
         raise MapstoError(f"x, y: got {len(x)} and {len(y)} rows, expected two representations of the same rows.")
     if len(x) < least:

@@ -234,7 +234,7 @@ def _rowwise(learner: Learner) -> Learner:
 def _row(x: Tensor, support: Examples) -> Tensor:
     if x.shape != support.x.shape[1:]:
         raise MapstoError(
-            f"x: got shape {tuple(x.shape)}, expected {tuple(support.x.shape[1:])}, that of one row of the support set; "
+            f"x: got shape {tuple(x.shape)}, expected {tuple(support.x.shape[1:])}, that of one row of what teaches; "
             "ask about many with an explainer's `over`, or torch.func.vmap."
         )
     return x
@@ -252,7 +252,9 @@ def _count(groups: Tensor, x: Tensor) -> int:
             f"groups: got shape {tuple(groups.shape)}, expected {tuple(x.shape)}, one group for each entry of x."
         )
     if groups.is_floating_point() or int(groups.min()) < 0:
-        raise MapstoError(f"groups: got {groups.dtype} from {groups.min()}, expected integers from 0, one for a player.")
+        raise MapstoError(
+            f"groups: got {groups.dtype} from {groups.min()}, expected integers from 0, one for a player."
+        )
     return int(groups.max()) + 1
 
 

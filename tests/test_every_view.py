@@ -107,7 +107,10 @@ def test_the_values_are_complete_on_views_of_learners(view: str, learner: str) -
         (lambda x: x.detach().sum(), r"view: its output \(torch.float64\) has no gradient by the point"),
         (lambda x: (x > 0).sum(), r"view: its output \(torch.int64\) has no gradient by the point"),
         (lambda x: torch.ones(2, dtype=F64) * x.detach()[0], r"view: its output \(torch.float64\) has no gradient"),
-        (lambda x: x.round().detach() + torch.ones(3, dtype=F64), r"view: its output \(torch.float64\) has no gradient"),
+        (
+            lambda x: x.round().detach() + torch.ones(3, dtype=F64),
+            r"view: its output \(torch.float64\) has no gradient",
+        ),
     ],
     ids=["matrix", "detached", "integer", "detached factor", "rounded"],
 )

@@ -344,7 +344,7 @@ def test_groups_of_the_wrong_shape_are_refused() -> None:
 
 def test_groups_that_name_no_players_are_refused(unchecked: None) -> None:
     for wrong in (torch.tensor([-1, 0, 1]), torch.tensor([0.0, 1.0, 2.0])):
-        with pytest.raises(MapstoError, match="groups: got torch.* expected integers from 0"):
+        with pytest.raises(MapstoError, match=r"groups: got torch.* expected integers from 0"):
             views.game(pairs, POINT, groups=wrong)
 
 

@@ -1,7 +1,7 @@
 """Parts of an image that appear and vanish together: the players of `views.game(view, image, groups=...)`.
 
     patches:      a grid of rectangles
-    superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, eq. 1–3 and Algorithm 1)
+    superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, Algorithm 1)
 
 Departures from SLIC: colours are taken as they come, not as CIELAB; every pixel is compared with every centre, which
 is exact and cheap for small images; scattered pixels of a superpixel stay with it.

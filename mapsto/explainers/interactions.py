@@ -3,10 +3,10 @@
     a_ii = v({i}) − v(none)
     a_ij = ½ · 2/p · Σ_{S∌i,j} (v(S∪ij) − v(S∪i) − v(S∪j) + v(S)) / C(p−1, |S|)              i ≠ j
 
-(Sundararajan, Dhamdhere & Agarwal 2020, eq. 4 and Theorem 2, at order 2). The paper gives a pair one value; here it
+(Sundararajan, Dhamdhere & Agarwal 2020, at order 2). The paper gives a pair one value; here it
 is split evenly between `a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its
-player's Shapley value. Sampled, the same mean is taken over orders of the players, `S` being those before both
-(§2.2 there); any one order already gives these sums, of the matrix exactly and of the rows on average.
+player's Shapley value. Sampled, the same mean is taken over orders of the players, `S` being those before
+both; any one order already gives these sums, of the matrix exactly and of the rows on average.
 """
 
 import functools

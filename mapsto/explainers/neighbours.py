@@ -4,7 +4,7 @@
     φ_n = [y_n = label] / max(n, K),    φ_i = φ_{i+1} + ([y_i = label] − [y_{i+1} = label]) / K · min(K, i) / i
 
 with the examples 1 … n ordered from the nearest to the farthest (Jia et al. 2019, "Efficient Task-Specific Data
-Valuation for Nearest Neighbor Algorithms", Theorem 1, eq. 6 and 7). The theorem assumes n ≥ K, where max(n, K) is n;
+Valuation for Nearest Neighbor Algorithms", Theorem 1). The theorem assumes n ≥ K, where max(n, K) is n;
 with fewer examples every match gives 1/K, which is what max(n, K) says. Ties in distance go by the order of the rows.
 """
 

@@ -1,7 +1,7 @@
 """Attacks: the small move that hurts most, of the query or, through adaptation, of the teaching examples.
 
     FGSM   x' = x + ε·sign(∇loss(x))                                             (Goodfellow et al. 2015, §4)
-    PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018, eq. 3)
+    PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018)
 
 with Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`, direction(g) = sign(g) for the maximum norm, g/‖g‖ for
 the Euclidean one. An attack raises a `View`, so one function attacks whatever a view speaks of: the query
@@ -75,7 +75,8 @@ class PGD(Attack):
     """`steps` steps up the slope, each projected back on the ball of `radius` and on `bounds`.
 
     `norm` is "linf" (each entry moves by at most `radius`) or "l2" (the whole point does). A step is as long as
-    `step`, by default 2.5·radius/steps, which can leave the ball's middle and reach its edge (Madry et al. 2018). `seed` starts from a random point of the ball, None from the point itself.
+    `step`, by default 2.5·radius/steps, which can leave the ball's middle and reach its edge (Madry et al. 2018).
+    `seed` starts from a random point of the ball, None from the point itself.
 
     Raises MapstoError for a radius or step that is not above 0, fewer than 1 steps, an unknown norm, bounds in the
     wrong order, or a view of several scores.

@@ -5,7 +5,7 @@
     pointing = 1 where the largest |a| is a true column's
     mass     = Σ_{true} |a| / Σ |a|
 
-TPR and FDR as Yoon et al. 2019 (INVASE), §5.1, and Chen et al. 2018 (L2X) with as many columns selected as are true;
+TPR and FDR as Yoon et al. 2019 (INVASE) and Chen et al. 2018 (L2X) with as many columns selected as are true;
 this TPR is also the relevance rank accuracy of Arras et al. 2022, "CLEVR-XAI", and `mass` its relevance mass accuracy;
 `pointing` is the pointing game of Zhang et al. 2018, "Top-down Neural Attention by Excitation Backprop", without its
 margin of 15 pixels. `selection` gives TPR and FDR at a threshold.

@@ -7,7 +7,7 @@
     aopc        = 1/(L+1) Σ_{i=0…L} (v(all) − deletion_i)
 
 Petsiuk, Das & Saenko 2018, "RISE", §4 (both areas); Samek et al. 2017, "Evaluating the Visualization of What a Deep
-Neural Network Has Learned", eq. 12 (aopc, most relevant first). Players with the same value come in a random order that
+Neural Network Has Learned" (aopc, most relevant first). Players with the same value come in a random order that
 a seed fixes, see `ranking`. Hidden parts may look like nothing the model has seen; `road` fills them in more plausibly.
 """
 
@@ -114,7 +114,7 @@ def answered(name: str, outcomes: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
     lost = int((~outcomes.isfinite()).any(-1).sum())
     if lost:
         raise MapstoError(
-            f"{name}: got outcomes of {lost} of {len(outcomes)} rows that are not finite, expected finite numbers: does "
+            f"{name}: got outcomes of {lost} of {len(outcomes)} rows that are not finite, expected finite numbers: can "
             "the model read missing cells, has the target been taught?"
         )
     return outcomes

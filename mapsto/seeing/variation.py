@@ -3,7 +3,7 @@
     Σ_i (h_i − h̄)²  =  Σ_c n_c·(h̄_c − h̄)²  +  Σ_c Σ_{i∈c} (h_i − h̄_c)²        total = between + within groups
     explained = between / total = η²,       unexplained = 1 − η²
 
-The correlation ratio (Fisher 1925, "Statistical Methods for Research Workers", §45 of the analysis of variance). With
+The correlation ratio (Fisher 1925, "Statistical Methods for Research Workers", on the analysis of variance). With
 `groups` the classes, a feature of small η² varies *within* classes, so for a reason that is not the answer; with
 `groups` a nuisance (the drawer, the background, the clinic), a feature of large η² carries it. Groups that mean nothing
 explain (c − 1)/(n − 1) of any feature on average: that is `chance`, and what exceeds it counts.

@@ -125,6 +125,7 @@ def feature(
     (tensor([0.]), tensor(-16.), tensor(-1.))
     """
     state, part = _rowwise(learner).adapt(support), watching.part(learner, layer)
+    _row(x, support)
 
     def score() -> Tensor:
         return _score(learner, state, x, target, link)
@@ -150,6 +151,7 @@ def support_feature(
     errors are those of `feature`; a layer that adaptation runs again in each inner step has no one output to move.
     """
     part = watching.part(_rowwise(learner), layer)
+    _row(x, support)
     point = _only_output(layer, part, lambda: learner.adapt(support))
 
     def view(moved: Tensor) -> Tensor:
@@ -223,7 +225,7 @@ def _rowwise(learner: Learner) -> Learner:
             "parts of one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
         )
     for name, part in learner.named_modules():
-        if isinstance(part, _CHANCE) and part.training:
+        if isinstance(part, _CHANCE) and part.training and getattr(part, "p", 1) > 0:
             raise MapstoError(
                 f"learner: its {type(part).__name__} {name!r} draws at random in training, so that every question gets "
                 "another answer, expected one that is deterministic; call learner.eval() first."

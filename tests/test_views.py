@@ -382,10 +382,11 @@ def test_points_of_the_wrong_shape_are_refused() -> None:
 
 def test_a_learner_that_draws_at_random_is_refused() -> None:
     class Dropped(Ridge):
-        def __init__(self) -> None:
+        def __init__(self, p: float = 0.5) -> None:
             super().__init__()
-            self.drop = torch.nn.Dropout(0.5)
+            self.drop = torch.nn.Dropout(p)
 
+    views.query(Dropped(0.0), SUPPORT)  # draws nothing
     for make in (views.query, lambda learner, support: views.weights(learner, support, X)):
         make(Dropped().eval(), SUPPORT)
         with pytest.raises(MapstoError, match=r"its Dropout 'drop' draws at random in training.*learner.eval\(\)"):

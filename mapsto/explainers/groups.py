@@ -17,7 +17,7 @@ from ..errors import MapstoError
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
     """Number the `size × size` patches of an image of `shape` `[..., h, w]`; all channels share them.
 
-    Patches at the right and lower edge are smaller where `size` does not divide the image.
+    Squares as Zeiler & Fergus 2014 occlude; at the right and lower edge smaller where `size` does not divide the image.
 
     >>> patches((2, 4), size=2)
     tensor([[0, 0, 1, 1],

@@ -166,7 +166,8 @@ class _Table:
         p = np.asarray(self.predict(rows.to_numpy() if self.array else rows), dtype=float)
         if p.shape != (len(rows),) or not ((p >= 0) & (p <= 1)).all():
             raise MapstoError(
-                f"predict: got shape {p.shape}, expected ({len(rows)},): one probability a row, of the outcome."
+                f"predict: got shape {p.shape}, expected ({len(rows)},): one probability a row, of the outcome; "
+                f"{int((~((p >= 0) & (p <= 1))).sum())} of its numbers are none from 0 to 1."
             )
         return p
 

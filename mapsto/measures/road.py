@@ -101,8 +101,8 @@ class LinearRegression:
         """
         if not x.shape == mask.shape == self.mean.shape:
             raise MapstoError(
-                f"x, mask: got shapes {tuple(x.shape)} and {tuple(mask.shape)}, expected {tuple(self.mean.shape)}, as a "
-                "background row."
+                f"x, mask: got shapes {tuple(x.shape)} and {tuple(mask.shape)}, expected {tuple(self.mean.shape)}, as "
+                "background rows have."
             )
         visible = mask > 0.5
         seen = visible.double()

@@ -48,8 +48,8 @@ def probes(
     rows = {f.shape[1] for f in features.values()}
     if len(rows) != 1 or not all(f.isfinite().all() for f in features.values()):
         raise MapstoError(
-            f"features: got those of {len(features)} layers on {sorted(rows)} rows, expected finite ones of one layer or "
-            "more, on the same rows."
+            f"features: got those of {len(features)} layers on {sorted(rows)} rows, expected finite ones of at least "
+            "one, on the same rows."
         )
     n = rows.pop()
     if y.shape != (n,) or (groups is not None and groups.shape != (n,)):

@@ -571,6 +571,11 @@ def test_scores_that_are_nan_have_no_auroc() -> None:
     assert auroc(torch.tensor([[1.0, math.nan, 2.0], [1.0, 0.0, -math.inf]]), truth).isnan().tolist() == [True, False]
 
 
+def test_whole_numbers_have_no_auroc_that_would_be_rounded(unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"scores: got torch\.int64, expected floating-point"):
+        auroc(torch.tensor([[1, 2, 2]]), torch.tensor([[True, False, False]]))
+
+
 def test_agreement_needs_two_of_one_shape(unchecked: None) -> None:
     with pytest.raises(MapstoError, match=r"truth: got shape \(2, 4\), expected \(2, 3\)"):
         agreement(np.ones((2, 3)), np.ones((2, 4)))

@@ -78,6 +78,8 @@ def auroc(scores: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Float[T
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([False, False, True, True]))
     tensor(0.7500)
     """
+    if not scores.is_floating_point():
+        raise MapstoError(f"scores: got {scores.dtype}, expected floating-point numbers; convert them.")
     positive = truth.sum(-1).double()
     negative = truth.shape[-1] - positive
     above = (midranks(scores.double()) * truth).sum(-1) - positive * (positive + 1) / 2  # pairs won

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
+from .checks import spread
 from .episodes import Episode, Examples, State
 from .errors import MapstoError
 from .learners import watching
@@ -20,6 +21,7 @@ from .learners.learner import Learner
 View = Callable[[Tensor], Tensor]
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]
+_CHANCE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
 
 class Game:
@@ -38,23 +40,27 @@ class Game:
 def query(learner: Learner, support: Examples, target: int | None = None, link: Link = lambda s: s) -> View:
     """x ↦ score: why this prediction? `link` maps the scores first (say `torch.softmax` over the last axis)."""
     state = _rowwise(learner).adapt(support)
-    return lambda x: _score(learner, state, x, target, link)
+    return lambda x: _score(learner, state, _row(x, support), target, link)
 
 
 def support(
     learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
     """D.x ↦ score: which features of the teaching examples caused it, through adaptation?"""
-    _rowwise(learner)
-    return lambda moved: _score(learner, learner.adapt(support._replace(x=moved)), x, target, link)
+    _rowwise(learner), _row(x, support)
+
+    def view(moved: Tensor) -> Tensor:
+        return _score(learner, learner.adapt(support._replace(x=_like("x", moved, support.x))), x, target, link)
+
+    return view
 
 
 def weights(
     learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
     """D.w ↦ score: which teaching example caused it?"""
-    _rowwise(learner)
-    return lambda w: _score(learner, learner.adapt(support._replace(w=w)), x, target, link)
+    _rowwise(learner), _row(x, support)
+    return lambda w: _score(learner, learner.adapt(support._replace(w=_like("w", w, support.w))), x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
@@ -119,6 +125,7 @@ def feature(
     (tensor([0.]), tensor(-16.), tensor(-1.))
     """
     state, part = _rowwise(learner).adapt(support), watching.part(learner, layer)
+    _row(x, support)
 
     def score() -> Tensor:
         return _score(learner, state, x, target, link)
@@ -144,6 +151,7 @@ def support_feature(
     errors are those of `feature`; a layer that adaptation runs again in each inner step has no one output to move.
     """
     part = watching.part(_rowwise(learner), layer)
+    _row(x, support)
     point = _only_output(layer, part, lambda: learner.adapt(support))
 
     def view(moved: Tensor) -> Tensor:
@@ -167,25 +175,18 @@ def game(
     trained on missing cells), or, with `background`, the values of each background row in turn, outcomes averaged.
     `groups` (integers of `x`'s shape, 0 … players−1) makes entries of one group appear and vanish together.
     """
-    if groups is not None and groups.shape != x.shape:
-        raise ValueError(
-            f"groups: got shape {tuple(groups.shape)}, expected {tuple(x.shape)}, one group for each entry of x."
-        )
-    if background is not None and background.shape[1:] != x.shape:
-        raise ValueError(
-            f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x."
-        )
-    players = x.numel() if groups is None else int(groups.max()) + 1
+    players = x.numel() if groups is None else _count(groups, x)
 
     def visible(mask: Tensor) -> Tensor:
         mask = mask.to(x.device)
         return (mask.reshape(x.shape) if groups is None else mask[groups]) > 0.5
 
     if background is None:
-        absent = _absent(baseline, x)
+        absent = spread("baseline", baseline, x)
         return Game(lambda mask: view(torch.where(visible(mask), x, absent)), players)
+    rows = _rows(background, baseline, x)
     filled = torch.func.vmap(lambda row, seen: view(torch.where(seen, x, row)), in_dims=(0, None))
-    return Game(lambda mask: filled(background, visible(mask)).mean(0), players)
+    return Game(lambda mask: filled(rows, visible(mask)).mean(0), players)
 
 
 def support_game(
@@ -223,22 +224,62 @@ def _rowwise(learner: Learner) -> Learner:
             f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so "
             "parts of one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
         )
+    for name, part in learner.named_modules():
+        if isinstance(part, _CHANCE) and part.training and getattr(part, "p", 1) > 0:
+            raise MapstoError(
+                f"learner: its {type(part).__name__} {name!r} draws at random in training, so that every question gets "
+                "another answer, expected one that is deterministic; call learner.eval() first."
+            )
     return learner
 
 
-def _absent(baseline: float | Tensor, x: Tensor) -> Tensor:
-    value = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
-    try:
-        return value.broadcast_to(x.shape)
-    except RuntimeError as error:
-        raise ValueError(
-            f"baseline: got shape {tuple(value.shape)}, expected one that broadcasts to {tuple(x.shape)}, that of x."
-        ) from error
+def _row(x: Tensor, support: Examples) -> Tensor:
+    if x.shape != support.x.shape[1:]:
+        raise MapstoError(
+            f"x: got shape {tuple(x.shape)}, expected {tuple(support.x.shape[1:])}, that of one row of what teaches; "
+            "ask about many with an explainer's `over`, or torch.func.vmap."
+        )
+    return x
+
+
+def _like(name: str, moved: Tensor, own: Tensor) -> Tensor:
+    if moved.shape != own.shape:
+        raise MapstoError(f"{name}: got shape {tuple(moved.shape)}, expected {tuple(own.shape)}, the support set's.")
+    return moved
+
+
+def _count(groups: Tensor, x: Tensor) -> int:
+    if groups.shape != x.shape:
+        raise MapstoError(
+            f"groups: got shape {tuple(groups.shape)}, expected {tuple(x.shape)}, one group for each entry of x."
+        )
+    if groups.is_floating_point() or int(groups.min()) < 0:
+        raise MapstoError(
+            f"groups: got {groups.dtype} from {groups.min()}, expected integers from 0, one for a player."
+        )
+    return int(groups.max()) + 1
+
+
+def _rows(background: Tensor, baseline: float | Tensor, x: Tensor) -> Tensor:
+    if background.shape[1:] != x.shape:
+        raise MapstoError(
+            f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x."
+        )
+    if not len(background):
+        raise MapstoError("background: got no rows, expected at least one; take some from the training data.")
+    if isinstance(baseline, Tensor) or baseline != 0:
+        raise MapstoError("baseline: got one beside a background, expected one of them: what absent entries become.")
+    return background.to(x)
 
 
 def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:
     scores = link(learner.predict(state, x[None])[0])
-    return scores if target is None else scores[target]
+    if target is None:
+        return scores
+    known = len(scores) if scores.ndim else 0
+    if not 0 <= target < known:
+        raise MapstoError(f"target: got {target}, expected None or one of the {known} scores, counted from 0.")
+    return scores[target]
 
 
 def _only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tensor:

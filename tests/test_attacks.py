@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import scipy.stats
 import torch
@@ -254,16 +253,26 @@ def test_the_teaching_loss_is_the_loss_and_an_ignored_example_stays():
 # --- stability --------------------------------------------------------------------------------------------------------
 
 
-def test_rank_correlation_is_scipys_with_and_without_ties():
-    rng = np.random.default_rng(0)
-    for draw in (lambda: rng.normal(size=(3, 7)), lambda: rng.integers(0, 4, size=(3, 7)).astype(float)):
-        one = draw()
-        other = one + draw()
-        expected = scipy.stats.spearmanr(one.ravel(), other.ravel()).statistic
-        assert 0.2 < expected < 0.95
-        found = attacks.rank_correlation(torch.from_numpy(one), torch.from_numpy(other))
-        assert float(found) == pytest.approx(expected, abs=1e-12)
-    assert attacks.rank_correlation(torch.ones(4), torch.arange(4.0)) == 0
+def test_the_rank_correlation_of_stability_is_scipys_over_all_entries():
+    episode = lesson()
+    view = attacks.surprise(flat := PrototypicalNetwork(nn.Identity(), ways=2), episode.support, torch.tensor(1))
+    x, attack = torch.tensor([0.6, 0.4], dtype=F64), PGD(0.7, "l2")
+    explain = lambda view, point: torch.outer(point, torch.tensor([3.0, -2.0, 0.5], dtype=F64)).sin()  # noqa: E731
+    found = attacks.query_stability(explain, flat, episode.support, x, 1, attack)
+    before, after = (explain(view, point).flatten().numpy() for point in (x, attack(view, x)))
+    expected = scipy.stats.spearmanr(before, after).statistic
+    assert 0.1 < abs(expected) < 0.99
+    assert float(found.rank) == pytest.approx(expected)
+    constant = attacks.query_stability(lambda view, point: torch.ones(6), flat, episode.support, x, 1, attack)
+    assert constant.rank.isnan() and constant.change == 0
+
+
+def test_an_attack_stays_within_its_bounds_and_refuses_a_view_that_is_nan():
+    outside = torch.tensor([2.0, 0.5])
+    for attack in (FGSM(0.1, bounds=(0.0, 1.0)), PGD(0.1, bounds=(0.0, 1.0))):
+        assert (attack(lambda x: x.sum(), outside) <= 1).all()
+        with pytest.raises(MapstoError, match="view: got NaN, expected a number to raise"):
+            attack(lambda x: x.sum() * math.nan, outside)
 
 
 def test_change_and_overlap_by_hand():

@@ -1,23 +1,29 @@
 """The command line: what each command prints, one sentence for every mistake, and what is not imported."""
 
+import importlib
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_origin
 
 import numpy as np
 import pytest
 import yaml
 from torch import nn
+from typing_extensions import is_protocol
 
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
-from mapsto.commands.list import PRESETS
+from mapsto.commands.list import PRESETS, entries
 from mapsto.commands.options import as_json
 from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
+from mapsto.explainers import Surrogate
 from mapsto.learners import ANML, MAML, Learner
 from mapsto.models import MLP
 from mapsto.tasks.source import Tasks
@@ -164,8 +170,41 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
     assert entries["Shapley"]["family"] == "hides parts of the input"
     assert all(entry["about"] for entry in entries.values())
     assert entries["film"]["kind"] == "seeing" and entries["maximise"]["paper"].startswith("Simonyan")
+    assert entries["ShapleyInteractions"]["family"] == "which two together"
+    assert entries["InputXGradient"]["paper"] == "Shrikumar et al. 2016"
+    assert entries["PGD"]["paper"] == "Madry et al. 2018" and entries["PGD"]["kind"] == "measure"
+    assert len(entries) == len(json.loads(out)["entries"])  # no name twice
     code, out, _ = call(capsys, "list", "preset")
     assert code == 0 and "FOMAML" in out and "Omniglot" not in out
+
+
+PARTS = {  # public names that no reader looks for by themselves: what methods are made of, take or are judged by
+    "explainers": {"enlarge"},
+    "measures": {
+        *("around", "attributions", "auroc", "by_outputs", "by_state", "cascading", "cosine", "estimate", "imputed"),
+        *("expected_calibration_error", "independent", "judged", "layers_of", "midranks", "most", "noise", "over_rows"),
+        *("rank_correlation", "squares", "summary", "surprise", "teaching_loss"),
+    },
+    "seeing": {"cka_over", "rsa_over", "perplexity", "plane", "purity", "unit"},
+}
+
+
+@pytest.mark.parametrize("room", PARTS)
+def test_the_list_is_complete(room: str) -> None:
+    """Every public name is listed, or is a part, a result or an abstraction; nothing is listed that is not public."""
+    module = importlib.import_module(f"mapsto.{room}")
+    kind = {"explainers": "explainer", "measures": "measure", "seeing": "seeing"}[room]
+    listed = {entry.name for entry in entries() if entry.kind == kind}
+    public = {name for name in module.__all__ if not _result(getattr(module, name))}
+    assert listed <= public and public - listed == PARTS[room]
+
+
+def _result(found: object) -> bool:
+    """Whether it is what a method returns, an abstraction, or a protocol: nothing that a person calls."""
+    if not inspect.isclass(found):
+        return get_origin(found) is not None  # an alias of a type
+    told = issubclass(found, tuple) or is_dataclass(found) or found is Surrogate
+    return told or inspect.isabstract(found) or is_protocol(found)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

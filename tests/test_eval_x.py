@@ -100,6 +100,8 @@ def test_fitting_is_seeded_and_leaves_the_network_alone() -> None:
     first, again, other = (EvalX(net, steps=3, seed=seed).fit(X[TRAIN], Y[TRAIN]).network for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), state) and torch.equal(net[1].weight, before)
     assert torch.equal(first[1].weight, again[1].weight) and not torch.equal(first[1].weight, other[1].weight)
+    twice = EvalX(net, steps=3).fit(X[TEST], Y[TEST]).fit(X[TRAIN], Y[TRAIN]).network
+    assert torch.equal(first[1].weight, twice[1].weight)
 
 
 def test_missing_cells_and_images() -> None:
@@ -118,6 +120,8 @@ def test_missing_cells_and_images() -> None:
         (lambda: most(torch.ones(2, 3), 4), "m: got 4, expected 0 to 3"),
         (lambda: most(torch.full((2, 3), torch.nan), 1), "values: got 6 of 6 that are not finite"),
         (lambda: EvalX(fresh()).fit(X[:0], Y[:0]), "y: got 0 classes for 0 rows"),
+        (lambda: EvalX(fresh()).fit(X[:3] * torch.nan, Y[:3]), "x: got 33 cells that are not finite"),
+        (lambda: EvalX(fresh()).judge(X[:3] * torch.nan, Y[:3], TRUTH[:3] | True), "x: got 33 cells that are not"),
         (
             lambda: EvalX(fresh()).judge(X[:3], Y[:3], TRUTH[:3, :5]),
             r"selected: got shape \(3, 5\)",

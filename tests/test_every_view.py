@@ -106,9 +106,13 @@ def test_the_values_are_complete_on_views_of_learners(view: str, learner: str) -
         (lambda x: x[:, None] * x, r"view: got an output of shape \(3, 3\), expected a scalar or one axis of scores"),
         (lambda x: x.detach().sum(), r"view: its output \(torch.float64\) has no gradient by the point"),
         (lambda x: (x > 0).sum(), r"view: its output \(torch.int64\) has no gradient by the point"),
-        (lambda x: torch.ones(2, dtype=F64), r"view: its output \(torch.float64\) has no gradient by the point"),
+        (lambda x: torch.ones(2, dtype=F64) * x.detach()[0], r"view: its output \(torch.float64\) has no gradient"),
+        (
+            lambda x: x.round().detach() + torch.ones(3, dtype=F64),
+            r"view: its output \(torch.float64\) has no gradient",
+        ),
     ],
-    ids=["matrix", "detached", "integer", "constant"],
+    ids=["matrix", "detached", "integer", "detached factor", "rounded"],
 )
 def test_a_view_without_slopes_is_refused(name: str, view: Callable[[Tensor], Tensor], message: str) -> None:
     explainer = made(name, X)
@@ -117,6 +121,24 @@ def test_a_view_without_slopes_is_refused(name: str, view: Callable[[Tensor], Te
         explainer(view, X)
     with pytest.raises(MapstoError, match=message):
         explainer.over(view, torch.stack([X, X]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_view_in_which_the_point_has_no_say_has_slope_0(name: str) -> None:
+    """A constant is a function; what is refused is a point that is used by a way that has no slope."""
+    constant = torch.ones(2, dtype=F64)
+    views_of_nothing = {(3, 2): lambda x: constant, (3,): lambda x: torch.tensor(3)}
+    for shape, view in views_of_nothing.items():
+        explainer = made(name, X)
+        assert torch.equal(explainer(view, X), torch.zeros(shape, dtype=F64))
+        assert torch.equal(explainer.over(view, torch.stack([X, X])), torch.zeros(2, *shape, dtype=F64))
+
+
+def test_what_taught_a_learner_that_takes_no_step_is_nothing() -> None:
+    asleep, awake = MAML(body(2), steps=0), MAML(body(2), steps=1, lr=0.5)
+    for make, point in ((views.weights, SUPPORT.w), (views.support, SUPPORT.x)):
+        assert Gradient()(make(awake, SUPPORT, X), point).abs().max() > 1e-3
+        assert torch.equal(Gradient()(make(asleep, SUPPORT, X), point), torch.zeros(*point.shape, 2, dtype=F64))
 
 
 @pytest.mark.parametrize("make", VIEWS)

@@ -12,6 +12,7 @@ from torch import nn
 import mapsto as mt
 from mapsto.cli import main
 from mapsto.commands.asked_methods import asked_methods, attributed, known, playing
+from mapsto.commands.explain_methods import explain_methods
 from mapsto.errors import MapstoError
 from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
@@ -98,6 +99,21 @@ def test_a_part_shares_its_value_among_its_pixels() -> None:
     values = attributed(asked_methods("Shapley", plays)["Shapley"], lambda row: lambda x: x.sum(), plays, images)
     total = images.sum((1, 2, 3)) - images.mean(0).sum()
     torch.testing.assert_close(values.sum((1, 2, 3)), total, rtol=1e-4, atol=1e-4)
+
+
+def test_picture_and_trust_share_one_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, explain = [], mt.explainers.Gradient.__call__
+
+    def counted(self: mt.explainers.Gradient, view: mt.views.View, point: torch.Tensor) -> torch.Tensor:
+        asked.append(1)
+        return explain(self, view, point)
+
+    monkeypatch.setattr(mt.explainers.Gradient, "__call__", counted)
+    rows = mt.examples(torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 0, 1]))
+    learner = PrototypicalNetwork(nn.Linear(3, 4), ways=2).requires_grad_(False)
+    found = explain_methods(learner, mt.Episode(rows, rows), "Gradient", tmp_path)
+    assert len(asked) == 4 + 4 * 10  # four queries one by one, and ten neighbours of each for max-sensitivity
+    assert found["Gradient"]["max-sensitivity"].explainer.mean > 0
 
 
 def test_bars_have_the_sign_and_length_of_their_values() -> None:

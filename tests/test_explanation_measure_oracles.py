@@ -18,8 +18,12 @@ from torch import Tensor, nn
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, IntegratedGradients, Shapley
 from mapsto.measures import (
+    Curves,
     Infidelity,
+    Rationale,
+    agreement,
     around,
+    auroc,
     complexity,
     hiding_infidelity,
     infidelity,
@@ -34,6 +38,7 @@ from mapsto.measures import (
     squares,
 )
 from mapsto.measures.ranking import order
+from mapsto.measures.sufficiency import ERASER
 from mapsto.views import Game, game
 
 F64 = torch.float64
@@ -123,6 +128,70 @@ def test_the_gap_is_that_of_a_loop_and_lies_between_the_anchors() -> None:
         assert insertion_deletion(table_game, torch.zeros(1, 1), told).gap.item() == pytest.approx(every[players])
 
 
+def law_of_curves(measure: Callable) -> None:
+    """Both curves, their areas and what is made of them, coalition by coalition, for rows of different orders."""
+    values = normal(3, 5, seed=11)
+    found = measure(table_game, torch.zeros(3, 1), values)
+    for i in range(3):
+        players = tuple(values[i].argsort(descending=True).tolist())
+        shown = [TABLE(torch.tensor([float(j in players[:c]) for j in range(5)])) for c in range(6)]
+        hidden = [TABLE(torch.tensor([float(j not in players[:c]) for j in range(5)])) for c in range(6)]
+        torch.testing.assert_close(found.insertion[i], torch.stack(shown))
+        torch.testing.assert_close(found.deletion[i], torch.stack(hidden))
+        assert found.gap[i].item() == pytest.approx(gap_of(players, TABLE))
+        assert found.insertion_area[i].item() == pytest.approx(np.trapezoid(shown, dx=1 / 5))
+        whole = abs(float(hidden[0] - hidden[-1]))
+        assert found.share[i].item() == pytest.approx(gap_of(players, TABLE) / whole)
+        assert found.aopc[i].item() == pytest.approx(np.mean([float(hidden[0] - one) for one in hidden]))
+
+
+def test_curves_are_those_of_a_loop() -> None:
+    assert TABLE.outcomes.std() > 0.5
+    law_of_curves(insertion_deletion)
+
+
+class Rectangles(Curves):
+    @property
+    def insertion_area(self) -> Tensor:
+        return self.insertion[:, 1:].mean(-1)
+
+
+class WithoutTheStart(Curves):
+    @property
+    def aopc(self) -> Tensor:
+        return (self.deletion[:, :1] - self.deletion[:, 1:]).mean(-1)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda games, x, values: insertion_deletion(games, x, -values),
+        lambda games, x, values: insertion_deletion(games, x, values.abs()),
+        lambda games, x, values: insertion_deletion(games, x, values.mean(0).expand_as(values)),
+        lambda games, x, values: (c := insertion_deletion(games, x, values))._replace(deletion=c.insertion.flip(1)),
+        lambda games, x, values: Rectangles(*insertion_deletion(games, x, values)),
+        lambda games, x, values: WithoutTheStart(*insertion_deletion(games, x, values)),
+    ],
+    ids=["least first", "by size", "one order for all", "mirrored", "rectangles", "without the start"],
+)
+def test_the_law_of_curves_finds_mutants(mutant: Callable) -> None:
+    with pytest.raises(AssertionError):
+        law_of_curves(mutant)
+
+
+def test_outcomes_that_are_no_numbers_are_refused() -> None:
+    lost = lambda x: game(lambda x: x.sum() * math.nan, x)  # noqa: E731
+    for measure in (insertion_deletion, rationale, hiding_infidelity):
+        with pytest.raises(MapstoError, match="games: got outcomes of 5 of 5 rows that are not finite"):
+            measure(lost, X, X)
+    with pytest.raises(MapstoError, match="view: got outcomes of 5 of 5 rows that are not finite"):
+        infidelity(lambda x: x.sum() / 0, X, X, X[:, None])
+    with pytest.raises(MapstoError, match="samples: got 0, expected at least 1"):
+        hiding_infidelity(hiding, X, X, samples=0)
+    with pytest.raises(MapstoError, match=r"perturbations: got shape \(5, 0, 6\)"):
+        infidelity(view, X, X, X[:, None][:, :0])
+
+
 def test_steps_hide_groups_of_players() -> None:
     values = normal(1, 5, seed=9)
     whole, half = (insertion_deletion(table_game, torch.zeros(1, 1), values, steps) for steps in (None, 2))
@@ -168,15 +237,37 @@ def test_rationales_by_hand() -> None:
     assert found.aopc_sufficiency.item() == pytest.approx(7 / 3)
 
 
-def test_rationales_are_their_definition() -> None:
+def law_of_rationales(measure: Callable) -> None:
     values = normal(5, 6, seed=2)
-    found = rationale(hiding, X, values)
+    found = measure(hiding, X, values)
+    assert_agree(found.aopc_sufficiency, found.sufficiency.mean(1))
+    assert_agree(found.aopc_comprehensiveness, found.comprehensiveness.mean(1))
     for b, share in enumerate((0.01, 0.05, 0.1, 0.2, 0.5)):
         for i in range(5):
             first = values[i].topk(math.ceil(share * 6)).indices
             only = torch.zeros(6, dtype=F64).index_copy(0, first, X[i, first])
             torch.testing.assert_close(found.sufficiency[i, b], view(X[i]) - view(only))
             torch.testing.assert_close(found.comprehensiveness[i, b], view(X[i]) - view(X[i] - only))
+
+
+def test_rationales_are_their_definition() -> None:
+    law_of_rationales(rationale)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda games, x, values: rationale(games, x, values.abs()),
+        lambda games, x, values: rationale(games, x, -values),
+        lambda games, x, values: Rationale(*reversed(rationale(games, x, values))),
+        lambda games, x, values: Rationale(*(-part for part in rationale(games, x, values))),
+        lambda games, x, values: rationale(games, x, values, [max(1, int(s * 6)) / 6 for s in ERASER]),  # rounds down
+    ],
+    ids=["by size", "least first", "swapped", "sign", "rounded down"],
+)
+def test_the_law_of_rationales_finds_mutants(mutant: Callable) -> None:
+    with pytest.raises(AssertionError):
+        law_of_rationales(mutant)
 
 
 @pytest.mark.parametrize("shares", [[], [0.0], [0.5, 1.5]])
@@ -322,18 +413,49 @@ def test_sensitivity_of_nothing_and_misfits() -> None:
 # ---- complexity
 
 
-def test_complexity_by_hand_and_by_scipy() -> None:
+def test_complexity_by_hand() -> None:
     found = complexity(torch.tensor([[3.0, 0.0, -1.0]]))
     # sorted 0 1 3: (−2·0 + 0·1 + 2·3) / (3·4);  shares ¾ 0 ¼
     assert found.gini.item() == pytest.approx(0.5)
     assert found.entropy.item() == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
-    assert_agree(complexity(X).entropy, torch.from_numpy(entropy(X.abs().numpy(), axis=1)))
 
 
-def test_the_gini_index_is_the_mean_difference_of_all_pairs() -> None:
-    size = X.abs()
-    pairs = (size[:, :, None] - size[:, None]).abs().mean((1, 2)) / (2 * size.mean(1))
-    assert_agree(complexity(X).gini, pairs)
+def law_of_complexity(measure: Callable) -> None:
+    """Gini's index is half the relative mean difference of all pairs; the entropy is SciPy's."""
+    found, size = measure(X), X.abs()
+    assert_agree(found.entropy, torch.from_numpy(entropy(size.numpy(), axis=1)))
+    assert_agree(found.gini, (size[:, :, None] - size[:, None]).abs().mean((1, 2)) / (2 * size.mean(1)))
+
+
+def test_complexity_is_that_of_all_pairs_and_of_scipy() -> None:
+    law_of_complexity(complexity)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda values: complexity(values.relu()),
+        lambda values: complexity(values.square()),
+        lambda values: (c := complexity(values))._replace(gini=-c.gini),
+        lambda values: (c := complexity(values))._replace(gini=c.gini * 6 / 5),  # the estimate for a sample
+        lambda values: (c := complexity(values))._replace(entropy=c.entropy / math.log(2)),
+        lambda values: (c := complexity(values))._replace(entropy=c.entropy / math.log(6)),
+    ],
+    ids=["signed", "squared", "falling", "unbiased", "bits", "relative"],
+)
+def test_the_law_of_complexity_finds_mutants(mutant: Callable) -> None:
+    with pytest.raises(AssertionError):
+        law_of_complexity(mutant)
+
+
+def test_complexity_of_what_is_huge_or_in_half_precision() -> None:
+    huge = torch.tensor([[3e38, 3e38, 0.0], [1.0, 1.0, 0.0]])
+    for part in complexity(huge):
+        torch.testing.assert_close(part[0], part[1])
+    values = normal(3, 784, seed=3).abs()
+    for half, exact in zip(complexity(values.bfloat16()), complexity(values), strict=True):
+        assert half.dtype == torch.bfloat16
+        torch.testing.assert_close(half.double(), exact, rtol=4e-3, atol=0)
 
 
 def test_the_ends_of_complexity() -> None:
@@ -357,6 +479,10 @@ def test_rank_correlation_is_scipys_with_ties() -> None:
 
 def test_rank_correlation_has_no_say_of_constants_and_refuses_misfits(unchecked: None) -> None:
     assert rank_correlation(torch.ones(3), torch.arange(3.0)).isnan()
+    rows = normal(4, 6, seed=1), normal(4, 6, seed=2)
+    torch.testing.assert_close(torch.func.vmap(rank_correlation)(*rows), rank_correlation(*rows))
+    with pytest.raises(MapstoError, match=r"values: got torch\.int64, expected floating-point numbers"):
+        rank_correlation(torch.arange(3), torch.arange(3))
     assert midranks(torch.ones(4)).tolist() == [2.5] * 4
     with pytest.raises(MapstoError, match=r"b: got shape \(4,\), expected \(3,\)"):
         rank_correlation(torch.ones(3), torch.ones(4))
@@ -431,6 +557,28 @@ def test_selection_by_hand() -> None:
     truth = torch.tensor([[True, False, True, False], [True, False, False, False]])
     found = selection(values, truth, threshold=0.5)
     assert found.tpr.tolist() == [0.5, 0.0] and found.fdr.tolist() == [pytest.approx(2 / 3), 0.0]
+
+
+def test_recovery_counts_in_half_precision() -> None:
+    values, truth = normal(4, 784, seed=8).bfloat16(), torch.arange(784).expand(4, -1) < 333
+    for half, exact in zip(recovery(values, truth), recovery(values.double(), truth), strict=True):
+        assert half.dtype == torch.bfloat16
+        torch.testing.assert_close(half.double(), exact, rtol=4e-3, atol=0)
+
+
+def test_scores_that_are_nan_have_no_auroc() -> None:
+    truth = torch.tensor([[True, False, False], [True, False, False]])
+    assert auroc(torch.tensor([[1.0, math.nan, 2.0], [1.0, 0.0, -math.inf]]), truth).isnan().tolist() == [True, False]
+
+
+def test_whole_numbers_have_no_auroc_that_would_be_rounded(unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"scores: got torch\.int64, expected floating-point"):
+        auroc(torch.tensor([[1, 2, 2]]), torch.tensor([[True, False, False]]))
+
+
+def test_agreement_needs_two_of_one_shape(unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"truth: got shape \(2, 4\), expected \(2, 3\)"):
+        agreement(np.ones((2, 3)), np.ones((2, 4)))
 
 
 def test_recovery_needs_a_truth(unchecked: None) -> None:

@@ -160,6 +160,12 @@ def test_rows_and_scores_are_explained_at_once() -> None:
         torch.testing.assert_close(single, loop[1, ..., 1].float(), rtol=1e-4, atol=1e-4)
 
 
+def test_lost_interactions_are_refused() -> None:
+    explainer, xs = ShapleyInteractions(), torch.ones(2, 3)
+    with pytest.raises(MapstoError, match="attributions: those of 2 of 2 points hold NaN"):
+        explainer.over(lambda x: game(lambda x: x.sum() * math.nan, x), xs)
+
+
 def test_more_players_than_can_be_enumerated_are_refused() -> None:
     with pytest.raises(MapstoError, match=r"orders: got None for a game of 13 players.* pass orders=32"):
         ShapleyInteractions()(Game(lambda mask: mask.sum(), 13))

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "mapsto"
 
 # layer ↦ the layers it may import. OPEN may be known to all; EVERYTHING stands above and is imported by none below.
 LAYERS: dict[str, set[str]] = {
+    "checks": set(),
     "errors": set(),
     "files": set(),
     "threads": set(),
@@ -23,12 +24,12 @@ LAYERS: dict[str, set[str]] = {
     "views": {"episodes", "learners"},
     "joint": {"episodes", "learners", "views", "explainers", "explainers.learned"},
     "measures": {"episodes", "tasks", "learners", "views", "explainers", "joint"},
-    "seeing": {"episodes", "learners", "views", "explainers"},
+    "seeing": {"episodes", "learners", "views", "explainers", "measures"},
     "training": {"episodes", "learners", "views", "joint", "measures", "explainers", "explainers.learned"},
     "figures": {"episodes", "explanation", "measures", "seeing"},
     "weights": {"episodes", "learners", "models", "explainers", "explainers.learned", "joint"},
 }
-OPEN = {"errors", "files", "__version__"}
+OPEN = {"checks", "errors", "files", "__version__"}
 EVERYTHING = {"", "estimators", "commands", "cli", "__main__"}
 
 

@@ -257,6 +257,12 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
         superpixels(torch.zeros(1, 4, 4), 4, compactness=0)
 
 
+@pytest.mark.parametrize("image", [torch.full((1, 4, 4), torch.nan), torch.zeros(4, 4)])
+def test_what_is_no_image_has_no_superpixels(image: torch.Tensor, unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"image: got shape .* expected \[c, h, w\] of finite numbers"):
+        superpixels(image, 4)
+
+
 def test_an_unknown_distance_is_refused(unchecked: None) -> None:
     from typing import Any, cast
 

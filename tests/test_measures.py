@@ -132,6 +132,8 @@ def test_the_law_of_calibration_finds_mutants(mutant: Callable) -> None:
 def test_calibration_needs_a_row() -> None:
     with pytest.raises(MapstoError, match="total weight 0"):
         reliability(np.ones((2, 1)), np.zeros(2, int), np.zeros(2))
+    with pytest.raises(MapstoError, match="p: got NaN in 1 of 2 rows, expected probabilities"):
+        reliability(np.array([[0.5, 0.5], [np.nan, np.nan]]), np.zeros(2, int))
 
 
 # intervals

@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torch.func import grad, vmap
 
 from mapsto import as_module, views
 from mapsto.episodes import Examples, examples
@@ -94,6 +95,21 @@ def test_redrawn_layers_keep_their_scale_and_the_model_stays() -> None:
     first, again, other = seen[1::2]
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert first.square().mean().item() == pytest.approx(before.square().mean().item(), rel=0.02)
+
+
+def test_a_running_variance_stays_one() -> None:
+    """Batch norm in use divides by the root of a buffer, of which a redrawn one must not be negative."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(FEATURES, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1))
+    for _ in range(20):
+        net(3 * torch.randn(64, FEATURES))
+    seen: list[nn.Module] = []
+    explain = lambda net: seen.append(net) or vmap(grad(lambda x: net(x[None])[0, 0]))(X)  # noqa: E731
+    found = randomised_model(explain, net.eval(), layers=["1"])
+    assert found.signed.isfinite().all() and found.signed.mean() < 0.99
+    before, after = (one[1].running_var for one in seen)
+    assert (after > 0).all() and not torch.equal(before, after)
+    assert (seen[1][1].running_mean < 0).any()
 
 
 def learners() -> list[Learner]:

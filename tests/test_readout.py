@@ -63,6 +63,12 @@ def test_attention_is_what_the_prediction_is_made_of():
     assert (sharper.perplexity < found.perplexity).all()
 
 
+def test_shares_of_what_is_lost_are_lost():
+    """A value that is no number could be any share, so that no other share is known either."""
+    assert reliance(torch.tensor([torch.nan, 1.0])).share.isnan().all()
+    assert reliance(torch.zeros(3)).share.tolist() == [0, 0, 0] and reliance(torch.zeros(3)).perplexity == 1
+
+
 def test_any_learner_rests_on_so_many_examples():
     support, x = lesson()
     learner = MAML(body(), lr=0.5, steps=2)

@@ -19,6 +19,8 @@ from mapsto.episodes import examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork
 from mapsto.seeing import (
+    Embedding,
+    Units,
     cka,
     cka_over,
     embedding,
@@ -36,6 +38,7 @@ from mapsto.seeing import (
 from mapsto.seeing.maximisation import blurred, total_variation
 from mapsto.seeing.probes import dealt
 from mapsto.seeing.units import health
+from mapsto.seeing.variation import Explained
 
 F64 = torch.float64
 
@@ -274,9 +277,10 @@ def test_what_is_the_same_for_all_rows_is_like_nothing() -> None:
         (X, Y[:5], "got 12 and 5 rows"),
         (X[:3], Y[:3], "got 3 row"),
         (X / 0, Y, "not finite"),
+        (X[..., None], Y, r"got shapes \(12, 5, 1\) and \(12, 7\), expected one vector a row"),
     ],
 )
-def test_representations_that_do_not_compare_are_refused(x: Tensor, y: Tensor, message: str) -> None:
+def test_representations_that_do_not_compare_are_refused(x: Tensor, y: Tensor, message: str, unchecked: None) -> None:
     with pytest.raises(MapstoError, match=message):
         cka(x, y, debiased=True)
 
@@ -323,14 +327,57 @@ def test_adaptation_that_parts_the_classes_is_seen() -> None:
     assert found.before.shape == found.after.shape == (36, 2) and found.before.std() > 0.1
 
 
-def test_the_plane_is_scikit_learns_fitted_to_both() -> None:
-    before, after = clouds(0), clouds(3)
-    both = torch.cat([before, after]).numpy()
-    theirs = TSNE(perplexity=12.0, init="pca", learning_rate="auto", random_state=0).fit_transform(both)
-    found = embedding(before, after, LABELS)
+BEFORE, AFTER = clouds(0), clouds(3)
+
+
+@pytest.fixture(scope="module")
+def plane() -> np.ndarray:
+    both = torch.cat([BEFORE, AFTER]).numpy()
+    return TSNE(perplexity=12.0, init="pca", learning_rate="auto", random_state=0).fit_transform(both)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Embedding:
+    return embedding(BEFORE, AFTER, LABELS)
+
+
+def law_of_embedding(found: Embedding, theirs: np.ndarray) -> None:
+    """One plane for both; trust of it for each; purity of the features and not of the plane; chance by counting."""
     np.testing.assert_allclose(torch.cat([found.before, found.after]).numpy(), theirs)
-    trust = [trustworthiness(both[part], theirs[part], n_neighbors=5) for part in (slice(36), slice(36, 72))]
-    assert found.trustworthiness == pytest.approx(tuple(trust)) and 0.5 < min(trust) < 1
+    parts = ((BEFORE.numpy(), theirs[:36]), (AFTER.numpy(), theirs[36:]))
+    trust = tuple(trustworthiness(*part, n_neighbors=5) for part in parts)
+    assert found.trustworthiness == pytest.approx(trust) and 0.5 < min(trust) < 1
+    near = [NearestNeighbors(n_neighbors=5).fit(part).kneighbors(return_distance=False) for part, _ in parts]
+    pure = tuple((LABELS.numpy()[one] == LABELS.numpy()[:, None]).mean() for one in near)
+    assert found.purity == pytest.approx(pure) and pure[0] < 0.6 < 0.7 < pure[1]
+    pairs = [LABELS[i] == LABELS[j] for i in range(36) for j in range(36) if i != j]
+    assert found.chance == pytest.approx(float(torch.stack(pairs).double().mean()))
+
+
+def test_the_plane_is_scikit_learns_fitted_to_both(embedded: Embedding, plane: np.ndarray) -> None:
+    law_of_embedding(embedded, plane)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda e: e._replace(before=e.after, after=e.before),
+        lambda e: e._replace(after=e.after - e.after.mean(0)),  # each on a plane of its own
+        lambda e: e._replace(purity=(purity(e.before, LABELS), purity(e.after, LABELS))),
+        lambda e: e._replace(purity=(purity(BEFORE, LABELS, 7), purity(AFTER, LABELS, 7))),
+        lambda e: e._replace(chance=1 / 3),  # the row itself among its neighbours
+        lambda e: e._replace(trustworthiness=e.trustworthiness[::-1]),
+    ],
+    ids=["swapped", "two planes", "purity of the plane", "more neighbours", "itself counts", "trust swapped"],
+)
+def test_other_embeddings_are_found_out(mutant: Callable, embedded: Embedding, plane: np.ndarray) -> None:
+    with pytest.raises(AssertionError):
+        law_of_embedding(mutant(embedded), plane)
+
+
+def test_purity_needs_fewer_neighbours_than_rows() -> None:
+    with pytest.raises(MapstoError, match="neighbours: got 36 for 36 rows, expected 1 to 35"):
+        purity(clouds(0), LABELS, 36)
 
 
 def test_purity_is_that_of_scikit_learns_neighbours() -> None:
@@ -377,12 +424,57 @@ def test_a_tanh_is_shut_where_it_stands_within_a_fortieth_of_its_ends() -> None:
     assert found.saturated.tolist() == [True, False, False] and not found.dead.any()
 
 
-def test_a_channel_is_a_unit_and_its_places_are_rows() -> None:
+def law_of_units(judge: Callable) -> None:
+    """Slopes, not outputs, decide; a channel is a unit, its places are rows; 95 % of the rows are enough."""
     z = draw(5, 2, 3, 3, seed=12)
     z[:, 1] = -1
-    found = health(nn.ReLU(), z)
+    found = judge(nn.ReLU(), z)
     assert found.dead.tolist() == [False, True]
     assert found.shut[0] == pytest.approx(float((z[:, 0] < 0).double().mean()))
+    z = 3 * draw(60, 3, seed=11)
+    z[:, 0], z[:, 1] = 4 * z[:, 0].sign() + z[:, 0], 0.01 * z[:, 1]  # at both ends; near 0, where tanh is steepest
+    found = judge(nn.Tanh(), z)
+    torch.testing.assert_close(found.shut, (z.tanh().square() >= 0.95).to(F64).mean(0))
+    assert found.saturated.tolist() == [True, False, False] and not found.dead.any()
+    rows = torch.where(torch.arange(40) < 3, 1.0, -1.0)  # passes on 7.5 % of the rows
+    found = judge(nn.ReLU(), torch.stack([rows, rows.roll(1).clamp(max=0) - 1 + 2.0 * (torch.arange(40) == 3)], 1))
+    assert found.saturated.tolist() == [False, True] and not found.dead.any()
+
+
+def test_a_channel_is_a_unit_and_its_places_are_rows() -> None:
+    law_of_units(health)
+
+
+def by_output(activation: nn.Module, z: Tensor) -> Units:
+    """Call shut what puts out (nearly) nothing."""
+    out = activation(z).movedim(1 if z.dim() > 3 else -1, -1).flatten(0, -2).abs()
+    shut = (out <= 0.05).to(z).mean(0)
+    dead = (out == 0).all(0)
+    return Units(shut, dead, (shut >= 0.95) & ~dead)
+
+
+def below(share: float) -> Callable:
+    def judge(activation: nn.Module, z: Tensor) -> Units:
+        found = health(activation, z)
+        return found._replace(saturated=(found.shut >= share) & ~found.dead)
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        by_output,
+        below(0.9),
+        below(0.99),
+        lambda activation, z: health(activation, z.movedim(1, -1)),
+        lambda activation, z: (u := health(activation, z))._replace(dead=u.dead | u.saturated),
+    ],
+    ids=["by output", "from 90 %", "from 99 %", "another axis", "nearly dead is dead"],
+)
+def test_other_ideas_of_a_shut_unit_are_found_out(mutant: Callable) -> None:
+    with pytest.raises(AssertionError):
+        law_of_units(mutant)
 
 
 def test_units_of_an_adapted_network() -> None:
@@ -392,7 +484,8 @@ def test_units_of_an_adapted_network() -> None:
     state = learner.adapt(examples(x[:9], y[:9]))
     found = units(learner, state, x)
     assert list(found) == ["body.2"]
-    assert found["body.2"].saturated.tolist() == [j == 5 for j in range(12)] or found["body.2"].dead[5]
+    shut = found["body.2"].saturated | found["body.2"].dead  # dead where its slope is rounded to 0
+    assert shut.tolist() == [j == 5 for j in range(12)]
     with pytest.raises(MapstoError, match=r"MAML ran no activation layer, expected modules such as torch\.nn\.ReLU"):
         units(flat := MAML(nn.Linear(2, 2)), flat.adapt(examples(torch.eye(2), torch.tensor([0, 1]))), torch.eye(2))
 
@@ -400,13 +493,39 @@ def test_units_of_an_adapted_network() -> None:
 # --- variance
 
 
+def variance_law(explained: Callable) -> None:
+    """η² is what the F statistic of scikit-learn's analysis of variance says, in groups of different sizes too."""
+    uneven = torch.where(torch.arange(36) < 8, 0, torch.where(torch.arange(36) < 20, 1, 2))
+    h = clouds(1.0) + torch.tensor([1.5, 0.0, 0.0, -2.0, 5.0], dtype=F64) * (uneven == 0)[:, None] + 3
+    for labels in (LABELS, uneven):
+        f = f_classif(h.numpy(), labels.numpy())[0]
+        eta = f * 2 / (f * 2 + 36 - 3)
+        assert eta.min() < 0.2 < 0.25 < eta.max()
+        np.testing.assert_allclose(explained(h, labels).share.numpy(), eta)
+
+
 def test_explained_variance_is_that_of_the_f_statistic() -> None:
-    h, n, c = clouds(1.0), 36, 3
-    found = variance_explained(h, LABELS)
-    f = f_classif(h.numpy(), LABELS.numpy())[0]
-    eta = f * (c - 1) / (f * (c - 1) + n - c)
-    np.testing.assert_allclose(found.share.numpy(), eta)
-    assert eta.min() < 0.2 < 0.25 < eta.max()
+    variance_law(variance_explained)
+
+
+def unweighted(h: Tensor, labels: Tensor) -> Explained:
+    means = torch.stack([h[labels == c].mean(0) for c in range(3)])
+    return Explained(means.var(0, correction=0) / h.var(0, correction=0), 0.0)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda h, labels: Explained(1 - variance_explained(h, labels).share, 0.0),
+        lambda h, labels: Explained(variance_explained(h, labels).share.sqrt(), 0.0),  # η, not its square
+        lambda h, labels: variance_explained(h, labels.flip(0)),
+        unweighted,
+    ],
+    ids=["what is left", "root", "other rows", "unweighted"],
+)
+def test_other_shares_of_variance_are_found_out(mutant: Callable) -> None:
+    with pytest.raises(AssertionError):
+        variance_law(mutant)
 
 
 def test_groups_that_mean_nothing_explain_what_chance_does() -> None:
@@ -424,6 +543,8 @@ def test_a_feature_that_does_not_vary_has_no_share() -> None:
         variance_explained(h, torch.zeros(36).long())
     with pytest.raises(MapstoError, match=r"groups: got shape \(3,\)"):
         variance_explained(h, torch.zeros(3).long())
+    with pytest.raises(MapstoError, match="features: got numbers that are not finite"):
+        variance_explained(h * torch.nan, LABELS)
 
 
 # --- probes
@@ -485,10 +606,13 @@ def test_folds_share_out_each_class() -> None:
         ({"folds": 1}, "folds: got 1 for 36 rows"),
         ({"penalty": 0.0}, "penalty: got 0.0"),
         ({"groups": torch.zeros(36).long()}, "groups: got one group"),
+        ({"features": {}}, "features: got those of 0 layers"),
+        ({"features": {"h": clouds(1)[None] * torch.nan}}, "features: got those of 1 layers on .* expected finite"),
+        ({"features": {"h": clouds(1)[None], "g": clouds(1)[None, :9]}}, r"2 layers on \[9, 36\] rows"),
     ],
 )
 def test_probes_that_cannot_be_judged_are_refused(options: dict, message: str) -> None:
     with pytest.raises(MapstoError, match=message):
-        probes({"h": clouds(1)[None]}, LABELS, **options)
+        probes(**{"features": {"h": clouds(1)[None]}, "y": LABELS} | options)
     with pytest.raises(MapstoError, match="one integer for each of the 36 rows, got"):
         probes({"h": clouds(1)[None]}, LABELS[:5])

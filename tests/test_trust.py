@@ -9,7 +9,7 @@ from torch import Tensor
 from mapsto import views
 from mapsto.episodes import examples
 from mapsto.errors import MapstoError
-from mapsto.explainers import Gradient, InputXGradient, Occlusion, Shapley
+from mapsto.explainers import Gradient, InputXGradient, Occlusion, Shapley, ViewExplainer
 from mapsto.learners import PrototypicalNetwork
 from mapsto.measures import Trust, estimate, insertion_deletion, over_rows, trust
 from mapsto.measures.trust import HIGHER, LOWER, pooled
@@ -76,6 +76,29 @@ def test_teaching_examples_have_no_magnitude() -> None:
     teaching = lambda x: views.support_game(learner, support, x, 0, lambda s: s.softmax(-1))  # noqa: E731
     found = trust(Occlusion(), lambda x: torch.sum, teaching, POINTS[4:])
     assert found["gap"].magnitude is None and math.isfinite(found["gap"].explainer.mean)
+
+
+def test_values_that_are_there_are_not_explained_again() -> None:
+    asked = []
+
+    class Counting(ViewExplainer):
+        def __call__(self, view, point):
+            asked.append(1)
+            return InputXGradient()(view, point)
+
+    alone = trust(InputXGradient(), lambda x: view, games, POINTS)
+    given = trust(Counting(), lambda x: view, games, POINTS, values=POINTS * SLOPE)
+    assert given == alone and len(asked) == 10  # the neighbours of max-sensitivity, all points at once
+    asked.clear()
+    trust(Counting(), lambda x: view, games, POINTS)
+    assert len(asked) == 11
+    wrong = trust(InputXGradient(), lambda x: view, games, POINTS, values=-POINTS * SLOPE)
+    assert wrong["gap"].explainer.mean < alone["gap"].explainer.mean - 0.1
+
+
+def test_a_model_that_answers_by_chance_is_refused() -> None:
+    with pytest.raises(MapstoError, match=r"views: asked twice .* expected a model that is deterministic"):
+        trust(Gradient(), lambda x: lambda x: view(x) + torch.rand(()), games, POINTS)
 
 
 def test_what_does_not_fit_is_refused() -> None:

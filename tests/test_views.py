@@ -340,3 +340,54 @@ def test_a_baseline_of_the_wrong_shape_is_refused() -> None:
 def test_groups_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"groups: got shape \(2,\), expected \(3,\)"):
         views.game(pairs, POINT, groups=torch.tensor([0, 1]))
+
+
+def test_groups_that_name_no_players_are_refused(unchecked: None) -> None:
+    for wrong in (torch.tensor([-1, 0, 1]), torch.tensor([0.0, 1.0, 2.0])):
+        with pytest.raises(MapstoError, match=r"groups: got torch.* expected integers from 0"):
+            views.game(pairs, POINT, groups=wrong)
+
+
+def test_a_background_is_one_of_rows_and_takes_the_precision_of_the_point() -> None:
+    with pytest.raises(MapstoError, match="background: got no rows"):
+        views.game(pairs, POINT, background=torch.zeros(0, 3))
+    with pytest.raises(MapstoError, match="baseline: got one beside a background"):
+        views.game(pairs, POINT, baseline=1.0, background=torch.zeros(2, 3))
+    played = views.game(lambda x: x @ torch.ones(3), POINT, background=torch.zeros(2, 3, dtype=F64))
+    assert played(torch.ones(3)) == POINT.sum()
+
+
+@pytest.mark.parametrize("target", [2, -1])
+def test_a_score_that_is_not_there_is_refused(target: int) -> None:
+    for view, point in (
+        (views.query(LEARNER, SUPPORT, target), X),
+        (views.weights(LEARNER, SUPPORT, X, target), SUPPORT.w),
+    ):
+        with pytest.raises(MapstoError, match=f"target: got {target}, expected None or one of the 2 scores"):
+            view(point)
+    with pytest.raises(MapstoError, match="target: got 0, expected None or one of the 0 scores"):
+        views.query(LEARNER, SUPPORT, 0, link=lambda scores: scores.mean(-1))(X)
+
+
+def test_points_of_the_wrong_shape_are_refused() -> None:
+    with pytest.raises(MapstoError, match=r"x: got shape \(2, 3\), expected \(3,\), that of one row"):
+        views.query(LEARNER, SUPPORT)(torch.stack([X, X]))
+    with pytest.raises(MapstoError, match=r"x: got shape \(4,\), expected \(3,\), that of one row"):
+        views.weights(LEARNER, SUPPORT, torch.ones(4, dtype=F64))
+    with pytest.raises(MapstoError, match=r"w: got shape \(3,\), expected \(8,\)"):
+        views.weights(LEARNER, SUPPORT, X)(X)
+    with pytest.raises(MapstoError, match=r"x: got shape \(2, 3\), expected \(8, 3\)"):
+        views.support(LEARNER, SUPPORT, X)(SUPPORT.x[:2])
+
+
+def test_a_learner_that_draws_at_random_is_refused() -> None:
+    class Dropped(Ridge):
+        def __init__(self, p: float = 0.5) -> None:
+            super().__init__()
+            self.drop = torch.nn.Dropout(p)
+
+    views.query(Dropped(0.0), SUPPORT)  # draws nothing
+    for make in (views.query, lambda learner, support: views.weights(learner, support, X)):
+        make(Dropped().eval(), SUPPORT)
+        with pytest.raises(MapstoError, match=r"its Dropout 'drop' draws at random in training.*learner.eval\(\)"):
+            make(Dropped(), SUPPORT)

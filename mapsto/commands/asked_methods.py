@@ -84,8 +84,12 @@ def attributed(
     explainer: ViewExplainer | GameExplainer, view: Callable[[Tensor], View], plays: Playing, x: Tensor
 ) -> Tensor:
     """Return the values of rows `[n, ...]`, those of a part of a row at each of its entries, shared out evenly."""
-    values = explained(explainer, view, lambda row: plays.game(view(row), row), x, chunk_size=1)
-    if isinstance(explainer, ViewExplainer):
+    return of_entries(explained(explainer, view, lambda row: plays.game(view(row), row), x, chunk_size=1), plays, x)
+
+
+def of_entries(values: Tensor, plays: Playing, x: Tensor) -> Tensor:
+    """Return values of entries as they are, those of parts of rows `x` at each of their entries, shared out evenly."""
+    if values.shape == x.shape:
         return values
     if plays.groups is None:
         return values.reshape(x.shape)

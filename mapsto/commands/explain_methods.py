@@ -19,8 +19,8 @@ from ..episodes import Episode
 from ..errors import MapstoError
 from ..files import atomically
 from ..learners import Learner
-from ..measures.trust import Trust, trust
-from .asked_methods import asked_methods, attributed, playing
+from ..measures.trust import Trust, explained, trust
+from .asked_methods import asked_methods, of_entries, playing
 
 QUERIES = 4
 MEASURES = {"gap": "insertion − deletion", "infidelity": "infidelity", "max-sensitivity": "max-sensitivity"}
@@ -39,11 +39,15 @@ def explain_methods(learner: Learner, episode: Episode, methods: str, out: Path)
     if x.isnan().any():
         raise MapstoError("--method: got a task with missing cells, along which nothing moves; leave --method out.")
     asked, (asking, titles) = asked_methods(methods, plays), _asking(learner, episode, x)
-    values = {name: attributed(one, asking, plays, x).numpy() for name, one in asked.items()}
-    trusted = {
-        name: trust(one, asking, lambda row: plays.game(asking(row), row), x, groups=plays.groups, chunk_size=1)
-        for name, one in asked.items()
-    }
+
+    def game(row: Tensor) -> views.Game:
+        return plays.game(asking(row), row)
+
+    values, trusted = {}, {}
+    for name, one in asked.items():
+        told = explained(one, asking, game, x, chunk_size=1)
+        values[name] = of_entries(told, plays, x).numpy()
+        trusted[name] = trust(one, asking, game, x, groups=plays.groups, chunk_size=1, values=told)
     out.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = values | {"x": x.numpy()}
     atomically(out / "methods.npz", lambda temporary: np.savez_compressed(temporary, **arrays))

@@ -1,4 +1,4 @@
-"""`mapsto list`: every learner, explainer, task source, model, route, way to look inside, and named preset."""
+"""`mapsto list`: every learner, explainer, measure, way to look inside, task source, model, route, and named preset."""
 
 import argparse
 import importlib
@@ -67,11 +67,34 @@ _ROOMS = {
     "optimizer": "learners.inner",
     "estimator": "training.estimators",
 }
-_SEEING = {  # functions, by what they show
-    "of the way": ("film", "iterates", "gradient_histograms", "changes"),
-    "of the features": ("embedding", "cka", "rsa", "probes", "variance_explained"),
-    "of the units": ("maximise", "units"),
+_ASKED = {  # what no base class tells apart, by room and by what it answers
+    "explainer": {
+        "which two together": ("ShapleyInteractions",),
+        "which teaching example": ("knn_shapley",),
+        "where attention goes": ("attention_rollout",),
+        "parts of an image to hide": ("patches", "superpixels"),
+    },
+    "measure": {
+        "does it predict well": ("evaluate", "log_likelihoods", "reliability"),
+        "are the reasons the true ones": ("recovery", "selection", "agreement"),
+        "does the score need them": ("insertion_deletion", "rationale", "infidelity", "hiding_infidelity", "EvalX"),
+        "how to fill hidden parts": ("NoisyLinear", "LinearRegression"),
+        "do they depend on the model": ("randomised_model", "shuffled_labels"),
+        "do they stay where little changes": ("max_sensitivity", "query_stability", "teaching_stability"),
+        "can they be read": ("complexity",),
+        "do they beat what knows nothing": ("trust",),
+        "what breaks the model": ("FGSM", "PGD"),
+        "what does it go by, on the whole": ("global_importance", "partial_dependence", "audit"),
+        "which tasks taught it, or are alike": ("task_influence", "task_map"),
+    },
+    "seeing": {
+        "how it learned": ("film", "iterates", "gradient_histograms", "changes"),
+        "what its layers hold": ("features_over", "embedding", "cka", "rsa", "probes", "variance_explained"),
+        "what its units like and do": ("maximise", "units"),
+        "what an answer rests on": ("attended", "reliance", "looks_like"),
+    },
 }
+_FOUND_IN = {"explainer": "explainers", "measure": "measures", "seeing": "seeing"}
 CITED = r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d"
 _ABOUT = {
     "Differentiation": "route through the inner loop",
@@ -89,10 +112,11 @@ def parser() -> Parser:
     """Return the parser."""
     made = Parser(
         "list",
-        "Name every learner, explainer, task source, model and route through the inner loop.",
+        "Name every learner, explainer, measure, way to look inside, task source, model and route through the inner "
+        "loop: what it does, what it is for, and its paper.",
         "mapsto list learner",
     )
-    made.add_argument("kind", nargs="?", choices=[*_ROOMS, "seeing", "preset"], help="only these")
+    made.add_argument("kind", nargs="?", choices=[*dict.fromkeys([*_ROOMS, *_ASKED]), "preset"], help="only these")
     return made
 
 
@@ -108,21 +132,30 @@ def main(args: argparse.Namespace) -> int:
 
 def entries() -> Iterator[Entry]:
     """Yield everything that can be named, room by room, then the presets."""
-    for kind, room in _ROOMS.items():
-        module = importlib.import_module(f"mapsto.{room}")
+    for kind in dict.fromkeys([*_ROOMS, *_ASKED]):
+        yield from _of_room(kind)
+    for preset in PRESETS:
+        told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
+        yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
+
+
+def _of_room(kind: str) -> Iterator[Entry]:
+    """Yield the classes that their base class tells of, by name; then what else answers a question."""
+    if kind in _ROOMS:
+        module = importlib.import_module(f"mapsto.{_ROOMS[kind]}")
         for name in sorted(getattr(module, "__all__", vars(module))):
             found = getattr(module, name)
             if not (inspect.isclass(found) and found.__module__.startswith(module.__name__)):
                 continue
             if not inspect.isabstract(found) and (family := _family(found)):
-                yield Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
-    for family, names in _SEEING.items():
-        for name in names:
-            found = getattr(importlib.import_module("mapsto.seeing"), name)
-            yield Entry("seeing", name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
-    for preset in PRESETS:
-        told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
-        yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
+                yield _entry(kind, name, family, found)
+    for family, names in _ASKED.get(kind, {}).items():
+        module = importlib.import_module(f"mapsto.{_FOUND_IN[kind]}")
+        yield from (_entry(kind, name, family, getattr(module, name)) for name in names)
+
+
+def _entry(kind: str, name: str, family: str, found: Any) -> Entry:
+    return Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
 
 
 def _written(value: Any) -> str:

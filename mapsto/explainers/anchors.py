@@ -2,9 +2,9 @@
 
     prec(A) = P(classifier(z) = classifier(row) | z ~ D(· | A)),   cov(A) = P(A(z)),   max cov(A) where prec(A) ≥ τ
 
-(Ribeiro, Singh & Guestrin 2018, eq. 1–4). Beam search as in their Algorithm 2: each level adds one condition to the
+(Ribeiro, Singh & Guestrin 2018, "Anchors"). Beam search as in their Algorithm 2: each level adds one condition to the
 best rules so far (or tightens one), leaves out what covers less than the anchor found already, and lets KL-LUCB choose
-the `beam` most precise (eq. 6, `bandit.best`). D(· | A) draws a background row, and redraws each anchored column that
+the `beam` most precise (`bandit.best`). D(· | A) draws a background row, and redraws each anchored column that
 breaks its condition from the background's values that meet it.
 
 We depart in four things. A rule is called an anchor on fresh draws only, not on those that selected it, with bounds

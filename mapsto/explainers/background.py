@@ -114,7 +114,7 @@ class _Form(ABC):
 
     def text(self, column: int, value: float) -> str:
         """Write a value."""
-        return f"{value:.6g}"
+        return f"{value + 0.0:.6g}"  # no "-0"
 
 
 class _Tensor(_Form):

@@ -2,10 +2,10 @@
 
     upper(p̂, n, β) = max{q : n·kl(p̂, q) ≤ β},   kl(p, q) = p·ln(p/q) + (1 − p)·ln((1 − p)/(1 − q))
 
-and `lower` its mirror image (Kaufmann & Kalyanakrishnan 2013, §3.1): each fails with probability at most e^−β after a
-fixed number n of draws (Chernoff). `best` is their KL-LUCB for the m best arms (Algorithm 1, exploration rate of
-Theorem 4); we draw a batch where they draw once, and stop at a budget. `certify` looks at one arm after twice as many
-draws each time, the i-th look spending the share 1/((i+1)(i+2)) of the risk, so that its bounds hold whenever it stops.
+and `lower` its mirror image (Kaufmann & Kalyanakrishnan 2013): each fails with probability at most e^−β after a fixed
+number n of draws (Chernoff). `best` is their KL-LUCB for the m best arms, with the exploration rate that they prove it
+for; we draw a batch where they draw once, and stop at a budget. `certify` looks at one arm after twice as many draws
+each time, the i-th look spending the share 1/((i+1)(i+2)) of the risk, so that its bounds hold whenever it stops.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Pull = Callable[[np.ndarray, int], np.ndarray]  # arms [a], draws of each ↦ how many of these succeed [a]
-_K1, _ALPHA = 405.5, 1.1  # Theorem 4: any α > 1 and k₁ > 2e + 1 + e/(α − 1) + (e + 1)/(α − 1)²
+_K1, _ALPHA = 405.5, 1.1  # they ask for any α > 1 and k₁ > 2e + 1 + e/(α − 1) + (e + 1)/(α − 1)²
 _HALVINGS, _TINY = 40, 1e-300
 
 

@@ -6,9 +6,9 @@
 Players come in groups `g`, as teaching examples in classes: whether anybody of a group is there counts most, who it is
 less, and what one member adds depends on who else is there. Outcomes being known, the posterior mean of v is known for
 every coalition, and its Shapley values are a linear map of the outcomes (O'Hagan 1991, "Bayes–Hermite Quadrature",
-eq. 3 with a linear trend). Each coalition asked about is the one that most reduces the variance of φ that is left,
-which no outcome is needed for: sequential Bayesian quadrature (Huszár & Duvenaud 2012, §3; for Shapley values, over
-orders of the players, Mitchell et al. 2022, §3.2). So masks and weights are made once, by the sizes of the groups.
+with a linear trend). Each coalition asked about is the one that most reduces the variance of φ that is left,
+which no outcome is needed for: sequential Bayesian quadrature (Huszár & Duvenaud 2012; for Shapley values, over
+orders of the players, Mitchell et al. 2022). So masks and weights are made once, by the sizes of the groups.
 
 Complete, and exact for games that are a sum over players, whatever the prior. Without groups every player is one alone:
 the prior then goes by the number of players in which two coalitions differ.

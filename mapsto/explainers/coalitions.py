@@ -37,7 +37,7 @@ def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:
 
 
 def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
-    """Draw `pairs` orders of the players and their reverses (antithetic; Mitchell et al. 2022, §4.1).
+    """Draw `pairs` orders of the players and their reverses (antithetic; Mitchell et al. 2022).
 
     Along one order each player gets its marginal contribution; the weights average over the `2·pairs` orders.
     """

@@ -2,7 +2,7 @@
 
     minimise Σ_j |row'_j − row_j| / MAD_j + sparsity·#{j : row'_j ≠ row_j}   where classifier(row') is the class wanted
 
-(Wachter, Mittelstadt & Russell 2017, eq. 2, with their distance: differences over the median absolute deviation of the
+(Wachter, Mittelstadt & Russell 2017, with their distance: differences over the median absolute deviation of the
 column in the background.) Their λ and its gradient ascent are replaced by the constraint itself, so that any classifier
 will do. Plausible means: a number stays within its observed range, an integer stays whole, a category becomes another
 observed one (distance 1), a missing cell stays missing, and `immutable` columns stay.

@@ -3,7 +3,7 @@
     a = Σ_b Σ_i w_i/B · (point − background_b) ⊙ ∂view/∂point (background_b + t_i·(point − background_b))
 
 Erion, Janizek, Sturmfels, Lundberg & Lee 2021, "Improving performance of deep learning models with axiomatic
-attribution priors and expected gradients", eq. 1 (a mean over baselines and places t); the estimate that shap's
+attribution priors and expected gradients" (a mean over baselines and places t); the estimate that shap's
 `GradientExplainer` and captum's `GradientShap` make ("gradient SHAP": Lundberg & Lee 2017). The whole background with
 `t_i, w_i` of Gauss–Legendre is the mean of Integrated Gradients over its rows: no chance in it, and complete to
 quadrature error, `Σa = view(point) − mean_b view(background_b)`. Where we depart: sampled, every row is drawn equally

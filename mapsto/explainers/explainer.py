@@ -8,11 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
+from ..checks import readable
 from ..errors import MapstoError
 
 
@@ -46,7 +46,7 @@ class ViewExplainer(ABC):
 
         Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
         """
-        return _numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
+        return numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
 
 
 class GameExplainer(ABC):
@@ -63,12 +63,12 @@ class GameExplainer(ABC):
 
         Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
         """
-        return _numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
+        return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 
 
-def _numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+def numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
     """Return the values, or raise MapstoError where some are NaN."""
-    if not _can_be_read(values):
+    if not readable(values):
         return values
     lost = int(values.isnan().flatten(1).any(1).sum())
     if lost:
@@ -78,9 +78,3 @@ def _numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
             "probabilities with a link such as softmax."
         )
     return values
-
-
-def _can_be_read(values: Tensor) -> bool:
-    """Whether the numbers are there: not while `torch.func` or the compiler traces, nor on a device without data."""
-    tracing = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
-    return not (tracing or values.is_meta)

@@ -10,7 +10,7 @@ from typing import final
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev
+from torch.func import jacrev, vmap
 
 from ..errors import MapstoError
 from .explainer import View, ViewExplainer
@@ -34,6 +34,8 @@ class Gradient(ViewExplainer):
 class InputXGradient(ViewExplainer):
     """Attribute by `point ⊙ ∂view/∂point`, in units of output; complete where the view is linear through 0.
 
+    Shrikumar et al. 2016, "Not Just a Black Box".
+
     >>> import torch
     >>> InputXGradient()(lambda x: x @ torch.tensor([2.0, -1.0]), torch.tensor([3.0, 4.0]))
     tensor([ 6., -4.])
@@ -45,12 +47,14 @@ class InputXGradient(ViewExplainer):
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`.
+    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`; 0 where the point has no say.
 
-    Raises `MapstoError` where the view returns more than one axis of scores, or none that depends on the point by a
-    differentiable way.
+    Raises `MapstoError` where the view returns more than one axis of scores, or the point reaches it only by a way that
+    is not differentiable.
     """
-    slopes = jacrev(lambda point: _differentiable(view(point)))(point)  # [...] or [k, ...]
+    if not point.is_floating_point():
+        raise MapstoError(f"point: got {point.dtype}, expected floating-point numbers, which alone can be moved.")
+    slopes = jacrev(lambda point: _differentiable(view, point))(point)  # [...] or [k, ...]
     return slopes if slopes.ndim == point.ndim else slopes.movedim(0, -1)
 
 
@@ -59,26 +63,27 @@ def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tenso
     return slopes * by.reshape(by.shape + (1,) * (slopes.ndim - by.ndim))
 
 
-def spread(name: str, value: Tensor, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return the argument `name`, a number or a tensor, in the point's shape, or raise MapstoError."""
-    try:
-        return value.broadcast_to(point.shape)
-    except RuntimeError as error:
-        raise MapstoError(
-            f"{name}: got shape {tuple(value.shape)}, expected one that broadcasts to {tuple(point.shape)}, that "
-            "of the point; pass a number or a tensor of the point's shape."
-        ) from error
-
-
-def _differentiable(scores: Tensor) -> Tensor:
+def _differentiable(view: View, point: Tensor) -> Tensor:
+    scores = view(point)
     if scores.ndim > 1:
         raise MapstoError(
             f"view: got an output of shape {tuple(scores.shape)}, expected a scalar or one axis of scores; pick one "
             "row of it, or flatten it."
         )
-    if not scores.requires_grad:  # a derivative of 0 everywhere would look like "nothing matters"
+    if scores.requires_grad:
+        return scores
+    if _has_a_say(view, point):  # a derivative of 0 everywhere would look like "nothing matters"
         raise MapstoError(
             f"view: its output ({scores.dtype}) has no gradient by the point, expected a differentiable way between "
             "them (nothing detached, rounded or compared); use a method that hides parts, as Occlusion or Shapley."
         )
-    return scores
+    return scores.to(point.dtype)  # a constant, as MAML without steps is of its teaching weights: its slope is 0
+
+
+def _has_a_say(view: View, point: Tensor) -> bool:
+    """Whether the output is made from the point, by whatever operations: those of a batch of points make a batch."""
+    try:
+        vmap(view, out_dims=None)(point[None])  # refuses to return a batch
+    except (ValueError, RuntimeError):
+        return True
+    return False

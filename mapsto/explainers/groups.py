@@ -1,7 +1,7 @@
 """Parts of an image that appear and vanish together: the players of `views.game(view, image, groups=...)`.
 
     patches:      a grid of rectangles
-    superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, eq. 1–3 and Algorithm 1)
+    superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, Algorithm 1)
 
 Departures from SLIC: colours are taken as they come, not as CIELAB; every pixel is compared with every centre, which
 is exact and cheap for small images; scattered pixels of a superpixel stay with it.
@@ -17,7 +17,7 @@ from ..errors import MapstoError
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
     """Number the `size × size` patches of an image of `shape` `[..., h, w]`; all channels share them.
 
-    Patches at the right and lower edge are smaller where `size` does not divide the image.
+    Squares as Zeiler & Fergus 2014 occlude; at the right and lower edge smaller where `size` does not divide the image.
 
     >>> patches((2, 4), size=2)
     tensor([[0, 0, 1, 1],
@@ -44,13 +44,18 @@ def superpixels(
     >>> superpixels(image, count=2)[0, 0]
     tensor([0, 0, 0, 1, 1, 1])
     """
+    if image.ndim != 3 or not image.isfinite().all():
+        raise MapstoError(
+            f"image: got shape {tuple(image.shape)} with {int((~image.isfinite()).sum())} pixels that are not finite, "
+            "expected [c, h, w] of finite numbers."
+        )
     _, h, w = image.shape
     if not 1 <= count <= h * w:
         raise MapstoError(f"count: got {count}, expected 1 to {h * w}, the pixels of the image.")
     if not compactness > 0:
         raise MapstoError(f"compactness: got {compactness}, expected a number above 0; 0.1 suits colours in [0, 1].")
-    places = _places(h, w).to(image)
-    pixels = torch.cat([image.flatten(1), places * compactness * (count / (h * w)) ** 0.5]).T  # [h·w, c + 2]
+    places = _places(h, w).to(image.device)
+    pixels = torch.cat([image.flatten(1).float(), places * compactness * (count / (h * w)) ** 0.5]).T  # [h·w, c + 2]
     centres = pixels[_grid(h, w, count)]  # [r, c + 2]
     for _ in range(steps):
         nearest = torch.cdist(pixels, centres).argmin(1)

@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
+from ..checks import spread
 from .explainer import View, ViewExplainer
-from .gradient import gradient, scale, spread
+from .gradient import gradient, scale
 
 
 @final
@@ -44,8 +45,8 @@ class IntegratedGradients(ViewExplainer):
 
         Raises `ValueError` when the baseline does not broadcast to the point.
         """
-        baseline = torch.as_tensor(self.baseline, dtype=point.dtype, device=point.device)
-        way = point - spread("baseline", baseline, point)
+        baseline = spread("baseline", self.baseline, point)
+        way = point - baseline
         t, w = (torch.tensor(values, dtype=point.dtype, device=point.device) for values in (self.t, self.w))
         slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size)(t)  # [s, ...(k)]
         return scale(torch.tensordot(w, slopes, 1), way)

@@ -3,10 +3,10 @@
     a_ii = v({i}) − v(none)
     a_ij = ½ · 2/p · Σ_{S∌i,j} (v(S∪ij) − v(S∪i) − v(S∪j) + v(S)) / C(p−1, |S|)              i ≠ j
 
-(Sundararajan, Dhamdhere & Agarwal 2020, eq. 4 and Theorem 2, at order 2). The paper gives a pair one value; here it
+(Sundararajan, Dhamdhere & Agarwal 2020, at order 2). The paper gives a pair one value; here it
 is split evenly between `a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its
-player's Shapley value. Sampled, the same mean is taken over orders of the players, `S` being those before both
-(§2.2 there); any one order already gives these sums, of the matrix exactly and of the rows on average.
+player's Shapley value. Sampled, the same mean is taken over orders of the players, `S` being those before
+both; any one order already gives these sums, of the matrix exactly and of the rows on average.
 """
 
 import functools
@@ -22,7 +22,7 @@ from torch.func import vmap
 
 from ..errors import MapstoError
 from . import coalitions
-from .explainer import Game
+from .explainer import Game, numbers
 from .shapley import MOST_PLAYERS
 
 
@@ -59,8 +59,11 @@ class ShapleyInteractions:
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
-        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time."""
-        return vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points)
+        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time.
+
+        Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
+        """
+        return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 
     def _exact(self, game: Game) -> Tensor:
         if game.players > MOST_PLAYERS:

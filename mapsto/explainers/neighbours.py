@@ -4,13 +4,16 @@
     φ_n = [y_n = label] / max(n, K),    φ_i = φ_{i+1} + ([y_i = label] − [y_{i+1} = label]) / K · min(K, i) / i
 
 with the examples 1 … n ordered from the nearest to the farthest (Jia et al. 2019, "Efficient Task-Specific Data
-Valuation for Nearest Neighbor Algorithms", Theorem 1, eq. 6 and 7). The theorem assumes n ≥ K, where max(n, K) is n;
+Valuation for Nearest Neighbor Algorithms", Theorem 1). The theorem assumes n ≥ K, where max(n, K) is n;
 with fewer examples every match gives 1/K, which is what max(n, K) says. Ties in distance go by the order of the rows.
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from ..checks import readable
+from ..errors import MapstoError
 
 
 def knn_shapley(
@@ -27,7 +30,7 @@ def knn_shapley(
     values are linear. Examples of weight 0 should not be given.
 
     Raises:
-        ValueError: `k` below 1, or no examples.
+        MapstoError: `k` below 1, no examples, labels or a query that do not fit them, or a distance that is no number.
 
     >>> x, y = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([1, 0, 1])
     >>> knn_shapley(x, y, torch.tensor([0.2]), label=1, k=1)
@@ -35,10 +38,18 @@ def knn_shapley(
     """
     n = len(x)
     if k < 1:
-        raise ValueError(f"k: got {k}, expected at least 1 neighbour.")
+        raise MapstoError(f"k: got {k}, expected at least 1 neighbour.")
     if n < 1:
-        raise ValueError("x: got no examples, expected at least 1.")
-    order = (x - query).square().sum(1).argsort(stable=True)  # nearest first
+        raise MapstoError("x: got no examples, expected at least 1.")
+    if y.shape != (n,) or query.shape != x.shape[1:]:
+        raise MapstoError(
+            f"y, query: got shapes {tuple(y.shape)} and {tuple(query.shape)}, expected ({n},) and "
+            f"{tuple(x.shape[1:])}: a label an example, and features like theirs."
+        )
+    apart = (x - query).square().sum(1)
+    if readable(apart) and apart.isnan().any():
+        raise MapstoError("x, query: got NaN, from which nothing is far or near, expected numbers.")
+    order = apart.argsort(stable=True)  # nearest first
     match = (y[order] == label).to(x.dtype)
     place = torch.arange(1, n, dtype=x.dtype, device=x.device)
     steps = (match[:-1] - match[1:]) / k * (place.clamp(max=k) / place)  # [n − 1]

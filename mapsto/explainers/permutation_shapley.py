@@ -2,7 +2,7 @@
 
     φ_j = mean over orders of Δ_j v,  Δ_j v = v(those before j, and j) − v(those before j)
 
-(Castro, Gómez & Tejada 2009, Algorithm 1), every order with its reverse (antithetic; Mitchell et al. 2022, §4.1), then
+(Castro, Gómez & Tejada 2009), every order with its reverse (antithetic; Mitchell et al. 2022), then
 
     φ ← φ − Σ_m β_m (mean over orders of Δg_m − ϕ(g_m))                     (control variates)
 

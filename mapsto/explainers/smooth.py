@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
+from ..checks import spread
 from ..errors import MapstoError
 from .explainer import View, ViewExplainer
-from .gradient import spread
 
 
 @final
@@ -61,7 +61,7 @@ class Smooth(ViewExplainer):
         return near(self._shifts(point)).mean(0)
 
     def _shifts(self, point: Tensor) -> Float[Tensor, "s ..."]:
-        noise = spread("noise", torch.as_tensor(self.noise, dtype=point.dtype, device=point.device), point)
+        noise = spread("noise", self.noise, point)
         drawn = np.random.default_rng(self.seed).standard_normal((self.samples // 2, *point.shape))
         unit = torch.tensor(drawn, dtype=point.dtype, device=point.device)  # [s/2, ...]
         return torch.cat([unit, -unit]) * noise

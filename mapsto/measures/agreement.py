@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import MapstoError
+
 _SOMETHING = 1e-3  # of a probability: the norm from which a row's true values have a direction
 
 
@@ -28,7 +30,11 @@ def agreement(values: Float[np.ndarray, "n d *k"], truth: Float[np.ndarray, "n d
 
     >>> agreement(np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]]))
     Agreement(r2=1.0, cosine=1.0, variance=0.25)
+
+    Raises MapstoError where they have different shapes.
     """
+    if values.shape != truth.shape:
+        raise MapstoError(f"truth: got shape {truth.shape}, expected {values.shape}, that of values.")
     error, spread = np.square(values - truth).sum(), np.square(truth - truth.mean()).sum()
     r2 = float(1 - error / spread) if spread > 0 else math.nan
     return Agreement(r2, _cosine(_vectors(values), _vectors(truth)), float(truth.var()))

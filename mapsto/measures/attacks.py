@@ -1,7 +1,7 @@
 """Attacks: the small move that hurts most, of the query or, through adaptation, of the teaching examples.
 
     FGSM   x' = x + ε·sign(∇loss(x))                                             (Goodfellow et al. 2015, §4)
-    PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018, eq. 3)
+    PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018)
 
 with Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`, direction(g) = sign(g) for the maximum norm, g/‖g‖ for
 the Euclidean one. An attack raises a `View`, so one function attacks whatever a view speaks of: the query
@@ -21,15 +21,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.func import grad, grad_and_value, vmap
+from torch.func import grad_and_value, vmap
 
 from .. import views
+from ..checks import readable
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
 from ..learners import losses
 from ..learners.learner import Learner
 from ..views import View
-from .ranking import midranks
+from .ranking import rank_correlation
 
 Bounds = tuple[float, float]
 Explain = Callable[[View, Tensor], Tensor]
@@ -64,7 +65,9 @@ class FGSM(Attack):
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the moved point; see `Attack`."""
-        return (point + self.radius * _known(point, grad(_scalar(view))(point)).sign()).clamp(*self.bounds)
+        slope, score = grad_and_value(_scalar(view))(point)
+        _number(score)
+        return (point + self.radius * _known(point, slope).sign()).clamp(*self.bounds)
 
 
 @final
@@ -72,8 +75,8 @@ class PGD(Attack):
     """`steps` steps up the slope, each projected back on the ball of `radius` and on `bounds`.
 
     `norm` is "linf" (each entry moves by at most `radius`) or "l2" (the whole point does). A step is as long as
-    `step`, by default 2.5·radius/steps, which can leave the ball's middle and reach its edge (Madry et al., published
-    code). `seed` starts from a random point of the ball, None from the point itself.
+    `step`, by default 2.5·radius/steps, which can leave the ball's middle and reach its edge (Madry et al. 2018).
+    `seed` starts from a random point of the ball, None from the point itself.
 
     Raises MapstoError for a radius or step that is not above 0, fewer than 1 steps, an unknown norm, bounds in the
     wrong order, or a view of several scores.
@@ -103,9 +106,9 @@ class PGD(Attack):
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the moved point; see `Attack`."""
-        loss, best = _scalar(view), point
+        loss, best = _scalar(view), point.clamp(*self.bounds)
         at = self._project(point, self._start(point))
-        highest = loss(point)
+        highest = _number(loss(best))
         for _ in range(self.steps):
             slope, value = grad_and_value(loss)(at)
             highest, best = torch.maximum(value, highest), torch.where(value > highest, at, best)
@@ -150,7 +153,7 @@ class Stability(NamedTuple):
     """How far attributions survived: 0, 1, 1 and True where nothing changed."""
 
     change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖
-    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries
+    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries, nan where they are all alike
     top: Float[Tensor, "..."]  # share of the k entries of greatest magnitude that are still among them
     kept: Bool[Tensor, "..."]  # whether the predicted class is the same
 
@@ -159,6 +162,9 @@ def query_stability(
     explain: Explain, learner: Learner, support: Examples, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
 ) -> Stability:
     """Compare the reasons for class `y` at a query `x` and at what `attack` makes of it.
+
+    By rank correlation and top-k intersection as Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks is
+    Fragile", whose attacks are on the reasons, ours on the answer.
 
     `explain(view, point)` is a `ViewExplainer`, or a function that plays a game.
     """
@@ -170,7 +176,10 @@ def query_stability(
 def teaching_stability(
     explain: Explain, learner: Learner, episode: Episode, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
 ) -> Stability:
-    """Compare the reasons for class `y` at a query `x` as taught, and after `attack` poisoned the support set."""
+    """Compare the reasons for class `y` at a query `x` as taught, and after `attack` poisoned the support set.
+
+    By the measures of `query_stability`; poisoning as Biggio et al. 2012.
+    """
     poisoned = episode.support._replace(x=attack(teaching_loss(learner, episode), episode.support.x))
     before, after = (explain(views.query(learner, taught, target=y), x) for taught in (episode.support, poisoned))
     was, becomes = (views.query(learner, taught)(x) for taught in (episode.support, poisoned))
@@ -184,16 +193,6 @@ def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[T
     tensor(0.2000)
     """
     return (after - before).norm() / _length(before)
-
-
-def rank_correlation(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """Return Spearman's correlation over all entries, ties taking their mean rank; 0 where all are alike.
-
-    >>> rank_correlation(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([-1.0, 0.0, 0.1])).round(decimals=4)
-    tensor(1.)
-    """
-    one, other = (_centred_ranks(values.flatten()) for values in (before, after))
-    return (one * other).sum() / (_length(one) * _length(other))
 
 
 def top_overlap(before: Float[Tensor, "..."], after: Float[Tensor, "..."], k: int) -> Float[Tensor, ""]:
@@ -210,12 +209,8 @@ def top_overlap(before: Float[Tensor, "..."], after: Float[Tensor, "..."], k: in
 
 def _compare(before: Tensor, after: Tensor, was: Tensor, becomes: Tensor, k: int) -> Stability:
     kept = was.argmax(-1) == becomes.argmax(-1)
-    return Stability(change(before, after), rank_correlation(before, after), top_overlap(before, after, k), kept)
-
-
-def _centred_ranks(values: Tensor) -> Tensor:
-    ranks = midranks(values.double())
-    return (ranks - ranks.mean()).to(values.dtype)
+    rank = rank_correlation(before.flatten(), after.flatten())
+    return Stability(change(before, after), rank, top_overlap(before, after, k), kept)
 
 
 def _length(values: Tensor) -> Tensor:
@@ -238,6 +233,13 @@ def _scalar(view: View) -> View:
         return score
 
     return value
+
+
+def _number(score: Tensor) -> Tensor:
+    """Refuse a score that is NaN, which nothing raises (inside a transform of `torch.func` it passes)."""
+    if readable(score) and score.isnan():
+        raise MapstoError("view: got NaN, expected a number to raise; does it read missing cells?")
+    return score
 
 
 def _check(radius: float, bounds: Bounds) -> None:

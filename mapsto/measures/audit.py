@@ -6,12 +6,12 @@
 
 A column that the model uses is a proxy where the protected column can be told from it. What remains of a gap when the
 protected column is hidden does not come from it directly; what remains when its proxies are hidden too does not come
-through them. Hiding averages over other rows' values (as interventional Shapley values do, Janzing et al. 2020, eq. 9),
+through them. Hiding averages over other rows' values (as interventional Shapley values do, Janzing et al. 2020),
 hidden columns of one row together, so that they stay consistent with one another, not with those that are shown.
 
 Measures of a gap: demographic parity (selection rate) and equal opportunity (true positive rate; Hardt, Price & Srebro
 2016, Definition 2.2), calibration within groups (Kleinberg et al. 2017), accuracy. Proxies by predictability: Feldman
-et al. 2015, §4. Whether a gap is unfair, no number says: groups may differ in what the outcome depends on.
+et al. 2015. Whether a gap is unfair, no number says: groups may differ in what the outcome depends on.
 """
 
 import math
@@ -166,7 +166,8 @@ class _Table:
         p = np.asarray(self.predict(rows.to_numpy() if self.array else rows), dtype=float)
         if p.shape != (len(rows),) or not ((p >= 0) & (p <= 1)).all():
             raise MapstoError(
-                f"predict: got shape {p.shape}, expected ({len(rows)},): one probability a row, of the outcome."
+                f"predict: got shape {p.shape}, expected ({len(rows)},): one probability a row, of the outcome; "
+                f"{int((~((p >= 0) & (p <= 1))).sum())} of its numbers are none from 0 to 1."
             )
         return p
 

@@ -30,7 +30,7 @@ def reliability(
     """Bin rows by the probability `p` of their most probable class; a bin holds its upper edge.
 
     `y` are class indices and `w` weights (equal by default; rows of weight 0 are left out). Raises MapstoError where no
-    row has weight.
+    row has weight, or a probability is NaN.
 
     >>> reliability(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]), bins=2).accuracy.tolist()
     [0.5]
@@ -38,6 +38,8 @@ def reliability(
     w = np.ones(len(p)) if w is None else w
     if not w.sum() > 0:
         raise MapstoError(f"p: got {len(p)} rows with total weight 0, expected at least one row that counts.")
+    if np.isnan(p).any():
+        raise MapstoError(f"p: got NaN in {int(np.isnan(p).any(1).sum())} of {len(p)} rows, expected probabilities.")
     confidence, right = p.max(1), p.argmax(1) == y
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     mass = np.bincount(index, w, bins)

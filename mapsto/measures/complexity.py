@@ -33,13 +33,16 @@ def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
 
     Raises MapstoError for values that are not finite.
     """
-    q = shares(refuse_lost(values))
+    q = shares(refuse_lost(values).double())  # in half precision places beyond the 256th would not be told apart
     p = values.shape[-1]
     weight = (2 * torch.arange(1, p + 1, device=values.device) - p - 1).to(q) / p
-    return Complexity((q.sort(-1).values * weight).sum(-1), -torch.special.xlogy(q, q).sum(-1))
+    gini, entropy = (q.sort(-1).values * weight).sum(-1), torch.special.entr(q).sum(-1)
+    return Complexity(gini.to(values.dtype), entropy.to(values.dtype))
 
 
 def shares(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
     """Return each player's share of a row's total magnitude, all alike in a row of zeros."""
-    total = values.abs().sum(-1, keepdim=True)
-    return torch.where(total > 0, values.abs() / torch.where(total > 0, total, 1.0), 1 / values.shape[-1])
+    size = values.abs()
+    largest = size.amax(-1, keepdim=True)  # first, so that the sum stays within what numbers can hold
+    size = torch.where(largest > 0, size / torch.where(largest > 0, largest, 1.0), 1.0)
+    return size / size.sum(-1, keepdim=True)

@@ -2,7 +2,7 @@
 
     q = argmax_q E_x E_{y ~ model(x)} E_{r ~ Bernoulli(½)} [log q(y | x·r, r)]            score(R) = q's hits, given x·R
 
-Jethani et al. 2021, "Have We Learned to Explain?", §4. The evaluator is trained on random masks, never on those of an
+Jethani et al. 2021, "Have We Learned to Explain?". The evaluator is trained on random masks, never on those of an
 explainer. Trained on the explainer's own masks it could read the label off *which* columns were selected; so a selector
 that encodes the answer in its mask, and shows columns that decide nothing, would win.
 
@@ -50,16 +50,20 @@ class EvalX:
     def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
         if steps < 1 or batch < 1:
             raise MapstoError(f"steps, batch: got {steps} and {batch}, expected at least 1 step and 1 row.")
-        self.network, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
+        self._start, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
+        self.network = self._start
         self.batch, self.seed = batch, seed
 
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
         """Train on rows `x` with the model's classes `y`, seen through random masks; returns itself.
 
-        Raises MapstoError for no rows, or another number of classes than of rows.
+        A second `fit` starts anew. Raises MapstoError for no rows, another number of classes than of rows, or rows that
+        are not finite.
         """
         if not len(x) or len(x) != len(y):
             raise MapstoError(f"y: got {len(y)} classes for {len(x)} rows, expected one a row, of at least one row.")
+        _refuse_missing(x)
+        self.network = copy.deepcopy(self._start)
         generator = torch.Generator().manual_seed(self.seed)
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
         self.network.train()
@@ -76,13 +80,14 @@ class EvalX:
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
         """Score selections: which entries of each row the evaluator may see; see `most`.
 
-        Raises MapstoError for selections of another shape.
+        Raises MapstoError for selections of another shape, or of entries that are not finite.
         """
         if selected.shape != (len(x), *_mask_shape(x)):
             raise MapstoError(
                 f"selected: got shape {tuple(selected.shape)}, expected {(len(x), *_mask_shape(x))}, an entry for each "
                 "column, or for each pixel with all its channels."
             )
+        _refuse_missing(torch.where(selected, x, 0.0))
         with torch.no_grad():
             log_q = self._scores(x, selected.to(x)).log_softmax(-1)
         right = (log_q.argmax(-1) == y).to(x.dtype)
@@ -104,6 +109,12 @@ def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n
     if not 0 <= m <= values.shape[1]:
         raise MapstoError(f"m: got {m}, expected 0 to {values.shape[1]}, the number of players.")
     return order(refuse_lost(values).abs(), seed).argsort(-1) < m
+
+
+def _refuse_missing(x: Tensor) -> None:
+    lost = int((~x.isfinite()).sum())
+    if lost:
+        raise MapstoError(f"x: got {lost} cells that are not finite, expected numbers where it may be seen.")
 
 
 def _mask_shape(x: Tensor) -> tuple[int, ...]:

@@ -5,7 +5,8 @@
 
 A mean of attributions explains one model; a learner makes a new model from each support set, so tasks are what is drawn
 and intervals are over tasks. Partial dependence goes *through adaptation*: each task's own model is asked. Friedman
-2001, "Greedy Function Approximation", eq. 53, is the inner mean; Lundberg et al. 2020, §2.6 the mean of |a|.
+2001, "Greedy Function Approximation", is of the inner mean; Lundberg et al. 2020, "From local explanations to global
+understanding", of the mean of |a|.
 """
 
 from collections.abc import Callable
@@ -50,6 +51,7 @@ def global_importance(
 ) -> GlobalImportance:
     """Aggregate the attributions of `n` rows in each of `t` tasks, `parts` being `d` columns or `d d` interactions.
 
+    The mean of |values| over rows as Lundberg et al. 2020, over tasks besides.
     `w` weighs rows (alike by default; a row of weight 0 is left out, so that tasks may have different numbers of rows).
     Raises MapstoError where a task's rows weigh nothing, or a value is not finite.
 

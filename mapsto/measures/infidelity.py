@@ -20,7 +20,7 @@ from torch.func import vmap
 
 from ..errors import MapstoError
 from ..views import View
-from .perturbation_curves import Games, fitting, play
+from .perturbation_curves import Games, answered, fitting, play
 from .ranking import refuse_lost
 
 
@@ -45,14 +45,15 @@ def infidelity(
     Infidelity(plain=tensor([2.]), scaled=tensor([2.]))
 
     Raises:
-        MapstoError: slopes or perturbations of another shape, slopes that are not finite, a view of several scores.
+        MapstoError: slopes or perturbations of another shape or none, slopes or outcomes that are not finite, a view
+            of several scores.
     """
     if slopes.shape != points.shape:
         raise MapstoError(f"slopes: got shape {tuple(slopes.shape)}, expected {tuple(points.shape)}, that of points.")
-    if perturbations.shape[:1] + perturbations.shape[2:] != points.shape:
+    if perturbations.shape[:1] + perturbations.shape[2:] != points.shape or not perturbations.shape[1]:
         raise MapstoError(
             f"perturbations: got shape {tuple(perturbations.shape)}, expected [n, s, ...] with points "
-            f"{tuple(points.shape)}: s of them for each point."
+            f"{tuple(points.shape)}: s of them, at least one, for each point."
         )
     refuse_lost(slopes, "slopes")
     with torch.no_grad():
@@ -60,7 +61,7 @@ def infidelity(
         change = moved(points, perturbations)
     if change.ndim != 2:
         raise MapstoError(f"view: got scores of shape {tuple(change.shape[2:])}, expected one number; give a target.")
-    return _error((perturbations * slopes[:, None]).flatten(2).sum(-1), change)
+    return _error((perturbations * slopes[:, None]).flatten(2).sum(-1), answered("view", change))
 
 
 def hiding_infidelity(
@@ -74,9 +75,12 @@ def hiding_infidelity(
     """Judge values in units of outcome by `samples` random coalitions: each player is hidden half of the time.
 
     Raises:
-        MapstoError: values that do not fit the points or the players, or are not finite.
+        MapstoError: values that do not fit the points or the players, values or outcomes that are not finite, or no
+            sample.
     """
     players = fitting(games, points, values)
+    if samples < 1:
+        raise MapstoError(f"samples: got {samples}, expected at least 1 coalition.")
     generator = torch.Generator().manual_seed(seed)
     hidden = (torch.rand(samples, players, generator=generator) < 0.5).to(values)  # [s, p]
     masks = torch.cat([torch.ones_like(hidden[:1]), 1 - hidden]).expand(len(points), -1, -1)

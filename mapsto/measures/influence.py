@@ -5,7 +5,7 @@
 `s` is any number asked of the learner, ℓ_t its loss on task t, Jₜ the slope of task t's query scores with respect to
 the learner's parameters, *through adaptation*, and Hₜ the second derivative of the loss with respect to these scores.
 Koh & Liang 2017, "Understanding Black-box Predictions via Influence Functions", eq. 2, with the Gauss–Newton matrix
-for the Hessian (Martens 2010, §4; Schraudolph 2002), since Hₜ is positive and the Hessian need not be. One system is
+for the Hessian (Martens 2010; Schraudolph 2002), since Hₜ is positive and the Hessian need not be. One system is
 solved by conjugate gradients, which ask for products G·v only: a forward and a backward derivative of each task.
 
 It is exact to first order in 1/T, at parameters that minimise the mean loss (with damping/2·‖θ‖², where that is trained

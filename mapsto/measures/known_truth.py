@@ -5,7 +5,7 @@
     pointing = 1 where the largest |a| is a true column's
     mass     = Σ_{true} |a| / Σ |a|
 
-TPR and FDR as Yoon et al. 2019 (INVASE), §5.1, and Chen et al. 2018 (L2X) with as many columns selected as are true;
+TPR and FDR as Yoon et al. 2019 (INVASE) and Chen et al. 2018 (L2X) with as many columns selected as are true;
 this TPR is also the relevance rank accuracy of Arras et al. 2022, "CLEVR-XAI", and `mass` its relevance mass accuracy;
 `pointing` is the pointing game of Zhang et al. 2018, "Top-down Neural Attention by Excitation Backprop", without its
 margin of 15 pixels. `selection` gives TPR and FDR at a threshold.
@@ -53,11 +53,12 @@ def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Reco
     Raises:
         MapstoError: a truth of another shape, a row without a true column, or values that are not finite.
     """
-    size = _judged(values, truth)
+    size = _judged(values, truth).double()  # half precision cannot count beyond 256
     one = torch.ones_like(size)
     tpr = (top(size, truth.sum(-1, keepdim=True).to(size)) * truth).sum(-1) / truth.sum(-1)
     pointing = (top(size, one[..., :1]) * truth).sum(-1)
-    return Recovery(auroc(size, truth), tpr, 1 - tpr, pointing, (shares(size) * truth).sum(-1))
+    found = auroc(size, truth), tpr, 1 - tpr, pointing, (shares(size) * truth).sum(-1)
+    return Recovery(*(part.to(values.dtype) for part in found))
 
 
 def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], threshold: float) -> Selection:
@@ -71,15 +72,18 @@ def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], thresh
 
 
 def auroc(scores: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
-    """Return the area under the ROC curve along the last axis, by midranks; nan where all or none are true.
+    """Return the area under the ROC curve along the last axis, by midranks; nan where all or none are true, or one of
+    the scores is nan.
 
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([False, False, True, True]))
     tensor(0.7500)
     """
+    if not scores.is_floating_point():
+        raise MapstoError(f"scores: got {scores.dtype}, expected floating-point numbers; convert them.")
     positive = truth.sum(-1).double()
     negative = truth.shape[-1] - positive
     above = (midranks(scores.double()) * truth).sum(-1) - positive * (positive + 1) / 2  # pairs won
-    return (above / (positive * negative)).to(scores.dtype)
+    return torch.where(scores.isnan().any(-1), torch.nan, above / (positive * negative)).to(scores.dtype)
 
 
 def _judged(values: Tensor, truth: Tensor) -> Tensor:

@@ -7,7 +7,7 @@
     aopc        = 1/(L+1) Σ_{i=0…L} (v(all) − deletion_i)
 
 Petsiuk, Das & Saenko 2018, "RISE", §4 (both areas); Samek et al. 2017, "Evaluating the Visualization of What a Deep
-Neural Network Has Learned", eq. 12 (aopc, most relevant first). Players with the same value come in a random order that
+Neural Network Has Learned" (aopc, most relevant first). Players with the same value come in a random order that
 a seed fixes, see `ranking`. Hidden parts may look like nothing the model has seen; `road` fills them in more plausibly.
 """
 
@@ -98,13 +98,24 @@ def play(
 ) -> Float[Tensor, "n c"]:
     """Return the outcomes of each row's own coalitions.
 
-    Raises MapstoError for games with several scores.
+    Raises MapstoError for games with several scores, or outcomes that are not finite.
     """
     with torch.no_grad():
         outcomes = vmap(lambda x, masks: vmap(games(x))(masks), chunk_size=chunk_size)(points, masks)
     if outcomes.ndim != 2:
         raise MapstoError(
             f"games: got outcomes of shape {tuple(outcomes.shape[2:])}, expected one number; give the view a target."
+        )
+    return answered("games", outcomes)
+
+
+def answered(name: str, outcomes: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+    """Return what a view or game said, or raise MapstoError where that is not finite."""
+    lost = int((~outcomes.isfinite()).any(-1).sum())
+    if lost:
+        raise MapstoError(
+            f"{name}: got outcomes of {lost} of {len(outcomes)} rows that are not finite, expected finite numbers: can "
+            "the model read missing cells, has the target been taught?"
         )
     return outcomes
 

@@ -5,11 +5,12 @@
 with ρ the rank correlation of one row's attributions. The model is randomised layer by layer from the outputs down
 (`cascading`) or one layer at a time (`independent`); or it learns from a support set whose labels are shuffled.
 
-Adebayo et al. 2018, "Sanity Checks for Saliency Maps", §3 (model parameters) and §4 (labels). A layer is re-drawn as
-normal numbers of the same mean square, where the paper draws its initialisation anew: that needs no knowledge of how a
-layer was initialised, and keeps the scale of what it passes on. Of a meta-learner these are the *meta*-weights, which
-then adapt to the same support set; of an adapted model (`views.as_module`) also the tensors of its state, each a layer,
-last: name those alone (`layers`) to randomise what was adapted.
+Adebayo et al. 2018, "Sanity Checks for Saliency Maps": their model parameter and data randomisation tests. A layer is
+re-drawn as normal numbers of the same mean square, where the paper draws its initialisation anew: that needs no
+knowledge of how a layer was initialised, and keeps the scale of what it passes on. A buffer that is nowhere negative
+stays so, as a running variance must. Of a meta-learner these are the *meta*-weights, which then adapt to the same
+support set; of an adapted model (`views.as_module`) also the tensors of its state, each a layer, last: name those alone
+(`layers`) to randomise what was adapted.
 """
 
 import copy
@@ -41,7 +42,7 @@ class SanityCheck(NamedTuple):
 
 
 def cascading(layers: Sequence[str]) -> list[list[str]]:
-    """Randomise the last layer, then the last two, and so on, at last all of them (§3.1 of the paper).
+    """Randomise the last layer, then the last two, and so on, at last all of them.
 
     >>> cascading(["first", "head"])
     [['head'], ['head', 'first']]
@@ -50,7 +51,7 @@ def cascading(layers: Sequence[str]) -> list[list[str]]:
 
 
 def independent(layers: Sequence[str]) -> list[list[str]]:
-    """Randomise each layer alone, the last one first (§3.2 of the paper).
+    """Randomise each layer alone, the last one first.
 
     >>> independent(["first", "head"])
     [['head'], ['first']]
@@ -136,9 +137,15 @@ def _redrawn(model: Model, layers: Sequence[str], seed: int) -> Model:
         for layer in layers:
             generator = torch.Generator().manual_seed(seed * len(order) + order.index(layer))
             for name in known[layer]:
-                new = torch.randn(tensors[name].shape, generator=generator, dtype=torch.float64).to(tensors[name])
-                tensors[name].copy_(new * tensors[name].square().mean().sqrt())
+                tensors[name].copy_(_as_large(tensors[name], generator))
     return drawn
+
+
+def _as_large(old: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw numbers of the mean square of others; of a buffer that is nowhere negative their sizes."""
+    new = torch.randn(old.shape, generator=generator, dtype=torch.float64).to(old)
+    new = new * old.square().mean().sqrt()
+    return new if isinstance(old, nn.Parameter) or (old < 0).any() else new.abs()
 
 
 def _shuffled(support: Examples, real: Tensor, generator: torch.Generator) -> Examples:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..checks import readable
 from ..errors import MapstoError
 
 
@@ -27,7 +28,7 @@ def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:
 
 
 def midranks(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
-    """Return ranks from 1, the smallest value first, equal values sharing the mean of theirs.
+    """Return ranks from 1, the smallest value first, equal values sharing the mean of theirs; batches under vmap.
 
     >>> midranks(torch.tensor([5.0, 1.0, 5.0]))
     tensor([2.5000, 1.0000, 2.5000])
@@ -52,6 +53,8 @@ def top(values: Float[Tensor, "*n p"], m: Float[Tensor, "*n 1"]) -> Float[Tensor
 def rank_correlation(a: Float[Tensor, "*n p"], b: Float[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
     """Return Spearman's rank correlation of each row; nan where one of its two attributions is constant.
 
+    Constant attributions have no order that another could share or reverse. Batches under vmap.
+
     >>> rank_correlation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 4.0, 9.0]))
     tensor(1.)
 
@@ -65,8 +68,13 @@ def rank_correlation(a: Float[Tensor, "*n p"], b: Float[Tensor, "*n p"]) -> Floa
 
 
 def refuse_lost(values: Tensor, name: str = "values") -> Tensor:
-    """Return `values`, or raise MapstoError where some are not finite."""
-    lost = int((~values.isfinite()).sum())
+    """Return `values`, or raise MapstoError where they are no floats, or some are not finite.
+
+    Inside a transform of `torch.func` what is not finite passes.
+    """
+    if not values.is_floating_point():
+        raise MapstoError(f"{name}: got {values.dtype}, expected floating-point numbers; convert them.")
+    lost = int((~values.isfinite()).sum()) if readable(values) else 0
     if lost:
         raise MapstoError(
             f"{name}: got {lost} of {values.numel()} that are not finite, expected finite attributions: explain again "

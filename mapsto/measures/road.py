@@ -1,11 +1,11 @@
 """ROAD: fill hidden parts with what the visible ones suggest, so that hiding does not announce itself.
 
-    images   s_i·x_i = Σ_{j ∈ N(i)} w_ij·x_j  for every hidden pixel i,      s_i = Σ_{j ∈ N(i)} w_ij        (eq. 4)
+    images   s_i·x_i = Σ_{j ∈ N(i)} w_ij·x_j  for every hidden pixel i,      s_i = Σ_{j ∈ N(i)} w_ij
              N(i) the up to 8 neighbours, w = 1/6 beside, above and below, 1/12 diagonally; plus noise
     tables   x_H = μ_H + Σ_HV (Σ_VV + λI)⁻¹ (x_V − μ_V),  the linear regression of the hidden columns H on the visible
              V in background rows; plus noise
 
-Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods", §4: noisy linear imputation
+Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods": noisy linear imputation
 makes "most relevant first" and "least relevant first" agree, because the filled-in pixels tell little of where they
 are. ROAD's curves are `insertion_deletion` of the games that `imputed` makes. The images are the paper's; tables are
 ours, by the same idea. Where nothing is visible, an image is filled with 0 (the equations leave its level open), a row
@@ -50,7 +50,12 @@ class NoisyLinear:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, "*c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "*c h w"]:
-        """Fill in where `mask` is 0."""
+        """Fill in where `mask` is 0.
+
+        Raises MapstoError for a mask that is not of the images' height and width.
+        """
+        if mask.shape != x.shape[-2:]:
+            raise MapstoError(f"mask: got shape {tuple(mask.shape)}, expected {tuple(x.shape[-2:])}, as images.")
         visible = (mask > 0.5).flatten()  # [p]
         pixels = x.flatten(-2).reshape(-1, visible.numel()).double()  # [c, p]
         weights = neighbours(*x.shape[-2:]).to(pixels)
@@ -90,7 +95,15 @@ class LinearRegression:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, " d"], mask: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """Fill in where `mask` is 0."""
+        """Fill in where `mask` is 0.
+
+        Raises MapstoError for a row that is not as wide as the background.
+        """
+        if not x.shape == mask.shape == self.mean.shape:
+            raise MapstoError(
+                f"x, mask: got shapes {tuple(x.shape)} and {tuple(mask.shape)}, expected {tuple(self.mean.shape)}, as "
+                "background rows have."
+            )
         visible = mask > 0.5
         seen = visible.double()
         away = torch.where(visible, x.double() - self.mean, 0.0)
@@ -113,6 +126,8 @@ def imputed(view: View, x: Float[Tensor, "..."], imputer: Imputer, groups: Int[T
     if groups is None:
         shape = x.shape[-2:]
         groups = torch.arange(shape.numel(), device=x.device).reshape(shape)
+    if int(groups.min()) < 0:
+        raise MapstoError(f"groups: got {int(groups.min())}, expected integers from 0, one for each player.")
     players = int(groups.max()) + 1
     return Game(lambda mask: view(imputer(x, mask.to(x)[groups])), players)
 

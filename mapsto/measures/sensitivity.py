@@ -28,12 +28,15 @@ class Sensitivity(NamedTuple):
 
 
 def max_sensitivity(
-    explain: Callable[[Tensor], Tensor], points: Float[Tensor, "n ..."], neighbours: Float[Tensor, "n s ..."]
+    explain: Callable[[Tensor], Tensor],
+    points: Float[Tensor, "n ..."],
+    neighbours: Float[Tensor, "n s ..."],
+    values: Float[Tensor, "n ..."] | None = None,
 ) -> Sensitivity:
     """Compare the explanations of `n` points with those of their `neighbours`, see `around`.
 
     `explain` maps rows `[m, ...]` to their attributions `[m, ...]`, as `over` of an explainer does; it is called once
-    for the points and once for each of the `s` neighbours of all.
+    for each of the `s` neighbours of all, and for the points, unless these have their `values` already.
 
     >>> x = torch.tensor([[1.0, 2.0]])
     >>> max_sensitivity(lambda x: 2 * x, x, x[:, None] + torch.tensor([[[0.3, 0.4], [0.0, 0.1]]]))
@@ -47,7 +50,7 @@ def max_sensitivity(
             f"neighbours: got shape {tuple(neighbours.shape)}, expected [n, s, ...] with points {tuple(points.shape)}: "
             "s of them, at least one, for each point."
         )
-    here = refuse_lost(explain(points)).flatten(1)
+    here = refuse_lost(explain(points) if values is None else values).flatten(1)
     there = [refuse_lost(explain(one)).flatten(1) for one in neighbours.unbind(1)]
     absolute = (torch.stack(there) - here).norm(dim=-1).amax(0)  # [n]
     length = here.norm(dim=-1)

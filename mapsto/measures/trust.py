@@ -47,6 +47,7 @@ def trust(
     radius: float = 0.02,
     seed: int = 0,
     chunk_size: int | None = None,
+    values: Float[Tensor, "n ..."] | None = None,
 ) -> dict[str, Trust]:
     """Return all measures that apply to `explainer`, at `n` points.
 
@@ -55,7 +56,7 @@ def trust(
     is predicted of the point. Where the games' players are `groups` of entries, the
     attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
     Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
-    the points.
+    the points. `values` are what `explained` returns of these points, where that is there already.
 
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game
@@ -65,18 +66,24 @@ def trust(
     True
 
     Raises:
-        MapstoError: attributions that do not fit the games' players, or are not finite.
+        MapstoError: attributions that do not fit the games' players, or are not finite; a model that answers the same
+            question differently.
     """
 
     def explain(x: Tensor) -> Tensor:
-        values = explained(explainer, views, games, x, chunk_size)
+        return explained(explainer, views, games, x, chunk_size)
+
+    def of_players(values: Tensor) -> Tensor:
         return values if isinstance(explainer, GameExplainer) else pooled(values, groups)
 
-    values, size = explain(points), pooled(points.nan_to_num().abs(), groups)
+    _refuse_chance(views(points[0]), points[0])
+    values = of_players(explain(points) if values is None else values)
+    size = pooled(points.nan_to_num().abs(), groups)
     random = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)
     found, chance = (judged(games, points, a, truth, seed, chunk_size) for a in (values, random))
     plain = judged(games, points, size, truth, seed, chunk_size) if size.shape == values.shape else {}
-    moved = max_sensitivity(explain, points, around(points, radius, seed=seed)).relative
+    near = around(points, radius, seed=seed)
+    moved = max_sensitivity(lambda x: of_players(explain(x)), points, near, values).relative
     table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
     return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
 
@@ -143,3 +150,13 @@ def pooled(values: Float[Tensor, "n ..."], groups: Int[Tensor, "..."] | None) ->
         )
     players = values.new_zeros(len(values), int(groups.max()) + 1)
     return players.index_add(1, groups.flatten(), values.flatten(1))
+
+
+def _refuse_chance(view: View, point: Tensor) -> None:
+    with torch.no_grad():
+        once, again = view(point), view(point)
+    if not torch.allclose(once, again, rtol=0, atol=0, equal_nan=True):
+        raise MapstoError(
+            f"views: asked twice about one point, one said {once.tolist()} and {again.tolist()}, expected a model that "
+            "is deterministic; call its eval(), or fix its noise."
+        )

@@ -3,7 +3,7 @@
     p_i(x) = σ(β·(w_i·x + b_i))                      the right branch of inner node i             (eq. 1)
     P_l(x) = Π over the way to leaf l of p_i or 1 − p_i
     scores = log Σ_l P_l(x)·softmax(leaf_l)          classes, whose cross-entropy is eq. 3's aim
-    scores = Σ_l P_l(x)·leaf_l                       targets (Irsoy, Yıldız & Alpaydın 2012, eq. 3)
+    scores = Σ_l P_l(x)·leaf_l                       targets (Irsoy, Yıldız & Alpaydın 2012)
 
 Frosst & Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree". Eq. 3 as printed takes the logarithm of a
 negative number; ours is the likelihood of the mixture of leaves, which is a proper loss and is also what is predicted

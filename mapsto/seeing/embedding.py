@@ -63,7 +63,11 @@ def purity(features: Float[Tensor, "n d"], y: Int[Tensor, " n"], neighbours: int
 
     >>> purity(torch.tensor([[0.0], [1.0], [5.0], [6.0]]), torch.tensor([0, 0, 1, 1]), neighbours=1)
     1.0
+
+    Raises MapstoError for fewer than one neighbour, or not fewer than rows.
     """
+    if not 1 <= neighbours < len(y):
+        raise MapstoError(f"neighbours: got {neighbours} for {len(y)} rows, expected 1 to {len(y) - 1}.")
     distances = torch.cdist(features.double(), features.double(), compute_mode="donot_use_mm_for_euclid_dist")
     distances = distances + torch.diag(distances.new_full((len(y),), torch.inf))
     nearest = distances.topk(neighbours, largest=False).indices  # [n, k]

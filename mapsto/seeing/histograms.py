@@ -4,7 +4,7 @@
 
 Bins are shared by all layers and steps, and by gradients and updates `φ_{i+1} − φ_i`, so that any two can be compared;
 their sign is left out. As in Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
-networks", figures 7 and 9, which show normalised histograms on linear axes: decades show small gradients better.
+networks", whose figures show normalised histograms on linear axes: decades show small gradients better.
 """
 
 import math

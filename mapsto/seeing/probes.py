@@ -42,9 +42,16 @@ def probes(
     """Return how well each layer's features tell the classes `y`, on rows that the probe was not fitted to.
 
     Raises:
-        MapstoError: not a label or group for each row, too few rows or groups for the folds, or a penalty not above 0.
+        MapstoError: no features, not finite, or not of the same rows; not a label or group for each row, too few rows
+            or groups for the folds, or a penalty not above 0.
     """
-    n = next(iter(features.values())).shape[1]
+    rows = {f.shape[1] for f in features.values()}
+    if len(rows) != 1 or not all(f.isfinite().all() for f in features.values()):
+        raise MapstoError(
+            f"features: got those of {len(features)} layers on {sorted(rows)} rows, expected finite ones of at least "
+            "one, on the same rows."
+        )
+    n = rows.pop()
     if y.shape != (n,) or (groups is not None and groups.shape != (n,)):
         raise MapstoError(f"y, groups: expected one integer for each of the {n} rows, got {tuple(y.shape)} labels.")
     if not penalty > 0:

@@ -57,7 +57,7 @@ def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
     """
     size = attribution.abs()
     total = size.sum(-1, keepdim=True)
-    share = size / torch.where(total > 0, total, 1.0)
+    share = size / torch.where(total == 0, 1.0, total)  # NaN stays NaN
     return Reliance(share, perplexity(share))
 
 
@@ -86,6 +86,7 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
 def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tensor, "m ..."], k: int = 3) -> Resemblance:
     """Return the `k` teaching examples whose embeddings are nearest to those of `m` query rows.
 
+    Compares with examples as the networks of Chen et al. 2019 do with prototypes.
     Examples of weight 0 are absent. Raises MapstoError for a learner whose features name no embedding, or more than the
     present examples asked for.
 

@@ -6,8 +6,8 @@
 Linear centred kernel alignment is that of Kornblith et al. 2019, "Similarity of Neural Network Representations
 Revisited", §3, `‖YᵀX‖² / (‖XᵀX‖·‖YᵀY‖)` of centred features: unchanged by rotations and by one scale for all
 features, but not by other linear maps, and that is wanted (§2). With few rows and many features even unrelated features
-score high; `debiased=True` takes the unbiased estimate of HSIC instead (Song et al. 2012, eq. 5; Nguyen, Raghu &
-Kornblith 2021, "Do Wide and Deep Networks Learn the Same Things?", eq. 3), which is 0 on average there, below 0 at
+score high; `debiased=True` takes the unbiased estimate of HSIC instead (Song et al. 2012; Nguyen, Raghu &
+Kornblith 2021, "Do Wide and Deep Networks Learn the Same Things?"), which is 0 on average there, below 0 at
 times, and needs four rows. Representational similarity analysis is that of Kriegeskorte, Mur & Bandettini 2008. Where
 we depart: their distance is 1 − Pearson's correlation of two rows, which one or two features do not have; ours is
 Euclidean.
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MapstoError
+from ..measures.ranking import midranks
 from .layers import Features
 
 
@@ -109,12 +110,15 @@ def _ranked_distances(x: Float[Tensor, "n d"]) -> Float[Tensor, " q"]:
     x = x.double()
     i, j = torch.triu_indices(len(x), len(x), 1, device=x.device)
     d = (x[i] - x[j]).norm(dim=1)
-    ordered = d.sort().values
-    ranks = torch.searchsorted(ordered, d, right=True) + torch.searchsorted(ordered, d)
-    return ranks.to(d) - ranks.to(d).mean()
+    ranks = midranks(d)
+    return ranks - ranks.mean()
 
 
 def _check(x: Tensor, y: Tensor, least: int) -> None:
+    if x.ndim != 2 or y.ndim != 2:
+        raise MapstoError(
+            f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}, expected one vector a row, [n, d]; flatten them."
+        )
     if len(x) != len(y):
         raise MapstoError(f"x, y: got {len(x)} and {len(y)} rows, expected two representations of the same rows.")
     if len(x) < least:

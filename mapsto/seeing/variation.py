@@ -3,7 +3,7 @@
     Σ_i (h_i − h̄)²  =  Σ_c n_c·(h̄_c − h̄)²  +  Σ_c Σ_{i∈c} (h_i − h̄_c)²        total = between + within groups
     explained = between / total = η²,       unexplained = 1 − η²
 
-The correlation ratio (Fisher 1925, "Statistical Methods for Research Workers", §45 of the analysis of variance). With
+The correlation ratio (Fisher 1925, "Statistical Methods for Research Workers", on the analysis of variance). With
 `groups` the classes, a feature of small η² varies *within* classes, so for a reason that is not the answer; with
 `groups` a nuisance (the drawer, the background, the clinic), a feature of large η² carries it. Groups that mean nothing
 explain (c − 1)/(n − 1) of any feature on average: that is `chance`, and what exceeds it counts.
@@ -32,7 +32,8 @@ def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " _n"
     Explained(share=tensor([1., 0.]), chance=0.3333333333333333)
 
     Raises:
-        MapstoError: not a group for each row, or fewer than two groups, or no group of two rows.
+        MapstoError: not a group for each row, or fewer than two groups, or no group of two rows, or features that are
+            not finite.
     """
     if groups.shape != features.shape[:1]:
         raise MapstoError(f"groups: got shape {tuple(groups.shape)}, expected ({len(features)},), one for each row.")
@@ -41,6 +42,8 @@ def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " _n"
         raise MapstoError(
             f"groups: got {len(found)} of {len(groups)} rows, expected at least two, and fewer than there are rows."
         )
+    if not features.isfinite().all():
+        raise MapstoError("features: got numbers that are not finite, expected finite features.")
     h = features.double()
     centred = h - h.mean(0)
     sums = centred.new_zeros(len(found), h.shape[1]).index_add(0, which, centred)  # [c, d]

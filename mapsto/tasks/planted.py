@@ -6,9 +6,9 @@
     syn2  s = x₃² + x₄² + x₅² + x₆² − 4                      syn5  x₁₁ < 0: syn1, else syn3
     syn3  s = −10·sin(0.2·x₇) + |x₈| + x₉ + exp(−x₁₀) − 2.4  syn6  x₁₁ < 0: syn2, else syn3
 
-Chen et al. 2018 (L2X), §4.1; Yoon et al. 2019 (INVASE), §5.1. Syn3 follows the code that INVASE's authors published;
-its own docstring states −10·sin(2·x₇) + 2|x₈| instead. The permutation is ours: which columns matter must be read from
-the support set, not remembered.
+Chen et al. 2018 (L2X) and Yoon et al. 2019 (INVASE), their synthetic data. Syn3 follows the code that INVASE's authors
+published; its own docstring states −10·sin(2·x₇) + 2|x₈| instead. The permutation is ours: which columns matter must be
+read from the support set, not remembered.
 """
 
 from typing import Literal, NamedTuple

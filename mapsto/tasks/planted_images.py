@@ -7,7 +7,7 @@ also has distractor strokes, drawn anew for each image. Both kinds come from one
 one, so that in a single image nothing tells them apart: not ink, length, shape or place. Which strokes matter can only
 be read from the support set, and an attribution that looks at one image alone finds the label strokes by chance.
 
-The need for truth that is known by construction: Arras, Osman & Samek 2022, "CLEVR-XAI", §3; the drawing of characters
+The need for truth that is known by construction: Arras, Osman & Samek 2022, "CLEVR-XAI"; the drawing of characters
 from strokes: Lake, Salakhutdinov & Tenenbaum 2015, without its grammar.
 """
 

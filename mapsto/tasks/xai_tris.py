@@ -10,8 +10,8 @@
 
 with η white noise and G the identity ("white") or a Gaussian blur of 3 pixels ("correlated", where background pixels
 become suppressors that good models use and good explanations leave out). Clark, Wilming & Haufe 2024, "XAI-TRIS:
-Non-linear image benchmarks to quantify false positive post-hoc attribution of feature importance", §2.1 (signals and
-noise) and §2.2 (important pixels); α, places and patterns follow the 8 × 8 settings that its authors published.
+Non-linear image benchmarks to quantify false positive post-hoc attribution of feature importance"; α, places and
+patterns follow the 8 × 8 settings that its authors published.
 
 Where we depart: norms are the expected ones, not those of one data set, so that each image is drawn by itself, and the
 factor 8 makes a pixel's mean square about 1 where they divide by the largest pixel. Every task turns and mirrors all

@@ -114,6 +114,8 @@ def learned_rates(ways: int, kind: Any, **arguments: Any) -> MAML:
     for name, rate in zip(learner.adapted, learner.rates, strict=True):
         if name in learner.zeroed:
             rate.data *= (LENGTH / short) ** 2
+        if kind == "layer-step":
+            rate.data[1:] = 0.0  # later steps begin by standing still
     return learner
 
 
@@ -187,7 +189,8 @@ METHODS = {
     "MAML": Method(maml, "Finn et al. 2017", (98.7, 95.8), 20, **ADAPTED, parts=IN_PARTS),
     "FOMAML": Method(partial(maml, first_order=True, steps=1), "Finn et al. 2017", (98.3, 89.4), 20, **ADAPTED),
     "MAML++ rates": Method(
-        partial(learned_rates, kind="layer-step"), "Antoniou et al. 2019", (None, None), 20, **ADAPTED, parts=IN_PARTS
+        partial(learned_rates, kind="layer-step"), "Antoniou et al. 2019", (99.47, 97.65), 60, **ADAPTED,
+        parts=(Part(0.9, 1.0, {"steps": 1}), Part(0.1, 0.1, {"steps": 2})),
     ),
     "ANIL": Method(partial(maml, adapt="head", steps=1), "Raghu et al. 2020", (None, 96.2), 20, **ADAPTED),
     "Meta-SGD": Method(

@@ -37,6 +37,13 @@ class Trust(NamedTuple):
     magnitude: Estimate | None
 
 
+class Baselines(NamedTuple):
+    """The measures of what knows nothing of the model: random attributions, and |x| (empty where it has none)."""
+
+    random: dict[str, Estimate]
+    magnitude: dict[str, Estimate]
+
+
 def trust(
     explainer: ViewExplainer | GameExplainer,
     views: Callable[[Tensor], View],
@@ -47,6 +54,7 @@ def trust(
     radius: float = 0.02,
     seed: int = 0,
     chunk_size: int | None = None,
+    against: Baselines | None = None,
 ) -> dict[str, Trust]:
     """Return all measures that apply to `explainer`, at `n` points.
 
@@ -55,7 +63,7 @@ def trust(
     is predicted of the point. Where the games' players are `groups` of entries, the
     attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
     Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
-    the points.
+    the points. `against` are the `baselines` of the same games and points, where several explainers share them.
 
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game
@@ -72,13 +80,26 @@ def trust(
         values = explained(explainer, views, games, x, chunk_size)
         return values if isinstance(explainer, GameExplainer) else pooled(values, groups)
 
-    values, size = explain(points), pooled(points.nan_to_num().abs(), groups)
-    random = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)
-    found, chance = (judged(games, points, a, truth, seed, chunk_size) for a in (values, random))
-    plain = judged(games, points, size, truth, seed, chunk_size) if size.shape == values.shape else {}
+    found = judged(games, points, explain(points), truth, seed, chunk_size)
+    chance, plain = against or baselines(games, points, truth, groups, seed, chunk_size)
     moved = max_sensitivity(explain, points, around(points, radius, seed=seed)).relative
     table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
     return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
+
+
+def baselines(
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    truth: Bool[Tensor, "n p"] | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+    seed: int = 0,
+    chunk_size: int | None = None,
+) -> Baselines:
+    """Return the measures of random attributions and of |x|, which every explainer of these games is held against."""
+    shape, size = (len(points), games(points[0]).players), pooled(points.nan_to_num().abs(), groups)
+    random = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(points)
+    chance = judged(games, points, random, truth, seed, chunk_size)
+    return Baselines(chance, judged(games, points, size, truth, seed, chunk_size) if size.shape == shape else {})
 
 
 def explained(

@@ -17,7 +17,6 @@ from .. import explainers, views
 from ..errors import MapstoError
 from ..explainers import GameExplainer, ViewExplainer
 from ..joint import SelfExplaining
-from ..learners import Learner
 from ..measures.trust import explained
 from ..views import Game, View
 from .asked_task import AskedTask, predicted
@@ -68,6 +67,8 @@ def default_methods(task: AskedTask) -> str:
     own = ["SelfExplaining"] if isinstance(task.learner, SelfExplaining) else []
     if task.query.x.dim() > 2:
         return "IntegratedGradients,Smooth,Occlusion"
+    if task.query.x[0].numel() == 1:
+        return "Gradient,IntegratedGradients,Occlusion"
     if task.query.x.isnan().any():
         return ",".join([*own, "Occlusion", "LIME", "PermutationShapley"])
     return ",".join([*own, "IntegratedGradients", "Occlusion", "LIME" if own else "Shapley"])
@@ -80,26 +81,29 @@ def refuse_unknown(names: str) -> None:
             raise MapstoError(f"--method: got {name!r}, expected one of {', '.join(sorted(known()))}.")
 
 
+def refuse_own(names: str, learner: Learner) -> None:
+    """Raise MapstoError for a list of names with the own reasons of a learner that gives none."""
+    if "SelfExplaining" in _names(names) and not isinstance(learner, SelfExplaining):
+        kind = type(learner).__name__
+        raise MapstoError(f"--method: SelfExplaining asks a learner that explains itself, got {kind}; leave it out.")
+
+
 def asked_methods(
     names: str, plays: Playing, task: AskedTask | None = None
 ) -> dict[str, ViewExplainer | GameExplainer]:
-    """Return the explainers of a list of names; the learner's own reasons are a method of a `task` only.
+    """Return the explainers of a list of names; `task` is the one whose learner may explain itself.
 
     Raises MapstoError for a name that is no explainer of rows, and for own reasons of a learner that gives none.
     """
     refuse_unknown(names)
-    return {name: _own(task) if name == "SelfExplaining" else _made(name, plays) for name in _names(names)}
+    own = {} if task is None or not isinstance(task.learner, SelfExplaining) else {"SelfExplaining": OwnReasons(task)}
+    if task is not None:
+        refuse_own(names, task.learner)
+    return {name: own.get(name) or _made(name, plays) for name in _names(names)}
 
 
 def _names(names: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names.split(",")))
-
-
-def _own(task: AskedTask | None) -> OwnReasons:
-    if task is None or not isinstance(task.learner, SelfExplaining):
-        kind = "one that does not" if task is None else type(task.learner).__name__
-        raise MapstoError(f"--method: SelfExplaining asks a learner that explains itself, got {kind}; leave it out.")
-    return OwnReasons(task)
 
 
 def _made(name: str, plays: Playing) -> ViewExplainer | GameExplainer:

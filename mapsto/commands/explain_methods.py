@@ -61,9 +61,7 @@ def playing_of(task: AskedTask) -> Playing:
     return playing(task.support.x, missing)
 
 
-def explained_by(
-    methods: Mapping[str, ViewExplainer | GameExplainer], task: AskedTask, plays: Playing
-) -> Explained:
+def explained_by(methods: Mapping[str, ViewExplainer | GameExplainer], task: AskedTask, plays: Playing) -> Explained:
     """Explain the task's queries by each method and judge it; one that cannot is left out with its reason."""
     x, found = task.query.x, Explained({}, {}, {})
     games = lambda row: plays.game(task.asking(row), row)  # noqa: E731

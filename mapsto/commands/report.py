@@ -69,7 +69,7 @@ def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
 
     Raises MapstoError for options that no run could follow.
     """
-    from .asked_methods import refuse_unknown
+    from .asked_methods import refuse_own, refuse_unknown
     from .asked_task import refuse_negative, said
     from .configuration import load_run
     from .report_task import report_task
@@ -79,9 +79,13 @@ def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
         refuse_unknown(args.method)
     try:
         run = load_run(args.run)
+    except (MapstoError, ValueError, OSError) as error:
+        return None, [f"No test task is told on this page, since the run could not be made again: {said(error)}."]
+    refuse_own(args.method or "", run.learner)
+    try:
         return report_task(run.learner, run.tasks, args.episode, args.method, args.seed), []
     except (MapstoError, ValueError, OSError) as error:
-        return None, [f"No test task is told on this page, since the run could not be asked about one: {said(error)}."]
+        return None, [f"No test task is told on this page, since the learner could not be asked: {said(error)}."]
 
 
 def _tell(
@@ -113,7 +117,13 @@ def _summary(task: "TaskFacts | None") -> dict[str, Any] | None:
     }  # fmt: skip
     answers = [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))]
     left_out = {} if reasons is None else dict(reasons.left_out)
-    return {"name": task.name, "answers": answers, "trust": trusted, "left_out": left_out, "missing": dict(task.missing)}
+    return {
+        "name": task.name,
+        "answers": answers,
+        "trust": trusted,
+        "left_out": left_out,
+        "missing": dict(task.missing),
+    }
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

@@ -1,7 +1,7 @@
 """What `mapsto report RUN` asks of one test task: answers, reasons, what was taught, the film, and trust.
 
-    reasons = each method on x ↦ score                               taught cells    = Integrated Gradients of D.x ↦ score
-    film    = the inner steps, where the learner takes some          taught examples = score − score without the example
+    reasons = each method on x ↦ score                        taught cells    = Integrated Gradients of D.x ↦ score
+    film    = the inner steps, where the learner takes some   taught examples = score − score without the example
 
 What a learner or a task cannot give is left out, and the report says so in a sentence.
 """
@@ -19,6 +19,7 @@ from .. import views
 from ..errors import MapstoError
 from ..explainers import InputXGradient, IntegratedGradients, Occlusion
 from ..figures.task_facts import Reasons, TaskFacts, Taught
+from ..figures.verdicts import about
 from ..learners import Learner
 from ..seeing import film
 from ..seeing.film import Film, grid_over
@@ -29,7 +30,6 @@ from .explain_methods import QUERIES, explained_by, playing_of
 
 _LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells, points of a curve, of an integral
 _CANNOT = (MapstoError, ValueError, RuntimeError)  # what torch cannot differentiate is a RuntimeError
-_OWN = "The learner's own reasons, given in the same pass as its answer."
 Part = TypeVar("Part")
 
 
@@ -71,8 +71,8 @@ def _reasons(task: AskedTask, methods: str) -> Reasons:
 
 
 def _about(method: str) -> str:
-    """Return the first sentence of what a method's class says of itself."""
-    return (inspect.getdoc(known()[method]) or "").splitlines()[0] if method in known() else _OWN
+    """Say what a method does, in the words of its class where there are no plainer ones."""
+    return about(method, inspect.getdoc(known().get(method)) or "")
 
 
 def _taught(task: AskedTask) -> Taught:

@@ -1,4 +1,4 @@
-"""What an adapted model says of queries, beside what is true: bars of probabilities, a curve, or points on a diagonal."""
+"""What an adapted model says of queries, beside what is true: bars of probabilities, a curve, points on a diagonal."""
 
 from __future__ import annotations
 
@@ -89,8 +89,7 @@ def _curve(facts: TaskFacts) -> Figure:
     truth = _mean(facts.y)
     axes.plot(facts.x[:, 0], truth, "s", color=style.INK, markerfacecolor="none", markersize=6, label="queries, true")
     axes.vlines(facts.x[:, 0], truth, facts.scores, color=style.INK, linewidth=1, linestyle=":")
-    for i, (x, y) in enumerate(zip(facts.x[:, 0], truth, strict=True)):
-        axes.annotate(str(i), (x, y), (6, 4), textcoords="offset points", fontsize=9, color=style.INK)
+    _number(axes, np.stack([facts.x[:, 0], truth], 1))
     axes.set_xlabel("input", fontsize=9.5, color=style.INK)
     axes.set_ylabel("output", fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=3, columnspacing=1.2, handletextpad=0.5)
@@ -106,12 +105,35 @@ def _diagonal(facts: TaskFacts) -> Figure:
     ends = [both.min() - margin, both.max() + margin]
     axes.plot(ends, ends, "--", color=style.NEUTRAL, linewidth=1.2, label="right")
     axes.plot(truth, facts.scores, "o", color=style.LOWER, markersize=6, label="queries")
-    for i, at in enumerate(zip(truth, facts.scores, strict=True)):
-        axes.annotate(str(i), at, (6, 4), textcoords="offset points", fontsize=9, color=style.INK)
+    _number(axes, np.stack([truth, facts.scores], 1))
     axes.set_xlabel("true", fontsize=9.5, color=style.INK)
     axes.set_ylabel("the adapted model says", fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2)
     return figure
+
+
+def _number(axes: Axes, points: Float[np.ndarray, "m 2"]) -> None:
+    """Write the numbers of the queries beside their points, those of points that lie together as one list."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    for group in together(points / np.array([right - left, high - low])):
+        axes.annotate(", ".join(map(str, group)), points[group[0]], (6, 4), textcoords="offset points", fontsize=9,
+                      color=style.INK)  # fmt: skip
+
+
+def together(points: Float[np.ndarray, "m 2"], apart: float = 0.07) -> list[list[int]]:
+    """Group points that lie closer than `apart` to the first of a group.
+
+    >>> together(np.array([[0.0, 0.0], [0.5, 0.5], [0.01, 0.0]]))
+    [[0, 2], [1]]
+    """
+    groups: list[list[int]] = []
+    for i, point in enumerate(points):
+        near = (group for group in groups if np.abs(points[group[0]] - point).max() < apart)
+        if (group := next(near, None)) is None:
+            groups.append([i])
+        else:
+            group.append(i)
+    return groups
 
 
 def _mean(y: Shaped[np.ndarray, "m ..."]) -> Float[np.ndarray, " m"]:

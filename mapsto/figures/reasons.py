@@ -24,15 +24,15 @@ _ACROSS, _BARS = 3, 12  # panels side by side, columns of a row that are drawn o
 
 
 def reasons(
-    point: Float[np.ndarray, "..."], values: Mapping[str, Float[np.ndarray, "..."]], names: Sequence[str]
+    point: Float[np.ndarray, ...], values: Mapping[str, Float[np.ndarray, ...]], names: Sequence[str]
 ) -> Figure:
     """Draw what each method gives the entries of `point`: an image `[c, h, w]`, or the cells of a row `[d]`."""
     if point.ndim == 3:
         return _overlaid(point, values)
     cells = [f"{name} = {style.cell(value)}" for name, value in zip(names, point.tolist(), strict=True)]
     shown, labels = largest(values, cells)
-    return bars({name: np.append(one[shown], one.sum() - one[shown].sum())[: len(labels)]
-                 for name, one in values.items()}, labels)  # fmt: skip
+    rest = {name: np.append(one[shown], one.sum() - one[shown].sum()) for name, one in values.items()}
+    return bars({name: one[: len(labels)] for name, one in rest.items()}, labels)
 
 
 def one_input(values: Mapping[str, Float[np.ndarray, "m 1"]], names: Sequence[str]) -> Figure:
@@ -50,24 +50,28 @@ def largest(values: Mapping[str, Float[np.ndarray, " d"]], names: Sequence[str])
     return kept, [*(names[j] for j in kept), f"{len(names) - len(kept)} others, summed"]
 
 
-def bars(values: Mapping[str, Float[np.ndarray, " b"]], labels: Sequence[str], across: int = _ACROSS) -> Figure:
-    """Draw a panel of signed bars for each method, rows shared; at most `across` panels side by side."""
+def bars(values: Mapping[str, Float[np.ndarray, " b"]], labels: Sequence[str]) -> Figure:
+    """Draw a panel of signed bars for each method, rows shared; two or three panels side by side."""
+    across = 2 if len(values) == 4 else _ACROSS
     lines = -(-len(values) // across)
     figure = style.canvas(lines * (0.27 * len(labels) + 0.75))
     grid = figure.subplots(lines, min(across, len(values)), squeeze=False)
     for i, (axes, (name, one)) in enumerate(zip(grid.flat, values.items(), strict=False)):
-        first = i % across == 0
-        style.rows(style.quiet(axes), [style.label(text, 22) if first else "" for text in labels])
+        style.rows(style.quiet(axes), [style.label(text, 22) if i % across == 0 else "" for text in labels])
         axes.barh(range(len(one)), one, color=[style.direction(float(value)) for value in one], height=0.62)
         axes.axvline(0, color=style.INK, linewidth=0.8)
-        reach = 1.08 * float(np.abs(one).max()) or 1.0
-        axes.set_xlim(-reach, reach)
-        axes.locator_params(axis="x", nbins=3)
-        axes.tick_params(labelsize=8.5)
-        axes.set_title(style.label(name, 20), fontsize=8.5, color=style.INK)
+        _reach(axes, float(np.abs(one).max()) or 1.0)
+        axes.set_title(style.label(name, 22), fontsize=8.5, color=style.INK)
     for axes in grid.flat[len(values) :]:
         axes.remove()
     return figure
+
+
+def _reach(axes: Axes, most: float) -> None:
+    """Show as much on either side of zero, and write the largest value alone: more would not fit."""
+    axes.set_xlim(-1.08 * most, 1.08 * most)
+    axes.set_xticks([-most, 0, most], ["", "0", f"{most:.2g}"])
+    axes.tick_params(labelsize=8.5)
 
 
 def _overlaid(point: Float[np.ndarray, "c h w"], values: Mapping[str, Float[np.ndarray, "c h w"]]) -> Figure:

@@ -39,8 +39,10 @@ def task(facts: TaskFacts) -> dict[str, Any]:
         "film": _film(facts),
         "trust": None if facts.reasons is None else _trust(facts, facts.reasons),
         "missing": _missing(facts),
+        "unit": facts.unit,
         "regression": facts.classes is None,
         "images": facts.images,
+        "one_input": facts.x[0].size == 1,
     }
 
 
@@ -75,21 +77,22 @@ def _judged(facts: TaskFacts, i: int) -> dict[str, Any]:
 
 
 def _reasons(facts: TaskFacts, found: Reasons) -> dict[str, Any]:
-    methods = [{"name": name, "about": about} for name, about in found.about.items()]
+    methods = [{"name": name, "about": said} for name, said in found.about.items()]
     left_out = [f"{name} is left out: {reason}." for name, reason in found.left_out.items()]
     return {"methods": methods, "left_out": left_out, "cases": _cases(facts, found) if found.values else []}
 
 
 def _cases(facts: TaskFacts, found: Reasons) -> list[dict[str, Any]]:
     if facts.x[0].size == 1:
+        values = {name: facts.scale * one for name, one in found.values.items()}
         names = [f"query {i}: {style.cell(float(facts.x[i].flat[0]))[:6]}" for i in range(len(facts.x))]
         alt = f"Signed bars: what {words.listing(list(found.values))} give the one input of each query."
-        return [{"heading": "The one input of each query", "picture": page.picture(one_input(found.values, names), alt)}]
+        return [{"heading": "The one input of each query", "picture": page.picture(one_input(values, names), alt)}]
     return [_case(facts, found, i) for i in range(len(facts.x))]
 
 
 def _case(facts: TaskFacts, found: Reasons, i: int) -> dict[str, Any]:
-    values = {name: one[i] for name, one in found.values.items()}
+    values = {name: facts.scale * one[i] for name, one in found.values.items()}
     kind = "Heatmaps" if facts.images else "Signed bars"
     most = "" if facts.images else " Largest: " + "; ".join(
         f"{name}: {facts.columns[strongest(one, 1)[0]]}" for name, one in values.items()
@@ -115,7 +118,6 @@ def _taught(facts: TaskFacts, found: Taught) -> dict[str, Any]:
         f"{change(facts, found.examples[strongest(found.examples, 1)[0]])}.",
         "by_leaving_out": found.by_leaving_out,
         "cells": found.cells is not None,
-        "unit": "percentage points" if facts.classes is not None else "units of output",
     }
 
 
@@ -142,8 +144,8 @@ def _missing(facts: TaskFacts) -> dict[str, str]:
     said = {part: f"This part could not be made: {reason}." for part, reason in facts.missing.items()}
     if "no inner gradient steps" in said.get("film", ""):
         said["film"] = (
-            f"{facts.learner} adapts in one go: it reads the teaching examples once and takes no steps towards them, so "
-            "there is nothing to film."
+            f"{facts.learner} adapts in one go: it reads the teaching examples once and takes no steps towards them, "
+            "so there is nothing to film."
         )
     return said
 

@@ -48,7 +48,7 @@ def taught_rows(facts: TaskFacts, taught: Taught) -> Figure:
     whole = facts.scale * taught.examples[shown]
     labels = [f"row {j}: {name(facts, j)}" if facts.support_x.shape[1] > 1 else place(facts, j) for j in shown]
     if taught.cells is None or facts.support_x.shape[1] > 1:
-        return bars({f"the example, in {facts.unit}": whole}, labels)
+        return bars({"its presence": whole}, labels)
     return bars({"its presence": whole, "its input": facts.scale * taught.cells[shown, 0]}, labels)
 
 
@@ -65,7 +65,9 @@ def taught_cells(facts: TaskFacts, taught: Taught) -> Figure:
     axes.set_yticks(range(len(rows)), [f"row {j}: {style.label(name(facts, j), 14)}" for j in rows])
     axes.tick_params(length=0, labelsize=8.5, colors=style.INK)
     axes.spines[:].set_visible(False)
-    figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02).set_label(facts.unit, fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02)
+    bar.set_label(facts.unit, fontsize=9)
+    bar.ax.tick_params(labelsize=8.5)
     return figure
 
 
@@ -91,9 +93,7 @@ def name(facts: TaskFacts, j: int) -> str:
 
 
 def place(facts: TaskFacts, j: int) -> str:
-    """Say where a teaching example with one input lies.
-
-    """
+    """Say where a teaching example with one input lies, and what it taught there."""
     return f"{style.cell(float(facts.support_x[j, 0]))[:6]} ↦ {name(facts, j)}"
 
 

@@ -29,6 +29,8 @@ def trusted(found: Mapping[str, Mapping[str, Trust]], measure: str, what: str) -
         if (baseline := getattr(first, field)) is not None:
             axes.axvline(baseline.mean, color=colour, linestyle=line, linewidth=1.6, label=label)
     axes.margins(x=0.08)
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.2g}".replace("-", "−"))
     axes.set_xlabel(what, fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2)
     return figure

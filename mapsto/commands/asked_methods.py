@@ -14,9 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import explainers, views
+from ..episodes import Examples
 from ..errors import MapstoError
 from ..explainers import GameExplainer, ViewExplainer
 from ..joint import SelfExplaining
+from ..learners import Learner
 from ..measures.trust import explained
 from ..views import Game, View
 from .asked_task import AskedTask, predicted
@@ -41,8 +43,8 @@ class Playing(NamedTuple):
 class OwnReasons(ViewExplainer):
     """The attributions that a learner gives with its answers, for the class that it predicts; views are not asked."""
 
-    def __init__(self, task: AskedTask):
-        self.learner, self.state = task.learner, task.learner.adapt(task.support)
+    def __init__(self, learner: SelfExplaining, support: Examples):
+        self.learner, self.state = learner, learner.adapt(support)
 
     def __call__(self, view: View, point: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
         """Return the values of `point`'s columns, in probability; that of a missing cell is 0."""
@@ -96,9 +98,11 @@ def asked_methods(
     Raises MapstoError for a name that is no explainer of rows, and for own reasons of a learner that gives none.
     """
     refuse_unknown(names)
-    own = {} if task is None or not isinstance(task.learner, SelfExplaining) else {"SelfExplaining": OwnReasons(task)}
+    own: dict[str, ViewExplainer | GameExplainer] = {}
     if task is not None:
         refuse_own(names, task.learner)
+        if isinstance(task.learner, SelfExplaining):
+            own["SelfExplaining"] = OwnReasons(task.learner, task.support)
     return {name: own.get(name) or _made(name, plays) for name in _names(names)}
 
 

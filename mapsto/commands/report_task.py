@@ -44,7 +44,11 @@ def report_task(learner: Learner, tasks: Tasks, index: int | None, methods: str 
     return TaskFacts(
         f"test task {index or 0}",
         type(learner).__name__,
-        *(_array(part) for part in (task.query.x, task.query.y, task.outputs, task.support.x, task.support.y)),
+        _drawable(_array(task.query.x)),
+        _array(task.query.y),
+        _array(task.outputs),
+        _drawable(_array(task.support.x)),
+        _array(task.support.y),
         classes,
         columns,
         curve=_curve(task),
@@ -66,7 +70,7 @@ def _if_possible(name: str, missing: dict[str, str], ask: Callable[[], Part]) ->
 def _reasons(task: AskedTask, methods: str) -> Reasons:
     plays = playing_of(task)
     found = explained_by(asked_methods(methods, plays, task), task, plays)
-    values = {name: _array(one) for name, one in found.values.items()}
+    values = {name: _drawable(_array(one)) for name, one in found.values.items()}
     return Reasons(values, {name: _about(name) for name in values}, found.trusted, found.left_out)
 
 
@@ -84,7 +88,8 @@ def _taught(task: AskedTask) -> Taught:
     else:
         view = views.weights(task.learner, task.support, x, target, task.link)
         examples = InputXGradient()(view, task.support.w)
-    return Taught(0, _if_possible("cells", {}, lambda: _cells(task, x, target)), _array(examples), few)
+    cells = _if_possible("cells", {}, lambda: _drawable(_cells(task, x, target)))
+    return Taught(0, cells, _array(examples), few)
 
 
 def _cells(task: AskedTask, x: Tensor, target: int | None) -> np.ndarray:
@@ -125,4 +130,9 @@ def _names(tasks: Tasks, task: AskedTask) -> tuple[list[str] | None, list[str]]:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+    return (tensor.double() if tensor.is_floating_point() else tensor).detach().cpu().numpy()
+
+
+def _drawable(rows: np.ndarray) -> np.ndarray:
+    """Return rows of numbers and images as they are, and sequences `[n, t, d]` as images of one channel."""
+    return rows[:, None] if rows.ndim == 3 else rows

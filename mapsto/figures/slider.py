@@ -107,7 +107,7 @@ def _pictures(film: Film, i: int, classes: Sequence[object], names: Sequence[obj
     ]
     if film.attribution is not None:
         drawn.append(("Why it says so of one row", film_reasons(film, i, names)))
-    return [(heading, page.picture(figure, f"{heading}, at step {i}.")) for heading, figure in drawn]
+    return [(heading, page.picture(figure, f"{heading}. {_label(film, i)}.")) for heading, figure in drawn]
 
 
 def script() -> Markup:

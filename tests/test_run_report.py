@@ -37,9 +37,11 @@ from mapsto.measures import Trust
 from mapsto.measures.estimate import Estimate
 
 TRAIN = {
-    "planted": "--learner MAML --learner.body MLP --learner.body.widths [11,8,2] --learner.body.activation silu --learner.lr 0.5 --learner.steps 2 "
+    "planted": "--learner MAML --learner.body MLP --learner.body.widths [11,8,2] --learner.body.activation silu "
+    "--learner.lr 0.5 --learner.steps 2 "
     "--tasks Planted --tasks.shots 24 --tasks.queries 5",
-    "wave": "--learner MAML --learner.body MLP --learner.body.widths [1,8,1] --learner.body.activation silu --learner.loss mse --learner.steps 3 "
+    "wave": "--learner MAML --learner.body MLP --learner.body.widths [1,8,1] --learner.body.activation silu "
+    "--learner.loss mse --learner.steps 3 "
     "--tasks Sinusoids --tasks.shots [4,6] --tasks.queries 5",
     "own": "--learner SelfExplaining --learner.learner InContext --learner.learner.body SetTransformer "
     "--learner.learner.body.width 8 --learner.learner.body.depth 1 --learner.learner.body.heads 2 "

@@ -292,7 +292,7 @@ def test_a_bar_is_a_probability_and_its_colour_tells_right_from_wrong(told: dict
         shown = likely(task.outputs[i], int(task.y[i]), 5)
         np.testing.assert_allclose([bar.get_width() for bar in axes.patches], 100 * task.outputs[i][shown], rtol=1e-5)
         best, right = task.outputs[i].argmax(), task.outputs[i].argmax() == task.y[i]
-        expected = [NEUTRAL if c != best else LOWER if right else HIGHER for c in shown]
+        expected = [NEUTRAL if c != best else HIGHER if right else LOWER for c in shown]
         assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == expected
 
 

@@ -45,7 +45,7 @@ def _bars(axes: Axes, facts: TaskFacts, i: int, k: int) -> None:
     names = [f"{style.label(classes[c], 16)}{' (true)' if c == y else ''}" for c in shown]
     style.rows(style.quiet(axes), names)
     best = int(p.argmax())
-    colours = [style.NEUTRAL if c != best else style.LOWER if c == y else style.HIGHER for c in shown]
+    colours = [style.NEUTRAL if c != best else style.HIGHER if c == y else style.LOWER for c in shown]
     axes.barh(range(len(shown)), 100 * p[shown], color=colours, height=0.66)
     for height, c in enumerate(shown):
         axes.annotate(f"{100 * p[c]:.0f}", (100 * p[c], height), (3, 0), textcoords="offset points", va="center",

@@ -154,6 +154,16 @@ def test_many_teaching_examples_are_weighed_and_not_left_out(monkeypatch: pytest
     assert not task.taught.by_leaving_out and np.abs(task.taught.examples).max() > 0
 
 
+def test_entries_that_cannot_be_asked_are_said(monkeypatch: pytest.MonkeyPatch, runs: dict, tmp_path: Path) -> None:
+    def refused(*given: object) -> None:
+        raise MapstoError("cells: got too many.")
+
+    monkeypatch.setattr("mapsto.commands.report_task._cells", refused)
+    assert main(["report", str(runs["planted"]), "--method", "Gradient", "--out", str(tmp_path / "r.html")]) == 0
+    text = plain((tmp_path / "r.html").read_text())
+    assert "What their single entries did: This part could not be made: cells: got too many." in text
+
+
 # --- what cannot be had
 
 

@@ -53,7 +53,7 @@ def report_task(learner: Learner, tasks: Tasks, index: int | None, methods: str 
         columns,
         curve=_curve(task),
         reasons=_if_possible("reasons", missing, lambda: _reasons(task, methods or default_methods(task))),
-        taught=_if_possible("taught", missing, lambda: _taught(task)),
+        taught=_if_possible("taught", missing, lambda: _taught(task, missing)),
         film=_if_possible("film", missing, lambda: _film(task)),
         missing=missing,
     )
@@ -79,7 +79,7 @@ def _about(method: str) -> str:
     return about(method, inspect.getdoc(known().get(method)) or "")
 
 
-def _taught(task: AskedTask) -> Taught:
+def _taught(task: AskedTask, missing: dict[str, str]) -> Taught:
     """Ask what the teaching examples, and their entries, did to the score of the first query."""
     x, target = task.query.x[0], task.target(0)
     few = len(task.support.w) <= _LEFT_OUT
@@ -88,7 +88,7 @@ def _taught(task: AskedTask) -> Taught:
     else:
         view = views.weights(task.learner, task.support, x, target, task.link)
         examples = InputXGradient()(view, task.support.w)
-    cells = _if_possible("cells", {}, lambda: _drawable(_cells(task, x, target)))
+    cells = _if_possible("cells", missing, lambda: _drawable(_cells(task, x, target)))
     return Taught(0, cells, _array(examples), few)
 
 

@@ -11,12 +11,13 @@ from torch import nn
 
 import mapsto as mt
 from mapsto.cli import main
-from mapsto.commands.asked_methods import asked_methods, attributed, known, playing
+from mapsto.commands.asked_methods import Playing, asked_methods, known, of_entries, playing
 from mapsto.commands.explain_methods import explain_methods
 from mapsto.errors import MapstoError
 from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import PrototypicalNetwork
+from mapsto.measures.trust import explained
 
 TRAIN = [
     *("train", "--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[11, 8, 2]"),
@@ -80,6 +81,11 @@ def test_methods_are_for_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     assert code == 1 and "--method: is for the folder of a run" in err
 
 
+def attributed(name: str, view: mt.views.View, plays: Playing, x: torch.Tensor) -> torch.Tensor:
+    values = explained(asked_methods(name, plays)[name], lambda row: view, lambda row: plays.game(view, row), x)
+    return of_entries(values, plays, x)
+
+
 @pytest.mark.parametrize("name", sorted(known().keys() - {"BayesianShapley"}))  # which is for at most 12 parts
 def test_every_explainer_that_is_known_explains_images(name: str) -> None:
     torch.manual_seed(0)
@@ -89,14 +95,14 @@ def test_every_explainer_that_is_known_explains_images(name: str) -> None:
     view = mt.views.query(learner, support, target=1)
     plays = playing(images[:4])
     assert plays.players == 36  # patches of two by two
-    values = attributed(asked_methods(name, plays)[name], lambda row: view, plays, images[4:])
+    values = attributed(name, view, plays, images[4:])
     assert values.shape == (2, 1, 12, 12) and values.std() > 0 and values.isfinite().all()
 
 
 def test_a_part_shares_its_value_among_its_pixels() -> None:
     images = torch.rand(3, 1, 12, 12)
     plays = playing(images)
-    values = attributed(asked_methods("Shapley", plays)["Shapley"], lambda row: lambda x: x.sum(), plays, images)
+    values = attributed("Shapley", lambda x: x.sum(), plays, images)
     total = images.sum((1, 2, 3)) - images.mean(0).sum()
     torch.testing.assert_close(values.sum((1, 2, 3)), total, rtol=1e-4, atol=1e-4)
 

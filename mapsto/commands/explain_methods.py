@@ -3,70 +3,78 @@
 Each method is measured on the same queries: what hiding the parts that it names first does to the score (the gap
 between the insertion and the deletion curve), how far its values predict what hiding parts changes (infidelity) and how
 much they change when the query hardly does (max-sensitivity); beside them what random values and the query's magnitude
-get. The score is the probability of the class that is predicted of the query, or the mean of its outputs.
+get. What the score is, `asked_task` says.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
-from torch.func import vmap
 
-from .. import views
 from ..episodes import Episode
 from ..errors import MapstoError
+from ..explainers import GameExplainer, ViewExplainer
 from ..files import atomically
 from ..learners import Learner
-from ..measures.trust import Trust, explained, trust
-from .asked_methods import asked_methods, of_entries, playing
+from ..measures.trust import Trust, baselines, explained, trust
+from .asked_methods import Playing, asked_methods, of_entries, playing
+from .asked_task import AskedTask, asked_task, said
 
 QUERIES = 4
 MEASURES = {"gap": "insertion − deletion", "infidelity": "infidelity", "max-sensitivity": "max-sensitivity"}
 
 
+class Explained(NamedTuple):
+    """What each method says of the queries and how far it can be trusted, or why it says nothing."""
+
+    values: dict[str, Tensor]
+    trusted: dict[str, dict[str, Trust]]
+    left_out: dict[str, str]
+
+
 def explain_methods(learner: Learner, episode: Episode, methods: str, out: Path) -> dict[str, dict[str, Trust]]:
     """Explain the first queries of an episode; write `methods.npz` and `methods.png`, return how far to trust each.
 
-    Raises MapstoError for a method that is none, and for queries with missing cells.
+    Raises MapstoError for a method that is none, or one that cannot explain this learner or these queries.
     """
     import numpy as np
 
     from .. import figures
 
-    x, plays = episode.query.x[:QUERIES], playing(episode.support.x)
-    if x.isnan().any():
-        raise MapstoError("--method: got a task with missing cells, along which nothing moves; leave --method out.")
-    asked, (asking, titles) = asked_methods(methods, plays), _asking(learner, episode, x)
-
-    def game(row: Tensor) -> views.Game:
-        return plays.game(asking(row), row)
-
-    values, trusted = {}, {}
-    for name, one in asked.items():
-        told = explained(one, asking, game, x, chunk_size=1)
-        values[name] = of_entries(told, plays, x).numpy()
-        trusted[name] = trust(one, asking, game, x, groups=plays.groups, chunk_size=1, values=told)
+    task = asked_task(learner, episode, QUERIES)
+    plays = playing_of(task)
+    values, trusted, left_out = explained_by(asked_methods(methods, plays, task), task, plays)
+    for name, reason in left_out.items():
+        raise MapstoError(f"--method: {name} cannot explain this task: {reason}; leave it out.")
     out.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = values | {"x": x.numpy()}
+    arrays: dict[str, Any] = {name: one.numpy() for name, one in values.items()} | {"x": task.query.x.numpy()}
     atomically(out / "methods.npz", lambda temporary: np.savez_compressed(temporary, **arrays))
-    picture = figures.attributions(x.numpy(), values, titles)
+    picture = figures.attributions(arrays["x"], {name: arrays[name] for name in values}, task.titles)
     atomically(out / "methods.png", lambda temporary: picture.savefig(temporary, dpi=160, format="png"))
     return trusted
 
 
-def _asking(learner: Learner, episode: Episode, x: Tensor) -> tuple[Callable[[Tensor], views.View], list[str]]:
-    """Return what makes the view of a row, the score of what is predicted of it, and the name of that for each row."""
-    if learner.loss_name != "cross_entropy":
-        mean = views.query(learner, episode.support, link=lambda scores: scores.mean(-1))
-        return lambda row: mean, [f"query {i}: output {float(mean(row)):.2f}" for i, row in enumerate(x)]
-    view = views.query(learner, episode.support, link=lambda scores: scores.softmax(-1))
+def playing_of(task: AskedTask) -> Playing:
+    """Return how parts of the task's queries are hidden: as missing cells, where some cells are missing anyway."""
+    missing = bool(task.support.x.isnan().any() or task.query.x.isnan().any())
+    return playing(task.support.x, missing)
 
-    def asking(row: Tensor) -> views.View:
-        p = view(row).detach()
-        predicted = (torch.arange(len(p)) == p.argmax()).to(p)
-        return lambda moved: view(moved) @ predicted
 
-    p = vmap(view)(x).detach()
-    return asking, [f"query {i}: class {int(one.argmax())}, {100 * float(one.max()):.0f} %" for i, one in enumerate(p)]
+def explained_by(methods: Mapping[str, ViewExplainer | GameExplainer], task: AskedTask, plays: Playing) -> Explained:
+    """Explain the task's queries by each method and judge it; one that cannot is left out with its reason."""
+    x, found = task.query.x, Explained({}, {}, {})
+    games = lambda row: plays.game(task.asking(row), row)  # noqa: E731
+    against = baselines(games, x, groups=plays.groups, chunk_size=1)
+    for name, one in methods.items():
+        try:
+            values = explained(one, task.asking, games, x, chunk_size=1)
+            trusted = trust(
+                one, task.asking, games, x, None, plays.groups, chunk_size=1, values=values, against=against
+            )
+        except (MapstoError, ValueError, RuntimeError) as error:  # what torch cannot differentiate is a RuntimeError
+            missing = x.isnan().any() and isinstance(one, ViewExplainer)
+            found.left_out[name] = "it moves cells, and a missing cell cannot be moved" if missing else said(error)
+            continue
+        found.values[name], found.trusted[name] = of_entries(values, plays, x), trusted
+    return found

@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MapstoError
 from ..files import atomically
 from .options import write_json
 
@@ -32,15 +31,13 @@ def explain_run(args: argparse.Namespace) -> int:
     import numpy as np
     from rich.console import Console
 
-    from ..episodes import unstack
+    from .asked_task import episode_of
     from .configuration import load_run
     from .folder import writable
 
     out = writable(args.out or args.what)
     run = load_run(args.what)
-    if (index := args.episode or 0) < 0:
-        raise MapstoError(f"--episode: got {index}, expected a number from 0.")
-    episode = unstack(run.tasks.test.batch(index, 1, args.seed))[0]
+    episode = episode_of(run.tasks, args.episode, args.seed)
     if args.method:
         return _by_methods(run.learner, episode, args, out)
     support = episode.support

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from . import page, sections, words
+from . import page, sections, task_sections, words
 from .curve import learning_curve
 from .facts import Facts, telling_rows
+from .slider import POLICY, script
+from .task_facts import TaskFacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,20 +114,26 @@ def write_run_report(
     evaluation: Mapping[str, Any] | None = None,
     files: Sequence[tuple[str, int]] = (),
     notes: Sequence[str] = (),
+    task: TaskFacts | None = None,
 ) -> Path:
     """Write the report of a training run as one self-contained HTML file, and return its path.
 
     `metrics` are the logged steps, each with `step` and some numbers; `config` is the text of `config.yaml`;
-    `evaluation` maps the name of a measure to its value; `files` are the run's (name, bytes).
+    `evaluation` maps the name of a measure to its value; `files` are the run's (name, bytes); `task` is a test task
+    that is told on the page, where the run's learner could be asked about one.
 
     Raises:
         MapstoError: the file cannot be written.
     """
     with page.plain_style():
+        told = None if task is None else task_sections.task(task)
         text = page.render(
             "run.html.jinja",
             title=title,
-            overview=[*words.course(metrics), *notes],
+            overview=[*([told["about"]] if told else []), *words.course(metrics), *notes],
+            task=told,
+            policy=POLICY,
+            script=script(),
             curves=[_curve(metrics, name) for name in words.logged(metrics)],
             evaluation=evaluation,
             config=config,

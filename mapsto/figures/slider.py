@@ -64,7 +64,7 @@ def write_film(
             strip=page.picture(film_strip(film, classes=classes), "Strip: what the model says, step by step."),
             film=slider(film, classes, names),
             reasons=film.attribution is not None,
-            script=_script(),
+            script=script(),
             policy=POLICY,
         )
     return page.write(path, text)
@@ -107,10 +107,11 @@ def _pictures(film: Film, i: int, classes: Sequence[object], names: Sequence[obj
     ]
     if film.attribution is not None:
         drawn.append(("Why it says so of one row", film_reasons(film, i, names)))
-    return [(heading, page.picture(figure, f"{heading}, at step {i}.")) for heading, figure in drawn]
+    return [(heading, page.picture(figure, f"{heading}. {_label(film, i)}.")) for heading, figure in drawn]
 
 
-def _script() -> Markup:
+def script() -> Markup:
+    """Return `SCRIPT` as a part of a page, not escaped."""
     from markupsafe import Markup
 
     return Markup(SCRIPT)

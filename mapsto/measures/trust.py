@@ -37,6 +37,13 @@ class Trust(NamedTuple):
     magnitude: Estimate | None
 
 
+class Baselines(NamedTuple):
+    """The measures of what knows nothing of the model: random attributions, and |x| (empty where it has none)."""
+
+    random: dict[str, Estimate]
+    magnitude: dict[str, Estimate]
+
+
 def trust(
     explainer: ViewExplainer | GameExplainer,
     views: Callable[[Tensor], View],
@@ -48,6 +55,7 @@ def trust(
     seed: int = 0,
     chunk_size: int | None = None,
     values: Float[Tensor, "n ..."] | None = None,
+    against: Baselines | None = None,
 ) -> dict[str, Trust]:
     """Return all measures that apply to `explainer`, at `n` points.
 
@@ -56,7 +64,8 @@ def trust(
     is predicted of the point. Where the games' players are `groups` of entries, the
     attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
     Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
-    the points. `values` are what `explained` returns of these points, where that is there already.
+    the points. `values` are what `explained` returns of these points, where that is there already, `against` the
+    `baselines` of the same games and points, where several explainers share them.
 
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game
@@ -78,14 +87,27 @@ def trust(
 
     _refuse_chance(views(points[0]), points[0])
     values = of_players(explain(points) if values is None else values)
-    size = pooled(points.nan_to_num().abs(), groups)
-    random = torch.randn(values.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(values)
-    found, chance = (judged(games, points, a, truth, seed, chunk_size) for a in (values, random))
-    plain = judged(games, points, size, truth, seed, chunk_size) if size.shape == values.shape else {}
+    found = judged(games, points, values, truth, seed, chunk_size)
+    chance, plain = against or baselines(games, points, truth, groups, seed, chunk_size)
     near = around(points, radius, seed=seed)
     moved = max_sensitivity(lambda x: of_players(explain(x)), points, near, values).relative
     table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
     return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
+
+
+def baselines(
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    truth: Bool[Tensor, "n p"] | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+    seed: int = 0,
+    chunk_size: int | None = None,
+) -> Baselines:
+    """Return the measures of random attributions and of |x|, which every explainer of these games is held against."""
+    shape, size = (len(points), games(points[0]).players), pooled(points.nan_to_num().abs(), groups)
+    random = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(points)
+    chance = judged(games, points, random, truth, seed, chunk_size)
+    return Baselines(chance, judged(games, points, size, truth, seed, chunk_size) if size.shape == shape else {})
 
 
 def explained(

@@ -1,0 +1,100 @@
+"""Why the model says so of one query, by several methods: an image overlaid, or a bar for each of its columns.
+
+Each method has its own scale, from minus to plus its largest value, since methods differ in units; zero is neutral
+everywhere. Four and a half inches wide, so that it can be read on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from . import style
+from .answers import image
+from .colours import around_zero
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ACROSS, _BARS = 3, 12  # panels side by side, columns of a row that are drawn one by one
+
+
+def reasons(
+    point: Float[np.ndarray, ...], values: Mapping[str, Float[np.ndarray, ...]], names: Sequence[str]
+) -> Figure:
+    """Draw what each method gives the entries of `point`: an image `[c, h, w]`, or the cells of a row `[d]`."""
+    if point.ndim == 3:
+        return _overlaid(point, values)
+    cells = [f"{name} = {style.cell(value)}" for name, value in zip(names, point.tolist(), strict=True)]
+    shown, labels = largest(values, cells)
+    rest = {name: np.append(one[shown], one.sum() - one[shown].sum()) for name, one in values.items()}
+    return bars({name: one[: len(labels)] for name, one in rest.items()}, labels)
+
+
+def one_input(values: Mapping[str, Float[np.ndarray, "m 1"]], names: Sequence[str]) -> Figure:
+    """Draw what each method gives the one input of each query, a bar for each query."""
+    return bars({name: one[:, 0] for name, one in values.items()}, names)
+
+
+def largest(values: Mapping[str, Float[np.ndarray, " d"]], names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return which entries are drawn, the largest on average over the methods, and all labels, the others' sum last."""
+    sizes = [np.abs(one) / (np.abs(one).max() or 1.0) for one in values.values()]
+    order = np.argsort(-np.mean(sizes, 0), kind="stable")
+    if len(names) <= _BARS:
+        return [int(j) for j in order], [names[j] for j in order]
+    kept = [int(j) for j in order[: _BARS - 1]]
+    return kept, [*(names[j] for j in kept), f"{len(names) - len(kept)} others, summed"]
+
+
+def bars(values: Mapping[str, Float[np.ndarray, " b"]], labels: Sequence[str]) -> Figure:
+    """Draw a panel of signed bars for each method, rows shared; two or three panels side by side."""
+    across = 2 if len(values) == 4 else _ACROSS
+    lines = -(-len(values) // across)
+    figure = style.canvas(lines * (0.27 * len(labels) + 0.75))
+    grid = figure.subplots(lines, min(across, len(values)), squeeze=False)
+    for i, (axes, (name, one)) in enumerate(zip(grid.flat, values.items(), strict=False)):
+        style.rows(style.quiet(axes), [style.label(text, 22) if i % across == 0 else "" for text in labels])
+        axes.barh(range(len(one)), one, color=[style.direction(float(value)) for value in one], height=0.62)
+        axes.axvline(0, color=style.INK, linewidth=0.8)
+        _reach(axes, float(np.abs(one).max()) or 1.0)
+        axes.set_title(style.label(name, 22), fontsize=8.5, color=style.INK)
+    for axes in grid.flat[len(values) :]:
+        axes.remove()
+    return figure
+
+
+def _reach(axes: Axes, most: float) -> None:
+    """Show as much on either side of zero, and write the largest value alone: more would not fit."""
+    axes.set_xlim(-1.08 * most, 1.08 * most)
+    axes.set_xticks([-most, 0, most], ["", "0", f"{most:.2g}"])
+    axes.tick_params(labelsize=8.5)
+
+
+def _overlaid(point: Float[np.ndarray, "c h w"], values: Mapping[str, Float[np.ndarray, "c h w"]]) -> Figure:
+    lines = -(-(len(values) + 1) // 2)
+    figure = style.canvas(1.95 * lines + 0.1)
+    grid = figure.subplots(lines, 2, squeeze=False)
+    image(grid.flat[0], point, "the query")
+    for axes, (name, one) in zip(grid.flat[1:], values.items(), strict=False):
+        image(axes, point, style.label(name, 24))
+        drawn = overlay(axes, one, float(np.abs(one.sum(0)).max()))
+    for axes in grid.flat[len(values) + 1 :]:
+        axes.remove()
+    scale(figure, drawn, list(grid.flat[: len(values) + 1]))
+    return figure
+
+
+def overlay(axes: Axes, values: Float[np.ndarray, "c h w"], reach: float) -> Any:
+    """Draw signed values over an image, channels summed: orange raised the score, blue lowered it."""
+    return axes.imshow(values.sum(0) / (reach or 1.0), cmap=around_zero("white"), vmin=-1, vmax=1, alpha=0.75)
+
+
+def scale(figure: Figure, drawn: Any, panels: list[Axes]) -> None:
+    """Set beside the panels what the colours mean."""
+    bar = figure.colorbar(drawn, ax=panels, fraction=0.05, pad=0.03, ticks=[-1, 0, 1])
+    bar.ax.set_yticklabels(["lowers", "no effect", "raises"], fontsize=8.5)
+    bar.outline.set_visible(False)

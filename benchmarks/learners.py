@@ -202,8 +202,8 @@ METHODS = {
         "Mishra et al. 2018", (99.07, 97.64), batch=8, queries=1, lr=2e-3, clip=1.0, ready=as_trained,
     ),
     "MetaGAN on prototypes": Method(
-        partial(metagan, learner=lambda ways: PrototypicalNetwork(embedding(), ways)), "Zhang et al. 2018", (None, None),
-        ways=20, noise=(20, 64), ready=with_fakes,
+        partial(metagan, learner=lambda ways: PrototypicalNetwork(embedding(), ways)),
+        "Zhang et al. 2018", (None, None), ways=20, noise=(20, 64), ready=with_fakes,
     ),
     "MetaGAN on MAML": Method(
         partial(metagan, learner=partial(maml, steps=1)), "Zhang et al. 2018", (99.1, 96.4),

@@ -180,6 +180,8 @@ def test_values_that_are_no_numbers_are_refused(name: str) -> None:
     message = r"attributions: those of 1 of 2 points hold NaN, expected numbers"
     with pytest.raises(MapstoError, match=message):
         explainer.over(root, torch.stack([GOOD, BAD]))
+    with pytest.raises(MapstoError, match=r"attributions: those of 1 of 1 points hold NaN"):
+        explainer(root, BAD)
     # inside a transform nobody can look at the numbers: they pass
     assert vmap(lambda rows: explainer.over(root, rows))(torch.stack([GOOD, BAD])[None]).isnan().any()
 

@@ -64,8 +64,10 @@ def test_another_episode_is_another_task(run: Path, capsys: pytest.CaptureFixtur
     ("arguments", "told"),
     [
         (["--method", "Astrology"], "--method: got 'Astrology', expected one of BayesianShapley, ExpectedGradients"),
-        (["--method", "GradCAM"], "--method: got 'GradCAM'"),
-        (["--episode", "-1"], "--episode: got -1, expected a number from 0."),
+        (["--method", "GradCAM"], "GradCAM explains a layer's feature maps: in Python, see `views.feature`."),
+        (["--method", " ,"], "--method: got ' ,', expected names with commas between them"),
+        (["--episode", "-1"], "--episode: got -1, expected a number from 0, below 2,147,483,648."),
+        (["--episode", "9" * 23], "--episode: got 99999999999999999999999, expected a number from 0"),
     ],
 )
 def test_what_is_no_method_or_episode_is_refused(

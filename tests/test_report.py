@@ -386,7 +386,7 @@ def test_run_report(run, capsys):
     ]
     seen = plain(text)
     for words in (
-        "loss began at 2 and ended at 0.0396",
+        "loss was 2 at step 10 and 0.0396 at the end",
         "0.987",
         "0.0000 ± 0.2500",
         "learner: MAML # <script>",

@@ -258,8 +258,8 @@ def test_a_task_without_queries_is_refused() -> None:
     ("arguments", "said"),
     [
         (["--method", "Astrology"], "--method: got 'Astrology', expected one of BayesianShapley"),
-        (["--method", "Gradient,"], "--method: got '', expected one of"),
-        (["--episode", "-2"], "--episode: got -2, expected a number from 0."),
+        (["--method", ","], "--method: got ',', expected names"),
+        (["--episode", "-2"], "--episode: got -2, expected a number from 0, below"),
         (["--episode", "many"], "--episode: invalid int value: 'many'"),
         (["--out", "/nowhere/r.html"], "which cannot be written"),
     ],

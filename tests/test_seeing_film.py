@@ -290,6 +290,8 @@ def test_a_straight_way_and_none_at_all() -> None:
     torch.testing.assert_close(points[:, 0], 3 * torch.arange(4.0))
     assert plane(torch.ones(3, 5)) == (pytest.approx(torch.zeros(3, 2)), 1.0)
     assert plane(torch.ones(1, 5))[0].tolist() == [[0, 0]]
+    step = torch.stack([torch.zeros(7), torch.randn(7, generator=torch.Generator().manual_seed(0))])
+    assert plane(step)[0][:, 1].tolist() == [0, 0]  # one step has one direction, and what else is rounding
 
 
 # --- histograms

@@ -22,6 +22,7 @@ from ..learners import Learner
 from ..views import Game, View
 from .asked_task import AskedTask, predicted
 
+_MAPS = ("GradCAM", "HiResCAM")
 _PATCHES, _SAMPLES, _BACKGROUND = 8, 16, 32  # patches a side, coalitions a player, rows
 
 
@@ -79,7 +80,10 @@ def refuse_unknown(names: str) -> None:
     """Raise MapstoError for a list of names, as `IntegratedGradients,LIME`, with one that is no explainer of rows."""
     for name in _names(names):
         if name not in known() and name != "SelfExplaining":
-            raise MapstoError(f"--method: got {name!r}, expected one of {', '.join(sorted(known()))}.")
+            layers = (
+                f" {name} explains a layer's feature maps: in Python, see `views.feature`." if name in _MAPS else ""
+            )
+            raise MapstoError(f"--method: got {name!r}, expected one of {', '.join(sorted(known()))}.{layers}")
 
 
 def refuse_own(names: str, learner: Learner) -> None:
@@ -106,7 +110,12 @@ def asked_methods(
 
 
 def _names(names: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in names.split(",")))
+    named = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not named:
+        raise MapstoError(
+            f"--method: got {names!r}, expected names with commas between them, as IntegratedGradients,LIME."
+        )
+    return named
 
 
 def _made(name: str, plays: Playing) -> ViewExplainer | GameExplainer:
@@ -124,15 +133,11 @@ def _made(name: str, plays: Playing) -> ViewExplainer | GameExplainer:
 
 def known() -> dict[str, Any]:
     """Return the explainers that attribute to the entries or the parts of a row."""
-    maps = (explainers.GradCAM, explainers.HiResCAM)  # of layers
-    kinds = {name: getattr(explainers, name) for name in explainers.__all__}
+    kinds = {name: getattr(explainers, name) for name in explainers.__all__ if name not in _MAPS}
     return {
         name: kind
         for name, kind in kinds.items()
-        if inspect.isclass(kind)
-        and issubclass(kind, ViewExplainer | GameExplainer)
-        and not inspect.isabstract(kind)
-        and kind not in maps
+        if inspect.isclass(kind) and issubclass(kind, ViewExplainer | GameExplainer) and not inspect.isabstract(kind)
     }
 
 

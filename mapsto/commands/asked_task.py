@@ -73,9 +73,9 @@ def episode_of(tasks: Tasks, index: int | None, seed: int) -> Episode:
 
 
 def refuse_negative(index: int | None) -> None:
-    """Raise MapstoError for a number of a task below 0."""
-    if (index or 0) < 0:
-        raise MapstoError(f"--episode: got {index}, expected a number from 0.")
+    """Raise MapstoError for a number of a task below 0 or beyond all that are drawn."""
+    if not 0 <= (index or 0) < 2**31:
+        raise MapstoError(f"--episode: got {index}, expected a number from 0, below {2**31:,}.")
 
 
 def asked_task(learner: Learner, episode: Episode, queries: int) -> AskedTask:

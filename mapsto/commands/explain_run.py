@@ -38,7 +38,7 @@ def explain_run(args: argparse.Namespace) -> int:
     out = writable(args.out or args.what)
     run = load_run(args.what)
     episode = episode_of(run.tasks, args.episode, args.seed)
-    if args.method:
+    if args.method is not None:
         return _by_methods(run.learner, episode, args, out)
     support = episode.support
     queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]

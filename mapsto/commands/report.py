@@ -81,7 +81,8 @@ def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
         run = load_run(args.run)
     except (MapstoError, ValueError, OSError) as error:
         return None, [f"No test task is told on this page, since the run could not be made again: {said(error)}."]
-    refuse_own(args.method or "", run.learner)
+    if args.method is not None:
+        refuse_own(args.method, run.learner)
     try:
         return report_task(run.learner, run.tasks, args.episode, args.method, args.seed), []
     except (MapstoError, ValueError, OSError) as error:

@@ -56,7 +56,9 @@ def _predictions(answer: "Answer") -> Table:
     title = (
         f"Predictions and their strongest reasons ({left} more in the report)" if left else "Predictions and reasons"
     )
-    table = Table("row", "prediction", "reasons, in percentage points", title=title, title_justify="left")
+    table = Table(
+        "row", "prediction", "reasons, in percentage points of the predicted class", title=title, title_justify="left"
+    )
     for i in rows:
         best = int(answer.probabilities[i].argmax())
         said = f"{escape(str(answer.classes[best]))} {answer.probabilities[i, best]:.0%}"
@@ -66,7 +68,9 @@ def _predictions(answer: "Answer") -> Table:
 
 def _teachers(answer: "Answer") -> Table:
     q = answer.question
-    table = Table("row", "training row (its class): points by which it pushed the prediction", title_justify="left")
+    table = Table(
+        "row", "training row (its class): points by which it pushed the predicted class", title_justify="left"
+    )
     table.title = "Training rows that drove these predictions"
     for i, change in zip(answer.told, answer.influence, strict=True):
         push = -100 * change[:, int(answer.probabilities[i].argmax())]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer
+from .explainer import View, ViewExplainer, number
 from .gradient import gradient, scale
 
 
@@ -70,7 +70,7 @@ class ExpectedGradients(ViewExplainer):
             way = point - start
             return scale(gradient(view, start + t * way), w * way)
 
-        return vmap(value, chunk_size=self.chunk_size)(starts, t, w).sum(0)  # of [s, ...(k)]
+        return number(vmap(value, chunk_size=self.chunk_size)(starts, t, w).sum(0))  # of [s, ...(k)]
 
     def _whole(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return all rows, each with all places and weights of the quadrature."""

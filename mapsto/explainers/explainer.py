@@ -66,8 +66,13 @@ class GameExplainer(ABC):
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 
 
+def number(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return the values of one point, or raise MapstoError where some are NaN."""
+    return numbers(values[None])[0]
+
+
 def numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-    """Return the values, or raise MapstoError where some are NaN."""
+    """Return the values of `n` points, or raise MapstoError where some are NaN."""
     if not readable(values):
         return values
     lost = int(values.isnan().flatten(1).any(1).sum())

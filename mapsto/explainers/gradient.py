@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer
+from .explainer import View, ViewExplainer, number
 
 
 @final
@@ -27,7 +27,7 @@ class Gradient(ViewExplainer):
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the gradient at `point`: its shape, with one more axis `k` where the view has k scores."""
-        return gradient(view, point)
+        return number(gradient(view, point))
 
 
 @final
@@ -43,7 +43,7 @@ class InputXGradient(ViewExplainer):
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return `point` times the gradient: its shape, with one more axis `k` where the view has k scores."""
-        return scale(gradient(view, point), point)
+        return number(scale(gradient(view, point), point))
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

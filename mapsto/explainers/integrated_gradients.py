@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ..checks import spread
-from .explainer import View, ViewExplainer
+from .explainer import View, ViewExplainer, number
 from .gradient import gradient, scale
 
 
@@ -49,4 +49,4 @@ class IntegratedGradients(ViewExplainer):
         way = point - baseline
         t, w = (torch.tensor(values, dtype=point.dtype, device=point.device) for values in (self.t, self.w))
         slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size)(t)  # [s, ...(k)]
-        return scale(torch.tensordot(w, slopes, 1), way)
+        return number(scale(torch.tensordot(w, slopes, 1), way))

@@ -19,7 +19,7 @@ from torch.func import vmap
 
 from ..checks import spread
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer
+from .explainer import View, ViewExplainer, number
 
 
 @final
@@ -58,7 +58,7 @@ class Smooth(ViewExplainer):
         Raises `MapstoError` when `noise` does not broadcast to the point.
         """
         near = vmap(lambda shift: self.explainer(view, point + shift), chunk_size=self.chunk_size)
-        return near(self._shifts(point)).mean(0)
+        return number(near(self._shifts(point)).mean(0))
 
     def _shifts(self, point: Tensor) -> Float[Tensor, "s ..."]:
         noise = spread("noise", self.noise, point)

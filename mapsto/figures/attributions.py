@@ -1,7 +1,7 @@
 """Reasons side by side: a line a query, a column a method; orange raised the score, blue lowered it.
 
-Images are drawn over by their attributions, tables as a bar a column. Each picture has its own scale, from minus to
-plus its largest value, since methods differ in units; zero is neutral everywhere.
+Images are drawn over by their attributions, each on a scale of its own, from minus to plus its largest value; tables as
+a bar a column, all rows of a method on one scale. Methods differ in units; zero is neutral everywhere.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def _tables(
 ) -> Figure:
     width = points.shape[1]
     named = style.distinct(names or [f"column {i}" for i in range(width)])
-    figure = style.canvas((0.2 * width + 0.6) * len(points) + 0.4, 1.7 * len(values) + 2.0)
-    for line, axes in enumerate(figure.subplots(len(points), len(values), squeeze=False)):
+    figure = style.canvas(max(0.2 * width + 0.6, 1.1) * len(points) + 0.4, 1.7 * len(values) + 2.0)
+    for line, axes in enumerate(figure.subplots(len(points), len(values), squeeze=False, sharex="col")):
         for i, (one, (method, given)) in enumerate(zip(axes, values.items(), strict=True)):
             style.rows(style.quiet(one), [style.label(name) for name in named] if i == 0 else [""] * width)
             one.barh(range(width), given[line], color=[style.direction(float(value)) for value in given[line]])
@@ -83,5 +83,5 @@ def _tables(
             one.tick_params(labelsize=8)
             one.locator_params(axis="x", nbins=3)
             one.set_title(style.label(method, 22) if line == 0 else "", fontsize=8.5, color=style.INK)
-        axes[0].set_ylabel(style.label(titles[line], 30), fontsize=8.5, color=style.INK)
+        axes[0].set_ylabel(style.label(titles[line], 34).replace(": ", "\n"), fontsize=8.5, color=style.INK)
     return figure

@@ -17,7 +17,7 @@ from .film import film_strip
 from .reasons import one_input, reasons
 from .slider import overview, slider
 from .task_facts import Reasons, TaskFacts, Taught
-from .taught import change, name, place, strongest, taught_cells, taught_images, taught_rows
+from .taught import IMAGES, change, name, place, strongest, taught_cells, taught_images, taught_rows
 from .trusted import trusted
 from .verdicts import verdict
 
@@ -106,7 +106,9 @@ def _taught(facts: TaskFacts, found: Taught) -> dict[str, Any]:
     draw = taught_images if facts.images else taught_rows
     most = [f"{_example(facts, j)} ({change(facts, found.examples[j])})" for j in strongest(found.examples, 2)]
     alt = f"Teaching examples that did most to query {found.query}: {words.listing(most)}."
-    pictures = [("The teaching examples" if facts.images else "Whole examples", page.picture(draw(facts, found), alt))]
+    shown, every = min(IMAGES, len(facts.support_x)), len(facts.support_x)
+    images = "The teaching examples" if shown == every else f"The {shown} of {every} teaching examples that did most"
+    pictures = [(images if facts.images else "Whole examples", page.picture(draw(facts, found), alt))]
     if found.cells is not None and not facts.images and facts.support_x.shape[1] > 1:
         cells = f"Heatmap: what each cell of the teaching examples gave the score of query {found.query}."
         pictures.append(("Their cells", page.picture(taught_cells(facts, found), cells)))

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from .task_facts import TaskFacts, Taught
 
-_IMAGES, _ACROSS, _ROWS, _COLUMNS = 15, 3, 12, 12
+IMAGES, _ACROSS, _ROWS, _COLUMNS = 15, 3, 12, 12
 
 
 def taught_images(facts: TaskFacts, taught: Taught) -> Figure:
     """Draw the query, then the teaching images that did most to its score, with what their pixels gave it."""
-    shown = by_class(facts, strongest(taught.examples, _IMAGES))
+    shown = by_class(facts, strongest(taught.examples, IMAGES))
     lines = -(-(len(shown) + 1) // _ACROSS)
     figure = style.canvas(1.62 * lines + 0.1)
     panels = list(figure.subplots(lines, _ACROSS, squeeze=False).flat)
     image(panels[0], facts.x[taught.query], f"query {taught.query}\n{facts.answer(taught.query)}", style.INK)
     reach = 0.0 if taught.cells is None else float(np.abs(taught.cells.sum(1)).max())
     for axes, j in zip(panels[1:], shown, strict=False):
-        image(axes, facts.support_x[j], f"{name(facts, j)}\n{change(facts, taught.examples[j])}",
+        image(axes, facts.support_x[j], f"{j}: {name(facts, j)}\n{change(facts, taught.examples[j])}",
               style.direction(_seen(facts, taught.examples[j])))  # fmt: skip
         drawn = None if taught.cells is None else overlay(axes, taught.cells[j], reach)
     for axes in panels[len(shown) + 1 :]:

@@ -144,7 +144,7 @@ def course(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     if finite.any():
         best = int(np.nanargmin(np.where(finite, y, np.nan)))
         lowest = f"its lowest was {number(y[best])}, at step {steps[best]:,}"
-        said.append(f"{names[0]} began at {number(y[0])} and ended at {number(y[-1])}; {lowest}.")
+        said.append(f"{names[0]} was {number(y[0])} at step {steps[0]:,} and {number(y[-1])} at the end; {lowest}.")
     return said
 
 

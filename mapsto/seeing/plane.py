@@ -26,6 +26,7 @@ def plane(vectors: Float[Tensor, "s p"]) -> tuple[Float[Tensor, "s 2"], float]:
     """
     wide = vectors.double()
     u, s, _ = torch.linalg.svd(wide - wide.mean(0), full_matrices=False)
+    s = torch.where(s > 1e-10 * s[0], s, 0.0)  # what is left is rounding, as the second axis of a single step
     points = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - len(s))))  # [s, 2]
     points = points - points[0]
     points = points * torch.where(points[-1] < 0, -1.0, 1.0)

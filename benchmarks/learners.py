@@ -107,10 +107,10 @@ def maml(ways: int, **arguments: Any) -> MAML:
     return MAML(classifier(ways), **{"lr": RATE * ways, "steps": 2, "zero_head": True} | arguments)
 
 
-def learned_rates(ways: int, kind: Any, **arguments: Any) -> MAML:
-    """Return the same with learned rates and short features, whose head has a rate large beside the outer one."""
+def learned_rates(ways: int, kind: Any) -> MAML:
+    """Return one step of it with learned rates and short features, whose head has a rate large beside the outer one."""
     short = LENGTH / 16
-    learner = maml(ways, learn_lr=kind, **arguments)
+    learner = maml(ways, learn_lr=kind, steps=1)
     nn.init.constant_(learner.body.blocks[-1].norm.weight, short)  # type: ignore[arg-type, union-attr, index]
     for name, rate in zip(learner.adapted, learner.rates, strict=True):
         if name in learner.zeroed:
@@ -188,11 +188,11 @@ METHODS = {
     "MAML": Method(maml, "Finn et al. 2017", (98.7, 95.8), 20, **ADAPTED, parts=IN_PARTS),
     "FOMAML": Method(partial(maml, first_order=True, steps=1), "Finn et al. 2017", (98.3, 89.4), 20, **ADAPTED),
     "MAML++ rates": Method(
-        partial(learned_rates, kind="layer-step", steps=1), "Antoniou et al. 2019", (99.47, 97.65), 60, **ADAPTED,
+        partial(learned_rates, kind="layer-step"), "Antoniou et al. 2019", (99.47, 97.65), 60, **ADAPTED,
     ),
     "ANIL": Method(partial(maml, adapt="head", steps=1), "Raghu et al. 2020", (None, 96.2), 20, **ADAPTED),
     "Meta-SGD": Method(
-        partial(learned_rates, kind=True, steps=1), "Li et al. 2017", (99.53, 95.9), 60, **ADAPTED,
+        partial(learned_rates, kind=True), "Li et al. 2017", (99.53, 95.9), 60, **ADAPTED,
     ),
     "Reptile": Method(
         reptile, "Nichol et al. 2018", (95.39, 88.14), shots=10, queries=1, batch=5, lr=1e-3, ready=more_steps,

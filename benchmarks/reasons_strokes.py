@@ -18,6 +18,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from torch.nn import functional as F
 
 import mapsto as mt
 from mapsto.explainers import GradCAM, HiResCAM, ViewExplainer, enlarge, patches
+from mapsto.explainers.groups import shared
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 
 WAYS, SIZE, TASKS = 5, 28, 8
@@ -148,12 +150,9 @@ def case(learner: Learner, episode: mt.episodes.Episode, k: int) -> Case:
     support, x = episode.support, episode.query.x[episode.query.y == k]
     lead = lambda scores: scores[k] - (scores.sum() - scores[k]) / (WAYS - 1)  # noqa: E731
     hide = lambda view, point: mt.views.game(view, point, baseline=torch.zeros_like(point), groups=PATCHES)  # noqa: E731
-    return Case(learner, support, lead, mt.views.query(learner, support, link=lead), x, hide, shared)
-
-
-def shared(values: Tensor) -> Tensor:
-    """Share the values of patches `[n, players]` among their pixels `[n, 1, s, s]`."""
-    return (values / torch.bincount(PATCHES.flatten()))[:, PATCHES]
+    return Case(
+        learner, support, lead, mt.views.query(learner, support, link=lead), x, hide, partial(shared, groups=PATCHES)
+    )
 
 
 def recovered(values: Tensor, labels: Tensor, others: Tensor) -> float:

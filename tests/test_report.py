@@ -5,11 +5,10 @@ import functools
 import itertools
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from math import comb
 
+import browser
 import numpy as np
 import pandas as pd
 import pytest
@@ -454,8 +453,6 @@ def test_metrics_of_a_run_that_logged_nothing(tmp_path):
 
 # --- in a browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-
 PROBE = """
 <!doctype html><html><body><pre id="probe">waiting</pre><script>
 const text = new TextDecoder().decode(Uint8Array.from(atob("%s"), letter => letter.charCodeAt(0)));
@@ -494,12 +491,7 @@ Promise.all([opened(360), opened(1200)]).then(found => {
 def browse(folder, text):
     """Open a page in a headless browser, as wide as a phone and as a desk, and measure its pictures."""
     (folder / "probe.html").write_text(PROBE % base64.b64encode(text.encode()).decode())
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        f"--disable-component-update --disable-sync --user-data-dir={folder / 'profile'} --virtual-time-budget=20000"
-    ).split()
-    address = (folder / "probe.html").as_uri()
-    done = subprocess.run([CHROMIUM, *flags, "--dump-dom", address], capture_output=True, text=True, timeout=120)
+    done = browser.run(folder / "probe.html", "--dump-dom", timeout=120)
     probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert probe, done.stderr
     page = HTMLParser()
@@ -511,7 +503,7 @@ def browse(folder, text):
 
 
 @pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium or Chrome is installed: pictures are not looked at in a browser"
+    browser.CHROMIUM is None, reason="no Chromium or Chrome is installed: pictures are not looked at in a browser"
 )
 @pytest.mark.parametrize("name", ["cancer", "wine"])
 def test_a_browser_shows_every_picture(tmp_path, name):
@@ -528,7 +520,9 @@ def test_a_browser_shows_every_picture(tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed: the probe itself cannot be checked")
+@pytest.mark.skipif(
+    browser.CHROMIUM is None, reason="no Chromium or Chrome is installed: the probe itself cannot be checked"
+)
 def test_the_probe_sees_an_empty_picture_and_a_wide_page(tmp_path):
     empty = base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="100"/>').decode()
     views = browse(tmp_path, f'<img alt="" src="data:image/svg+xml;base64,{empty}"><div style="width:500px">wide</div>')

@@ -8,11 +8,10 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from html import unescape
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 import torch
@@ -27,8 +26,9 @@ from mapsto.figures.slider import POLICY
 from mapsto.learners import MAML, PrototypicalNetwork
 from mapsto.models import MLP
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed: no report is looked at")
+pytestmark = pytest.mark.skipif(
+    browser.CHROMIUM is None, reason="no Chromium or Chrome is installed: no report is looked at"
+)
 WIDTHS = (1280, 400)
 
 MEASURE = """
@@ -81,12 +81,8 @@ Promise.all([...document.images].map(image => image.decode())).then(() => {
 """
 
 
-def flags(folder: Path, width: int, height: int) -> list[str]:
-    return (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        f"--disable-component-update --disable-sync --hide-scrollbars --user-data-dir={folder / 'profile'} "
-        f"--virtual-time-budget=20000 --window-size={max(width, 500)},{height}"
-    ).split()
+def flags(width: int, height: int) -> list[str]:
+    return ["--hide-scrollbars", f"--window-size={max(width, 500)},{height}"]
 
 
 def probed(text: str, width: int) -> str:
@@ -105,8 +101,7 @@ def opened(folder: Path, text: str, width: int) -> dict:
     reader = "<script>onload = () => setTimeout(() => document.body.append(document.querySelector('iframe')\
 .contentDocument.querySelector('#probe').cloneNode(true)), 8000)</script>"
     (folder / "outer.html").write_text(f"<!doctype html>{outer}{reader}")
-    command = [CHROMIUM, *flags(folder, width, 900), "--allow-file-access-from-files", "--dump-dom"]
-    done = subprocess.run([*command, (folder / "outer.html").as_uri()], capture_output=True, text=True, timeout=300)
+    done = browser.run(folder / "outer.html", *flags(width, 900), "--allow-file-access-from-files", "--dump-dom")
     probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert probe, done.stderr[-2000:]
     return json.loads(unescape(probe[1]))
@@ -116,8 +111,7 @@ def photographed(folder: Path, text: str, width: int, height: int) -> np.ndarray
     """Return a screenshot `[height, width, 3]`, numbers from 0 to 1."""
     (folder / "page.html").write_text(text)
     shot = folder / "page.png"
-    command = [CHROMIUM, *flags(folder, width, height), f"--screenshot={shot}", (folder / "page.html").as_uri()]
-    subprocess.run(command, capture_output=True, timeout=300, check=True)
+    browser.run(folder / "page.html", *flags(width, height), f"--screenshot={shot}").check_returncode()
     return imread(shot)[..., :3]
 
 

@@ -4,10 +4,9 @@ import functools
 import html
 import importlib
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 
+import browser
 import numpy as np
 import pytest
 import torch
@@ -24,8 +23,6 @@ from mapsto.figures.slider import POLICY, SCRIPT, overview
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import MAML
 from mapsto.models import MLP
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 @functools.cache
@@ -174,12 +171,7 @@ def test_a_page_without_a_slider_lets_no_script_run(tmp_path) -> None:
 def browse(folder, text: str) -> str:
     """Return the page as a browser has it after its scripts ran."""
     (folder / "page.html").write_text(text)
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        f"--disable-component-update --disable-sync --user-data-dir={folder / 'profile'} --virtual-time-budget=5000"
-    ).split()
-    command = [CHROMIUM, *flags, "--dump-dom", (folder / "page.html").as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240).stdout
+    return browser.run(folder / "page.html", "--dump-dom", budget=5000, timeout=240).stdout
 
 
 MOVE = """
@@ -188,7 +180,7 @@ slider.value = 2; slider.dispatchEvent(new Event("input"));
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed: the slider is not moved")
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium or Chrome is installed: the slider is not moved")
 def test_the_slider_shows_one_frame_and_says_which(tmp_path, page: str) -> None:
     moved = page.replace("</script>", f"</script><script>{MOVE}</script>")
     moved = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", moved)  # our own, to move it
@@ -199,7 +191,7 @@ def test_the_slider_shows_one_frame_and_says_which(tmp_path, page: str) -> None:
     assert f'aria-valuetext="{frames[2][0]}"' in seen
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed: the slider is not moved")
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium or Chrome is installed: the slider is not moved")
 def test_the_policy_lets_this_script_run_and_no_other(tmp_path, page: str) -> None:
     assert '<p class="controls">' in browse(tmp_path, page)
     assert '<p class="controls" hidden="">' in browse(tmp_path, page.replace("show();\n}", "show(); \n}"))

@@ -17,6 +17,7 @@ from .. import explainers, views
 from ..episodes import Examples
 from ..errors import MapstoError
 from ..explainers import GameExplainer, ViewExplainer
+from ..explainers.groups import shared
 from ..joint import SelfExplaining
 from ..learners import Learner
 from ..views import Game, View
@@ -147,5 +148,4 @@ def of_entries(values: Tensor, plays: Playing, x: Tensor) -> Tensor:
         return values
     if plays.groups is None:
         return values.reshape(x.shape)
-    sizes = torch.bincount(plays.groups.flatten()).to(values)
-    return (values / sizes)[:, plays.groups]
+    return shared(values, plays.groups)

@@ -68,11 +68,11 @@ class InEpisode(Learner):
 
 def episode_of(tasks: Tasks, index: int | None, seed: int) -> Episode:
     """Return test task `index`, the first where there is none; raises MapstoError for a number below 0."""
-    refuse_negative(index)
+    refuse_episode(index)
     return unstack(tasks.test.batch(index or 0, 1, seed))[0]
 
 
-def refuse_negative(index: int | None) -> None:
+def refuse_episode(index: int | None) -> None:
     """Raise MapstoError for a number of a task below 0 or beyond all that are drawn."""
     if not 0 <= (index or 0) < 2**31:
         raise MapstoError(f"--episode: got {index}, expected a number from 0, below {2**31:,}.")
@@ -92,10 +92,9 @@ def asked_task(learner: Learner, episode: Episode, queries: int) -> AskedTask:
     with torch.no_grad():
         outputs = torch.stack([scores(row) for row in query.x])
     if learner.loss_name != "cross_entropy":
-        mean = views.query(learner, support, link=lambda scores: scores.mean(-1))
-        return AskedTask(learner, support, query, episode, lambda row: mean, outputs)
-    p = views.query(learner, support, link=lambda scores: scores.softmax(-1))
-    return AskedTask(learner, support, query, episode, lambda row: _of_predicted(p, row), outputs.softmax(-1))
+        return AskedTask(learner, support, query, episode, lambda row: lambda x: scores(x).mean(-1), outputs)
+    asking = lambda row: _of_predicted(lambda x: scores(x).softmax(-1), row)  # noqa: E731
+    return AskedTask(learner, support, query, episode, asking, outputs.softmax(-1))
 
 
 def real(rows: Examples) -> Examples:

@@ -22,6 +22,7 @@ from .asked_methods import Playing, asked_methods, of_entries, playing
 from .asked_task import AskedTask, asked_task, said
 
 QUERIES = 4
+CANNOT = (MapstoError, ValueError, RuntimeError)  # what torch cannot differentiate is a RuntimeError
 MEASURES = {"gap": "insertion − deletion", "infidelity": "infidelity", "max-sensitivity": "max-sensitivity"}
 
 
@@ -72,7 +73,7 @@ def explained_by(methods: Mapping[str, ViewExplainer | GameExplainer], task: Ask
             trusted = trust(
                 one, task.asking, games, x, None, plays.groups, chunk_size=1, values=values, against=against
             )
-        except (MapstoError, ValueError, RuntimeError) as error:  # what torch cannot differentiate is a RuntimeError
+        except CANNOT as error:
             missing = x.isnan().any() and isinstance(one, ViewExplainer)
             found.left_out[name] = "it moves cells, and a missing cell cannot be moved" if missing else said(error)
             continue

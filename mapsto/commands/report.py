@@ -70,11 +70,11 @@ def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
     Raises MapstoError for options that no run could follow.
     """
     from .asked_methods import refuse_own, refuse_unknown
-    from .asked_task import refuse_negative, said
+    from .asked_task import refuse_episode, said
     from .configuration import load_run
     from .report_task import report_task
 
-    refuse_negative(args.episode)
+    refuse_episode(args.episode)
     if args.method is not None:
         refuse_unknown(args.method)
     try:

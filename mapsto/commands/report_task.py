@@ -26,10 +26,9 @@ from ..seeing.film import Film, grid_over
 from ..tasks import Table, TableFamily, Tasks
 from .asked_methods import asked_methods, default_methods, known
 from .asked_task import AskedTask, asked_task, episode_of, said
-from .explain_methods import QUERIES, explained_by, playing_of
+from .explain_methods import CANNOT, QUERIES, explained_by, playing_of
 
 _LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells, points of a curve, of an integral
-_CANNOT = (MapstoError, ValueError, RuntimeError)  # what torch cannot differentiate is a RuntimeError
 Part = TypeVar("Part")
 
 
@@ -62,7 +61,7 @@ def report_task(learner: Learner, tasks: Tasks, index: int | None, methods: str 
 def _if_possible(name: str, missing: dict[str, str], ask: Callable[[], Part]) -> Part | None:
     try:
         return ask()
-    except _CANNOT as error:
+    except CANNOT as error:
         missing[name] = said(error)
         return None
 

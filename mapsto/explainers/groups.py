@@ -30,6 +30,16 @@ def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
     return (rows[:, None] * across + columns).expand(shape).contiguous()
 
 
+def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Tensor, "n ..."]:
+    """Share the values of parts evenly among their entries, so that those of a part add up to its value.
+
+    >>> shared(torch.tensor([[1.0, 6.0]]), torch.tensor([0, 1, 1]))
+    tensor([[1., 3., 3.]])
+    """
+    sizes = torch.bincount(groups.flatten()).to(values)
+    return (values / sizes)[:, groups]
+
+
 def superpixels(
     image: Float[Tensor, "c h w"], count: int, compactness: float = 0.1, steps: int = 10
 ) -> Int[Tensor, "c h w"]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from . import style
+from .overlaid import image
 from .said import framed
 
 if TYPE_CHECKING:
@@ -66,16 +67,6 @@ def likely(p: Float[np.ndarray, " k"], y: int, most: int) -> list[int]:
     order = [int(c) for c in np.argsort(-p, kind="stable")]
     first = order[:most]
     return sorted(first if y in first else [*first[:-1], y])
-
-
-def image(axes: Axes, pixels: Float[np.ndarray, "c h w"], title: str, colour: str = style.GRID) -> None:
-    """Draw an image in grey, dark where its numbers are large, under a title."""
-    axes.imshow(pixels.mean(0), cmap="Greys")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_color(colour)
-    axes.spines[:].set_linewidth(1.0 if colour == style.GRID else 2.2)
-    axes.set_title(title, fontsize=8.5, color=style.INK)
 
 
 def _curve(facts: TaskFacts) -> Figure:

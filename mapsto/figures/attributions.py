@@ -14,10 +14,9 @@ from jaxtyping import Float
 
 from ..errors import MapstoError
 from . import style
-from .colours import around_zero
+from .overlaid import image, overlay, scale
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -48,25 +47,12 @@ def _images(points: np.ndarray, values: dict[str, np.ndarray], titles: Sequence[
     figure = style.canvas(1.25 * len(points) + 0.5, 1.35 * (len(values) + 1) + 0.9)
     grid = figure.subplots(len(points), len(values) + 1, squeeze=False)
     for line, axes in enumerate(grid):
-        ground = points[line].mean(0)  # [h, w]
-        _picture(axes[0], ground, titles[line])
+        image(axes[0], points[line], style.label(titles[line], 22))
         for one, (method, given) in zip(axes[1:], values.items(), strict=True):
-            _picture(one, ground, method if line == 0 else "")
-            heat = given[line].sum(0)
-            most = np.abs(heat).max() or 1.0
-            drawn = one.imshow(heat / most, cmap=around_zero("white"), vmin=-1, vmax=1, alpha=0.75)
-    bar = figure.colorbar(drawn, ax=grid.ravel().tolist(), fraction=0.04, pad=0.02, ticks=[-1, 0, 1])
-    bar.ax.set_yticklabels(["lowers", "no effect", "raises"], fontsize=8.5)
-    bar.outline.set_visible(False)
+            image(one, points[line], style.label(method, 22) if line == 0 else "")
+            drawn = overlay(one, given[line], float(np.abs(given[line].sum(0)).max()))
+    scale(figure, drawn, grid.ravel().tolist())
     return figure
-
-
-def _picture(axes: Axes, ground: np.ndarray, title: str) -> None:
-    axes.imshow(ground, cmap="Greys")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_color(style.GRID)
-    axes.set_title(style.label(title, 22), fontsize=8.5, color=style.INK)
 
 
 def _tables(

@@ -7,14 +7,13 @@ everywhere. Four and a half inches wide, so that it can be read on a phone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from . import style
-from .answers import image
-from .colours import around_zero
+from .overlaid import image, overlay, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,15 +85,3 @@ def _overlaid(point: Float[np.ndarray, "c h w"], values: Mapping[str, Float[np.n
         axes.remove()
     scale(figure, drawn, list(grid.flat[: len(values) + 1]))
     return figure
-
-
-def overlay(axes: Axes, values: Float[np.ndarray, "c h w"], reach: float) -> Any:
-    """Draw signed values over an image, channels summed: orange raised the score, blue lowered it."""
-    return axes.imshow(values.sum(0) / (reach or 1.0), cmap=around_zero("white"), vmin=-1, vmax=1, alpha=0.75)
-
-
-def scale(figure: Figure, drawn: Any, panels: list[Axes]) -> None:
-    """Set beside the panels what the colours mean."""
-    bar = figure.colorbar(drawn, ax=panels, fraction=0.05, pad=0.03, ticks=[-1, 0, 1])
-    bar.ax.set_yticklabels(["lowers", "no effect", "raises"], fontsize=8.5)
-    bar.outline.set_visible(False)

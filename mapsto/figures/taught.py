@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from . import style
-from .answers import image
 from .colours import around_zero
-from .reasons import bars, overlay, scale
+from .overlaid import image, overlay, scale
+from .reasons import bars
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

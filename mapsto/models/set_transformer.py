@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import MapstoError
+from .products import product
 
 
 class Memory(NamedTuple):
@@ -96,8 +97,8 @@ class Layer(nn.Module):
         """Let each column's tokens look at what is remembered of that column."""
         q = self.row_q(self.row_norm(tokens)).unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4)  # [b, c, h, r, e]
         bias = F.pad(log_weight, (1, 0))[:, None, None, None, :]  # the null row weighs as much as one row
-        score = q @ memory.keys.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias  # [b, c, h, r, n+1]
-        mixed = (self.attention(score) @ memory.values).permute(0, 3, 1, 2, 4)  # [b, r, c, h, e]
+        score = product(q, memory.keys.mT) * q.shape[-1] ** -0.5 + bias  # [b, c, h, r, n+1]
+        mixed = product(self.attention(score), memory.values).permute(0, 3, 1, 2, 4)  # [b, r, c, h, e]
         return tokens + self.row_out(mixed.reshape(tokens.shape))
 
     def ponder(self, tokens: Tensor) -> Tensor:

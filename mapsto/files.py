@@ -15,5 +15,7 @@ def atomically(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}; choose another place.") from error
     finally:
         temporary.unlink(missing_ok=True)

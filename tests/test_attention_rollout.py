@@ -42,6 +42,12 @@ def test_what_is_no_attention_is_refused(attentions: list[Tensor], unchecked: No
         attention_rollout(attentions)
 
 
+@pytest.mark.parametrize("layer", [2 * FIRST, FIRST - 0.1, FIRST * torch.nan, FIRST.T])
+def test_rows_that_are_no_shares_are_refused(layer: Tensor) -> None:
+    with pytest.raises(MapstoError, match="attentions: got rows that are no shares"):
+        attention_rollout([SECOND, layer])
+
+
 def learner(ways: int = 2, members: int = 2, depth: int = 2) -> InContext:
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -260,7 +260,9 @@ def test_learning_curve_marks_what_is_not_finite():
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [1.0, 0.5])
     assert [line.get_xdata()[0] for line in axes.lines[1:]] == [2]
     assert axes.get_yscale() == "linear"
-    assert learning_curve([1, 2], [1000.0, 1.0], "loss").axes[0].get_yscale() == "log"
+    falling = list(np.geomspace(1000, 1, 10))
+    assert learning_curve(range(10), falling, "loss").axes[0].get_yscale() == "log"
+    assert learning_curve(range(9), falling[:9], "loss").axes[0].get_yscale() == "linear"  # too few to see a shape
 
 
 def test_running_median_ignores_a_spike():

@@ -224,7 +224,9 @@ def test_a_run_that_cannot_be_asked_still_tells_its_course(
         text = (run / "report.html").read_text()
         assert said in plain(text) and "How the training went" in text and 'id="answers"' not in text, name
         assert "<script" not in text and "script-src" not in text
-    capsys.readouterr()
+        capsys.readouterr()
+        assert main(["report", str(run), "--episode", "1"]) == 1, name  # what was asked for is not left out silently
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def _change(run: Path, name: str, value: object) -> None:
@@ -421,7 +423,7 @@ def test_the_page_has_its_parts_in_order(runs: dict[str, Path], name: str, capsy
     assert [f"{one['says']}" in text for one in found["task"]["answers"]] == [True] * 4
     seen = plain(text)
     if name == "own":
-        assert "SelfExplaining adapts in one go" in seen
+        assert "SelfExplaining adapts without inner gradient steps" in seen
     if name == "wave":
         assert "has one part only" in seen and 'data-label="Step 0 of 3' in text
     else:

@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
 def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
     """Ask the run's learner about a test task; where that cannot be done, return a sentence that says why.
 
-    Raises MapstoError for options that no run could follow.
+    Raises MapstoError for options that no run could follow, or this one cannot: what was asked for is not left out.
     """
     from .asked_methods import refuse_own, refuse_unknown
     from .asked_task import refuse_episode, said
@@ -77,15 +77,20 @@ def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
     refuse_episode(args.episode)
     if args.method is not None:
         refuse_unknown(args.method)
+    asked = args.episode is not None or args.method is not None
     try:
         run = load_run(args.run)
     except (MapstoError, ValueError, OSError) as error:
+        if asked:
+            raise
         return None, [f"No test task is told on this page, since the run could not be made again: {said(error)}."]
     if args.method is not None:
         refuse_own(args.method, run.learner)
     try:
         return report_task(run.learner, run.tasks, args.episode, args.method, args.seed), []
     except (MapstoError, ValueError, OSError) as error:
+        if asked:
+            raise
         return None, [f"No test task is told on this page, since the learner could not be asked: {said(error)}."]
 
 

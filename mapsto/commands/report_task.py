@@ -92,7 +92,7 @@ def _taught(task: AskedTask, missing: dict[str, str]) -> Taught:
 
 
 def _cells(task: AskedTask, x: Tensor, target: int | None) -> np.ndarray:
-    """Return what each entry of the teaching examples gave the score, beside examples that all look alike."""
+    """Return what each entry of the teaching examples gave the score, beside examples that are all their mean."""
     view, taught = views.support(task.learner, task.support, x, target, task.link), task.support.x
     if not taught.isnan().any():
         return _array(IntegratedGradients(_STEPS, taught.mean(0, keepdim=True), chunk_size=4)(view, taught))

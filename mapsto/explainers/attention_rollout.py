@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..checks import readable
 from ..errors import MapstoError
 
 
@@ -22,7 +23,7 @@ def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor
     `InContext.attentions` makes the layers' matrices of a learner that attends to its teaching examples.
 
     Raises:
-        MapstoError: no layers, or attention that is not square matrices of one size.
+        MapstoError: no layers, or attention that is not square matrices of one size, whose rows are shares.
 
     >>> looks_at_first = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     >>> attention_rollout([looks_at_first, looks_at_first])
@@ -36,6 +37,9 @@ def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor
             f"attentions: got matrices of shapes {[tuple(layer.shape) for layer in layers]}, expected one square "
             "matrix [r, r] for each layer, all of one size, averaged over heads."
         )
+    for layer in layers:
+        if readable(layer) and not ((layer >= 0).all() and ((layer.sum(-1) - 1).abs() < 1e-3).all()):
+            raise MapstoError("attentions: got rows that are no shares, expected numbers from 0 that add up to 1.")
     made_of = same = torch.eye(len(layers[0]), dtype=layers[0].dtype, device=layers[0].device)
     for layer in layers:
         made_of = (layer + same) / 2 @ made_of

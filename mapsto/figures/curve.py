@@ -1,7 +1,7 @@
 """The learning curve: one quantity a run logged, against the step, with its running median.
 
-Where a positive quantity spans more than two orders of magnitude the axis is logarithmic. Steps at which the quantity
-was not finite are marked, since a curve that leaves them out looks healthier than the run was.
+Where ten or more positive values span more than two orders of magnitude the axis is logarithmic. Steps at which the
+quantity was not finite are marked, since a curve that leaves them out looks healthier than the run was.
 
     smooth[i] = median(y[i - h .. i + h]),   h = n // 40
 """
@@ -36,7 +36,7 @@ def learning_curve(steps: Sequence[int | float], y: Sequence[int | float], name:
     axes.plot(at[finite], values[finite], color=style.LOWER, **look)
     if long:
         axes.plot(at[finite], smooth(values[finite]), color=style.LOWER, linewidth=1.8, label="running median")
-    if finite.any() and values[finite].min() > 0 and values[finite].max() > 100 * values[finite].min():
+    if finite.sum() >= 10 and values[finite].min() > 0 and values[finite].max() > 100 * values[finite].min():
         axes.set_yscale("log")
     for step in at[~finite]:
         axes.axvline(step, color=style.HIGHER, linewidth=1.2, linestyle=":")

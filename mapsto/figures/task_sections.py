@@ -145,10 +145,7 @@ def _missing(facts: TaskFacts) -> dict[str, str]:
     """Say of each part that could not be had why there is none."""
     said = {part: f"This part could not be made: {reason}." for part, reason in facts.missing.items()}
     if "no inner gradient steps" in said.get("film", ""):
-        said["film"] = (
-            f"{facts.learner} adapts in one go: it reads the teaching examples once and takes no steps towards them, "
-            "so there is nothing to film."
-        )
+        said["film"] = f"{facts.learner} adapts without inner gradient steps, so there are none to film."
     return said
 
 

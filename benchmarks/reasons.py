@@ -88,7 +88,7 @@ READERS = {
 class Counted(torch.autograd.Function):
     """The identity; counts the rows that pass it, under any number of `vmap`, and the slopes that come back."""
 
-    asked = 0.0
+    asked = 0
 
     @staticmethod
     def forward(x: Tensor, times: int) -> Tensor:
@@ -249,13 +249,13 @@ def judged(method: Method, case: Case, truth: Tensor) -> tuple[float, float, flo
     return float(mt.measures.auroc(values.abs().double(), truth).mean()), asked, seconds
 
 
-def costed(method: Method, case: Case) -> tuple[Tensor, float, float]:
+def costed(method: Method, case: Case) -> tuple[Tensor, int, float]:
     """Return the values, how often the model was asked for the first row, and the seconds a row took."""
     Counted.asked = 0
     method(case._replace(view=lambda point: case.view(Counted.apply(point, 1)), x=case.x[:1]))
-    start = time.perf_counter()
+    asked, start = Counted.asked, time.perf_counter()
     values = method(case)
-    return values, Counted.asked, (time.perf_counter() - start) / len(case.x)
+    return values, asked, (time.perf_counter() - start) / len(case.x)
 
 
 def report(found: list[dict[str, Any]]) -> None:

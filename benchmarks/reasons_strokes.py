@@ -8,9 +8,10 @@
 distribution. A method explains the score of the true class ahead of the mean of the others, in 25 queries of each of
 eight tasks; its values, by size and with their sign, are held against which ink is of the label strokes, among pixels
 that have ink of either kind and not of both (AUROC an image, mean over images and tasks ± 95 % interval over tasks).
-There 0.5 is chance, for what looks at the image alone too: its ink, its edges. Hidden parts are patches of 4 × 4 pixels
-without ink, whose values its pixels share evenly. First it is told by how much the lead falls without either kind of
-stroke: distractors speak against the class, so that the size of their values is no mistake.
+There 0.5 is chance, for what looks at the image alone too: its ink, its edges. Hidden parts, without ink, are patches
+of 4 × 4 pixels or as many superpixels, whose values their pixels share evenly. First it is told by how much the lead
+falls without either kind of stroke: distractors speak against the class, so that the size of their values is no
+mistake.
 Training is part of the benchmark: so many seconds of the processor a learner, kept in `--out`.
 """
 
@@ -31,7 +32,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import mapsto as mt
-from mapsto.explainers import GradCAM, HiResCAM, ViewExplainer, enlarge, patches
+from mapsto.explainers import LIME, GradCAM, HiResCAM, ViewExplainer, enlarge, patches, superpixels
 from mapsto.explainers.groups import shared
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 
@@ -55,8 +56,22 @@ def mapped(explainer: ViewExplainer) -> Method:
     return values
 
 
+def by_superpixels(case: Case) -> Tensor:
+    """Explain by hiding regions of like pixels, as many as there are patches; each image has its own."""
+    found = []
+    for x in case.x:
+        groups = superpixels(x, int(PATCHES.max()) + 1)
+        game = mt.views.game(case.view, x, baseline=torch.zeros_like(x), groups=groups)
+        found.append(shared(LIME(256)(game)[None], groups)[0])
+    return torch.stack(found)
+
+
 FIT = {name: method for name, method in OF_ROWS.items() if name not in ("its own, learned", "Shapley, exact")}
-METHODS = FIT | {"GradCAM": mapped(GradCAM()), "HiResCAM": mapped(HiResCAM())}
+METHODS = FIT | {
+    "LIME of 256, superpixels": by_superpixels,
+    "GradCAM": mapped(GradCAM()),
+    "HiResCAM": mapped(HiResCAM()),
+}
 
 
 def main() -> None:

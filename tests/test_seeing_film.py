@@ -14,7 +14,18 @@ import mapsto as mt
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient, IntegratedGradients
-from mapsto.learners import ANML, MAML, LearnedOptimizer, Learner, MemoryFusion, MultiTask, PrototypicalNetwork, Reptile
+from mapsto.learners import (
+    ANML,
+    MAML,
+    VSML,
+    LearnedOptimizer,
+    Learner,
+    MemoryFusion,
+    MetaLSTM,
+    MultiTask,
+    PrototypicalNetwork,
+    Reptile,
+)
 from mapsto.learners.differentiation import Adjoint, Checkpointed, FiniteDifference, Implicit, Truncated
 from mapsto.learners.inner import SGD, Adam
 from mapsto.models import MLP
@@ -61,6 +72,8 @@ LEARNERS: dict[str, Callable[[], Learner]] = {
     "Reptile": lambda: Reptile(body(), lr=0.05, steps=STEPS),
     "MultiTask": lambda: MultiTask(body(), lr=0.3, steps=STEPS),
     "MemoryFusion": fused,
+    "LSTM meta-learner": lambda: MetaLSTM(body(), steps=STEPS, lr=0.3, hidden=4).to(F64),
+    "learned optimizer": lambda: LearnedOptimizer(body(), steps=STEPS, hidden=4).to(F64),
 }
 BY_STEPS = [name for name in LEARNERS if name not in ("MAML++ rates", "MemoryFusion")]  # whose steps can be set
 
@@ -112,6 +125,31 @@ def early(learner: Learner, support: Examples) -> Iterates:
 def test_a_film_of_another_loop_is_found_out(mutant: Callable) -> None:
     with pytest.raises(AssertionError):
         last_is_adapts(make("MAML"), mutant)
+
+
+def constant_gates(lr: float) -> MetaLSTM:
+    """Make the LSTM meta-learner gradient descent: nothing is forgotten, and what enters is always `lr`."""
+    learner = MetaLSTM(body(), steps=STEPS, lr=lr, hidden=4).to(F64)
+    for gate in (learner.cell.forget, learner.cell.enter):
+        nn.init.zeros_(gate.weight)
+    nn.init.constant_(learner.cell.forget.bias, 50.0)
+    nn.init.constant_(learner.cell.enter.bias, math.log(lr / (1 - lr)))  # again, in double precision
+    return learner
+
+
+def test_a_learned_rule_that_is_gradient_descent_has_its_rate_and_its_way() -> None:
+    rule, descent = (iterates(one, task().support) for one in (constant_gates(0.3), MAML(body(), lr=0.3, steps=STEPS)))
+    same(rule.rates, descent.rates)
+    same((rule.params, rule.gradients), (descent.params, descent.gradients))
+
+
+def test_a_learned_rule_that_climbs_has_a_rate_below_zero() -> None:
+    learner = constant_gates(0.3)
+    for p in learner.cell.parameters():
+        p.requires_grad_(False)
+    learner.cell.register_forward_hook(lambda cell, given, out: (2 * given[0] - out[0], out[1]))  # θ + 0.3·g
+    rates = [rate for step in iterates(learner, task().support).rates for rate in step.values()]
+    same(rates, [torch.full_like(rate, -0.3) for rate in rates])
 
 
 @pytest.mark.parametrize("name", BY_STEPS)
@@ -192,7 +230,7 @@ def test_no_step_is_a_film_of_one_frame() -> None:
 
 @pytest.mark.parametrize(
     "learner",
-    [PrototypicalNetwork(nn.Linear(2, 4), 3), LearnedOptimizer(nn.Linear(2, 3), steps=2)],
+    [PrototypicalNetwork(nn.Linear(2, 4), 3), VSML(nn.Flatten(), ways=3)],
     ids=lambda a: type(a).__name__,
 )
 @pytest.mark.parametrize("ask", [lambda of, e: film(of, e), lambda of, e: gradient_histograms(of, e.support)])

@@ -114,7 +114,7 @@ class LearnedOptimizer(Learner):
         differentiation: Differentiation | None = None,
     ):
         super().__init__()
-        self.differentiation = chosen(differentiation, ConstantGradients())
+        self.differentiation, self.adapting = chosen(differentiation, ConstantGradients()), Reverse()
         check_loop(loss, steps, hidden, self.differentiation)
         _check(judged_on, weights, truncation)
         self.body, self.adapted = prepare(body), free(body)
@@ -126,7 +126,7 @@ class LearnedOptimizer(Learner):
 
     def adapt(self, support: Examples) -> Adapted:
         """Take the steps from the start; the derivatives are exact."""
-        theta = self._run(Reverse(), support).theta
+        theta = self._run(self.adapting, support).theta
         params = parted(theta, self._named()[0])
         return Adapted(params, statistics_of(self.body, params, support.x, support.w))
 

@@ -124,7 +124,7 @@ class MetaLSTM(Learner):
         differentiation: Differentiation | None = None,
     ):
         super().__init__()
-        self.differentiation = chosen(differentiation, ConstantGradients())
+        self.differentiation, self.adapting = chosen(differentiation, ConstantGradients()), Reverse()
         check_loop(loss, steps, hidden, self.differentiation)
         if not 0 < lr < 1:
             raise MapstoError(f"lr: got {lr}, expected a rate between 0 and 1: it is a gate.")
@@ -134,7 +134,7 @@ class MetaLSTM(Learner):
 
     def adapt(self, support: Examples) -> Adapted:
         """Let the LSTM move the parameters from the learned start; the derivatives are exact."""
-        return self._adapt(support, Reverse())
+        return self._adapt(support, self.adapting)
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Run the adapted network, normalised by the statistics of the support set."""

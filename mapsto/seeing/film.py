@@ -37,7 +37,7 @@ class Film(NamedTuple):
     path: Float[Tensor, "s 2"]  # the parameters, in the plane that shows most of their way
     kept: float  # of the way's variance, by that plane
     layers: tuple[str, ...]
-    rates: Float[Tensor, "s l"]  # mean rate of the step from that frame on; the last frame's step is not taken
+    rates: Float[Tensor, "s l"]  # mean rate of the step from that frame on, see `Iterates`; the last one's is not taken
     gradient_norm: Float[Tensor, "s l"]
     support: Examples
     query: Examples
@@ -59,7 +59,7 @@ def film(
     """Film how `learner` adapts to `episode`.
 
     Args:
-        learner: one with inner gradient steps, such as `MAML`.
+        learner: one with inner gradient steps, such as `MAML`, or learned ones, such as `LearnedOptimizer`.
         episode: one task.
         explainer: attributes output `target` for query row `row` to its entries, at every step; None for none.
         row: the query row to explain.

@@ -5,7 +5,8 @@
 How an inner loop is differentiated is a route that is handed the loop's own step (`learners.differentiation`). So the
 way is read by a route that takes the same steps and keeps where it was, and state i is made by a route that arrives at
 φ_i at once: nothing of a learner's steps is written a second time, and the last state is `adapt`'s. Beyond the last
-state one more gradient is taken, for the slope where adaptation stops.
+state one more step is taken, for the slope where adaptation stops. A learned rule has no rate; in its place stands how
+far it goes against the gradient, −⟨φ_{i+1} − φ_i, g_i⟩ / ‖g_i‖² for each parameter.
 """
 
 import copy
@@ -13,13 +14,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..episodes import Examples, State
 from ..errors import MapstoError
+from ..learners.coordinates import parted
 from ..learners.differentiation import Differentiation
-from ..learners.differentiation.route import Step, detached
-from ..learners.inner import Inputs, Loop, Params
+from ..learners.differentiation.route import detached
+from ..learners.inner import Inputs, Params
 from ..learners.learner import Learner
 
 
@@ -30,7 +32,7 @@ class Iterates(NamedTuple):
     states: list[State]
     params: list[Params]  # those that adapt
     gradients: list[Params]  # there, by which the next step is taken; the last one's is not
-    rates: list[Params]  # of that step
+    rates: list[Params]  # of that step; the last one's is not taken
 
 
 def iterates(learner: Learner, support: Examples) -> Iterates:
@@ -45,11 +47,14 @@ def iterates(learner: Learner, support: Examples) -> Iterates:
         _along(learner, place, route).adapt(support)
         if not route.loops:
             raise _refused(learner)
-        learners = [_along(learner, place, _Arrived(loop)) for loop in route.loops]
+        learners = [_along(learner, place, _Arrived(loop)) for loop in route.loops[:-1]]
         states = [detached(stopped.adapt(support)) for stopped in learners]
-    params = [loop.params for loop in route.loops]
-    whole = [{n: g.get(n, torch.zeros_like(p)) for n, p in params[0].items()} for g in route.gradients]
-    return Iterates(learners, states, params, whole, [route.rates(i) for i in range(len(params))])
+    part = learner.get_submodule(place.rpartition(".")[0])
+    params = [_named(loop, part) for loop in route.loops]
+    gradients = [{**{n: torch.zeros_like(p) for n, p in params[0].items()}, **_named(g, part)} for g in route.gradients]
+    ways = zip(params, params[1:], gradients, strict=False)
+    rates = [route.rates(params[0], i) or _against(*way) for i, way in enumerate(ways)]
+    return Iterates(learners, states, params[:-1], gradients, rates)
 
 
 def by_layer(params: Params) -> dict[str, Tensor]:
@@ -65,12 +70,13 @@ def by_layer(params: Params) -> dict[str, Tensor]:
 
 
 class _Kept(Differentiation):
-    """Take the steps as another route does, and keep every state and gradient."""
+    """Take the steps as another route does, and one more, and keep every state and gradient."""
 
     def __init__(self, of: Differentiation):
-        self.of, self.inputs = of, Inputs({}, {}, Examples(*(torch.empty(0),) * 3))
-        self.loops: list[Loop] = []
-        self.gradients: list[Params] = []
+        self.of = of
+        self.inputs: Any = None
+        self.loops: list[Any] = []
+        self.gradients: list[Any] = []
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         gradient = self.of.gradient(objective)
@@ -81,44 +87,64 @@ class _Kept(Differentiation):
 
         return kept
 
-    def __call__(self, step: Step, state: Loop, inputs: Inputs, steps: range) -> Loop:
+    def __call__(self, step: Callable[..., Any], state: Any, inputs: Any, steps: range) -> Any:
         self.inputs, self.loops = detached(inputs), [detached(state)]
-        for i in steps:
-            self.loops.append(step(self.loops[-1], inputs, i))
-        step(self.loops[-1], inputs, steps.stop)  # for its gradient alone
-        return self.loops[-1]
+        for i in range(steps.start, steps.stop + 1):
+            self.loops.append(detached(step(self.loops[-1], inputs, i)))
+        return self.loops[-2]
 
-    def rates(self, i: int) -> Params:
-        """Return the rate of each entry of each parameter at step `i`; see `learners.inner.Inputs`."""
+    def rates(self, params: Params, i: int) -> Params:
+        """Return the rate of each entry of each parameter at step `i`, none of a learned rule; see `inner.Inputs`."""
+        if not isinstance(self.inputs, Inputs):
+            return {}
         given = {n: rates[min(i, len(rates) - 1)] for n, rates in self.inputs.rates.items()}
-        return {
-            n: torch.as_tensor(given[n], dtype=p.dtype, device=p.device).expand_as(p)
-            for n, p in self.loops[0].params.items()
-        }
+        return {n: torch.as_tensor(given[n], dtype=p.dtype, device=p.device).expand_as(p) for n, p in params.items()}
 
 
 class _Arrived(Differentiation):
     """Be where a loop has come to."""
 
-    def __init__(self, at: Loop):
+    def __init__(self, at: Any):
         self.at = at
 
-    def __call__(self, step: Step, state: Loop, inputs: Inputs, steps: range) -> Loop:
+    def __call__(self, step: Any, state: Any, inputs: Any, steps: range) -> Any:
         return self.at
 
 
+def _named(found: Any, part: nn.Module) -> Params:
+    """Return parameters or their gradients by name: of a loop, or of one vector of all coordinates."""
+    if isinstance(found, dict):
+        return found
+    if hasattr(found, "params"):
+        return found.params
+    theta = getattr(found, "theta", found)
+    theta = theta if isinstance(theta, Tensor) else theta[0]  # a gradient that comes with the loss
+    return parted(theta, {name: part.body.get_parameter(name) for name in part.adapted})  # type: ignore
+
+
+def _against(here: Params, there: Params, gradient: Params) -> Params:
+    """Return how far a move goes against the gradient, in gradients; 0 where that is 0."""
+    rates = {}
+    for name, g in gradient.items():
+        size = g.square().sum()
+        rate = ((here[name] - there[name]) * g).sum() / torch.where(size > 0, size, 1.0)
+        rates[name] = rate.expand_as(g)
+    return rates
+
+
 def _loop(learner: Learner) -> tuple[str, Differentiation]:
-    """Name the part of the learner that holds the inner loop, "" for the learner itself, and return its route."""
+    """Name the attribute that holds the route of `adapt` through the inner loop, and return that route."""
     for name, part in learner.named_modules():
-        if isinstance(route := vars(part).get("differentiation"), Differentiation):
-            return name, route
+        for attribute in ("adapting", "differentiation"):
+            if isinstance(route := vars(part).get(attribute), Differentiation):
+                return f"{name}.{attribute}", route
     raise _refused(learner)
 
 
 def _refused(learner: Learner) -> MapstoError:
     return MapstoError(
         f"learner: {type(learner).__name__} takes no inner gradient steps that could be followed, expected MAML or "
-        "another whose `adapt` is gradient descent; to see what its support set taught it, explain "
+        "another whose `adapt` follows gradients; to see what its support set taught it, explain "
         "`views.weights` or `views.support` instead."
     )
 
@@ -127,5 +153,6 @@ def _along(learner: Learner, place: str, route: Differentiation) -> Learner:
     """Return the learner with another route through its loop; its tensors are shared, not copied."""
     tensors = (*learner.parameters(), *learner.buffers())
     twin = copy.deepcopy(learner, {id(tensor): tensor for tensor in tensors})
-    setattr(twin.get_submodule(place), "differentiation", route)  # noqa: B010  (mypy takes it for a tensor)
+    part, _, attribute = place.rpartition(".")
+    setattr(twin.get_submodule(part), attribute, route)
     return twin

@@ -19,10 +19,13 @@ class Game:
         self.value, self.players = value, players
 
     def __call__(self, mask: Float[Tensor, " players"]) -> Tensor:
-        """Return the outcome, a scalar or `[k]`, with exactly the players of `mask` (1 present, 0 absent)."""
+        """Return the outcome, a scalar or `[k]`, with exactly the players of `mask` (1 present, 0 absent).
+
+        A count or a yes or no becomes a floating-point number: means of it are asked.
+        """
         if mask.shape != (self.players,):
             raise ValueError(f"mask: got shape {tuple(mask.shape)}, expected ({self.players},): one entry per player.")
-        return self.value(mask)
+        return _fraction(self.value(mask))
 
 
 def game(
@@ -48,8 +51,12 @@ def game(
         absent = spread("baseline", baseline, x)
         return Game(lambda mask: view(torch.where(visible(mask), x, absent)), players)
     rows = _rows(background, baseline, x)
-    filled = torch.func.vmap(lambda row, seen: view(torch.where(seen, x, row)), in_dims=(0, None))
+    filled = torch.func.vmap(lambda row, seen: _fraction(view(torch.where(seen, x, row))), in_dims=(0, None))
     return Game(lambda mask: filled(rows, visible(mask)).mean(0), players)
+
+
+def _fraction(outcome: Tensor) -> Tensor:
+    return outcome if outcome.is_floating_point() else outcome.to(torch.get_default_dtype())
 
 
 def _count(groups: Tensor, x: Tensor) -> int:

@@ -147,3 +147,19 @@ def test_pictures_of_what_does_not_fit_are_refused() -> None:
         attributions(np.zeros((1, 3, 2)), {"one": np.zeros((1, 3, 2))}, ["query 0"])
     with pytest.raises(MapstoError, match="points, values: got none"):
         attributions(np.zeros((0, 3)), {}, [])
+
+
+def test_a_folder_that_cannot_be_made_is_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "else")
+    code, _, err = call(capsys, "explain", str(run), "--method", "Gradient", "--out", str(tmp_path / "link"))
+    assert code == 1 and err.count("\n") == 1
+    assert "link cannot be made: " in err and "choose another place" in err
+
+
+def test_trust_in_the_reasons_of_one_number_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    wave = ["--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[1, 8, 1]", "--learner.loss", "mse"]
+    rest = ["--learner.lr", "0.1", "--tasks", "Sinusoids", "--steps", "1", "--batch", "2", "--run", str(tmp_path / "w")]
+    code, _, err = call(capsys, "train", *wave, *rest)
+    assert code == 0, err
+    code, out, err = call(capsys, "explain", str(tmp_path / "w"), "--method", "Gradient")
+    assert code == 0 and "trust is not measured" in out and "baselines" not in out, err

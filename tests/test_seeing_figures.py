@@ -3,6 +3,7 @@
 import functools
 import html
 import importlib
+import pathlib
 import re
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from mapsto import figures, seeing
 from mapsto.episodes import Episode, examples
+from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient
 from mapsto.figures.colours import ZERO, around_zero
 from mapsto.figures.film import chosen
@@ -304,3 +306,10 @@ def test_what_a_unit_likes_is_drawn() -> None:
     drawn = figures.preferred(found)
     np.testing.assert_allclose(drawn.axes[0].images[0].get_array(), found.x[0])
     assert f"The unit says {float(found.value):.3g}" in drawn._suptitle.get_text()
+
+
+@pytest.mark.parametrize("given", [{"names": ["one"]}, {"classes": ["one", "two"]}])
+def test_a_page_with_too_few_names_is_refused(given: dict, tmp_path: pathlib.Path) -> None:
+    ((name, names),), shown = given.items(), film("regions", 3)
+    with pytest.raises(MapstoError, match=f"{name}: got {len(names)}, expected "):
+        figures.write_film(tmp_path / "film.html", shown, "A film", **given)

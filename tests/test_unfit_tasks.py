@@ -15,6 +15,7 @@ from mapsto.learners import (
     SNAIL,
     VSML,
     Hypernetwork,
+    InContext,
     LearnedOptimizer,
     Learner,
     MatchingNetwork,
@@ -168,6 +169,17 @@ def test_missing_cells_are_named_where_they_spoil_a_learner() -> None:
         mt.evaluate(made, numbered(missing=True).test, episodes=4)
     with pytest.raises(MapstoError, match=r"cells \(NaN in x\), of which PrototypicalNetwork makes nothing"):
         list(mt.train(made, numbered(missing=True), steps=20, batch=4, lr=1e-3))
+
+
+@pytest.mark.parametrize("make", [InContext, PrototypicalNetwork])
+def test_queries_of_classes_that_were_not_taught_are_named_where_no_loss_is_finite(make: type[Learner]) -> None:
+    """They get probability 0, which no lower rate would change; a learner with a prior on classes is not told so."""
+    torch.manual_seed(0)
+    body = mt.models.SetTransformer(8, 1, 2) if make is InContext else mt.models.MLP(2, 4)
+    tasks = mt.tasks.Logistic(shots=2, queries=10)  # of which many teach one class only
+    with pytest.raises(MapstoError, match=rf"queries \(\d+\) of a class .* {make.__name__} rules out; draw more"):
+        list(mt.train(make(body, ways=2), tasks, steps=20, batch=4, lr=1e-3))
+    assert len(list(mt.train(MAML(mt.models.MLP(2, 2), lr=0.1), tasks, steps=2, batch=4, lr=1e-3))) == 2
 
 
 def test_dropout_is_trained_with_and_switched_off_to_evaluate() -> None:

@@ -17,7 +17,7 @@ import mapsto as mt
 from mapsto import views
 from mapsto.episodes import Examples, State, examples
 from mapsto.errors import MapstoError
-from mapsto.explainers import Gradient, IntegratedGradients, Occlusion, Shapley
+from mapsto.explainers import Gradient, IntegratedGradients, Occlusion, Shapley, ShapleyInteractions
 from mapsto.learners.learner import Learner
 
 F64 = torch.float64
@@ -391,3 +391,12 @@ def test_a_learner_that_draws_at_random_is_refused() -> None:
         make(Dropped().eval(), SUPPORT)
         with pytest.raises(MapstoError, match=r"its Dropout 'drop' draws at random in training.*learner.eval\(\)"):
             make(Dropped(), SUPPORT)
+
+
+@pytest.mark.parametrize("background", [None, torch.zeros(2, 3)])
+def test_counts_and_answers_of_yes_or_no_are_played_in_fractions(background: Tensor | None) -> None:
+    """Three are needed for a yes: each gets a third of it, not a third cut down to 0."""
+    for view in (lambda x: (x > 0).all(), lambda x: (x > 0).sum() // 3):
+        played = views.game(view, torch.ones(3), background=background)
+        torch.testing.assert_close(Shapley()(played), torch.full((3,), 1 / 3))
+        torch.testing.assert_close(ShapleyInteractions()(played).sum(1), torch.full((3,), 1 / 3))

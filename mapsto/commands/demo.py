@@ -32,12 +32,12 @@ def main(args: argparse.Namespace) -> int:
     """Run the demonstration, print its numbers and write `report.html`."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     from .answer import answer, write_report
-    from .folder import writable
+    from .folder import made, writable
     from .shown import show
 
     path = writable(args.out) / "report.html"
     found = answer(_question(args.seed))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     write_report(found, path, f"Breast cancer, learned from {PATIENTS} patients")
     if args.json:
         write_json({**found.summary, "report": str(path), "notes": found.notes})

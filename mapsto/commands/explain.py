@@ -56,13 +56,13 @@ def _explain_table(args: argparse.Namespace) -> int:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
     from .answer import answer, write_report
     from .asked import asked
-    from .folder import writable
+    from .folder import made, writable
     from .predictions import write_predictions
     from .shown import show
 
     out = writable(args.out or Path(f"{args.what.name.split('.')[0]}-explained"))
     found = answer(asked(args))
-    out.mkdir(parents=True, exist_ok=True)
+    made(out)
     write_report(found, out / "report.html", f"{args.what.name}: {args.target}")
     write_predictions(found, out / "predictions.csv")
     if args.json:

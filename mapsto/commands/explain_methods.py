@@ -20,6 +20,7 @@ from ..learners import Learner
 from ..measures.trust import Trust, baselines, explained, trust
 from .asked_methods import Playing, asked_methods, of_entries, playing
 from .asked_task import AskedTask, asked_task, said
+from .folder import made
 
 QUERIES = 4
 CANNOT = (MapstoError, ValueError, RuntimeError)  # what torch cannot differentiate is a RuntimeError
@@ -48,7 +49,7 @@ def explain_methods(learner: Learner, episode: Episode, methods: str, out: Path)
     values, trusted, left_out = explained_by(asked_methods(methods, plays, task), task, plays)
     for name, reason in left_out.items():
         raise MapstoError(f"--method: {name} cannot explain this task: {reason}; leave it out.")
-    out.mkdir(parents=True, exist_ok=True)
+    made(out)
     arrays: dict[str, Any] = {name: one.numpy() for name, one in values.items()} | {"x": task.query.x.numpy()}
     atomically(out / "methods.npz", lambda temporary: np.savez_compressed(temporary, **arrays))
     picture = figures.attributions(arrays["x"], {name: arrays[name] for name in values}, task.titles)

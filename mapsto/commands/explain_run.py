@@ -33,7 +33,7 @@ def explain_run(args: argparse.Namespace) -> int:
 
     from .asked_task import episode_of
     from .configuration import load_run
-    from .folder import writable
+    from .folder import made, writable
 
     out = writable(args.out or args.what)
     run = load_run(args.what)
@@ -43,7 +43,7 @@ def explain_run(args: argparse.Namespace) -> int:
     support = episode.support
     queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]
     score, predicted, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
-    out.mkdir(parents=True, exist_ok=True)
+    made(out)
     path = out / "explanation.npz"
     found = {"x": episode.query.x[:_QUERIES], "y": episode.query.y[:_QUERIES], "teaching_y": support.y}
     arrays: dict[str, Any] = {name: part.numpy() for name, part in found.items()}
@@ -73,8 +73,13 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
     from rich.console import Console
     from rich.table import Table
 
-    from .explain_methods import MEASURES, explain_methods
+    from .asked_methods import refuse_unknown
+    from .explain_methods import MEASURES, QUERIES, explain_methods
 
+    refuse_unknown(args.method)
+    if episode.query.x.dim() > 2:
+        patience = f"explaining {QUERIES} images and others like them, which can take minutes"
+        Console(stderr=True, highlight=False, soft_wrap=True).print(patience)
     trusted = explain_methods(learner, episode, args.method, out)
     files = {"values": str(out / "methods.npz"), "picture": str(out / "methods.png")}
     if args.json:
@@ -88,8 +93,11 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
         cells = [getattr(found[name], baseline) for name in MEASURES]
         table.add_row(f"({baseline})", *("" if cell is None else f"{cell.mean:.3f}" for cell in cells))
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(table)
-    console.print("A large gap is good, a small infidelity and sensitivity; a method must beat both baselines.")
+    if episode.query.x[0].numel() == 1:
+        console.print("A query has one part only, so no order of parts is better than another: trust is not measured.")
+    else:
+        console.print(table)
+        console.print("A large gap is good, a small infidelity and sensitivity; a method must beat both baselines.")
     console.print(f"wrote {files['picture']} and {files['values']}")
     return 0
 

@@ -20,3 +20,16 @@ def writable(folder: Path) -> Path:
     if not os.access(there, os.W_OK | os.X_OK):
         raise MapstoError(f"--out: {there} cannot be written to; choose another folder or change its permissions.")
     return folder
+
+
+def made(folder: Path) -> Path:
+    """Return `folder`, which exists now.
+
+    Raises:
+        MapstoError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MapstoError(f"--out: {folder} cannot be made: {error.strerror}; choose another place.") from error
+    return folder

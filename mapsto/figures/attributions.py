@@ -70,4 +70,6 @@ def _tables(
             one.locator_params(axis="x", nbins=3)
             one.set_title(style.label(method, 22) if line == 0 else "", fontsize=8.5, color=style.INK)
         axes[0].set_ylabel(style.label(titles[line], 34).replace(": ", "\n"), fontsize=8.5, color=style.INK)
+    told = "orange raised the score, blue lowered it;\nin units of the score, a gradient's for each unit of the column"
+    figure.supxlabel(told, fontsize=8.5, color=style.INK)
     return figure

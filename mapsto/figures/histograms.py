@@ -42,7 +42,7 @@ def gradient_histograms(found: Histograms, of: Literal["gradients", "updates"] =
         )
         axes.tick_params(labelsize=8.5)
     panels[0].set_ylim(bottom=0)
-    panels[len(layers) // 2].set_ylabel("entries of the layer, in per cent", fontsize=9.5, color=style.INK)
+    figure.supylabel("entries of the layer, in per cent", fontsize=9.5, color=style.INK)
     name = "gradient" if of == "gradients" else "update"
     panels[-1].set_xlabel(f"size of the {name}, log₁₀", fontsize=9.5, color=style.INK)
     handles, names = panels[0].get_legend_handles_labels()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import MapstoError
 from . import page, words
 from .film import chosen, film_layers, film_losses, film_path, film_reasons, film_said, film_strip
 
@@ -54,8 +55,10 @@ def write_film(
     `classes` and `names` name the outputs and the features of the explained row. Of more than 13 steps, 13 are shown.
 
     Raises:
-        MapstoError: the file cannot be written.
+        MapstoError: not a name for each output or feature, or the file cannot be written.
     """
+    _refuse_others("classes", classes, film.predictions.shape[-1])
+    _refuse_others("names", names, film.row.numel())
     with page.plain_style():
         text = page.render(
             "film.html.jinja",
@@ -77,6 +80,11 @@ def slider(film: Film, classes: Sequence[object] = (), names: Sequence[object] =
     steps = chosen(len(film.path), _FRAMES)
     frames = [{"label": _label(film, i), "pictures": _pictures(film, i, classes, names)} for i in steps]
     return Markup(page.render("slider.html.jinja", frames=frames).strip())
+
+
+def _refuse_others(name: str, given: Sequence[object], count: int) -> None:
+    if len(given) not in (0, count):
+        raise MapstoError(f"{name}: got {len(given)}, expected {count}, one for each, or none.")
 
 
 def overview(film: Film) -> list[str]:

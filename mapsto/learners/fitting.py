@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..episodes import Episode
+import torch
+
+from ..episodes import Episode, unstack
 from ..errors import MapstoError
 from .learner import Learner
 
@@ -33,4 +35,22 @@ def missing(learner: Learner, episodes: Episode) -> str:
     return (
         f"{cells} missing cells (NaN in x), of which {type(learner).__name__} makes nothing; fill them, or use a "
         "learner that knows them, as InContext."
+    )
+
+
+@torch.no_grad()
+def ruled_out(learner: Learner, episodes: Episode) -> str:
+    """Return what to do about queries of classes that get −∞, as those that nobody taught; "" where there are none."""
+    if learner.loss_name != "cross_entropy":
+        return ""
+    rows = 0
+    for episode in unstack(episodes):
+        y, w = episode.query.y, episode.query.w
+        scores = learner.predict(learner.adapt_to(episode), episode.query.x)
+        rows += int(((scores.gather(-1, y[:, None])[:, 0] == -torch.inf) & (w > 0)).sum())
+    if not rows:
+        return ""
+    return (
+        f"queries ({rows}) of a class that none of their teaching examples has, which {type(learner).__name__} rules "
+        "out; draw more examples a task, or give such queries weight 0."
     )

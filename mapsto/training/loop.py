@@ -19,7 +19,7 @@ import torch
 from .. import __version__
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
-from ..learners.fitting import missing
+from ..learners.fitting import missing, ruled_out
 from ..learners.learner import Learner
 from . import checks, memory
 from . import run as runs
@@ -210,7 +210,7 @@ def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[
 def _diverged(
     learner: Learner, episodes: Episode, index: int, metrics: dict[str, float], folder: runs.Run | None, saved: int
 ) -> MapstoError:
-    if told := missing(learner, episodes):
+    if told := missing(learner, episodes) or ruled_out(learner, episodes):
         return MapstoError(f"train: the loss became {metrics['loss']:.4g} at step {index + 1}, whose tasks have {told}")
     lost = [
         i for i, episode in enumerate(unstack(episodes)) if not math.isfinite(float(learner.loss(episode)[0].detach()))

@@ -56,13 +56,18 @@ def slope(asked: Asked) -> Tensor:
     return InputXGradient()(mt.views.weights(learner, support, x, target, link=torch.exp), support.w)
 
 
+def at_random(asked: Asked) -> Tensor:
+    """Draw values that are a function of the row, so that a run is repeatable."""
+    return torch.rand(len(asked[1].w), generator=torch.Generator().manual_seed(int(1e4 * asked[2].sum())))
+
+
 def rollout(asked: Asked) -> Tensor:
     """Return how much of each example is in what is made of the row, its null row and the row itself left out."""
     return attention_rollout(asked[0].attentions(asked[1], asked[2]))[-1, 1:-1]
 
 
 METHODS: dict[str, Callable[[Asked], Tensor]] = {
-    "random": lambda asked: torch.rand(len(asked[1].w), generator=torch.Generator().manual_seed(int(asked[2].sum()))),
+    "random": at_random,
     "last layer's attention": lambda asked: asked[0].attentions(asked[1], asked[2])[-1, -1, 1:-1],
     "attention rollout": rollout,
     "weight × slope": slope,

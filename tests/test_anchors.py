@@ -10,7 +10,7 @@ import torch
 
 from mapsto import TableClassifier
 from mapsto.errors import MapstoError
-from mapsto.explainers import Anchor, Anchors, Counterfactual, bandit
+from mapsto.explainers import Anchor, Anchors, Counterfactual, SurrogateTree, bandit
 from mapsto.explainers.bandit import Certificate
 from mapsto.explainers.predicates import matches
 
@@ -246,3 +246,52 @@ def test_unknown_categories_and_texts_among_numbers_are_refused() -> None:
         explain(by_ward, row.assign(ward="east"))
     with pytest.raises(MapstoError, match=r"column 'age': .*expected numbers only"):
         explain(by_ward, row.assign(age="old"))
+
+
+def by_cut(frame: pd.DataFrame) -> np.ndarray:
+    return (frame["a"] > 0).to_numpy() & (frame["b"] > -100).to_numpy()
+
+
+NAMED = pd.DataFrame({"a": RNG.normal(size=200), "b": RNG.normal(-100, 30, size=200)})
+
+
+def test_named_columns_are_matched_by_name_in_any_order() -> None:
+    turned, row = NAMED[["b", "a"]], pd.Series({"a": 1.0, "b": -50.0})
+    tree = SurrogateTree(NAMED)(by_cut)
+    assert ((tree.scores(NAMED)[:, 1] > 0.5) == by_cut(NAMED)).mean() > 0.95
+    np.testing.assert_array_equal(tree.scores(turned), tree.scores(NAMED))
+    assert tree.path(row[["b", "a"]]) is tree.path(row)
+    explain = Anchors(NAMED, **QUICK)
+    anchor = explain(by_cut, row)
+    assert anchor.label == 1 and explain(by_cut, row[["b", "a"]]) == anchor
+    assert explain.covers(anchor, turned).tolist() == explain.covers(anchor, NAMED).tolist()
+    change = Counterfactual(NAMED)(by_cut, pd.Series({"b": -150.0, "a": 1.0}))
+    assert change.found and change.columns == (1,) and change.row["a"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            pd.Series({"foo": 1.0, "bar": -150.0}),
+            "row: lacks 'a', 'b', has unknown 'foo', 'bar', expected the background's",
+        ),
+        (pd.Series({"a": 1.0}), "row: lacks 'b', expected the background's columns, each once, in any order"),
+        (pd.Series({"a": 1.0, "b": 0.0, "c": 0.0}), "row: has unknown 'c', expected"),
+        (pd.Series([1.0, 2.0, 2.0], ["a", "b", "b"]), "row: has more than once 'b', expected"),
+        (pd.Series([1.0, 2.0]), "row: lacks 'a', 'b', has unknown 0, 1, expected"),
+    ],
+)
+def test_columns_of_other_names_are_refused(row: pd.Series, said: str) -> None:
+    for ask in (Anchors(NAMED), Counterfactual(NAMED)):
+        with pytest.raises(MapstoError, match=said):
+            ask(by_cut, row)
+    with pytest.raises(MapstoError, match=said.replace("row", "rows", 1)):
+        SurrogateTree(NAMED)(by_cut).scores(row.to_frame().T)
+
+
+def test_a_background_of_two_columns_of_one_name_is_refused() -> None:
+    with pytest.raises(MapstoError, match="background: has column 'a' more than once, expected different names"):
+        Anchors(NAMED.set_axis(["a", "a"], axis=1))
+    with pytest.raises(MapstoError, match="names: has column 'a' more than once, expected different names"):
+        Anchors(NAMED.to_numpy(), names=["a", "a"])

@@ -40,6 +40,7 @@ class Background:
         self.names = tuple(self.form.names if names is None else [str(name) for name in names])
         if len(self.names) != d:
             raise MapstoError(f"names: got {len(self.names)}, expected {d}, one for each column of the background.")
+        _different("background" if names is None else "names", self.names)
         labels = self.columns(categorical, "categorical") | self.form.labels
         self.kinds: tuple[Kind, ...] = tuple(self._kind(j, labels) for j in range(d))
 
@@ -50,14 +51,13 @@ class Background:
     def encode(self, rows: Any, argument: str) -> Float[np.ndarray, "n d"]:
         """Return rows of the background's form as numbers; `argument` is whose mistake an error names.
 
+        Columns of a DataFrame are found by their names, whatever their order.
+
         Raises:
-            MapstoError: another form or width, an infinite value, or a category that no background row has.
+            MapstoError: another form or width, other names, an infinite value, or a category that no background row
+                has.
         """
-        d = len(self.names)
-        if not isinstance(rows, type(self.form.like)) or rows.ndim != 2 or rows.shape[1] != d:
-            kind = type(self.form.like).__name__
-            raise MapstoError(f"{argument}: got {_told(rows)}, expected a {kind} of {d} columns, as the background is.")
-        return _finite(self.form.encode(rows), argument)
+        return _finite(self.form.encode(self.form.fitting(rows, argument)), argument)
 
     def row(self, row: Any) -> Float[np.ndarray, " d"]:
         """Return one row (`[d]` or `[1, d]`; of a DataFrame, a Series or a frame of one row) as numbers."""
@@ -107,6 +107,17 @@ class _Form(ABC):
     def table(self, row: Any) -> Any:
         """Return a row as a table of one row."""
         return row[None] if isinstance(row, type(self.like)) and row.ndim == 1 else row
+
+    def fitting(self, rows: Any, argument: str) -> Any:
+        """Return a table whose columns are the background's, in its order; `argument` is whose mistake an error names.
+
+        Raises:
+            MapstoError: no table of this form, of this width.
+        """
+        kind, d = type(self.like).__name__, self.like.shape[1]
+        if not isinstance(rows, type(self.like)) or rows.ndim != 2 or rows.shape[1] != d:
+            raise MapstoError(f"{argument}: got {_told(rows)}, expected a {kind} of {d} columns, as the background is.")
+        return rows
 
     def single(self, values: Float[np.ndarray, "1 d"]) -> Any:
         """Return one row: `[d]`, or of a DataFrame a frame of one row."""
@@ -169,6 +180,21 @@ class _Frame(_Form):
 
         return row.to_frame().T if isinstance(row, pd.Series) else row
 
+    def fitting(self, rows: Any, argument: str) -> Any:
+        """Return a frame with its columns, found by their names, in the background's order."""
+        if not isinstance(rows, type(self.like)):
+            return super().fitting(rows, argument)
+        known, got = list(self.like.columns), list(rows.columns)
+        wrong = {
+            "lacks": [name for name in known if name not in got],
+            "has unknown": [name for name in got if name not in known],
+            "has more than once": [name for name in known if got.count(name) > 1],
+        }
+        told = ", ".join(f"{what} {', '.join(map(repr, names))}" for what, names in wrong.items() if names)
+        if told:
+            raise MapstoError(f"{argument}: {told}, expected the background's columns, each once, in any order.")
+        return rows[known]
+
     def text(self, column: int, value: float) -> str:
         return str(self.levels[column][int(value)]) if column in self.levels else f"{value:.6g}"
 
@@ -227,6 +253,12 @@ def _finite(values: Float[np.ndarray, "n d"], argument: str = "background") -> F
     if np.isinf(values).any():
         raise MapstoError(f"{argument}: got an infinite value, expected finite numbers, NaN where one is missing.")
     return values
+
+
+def _different(argument: str, names: Sequence[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise MapstoError(f"{argument}: has column {twice[0]!r} more than once, expected different names; rename one.")
 
 
 def _told(rows: Any) -> str:

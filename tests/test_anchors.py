@@ -274,7 +274,7 @@ def test_named_columns_are_matched_by_name_in_any_order() -> None:
     [
         (
             pd.Series({"foo": 1.0, "bar": -150.0}),
-            "row: lacks 'a', 'b', has unknown 'foo', 'bar', expected the background's",
+            "row: lacks 'a', 'b', has unknown 'foo', 'bar', expected the",
         ),
         (pd.Series({"a": 1.0}), "row: lacks 'b', expected the background's columns, each once, in any order"),
         (pd.Series({"a": 1.0, "b": 0.0, "c": 0.0}), "row: has unknown 'c', expected"),

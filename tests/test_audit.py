@@ -149,6 +149,23 @@ def test_arrays_and_three_groups_work_and_the_seed_decides():
     assert "hiding the column changes a prediction by" in str(one) and "2.0: gap" in str(one)
 
 
+def test_an_ordered_categorical_is_audited_as_the_same_text():
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 3, 300)
+    text = np.array(["low", "mid", "high"])[level]
+    rows = pd.DataFrame({"income": text, "z": level + 0.7 * rng.normal(size=300), "skill": rng.normal(size=300)})
+    order = pd.Categorical(text, ["low", "mid", "high", "never seen"], ordered=True)
+    outcome = (rows["skill"] > 0).to_numpy()
+
+    def found(rows):
+        return audit(lambda r: sigmoid(r["skill"] + r["z"]), rows, outcome, "income", draws=2)
+
+    told, ordered = found(rows), found(rows.assign(income=order))
+    assert set(told.proxies) == {"z"} and told.recoverable.mean > 0.75
+    assert ordered.proxies == pytest.approx(told.proxies) and ordered.recoverable == pytest.approx(told.recoverable)
+    assert list(ordered.groups) == ["low", "mid", "high"] and ordered.groups == told.groups
+
+
 def test_the_table_is_left_as_it_was():
     rows, y = table(60)
     before = rows.copy()
@@ -162,11 +179,19 @@ def test_a_group_without_positives_has_no_rate():
     assert math.isnan(result.groups["b"].true_positives.mean) and math.isnan(result.gaps["b"].true_positives.mean)
 
 
+def with_missing(gap):
+    rows = table()[0]
+    return rows.assign(group=rows["group"].where(rows.index >= 5, gap))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"protected": "ward"}, "protected: got 'ward', expected a column: group, skill"),
         ({"protected": "skill"}, "protected: column 'skill' has 400 different"),
+        ({"rows": with_missing(None)}, "protected: column 'group' has no value in 5 rows, expected one in each; leave"),
+        ({"rows": with_missing(np.nan)}, "protected: column 'group' has no value in 5 rows"),
+        ({"rows": np.full((400, 2), np.nan), "protected": 0}, "protected: column 0 has no value in 400 rows"),
         ({"outcome": np.full(400, 2)}, "outcome: got shape .*expected .400,. of 0 and 1"),
         ({"outcome": np.zeros(3)}, "outcome: got shape .3,., expected .400,."),
         ({"predict": lambda rows: np.full(len(rows), 1.5)}, "one probability a row.* 400 of its numbers are none"),

@@ -107,6 +107,43 @@ def test_a_column_that_nobody_reads_has_a_flat_curve():
     assert np.ptp(flat.mean) < 1e-12 and (np.diff(curved.mean) > 0.02).any()
 
 
+def normalised(transductive):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.ReLU(), nn.Linear(8, 2))
+    return MAML(body.to(F64), transductive=transductive)
+
+
+class Neighbourly(PrototypicalNetwork):
+    """A learner that breaks the law: it centres the rows of a call on each other."""
+
+    def predict(self, state, x):
+        return super().predict(state, x - x.mean(0))
+
+
+@pytest.mark.parametrize("taught", [normalised(False), Neighbourly(nn.Identity(), 2)])
+def test_what_a_grid_value_is_worth_does_not_depend_on_the_others(taught):
+    near, far, alone = (
+        partial_dependence(taught, tasks(), 0, torch.tensor(grid, dtype=F64), 1).mean
+        for grid in ([-1.0, 1.0], [-1.0, 50.0], [-1.0])
+    )
+    assert near[0] == pytest.approx(far[0], abs=1e-12) == pytest.approx(alone[0], abs=1e-12)
+    assert isinstance(taught, Neighbourly) or abs(near[1] - far[1]) > 1e-3
+
+
+def test_a_link_maps_the_scores_of_one_row_as_those_of_views_do():
+    first, last = (partial_dependence(learner(), tasks(), 0, GRID, 1, lambda s, i=i: s.softmax(i)) for i in (0, -1))
+    np.testing.assert_array_equal(first.curves, last.curves)
+
+
+def test_learners_whose_answers_hang_on_neighbours_or_chance_are_refused():
+    with pytest.raises(ValueError, match=r"MAML\(transductive=True\) lets a prediction depend on its neighbours"):
+        partial_dependence(normalised(True), tasks(), 0, GRID, 1)
+    dropped = PrototypicalNetwork(nn.Sequential(nn.Linear(3, 8), nn.Dropout()).to(F64), 2)
+    with pytest.raises(MapstoError, match=r"Dropout 'body.1' draws at random in training.*learner.eval\(\)"):
+        partial_dependence(dropped, tasks(), 0, GRID, 1)
+    assert partial_dependence(dropped.eval(), tasks(), 0, GRID, 1).curves.shape == (4, 6)
+
+
 # --- importance -------------------------------------------------------------------------------------------------------
 
 

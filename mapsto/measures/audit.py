@@ -94,8 +94,8 @@ def audit(
         seed: of the draws and of the folds.
 
     Raises:
-        MapstoError: an unknown or constant protected column, one of too many values or too few rows a value, outcomes
-            that are not 0 and 1, or predictions that are no probabilities.
+        MapstoError: an unknown or constant protected column, one of too many values, too few rows a value or missing
+            ones; outcomes that are not 0 and 1, or predictions that are no probabilities.
     """
     table = _Table(predict, rows, protected, draws, seed)
     y = _binary(outcome, len(table.p))
@@ -131,14 +131,10 @@ class _Table:
             raise MapstoError(f"protected: got {protected!r}, expected a column: {', '.join(map(str, self.rows))}.")
         if draws < 1:
             raise MapstoError(f"draws: got {draws}, expected at least 1.")
-        counts = self.rows[protected].value_counts()
-        if not 2 <= len(counts) <= MOST_GROUPS or counts.min() < FOLDS:
-            raise MapstoError(
-                f"protected: column {protected!r} has {len(counts)} different value(s), the rarest in "
-                f"{counts.min() if len(counts) else 0} row(s), expected 2 to {MOST_GROUPS} with at least {FOLDS} rows "
-                "each; put its values in fewer groups."
-            )
-        self.protected, self.values = protected, counts.sort_index().index.tolist()
+        self.protected = protected
+        self.codes, values = pd.factorize(self.rows[protected], sort=True)  # of an ordered categorical: in its order
+        self.values = values.tolist()
+        self._refuse_groups()
         self.others = [name for name in self.rows.columns if name != protected]
         generator = np.random.default_rng(seed)
         self.drawn = [generator.permutation(len(self.rows)) for _ in range(draws)]
@@ -146,7 +142,7 @@ class _Table:
 
     def of(self, value: Any) -> Bool[np.ndarray, " n"]:
         """Return which rows belong to a group."""
-        return (self.rows[self.protected] == value).to_numpy()
+        return self.codes == self.values.index(value)
 
     def without(self, hidden: list[Any]) -> Float[np.ndarray, " n"]:
         """Return the predictions with columns hidden, averaged over the draws."""
@@ -161,6 +157,20 @@ class _Table:
     def change(self, hidden: list[Any]) -> Estimate:
         """Return the mean change of a prediction when columns are hidden."""
         return estimate(np.abs(self.p - self.without(hidden)))
+
+    def _refuse_groups(self) -> None:
+        missing, counts = int((self.codes < 0).sum()), np.bincount(self.codes[self.codes >= 0])
+        if missing:
+            raise MapstoError(
+                f"protected: column {self.protected!r} has no value in {missing} rows, expected one in each; leave those "
+                "rows out, or make them a group of their own."
+            )
+        if not 2 <= len(counts) <= MOST_GROUPS or counts.min() < FOLDS:
+            raise MapstoError(
+                f"protected: column {self.protected!r} has {len(counts)} different value(s), the rarest in "
+                f"{counts.min(initial=len(self.rows))} row(s), expected 2 to {MOST_GROUPS} with at least {FOLDS} rows "
+                "each; put its values in fewer groups."
+            )
 
     def _ask(self, rows: "pd.DataFrame") -> Float[np.ndarray, " n"]:
         p = np.asarray(self.predict(rows.to_numpy() if self.array else rows), dtype=float)
@@ -178,11 +188,10 @@ def _auc(table: _Table, columns: list[Any], seed: int) -> Estimate:
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     x = np.column_stack([_numbers(table.rows[name]) for name in columns])
-    y = np.searchsorted(table.values, table.rows[table.protected])
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, early_stopping=False, random_state=seed)
     scoring = "roc_auc" if len(table.values) == 2 else "roc_auc_ovr"
-    return estimate(cross_val_score(model, x, y, cv=folds, scoring=scoring))
+    return estimate(cross_val_score(model, x, table.codes, cv=folds, scoring=scoring))
 
 
 def _numbers(column: "pd.Series") -> Float[np.ndarray, " n"]:

@@ -200,5 +200,5 @@ def test_what_cannot_be_asked_is_refused():
     batch = tasks()
     with pytest.raises(MapstoError, match=r"column: got 3 for rows of shape \(3,\)"):
         partial_dependence(learner(), batch, 3, GRID, 1)
-    with pytest.raises(MapstoError, match="target: got 2, expected 0 to 1, the scores"):
+    with pytest.raises(MapstoError, match="target: got 2, expected None or one of the 2 scores"):
         partial_dependence(learner(), batch, 0, GRID, 2)

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.func import vmap
 
+from .. import views
 from ..episodes import Episode
 from ..errors import MapstoError
 from ..learners.batching import each_task
@@ -82,8 +84,10 @@ def partial_dependence(
 ) -> PartialDependence:
     """Ask the adapted model of each task of a batch for its mean score where `column` is set to each grid value.
 
-    Means are over the query rows, by their weights; `link` maps scores first, to probabilities by default (the identity
-    for targets). Raises MapstoError for rows that are not tables, or a column or target that they do not have.
+    Means are over the query rows, by their weights; `link` maps a row's scores first, to probabilities by default (the
+    identity for targets). Each row is asked about alone, as in `views`, so that no answer depends on the rest of the
+    grid. Raises MapstoError for rows that are not tables, or a column or target that they do not have, and what
+    `views.state` raises: for a transductive learner, or one that draws at random.
 
     >>> from mapsto.learners import PrototypicalNetwork
     >>> from mapsto.tasks import Logistic
@@ -101,11 +105,15 @@ def partial_dependence(
 
     def curve(episode: Episode) -> Tensor:
         state, (x, _, w) = learner.adapt_to(episode), episode.query
-        moved = torch.where(chosen, grid[:, None, None].to(x), x)  # [g, m, d]
-        scores = link(learner.predict(state, moved.flatten(0, 1)))
-        if not 0 <= target < scores.shape[-1]:
-            raise MapstoError(f"target: got {target}, expected 0 to {scores.shape[-1] - 1}, the scores of the learner.")
-        return scores[:, target].view(len(grid), -1) @ w / w.sum()
+
+        def score(row: Tensor) -> Tensor:
+            view, point = views.state(learner, state, row, target, link)
+            return view(point)
+
+        def mean(value: Tensor) -> Tensor:
+            return vmap(score)(torch.where(chosen, value, x)) @ w / w.sum()
+
+        return vmap(mean)(grid.to(x))  # [g]
 
     with torch.no_grad():
         curves = each_task(learner, curve, tasks).double().cpu().numpy()  # [t, g]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.dummy import DummyClassifier
 
 from mapsto import TableClassifier
 from mapsto.errors import MapstoError
@@ -99,7 +100,31 @@ def restless(x: np.ndarray) -> np.ndarray:
     return RANDOM.integers(2, size=len(x))
 
 
-@pytest.mark.parametrize(("classifier", "d"), [(parity, 3), (parity, 4), (noise, 4), (restless, 4)])
+@pytest.mark.parametrize("explain", [Anchors(X[:5]), Counterfactual(X[:1]), SurrogateTree(X, chunk_size=7)])
+@pytest.mark.parametrize("classifier", [restless, lambda x: np.eye(2)[restless(x)]])
+def test_a_classifier_that_answers_at_random_is_refused(explain: Any, classifier: Callable[[Any], Any]) -> None:
+    row = [] if isinstance(explain, SurrogateTree) else [X[0]]
+    with pytest.raises(MapstoError, match="classifier: got other answers for the same rows when asked again, expected"):
+        explain(classifier, *row)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("explain", [Anchors(X), Counterfactual(X), SurrogateTree(X)])
+def test_a_model_in_place_of_its_function_is_refused(explain: Any) -> None:
+    row = [] if isinstance(explain, SurrogateTree) else [X[0]]
+    with pytest.raises(MapstoError, match="classifier: got a DummyClassifier, expected a function of rows; pass its"):
+        explain(DummyClassifier().fit(X, planted(X)), *row)
+
+
+def test_answers_that_differ_by_rounding_are_the_same() -> None:
+    def shaken(x: np.ndarray) -> np.ndarray:
+        p = 1 / (1 + np.exp(-x[:, 0])) * (1 + 1e-7 * RANDOM.random(len(x)))
+        return np.stack([1 - p, p], 1)
+
+    assert Counterfactual(X)(shaken, X[0]).found
+
+
+@pytest.mark.parametrize(("classifier", "d"), [(parity, 3), (parity, 4), (noise, 4)])
 def test_no_rule_means_no_anchor_and_it_is_said(classifier: Callable[[np.ndarray], np.ndarray], d: int) -> None:
     anchor = Anchors(X[:400, :d], batch=32, budget=320, max_size=4)(classifier, FRESH[0, :d])
     assert not anchor.found and anchor.precision_bounds[0] < 0.95
@@ -184,8 +209,8 @@ def test_a_table_classifier_is_explained() -> None:
 @pytest.mark.parametrize(
     ("classifier", "said"),
     [
-        (lambda x: x[:, 0], r"classifier: got float64 of shape \(1,\) for 1 rows, expected class indices \[1\]"),
-        (lambda x: x[:, :1], r"shape \(1, 1\) for 1 rows, expected class indices"),
+        (lambda x: x[:, 0], r"classifier: got float64 of shape \(32,\) for 32 rows, expected class indices \[32\]"),
+        (lambda x: x[:, :1], r"shape \(32, 1\) for 32 rows, expected class indices"),
         (lambda x: np.zeros((len(x), 2, 2)), r"pass predict_proba, or torch.func.vmap of a view without a target"),
         (lambda x: np.array(["ill"] * len(x)), "expected class indices"),
         (lambda x: np.full((len(x), 2), np.nan), "classifier: got NaN scores"),

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, recall_score
 
 from mapsto.errors import MapstoError
@@ -43,6 +44,7 @@ def fair(rows):
     return sigmoid(2 * rows["skill"])
 
 
+RANDOM = np.random.default_rng(5)
 FOUND = {}
 
 
@@ -184,6 +186,7 @@ def with_missing(gap):
     return rows.assign(group=rows["group"].where(rows.index >= 5, gap))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -192,11 +195,28 @@ def with_missing(gap):
         ({"rows": with_missing(None)}, "protected: column 'group' has no value in 5 rows, expected one in each; leave"),
         ({"rows": with_missing(np.nan)}, "protected: column 'group' has no value in 5 rows"),
         ({"rows": np.full((400, 2), np.nan), "protected": 0}, "protected: column 0 has no value in 400 rows"),
-        ({"outcome": np.full(400, 2)}, "outcome: got shape .*expected .400,. of 0 and 1"),
+        ({"outcome": np.full(400, 2)}, "outcome: got 2, expected 0 or 1, whether"),
         ({"outcome": np.zeros(3)}, "outcome: got shape .3,., expected .400,."),
-        ({"predict": lambda rows: np.full(len(rows), 1.5)}, "one probability a row.* 400 of its numbers are none"),
-        ({"predict": lambda rows: np.full(len(rows), np.nan)}, "one probability a row.* 400 of its numbers are none"),
-        ({"predict": lambda rows: np.full((len(rows), 2), 0.5)}, "predict: got shape .400, 2., expected .400,."),
+        (
+            {"predict": lambda rows: np.full(len(rows), 1.5)},
+            "predict: got 1.5, expected a probability from 0 to 1 for each row",
+        ),
+        (
+            {"predict": lambda rows: np.full(len(rows), np.nan)},
+            "predict: got nan, expected a probability from 0 to 1 for each row",
+        ),
+        (
+            {"predict": lambda rows: np.full((len(rows), 2), 0.5)},
+            "predict: got shape .32, 2. for 32 rows",
+        ),
+        ({"predict": lambda rows: RANDOM.random(len(rows))}, "predict: got other answers for the same rows when asked"),
+        ({"predict": DummyClassifier()}, "predict: got a DummyClassifier, expected a function of rows"),
+        ({"outcome": np.array(["0", "1"] * 200)}, "outcome: got '0', expected 0 or 1, whether"),
+        ({"outcome": np.array([None, True] * 200)}, "outcome: got None, expected 0 or 1, whether"),
+        ({"threshold": 50}, "threshold: got 50, expected a number from 0 to 1"),
+        ({"threshold": math.nan}, "threshold: got nan, expected a number from 0 to 1"),
+        ({"proxy_from": 60}, "proxy_from: got 60, expected a number from 0 to 1"),
+        ({"draws": 2.5}, "draws: got 2.5, expected at least 1, a whole number"),
         ({"draws": 0}, "draws: got 0"),
     ],
 )

@@ -6,6 +6,7 @@ random forest's, or `torch.func.vmap(view)` of a view without a target. Each row
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..errors import MapstoError
 from .background import Background
 
 Classifier = Callable[[Any], Any]
+FEW = 32  # rows that a classifier is asked about twice: two random classes are found out but once in 2³² times
 
 
 class TableExplainer(ABC):
@@ -35,7 +37,7 @@ class TableExplainer(ABC):
         seed: int = 0,
         chunk_size: int = 8192,
     ):
-        at_least(("chunk_size", chunk_size, 1))
+        whole(("chunk_size", chunk_size, 1))
         self.background = Background(background, names, categorical)
         self.seed, self.chunk_size = seed, chunk_size
 
@@ -51,6 +53,27 @@ def at_least(*settings: tuple[str, float, float]) -> None:
             raise MapstoError(f"{name}: got {value}, expected at least {least}.")
 
 
+def whole(*settings: tuple[str, int, int]) -> None:
+    """Refuse a setting, (name, value, least), that is no whole number or too small."""
+    for name, value, least in settings:
+        if not isinstance(value, Integral) or value < least:
+            raise MapstoError(f"{name}: got {value}, expected at least {least}, a whole number.")
+
+
+def steady(argument: str, function: Any, ask: Callable[[], np.ndarray]) -> None:
+    """Refuse a `function` of rows that is none, or whose answers to a few, `ask()`, change when it is asked again."""
+    if not callable(function):
+        raise MapstoError(
+            f"{argument}: got a {type(function).__name__}, expected a function of rows; pass its predict_proba."
+        )
+    first, again = ask(), ask()
+    if first.shape != again.shape or not np.allclose(first, again, rtol=1e-4, atol=1e-6):  # rounding may differ
+        raise MapstoError(
+            f"{argument}: got other answers for the same rows when asked again, expected a function that draws nothing "
+            "at random; call eval() on a network with dropout, and fix other seeds."
+        )
+
+
 class Answers(NamedTuple):
     """What the classifier says of `n` rows; scores are 0 and 1 where it names classes only."""
 
@@ -63,10 +86,16 @@ class Answers(NamedTuple):
 
 
 class Inquiry:
-    """Asks one classifier about rows given as numbers, some at a time, and counts them (`asked`)."""
+    """Asks one classifier about rows given as numbers, some at a time, and counts them (`asked`).
+
+    Raises:
+        MapstoError: the classifier is no function, or answers at random.
+    """
 
     def __init__(self, classifier: Classifier, background: Background, chunk_size: int):
         self.classifier, self.background, self.chunk_size, self.asked = classifier, background, chunk_size, 0
+        few = np.resize(background.values, (FEW, len(background.names)))
+        steady("classifier", classifier, lambda: self._told(few))
 
     def __call__(self, values: Float[np.ndarray, "n d"]) -> Answers:
         """Return the answers for rows `[n, d]`, at least one.
@@ -74,12 +103,15 @@ class Inquiry:
         Raises:
             MapstoError: the classifier returns anything but class indices `[n]` or scores `[n, k]`, or NaN.
         """
-        self.asked += len(values)
-        parts = np.split(values, range(self.chunk_size, len(values), self.chunk_size))
-        told = np.concatenate([self._ask(part) for part in parts])
+        told = self._told(values)
         if told.ndim == 1:
             return Answers(told.astype(np.int64), None)
         return Answers(told.argmax(1), told.astype(np.float64))
+
+    def _told(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:
+        self.asked += len(values)
+        parts = np.split(values, range(self.chunk_size, len(values), self.chunk_size))
+        return np.concatenate([self._ask(part) for part in parts])
 
     def _ask(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:
         with torch.no_grad():

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import MapstoError
+from ..explainers.classifier import FEW, steady, whole
 from .estimate import Estimate, estimate
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def audit(
         MapstoError: an unknown or constant protected column, one of too many values, too few rows a value or missing
             ones; outcomes that are not 0 and 1, or predictions that are no probabilities.
     """
+    _share(threshold=threshold, proxy_from=proxy_from)
+    whole(("draws", draws, 1))
     table = _Table(predict, rows, protected, draws, seed)
     y = _binary(outcome, len(table.p))
     direct = table.change([protected])
@@ -129,8 +132,6 @@ class _Table:
         self.rows = pd.DataFrame(rows).reset_index(drop=True)
         if protected not in self.rows.columns:
             raise MapstoError(f"protected: got {protected!r}, expected a column: {', '.join(map(str, self.rows))}.")
-        if draws < 1:
-            raise MapstoError(f"draws: got {draws}, expected at least 1.")
         self.protected = protected
         self.codes, values = pd.factorize(self.rows[protected], sort=True)  # of an ordered categorical: in its order
         self.values = values.tolist()
@@ -138,6 +139,7 @@ class _Table:
         self.others = [name for name in self.rows.columns if name != protected]
         generator = np.random.default_rng(seed)
         self.drawn = [generator.permutation(len(self.rows)) for _ in range(draws)]
+        steady("predict", predict, lambda: self._ask(self.rows[:FEW]))
         self.p = self._ask(self.rows)
 
     def of(self, value: Any) -> Bool[np.ndarray, " n"]:
@@ -162,8 +164,8 @@ class _Table:
         missing, counts = int((self.codes < 0).sum()), np.bincount(self.codes[self.codes >= 0])
         if missing:
             raise MapstoError(
-                f"protected: column {self.protected!r} has no value in {missing} rows, expected one in each; leave those "
-                "rows out, or make them a group of their own."
+                f"protected: column {self.protected!r} has no value in {missing} rows, expected one in each; leave "
+                "those rows out, or make them a group of their own."
             )
         if not 2 <= len(counts) <= MOST_GROUPS or counts.min() < FOLDS:
             raise MapstoError(
@@ -174,11 +176,12 @@ class _Table:
 
     def _ask(self, rows: "pd.DataFrame") -> Float[np.ndarray, " n"]:
         p = np.asarray(self.predict(rows.to_numpy() if self.array else rows), dtype=float)
-        if p.shape != (len(rows),) or not ((p >= 0) & (p <= 1)).all():
+        if p.shape != (len(rows),):
             raise MapstoError(
-                f"predict: got shape {p.shape}, expected ({len(rows)},): one probability a row, of the outcome; "
-                f"{int((~((p >= 0) & (p <= 1))).sum())} of its numbers are none from 0 to 1."
+                f"predict: got shape {p.shape} for {len(rows)} rows, expected ({len(rows)},): one probability a row, "
+                "of the outcome; of a classifier's two, pass the second."
             )
+        _each("predict", p, (p >= 0) & (p <= 1), "a probability from 0 to 1 for each row")
         return p
 
 
@@ -232,7 +235,21 @@ def _mean(values: np.ndarray) -> Estimate:
 
 
 def _binary(outcome: Any, n: int) -> Bool[np.ndarray, " n"]:
+    import pandas as pd
+
     y = np.asarray(outcome)
-    if y.shape != (n,) or not np.isin(y, (0, 1)).all():
-        raise MapstoError(f"outcome: got shape {y.shape}, expected ({n},) of 0 and 1: whether each row has it.")
+    if y.shape != (n,):
+        raise MapstoError(f"outcome: got shape {y.shape}, expected ({n},): whether each row has it.")
+    _each("outcome", y, pd.Series(y).isin([0, 1]).to_numpy(), "0 or 1, whether the row has it; encode it so")
     return y.astype(bool)
+
+
+def _each(argument: str, values: np.ndarray, right: Bool[np.ndarray, " n"], expected: str) -> None:
+    if not right.all():
+        raise MapstoError(f"{argument}: got {values[~right].tolist()[0]!r}, expected {expected}.")
+
+
+def _share(**settings: float) -> None:
+    for name, value in settings.items():
+        if not 0 <= value <= 1:
+            raise MapstoError(f"{name}: got {value}, expected a number from 0 to 1.")

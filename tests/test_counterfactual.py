@@ -145,11 +145,26 @@ def test_the_class_can_be_chosen() -> None:
     explain, row = Counterfactual(x), np.array([0.1, 0.0])
     assert explain(thirds, row).row[0] == pytest.approx(0.5, abs=1e-3)
     assert explain(thirds, row, target=0).row[0] == pytest.approx(-0.5, abs=1e-3)
-    missing = explain(thirds, row, target=3)
-    assert not missing.found and missing.nearest is None and (missing.row == row).all() and missing.columns == ()
-    assert str(missing).startswith("no plausible change")
     with pytest.raises(MapstoError, match="target: the row has class 1 already"):
         explain(thirds, row, target=1)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("target", [7, -1, "benign", 1.5])
+def test_a_class_that_the_classifier_never_gives_is_refused(target: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    for classifier in (lambda r: r[:, 0] > 0, lambda r: np.stack([-r[:, 0], r[:, 0]], 1)):
+        with pytest.raises(MapstoError, match=f"target: got {target!r}, expected a class that the .* gives: 0, 1"):
+            Counterfactual(x)(classifier, x[0], target)
+    signs = Counterfactual(x)(lambda r: np.where(r[:, 0] > 0, 1, -1), np.array([1.0, 0.0]), -1)
+    assert signs.found and signs.label == -1
+
+
+def test_a_class_of_scores_that_no_row_gets_is_not_found() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    change = Counterfactual(x)(lambda r: np.stack([-r[:, 0], r[:, 0], np.full(len(r), -9.0)], 1), x[0], target=2)
+    assert not change.found and change.nearest is None and (change.row == x[0]).all() and change.columns == ()
+    assert str(change).startswith("no plausible change")
 
 
 def test_no_change_is_found_where_the_class_hangs_on_what_may_not_change() -> None:
@@ -172,3 +187,10 @@ def test_bad_settings_are_refused() -> None:
         Counterfactual(x, immutable=[7])
     with pytest.raises(MapstoError, match="sparsity: got -1, expected at least 0"):
         Counterfactual(x, sparsity=-1)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["starts", "orders", "grid", "rounds"])
+def test_counts_are_whole_numbers(name: str) -> None:
+    with pytest.raises(MapstoError, match=f"{name}: got 2.5, expected at least ., a whole number"):
+        Counterfactual(np.zeros((5, 2)), **{name: 2.5})

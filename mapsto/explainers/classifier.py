@@ -88,12 +88,15 @@ class Answers(NamedTuple):
 class Inquiry:
     """Asks one classifier about rows given as numbers, some at a time, and counts them (`asked`).
 
+    `known` are its classes: one for each score, or those that it has named so far.
+
     Raises:
         MapstoError: the classifier is no function, or answers at random.
     """
 
     def __init__(self, classifier: Classifier, background: Background, chunk_size: int):
         self.classifier, self.background, self.chunk_size, self.asked = classifier, background, chunk_size, 0
+        self.known: set[int] = set()
         few = np.resize(background.values, (FEW, len(background.names)))
         steady("classifier", classifier, lambda: self._told(few))
 
@@ -105,7 +108,9 @@ class Inquiry:
         """
         told = self._told(values)
         if told.ndim == 1:
+            self.known |= set(np.unique(told).astype(int).tolist())
             return Answers(told.astype(np.int64), None)
+        self.known = set(range(told.shape[1]))
         return Answers(told.argmax(1), told.astype(np.float64))
 
     def _told(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..errors import MapstoError
-from .classifier import Classifier, Inquiry, TableExplainer, at_least
+from .classifier import Classifier, Inquiry, TableExplainer, at_least, whole
 from .plausibility import Columns
 
 _HALVINGS = 14
@@ -81,13 +81,8 @@ class Counterfactual(TableExplainer):
         chunk_size: int = 8192,
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
-        at_least(
-            ("sparsity", sparsity, 0),
-            ("starts", starts, 1),
-            ("orders", orders, 1),
-            ("grid", grid, 2),
-            ("rounds", rounds, 0),
-        )
+        at_least(("sparsity", sparsity, 0))
+        whole(("starts", starts, 1), ("orders", orders, 1), ("grid", grid, 2), ("rounds", rounds, 0))
         self.immutable = self.background.columns(immutable, "immutable")
         if len(self.immutable) == len(self.background.names):
             raise MapstoError("immutable: got every column, expected at least one that may change.")
@@ -97,8 +92,9 @@ class Counterfactual(TableExplainer):
         """Return the smallest change found that gives `row` the class `target`, or (None) any other than it has.
 
         Raises:
-            MapstoError: the row does not fit the background, has the class `target` already, or the classifier returns
-                neither class indices `[n]` nor scores `[n, k]`.
+            MapstoError: the row does not fit the background or has the class `target` already; the classifier has no
+                such class (where it names classes only: gave it to no row asked about), or returns neither class
+                indices `[n]` nor scores `[n, k]`.
         """
         return _Search(self, classifier, self.background.row(row), target).change()
 
@@ -122,6 +118,7 @@ class _Search:
         nearest = self._unlike(self.settings.background.values)
         starts = np.concatenate([self._unlike(self._moves(self.row)), self._others()])
         if not len(starts):
+            self._refuse_target()
             return self._told(None, nearest)
         found = self._best(self._shortened(self._best(starts, self.settings.starts)))
         for _ in range(self.settings.rounds):
@@ -130,6 +127,11 @@ class _Search:
                 break
             found = better
         return self._told(found[0], nearest)
+
+    def _refuse_target(self) -> None:
+        if self.target is not None and self.target not in self.inquiry.known:
+            known = ", ".join(map(str, sorted(self.inquiry.known)))
+            raise MapstoError(f"target: got {self.target!r}, expected a class that the classifier gives: {known}.")
 
     def _others(self) -> Float[np.ndarray, "m d"]:
         """Return the background rows, with what may not change put back, that still have a wanted class."""

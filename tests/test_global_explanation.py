@@ -202,3 +202,52 @@ def test_what_cannot_be_asked_is_refused():
         partial_dependence(learner(), batch, 3, GRID, 1)
     with pytest.raises(MapstoError, match="target: got 2, expected None or one of the 2 scores"):
         partial_dependence(learner(), batch, 0, GRID, 2)
+
+
+def test_a_grid_may_be_an_array():
+    told, expected = (partial_dependence(learner(), tasks(), 0, grid, 1) for grid in (GRID.numpy(), GRID))
+    np.testing.assert_array_equal(told.curves, expected.curves)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"grid": GRID[:0]}, r"grid: got shape \(0,\), expected \[g\], one or more values of the column"),
+        ({"grid": GRID[None]}, r"grid: got shape \(1, 6\), expected"),
+        ({"grid": "wide"}, "grid: got a str, expected numbers"),
+        ({"column": 0.5}, "column: got 0.5 for rows of shape"),
+        ({"target": None}, "target: got None, expected a class or output, counted from 0"),
+        (
+            {"learner": MAML(MLP(5, 8, 2).to(F64))},
+            "tasks: the learner fails on rows of 3 columns .*expected the columns it",
+        ),
+    ],
+)
+def test_what_is_no_grid_is_refused(change, message):
+    with pytest.raises(MapstoError, match=message):
+        partial_dependence(
+            **({"learner": learner(), "tasks": tasks(), "column": 0, "grid": GRID, "target": 1} | change)
+        )
+
+
+VALUES = np.ones((2, 3, 4))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("values", "w", "message"),
+    [
+        (VALUES, np.array([[1.0, -1.0, 1.0]] * 2), "w: got -1.0, expected finite weights from 0"),
+        (VALUES, np.array([[1.0, 1.0, 1.0], [1.0, np.nan, 1.0]]), "w: got nan, expected finite weights from 0"),
+        (VALUES, np.ones((2, 2)), r"w: got shape \(2, 2\), expected \(2, 3\), one weight a row of each task"),
+        (VALUES, np.ones(3), r"w: got shape \(3,\), expected \(2, 3\)"),
+        (VALUES[0, 0], None, r"values: got shape \(4,\), expected \[t, n, \.\.\.\], n rows in each of t tasks"),
+        (VALUES[:0], None, r"values: got shape \(0, 3, 4\), expected"),
+        (VALUES[:, :0], None, r"values: got shape \(2, 0, 4\), expected"),
+        (VALUES[..., :0], None, r"values: got shape \(2, 3, 0\), expected"),
+    ],
+)
+def test_what_cannot_be_aggregated_is_refused(values, w, message):
+    with pytest.raises(MapstoError, match=message):
+        global_importance(values, w)

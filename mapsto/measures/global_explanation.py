@@ -10,7 +10,8 @@ understanding", of the mean of |a|.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,14 +56,17 @@ def global_importance(
 
     The mean of |values| over rows as Lundberg et al. 2020, over tasks besides.
     `w` weighs rows (alike by default; a row of weight 0 is left out, so that tasks may have different numbers of rows).
-    Raises MapstoError where a task's rows weigh nothing, or a value is not finite.
+    Raises MapstoError where a task's rows weigh nothing, a weight is negative, a value is not finite, or shapes differ.
 
     >>> global_importance(np.array([[[1.0, 0.0], [-3.0, 0.0]], [[4.0, 0.0], [0.0, 0.0]]])).importance
     array([2., 0.])
     """
+    if values.ndim < 2 or not values.size:
+        raise MapstoError(
+            f"values: got shape {values.shape}, expected [t, n, ...], n rows in each of t tasks, 1 or more."
+        )
     w = np.ones(values.shape[:2]) if w is None else w
-    if not (w.sum(1) > 0).all():
-        raise MapstoError(f"w: {int((w.sum(1) <= 0).sum())} of {len(w)} tasks weigh nothing, expected rows in each.")
+    _weigh(w, values.shape[:2])
     kept = w.reshape(*w.shape, *[1] * (values.ndim - 2))
     values = np.where(kept > 0, values, 0.0)
     if not np.isfinite(values).all():
@@ -78,7 +82,7 @@ def partial_dependence(
     learner: Learner,
     tasks: Episode,
     column: int,
-    grid: Float[Tensor, " g"],
+    grid: Float[Tensor, " g"] | Float[np.ndarray, " g"],
     target: int,
     link: Link = lambda scores: scores.softmax(-1),
 ) -> PartialDependence:
@@ -96,11 +100,14 @@ def partial_dependence(
     >>> partial_dependence(learner, tasks, column=0, grid=torch.linspace(-1, 1, 3), target=1).curves.shape
     (5, 3)
     """
-    if tasks.query.x.ndim != 3 or not 0 <= column < tasks.query.x.shape[-1]:
+    if tasks.query.x.ndim != 3 or not isinstance(column, Integral) or not 0 <= column < tasks.query.x.shape[-1]:
         raise MapstoError(
             f"column: got {column} for rows of shape {tuple(tasks.query.x.shape[2:])}, expected 0 to one less than the "
             "columns of a table."
         )
+    if not isinstance(target, Integral):
+        raise MapstoError(f"target: got {target!r}, expected a class or output, counted from 0.")
+    grid = _numbers(grid)
     chosen = torch.arange(tasks.query.x.shape[-1], device=grid.device) == column
 
     def curve(episode: Episode) -> Tensor:
@@ -115,8 +122,14 @@ def partial_dependence(
 
         return vmap(mean)(grid.to(x))  # [g]
 
-    with torch.no_grad():
-        curves = each_task(learner, curve, tasks).double().cpu().numpy()  # [t, g]
+    try:
+        with torch.no_grad():
+            curves = each_task(learner, curve, tasks).double().cpu().numpy()  # [t, g]
+    except RuntimeError as error:  # only the learner knows what it reads
+        raise MapstoError(
+            f"tasks: the learner fails on rows of {len(chosen)} columns ({error}), expected the columns it was "
+            "built for."
+        ) from error
     return PartialDependence(grid.double().cpu().numpy(), *_over_tasks(curves), curves)
 
 
@@ -135,6 +148,27 @@ def attributions(
     (2,)
     """
     return each_task(learner, explain, tasks).detach().double().cpu().numpy()
+
+
+def _weigh(w: Float[np.ndarray, "t n"], shape: tuple[int, ...]) -> None:
+    """Refuse weights of another shape, that are negative or not finite, or all 0 in a task."""
+    if w.shape != shape:
+        raise MapstoError(f"w: got shape {w.shape}, expected {shape}, one weight a row of each task.")
+    wrong = w[~(np.isfinite(w) & (w >= 0))]
+    if len(wrong):
+        raise MapstoError(f"w: got {float(wrong[0])}, expected finite weights from 0; a row of weight 0 is left out.")
+    if not (w.sum(1) > 0).all():
+        raise MapstoError(f"w: {int((w.sum(1) <= 0).sum())} of {len(w)} tasks weigh nothing, expected rows in each.")
+
+
+def _numbers(grid: Any) -> Float[Tensor, " g"]:
+    """Return a grid as a tensor; refuse one that has no values, or more than one axis."""
+    if not isinstance(grid, Tensor | np.ndarray):
+        raise MapstoError(f"grid: got a {type(grid).__name__}, expected numbers [g]; pass a tensor or an array.")
+    grid = torch.as_tensor(grid)
+    if grid.ndim != 1 or not len(grid):
+        raise MapstoError(f"grid: got shape {tuple(grid.shape)}, expected [g], one or more values of the column.")
+    return grid
 
 
 def _over_tasks(values: Float[np.ndarray, "t ..."]) -> tuple[np.ndarray, np.ndarray]:

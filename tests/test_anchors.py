@@ -221,6 +221,7 @@ def test_other_answers_are_refused(classifier: Callable[[np.ndarray], np.ndarray
         Anchors(X)(classifier, X[0])
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -230,6 +231,8 @@ def test_other_answers_are_refused(classifier: Callable[[np.ndarray], np.ndarray
         ({"names": ["a"]}, "names: got 1, expected 8"),
         ({"categorical": ["ward"]}, "categorical: got 'ward', expected a column's name"),
         ({"chunk_size": 0}, "chunk_size: got 0, expected at least 1"),
+        *[({name: 2.5}, f"{name}: got 2.5, expected at least") for name in ("max_size", "bins", "beam", "batch")],
+        ({"budget": 5000.5}, "budget: got 5000.5, expected at least 128, a whole number"),
     ],
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any], said: str) -> None:

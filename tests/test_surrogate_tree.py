@@ -96,6 +96,23 @@ def test_categories_and_missing_cells_are_told_in_words() -> None:
     assert missing.fidelity.agreement > 0.95
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_counts_are_whole_numbers() -> None:
+    for name in ("depth", "rows"):
+        with pytest.raises(MapstoError, match=f"{name}: got 2.5, expected at least ., a whole number"):
+            SurrogateTree(X, **{name: 2.5})
+
+
+def test_answers_that_no_tree_can_average_are_refused() -> None:
+    with (
+        np.errstate(divide="ignore"),
+        pytest.raises(MapstoError, match="classifier: got infinite scores, expected finite"),
+    ):
+        SurrogateTree(X)(lambda x: np.log(MODEL.predict_proba(x)))
+    with pytest.raises(MapstoError, match="classifier: got class -1, expected classes counted from 0"):
+        SurrogateTree(X)(lambda x: np.where(x[:, 0] > 3, 1, -1))
+
+
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(MapstoError, match="depth: got 0, expected at least 1"):
         SurrogateTree(X, depth=0)

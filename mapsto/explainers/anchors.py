@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 
 from ..errors import MapstoError
 from . import bandit
-from .classifier import Classifier, Inquiry, TableExplainer, at_least
+from .classifier import Classifier, Inquiry, TableExplainer, whole
 from .predicates import Predicate, conditions, matches, sentence
 
 Rule = tuple[int, ...]  # positions among the row's conditions, ascending
@@ -96,7 +96,7 @@ class Anchors(TableExplainer):
             if not 0 < value < 1:
                 raise MapstoError(f"{name}: got {value}, expected a number between 0 and 1.")
         least = (("max_size", max_size, 1), ("bins", bins, 2), ("beam", beam, 1), ("batch", batch, 1))
-        at_least(*least, ("budget", budget, batch))
+        whole(*least, ("budget", budget, batch))
         self.precision, self.confidence, self.max_size, self.bins = precision, confidence, max_size, bins
         self.beam, self.epsilon, self.batch, self.budget = beam, epsilon, batch, budget
 

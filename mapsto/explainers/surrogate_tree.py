@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from ..errors import MapstoError
 from .background import Background
-from .classifier import Answers, Classifier, Inquiry, TableExplainer, at_least
+from .classifier import Answers, Classifier, Inquiry, TableExplainer, at_least, whole
 from .predicates import Predicate, Sign, predicate, sentence
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class SurrogateTree(TableExplainer):
         chunk_size: int = 8192,
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
-        at_least(("depth", depth, 1), ("rows", rows, 0), ("cost", cost, 0))
+        whole(("depth", depth, 1), ("rows", rows, 0))
+        at_least(("cost", cost, 0))
         if len(self.background.values) < 10:
             raise MapstoError(
                 f"background: got {len(self.background.values)} rows, expected at least 10: some fit, others judge."
@@ -112,7 +113,7 @@ class SurrogateTree(TableExplainer):
         """Return the tree that stands in for `classifier` best, for its number of leaves.
 
         Raises:
-            MapstoError: the classifier returns neither class indices `[n]` nor scores `[n, k]`.
+            MapstoError: the classifier returns neither class indices `[n]` from 0 nor finite scores `[n, k]`.
         """
         rng, known = np.random.default_rng(self.seed), self.background.values
         ask = Inquiry(classifier, self.background, self.chunk_size)
@@ -149,9 +150,18 @@ def _mixed(rows: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator)
 
 
 def _table(answers: Answers) -> Float[np.ndarray, "n k"]:
-    """Return the scores, 0 and 1 of at least two classes where there are classes only."""
+    """Return the scores, 0 and 1 of at least two classes where there are classes only; refuse what has no mean."""
+    if answers.scores is not None and not np.isfinite(answers.scores).all():
+        raise MapstoError(
+            "classifier: got infinite scores, expected finite ones; pass predict_proba, not its logarithm."
+        )
     if answers.scores is not None:
         return answers.scores
+    if (answers.classes < 0).any():
+        raise MapstoError(
+            f"classifier: got class {answers.classes.min()}, expected classes counted from 0; pass predict_proba, or "
+            "number them so."
+        )
     return np.eye(max(2, int(answers.classes.max()) + 1))[answers.classes]
 
 

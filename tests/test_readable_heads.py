@@ -111,6 +111,26 @@ def test_the_rules_say_which_way_and_why():
         made.rules(torch.zeros(1, 3), ["age"])
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("x", "settings", "message"),
+    [
+        (torch.tensor([[0.0, torch.nan, 0.0]]), {}, "x: got nan, expected finite numbers: a tree cannot send"),
+        (
+            torch.zeros(3),
+            {},
+            r"x: got shape \(3,\), expected \[n, 3\], rows of the tree's features; of one row, x\[None\]",
+        ),
+        (torch.zeros(2, 4), {}, r"x: got shape \(2, 4\), expected \[n, 3\]"),
+        (torch.zeros(1, 3), {"terms": -1}, "terms: got -1, expected a whole number from 1"),
+        (torch.zeros(1, 3), {"terms": 1.5}, "terms: got 1.5, expected a whole number from 1"),
+    ],
+)
+def test_what_has_no_rules_is_refused(x, settings, message):
+    with pytest.raises(MapstoError, match=message):
+        SoftDecisionTree(3, 2).rules(x, **settings)
+
+
 def test_far_away_rows_keep_finite_scores_and_gradients():
     made = tree()
     x = (1e4 * rows()).requires_grad_()

@@ -101,8 +101,9 @@ class SoftDecisionTree(nn.Module):
     def rules(self, x: Float[Tensor, "n f"], names: Sequence[str] | None = None, terms: int = 3) -> list[list[str]]:
         """Say the way of each row, one sentence a decision; `terms` weights are shown, those that moved it most.
 
-        Raises MapstoError where there is not one name for each feature.
+        Raises MapstoError for anything but finite rows of its features, one name for each, and a term or more.
         """
+        self._readable(x, terms)
         names = [f"x{j + 1}" for j in range(x.shape[1])] if names is None else names
         if len(names) != x.shape[1]:
             raise MapstoError(f"names: got {len(names)}, expected {x.shape[1]}, one for each feature of the tree.")
@@ -115,6 +116,21 @@ class SoftDecisionTree(nn.Module):
             ]
             for row, *ways in zip(x, path.nodes, path.right, path.probability, strict=True)
         ]
+
+    def _readable(self, x: Tensor, terms: int) -> None:
+        features = self.weight.shape[1]
+        if x.ndim != 2 or x.shape[1] != features:
+            raise MapstoError(
+                f"x: got shape {tuple(x.shape)}, expected [n, {features}], rows of the tree's features; of one row, "
+                "x[None]."
+            )
+        wrong = x[~x.isfinite()]
+        if len(wrong):
+            raise MapstoError(
+                f"x: got {float(wrong[0])}, expected finite numbers: a tree cannot send other rows a way."
+            )
+        if not isinstance(terms, int) or terms < 1:
+            raise MapstoError(f"terms: got {terms}, expected a whole number from 1.")
 
     def _rule(self, row: Tensor, node: int, right: bool, chance: float, names: Sequence[str], terms: int) -> str:
         weight, bias = self.weight[node].detach(), float(self.bias[node].detach())

@@ -394,13 +394,49 @@ def test_purity_is_that_of_scikit_learns_neighbours() -> None:
         (clouds(0), LABELS[:9], 5, "a label for each row"),
         (clouds(0), LABELS, 18, "neighbours: got 18 for 36 rows, expected 1 to 17"),
         (clouds(0) / 0, LABELS, 5, "not finite"),
+        (clouds(0)[:, :1], LABELS, 5, r"got float64 of shapes \(36, 1\).*at least two columns"),
+        (clouds(0)[:, :, None], LABELS, 5, r"got float64 of shapes \(36, 5, 1\).*flatten"),
+        (clouds(0).long(), LABELS, 5, "got int64 of shapes"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_rows_that_cannot_be_embedded_are_refused(
     before: Tensor, labels: Tensor, neighbours: int, message: str
 ) -> None:
+    after = clouds(1) if "twice" in message else torch.ones_like(before)
     with pytest.raises(MapstoError, match=message):
-        embedding(before, clouds(1), labels, neighbours)
+        embedding(before, after, labels, neighbours)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e15])
+def test_rows_that_are_all_alike_are_refused_before_they_kill_the_process(value: float) -> None:
+    alike = torch.full((36, 5), value, dtype=F64)
+    with pytest.raises(MapstoError, match="got the same features on all rows, expected some that differ"):
+        embedding(alike, alike, LABELS)
+    with pytest.raises(MapstoError, match="got the same features on all rows"):
+        embedding(alike, alike * (1 + 1e-14), LABELS)  # rounding is no variation
+
+
+@pytest.mark.parametrize("perplexity", [500.0, 72.0, 0.0, -1.0, float("nan")])
+def test_a_perplexity_that_the_points_do_not_have_is_refused(perplexity: float) -> None:
+    with pytest.raises(MapstoError, match=rf"perplexity: got {perplexity}, expected above 0 and below 72"):
+        embedding(BEFORE, AFTER, LABELS, perplexity=perplexity)
+
+
+def test_a_plane_knows_neither_unit_nor_origin(embedded: Embedding) -> None:
+    """Features far too small or large for single precision, or far from 0, are embedded as any others."""
+    for scale in (2.0**-200, 2.0**400):
+        law_of_embedding(embedding(BEFORE * scale, AFTER * scale, LABELS), torch.cat(embedded[:2]).numpy())
+    far = torch.cat([torch.full((36, 1), 1e12, dtype=F64), BEFORE[:, :1] * 1e2], 1)
+    found = embedding(far, far, LABELS)
+    assert found.before.isfinite().all() and found.before.std() > 0.1
+
+
+def test_rows_that_are_alike_in_part_are_embedded() -> None:
+    few, alike = clouds(2)[:3].repeat(12, 1), torch.ones(36, 5, dtype=F64)
+    for before, after in ((few, few), (few, alike), (alike, few), (alike, -alike)):
+        found = embedding(before, after, LABELS)
+        assert found.before.isfinite().all() and torch.cat(found[:2]).std() > 0.1
 
 
 # --- units

@@ -317,6 +317,83 @@ def test_stability_is_batched_over_queries():
 
     together = vmap(one)(episode.query.x[:4])
     torch.testing.assert_close(together.change[2], one(episode.query.x[2]).change)
+    by_tensor = attacks.query_stability(
+        Gradient(), learner, episode.support, episode.query.x[2], torch.tensor(1), PGD(0.5), k=1
+    )
+    assert by_tensor.change == one(episode.query.x[2]).change
+
+
+def numbers(outputs=1):
+    """Return a learner of a bent curve in the plane, and a lesson in it."""
+    torch.manual_seed(0)
+    learner = MAML(MLP(2, 8, outputs, activation="tanh").to(F64), loss="mse", lr=0.3, steps=8).requires_grad_(False)
+    x = torch.randn(24, 2, generator=torch.Generator().manual_seed(3), dtype=F64)
+    y = torch.stack([(2 * x[:, 0]).sin(), x[:, 1].cos()], 1)[:, :outputs]
+    return learner, Episode(examples(x[:16], y[:16]), examples(x[16:], y[16:]))
+
+
+def test_numbers_are_driven_from_the_truth_and_their_reasons_move():
+    learner, episode = numbers()
+    x, y = episode.query.x[0], episode.query.y[0]
+    error = lambda x: (views.query(learner, episode.support)(x) - y).square().mean()  # noqa: E731
+    view = attacks.surprise(learner, episode.support, y)
+    torch.testing.assert_close(view(x), error(x))
+    attack = PGD(0.8, steps=10)
+    assert error(attack(view, x)) > error(x) + 0.1
+    found = attacks.query_stability(Gradient(), learner, episode.support, x, y, attack, k=1)
+    by_hand = [Gradient()(views.query(learner, episode.support, 0), point) for point in (x, attack(view, x))]
+    torch.testing.assert_close(found.change, attacks.change(*by_hand))
+    assert found.change > 0.1 and not found.kept
+    calm = attacks.query_stability(Gradient(), learner, episode.support, x, y, PGD(1e-13), k=1)
+    assert calm.change < 1e-9 and calm.kept
+
+
+def test_the_reasons_for_several_numbers_are_compared_at_once():
+    learner, episode = numbers(outputs=2)
+    one = lambda x: attacks.query_stability(  # noqa: E731
+        Gradient(), learner, episode.support, x, episode.query.y[0], PGD(0.8), k=1
+    )
+    found = vmap(one)(episode.query.x[:3])
+    assert found.change.shape == (3,) and found.change.min() > 0.01 and not found.kept.any()
+    torch.testing.assert_close(found.change[1], one(episode.query.x[1]).change)
+
+
+def test_poisoned_numbers_are_not_kept():
+    learner, episode = numbers(outputs=2)
+    x = episode.query.x[0]
+    calm, hurt = (
+        attacks.teaching_stability(Gradient(), learner, episode, x, 1, PGD(radius), k=1) for radius in (1e-13, 1.0)
+    )
+    assert calm.kept and calm.change < 1e-9 and not hurt.kept and hurt.change > 0.05
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [(0, "y: got torch.int64 .*this learner regresses"), (torch.zeros(2), r"y: got targets of shape \(1, 2\) for")],
+)
+def test_a_truth_that_is_no_number_of_the_learner_is_refused(y, message):
+    learner, episode = numbers()
+    with pytest.raises(MapstoError, match=message):
+        attacks.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_class_that_the_learner_does_not_have_is_refused():
+    learner, episode = learners()["ProtoNet"], lesson()
+    for y, message in ((9, "y: got class 9, expected one of 0 to 1"), (0.5, "y: got torch.float32 .* class index")):
+        with pytest.raises(MapstoError, match=message):
+            attacks.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
+    with pytest.raises(MapstoError, match="target: got 9, expected None or one of the 2 scores"):
+        attacks.teaching_stability(Gradient(), learner, episode, episode.query.x[0], 9, FGSM(0.5), k=1)
+
+
+def test_stability_of_the_only_class_is_refused():
+    lonely, episode = PrototypicalNetwork(nn.Identity(), ways=1), lesson()
+    episode = Episode(*(part._replace(y=torch.zeros_like(part.y)) for part in episode[:2]))
+    for measure, taught in ((attacks.query_stability, episode.support), (attacks.teaching_stability, episode)):
+        with pytest.raises(MapstoError, match="PrototypicalNetwork has one class, which no attack can change"):
+            measure(Gradient(), lonely, taught, episode.query.x[0], 0, PGD(0.5), k=1)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ the Euclidean one. An attack raises a `View`, so one function attacks whatever a
 of meta-learners, Goldblum et al. 2020). PGD returns the best point that it passed, so it never does worse than nothing.
 
 An explanation can be moved too. `query_stability` and `teaching_stability` compare the attributions before and after an
-attack on the loss, and say whether the predicted class stayed: where it changed, so should its reasons.
+attack on the loss, and say whether the answer stayed: where it changed, so should its reasons. The loss is the
+learner's own: −log p(y | x) of classes, the squared error of numbers.
 """
 
 import math
@@ -19,7 +20,7 @@ from typing import Literal, NamedTuple, final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
@@ -133,9 +134,13 @@ class PGD(Attack):
         return (point + move).clamp(*self.bounds)
 
 
-def surprise(learner: Learner, support: Examples, y: Int[Tensor, ""]) -> View:
-    """x ↦ −log p(y | x): the view to raise in order to turn one prediction."""
-    return views.query(learner, support, link=lambda scores: -scores.log_softmax(-1).gather(-1, y[None])[0])
+def surprise(learner: Learner, support: Examples, y: Shaped[Tensor, "..."]) -> View:
+    """x ↦ the loss of row x, whose truth is `y`: the view to raise in order to turn one prediction.
+
+    That is −log p(y | x) of a class (`y` an integer), or the mean squared error of the numbers `y` `[k]`.
+    """
+    loss = losses.LOSSES[learner.loss_name]
+    return views.query(learner, support, link=lambda scores: loss(scores[None], y[None], scores.new_ones(1)))
 
 
 def teaching_loss(learner: Learner, episode: Episode) -> View:
@@ -155,35 +160,46 @@ class Stability(NamedTuple):
     change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖
     rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries, nan where they are all alike
     top: Float[Tensor, "..."]  # share of the k entries of greatest magnitude that are still among them
-    kept: Bool[Tensor, "..."]  # whether the predicted class is the same
+    kept: Bool[Tensor, "..."]  # whether the answer is: the predicted class or, up to rounding, the numbers
 
 
 def query_stability(
-    explain: Explain, learner: Learner, support: Examples, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
+    explain: Explain,
+    learner: Learner,
+    support: Examples,
+    x: Float[Tensor, "..."],
+    y: int | Shaped[Tensor, "..."],
+    attack: Attack,
+    k: int = 5,
 ) -> Stability:
     """Compare the reasons for class `y` at a query `x` and at what `attack` makes of it.
 
     By rank correlation and top-k intersection as Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks is
-    Fragile", whose attacks are on the reasons, ours on the answer.
+    Fragile", whose attacks are on the reasons, ours on the answer. Of a learner that regresses, `y` are the true
+    numbers `[k]`, from which the attack drives the answer, and the reasons are those of its score, or of all `k`.
 
     `explain(view, point)` is a `ViewExplainer`, or a function that plays a game.
     """
-    moved = attack(surprise(learner, support, torch.tensor(y, device=x.device)), x)
-    view, scores = views.query(learner, support, target=y), views.query(learner, support)
-    return _compare(explain(view, x), explain(view, moved), scores(x), scores(moved), k)
+    truth = torch.as_tensor(y, device=x.device)
+    moved = attack(surprise(learner, support, truth), x)
+    target = int(truth) if learner.loss_name == "cross_entropy" else None if truth.numel() > 1 else 0
+    view, scores = views.query(learner, support, target), views.query(learner, support)
+    kept = _kept(learner, scores(x), scores(moved))
+    return _compare(explain(view, x), explain(view, moved), kept, k)
 
 
 def teaching_stability(
     explain: Explain, learner: Learner, episode: Episode, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
 ) -> Stability:
-    """Compare the reasons for class `y` at a query `x` as taught, and after `attack` poisoned the support set.
+    """Compare the reasons for score `y` of a query `x` as taught, and after `attack` poisoned the support set.
 
-    By the measures of `query_stability`; poisoning as Biggio et al. 2012.
+    By the measures of `query_stability`; poisoning as Biggio et al. 2012. `y` is a class, or one of the numbers that a
+    learner regresses, counted from 0.
     """
     poisoned = episode.support._replace(x=attack(teaching_loss(learner, episode), episode.support.x))
     before, after = (explain(views.query(learner, taught, target=y), x) for taught in (episode.support, poisoned))
     was, becomes = (views.query(learner, taught)(x) for taught in (episode.support, poisoned))
-    return _compare(before, after, was, becomes, k)
+    return _compare(before, after, _kept(learner, was, becomes), k)
 
 
 def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -207,10 +223,20 @@ def top_overlap(before: Float[Tensor, "..."], after: Float[Tensor, "..."], k: in
     return (first[0] * first[1]).sum() / k
 
 
-def _compare(before: Tensor, after: Tensor, was: Tensor, becomes: Tensor, k: int) -> Stability:
-    kept = was.argmax(-1) == becomes.argmax(-1)
+def _compare(before: Tensor, after: Tensor, kept: Tensor, k: int) -> Stability:
     rank = rank_correlation(before.flatten(), after.flatten())
     return Stability(change(before, after), rank, top_overlap(before, after, k), kept)
+
+
+def _kept(learner: Learner, was: Float[Tensor, " k"], becomes: Float[Tensor, " k"]) -> Bool[Tensor, ""]:
+    if learner.loss_name != "cross_entropy":
+        return change(was, becomes) <= torch.finfo(was.dtype).eps ** 0.5
+    if len(was) < 2:
+        raise MapstoError(
+            f"learner: {type(learner).__name__} has one class, which no attack can change, expected two or more; build "
+            "it with loss='mse' where its score is a number to predict."
+        )
+    return was.argmax() == becomes.argmax()
 
 
 def _length(values: Tensor) -> Tensor:

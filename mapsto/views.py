@@ -178,12 +178,8 @@ def as_module(learner: Learner, support: Examples) -> Adapted:
     return Adapted(_rowwise(learner), support)
 
 
-def _rowwise(learner: Learner) -> Learner:
-    if learner.transductive:
-        raise ValueError(
-            f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so "
-            "parts of one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
-        )
+def deterministic(learner: Learner) -> Learner:
+    """Return the learner, or raise MapstoError where a layer of it draws at random, as dropout in training."""
     for name, part in learner.named_modules():
         if isinstance(part, _CHANCE) and part.training and getattr(part, "p", 1) > 0:
             raise MapstoError(
@@ -191,6 +187,15 @@ def _rowwise(learner: Learner) -> Learner:
                 "another answer, expected one that is deterministic; call learner.eval() first."
             )
     return learner
+
+
+def _rowwise(learner: Learner) -> Learner:
+    if learner.transductive:
+        raise ValueError(
+            f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so "
+            "parts of one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
+        )
+    return deterministic(learner)
 
 
 def _row(x: Tensor, support: Examples) -> Tensor:

@@ -388,6 +388,13 @@ def test_a_class_that_the_learner_does_not_have_is_refused():
         attacks.teaching_stability(Gradient(), learner, episode, episode.query.x[0], 9, FGSM(0.5), k=1)
 
 
+def test_a_lesson_of_a_learner_that_draws_at_random_is_not_attacked():
+    learner = PrototypicalNetwork(nn.Sequential(nn.Identity(), nn.Dropout(0.5)), ways=2)
+    with pytest.raises(MapstoError, match=r"its Dropout 'body.1' draws at random in training"):
+        attacks.teaching_loss(learner, lesson())
+    attacks.teaching_loss(learner.eval(), lesson())
+
+
 def test_stability_of_the_only_class_is_refused():
     lonely, episode = PrototypicalNetwork(nn.Identity(), ways=1), lesson()
     episode = Episode(*(part._replace(y=torch.zeros_like(part.y)) for part in episode[:2]))

@@ -26,6 +26,7 @@ from mapsto.seeing import (
     embedding,
     features_over,
     iterates,
+    looks_like,
     maximise,
     probes,
     purity,
@@ -652,3 +653,24 @@ def test_probes_that_cannot_be_judged_are_refused(options: dict, message: str) -
         probes(**{"features": {"h": clouds(1)[None]}, "y": LABELS} | options)
     with pytest.raises(MapstoError, match="one integer for each of the 36 rows, got"):
         probes({"h": clouds(1)[None]}, LABELS[:5])
+
+
+# --- a learner that draws at random
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda of, state, x: unit(of, state, "1", 0)(x[0]),
+        lambda of, state, x: units(of, state, x)["body.1"].shut,
+        lambda of, state, x: features_over(of, [state], x)["0"],
+        lambda of, state, x: looks_like(of, state, examples(x, torch.arange(6) % 2), x).distance,
+    ],
+    ids=["unit", "units", "features_over", "looks_like"],
+)
+def test_a_learner_that_draws_at_random_is_refused_until_it_rests(ask: Callable) -> None:
+    learner, x = PrototypicalNetwork(nn.Sequential(nn.Dropout(0.5), nn.Tanh()), ways=2), draw(6, 2)
+    state = learner.adapt(examples(x, torch.arange(6) % 2))
+    with pytest.raises(MapstoError, match=r"its Dropout 'body.0' draws at random in training.*learner.eval\(\)"):
+        ask(learner, state, x)
+    assert torch.equal(ask(learner.eval(), state, x), ask(learner, state, x))

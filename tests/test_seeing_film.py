@@ -415,3 +415,21 @@ def test_a_layer_that_starts_from_nothing_has_no_relative_change() -> None:
     found = changes(make("zeroed head"), task().support, task().query.x)
     assert found.parameters[:, 1].isnan().all() and found.parameters[-1, 0] > 0
     assert math.isnan(found.features[-1, 2])
+
+
+# --- a learner that draws at random
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [film, lambda of, e: gradient_histograms(of, e.support), lambda of, e: changes(of, e.support, e.query.x)],
+    ids=["film", "histograms", "changes"],
+)
+def test_a_learner_that_draws_at_random_is_refused_until_it_rests(ask: Callable) -> None:
+    learner = MAML(nn.Sequential(body(), nn.Dropout(0.5)), lr=0.3, steps=2)
+    with pytest.raises(MapstoError, match=r"its Dropout '.*' draws at random in training.*learner.eval\(\)"):
+        ask(learner, task())
+    same(
+        [leaf for leaf in ask(learner.eval(), task()) if isinstance(leaf, Tensor)],
+        [leaf for leaf in ask(learner, task()) if isinstance(leaf, Tensor)],
+    )

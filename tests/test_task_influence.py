@@ -193,3 +193,15 @@ def test_bad_input_is_refused() -> None:
 
     with pytest.raises(MapstoError, match="Other has a loss of its own"):
         task_influence(Other(linear(2), 1, loss="mse").to(F64), tasks, score)
+
+
+def test_a_learner_that_draws_at_random_is_refused_whatever_asks_for_the_score() -> None:
+    learner, tasks = RidgeHead(nn.Sequential(linear(2), nn.Dropout(0.5)), 1, loss="mse").to(F64), regressions(4)
+    new = unstack(tasks)[0]
+
+    def score(learner: Learner) -> Tensor:
+        return learner.predict(learner.adapt(new.support), new.query.x)[0, 0]
+
+    with pytest.raises(MapstoError, match=r"its Dropout 'body.1' draws at random in training.*learner.eval\(\)"):
+        task_influence(learner, tasks, score)
+    assert task_influence(learner.eval(), tasks, score).isfinite().all()

@@ -145,6 +145,7 @@ def surprise(learner: Learner, support: Examples, y: Shaped[Tensor, "..."]) -> V
 
 def teaching_loss(learner: Learner, episode: Episode) -> View:
     """D.x ↦ the loss on the query set after adaptation: the view to raise in order to poison what is taught."""
+    views.deterministic(learner)
     (_, y, w), query = episode.support, episode.query
 
     def loss(x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vjp
 
+from .. import views
 from ..episodes import Episode
 from ..errors import MapstoError
 from ..learners import losses
@@ -42,8 +43,8 @@ def task_influence(
     at a residual of `tolerance` times that of the start, or after so many `iterations`; more `damping` needs fewer.
 
     Raises:
-        MapstoError: `damping` not above 0, a score that is no scalar, or a learner that is judged by another loss than
-            one of its query scores, for which there is no Gauss–Newton form.
+        MapstoError: `damping` not above 0, a score that is no scalar, or a learner that draws at random, or is judged
+            by another loss than one of its query scores, for which there is no Gauss–Newton form.
     """
     if not damping > 0:
         raise MapstoError(f"damping: got {damping}, expected a number above 0: the matrix alone may be singular.")
@@ -52,6 +53,7 @@ def task_influence(
             f"learner: {type(learner).__name__} has a loss of its own, expected that of its query scores, which the "
             "Gauss–Newton form is of."
         )
+    views.deterministic(learner)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
     slope = grad(lambda params: _scalar(_at(learner, params, score)))(params)
     count = len(tasks.support.w)

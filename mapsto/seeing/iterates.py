@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .. import views
 from ..episodes import Examples, State
 from ..errors import MapstoError
 from ..learners.coordinates import parted
@@ -39,9 +40,9 @@ def iterates(learner: Learner, support: Examples) -> Iterates:
     """Adapt to `support`, and return every state on the way.
 
     Raises:
-        MapstoError: the learner has no inner gradient steps that end in its parameters.
+        MapstoError: the learner has no inner gradient steps that end in its parameters, or draws at random.
     """
-    place, of = _loop(learner)
+    place, of = _loop(views.deterministic(learner))
     route = _Kept(of)
     with torch.no_grad():
         _along(learner, place, route).adapt(support)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import views
 from ..episodes import State
 from ..errors import MapstoError
 from ..learners.learner import Learner
@@ -27,8 +28,9 @@ def features_over(learner: Learner, states: list[State], x: Float[Tensor, "n ...
     {'0': (1, 5, 4), '1': (1, 5, 4), '2': (1, 5, 2)}
 
     Raises:
-        MapstoError: no state, no row, or a learner that names no intermediate feature.
+        MapstoError: no state, no row, or a learner that names no intermediate feature, or draws at random.
     """
+    views.deterministic(learner)
     if not states or len(x) == 0:
         raise MapstoError(f"states, x: got {len(states)} state(s) and {len(x)} row(s), expected at least one of each.")
     with torch.no_grad():

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 from torch.nn import functional as F
 
+from .. import views
 from ..episodes import State
 from ..errors import MapstoError
 from ..explainers.explainer import View
@@ -80,8 +81,10 @@ def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...
     Where `index` names a channel of a map, that is the mean over its places: the "channel" objective of Olah et al.
 
     Raises:
-        MapstoError: a layer or a unit that the learner does not have, when the view is first asked.
+        MapstoError: a learner that draws at random; a layer or a unit that it does not have, when the view is first
+            asked.
     """
+    views.deterministic(learner)
     at = (index,) if isinstance(index, int) else index
 
     def view(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .. import views
 from ..episodes import Examples, State
 from ..errors import MapstoError
 from ..learners.learner import Learner
@@ -74,7 +75,7 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
     >>> attended(learner, state, torch.tensor([[1.0, 1.0], [5.0, 0.0]])).perplexity
     tensor([2., 1.])
     """
-    found = learner.features(state, x)
+    found = views.deterministic(learner).features(state, x)
     if "attention" not in found:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no attention to its support set; pass an explainer's values on "
@@ -109,7 +110,7 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
 
 
 def _embedding(learner: Learner, state: State, x: Tensor) -> Float[Tensor, "m f"]:
-    found = learner.features(state, x)
+    found = views.deterministic(learner).features(state, x)
     if "embedding" not in found:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no embedding to compare by, expected one that does, as "

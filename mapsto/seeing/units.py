@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import grad
 
+from .. import views
 from ..episodes import State
 from ..errors import MapstoError
 from ..learners.learner import Learner
@@ -41,8 +42,10 @@ def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str
     An activation that runs more than once counts with all its runs, each place in the network having its own layer.
 
     Raises:
-        MapstoError: no row, or a network without activation layers (`torch.nn` modules) that act on the rows.
+        MapstoError: no row, or a network without activation layers (`torch.nn` modules) that act on the rows, or with
+            layers that draw at random.
     """
+    views.deterministic(learner)
     if len(x) == 0:
         raise MapstoError("x: got no row, expected at least one.")
     inputs = _inputs(learner, state, x)

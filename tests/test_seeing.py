@@ -162,6 +162,25 @@ def test_a_climb_that_cannot_be_is_refused(options: dict, message: str) -> None:
         maximise(lambda x: x @ W, torch.zeros(6, dtype=F64), **options)
 
 
+@pytest.mark.parametrize(
+    ("view", "start", "options", "message"),
+    [
+        (lambda x: x @ W * torch.nan, W, {}, "view: got nan at the start, expected a finite number"),
+        (
+            lambda x: (x - x).abs().sum().sqrt(),
+            W,
+            {},
+            "view: got nan after the climb, expected a finite number; take a",
+        ),
+        (lambda x: x.square().sum().exp(), W, {"l2": 0.0, "lr": 99.0}, "view: got (inf|nan) after the climb"),
+        (lambda x: x.nan_to_num() @ W, W * torch.nan, {}, "start: got nan in it, expected a finite number; fill"),
+    ],
+)
+def test_a_climb_in_what_is_not_finite_is_refused(view: Callable, start: Tensor, options: dict, message: str) -> None:
+    with pytest.raises(MapstoError, match=message):
+        maximise(view, start, steps=20, **options)
+
+
 def test_a_view_of_several_outputs_and_a_unit_that_is_not_there_are_refused() -> None:
     with pytest.raises(MapstoError, match=r"view: got an output of shape \(2,\)"):
         maximise(lambda x: x[:2], torch.zeros(6))
@@ -512,6 +531,14 @@ def below(share: float) -> Callable:
 def test_other_ideas_of_a_shut_unit_are_found_out(mutant: Callable) -> None:
     with pytest.raises(AssertionError):
         law_of_units(mutant)
+
+
+@pytest.mark.parametrize("lost", [torch.nan, torch.inf])
+def test_the_health_of_units_that_get_no_numbers_is_not_known(lost: float) -> None:
+    learner, (x, y) = network(), rows()
+    state = learner.adapt(examples(x[:9], y[:9]))
+    with pytest.raises(MapstoError, match="x: 12 of the 360 numbers that reach a Tanh are not finite"):
+        units(learner, state, x.where(torch.arange(30)[:, None, None, None] != 4, lost))
 
 
 def test_units_of_an_adapted_network() -> None:

@@ -195,6 +195,19 @@ def test_bad_input_is_refused() -> None:
         task_influence(Other(linear(2), 1, loss="mse").to(F64), tasks, score)
 
 
+def test_numbers_that_are_lost_are_refused() -> None:
+    make, source = CASES["ridge"]
+    learner, tasks, score = make(), source(4), asked(source)
+    with pytest.raises(MapstoError, match="score: got nan, expected a finite number"):
+        task_influence(learner, tasks, lambda learner: score(learner) * torch.nan)
+    x = tasks.query.x.clone()
+    x[2, 0, 0] = torch.nan
+    with pytest.raises(MapstoError, match=r"tasks: got a loss that is not finite on tasks \[2\] of 4"):
+        task_influence(learner, tasks._replace(query=tasks.query._replace(x=x)), score)
+    with pytest.raises(MapstoError, match="tasks: got changes that are not finite, expected finite slopes"):
+        task_influence(learner, tasks, lambda learner: (score(learner) * 0).abs().sqrt())
+
+
 def test_a_learner_that_draws_at_random_is_refused_whatever_asks_for_the_score() -> None:
     learner, tasks = RidgeHead(nn.Sequential(linear(2), nn.Dropout(0.5)), 1, loss="mse").to(F64), regressions(4)
     new = unstack(tasks)[0]

@@ -14,9 +14,10 @@ with). Koh & Liang divide upweighting by −n to delete; we return the change it
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vjp
+from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 
 from .. import views
 from ..episodes import Episode
@@ -43,8 +44,9 @@ def task_influence(
     at a residual of `tolerance` times that of the start, or after so many `iterations`; more `damping` needs fewer.
 
     Raises:
-        MapstoError: `damping` not above 0, a score that is no scalar, or a learner that draws at random, or is judged
-            by another loss than one of its query scores, for which there is no Gauss–Newton form.
+        MapstoError: `damping` not above 0, a score that is no scalar, numbers that are not finite, or a learner that
+            draws at random, or is judged by another loss than one of its query scores, for which there is no
+            Gauss–Newton form.
     """
     if not damping > 0:
         raise MapstoError(f"damping: got {damping}, expected a number above 0: the matrix alone may be singular.")
@@ -55,7 +57,10 @@ def task_influence(
         )
     views.deterministic(learner)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
-    slope = grad(lambda params: _scalar(_at(learner, params, score)))(params)
+    slope, value = grad_and_value(lambda params: _scalar(_at(learner, params, score)))(params)
+    if not value.isfinite():
+        raise MapstoError(f"score: got {float(value)}, expected a finite number; does it read missing cells?")
+    _finite_losses(learner, tasks)
     count = len(tasks.support.w)
 
     def product(v: Tensors) -> Tensors:
@@ -67,7 +72,13 @@ def task_influence(
         gradient = grad(lambda params: _at(learner, params, lambda learner: learner.loss(episode)[0]))(params)
         return dot(direction, tuple(gradient.values())) / count
 
-    return each_task(learner, change, tasks)
+    changes = each_task(learner, change, tasks)
+    if not changes.isfinite().all():
+        raise MapstoError(
+            "tasks: got changes that are not finite, expected finite slopes of score and losses through adaptation; "
+            "see that the learner's parameters are finite, and that nothing it computes has an infinite slope."
+        )
+    return changes
 
 
 def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, damping: float) -> Params:
@@ -100,6 +111,16 @@ class _Asked(nn.Module):
 
 def _at(learner: Learner, params: Params, question: Callable[[Learner], Tensor]) -> Tensor:
     return functional_call(_Asked(learner, question), {f"learner.{name}": p for name, p in params.items()}, ())
+
+
+def _finite_losses(learner: Learner, tasks: Episode) -> None:
+    with torch.no_grad():
+        found = each_task(learner, lambda episode: learner.loss(episode)[0], tasks)
+    if lost := (~found.isfinite()).nonzero().flatten().tolist():
+        raise MapstoError(
+            f"tasks: got a loss that is not finite on tasks {lost} of {len(found)}, expected numbers; leave these out, "
+            "or fill what they miss."
+        )
 
 
 def _scalar(value: Tensor) -> Tensor:

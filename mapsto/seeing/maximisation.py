@@ -21,6 +21,7 @@ from torch.func import grad_and_value
 from torch.nn import functional as F
 
 from .. import views
+from ..checks import readable
 from ..episodes import State
 from ..errors import MapstoError
 from ..explainers.explainer import View
@@ -53,7 +54,8 @@ def maximise(
     `variation`, `jitter` and `blur` are for images `[..., h, w]`. `seed` draws the jitter. Batch over starts with vmap.
 
     Raises:
-        MapstoError: a view with several outputs, a negative strength, or an image's penalty for what is no image.
+        MapstoError: a view with several outputs, a negative strength, an image's penalty for what is no image, or
+            numbers that are not finite, at the start or where the climb ends.
 
     >>> maximise(lambda x: 2 * x[0] - x[1], torch.zeros(2), l2=0.5).x.round(decimals=2)  # w / 2·l2
     tensor([ 2., -1.])
@@ -72,7 +74,8 @@ def maximise(
         x = x + lr * (1 - i / steps) * direction["x"]
         x = blurred(x, blur) if blur else x
         objectives.append(value.detach())
-    return Preferred(x.detach(), view(x).detach(), view(start).detach(), torch.stack(objectives))
+    value = _finite("view: got {} after the climb", view(x).detach(), "take a lower lr, or a view that has a top")
+    return Preferred(x.detach(), value, view(start).detach(), torch.stack(objectives))
 
 
 def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...]) -> View:
@@ -131,5 +134,14 @@ def _check(view: View, start: Tensor, steps: int, lr: float, strengths: dict[str
             raise MapstoError(f"{name}: got {strength}, expected 0 or more.")
         if strength and name != "l2" and start.dim() < 2:
             raise MapstoError(f"{name}: got {strength} for an input of shape {tuple(start.shape)}, expected an image.")
+    _finite("start: got {} in it", start.sum(), "fill what is missing")
     if (output := view(start)).shape != ():
         raise MapstoError(f"view: got an output of shape {tuple(output.shape)}, expected one number: choose a target.")
+    _finite("view: got {} at the start", output, "begin elsewhere")
+
+
+def _finite(got: str, value: Float[Tensor, ""], remedy: str) -> Float[Tensor, ""]:
+    """Return a number, or raise MapstoError where it is none; under vmap nobody looks."""
+    if readable(value) and not value.isfinite():
+        raise MapstoError(f"{got.format(float(value))}, expected a finite number; {remedy}.")
+    return value

@@ -42,8 +42,8 @@ def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str
     An activation that runs more than once counts with all its runs, each place in the network having its own layer.
 
     Raises:
-        MapstoError: no row, or a network without activation layers (`torch.nn` modules) that act on the rows, or with
-            layers that draw at random.
+        MapstoError: no row, rows that are not finite where they reach such a layer, a network without activation layers
+            (`torch.nn` modules) that act on the rows, or one that draws at random.
     """
     views.deterministic(learner)
     if len(x) == 0:
@@ -63,7 +63,14 @@ def health(activation: nn.Module, z: Float[Tensor, "n ..."]) -> Units:
 
     >>> health(nn.ReLU(), torch.tensor([[-1.0, -1.0], [-2.0, 3.0]])).dead
     tensor([ True, False])
+
+    Raises MapstoError for numbers that are not finite: they say nothing of a unit.
     """
+    if lost := int((~z.isfinite()).sum()):
+        raise MapstoError(
+            f"x: {lost} of the {z.numel()} numbers that reach a {type(activation).__name__} are not finite, expected "
+            "finite ones; fill missing cells, and see that the state is finite."
+        )
     slope_at = grad(lambda z: activation(z).sum())
     slope = slope_at(z).movedim(1 if z.dim() > 3 else -1, -1).flatten(0, -2).abs()  # [rows · places, u]
     steepest = slope_at(torch.linspace(-8, 8, 257).to(z)).abs().max()

@@ -533,6 +533,22 @@ def test_other_ideas_of_a_shut_unit_are_found_out(mutant: Callable) -> None:
         law_of_units(mutant)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda of, state, x: units(of, state, x),
+        lambda of, state, x: features_over(of, [state], x),
+        lambda of, state, x: unit(of, state, "1", 0)(x[0]),
+    ],
+    ids=["units", "features_over", "unit"],
+)
+def test_rows_of_another_width_are_refused(ask: Callable) -> None:
+    learner, (x, y) = network(), rows()
+    state = learner.adapt(examples(x[:9], y[:9]))
+    with pytest.raises(MapstoError, match=r"x: MAML cannot answer rows of shape \(1, 4, 3\) .*expected rows like"):
+        ask(learner, state, x[..., :3])
+
+
 @pytest.mark.parametrize("lost", [torch.nan, torch.inf])
 def test_the_health_of_units_that_get_no_numbers_is_not_known(lost: float) -> None:
     learner, (x, y) = network(), rows()

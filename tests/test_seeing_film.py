@@ -243,6 +243,27 @@ def test_a_learner_without_inner_gradient_steps_is_told_what_to_use_instead(lear
     assert str(told.value).count(". ") == 0  # one sentence
 
 
+@pytest.mark.parametrize("ask", [film, lambda of, e: gradient_histograms(of, e.support)], ids=["film", "histograms"])
+def test_a_lesson_that_does_not_fit_or_has_missing_cells_is_refused(ask: Callable) -> None:
+    episode, learner = task(), make("MAML")
+    missing = episode.support.x.clone()
+    missing[0, 0] = torch.nan
+    for x, message in (
+        (missing, r"support: \d+ entries of the inner gradients are not finite, expected finite ones: fill missing"),
+        (episode.support.x[:, :1], r"tasks: MAML cannot learn from these, whose examples are x \[1\]"),
+    ):
+        with pytest.raises(MapstoError, match=message):
+            ask(learner, episode._replace(support=episode.support._replace(x=x)))
+
+
+@pytest.mark.parametrize("explainer", [None, Gradient()])
+def test_queries_of_another_width_are_refused(explainer: Gradient | None) -> None:
+    episode = task()
+    narrow = episode._replace(query=episode.query._replace(x=episode.query.x[:, :1]))
+    with pytest.raises(MapstoError, match=r"x: MAML cannot answer rows of shape \(1,\) .*like those that taught it"):
+        film(make("MAML"), narrow, explainer)
+
+
 # --- the film
 
 

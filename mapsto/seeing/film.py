@@ -23,6 +23,7 @@ from ..learners import losses
 from ..learners.inner import Params
 from ..learners.learner import Learner
 from .iterates import Iterates, by_layer, iterates
+from .layers import answering
 from .plane import plane
 
 Link = Callable[[Tensor], Tensor]
@@ -68,8 +69,9 @@ def film(
         points: of the grid, on each axis.
 
     Raises:
-        MapstoError: a learner without inner gradient steps, a row that the query set does not have, or a transductive
-            learner and an explainer.
+        MapstoError: a learner without inner gradient steps, or that draws at random; an episode that does not fit it,
+            or whose gradients are not finite; a row that the query set does not have; a transductive learner and an
+            explainer.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import MAML
@@ -81,9 +83,11 @@ def film(
     if not 0 <= row < len(episode.query.w):
         raise MapstoError(f"row: got {row}, expected 0 to {len(episode.query.w) - 1}, a row of the query set.")
     way = iterates(learner, episode.support)
+    with torch.no_grad(), answering(learner, episode.query.x):
+        scores = [learner.predict(state, episode.query.x) for state in way.states]
     grid = grid_over(torch.cat([episode.support.x, episode.query.x]), points)
     with torch.no_grad():
-        predictions = torch.stack([link(learner.predict(state, episode.query.x)) for state in way.states])
+        predictions = torch.stack([link(frame) for frame in scores])
         surface = None if grid is None else torch.stack([link(learner.predict(state, grid)) for state in way.states])
         support_loss, query_loss = (_losses(learner, way.states, rows) for rows in (episode.support, episode.query))
     path, kept = plane(torch.stack([torch.cat([p.flatten() for p in params.values()]) for params in way.params]))

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import views
-from ..episodes import Examples, State
+from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
 from ..learners.coordinates import parted
 from ..learners.differentiation import Differentiation
 from ..learners.differentiation.route import detached
+from ..learners.fitting import fitting
 from ..learners.inner import Inputs, Params
 from ..learners.learner import Learner
 
@@ -40,11 +41,12 @@ def iterates(learner: Learner, support: Examples) -> Iterates:
     """Adapt to `support`, and return every state on the way.
 
     Raises:
-        MapstoError: the learner has no inner gradient steps that end in its parameters, or draws at random.
+        MapstoError: the learner has no inner gradient steps that end in its parameters, or draws at random; or what
+            teaches does not fit it, or leads to gradients that are not finite.
     """
     place, of = _loop(views.deterministic(learner))
     route = _Kept(of)
-    with torch.no_grad():
+    with torch.no_grad(), fitting(learner, Episode(support, support)):
         _along(learner, place, route).adapt(support)
         if not route.loops:
             raise _refused(learner)
@@ -53,6 +55,7 @@ def iterates(learner: Learner, support: Examples) -> Iterates:
     part = learner.get_submodule(place.rpartition(".")[0])
     params = [_named(loop, part) for loop in route.loops]
     gradients = [{**{n: torch.zeros_like(p) for n, p in params[0].items()}, **_named(g, part)} for g in route.gradients]
+    _refuse_lost(gradients)
     ways = zip(params, params[1:], gradients, strict=False)
     rates = [route.rates(params[0], i) or _against(*way) for i, way in enumerate(ways)]
     return Iterates(learners, states, params[:-1], gradients, rates)
@@ -131,6 +134,15 @@ def _against(here: Params, there: Params, gradient: Params) -> Params:
         rate = ((here[name] - there[name]) * g).sum() / torch.where(size > 0, size, 1.0)
         rates[name] = rate.expand_as(g)
     return rates
+
+
+def _refuse_lost(gradients: list[Params]) -> None:
+    lost = sum(int((~g.isfinite()).sum()) for step in gradients for g in step.values())
+    if lost:
+        raise MapstoError(
+            f"support: {lost} entries of the inner gradients are not finite, expected finite ones: fill missing cells, "
+            "and adapt with a lower rate or fewer steps."
+        )
 
 
 def _loop(learner: Learner) -> tuple[str, Differentiation]:

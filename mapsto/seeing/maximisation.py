@@ -27,6 +27,7 @@ from ..errors import MapstoError
 from ..explainers.explainer import View
 from ..learners.inner import Adam
 from ..learners.learner import Learner
+from .layers import answering
 
 
 class Preferred(NamedTuple):
@@ -91,7 +92,8 @@ def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...
     at = (index,) if isinstance(index, int) else index
 
     def view(x: Tensor) -> Tensor:
-        features = learner.features(state, x[None])
+        with answering(learner, x[None]):
+            features = learner.features(state, x[None])
         if layer not in features:
             raise MapstoError(f"layer: got {layer!r}, expected one of {', '.join(features) or 'none: it names none'}.")
         output = features[layer][0]

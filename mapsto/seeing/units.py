@@ -20,6 +20,7 @@ from .. import views
 from ..episodes import State
 from ..errors import MapstoError
 from ..learners.learner import Learner
+from .layers import answering
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign,
@@ -42,8 +43,8 @@ def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str
     An activation that runs more than once counts with all its runs, each place in the network having its own layer.
 
     Raises:
-        MapstoError: no row, rows that are not finite where they reach such a layer, a network without activation layers
-            (`torch.nn` modules) that act on the rows, or one that draws at random.
+        MapstoError: no row, rows that do not fit, or are not finite where they reach such a layer, a network without
+            activation layers (`torch.nn` modules) that act on the rows, or one that draws at random.
     """
     views.deterministic(learner)
     if len(x) == 0:
@@ -88,7 +89,7 @@ def _inputs(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
         if isinstance(layer, ACTIVATIONS)
     ]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), answering(learner, x):
             learner.predict(state, x)
     finally:
         for handle in handles:

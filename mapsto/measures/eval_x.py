@@ -51,51 +51,56 @@ class EvalX:
         if steps < 1 or batch < 1:
             raise MapstoError(f"steps, batch: got {steps} and {batch}, expected at least 1 step and 1 row.")
         self._start, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
-        self.network = self._start
+        self.network: nn.Module | None = None  # until it is fitted
         self.batch, self.seed = batch, seed
 
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
         """Train on rows `x` with the model's classes `y`, seen through random masks; returns itself.
 
-        A second `fit` starts anew. Raises MapstoError for no rows, another number of classes than of rows, or rows that
-        are not finite.
+        A second `fit` starts anew. Raises MapstoError for no rows, not a class of the network for each, rows that are
+        not finite, or a network of another width.
         """
-        if not len(x) or len(x) != len(y):
-            raise MapstoError(f"y: got {len(y)} classes for {len(x)} rows, expected one a row, of at least one row.")
+        if not len(x):
+            raise MapstoError("x: got 0 rows, expected at least one to learn from.")
         _refuse_missing(x)
-        self.network = copy.deepcopy(self._start)
+        network = copy.deepcopy(self._start).eval()
+        with torch.no_grad():
+            known = _scores(network, x[:1], x.new_ones(1, *_mask_shape(x))).shape[1]
+        y = _classes(y, len(x), known)
         generator = torch.Generator().manual_seed(self.seed)
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.lr)
-        self.network.train()
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
+        network.train()
         for _ in range(self.steps):
             rows = torch.randint(len(x), (self.batch,), generator=generator).to(x.device)
             mask = torch.rand(self.batch, *_mask_shape(x), generator=generator) < 0.5
-            loss = F.cross_entropy(self._scores(x[rows], mask.to(x)), y[rows])
+            loss = F.cross_entropy(_scores(network, x[rows], mask.to(x)), y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        self.network.eval()
+        self.network = network.eval()
         return self
 
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
         """Score selections: which entries of each row the evaluator may see; see `most`.
 
-        Raises MapstoError for selections of another shape, or of entries that are not finite.
+        Raises MapstoError before `fit`, for selections of another shape or kind, or of entries that are not finite, or
+        for not a class of the network for each row.
         """
-        if selected.shape != (len(x), *_mask_shape(x)):
+        if self.network is None:
+            raise MapstoError("network: it has not been trained, expected an evaluator that is; call `fit` first.")
+        if selected.shape != (len(x), *_mask_shape(x)) or selected.dtype != torch.bool:
             raise MapstoError(
-                f"selected: got shape {tuple(selected.shape)}, expected {(len(x), *_mask_shape(x))}, an entry for each "
-                "column, or for each pixel with all its channels."
+                f"selected: got shape {tuple(selected.shape)} of {selected.dtype}, expected "
+                f"{(len(x), *_mask_shape(x))} of torch.bool, an entry for each column, or for each pixel with all its "
+                "channels; see `most`."
             )
         _refuse_missing(torch.where(selected, x, 0.0))
         with torch.no_grad():
-            log_q = self._scores(x, selected.to(x)).log_softmax(-1)
+            log_q = _scores(self.network, x, selected.to(x)).log_softmax(-1)
+        y = _classes(y, *log_q.shape)
         right = (log_q.argmax(-1) == y).to(x.dtype)
         told = log_q.gather(-1, y[:, None])[:, 0]
         return Judgement(right, told, _mean_auroc(log_q, y))
-
-    def _scores(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.network(torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1))
 
 
 def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n p"]:
@@ -109,6 +114,32 @@ def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n
     if not 0 <= m <= values.shape[1]:
         raise MapstoError(f"m: got {m}, expected 0 to {values.shape[1]}, the number of players.")
     return order(refuse_lost(values).abs(), seed).argsort(-1) < m
+
+
+def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]:
+    """Score rows of which the entries in `mask` are seen; raise MapstoError where the network cannot."""
+    seen = torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1)
+    try:
+        scores = network(seen)
+    except (RuntimeError, ValueError) as error:
+        raise MapstoError(
+            f"network: it cannot read rows of shape {tuple(seen.shape[1:])} ({' '.join(str(error).split())[:160]}), "
+            "expected one that takes those of `x` with their mask beside them: twice the columns, or a channel more."
+        ) from error
+    if scores.ndim != 2:
+        raise MapstoError(f"network: got scores of shape {tuple(scores.shape)}, expected [n, k], one for each class.")
+    return scores
+
+
+def _classes(y: Tensor, rows: int, known: int) -> Int[Tensor, " n"]:
+    whole = not y.is_floating_point() and y.dtype != torch.bool
+    if y.shape != (rows,) or not whole or ((y < 0) | (y >= known)).any():
+        between = f" from {y.min()} to {y.max()}" if whole and y.numel() else ""
+        raise MapstoError(
+            f"y: got {y.dtype} of shape {tuple(y.shape)}{between}, expected the model's class of each of the {rows} "
+            f"rows, an integer from 0 to {known - 1}, as the network has {known} scores; take argmax(-1) of the model."
+        )
+    return y.long()
 
 
 def _refuse_missing(x: Tensor) -> None:

@@ -689,13 +689,21 @@ def test_folds_share_out_each_class() -> None:
         ({"features": {}}, "features: got those of 0 layers"),
         ({"features": {"h": clouds(1)[None] * torch.nan}}, "features: got those of 1 layers on .* expected finite"),
         ({"features": {"h": clouds(1)[None], "g": clouds(1)[None, :9]}}, r"2 layers on \[9, 36\] rows"),
+        ({"features": clouds(1)[None]}, r"features: got a Tensor, expected a dict"),
+        (
+            {"features": {"h": clouds(1)}},
+            r"features: got a dict of \[\(36, 5\)\], expected a dict .* \[s, n, d\]",
+        ),
+        ({"y": LABELS.double()}, r"y: got torch.float64 of shape \(36,\), expected one integer for each of the 36"),
+        ({"y": LABELS[:5]}, r"y: got torch.int64 of shape \(5,\), expected one integer"),
+        ({"groups": LABELS[:5]}, r"groups: got torch.int64 of shape \(5,\), expected one integer"),
+        ({"groups": LABELS.double()}, r"groups: got torch.float64 of shape \(36,\), expected one integer"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_probes_that_cannot_be_judged_are_refused(options: dict, message: str) -> None:
     with pytest.raises(MapstoError, match=message):
         probes(**{"features": {"h": clouds(1)[None]}, "y": LABELS} | options)
-    with pytest.raises(MapstoError, match="one integer for each of the 36 rows, got"):
-        probes({"h": clouds(1)[None]}, LABELS[:5])
 
 
 # --- a learner that draws at random

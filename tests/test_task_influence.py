@@ -195,6 +195,18 @@ def test_bad_input_is_refused() -> None:
         task_influence(Other(linear(2), 1, loss="mse").to(F64), tasks, score)
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_what_has_no_influence_to_speak_of_is_refused() -> None:
+    make, source = CASES["ridge"]
+    learner, tasks, score = make(), source(4), asked(source)
+    with pytest.raises(MapstoError, match=r"tasks: got support weights of shape \(6,\), expected \[t, n\].*stack"):
+        task_influence(learner, unstack(tasks)[0], score)
+    with pytest.raises(MapstoError, match="score: got a float, expected a tensor, so that it has a slope"):
+        task_influence(learner, tasks, lambda learner: 1.0)
+    with pytest.raises(MapstoError, match="PrototypicalNetwork has no parameter that training moves"):
+        task_influence(PrototypicalNetwork(nn.Identity(), 3), clusters(4), asked(clusters))
+
+
 def test_numbers_that_are_lost_are_refused() -> None:
     make, source = CASES["ridge"]
     learner, tasks, score = make(), source(4), asked(source)

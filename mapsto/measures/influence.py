@@ -44,23 +44,15 @@ def task_influence(
     at a residual of `tolerance` times that of the start, or after so many `iterations`; more `damping` needs fewer.
 
     Raises:
-        MapstoError: `damping` not above 0, a score that is no scalar, numbers that are not finite, or a learner that
-            draws at random, or is judged by another loss than one of its query scores, for which there is no
-            Gauss–Newton form.
+        MapstoError: `damping` not above 0, one episode for a batch, a score that is no scalar, numbers that are not
+            finite, or a learner that has no parameters, draws at random, or is judged by another loss than one of its
+            query scores, for which there is no Gauss–Newton form.
     """
-    if not damping > 0:
-        raise MapstoError(f"damping: got {damping}, expected a number above 0: the matrix alone may be singular.")
-    if type(learner).loss is not Learner.loss:
-        raise MapstoError(
-            f"learner: {type(learner).__name__} has a loss of its own, expected that of its query scores, which the "
-            "Gauss–Newton form is of."
-        )
-    views.deterministic(learner)
+    _check(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
     slope, value = grad_and_value(lambda params: _scalar(_at(learner, params, score)))(params)
     if not value.isfinite():
         raise MapstoError(f"score: got {float(value)}, expected a finite number; does it read missing cells?")
-    _finite_losses(learner, tasks)
     count = len(tasks.support.w)
 
     def product(v: Tensors) -> Tensors:
@@ -113,7 +105,25 @@ def _at(learner: Learner, params: Params, question: Callable[[Learner], Tensor])
     return functional_call(_Asked(learner, question), {f"learner.{name}": p for name, p in params.items()}, ())
 
 
-def _finite_losses(learner: Learner, tasks: Episode) -> None:
+def _check(learner: Learner, tasks: Episode, damping: float) -> None:
+    if not damping > 0:
+        raise MapstoError(f"damping: got {damping}, expected a number above 0: the matrix alone may be singular.")
+    if type(learner).loss is not Learner.loss:
+        raise MapstoError(
+            f"learner: {type(learner).__name__} has a loss of its own, expected that of its query scores, which the "
+            "Gauss–Newton form is of."
+        )
+    if tasks.support.w.ndim != 2:
+        raise MapstoError(
+            f"tasks: got support weights of shape {tuple(tasks.support.w.shape)}, expected [t, n], those of a batch of "
+            "episodes; put them together with episodes.stack."
+        )
+    if not any(p.requires_grad for p in learner.parameters()):
+        raise MapstoError(
+            f"learner: {type(learner).__name__} has no parameter that training moves (requires_grad), expected one at "
+            "least: without, no task has any influence."
+        )
+    views.deterministic(learner)
     with torch.no_grad():
         found = each_task(learner, lambda episode: learner.loss(episode)[0], tasks)
     if lost := (~found.isfinite()).nonzero().flatten().tolist():
@@ -124,6 +134,11 @@ def _finite_losses(learner: Learner, tasks: Episode) -> None:
 
 
 def _scalar(value: Tensor) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise MapstoError(
+            f"score: got a {type(value).__name__}, expected a tensor, so that it has a slope; leave out float() and "
+            ".item()."
+        )
     if value.shape != ():
         raise MapstoError(f"score: got shape {tuple(value.shape)}, expected a scalar; pick one output by its target.")
     return value

@@ -42,9 +42,15 @@ def probes(
     """Return how well each layer's features tell the classes `y`, on rows that the probe was not fitted to.
 
     Raises:
-        MapstoError: no features, not finite, or not of the same rows; not a label or group for each row, too few rows
-            or groups for the folds, or a penalty not above 0.
+        MapstoError: no features, not finite, or not of the same rows; not an integer label or group for each row, too
+            few rows or groups for the folds, or a penalty not above 0.
     """
+    if not isinstance(features, dict) or any(f.ndim != 3 for f in features.values()):
+        shapes = f" of {[tuple(f.shape) for f in features.values()]}" if isinstance(features, dict) else ""
+        raise MapstoError(
+            f"features: got a {type(features).__name__}{shapes}, expected a dict from layers to features [s, n, d], "
+            "as features_over returns it."
+        )
     rows = {f.shape[1] for f in features.values()}
     if len(rows) != 1 or not all(f.isfinite().all() for f in features.values()):
         raise MapstoError(
@@ -52,8 +58,12 @@ def probes(
             "one, on the same rows."
         )
     n = rows.pop()
-    if y.shape != (n,) or (groups is not None and groups.shape != (n,)):
-        raise MapstoError(f"y, groups: expected one integer for each of the {n} rows, got {tuple(y.shape)} labels.")
+    for name, given in (("y", y), ("groups", y if groups is None else groups)):
+        if given.shape != (n,) or given.is_floating_point():
+            raise MapstoError(
+                f"{name}: got {given.dtype} of shape {tuple(given.shape)}, expected one integer for each of the {n} "
+                "rows; probes tell classes."
+            )
     if not penalty > 0:
         raise MapstoError(f"penalty: got {penalty}, expected a number above 0.")
     fold = dealt(y, folds, seed) if groups is None else groups.unique(return_inverse=True)[1]

@@ -13,7 +13,7 @@ from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient
 from mapsto.learners import MAML, PrototypicalNetwork
-from mapsto.measures import attacks
+from mapsto.measures import attacks, stability
 from mapsto.measures.attacks import FGSM, PGD
 from mapsto.models import MLP
 
@@ -258,12 +258,12 @@ def test_the_rank_correlation_of_stability_is_scipys_over_all_entries():
     view = attacks.surprise(flat := PrototypicalNetwork(nn.Identity(), ways=2), episode.support, torch.tensor(1))
     x, attack = torch.tensor([0.6, 0.4], dtype=F64), PGD(0.7, "l2")
     explain = lambda view, point: torch.outer(point, torch.tensor([3.0, -2.0, 0.5], dtype=F64)).sin()  # noqa: E731
-    found = attacks.query_stability(explain, flat, episode.support, x, 1, attack)
+    found = stability.query_stability(explain, flat, episode.support, x, 1, attack)
     before, after = (explain(view, point).flatten().numpy() for point in (x, attack(view, x)))
     expected = scipy.stats.spearmanr(before, after).statistic
     assert 0.1 < abs(expected) < 0.99
     assert float(found.rank) == pytest.approx(expected)
-    constant = attacks.query_stability(lambda view, point: torch.ones(6), flat, episode.support, x, 1, attack)
+    constant = stability.query_stability(lambda view, point: torch.ones(6), flat, episode.support, x, 1, attack)
     assert constant.rank.isnan() and constant.change == 0
 
 
@@ -277,10 +277,10 @@ def test_an_attack_stays_within_its_bounds_and_refuses_a_view_that_is_nan():
 
 def test_change_and_overlap_by_hand():
     before, after = torch.tensor([[0.0, 4.0], [-3.0, 1.0]]), torch.tensor([[0.0, 4.0], [0.0, 1.0]])
-    assert attacks.change(before, after) == pytest.approx(0.588348, abs=1e-5)  # 3 / √26
-    assert [float(attacks.top_overlap(before, after, k)) for k in (1, 2, 4)] == [1.0, 0.5, 1.0]
+    assert stability.change(before, after) == pytest.approx(0.588348, abs=1e-5)  # 3 / √26
+    assert [float(stability.top_overlap(before, after, k)) for k in (1, 2, 4)] == [1.0, 0.5, 1.0]
     with pytest.raises(MapstoError, match="k: got 5, expected 1 to 4, the entries"):
-        attacks.top_overlap(before, after, 5)
+        stability.top_overlap(before, after, 5)
 
 
 def test_reasons_of_a_linear_model_survive_and_those_of_a_bent_one_do_not():
@@ -288,9 +288,9 @@ def test_reasons_of_a_linear_model_survive_and_those_of_a_bent_one_do_not():
     episode, x = lesson(), torch.tensor([0.6, 0.4], dtype=F64)
     flat = PrototypicalNetwork(nn.Identity(), ways=2)
     gap = lambda view, point: Gradient()(view, point) + 2 * point  # noqa: E731  the part that is not the query's own
-    same = attacks.query_stability(gap, flat, episode.support, x, 1, PGD(1.5, "l2"), k=1)
+    same = stability.query_stability(gap, flat, episode.support, x, 1, PGD(1.5, "l2"), k=1)
     assert same.change < 1e-9 and same.rank == pytest.approx(1) and same.top == 1 and not same.kept
-    bent = attacks.query_stability(InputXGradient(), learners()["MAML"], episode.support, x, 1, PGD(1.5, "l2"), k=1)
+    bent = stability.query_stability(InputXGradient(), learners()["MAML"], episode.support, x, 1, PGD(1.5, "l2"), k=1)
     assert bent.change > 0.1
 
 
@@ -303,7 +303,8 @@ def test_poisoning_moves_the_reasons_and_no_attack_leaves_them():
             return point
 
     calm, hurt = (
-        attacks.teaching_stability(Gradient(), learner, episode, x, 0, attack, k=1) for attack in (Nothing(), PGD(1.0))
+        stability.teaching_stability(Gradient(), learner, episode, x, 0, attack, k=1)
+        for attack in (Nothing(), PGD(1.0))
     )
     assert (float(calm.change), float(calm.rank), float(calm.top)) == (0.0, pytest.approx(1.0), 1.0) and calm.kept
     assert hurt.change > 0.05
@@ -313,11 +314,11 @@ def test_stability_is_batched_over_queries():
     learner, episode = learners()["ProtoNet"], lesson()
 
     def one(x):
-        return attacks.query_stability(Gradient(), learner, episode.support, x, 1, PGD(0.5), k=1)
+        return stability.query_stability(Gradient(), learner, episode.support, x, 1, PGD(0.5), k=1)
 
     together = vmap(one)(episode.query.x[:4])
     torch.testing.assert_close(together.change[2], one(episode.query.x[2]).change)
-    by_tensor = attacks.query_stability(
+    by_tensor = stability.query_stability(
         Gradient(), learner, episode.support, episode.query.x[2], torch.tensor(1), PGD(0.5), k=1
     )
     assert by_tensor.change == one(episode.query.x[2]).change
@@ -340,17 +341,17 @@ def test_numbers_are_driven_from_the_truth_and_their_reasons_move():
     torch.testing.assert_close(view(x), error(x))
     attack = PGD(0.8, steps=10)
     assert error(attack(view, x)) > error(x) + 0.1
-    found = attacks.query_stability(Gradient(), learner, episode.support, x, y, attack, k=1)
+    found = stability.query_stability(Gradient(), learner, episode.support, x, y, attack, k=1)
     by_hand = [Gradient()(views.query(learner, episode.support, 0), point) for point in (x, attack(view, x))]
-    torch.testing.assert_close(found.change, attacks.change(*by_hand))
+    torch.testing.assert_close(found.change, stability.change(*by_hand))
     assert found.change > 0.1 and not found.kept
-    calm = attacks.query_stability(Gradient(), learner, episode.support, x, y, PGD(1e-13), k=1)
+    calm = stability.query_stability(Gradient(), learner, episode.support, x, y, PGD(1e-13), k=1)
     assert calm.change < 1e-9 and calm.kept
 
 
 def test_the_reasons_for_several_numbers_are_compared_at_once():
     learner, episode = numbers(outputs=2)
-    one = lambda x: attacks.query_stability(  # noqa: E731
+    one = lambda x: stability.query_stability(  # noqa: E731
         Gradient(), learner, episode.support, x, episode.query.y[0], PGD(0.8), k=1
     )
     found = vmap(one)(episode.query.x[:3])
@@ -362,7 +363,7 @@ def test_poisoned_numbers_are_not_kept():
     learner, episode = numbers(outputs=2)
     x = episode.query.x[0]
     calm, hurt = (
-        attacks.teaching_stability(Gradient(), learner, episode, x, 1, PGD(radius), k=1) for radius in (1e-13, 1.0)
+        stability.teaching_stability(Gradient(), learner, episode, x, 1, PGD(radius), k=1) for radius in (1e-13, 1.0)
     )
     assert calm.kept and calm.change < 1e-9 and not hurt.kept and hurt.change > 0.05
 
@@ -375,7 +376,7 @@ def test_poisoned_numbers_are_not_kept():
 def test_a_truth_that_is_no_number_of_the_learner_is_refused(y, message):
     learner, episode = numbers()
     with pytest.raises(MapstoError, match=message):
-        attacks.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
+        stability.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -383,9 +384,9 @@ def test_a_class_that_the_learner_does_not_have_is_refused():
     learner, episode = learners()["ProtoNet"], lesson()
     for y, message in ((9, "y: got class 9, expected one of 0 to 1"), (0.5, "y: got torch.float32 .* class index")):
         with pytest.raises(MapstoError, match=message):
-            attacks.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
+            stability.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
     with pytest.raises(MapstoError, match="target: got 9, expected None or one of the 2 scores"):
-        attacks.teaching_stability(Gradient(), learner, episode, episode.query.x[0], 9, FGSM(0.5), k=1)
+        stability.teaching_stability(Gradient(), learner, episode, episode.query.x[0], 9, FGSM(0.5), k=1)
 
 
 def test_a_lesson_of_a_learner_that_draws_at_random_is_not_attacked():
@@ -398,7 +399,7 @@ def test_a_lesson_of_a_learner_that_draws_at_random_is_not_attacked():
 def test_stability_of_the_only_class_is_refused():
     lonely, episode = PrototypicalNetwork(nn.Identity(), ways=1), lesson()
     episode = Episode(*(part._replace(y=torch.zeros_like(part.y)) for part in episode[:2]))
-    for measure, taught in ((attacks.query_stability, episode.support), (attacks.teaching_stability, episode)):
+    for measure, taught in ((stability.query_stability, episode.support), (stability.teaching_stability, episode)):
         with pytest.raises(MapstoError, match="PrototypicalNetwork has one class, which no attack can change"):
             measure(Gradient(), lonely, taught, episode.query.x[0], 0, PGD(0.5), k=1)
 

@@ -1,7 +1,7 @@
 """Measures: what a learner achieves, whether its probabilities can be believed, and whether its reasons are true."""
 
 from .agreement import Agreement, agreement
-from .attacks import FGSM, PGD, Attack, Stability, query_stability, surprise, teaching_loss, teaching_stability
+from .attacks import FGSM, PGD, Attack, surprise, teaching_loss
 from .audit import Audit, Group, audit
 from .calibration import Reliability, expected_calibration_error, reliability
 from .complexity import Complexity, complexity
@@ -25,6 +25,7 @@ from .ranking import midranks, rank_correlation
 from .road import LinearRegression, NoisyLinear, imputed
 from .sensitivity import Sensitivity, around, max_sensitivity
 from .similarity import TaskMap, by_outputs, by_state, cosine, task_map
+from .stability import Stability, query_stability, teaching_stability
 from .sufficiency import Rationale, rationale
 from .trust import Trust, judged, over_rows, trust
 

@@ -88,10 +88,10 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
         return 0
     table = Table("method", *MEASURES.values(), box=None, pad_edge=False)
     for method, found in trusted.items():
-        table.add_row(method, *(f"{found[name].explainer.mean:.3f}" for name in MEASURES))
+        table.add_row(method, *(f"{found[name].explainer.mean:.3g}" for name in MEASURES))
     for baseline in ("random", "magnitude"):
         cells = [getattr(found[name], baseline) for name in MEASURES]
-        table.add_row(f"({baseline})", *("" if cell is None else f"{cell.mean:.3f}" for cell in cells))
+        table.add_row(f"({baseline})", *("" if cell is None else f"{cell.mean:.3g}" for cell in cells))
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if episode.query.x[0].numel() == 1:
         console.print("A query has one part only, so no order of parts is better than another: trust is not measured.")

@@ -58,7 +58,8 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
     Its game, `game(taught(learner, episode), episode.support.w)`, is that of Ghorbani & Zou 2019, "Data Shapley", §2;
     with `groups=episode.support.y` whole classes play.
     """
-    worth = worth or _WORTH[_rowwise(learner).loss_name]
+    worth = worth or _WORTH[learner.loss_name]
+    _rowwise(learner)
 
     def value(w: Tensor) -> Tensor:
         state = learner.adapt_to(episode._replace(support=episode.support._replace(w=w)))

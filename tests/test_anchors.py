@@ -270,7 +270,7 @@ def test_wrong_rows_are_refused(row: Any, said: str) -> None:
 
 def test_unknown_categories_and_texts_among_numbers_are_refused() -> None:
     explain, row = Anchors(table()), table().iloc[[0]]
-    with pytest.raises(MapstoError, match="column 'ward' holds 'east', which no background row has"):
+    with pytest.raises(MapstoError, match="column 'ward': got 'east', which no background row has"):
         explain(by_ward, row.assign(ward="east"))
     with pytest.raises(MapstoError, match=r"column 'age': .*expected numbers only"):
         explain(by_ward, row.assign(age="old"))

@@ -136,3 +136,15 @@ def test_what_cannot_be_read_is_refused():
     for k in (0, 9):
         with pytest.raises(MapstoError, match=f"k: got {k}, expected 1 to 8, the examples that the support set has"):
             looks_like(prototypes, prototypes.adapt(support), support, x, k)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_rows_of_another_width_are_told_in_a_sentence(width: int) -> None:
+    support = examples(torch.eye(2), torch.arange(2))
+    by_attention, by_distance = MatchingNetwork(nn.Linear(2, 4), ways=2), PrototypicalNetwork(nn.Linear(2, 4), ways=2)
+    for ask in (
+        lambda x: attended(by_attention, by_attention.adapt(support), x),
+        lambda x: looks_like(by_distance, by_distance.adapt(support), support, x, k=1),
+    ):
+        with pytest.raises(MapstoError, match=rf"x: \w+ cannot answer rows of shape \({width},\)"):
+            ask(torch.ones(3, width))

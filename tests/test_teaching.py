@@ -189,6 +189,8 @@ def test_a_transductive_learner_is_refused() -> None:
     learner.transductive = True
     with pytest.raises(ValueError, match="transductive=False"):
         views.taught(learner, EPISODE)
+    with pytest.raises(ValueError, match="transductive=False"):
+        views.taught(learner, EPISODE, lambda scores, y: scores[:, 0])
 
 
 # ---- what re-adapting costs

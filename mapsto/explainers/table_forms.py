@@ -132,7 +132,7 @@ class _Frame(Form):
         for value in values[present]:
             if value not in ranks:
                 raise MapstoError(
-                    f"row: column {self.names[column]!r} holds {value!r}, which no background row has; add one."
+                    f"column {self.names[column]!r}: got {value!r}, which no background row has; add one that does."
                 )
         return np.array([ranks[v] if there else np.nan for v, there in zip(values, present, strict=True)], np.float64)
 
@@ -140,7 +140,7 @@ class _Frame(Form):
         try:
             return values.to_numpy(np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
-            raise MapstoError(f"row: column {self.names[column]!r}: {error}, expected numbers only.") from error
+            raise MapstoError(f"column {self.names[column]!r}: {error}, expected numbers only.") from error
 
     def _write(self, column: int, values: Float[np.ndarray, " n"]) -> Any:
         import pandas as pd

@@ -19,6 +19,7 @@ from .. import views
 from ..episodes import Examples, State
 from ..errors import MapstoError
 from ..learners.learner import Learner
+from .layers import answering
 
 _EPSILON = 1e-4  # of the paper's similarity: at distance 0 it is log(1 + 1/ε)
 
@@ -75,7 +76,8 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
     >>> attended(learner, state, torch.tensor([[1.0, 1.0], [5.0, 0.0]])).perplexity
     tensor([2., 1.])
     """
-    found = views.deterministic(learner).features(state, x)
+    with answering(learner, x):
+        found = views.deterministic(learner).features(state, x)
     if "attention" not in found:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no attention to its support set; pass an explainer's values on "
@@ -110,7 +112,8 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
 
 
 def _embedding(learner: Learner, state: State, x: Tensor) -> Float[Tensor, "m f"]:
-    found = views.deterministic(learner).features(state, x)
+    with answering(learner, x):
+        found = views.deterministic(learner).features(state, x)
     if "embedding" not in found:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no embedding to compare by, expected one that does, as "

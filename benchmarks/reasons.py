@@ -41,6 +41,7 @@ from mapsto.explainers import (
     Occlusion,
     PermutationShapley,
     Shapley,
+    ShapleyInteractions,
     Smooth,
     ViewExplainer,
 )
@@ -140,7 +141,7 @@ def moved(make: Callable[[Tensor], ViewExplainer]) -> Method:
     return lambda case: make(case.background).over(case.view, case.x, chunk_size=16)
 
 
-def hidden(explainer: GameExplainer) -> Method:
+def hidden(explainer: GameExplainer | ShapleyInteractions) -> Method:
     """Explain by hiding parts."""
     return lambda case: case.spread(explainer.over(lambda x: case.hide(case.view, x), case.x, chunk_size=1))
 

@@ -9,11 +9,9 @@ tables ± 95 % interval over tables). The rivals know nothing of pairs: the prod
 of their inputs; the mixed second derivative knows, of the point alone, and is 0 all over a network of ReLUs.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from reasons import FAMILIES, READERS, TABLES, Case, read
+from reasons import FAMILIES, READERS, TABLES, Case, Method, hidden, read
 from torch import Tensor
 from torch.func import hessian, vmap
 
@@ -23,24 +21,19 @@ from mapsto.explainers import Shapley, ShapleyInteractions
 ROWS = 32
 
 
-def interactions(explainer: ShapleyInteractions) -> Callable[[Case], Tensor]:
-    """Explain by hiding two columns, alone and together."""
-    return lambda case: explainer.over(lambda x: case.hide(case.view, x), case.x, chunk_size=1)
-
-
 def products_of_values(case: Case) -> Tensor:
     """Return the product of what either column gave."""
-    values = Shapley().over(lambda x: case.hide(case.view, x), case.x, chunk_size=1)
+    values = hidden(Shapley())(case)
     return values[:, :, None] * values[:, None, :]
 
 
-METHODS: dict[str, Callable[[Case], Tensor]] = {
+METHODS: dict[str, Method] = {
     "random": lambda case: torch.rand(*case.x.shape, case.x.shape[1], generator=torch.Generator().manual_seed(0)),
     "product of the inputs": lambda case: case.x[:, :, None] * case.x[:, None, :],
     "product of Shapley values": products_of_values,
     "mixed second derivative": lambda case: vmap(hessian(case.view), chunk_size=16)(case.x),
-    "ShapleyInteractions, 8 orders": interactions(ShapleyInteractions(8)),
-    "ShapleyInteractions, exact": interactions(ShapleyInteractions()),
+    "ShapleyInteractions, 8 orders": hidden(ShapleyInteractions(8)),
+    "ShapleyInteractions, exact": hidden(ShapleyInteractions()),
 }
 
 
@@ -56,7 +49,7 @@ def main() -> None:
 
 
 def judged(values: Tensor, truth: Tensor) -> tuple[float, float]:
-    """Return the mean AUROC of the pair of columns `truth` `[n, d]`, and how often no other pair has a larger value."""
+    """Return the mean AUROC of the pair of columns `truth` `[n, d]`, and how often it is the first of the largest."""
     i, j = torch.triu_indices(values.shape[1], values.shape[2], 1)
     sizes, pairs = values[:, i, j].abs().double(), truth[:, i] & truth[:, j]  # [n, p]
     assert (pairs.sum(1) == 1).all()

@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def sentence(error: BaseException) -> str:
     """Say an exception in one line; a fault of ours is named as such."""
     text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}."
     if isinstance(error, MapstoError | ValueError | OSError) and text:
         return text
     return f"{type(error).__name__}: {text or 'no message'} (set MAPSTO_DEBUG=1 to see where)."

@@ -1,9 +1,11 @@
 """One sentence where tasks do not fit a learner, in place of torch's or of no number."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ..episodes import Episode, unstack
 from ..errors import MapstoError
@@ -11,20 +13,36 @@ from .learner import Learner
 
 
 @contextmanager
-def fitting(learner: Learner, episode: Episode) -> Iterator[None]:
-    """Raise MapstoError for what torch raises within, with the shapes that `learner` was given."""
+def explained(sentence: Callable[[str], str]) -> Iterator[None]:
+    """Raise MapstoError for what torch raises within, in the `sentence` made of torch's reason."""
     try:
         yield
     except MapstoError:
         raise
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        x, y = episode.support.x, episode.support.y
-        reason = " ".join(str(error).split())[:160]
-        raise MapstoError(
+        raise MapstoError(sentence(" ".join(str(error).split())[:160])) from error
+
+
+def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
+    """Raise MapstoError for what torch raises within, with the shapes that `learner` was given."""
+    x, y = episode.support.x, episode.support.y
+    return explained(
+        lambda reason: (
             f"tasks: {type(learner).__name__} cannot learn from these, whose examples are x {list(x.shape[1:])} and "
             f"y {list(y.shape[1:])} of {str(y.dtype).removeprefix('torch.')} ({reason}); check the learner's sizes "
             "and ways against the tasks'."
-        ) from error
+        )
+    )
+
+
+def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> AbstractContextManager[None]:
+    """Raise MapstoError for what torch raises within, where `learner` is asked about rows that do not fit it."""
+    return explained(
+        lambda reason: (
+            f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({reason}), expected rows "
+            "like those that taught it, [n, ...], and the state of its own `adapt`."
+        )
+    )
 
 
 def missing(learner: Learner, episodes: Episode) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import MapstoError
+from ..learners.fitting import explained
 from .known_truth import auroc
 from .ranking import order, refuse_lost
 
@@ -119,13 +120,13 @@ def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n
 def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]:
     """Score rows of which the entries in `mask` are seen; raise MapstoError where the network cannot."""
     seen = torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1)
-    try:
+    with explained(
+        lambda reason: (
+            f"network: it cannot read rows of shape {tuple(seen.shape[1:])} ({reason}), expected one that takes those "
+            "of `x` with their mask beside them: twice the columns, or a channel more."
+        )
+    ):
         scores = network(seen)
-    except (RuntimeError, ValueError) as error:
-        raise MapstoError(
-            f"network: it cannot read rows of shape {tuple(seen.shape[1:])} ({' '.join(str(error).split())[:160]}), "
-            "expected one that takes those of `x` with their mask beside them: twice the columns, or a channel more."
-        ) from error
     if scores.ndim != 2:
         raise MapstoError(f"network: got scores of shape {tuple(scores.shape)}, expected [n, k], one for each class.")
     return scores

@@ -16,14 +16,14 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import views
-from ..episodes import Episode, Examples, State
+from ..episodes import Episode, Examples
 from ..errors import MapstoError
 from ..explainers.explainer import ViewExplainer
 from ..learners import losses
+from ..learners.fitting import answering
 from ..learners.inner import Params
 from ..learners.learner import Learner
 from .iterates import Iterates, by_layer, iterates
-from .layers import answering
 from .plane import plane
 
 Link = Callable[[Tensor], Tensor]
@@ -84,12 +84,12 @@ def film(
         raise MapstoError(f"row: got {row}, expected 0 to {len(episode.query.w) - 1}, a row of the query set.")
     way = iterates(learner, episode.support)
     with torch.no_grad(), answering(learner, episode.query.x):
-        scores = [learner.predict(state, episode.query.x) for state in way.states]
+        taught, asked = ([learner.predict(state, rows.x) for state in way.states] for rows in episode[:2])
     grid = grid_over(torch.cat([episode.support.x, episode.query.x]), points)
     with torch.no_grad():
-        predictions = torch.stack([link(frame) for frame in scores])
+        predictions = torch.stack([link(scores) for scores in asked])
         surface = None if grid is None else torch.stack([link(learner.predict(state, grid)) for state in way.states])
-        support_loss, query_loss = (_losses(learner, way.states, rows) for rows in (episode.support, episode.query))
+        support_loss, query_loss = _losses(learner, taught, episode.support), _losses(learner, asked, episode.query)
     path, kept = plane(torch.stack([torch.cat([p.flatten() for p in params.values()]) for params in way.params]))
     return Film(
         support_loss, query_loss, predictions, path, kept, tuple(by_layer(way.params[0])),
@@ -115,9 +115,9 @@ def grid_over(x: Float[Tensor, "n ..."], points: int) -> Float[Tensor, "g d"] | 
     return torch.cartesian_prod(*axes).reshape(-1, x.shape[1])  # the first feature changes last
 
 
-def _losses(learner: Learner, states: list[State], rows: Examples) -> Float[Tensor, " s"]:
+def _losses(learner: Learner, frames: list[Float[Tensor, "n k"]], rows: Examples) -> Float[Tensor, " s"]:
     of = losses.LOSSES[learner.loss_name]
-    return torch.stack([of(learner.predict(state, rows.x), rows.y, rows.w) for state in states])
+    return torch.stack([of(scores, rows.y, rows.w) for scores in frames])
 
 
 def _each_layer(steps: list[Params], measure: Callable[[Tensor], Tensor]) -> Float[Tensor, "s l"]:

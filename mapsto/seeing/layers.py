@@ -3,9 +3,6 @@
 features[layer][i] = the layer's output `[n, d]` on the rows, in state i, each row's output as one vector
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +10,7 @@ from torch import Tensor
 from .. import views
 from ..episodes import State
 from ..errors import MapstoError
+from ..learners.fitting import answering
 from ..learners.learner import Learner
 
 Features = dict[str, Float[Tensor, "s n d"]]
@@ -42,18 +40,3 @@ def features_over(learner: Learner, states: list[State], x: Float[Tensor, "n ...
     if not kept:
         raise MapstoError(f"learner: {type(learner).__name__} names no intermediate features of rows to compare.")
     return {name: torch.stack([features[name].reshape(len(x), -1) for features in seen]) for name in kept}
-
-
-@contextmanager
-def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> Iterator[None]:
-    """Raise MapstoError for what torch raises within, where `learner` is asked about rows that do not fit it."""
-    try:
-        yield
-    except MapstoError:
-        raise
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise MapstoError(
-            f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({reason}), expected rows "
-            "like those that taught it, [n, ...], and the state of its own `adapt`."
-        ) from error

@@ -25,9 +25,9 @@ from ..checks import readable
 from ..episodes import State
 from ..errors import MapstoError
 from ..explainers.explainer import View
+from ..learners.fitting import answering
 from ..learners.inner import Adam
 from ..learners.learner import Learner
-from .layers import answering
 
 
 class Preferred(NamedTuple):

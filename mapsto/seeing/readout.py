@@ -18,8 +18,8 @@ from torch import Tensor
 from .. import views
 from ..episodes import Examples, State
 from ..errors import MapstoError
+from ..learners.fitting import answering
 from ..learners.learner import Learner
-from .layers import answering
 
 _EPSILON = 1e-4  # of the paper's similarity: at distance 0 it is log(1 + 1/ε)
 
@@ -76,8 +76,7 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
     >>> attended(learner, state, torch.tensor([[1.0, 1.0], [5.0, 0.0]])).perplexity
     tensor([2., 1.])
     """
-    with answering(learner, x):
-        found = views.deterministic(learner).features(state, x)
+    found = _features(learner, state, x)
     if "attention" not in found:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no attention to its support set; pass an explainer's values on "
@@ -111,9 +110,13 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
     return Resemblance(nearest, support.y[nearest], squared.gather(1, nearest).sqrt(), share.gather(1, nearest))
 
 
-def _embedding(learner: Learner, state: State, x: Tensor) -> Float[Tensor, "m f"]:
+def _features(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
     with answering(learner, x):
-        found = views.deterministic(learner).features(state, x)
+        return views.deterministic(learner).features(state, x)
+
+
+def _embedding(learner: Learner, state: State, x: Tensor) -> Float[Tensor, "m f"]:
+    found = _features(learner, state, x)
     if "embedding" not in found:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no embedding to compare by, expected one that does, as "

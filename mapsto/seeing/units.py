@@ -19,8 +19,8 @@ from torch.func import grad
 from .. import views
 from ..episodes import State
 from ..errors import MapstoError
+from ..learners.fitting import answering
 from ..learners.learner import Learner
-from .layers import answering
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign,

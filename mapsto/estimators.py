@@ -22,17 +22,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from . import weights
+from .attention import fused
 from .episodes import Examples, State
 from .episodes import examples as make_examples
 from .errors import MapstoError
 from .explainers.coalitions import design
 from .explanation import Explanation
 from .joint import SelfExplaining
+from .tables.selection import some_columns, some_rows
 from .tasks.columns import Columns, refuse_duplicates, reorder
 from .threads import one_thread
 
 T = TypeVar("T")
-MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 512, 10, 100
+MAX_ROWS, MAX_CLASSES, MAX_COLUMNS = 1000, 10, 100
 _FAR = (
     1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
 )
@@ -40,14 +42,16 @@ _NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, 
 
 
 class TableClassifier(ClassifierMixin, BaseEstimator):
-    """Predicts and explains the rows of a small table: up to 512 training rows, 2 to 10 classes, up to 100 columns.
+    """Predicts and explains the rows of a small table with 2 to 10 classes.
 
-    Numbers, dates, texts and categories may be mixed, and cells may be missing (NaN). A missing cell is an absent
-    column; that it is missing carries no information. What is awkward about the training table is said in `notes_`.
+    Up to 1,000 training rows and 100 columns are read; of a larger table a random sample of the rows, and the columns
+    that go most with the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells may
+    be missing (NaN). A missing cell is an absent column; that it is missing carries no information. What is awkward
+    about the training table is said in `notes_`.
 
     Args:
-        members: readings of the training table that are averaged, each telling its columns apart in another way. More
-            cost more time and are a little better.
+        members: readings of the training table that are averaged, each calling the classes by other codes. With as
+            many as there are classes no class is preferred.
 
     Set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted,
     `mapping_` to `support_`, which gave `state_`.
@@ -78,8 +82,7 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
 
         Raises:
-            MapstoError: fewer than 2 classes, or more rows, classes or columns than the mapping reads; an infinite
-                cell; two columns of one name.
+            MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name.
         """
         if not isinstance(self.members, numbers.Integral) or self.members < 1:
             raise MapstoError(f"members: got {self.members!r}, expected a whole number from 1; 2 suits most tables.")
@@ -87,13 +90,15 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, labels = _classes(y, len(frame))
         self.columns_ = Columns().fit(frame)
         self.notes_ = self.columns_.notes + _single(self.classes_, labels)
-        self.used_ = np.flatnonzero(self.columns_.informative)
-        _refuse_size(len(frame), len(self.used_))
-        read = self.columns_.transform(frame)
+        read, informative = self.columns_.transform(frame), np.flatnonzero(self.columns_.informative)
+        self.used_ = informative[some_columns(read[:, informative], labels, MAX_COLUMNS)]
+        rows = some_rows(labels, MAX_ROWS)
+        self.notes_ += _left_out(len(frame), len(rows), len(informative), len(self.used_))
+        read, labels = read[rows], labels[rows]
         self.scale_ = _Scale.of(read[:, self.used_])
         self.mapping_ = weights.load(ways=len(self.classes_), members=self.members)
         self.support_ = make_examples(self._tensor(read), torch.as_tensor(labels))
-        with torch.no_grad(), one_thread():
+        with torch.no_grad(), one_thread(), fused():
             self.state_ = self.mapping_.adapt(self.support_)
         return self
 
@@ -201,13 +206,17 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
     def _numbers_a_row(self) -> int:
         """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""
         n, d = self.support_.x.shape
-        k = len(self.classes_)
-        return self.members * (1 if k == 2 else k) * max(4 * (n + 1) * (d + 1), 8 * len(design(d).masks))
+        return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * len(self.classes_) * len(design(d).masks))
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
         """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""
+
+        def quickly(rows: Tensor) -> T:
+            with torch.no_grad(), fused():
+                return function(rows)
+
         with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
-            return list(pool.map(torch.no_grad()(function), x.split(self._rows())))
+            return list(pool.map(quickly, x.split(self._rows())))
 
 
 class _Scale(NamedTuple):
@@ -266,14 +275,10 @@ def _single(classes: np.ndarray, labels: np.ndarray) -> list[str]:
     return [f"class {name!r}: a single training row, so its probabilities rest on one example." for name in alone]
 
 
-def _refuse_size(rows: int, columns: int) -> None:
-    if rows > MAX_ROWS:
-        raise MapstoError(
-            f"X: got {rows} training rows, expected at most {MAX_ROWS}; fit a sample of them, for example "
-            f"sklearn.model_selection.train_test_split(X, y, train_size={MAX_ROWS}, stratify=y)."
-        )
-    if columns > MAX_COLUMNS:
-        raise MapstoError(
-            f"X: got {columns} columns with something to learn from, expected at most {MAX_COLUMNS}; "
-            "keep the ones that matter."
-        )
+def _left_out(rows: int, kept_rows: int, columns: int, kept_columns: int) -> list[str]:
+    notes = []
+    if kept_rows < rows:
+        notes.append(f"X: {kept_rows} of {rows} training rows are read, a random sample of each class.")
+    if kept_columns < columns:
+        notes.append(f"X: {kept_columns} of {columns} columns are read, those that go most with the outcome.")
+    return notes

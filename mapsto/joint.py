@@ -1,23 +1,30 @@
 """A learner and its explainer trained as one.
 
-    loss = CE(y, v(V)) + CE(y, v(S)) + λ · Σ_c (v_c(S) − g_c(S))²
+    loss = ℓ(y, v(V)) + ℓ(y, v(S)) + λ · Σ_c (v_c(S) − g_c(S))²
 
-`v(S)` is the learner's probability with the columns S of a query visible, `g(S)` the explainer's game for that query
-read off the same forward pass. The first two terms make every `v(S)` an honest conditional prediction (the remedy of
-REAL-X, Jethani et al. 2021, for explanations that encode the answer in the mask), the third makes the reasons true.
+`v(S)` is the learner's probability (or number) with the columns S of a query visible, `g(S)` the explainer's game for
+that query read off the same forward pass. The first two terms make every `v(S)` an honest conditional prediction (the
+remedy of REAL-X, Jethani et al. 2021, for explanations that encode the answer in the mask), the third makes the reasons
+true. ℓ is the cross-entropy of classes; of numbers, in standard deviations of the support's, it is the squared error,
+and the pinball loss of the quantiles is added.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .attention import fused
 from .episodes import Episode, Examples, State
 from .errors import MapstoError
 from .explainers.coalitions import design
-from .explainers.learned.attribution import LogOddsGame, PairwiseAttribution
-from .learners.in_context import IDENTITIES, InContext, Reading
+from .explainers.learned.attribution import PairwiseAttribution
+from .learners.in_context import LEVELS, InContext, Reading
 from .learners.learner import Learner, Metrics
+from .learners.outcomes import Moments, moments
+
+_FAR = 8.0  # no number counts as further from the mean than this, in standard deviations
+_UNIT = 0.2  # what a squared error of numbers weighs beside one of probabilities: they vary so much more
 
 
 class SelfExplaining(Learner):
@@ -33,29 +40,27 @@ class SelfExplaining(Learner):
     def __init__(self, learner: InContext, explainer: PairwiseAttribution, weight: float = 20.0, candour: float = 0.0):
         super().__init__()
         self.learner, self.explainer, self.weight, self.candour = learner, explainer, weight, candour
+        self.loss_name = learner.loss_name
 
     def adapt(self, support: Examples) -> State:
-        """Read the support, and what is predicted of a row with every column absent."""
-        state = self.learner.adapt(support)
-        return state, self._empty(state)
+        """Read the support; see `InContext.adapt`."""
+        return self.learner.adapt(support)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Return log-probabilities `[n, k]`; see `InContext.predict`."""
-        return self.learner.predict(state[0], x)
+        """Return log-probabilities, or numbers; see `InContext.predict`."""
+        return self.learner.predict(state, x)
 
     def explain(self, state: State, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d k"], Float[Tensor, "n k"]]:
-        """Return Shapley values in probability, and the probability with every column absent.
+        """Return Shapley values, in probability or in the unit of the numbers, and the answer to an empty row.
 
-        `values.sum(1) + base` are the probabilities that `predict` gives, up to rounding; values sum to 0 over classes.
+        `values.sum(1) + base` is what `predict` gives, up to rounding; values of classes sum to 0 over the classes.
         """
-        reading, empty = state
-        tokens = self.learner.look(reading, x[None])
-        game = self._game(tokens, torch.isfinite(x)[None], empty)
+        tokens, seen = self.learner.look(state, x[None]), torch.isfinite(x)
         masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))
-        probability = self._probability(game, masks, reading)  # [1, e, n, c, k]
-        values = torch.einsum("jc,enck->enjk", weights, probability[0]).mean(0) * torch.isfinite(x)[..., None]
-        base = self.learner.log_probability(empty, reading.known).exp().mean(1)[0]  # [1, k]
-        return values, base.expand(len(x), -1)
+        v = self._play(state, tokens, seen[None], masks)  # [1, e, n, c, k]
+        values = torch.einsum("jc,enck->enjk", weights, v[0]).mean(0) * seen[..., None]
+        nothing = torch.zeros_like(v[0, :, 0, 0])[None]  # [1, e, k]
+        return values, state.outcome.value(nothing).mean(1).expand(len(x), -1)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the joint loss of one task; see `batch_loss`."""
@@ -64,54 +69,84 @@ class SelfExplaining(Learner):
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the mean joint loss of `t` tasks, whose `noise` `[t, m, d + 1]` in [0, 1) says what to hide.
 
-        The number of classes is read off the support's labels, so that one training may hold tasks of two and of ten.
+        The number of classes is read off the support's labels, so that one training may hold tasks of two and of ten,
+        and of numbers.
         """
-        query, noise = episodes.query, episodes.noise
+        noise = episodes.noise
         if noise is None:
             raise MapstoError("noise: got None, expected numbers that say what to hide; train on tasks.Tables.")
-        ways = max(2, int(episodes.support.y.max()) + 1)
-        reading = self.learner.read(episodes.support, (noise[:, 0, 0] * IDENTITIES).long(), ways)
+        if numeric := episodes.support.y.is_floating_point():
+            episodes = _standard(episodes)
+        query = episodes.query
         seen = torch.isfinite(query.x)
         part = _part(noise) & seen
         rows = torch.stack([seen, part, seen & ~part], 1)  # [t, 3, m, d]: all, some, the others
-        x = torch.where(rows, query.x[:, None], torch.nan).flatten(1, 2)
-        tokens = self.learner.look(reading, x)
-        log_odds = self.learner.log_odds(tokens)  # [t, e, 3m, s]
-        log_v = self.learner.log_probability(log_odds, reading.known).unflatten(2, (3, -1))  # [t, e, 3, m, k]
-        y, weight = query.y[:, None, None], query.w[:, None, None]  # [t, 1, 1, m]
-        surprise = -log_v.gather(-1, y.clamp(max=ways - 1).expand(*log_v.shape[:-1])[..., None])[..., 0]
+        with fused():
+            reading = self._read(episodes)
+            tokens = self.learner.look(reading, torch.where(rows, query.x[:, None], torch.nan).flatten(1, 2))
+        evidence = self.learner.evidence(reading, tokens).unflatten(2, (3, -1))  # [t, e, 3, m, k]
+        own, v, metrics = self._judged(reading, tokens, evidence, query)
+        m = query.x.shape[1]
+        masks = rows[:, 1:].transpose(1, 2).to(query.x.dtype)  # [t, m, 2, d]
+        g = self._play(reading, tokens[:, :, :m], seen, masks[:, None])  # [t, e, m, 2, k]
+        v = v[:, :, 1:].transpose(2, 3)
+        v = v.detach() + self.candour * (v - v.detach())
+        untrue, moved = ((g - u).square().sum(-1).mean() for u in (v, v.mean(3, keepdim=True).detach()))
+        loss = own + self.weight * (_UNIT if numeric else 1.0) * untrue
+        return loss, {
+            "loss": loss.detach(), **metrics, "untrue": untrue.detach(),
+            "untrue_share": (untrue / moved.clamp(min=1e-9)).detach(),
+        }  # fmt: skip
+
+    def _read(self, episodes: Episode) -> Reading:
+        """Read the support, its classes called by codes that the noise draws."""
+        support, noise = episodes.support, episodes.noise
+        if support.y.is_floating_point():
+            return self.learner.read(support, 1)
+        ways = max(2, int(support.y.max()) + 1)
+        assert noise is not None
+        return self.learner.read(support, ways, _codes(noise[:, 0, 0], ways, self.learner.members))
+
+    def _judged(
+        self, reading: Reading, tokens: Tensor, evidence: Tensor, query: Examples
+    ) -> tuple[Tensor, Tensor, Metrics]:
+        """Return the learner's own loss, what it answers in the unit of reasons `[t, e, 3, m, k]`, and metrics."""
+        weight = query.w[:, None, None]  # [t, 1, 1, m]
+        if isinstance(reading.outcome, Moments):
+            y = query.y[..., 0][:, None, None]  # [t, 1, 1, m]
+            error = ((evidence[..., 0] - y).square() * weight).sum(-1).mean((0, 1))  # [3]
+            quantiles = self.learner.quantile_evidence(reading, tokens).unflatten(2, (3, -1))
+            pinball = (_pinball(quantiles, y[..., None]) * weight).sum(-1).mean((0, 1))
+            own = error[0] + error[1:].mean() + pinball[0] + pinball[1:].mean()
+            return own, evidence, {"squared_error": error[0].detach(), "pinball": pinball[0].detach()}
+        answer, ways = reading.outcome.answer(evidence), evidence.shape[-1]
+        y = query.y[:, None, None]
+        surprise = -answer.gather(-1, y.clamp(max=ways - 1).expand(*answer.shape[:-1])[..., None])[..., 0]
         surprise = torch.where(y < ways, surprise, torch.inf)  # nothing is known of a class that nobody taught
         surprise = (torch.where(weight > 0, surprise, 0.0) * weight).sum(-1).mean((0, 1))  # [3]
-        m = query.x.shape[1]
-        game = self._game(tokens[:, :, :, :m], seen, self._empty(reading))
-        masks = rows[:, 1:].transpose(1, 2).to(x.dtype)  # [t, m, 2, d]
-        g = self._probability(game, masks[:, None], reading)  # [t, e, m, 2, k]
-        v = log_v[:, :, 1:].transpose(2, 3).exp()
-        v = v.detach() + self.candour * (v - v.detach())
-        untrue = (g - v).square().sum(-1).mean()
-        loss = surprise[0] + surprise[1:].mean() + self.weight * untrue
-        right = (log_v[:, 0, 0].argmax(-1) == query.y).to(x.dtype)
-        moved = (v - v.mean(3, keepdim=True)).square().sum(-1).mean()
-        metrics = {
-            "loss": loss, "cross_entropy": surprise[0], "cross_entropy_part": surprise[1:].mean(), "untrue": untrue,
-            "untrue_share": untrue / moved, "accuracy": (right * query.w).sum(-1).mean(),
+        right = (answer[:, 0, 0].argmax(-1) == query.y).to(answer.dtype)
+        return surprise[0] + surprise[1:].mean(), answer.exp(), {
+            "cross_entropy": surprise[0].detach(), "cross_entropy_part": surprise[1:].mean().detach(),
+            "accuracy": (right * query.w).sum(-1).mean(),
         }  # fmt: skip
-        return loss, {name: value.detach() for name, value in metrics.items()}
 
-    def _empty(self, reading: Reading) -> Float[Tensor, "t e 1 s"]:
-        """Return the log-odds of a row with every column absent."""
-        return self.learner.log_odds(self.learner.look(reading, torch.full_like(reading.x[:, :1], torch.nan)))
+    def _play(self, reading: Reading, tokens: Tensor, seen: Tensor, masks: Tensor) -> Float[Tensor, "t e m c k"]:
+        """Play each row's game, in the unit of reasons."""
+        full = self.learner.raw_evidence(reading, tokens)  # [t, e, m, k]
+        visible = seen[:, None].to(full.dtype).expand(*full.shape[:-1], -1)
+        game = self.explainer(tokens, visible, full, reading.outcome.outputs)
+        evidence = game(masks[..., None, :, :]).movedim(-2, -1)  # [t, e, m, c, k]
+        return reading.outcome.value(reading.outcome.named(evidence))
 
-    def _game(self, tokens: Tensor, seen: Tensor, empty: Tensor) -> LogOddsGame:
-        """Read the game of each row (in each member and stream): leading axes `[t, e, s, m]`."""
-        full = self.learner.log_odds(tokens).movedim(-1, 2)  # [t, e, s, m]
-        visible = seen[:, None, None].to(tokens.dtype).expand(*full.shape, -1)
-        return self.explainer(tokens, visible, empty.movedim(-1, 2).expand_as(full), full)
 
-    def _probability(self, game: LogOddsGame, masks: Tensor, reading: Reading) -> Float[Tensor, "t e m c k"]:
-        """Play the game in probability, as the learner normalises its log-odds."""
-        masks = masks[:, :, None] if masks.dim() > 2 else masks  # [t, 1, 1, m, c, d], or [c, d] for all
-        return self.learner.log_probability(game(masks).movedim(2, -1), reading.known).exp()
+def _standard(episodes: Episode) -> Episode:
+    """Bring the numbers of each task to mean 0 and deviation 1 over its support."""
+    outcome = moments(episodes.support.y, episodes.support.w, 1)
+    mean, spread = (part[:, None, None] for part in (outcome.mean, outcome.spread))
+    support, query = (
+        rows._replace(y=((rows.y - mean) / spread).clamp(-_FAR, _FAR)) for rows in (episodes.support, episodes.query)
+    )
+    return episodes._replace(support=support, query=query)
 
 
 def _part(noise: Float[Tensor, "t m d1"]) -> Tensor:
@@ -119,3 +154,15 @@ def _part(noise: Float[Tensor, "t m d1"]) -> Tensor:
     d = noise.shape[-1] - 1
     size = 1 + (noise[..., d:] * max(d - 1, 1)).long()
     return noise[..., :d].argsort(-1).argsort(-1) < size
+
+
+def _codes(noise: Float[Tensor, " t"], ways: int, members: int) -> Int[Tensor, "t e k"]:
+    """Draw a code for each class from one number in [0, 1) a task: the later digits of its multiples."""
+    return (noise[:, None, None] * 7919.0 * torch.arange(1, members * ways + 1).view(members, ways) % 1).argsort(-1)
+
+
+def _pinball(quantiles: Float[Tensor, "... q"], y: Float[Tensor, "... 1"]) -> Float[Tensor, "..."]:
+    """Return the mean over `LEVELS` τ of max(τ(y − q), (τ − 1)(y − q)), Koenker and Bassett 1978."""
+    over = y - quantiles
+    levels = torch.tensor(LEVELS, dtype=over.dtype, device=over.device)
+    return torch.maximum(levels * over, (levels - 1) * over).mean(-1)

@@ -6,10 +6,11 @@ import math
 import pytest
 import torch
 from torch.func import vmap
+from torch.utils import _pytree as pytree
 
 from mapsto.episodes import Examples, examples, unstack
 from mapsto.explainers.coalitions import design
-from mapsto.explainers.learned.attribution import LogOddsGame, PairwiseAttribution
+from mapsto.explainers.learned.attribution import PairwiseAttribution, PairwiseGame
 from mapsto.joint import SelfExplaining
 from mapsto.learners import InContext
 from mapsto.models import SetTransformer
@@ -20,7 +21,9 @@ from mapsto.training import meta_gradient
 def mapping(ways=2, members=1, seed=0, **options):
     """A small mapping whose weights are far from their start, so that no law holds by flatness."""
     torch.manual_seed(seed)
-    made = SelfExplaining(InContext(SetTransformer(16, 2, 2), ways, members), PairwiseAttribution(16, 16, 4), **options)
+    made = SelfExplaining(
+        InContext(SetTransformer(16, 2, 2), ways, members), PairwiseAttribution(16, 11, 16, 4), **options
+    )
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -140,26 +143,25 @@ def brute_force_values(value, players):
     return phi
 
 
-def test_log_odds_game_by_hand():
+def test_pairwise_game_by_hand():
     generator = torch.Generator().manual_seed(0)
     single = torch.randn(4, generator=generator, dtype=torch.float64)
     factors = torch.randn(4, 2, generator=generator, dtype=torch.float64)
-    game = LogOddsGame(torch.tensor(0.3, dtype=torch.float64), single, factors)
+    game = PairwiseGame(single, factors)
     q = factors[:, :1] @ factors[:, :1].T - factors[:, 1:] @ factors[:, 1:].T
     for mask in itertools.product([0.0, 1.0], repeat=4):
         inside = [j for j in range(4) if mask[j]]
-        by_hand = 0.3 + sum(single[j] for j in inside) + sum(q[i, j] for i, j in itertools.combinations(inside, 2))
+        by_hand = sum(single[j] for j in inside) + sum(q[i, j] for i, j in itertools.combinations(inside, 2))
         torch.testing.assert_close(game(torch.tensor([mask]).double())[0], torch.as_tensor(by_hand).double())
 
 
 def test_values_are_the_shapley_values_of_the_explainers_game():
     made, support = mapping(), table()
     state, x = made.adapt(support), table(seed=5).x[:1]
-    tokens = made.learner.look(state[0], x[None])
-    game = made._game(tokens, torch.isfinite(x)[None], state[1])
+    tokens = made.learner.look(state, x[None])
 
     def value(mask):
-        return game(mask[None])[0, 0, 0, 0, 0].sigmoid()
+        return made._play(state, tokens, torch.isfinite(x)[None], mask[None])[0, 0, 0, 0, 1]
 
     expected = brute_force_values(value, 4)
     assert expected.abs().min() > 1e-3
@@ -180,22 +182,20 @@ def test_many_columns_still_add_up():
 
 def test_loss_is_its_formula():
     """The three terms again, one row at a time, through `predict` and the game alone."""
-    made = mapping(3, weight=7.0)
+    made = mapping(3, weight=7.0).float()
     episode = unstack(Tables(columns=(4, 4), rows=(9, 9), ways=(3, 3), queries=5).batch(3, 1))[0]
-    episode = episode._replace(noise=torch.cat([torch.zeros(5, 1), episode.noise[:, 1:]], 1))  # identities from 0 on
-    made = made.float()
-    state = made.adapt(episode.support)
     seen = torch.isfinite(episode.query.x)
     size = 1 + (episode.noise[:, -1] * 3).long()
     part = (episode.noise[:, :4].argsort(1).argsort(1) < size[:, None]) & seen
+    state = made._read(pytree.tree_map(lambda leaf: None if leaf is None else leaf[None], episode))
     loss = torch.tensor(0.0)
     for i, (x, y, w) in enumerate(zip(*episode.query, strict=True)):
-        game = made._game(made.learner.look(state[0], x[None, None]), seen[i][None, None], state[1])
+        tokens = made.learner.look(state, x[None, None])
         for weight, mask in ((1.0, seen[i]), (0.5, part[i]), (0.5, seen[i] & ~part[i])):
             log_v = made.predict(state, torch.where(mask, x, torch.nan)[None])[0]
             loss = loss - (weight * w * log_v[y] if w > 0 else 0.0)
             if weight == 0.5:
-                g = made._probability(game, mask[None].float(), state[0])[0, 0, 0, 0]
+                g = made._play(state, tokens, seen[i][None, None], mask[None].float())[0, 0, 0, 0]
                 loss = loss + 7.0 * (g - log_v.exp()).square().sum() / (2 * 5)
     torch.testing.assert_close(made.loss(episode)[0], loss)
 
@@ -207,7 +207,7 @@ def test_reasons_do_not_move_the_model_unless_asked():
     def pull(candour):
         made = mapping(weight=1e4, candour=candour).float().requires_grad_(True)
         made.batch_loss(episode)[0].backward()
-        return made.learner.readout.bias.grad.clone()
+        return made.learner.readout.weight.grad.clone()
 
     assert (pull(0.0) - pull(1.0)).abs().max() > 1e-3
 
@@ -218,10 +218,10 @@ def test_a_head_that_is_not_corrected_breaks_the_sum():
     state, x = made.adapt(support), table(seed=5).x
 
     class Uncorrected(PairwiseAttribution):
-        def forward(self, tokens, visible, empty, full):
-            return super().forward(tokens, visible, empty, full)._replace(base=empty + 0.1)
+        def forward(self, tokens, visible, full, outputs):
+            return super().forward(tokens, visible, full + 0.1 * torch.arange(full.shape[-1]), outputs)
 
-    mutant = Uncorrected(16, 16, 4).double()
+    mutant = Uncorrected(16, 11, 16, 4).double()
     mutant.load_state_dict(made.explainer.state_dict())
     made.explainer = mutant
     values, base = made.explain(state, x)

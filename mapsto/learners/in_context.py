@@ -1,16 +1,18 @@
 """Adaptation in one forward pass: a transformer, meta-trained over many small tables, reads the support set.
 
-The state is what the body remembers of the support (keys and values); a query is answered against it. Each class is
-asked about alone ("this class or another?"), with the same weights, and the answers are normalised:
-`p_c ∝ σ(f_c)`, so that any number of classes works and permuting classes permutes answers (of two classes: with an
-even number of members, every other of which asks about the other class; prior-fitted networks:
-Müller et al. 2022, arXiv 2112.10510; tables: Hollmann et al. 2023, arXiv 2207.01848).
+The state is what the body remembers of the support (keys and values); a query is answered against it. The body reads
+*evidence* e(x) for each class, which moves the support's class frequencies π as Bayes' rule does, and for numbers a
+deviation from the support's mean outcome ȳ, in its standard deviations s:
+
+    p_c(x) ∝ π_c · exp(e_c(x) − e_c(∅))          ŷ(x) = ȳ + s · (e(x) − e(∅))
+
+∅ is a row without cells, so that knowing nothing of a row leaves exactly the frequencies, or the mean, of the support
+(prior-fitted networks: Müller et al. 2022, arXiv 2112.10510; tables: Hollmann et al. 2023, arXiv 2207.01848).
 
 A missing cell (NaN) is an absent column: the body is trained to be asked with columns missing, so that
 `predict(state, x_S)` is a real conditional prediction and the value `v(S)` of a game.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -21,71 +23,76 @@ from torch.utils import _pytree as pytree
 
 from ..episodes import Examples, State
 from ..errors import MapstoError
-from .labels import classes
+from .cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, residual, standing
+from .labels import classes, numbers
 from .learner import Learner
-from .watching import watch
+from .outcomes import CLASSES, Frequencies, Outcome, canonical_codes, frequencies, moments
 
-IDENTITIES, IDENTITY = 128, 8  # how many columns can be told apart, and by how many numbers
+LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # of the quantiles read for numbers
 
 
 class Reading(NamedTuple):
-    """What is kept of the support: `t` tasks, `b = t · members · streams` readings of them by the body."""
+    """What is kept of the support: `t` tasks, `b = t · members` readings of them by the body."""
 
     memories: list  # of the body
     log_weight: Float[Tensor, "b n"]
-    x: Float[Tensor, "t n d"]
-    w: Float[Tensor, "t n"]
-    tokens: Float[Tensor, "t e d v"]  # column identities as tokens, per member
-    question: Float[Tensor, "t e s v"]  # the label token of a query, per member and class
-    known: Float[Tensor, "t k"]  # the weight of each class
+    columns: Columns
+    question: Float[Tensor, "t e v"]  # the label token of a query
+    outcome: Outcome
+    nothing: Float[Tensor, "t e o"]  # what is read of a row without cells
 
 
 class InContext(Learner):
     """(D, x) ↦ scores in one forward pass, no gradient step.
 
-    Scores are log-probabilities `[n, ways]`; a class that no support example has gets −∞; an empty support gives equal
-    scores. `x` is `[n, d]` with NaN where a cell is missing.
+    Scores of classes are log-probabilities `[n, ways]`; a class that no support example has gets −∞; an empty support
+    gives equal scores. Numbers (`loss="mse"`, `y` `[n, 1]`) get their mean `[n, 1]`. `x` is `[n, d]` with NaN where a
+    cell is missing.
 
     Args:
         body: reads tokens, see `models.SetTransformer`: has `width`, `remember(tokens, log_weight)` and
             `forward(tokens, memories, log_weight)`.
-        ways: number of classes.
-        members: readings averaged (in probability), each with other column identities; for two classes each pair,
-            one of which asks about either class.
+        ways: number of classes, at most 10; 1 for numbers.
+        members: readings averaged (classes: in probability), each of which calls the classes by other codes, or turns
+            the sign of the numbers.
+        loss: "cross_entropy" for classes, "mse" for numbers.
+
+    Raises MapstoError if `ways` or `members` is out of range.
     """
 
     family = "model-based"
-    identities: Float[Tensor, "i j"]
 
-    def __init__(self, body: nn.Module, ways: int = 2, members: int = 1):
+    def __init__(self, body: nn.Module, ways: int = 2, members: int = 1, loss: str = "cross_entropy"):
         super().__init__()
+        if not 1 <= ways <= CLASSES or members < 1:
+            raise MapstoError(f"ways: got {ways} ways and {members} members, expected 1 to {CLASSES}, and at least 1.")
         width = int(body.width)  # type: ignore[arg-type]
-        self.body, self.ways, self.members = body, ways, members
-        generator = torch.Generator().manual_seed(0)
-        self.register_buffer("identities", torch.randn(IDENTITIES, IDENTITY, generator=generator))
-        self.identity = nn.Linear(IDENTITY, width, bias=False)
-        first, last = nn.Linear(10, width), nn.Linear(width, width)
-        nn.init.orthogonal_(last.weight, gain=3.0)  # like values look alike from the start
-        self.cell = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
+        self.body, self.ways, self.members, self.loss_name = body, ways, members, loss
+        self.cell = CellEncoder(STANDING + RESIDUAL, width)
         self.missing = nn.Parameter(0.02 * torch.randn(width))
-        self.label = nn.Parameter(0.5 * torch.randn(3, width))  # another class, this class, not known
-        self.told = nn.Parameter(0.5 * torch.randn(3, width))  # the same, as the cells of a row hear it
-        self.setting = nn.Linear(3, width)
-        self.readout = nn.Linear(width, 1)
+        self.label = nn.Parameter(0.5 * torch.randn(CLASSES + 1, 2, width))  # each class, and a label not known:
+        self.number = CellEncoder(STANDING, 2 * width)  # what the label token says, and what the row's cells hear
+        self.setting = nn.Linear(2 + CLASSES, width)
+        self.readout = nn.Linear(width, CLASSES + 1 + len(LEVELS))  # classes, a number's mean, its quantiles
 
     def adapt(self, support: Examples) -> State:
         """Read `support`; see `Learner.adapt`."""
-        tasks = pytree.tree_map(lambda leaf: leaf[None], support._replace(y=classes(support.y)))
-        return self.read(tasks, torch.zeros(1, dtype=torch.long, device=support.x.device), self.ways)
+        y = classes(support.y) if self.loss_name == "cross_entropy" else numbers(support.y)
+        return self.read(pytree.tree_map(lambda leaf: leaf[None], support._replace(y=y)), self.ways)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Return log-probabilities; see `Learner.predict`."""
-        log_odds = self.log_odds(self.look(state, x[None]))
-        return self.average(self.log_probability(log_odds, state.known))[0]
+        """Return log-probabilities, or the means of numbers; see `Learner.predict`."""
+        evidence = self.evidence(state, self.look(state, x[None]))
+        return state.outcome.average(state.outcome.answer(evidence))[0]
+
+    def quantiles(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n q"]:
+        """Return the quantiles at `LEVELS` of each row's number, averaged over the members."""
+        tokens = self.look(state, x[None])
+        return state.outcome.average(state.outcome.answer(self.quantile_evidence(state, tokens)))[0]
 
     def features(self, state: State, x: Float[Tensor, "n d"]) -> dict[str, Tensor]:
-        """Return the body's last tokens: `cells` `[n, e, s, d, v]` and `label` `[n, e, s, v]`, e members, s streams."""
-        tokens = self.look(state, x[None])[0].movedim(2, 0)
+        """Return the body's last tokens: `cells` `[n, e, d, v]` and `label` `[n, e, v]`, e members."""
+        tokens = self.look(state, x[None])[0].movedim(1, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
@@ -95,121 +102,108 @@ class InContext(Learner):
         `attention_rollout(attentions)[-1, 1:-1]` is how much of each example is in what is made of `x`.
 
         Raises:
-            MapstoError: a body without layers named `attention` that attend over the rows, as `SetTransformer` has.
+            MapstoError: a body that tells no `attentions`, as `SetTransformer` does.
         """
-        state: list[State] = []
-        taught = watch(self.body, lambda: state.append(self.adapt(support)))
-        asked = watch(self.body, lambda: self.predict(state[0], x[None]))
-        names = [name for name in asked if name.rpartition(".")[2] == "attention"]
-        if not names:
-            raise MapstoError(f"body: {type(self.body).__name__} has no layer named attention; use a SetTransformer.")
-        layers = torch.stack([torch.cat([taught[name], asked[name]], -2) for name in names])  # [l, b, c, h, n+1, n+1]
-        rows = layers.mean((1, 2, 3))
-        null = F.one_hot(torch.zeros_like(support.w[:1]).long(), rows.shape[-1]).to(rows)  # [1, n+1]
-        return F.pad(torch.cat([null.expand(len(rows), 1, -1), rows], 1), (0, 1))  # nobody attends to the query row
+        if not hasattr(self.body, "attentions"):
+            raise MapstoError(f"body: {type(self.body).__name__} tells no attentions; use a SetTransformer.")
+        state = self.adapt(support)
+        taught = self._taught(pytree.tree_map(lambda leaf: leaf[None], support), state)
+        both = [
+            self.body.attentions(rows, state.memories, state.log_weight)  # type: ignore[operator]
+            for rows in (taught, self._asked(state, x[None, None]))
+        ]
+        layers = torch.stack([torch.cat(parts, 1).mean(0) for parts in zip(*both, strict=True)])  # [l, n+1, n+1]
+        null = F.one_hot(torch.zeros_like(support.w[:1]).long(), layers.shape[-1]).to(layers)  # [1, n+1]
+        return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # nobody attends to the query row
 
-    def read(self, support: Examples, offset: Int[Tensor, " t"], ways: int) -> Reading:
-        """Adapt to `t` tasks at once (`x [t, n, d]`), their columns known by the identities from `offset` on.
-
-        Each member asks about each class, a stream of tokens each; for two classes about one of them.
-        """
-        t, n, d = support.x.shape
-        mass, known = _masses(support, ways)
-        streams = 1 if ways == 2 else ways
+    def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
+        """Adapt to `t` tasks at once (`x [t, n, d]`); `codes`, if given, say how each reading calls the classes."""
+        about, outcome = columns(support.x, support.w), self._outcome(support, ways, codes)
+        mass = _mass(support.w)
         log_weight = torch.where(mass > 0, mass, 1.0).log().masked_fill(mass <= 0, -torch.inf)  # [t, n]
-        log_weight = log_weight[:, None].expand(t, self.members * streams, n).flatten(0, 1)
-        reading = torch.arange(self.members, device=support.x.device)
-        reading = reading // 2 if ways == 2 else reading  # the two that ask about either class, told the same
-        column = offset[:, None, None] + 53 * reading[:, None] + torch.arange(d, device=support.x.device)  # [t, e, d]
-        tokens = self.identity(self.identities[column % IDENTITIES])
-        setting = self.setting(self._setting(mass, known))  # [t, e, s, v]
-        cells = self._cells(support.x, support.x, support.w)[:, None, None] + tokens[:, :, None, None]  # [t,e,1,n,d,v]
-        asked = self._asked(support.y, ways).long()  # [t, e, s, n]
-        cells = cells + self.told[asked][..., None, :]
-        label = self.label[asked] + setting[:, :, :, None]  # [t, e, s, n, v]
-        memories = self.body.remember(_rows(cells, label), log_weight)  # type: ignore[operator]
-        question = self.label[2] + setting
-        return Reading(memories, log_weight, support.x, support.w, tokens + self.told[2], question, known)
+        setting = self.setting(_setting(mass, outcome))  # [t, e, v]
+        members = setting.shape[1]
+        reading = Reading(
+            [], log_weight.repeat_interleave(members, 0), about, self.label[-1, 0] + setting, outcome, setting[..., :0]
+        )
+        memories = self.body.remember(self._taught(support, reading), reading.log_weight)  # type: ignore[operator]
+        reading = reading._replace(memories=memories)
+        t, _, d = support.x.shape
+        empty = self.look(reading, support.x.new_full((t, 1, d), torch.nan))
+        return reading._replace(nothing=self.readout(empty[:, :, 0, -1]))
 
-    def look(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "t e s m c v"]:
+    def look(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "t e m c v"]:
         """Return the body's tokens of `m` query rows of each task: one a column, and the label token last."""
-        cells = self._cells(x, reading.x, reading.w)[:, None, None] + reading.tokens[:, :, None, None]
-        label = reading.question[:, :, :, None].expand(-1, -1, -1, x.shape[1], -1)
-        tokens = self.body(_rows(cells, label), reading.memories, reading.log_weight)
-        return tokens.unflatten(0, reading.question.shape[:3])
+        tokens = self.body(self._asked(reading, x), reading.memories, reading.log_weight)
+        return tokens.unflatten(0, reading.question.shape[:2])
 
-    def log_odds(self, tokens: Float[Tensor, "t e s m c v"]) -> Float[Tensor, "t e m s"]:
-        """Read each stream's answer, the log-odds of its class, from the label token."""
-        return self.readout(tokens[..., -1, :])[..., 0].movedim(2, -1)
+    def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
+        """Read off the label tokens what rows say beyond what is known without them; 0 for a row without cells."""
+        return reading.outcome.named(self.raw_evidence(reading, tokens))
 
-    def log_probability(
-        self, log_odds: Float[Tensor, "t e ... s"], known: Float[Tensor, "t k"]
-    ) -> Float[Tensor, "t e ... k"]:
-        """Normalise the streams' log-odds over the classes that the support has: `p_c ∝ σ(f_c)`."""
-        if log_odds.shape[-1] == 1:
-            sign = torch.where(torch.arange(self.members, device=log_odds.device) % 2 == 0, 1.0, -1.0).to(log_odds)
-            signed = log_odds * sign.view(-1, *[1] * (log_odds.dim() - 2))
-            log_odds = torch.cat([-signed, signed], -1)
-        absent = (known <= 0) & (known > 0).any(-1, keepdim=True)
-        absent = absent.view(len(known), *[1] * (log_odds.dim() - 2), -1)
-        return F.logsigmoid(log_odds).masked_fill(absent, -torch.inf).log_softmax(-1)
+    def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
+        """Return the evidence as the body gives it, before it is `named`."""
+        raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
+        return raw[..., reading.outcome.outputs]
 
-    def average(self, log_probability: Float[Tensor, "t e ... k"]) -> Float[Tensor, "t ... k"]:
-        """Average the members' probabilities."""
-        if self.members == 1:
-            return log_probability[:, 0]
-        return torch.logsumexp(log_probability, 1) - math.log(self.members)
+    def quantile_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m q"]:
+        """Return the quantiles of numbers at `LEVELS`, in standard deviations from the support's mean."""
+        around = self.readout(tokens[..., -1, :])[..., CLASSES + 1 :].sort(-1).values
+        turned = reading.outcome.named(around)
+        turned = torch.where(reading.outcome.named(torch.ones_like(around)) > 0, turned, turned.flip(-1))
+        return self.evidence(reading, tokens) + turned
 
-    def _asked(self, y: Int[Tensor, "t n"], ways: int) -> Tensor:
-        """Whether a label is the class that a member's stream asks about: `[t, e, s, n]`."""
-        if ways == 2:
-            classes = 1 - torch.arange(self.members, device=y.device)[:, None] % 2  # [e, 1]
+    def _outcome(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None) -> Outcome:
+        if support.y.is_floating_point():
+            return moments(support.y, support.w, self.members)
+        if codes is None:
+            z = standing(support.x, columns(support.x, support.w))[..., 1]
+            codes = canonical_codes(z, support.y, support.w, ways, self.members)
+        return Frequencies(frequencies(support.y, support.w, ways), codes)
+
+    def _taught(self, support: Examples, reading: Reading) -> Float[Tensor, "b n c v"]:
+        """Make the support's tokens: its cells, which hear the row's label, and the label."""
+        if isinstance(reading.outcome, Frequencies):
+            code = reading.outcome.codes.gather(-1, support.y[:, None].expand(-1, reading.outcome.codes.shape[1], -1))
+            label, told = self.label[code].unbind(-2)  # each [t, e, n, v]
         else:
-            classes = torch.arange(ways, device=y.device).expand(self.members, -1)  # [e, k]
-        return y[:, None, None] == classes[None, :, :, None]
+            turned = (support.y[:, None] * reading.outcome.sign[..., None, None]).flatten(0, 1)  # [b, n, 1]
+            w = support.w.repeat_interleave(reading.outcome.sign.shape[1], 0)
+            said = self.number(standing(turned, columns(turned, w)))[:, :, 0]  # [b, n, 2v]
+            label, told = said.unflatten(0, reading.outcome.sign.shape).chunk(2, -1)
+        setting = reading.question - self.label[-1, 0]
+        return self._rows(support.x, reading.columns, label + setting[:, :, None], told)
 
-    def _setting(self, mass: Tensor, known: Tensor) -> Tensor:
-        """What is known of the task beforehand: its rows, its classes, the asked class's share: `[t, e, s, 3]`."""
-        member = torch.arange(self.members, device=mass.device)
-        share = known[:, 1 - member % 2, None] if known.shape[-1] == 2 else known[:, None].expand(-1, self.members, -1)
-        rows = (mass.sum(-1) + 1).log().view(-1, 1, 1).expand_as(share)
-        ways = (known > 0).sum(-1).clamp(min=1).to(mass.dtype).log().view(-1, 1, 1).expand_as(share)
-        return torch.stack([rows / 4 - 1, ways - 1, ((share + 0.02) / (1.02 - share)).log()], -1)
+    def _asked(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "b m c v"]:
+        """Make the tokens of query rows, whose label is not known."""
+        shape = (*reading.question.shape[:2], x.shape[1], -1)
+        return self._rows(
+            x, reading.columns, reading.question[:, :, None].expand(shape), self.label[-1, 1].expand(shape)
+        )
 
-    def _cells(self, x: Float[Tensor, "t r d"], support: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Tensor:
-        """Embed cells by what the support's column makes of them: standard score, rank, share of equal values."""
-        here = torch.isfinite(support)
-        value = torch.where(here, support, 0.0)
-        weight = w[..., None] * here  # [t, n, d]
-        total = weight.sum(1, keepdim=True)
-        weight = weight / torch.where(total > 0, total, 1.0)
-        mean = (weight * value).sum(1, keepdim=True)
-        variance = (weight * (value - mean).square()).sum(1, keepdim=True)
-        deviation = torch.where(variance > 1e-12 * (1 + mean.square()), variance, 1.0).sqrt()
-        seen = torch.isfinite(x)
-        query = torch.where(seen, x, mean)  # [t, r, d]
-        score = (query - mean) / deviation
-        below = (weight[:, None] * (value[:, None] < query[:, :, None])).sum(2)
-        equal = (weight[:, None] * (value[:, None] == query[:, :, None])).sum(2)
-        rank = 2 * below + equal - 1  # in [−1, 1], 0 at the median
-        waves = [f(torch.pi * 2.0**i * rank) for i in range(3) for f in (torch.sin, torch.cos)]
-        bounded = score / (1 + (score / 4).square()).sqrt()
-        cells = self.cell(torch.stack([bounded, score.tanh(), rank, equal, *waves], -1).to(x.dtype))
-        return torch.where(seen[..., None], cells, self.missing)
+    def _rows(
+        self, x: Tensor, about: Columns, label: Float[Tensor, "t e r v"], told: Float[Tensor, "t e r v"]
+    ) -> Tensor:
+        """Put each row's label token behind its cells: `[b, r, d+1, v]`."""
+        cells = self.cell(torch.cat([standing(x, about), residual(x, about)], -1))
+        cells = torch.where(torch.isfinite(x)[..., None], cells, self.missing)[:, None] + told[..., None, :]
+        return torch.cat([cells, label[..., None, :]], -2).flatten(0, 1)
 
 
-def _masses(support: Examples, ways: int) -> tuple[Tensor, Tensor]:
-    """Return each example's weight in rows (1 where weights are equal), and each class's share of the weight."""
-    total = support.w.sum(-1, keepdim=True)
-    safe = torch.where(total > 0, total, 1.0)
-    square = support.w.square().sum(-1, keepdim=True)
-    rows = safe.square() / torch.where(total > 0, square, 1.0)  # Kish's effective sample size
-    classes = torch.arange(ways, device=support.y.device)
-    known = ((support.y[..., None] == classes) * support.w[..., None]).sum(-2) / safe  # [t, k]
-    return support.w * rows / safe, known
+def _mass(w: Float[Tensor, "t n"]) -> Float[Tensor, "t n"]:
+    """Return each example's weight in rows: 1 if weights are equal, adding up to Kish's effective sample size."""
+    total, square = w.sum(-1, keepdim=True), w.square().sum(-1, keepdim=True)
+    return w * torch.where(total > 0, total, 1.0) / torch.where(total > 0, square, 1.0)
 
 
-def _rows(cells: Tensor, label: Tensor) -> Tensor:
-    """Put each row's label token behind its cells: `[t·e·s, rows, d+1, v]`."""
-    cells = cells.expand(*label.shape[:3], *cells.shape[3:])
-    return torch.cat([cells, label[..., None, :]], -2).flatten(0, 2)
+def _setting(mass: Float[Tensor, "t n"], outcome: Outcome) -> Float[Tensor, "t e s"]:
+    """Say what is known of the task beforehand: its rows, its classes, the frequency of each code."""
+    rows = (mass.sum(-1) + 1).log() / 4 - 1
+    if isinstance(outcome, Frequencies):
+        share = torch.zeros_like(outcome.codes, dtype=rows.dtype)
+        share = share.scatter(-1, outcome.codes, outcome.known[:, None].expand(share.shape))
+        share = F.pad(share, (0, CLASSES - share.shape[-1]))
+    else:
+        share = rows.new_zeros(*outcome.sign.shape, CLASSES)
+    ways = (share > 0).sum(-1).clamp(min=1).to(rows).log() - 1  # [t, e]
+    return torch.cat([torch.stack([rows[:, None].expand_as(ways), ways], -1), (share + 0.01).log() + 2], -1)

@@ -1,10 +1,15 @@
 """A transformer over a table's cells: rows by columns, every cell a token, and one label token a row.
 
-Each layer lets a row's tokens look at one another (what do the other columns say of this row?), then each column's
-tokens look at the support rows (what did such a cell mean there?). A query sees the support, never another query, so
-its answer is row-wise, and the support's keys and values are all that a model of the task needs to keep. Rows attend by
-scaled dot products (Vaswani et al. 2017, eq. 1), columns by the cheaper `σ(q) ⊙ Σ_c softmax_c(k) ⊙ v`, the simple form
-of the attention-free transformer (Zhai et al. 2021, eq. 2 without position biases); both forget the order.
+Each layer lets a row's tokens look at one another (what do the other columns say of this row?), then looks for support
+rows in two ways. Half of the heads look column by column: what did such a cell mean there? The other half compare
+whole rows, by a score that is a sum over the columns,
+
+    score(i, j) = Σ_c ⟨q_ic, k_jc⟩ / √(e·C),
+
+so that one attention matrix serves all C columns (tied row attention: Rao et al. 2021, "MSA Transformer", §3.1): which
+rows are like this one? A query sees the support, never another query, so its answer is row-wise, and the support's
+keys and values are all that a model of the task needs to keep. No column has a name or a place: reordering the columns
+reorders the tokens, and changes nothing else.
 """
 
 from collections.abc import Iterable
@@ -15,15 +20,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..attention import attend, shares
 from ..errors import MapstoError
-from .products import product
 
 
 class Memory(NamedTuple):
     """What one layer remembers of the support rows, and of its learned null row (all that an empty support has)."""
 
-    keys: Float[Tensor, "b c h n e"]
-    values: Float[Tensor, "b c h n e"]
+    keys: Float[Tensor, "b n c h e"]
+    values: Float[Tensor, "b n c h e"]
 
 
 class SetTransformer(nn.Module):
@@ -32,9 +37,9 @@ class SetTransformer(nn.Module):
     Args:
         width: channels of a token.
         depth: number of layers.
-        heads: attention heads; divides `width`.
+        heads: attention heads; divides `width`. Half of them, rounded down, compare whole rows.
 
-    Raises MapstoError where `heads` does not divide `width`, or a size is below 1.
+    Raises MapstoError if `heads` does not divide `width`, or a size is below 1.
     """
 
     def __init__(self, width: int = 64, depth: int = 4, heads: int = 4):
@@ -43,7 +48,7 @@ class SetTransformer(nn.Module):
             raise MapstoError(f"width: got {width} with {heads} heads, expected a multiple; every size is at least 1.")
         self.width = width
         self.layers: Iterable[Layer] = nn.ModuleList(Layer(width, heads) for _ in range(depth))  # type: ignore[assignment]
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.RMSNorm(width, eps=1e-6)
 
     def remember(self, tokens: Float[Tensor, "b n c w"], log_weight: Float[Tensor, "b n"]) -> list[Memory]:
         """Read the support: what each layer keeps of it. A row with `log_weight` −∞ is absent."""
@@ -62,45 +67,89 @@ class SetTransformer(nn.Module):
             tokens = layer.ponder(layer.mix_rows(layer.mix_columns(tokens), memory, log_weight))
         return self.norm(tokens)
 
+    def attentions(
+        self, tokens: Float[Tensor, "b m c w"], memories: list[Memory], log_weight: Float[Tensor, "b n"]
+    ) -> list[Float[Tensor, "b m n1"]]:
+        """Return each layer's attention to the null row and the support rows, averaged over heads and columns."""
+        attentions = []
+        for layer, memory in zip(self.layers, memories, strict=True):
+            tokens = layer.mix_columns(tokens)
+            attentions.append(layer.row_attention(tokens, memory, log_weight))
+            tokens = layer.ponder(layer.mix_rows(tokens, memory, log_weight))
+        return attentions
+
 
 class Layer(nn.Module):
-    """Attention across a row's columns, attention across a column's support rows, MLP; pre-norm residuals."""
+    """Attention across a row's columns, attention across the support rows, MLP; pre-norm residuals."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        self.heads = heads
-        self.column_norm, self.row_norm, self.mlp_norm = (nn.LayerNorm(width) for _ in range(3))
-        self.column_qkv, self.column_out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
+        self.heads, self.whole = heads, heads // 2
+        self.column_norm, self.row_norm, self.mlp_norm = (nn.RMSNorm(width, eps=1e-6) for _ in range(3))
+        self.column_qkv, self.column_out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.row_q, self.row_kv = nn.Linear(width, width, bias=False), nn.Linear(width, 2 * width, bias=False)
-        self.row_out = nn.Linear(width, width)
-        self.attention = nn.Softmax(-1)  # a layer of its own, so that it can be watched by its name
-        self.null = nn.Parameter(0.02 * torch.randn(2, heads, 1, width // heads))  # the null row's key and value
+        self.row_out = nn.Linear(width, width, bias=False)
+        self.sharpness = nn.Parameter(torch.zeros(heads, 1))  # its exponential multiplies the scores
+        self.null = nn.Parameter(0.02 * torch.randn(2, heads, width // heads))  # the null row's key and value
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(approximate="tanh"), nn.Linear(2 * width, width))
         nn.init.orthogonal_(self.row_q.weight)  # queries and keys start alike, so that like cells find one another
         with torch.no_grad():
             self.row_kv.weight[:width].copy_(self.row_q.weight)
+            for last in (self.column_out, self.row_out, self.mlp[2]):  # each layer starts as the identity
+                last.weight.zero_()  # type: ignore[operator]
 
     def mix_columns(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
         """Let the tokens of each row look at one another."""
-        q, k, v = self.column_qkv(self.column_norm(tokens)).chunk(3, -1)
-        pooled = (k.softmax(-2) * v).sum(-2, keepdim=True)  # [b, r, 1, w]: each channel attends over the columns
-        return tokens + self.column_out(torch.sigmoid(q) * pooled)
+        qkv = self.column_qkv(self.column_norm(tokens)).flatten(0, 1).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [b·r, h, c, e]
+        return tokens + self.column_out(attend(q, k, v).transpose(1, 2).reshape(tokens.shape))
 
     def memorise(self, tokens: Float[Tensor, "b n c w"]) -> Memory:
         """Keep what later rows may ask of these."""
-        kv = self.row_kv(self.row_norm(tokens)).unflatten(-1, (2, self.heads, -1))  # [b, n, c, 2, h, e]
-        keys, values = kv.permute(3, 0, 2, 4, 1, 5)  # each [b, c, h, n, e]
-        null = self.null[:, None, None].expand(2, *keys.shape[:3], 1, keys.shape[-1])
-        return Memory(torch.cat([null[0], keys], -2), torch.cat([null[1], values], -2))
+        kv = self.row_kv(self.row_norm(tokens)).unflatten(-1, (2, self.heads, -1)).movedim(3, 0)  # [2, b, n, c, h, e]
+        null = self.null[:, None, None, None].expand(2, len(tokens), 1, *kv.shape[3:])
+        return Memory(*torch.cat([null, kv], 2))
 
     def mix_rows(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
-        """Let each column's tokens look at what is remembered of that column."""
-        q = self.row_q(self.row_norm(tokens)).unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4)  # [b, c, h, r, e]
-        bias = F.pad(log_weight, (1, 0))[:, None, None, None, :]  # the null row weighs as much as one row
-        score = product(q, memory.keys.mT) * q.shape[-1] ** -0.5 + bias  # [b, c, h, r, n+1]
-        mixed = product(self.attention(score), memory.values).permute(0, 3, 1, 2, 4)  # [b, r, c, h, e]
-        return tokens + self.row_out(mixed.reshape(tokens.shape))
+        """Let each token look at the support: as a part of its row, and as a cell of its column."""
+        b, c = len(tokens), tokens.shape[2]
+        q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))  # the null row weighs as much as one row
+        read = []
+        if self.whole:
+            q_row, k_row, v_row = (_whole(part[..., : self.whole, :]) for part in (q, *memory))
+            seen = attend(q_row, k_row, v_row, bias)  # [b, h, r, c·e]
+            read.append(seen.unflatten(-1, (c, -1)).permute(0, 2, 3, 1, 4))
+        q_cell, k_cell, v_cell = (_by_column(part[..., self.whole :, :]) for part in (q, *memory))
+        seen = attend(q_cell, k_cell, v_cell, bias.repeat_interleave(c, 0))  # [b·c, h, r, e]
+        read.append(seen.unflatten(0, (b, c)).permute(0, 3, 1, 2, 4))
+        return tokens + self.row_out(torch.cat(read, 3).reshape(tokens.shape))
+
+    def row_attention(
+        self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]
+    ) -> Float[Tensor, "b r n1"]:
+        """Return how `mix_rows` shares its attention out, averaged over heads and columns."""
+        b, c = len(tokens), tokens.shape[2]
+        q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))
+        q_cell, k_cell = (_by_column(part[..., self.whole :, :]) for part in (q, memory.keys))
+        total = shares(q_cell, k_cell, bias.repeat_interleave(c, 0)).unflatten(0, (b, c)).mean(1).sum(1)
+        if self.whole:
+            q_row, k_row = (_whole(part[..., : self.whole, :]) for part in (q, memory.keys))
+            total = total + shares(q_row, k_row, bias).sum(1)
+        return total / self.heads
 
     def ponder(self, tokens: Tensor) -> Tensor:
         """Let each token think for itself."""
         return tokens + self.mlp(self.mlp_norm(tokens))
+
+    def _queries(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c h e"]:
+        return self.row_q(self.row_norm(tokens)).unflatten(-1, (self.heads, -1)) * self.sharpness.exp()
+
+
+def _whole(part: Float[Tensor, "b r c h e"]) -> Float[Tensor, "b h r ce"]:
+    """Line a row's columns up into one vector a head."""
+    return part.permute(0, 3, 1, 2, 4).flatten(3)
+
+
+def _by_column(part: Float[Tensor, "b r c h e"]) -> Float[Tensor, "bc h r e"]:
+    """Make each column a table of its own."""
+    return part.permute(0, 2, 3, 1, 4).flatten(0, 1)

@@ -1,6 +1,6 @@
-"""Meta-training as a generator: every `next` is one step of AdamW along the mean meta-gradient of a batch of tasks.
+"""Meta-training as a generator: every `next` is one step along the mean meta-gradient of a batch of tasks.
 
-    params ← AdamW(params, ∇ mean_t loss(params, episode_t), lr · factor(step)),  episodes = tasks.batch(step, …)
+    params ← optimizer(params, ∇ mean_t loss(params, episode_t), lr · factor(step)),  episodes = tasks.batch(step, …)
 
 The caller iterates, and may print, plot or stop. As batch and learning rate are functions of the step, a run that was
 killed continues from its checkpoint to the same numbers.
@@ -25,6 +25,7 @@ from . import checks, memory
 from . import run as runs
 from .estimators import Estimator
 from .meta import meta_gradient
+from .optimizers import OptimizerName
 from .progress import Progress, Validation
 from .schedule import Schedule, factor
 
@@ -52,6 +53,7 @@ def train(
     chunk_size: int | None = None,
     threads: int = 1,
     estimator: Estimator | None = None,
+    optimizer: OptimizerName = "adamw",
     weight_decay: float = 0.0,
     clip: float | None = None,
     schedule: Schedule = "constant",
@@ -85,7 +87,8 @@ def train(
         chunk_size: tasks at a time, which bounds the memory, see `meta_gradient`.
         threads: chunks at a time, see `meta_gradient`.
         estimator: how the meta-gradient is had; exactly by default, see `estimators`.
-        weight_decay: of AdamW; with 0 it is Adam.
+        optimizer: adamw, muon or sgd, see `optimizers`.
+        weight_decay: of the optimizer; AdamW with 0 is Adam.
         clip: the largest gradient norm that is not scaled down.
         schedule: of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
         warmup: steps of rising learning rate.
@@ -114,9 +117,9 @@ def train(
     checks.named(run)
     settings = {
         "learner": type(learner).__name__, "tasks": type(tasks).__name__, "steps": steps, "batch": batch, "lr": lr,
-        "seed": seed, "weight_decay": weight_decay, "clip": clip, "schedule": schedule, "warmup": warmup, "ema": ema,
-        "validate_every": validate_every, "init": None if init is None else str(init), "precision": precision,
-        "estimator": None if estimator is None else type(estimator).__name__,
+        "seed": seed, "optimizer": optimizer, "weight_decay": weight_decay, "clip": clip, "schedule": schedule,
+        "warmup": warmup, "ema": ema, "validate_every": validate_every, "init": None if init is None else str(init),
+        "precision": precision, "estimator": None if estimator is None else type(estimator).__name__,
     }  # fmt: skip
     rate = partial(factor, schedule, steps=steps, warmup=warmup)
     rate(0)
@@ -127,7 +130,7 @@ def train(
     if init is not None and not (run is not None and runs.started(run)):
         runs.load_weights(learner, init)
     folder = None if run is None else _folder(run, resume)
-    progress = Progress(learner, weight_decay, ema)
+    progress = Progress(learner, weight_decay, ema, optimizer)
     if folder:
         _open(folder, progress, settings | (config or {}))
     gradient = meta_gradient(

@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import MapstoError
 from ..learners.learner import Learner
 from . import run as runs
+from .optimizers import OptimizerName, optimizer
 
 Validation = Callable[[Learner], float]
 
@@ -18,13 +19,15 @@ Validation = Callable[[Learner], float]
 class Progress:
     """Parameters, moving average, best weights so far, optimizer state, step and seconds."""
 
-    def __init__(self, learner: Learner, weight_decay: float, ema: float | None):
+    def __init__(
+        self, learner: Learner, weight_decay: float, ema: float | None, optimizer_name: OptimizerName = "adamw"
+    ):
         self.learner, self.ema = learner, ema
         self.params: dict[str, Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         self.average = _copy(self.params) if ema else {}
         self.best: dict[str, Tensor] = {}
         self.score = math.inf
-        self.optimizer = torch.optim.AdamW(self.params.values(), weight_decay=weight_decay, fused=True)
+        self.optimizer = optimizer(optimizer_name, self.params, weight_decay)
         self.step, self.saved, self.seconds = 0, 0, 0.0  # saved: the step of the last checkpoint
 
     def update(self, grads: dict[str, Tensor], norm: Tensor, lr: float, clip: float | None) -> None:
@@ -33,10 +36,7 @@ class Progress:
             parameter.grad = grads[name]
         if clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.params.values(), clip, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.step(lr)
         if self.ema:
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.values()), list(self.params.values()), 1 - self.ema)
@@ -58,7 +58,7 @@ class Progress:
         """Write a checkpoint, and the weights to be used."""
         tensors = _prefixed("learner", self.learner.state_dict()) | _prefixed("average", self.average)
         tensors |= _prefixed("best", self.best)
-        for i, slots in self.optimizer.state_dict()["state"].items():
+        for i, slots in self.optimizer.state().items():
             tensors |= _prefixed(f"optimizer/{i}", slots)
         about = {"step": self.step, "seconds": self.seconds, "score": self.score}
         meta = {"mapsto": __version__, **{name: repr(value) for name, value in about.items()}}
@@ -79,7 +79,7 @@ class Progress:
             for name, tensor in _under("optimizer", tensors).items():
                 index, slot = name.split("/")
                 slots.setdefault(int(index), {})[slot] = tensor
-            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
+            self.optimizer.load(slots)
             self.step = self.saved = int(meta["step"])
             self.seconds, self.score = float(meta["seconds"]), float(meta["score"])
         except (KeyError, ValueError, RuntimeError) as error:

@@ -13,37 +13,35 @@ from ..joint import SelfExplaining
 FOLDER = Path(__file__).parent
 
 
-def load(ways: int = 2, members: int = 2, path: str | Path = FOLDER / "tables.safetensors") -> SelfExplaining:
-    """Return the shipped mapping for tables with `ways` classes, frozen.
+def load(
+    ways: int = 2, members: int = 2, loss: str = "cross_entropy", path: str | Path = FOLDER / "tables.safetensors"
+) -> SelfExplaining:
+    """Return the shipped mapping for tables with `ways` classes, or with numbers to predict, frozen.
 
     Args:
-        ways: number of classes, 2 to 10.
+        ways: number of classes, 2 to 10; 1 for numbers.
         members: readings to average, see `InContext`.
+        loss: "cross_entropy" for classes, "mse" for numbers.
         path: the weights, a safetensors file.
 
     Raises:
         MapstoError: the file is missing, truncated, or holds weights of another mapping.
     """
-    mapping = _build(Path(path)).requires_grad_(False).eval()
-    mapping.learner.ways, mapping.learner.members = ways, members
-    return mapping
-
-
-def _build(path: Path) -> SelfExplaining:
     from ..explainers.learned.attribution import PairwiseAttribution
     from ..learners import InContext
     from ..models import SetTransformer
 
-    shape = _shape()
-    mapping = SelfExplaining(InContext(SetTransformer(**shape["body"])), PairwiseAttribution(**shape["explainer"]))
+    shape, path = _shape(), Path(path)
+    learner = InContext(SetTransformer(**shape["body"]), ways, members, loss)
+    mapping = SelfExplaining(learner, PairwiseAttribution(**shape["explainer"]))
     try:
-        mapping.load_state_dict(load_file(path))
+        mapping.load_state_dict(load_file(path))  # of bfloat16, into float32
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise MapstoError(
             f"weights: {path} is missing, damaged or of another version ({reason}); reinstall mapsto."
         ) from error
-    return mapping
+    return mapping.requires_grad_(False).eval()
 
 
 @functools.cache

@@ -1,15 +1,16 @@
 """Shapley values in one forward pass: the explainer answers with a *game* whose Shapley values are cheap.
 
-From the model's tokens of one row it reads how the log-odds would fall apart if columns were hidden,
+From the model's tokens of one row it reads how the evidence for each of `k` outputs would fall apart if columns were
+hidden,
 
-    f(S) = f(∅) + Σ_{j∈S} a_j + Σ_{i<j∈S} q_ij,     q_ij = Σ_r s_r u_ir u_jr  (s_r = ±1),
+    e(S) = Σ_{j∈S} a_j + Σ_{i<j∈S} q_ij,     q_ij = Σ_r s_r u_ir u_jr  (s_r = ±1),
 
 made to agree with the model where nothing and where everything is visible, and trained to agree in between. The Shapley
-values of this game in probability need additions only, no further call of the model: all coalitions of up to ten
+values of this game, in probability too, need additions only, no further call of the model: all coalitions of up to ten
 columns, pairs of orders beyond. They add up exactly, and a missing cell gets exactly 0.
 
 Related: FastSHAP (Jethani et al. 2022, eq. 6) and ViaSHAP (Alkhatib et al. 2025) regress the values themselves; the
-game is the easier target, as v(S) is a number the model says while the values are averages over 2^d of them.
+game is the easier target, as e(S) is a number the model says while the values are averages over 2^d of them.
 """
 
 from typing import NamedTuple
@@ -19,18 +20,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class LogOddsGame(NamedTuple):
-    """A game on `d` columns in log-odds, with single and pairwise terms; leading axes are rows, streams, anything."""
+class PairwiseGame(NamedTuple):
+    """A game on `d` columns with single and pairwise terms, worth 0 to nobody, with any leading axes."""
 
-    base: Float[Tensor, "..."]
     single: Float[Tensor, "... d"]
     factors: Float[Tensor, "... d r"]
 
     def __call__(self, masks: Float[Tensor, "... c d"]) -> Float[Tensor, "... c"]:
-        """Return `f(S)` for `c` coalitions."""
+        """Return `e(S)` for `c` coalitions."""
         sign = _signs(self.factors)
         pairs = (masks @ self.factors).square() - masks @ self.factors.square()  # [..., c, r]: twice the sums over i<j
-        return self.base[..., None] + (masks @ self.single[..., None])[..., 0] + pairs @ sign / 2
+        return (masks @ self.single[..., None])[..., 0] + pairs @ sign / 2
 
 
 class PairwiseAttribution(nn.Module):
@@ -38,13 +38,15 @@ class PairwiseAttribution(nn.Module):
 
     Args:
         width: channels of a token.
+        outputs: numbers that a model reads off a row.
         hidden: units of the two-layer head.
         rank: `r`, how many factors the pairwise terms have.
     """
 
-    def __init__(self, width: int, hidden: int = 64, rank: int = 8):
+    def __init__(self, width: int, outputs: int = 11, hidden: int = 64, rank: int = 8):
         super().__init__()
-        first, last = nn.Linear(2 * width, hidden), nn.Linear(hidden, 1 + rank)
+        self.outputs = outputs
+        first, last = nn.Linear(2 * width, hidden), nn.Linear(hidden, outputs * (1 + rank))
         nn.init.normal_(last.weight, std=0.02)
         nn.init.normal_(last.bias, std=0.02)
         self.head = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
@@ -53,19 +55,20 @@ class PairwiseAttribution(nn.Module):
         self,
         tokens: Float[Tensor, "... c v"],
         visible: Float[Tensor, "... d"],
-        empty: Float[Tensor, "..."],
-        full: Float[Tensor, "..."],
-    ) -> LogOddsGame:
-        """Read the game between `empty` and `full`, the log-odds with none and with all of the `visible` columns.
+        full: Float[Tensor, "... k"],
+        outputs: slice = slice(None),
+    ) -> PairwiseGame:
+        """Read `k` games, one for each of the model's `outputs`, whose worth to all `visible` columns is `full`.
 
         `tokens` holds one token a column and the label token last.
         """
         cells, label = tokens[..., :-1, :], tokens[..., -1:, :]
         read = self.head(torch.cat([cells, label.expand_as(cells)], -1)) * visible[..., None]
-        game = LogOddsGame(empty, read[..., 0], read[..., 1:])
-        gap = full - game(visible[..., None, :])[..., 0]
+        read = read.unflatten(-1, (self.outputs, -1))[..., outputs, :].movedim(-2, -3)  # [..., k, d, 1 + r]
+        game = PairwiseGame(read[..., 0], read[..., 1:])
+        gap = full - game(visible[..., None, None, :])[..., 0]
         share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-        return game._replace(single=game.single + gap[..., None] * share)
+        return game._replace(single=game.single + gap[..., None] * share[..., None, :])
 
 
 def _signs(factors: Tensor) -> Tensor:

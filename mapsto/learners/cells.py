@@ -1,0 +1,99 @@
+"""A table's cells as vectors, by what the support's columns make of them; units and offsets of a column drop out.
+
+Of a cell z (in standard deviations from its column's mean) a network reads z itself, its rank among the support's
+cells, the share of cells that equal it, waves of the rank, and how far it lies from what the row's other cells say:
+
+    u_j = (A⁻¹z)_j / √(A⁻¹)_jj,     A = C + λI
+
+over the visible columns alone, C being the support's covariance: the residual of a ridge regression of the cell on the
+rest of its row, in its own deviations. The difference of two columns that move together is small in each of them, and
+large here.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+STANDING, RESIDUAL = 10, 2  # how many numbers `standing` and `residual` say of a cell
+_RIDGE = 0.03
+_AT_ONCE = 2**22  # comparisons of cells in flight
+
+
+class Columns(NamedTuple):
+    """What is kept of the support's columns."""
+
+    value: Float[Tensor, "t n d"]  # 0 where a cell is missing
+    weight: Float[Tensor, "t n d"]  # of each cell, adding up to 1 over the rows of a column
+    mean: Float[Tensor, "t 1 d"]
+    deviation: Float[Tensor, "t 1 d"]
+    covariance: Float[Tensor, "t d d"]  # with the ridge
+
+
+def columns(x: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Columns:
+    """Describe the columns of a support set with weights `w`; NaN is a missing cell."""
+    here = torch.isfinite(x)
+    value = torch.where(here, x, 0.0)
+    weight = w[..., None] * here
+    total = weight.sum(1, keepdim=True)
+    weight = weight / torch.where(total > 0, total, 1.0)
+    mean = (weight * value).sum(1, keepdim=True)
+    variance = (weight * (value - mean).square()).sum(1, keepdim=True)
+    deviation = torch.where(variance > 1e-12 * (1 + mean.square()), variance, 1.0).sqrt()
+    z = _bounded((value - mean) / deviation) * here
+    mass, squares = w.sum(-1), w.square().sum(-1)
+    rows = mass.square() / torch.where(squares > 0, squares, 1.0)  # Kish's effective sample size
+    d = x.shape[-1]
+    ridge = _RIDGE * (1 + d / torch.where(rows > 0, rows, 1.0))
+    share = w / torch.where(mass > 0, mass, 1.0)[:, None]
+    covariance = (share[..., None] * z).mT @ z + ridge[:, None, None] * torch.eye(d, dtype=z.dtype, device=z.device)
+    return Columns(value, weight, mean, deviation, covariance)
+
+
+def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
+    """Say where cells lie within their own columns; a missing cell is taken to lie at the mean."""
+    query = torch.where(torch.isfinite(x), x, columns.mean)
+    z = (query - columns.mean) / columns.deviation
+    at_once = max(1, _AT_ONCE // max(1, columns.value.numel()))
+    compared = [_compare(part, columns) for part in query.split(at_once, 1)]
+    below, equal = (torch.cat(parts, 1) for parts in zip(*compared, strict=True))
+    rank = 2 * below + equal - 1  # in [−1, 1], 0 at the median
+    waves = [f(torch.pi * 2.0**i * rank) for i in range(3) for f in (torch.sin, torch.cos)]
+    return torch.stack([_bounded(z), z.tanh(), rank, equal, *waves], -1).to(x.dtype)
+
+
+def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
+    """Say how far cells lie from what the other visible cells of their rows say; 0 for a missing cell."""
+    seen = torch.isfinite(x)
+    z = _bounded((torch.where(seen, x, columns.mean) - columns.mean) / columns.deviation) * seen
+    both = seen[..., None] & seen[..., None, :]
+    alone = torch.eye(x.shape[-1], dtype=z.dtype, device=z.device)
+    precision = torch.linalg.inv(torch.where(both, columns.covariance[:, None], alone))  # [t, r, d, d]
+    u = (precision @ z[..., None])[..., 0] / precision.diagonal(dim1=-2, dim2=-1).sqrt()
+    return torch.stack([_bounded(u), u.tanh()], -1).to(x.dtype)
+
+
+class CellEncoder(nn.Module):
+    """Numbers said of a cell `[..., f]` ↦ a token `[..., width]`; like cells have like tokens from the start."""
+
+    def __init__(self, numbers: int, width: int):
+        super().__init__()
+        first, last = nn.Linear(numbers, width), nn.Linear(width, width)
+        nn.init.orthogonal_(last.weight, gain=3.0)
+        self.network = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
+
+    def forward(self, said: Float[Tensor, "... f"]) -> Float[Tensor, "... w"]:
+        """Embed what is said of cells."""
+        return self.network(said)
+
+
+def _compare(query: Float[Tensor, "t r d"], columns: Columns) -> tuple[Tensor, Tensor]:
+    """Return the weight of the support's cells below each cell, and of those that equal it."""
+    value, weight, query = columns.value[:, None], columns.weight[:, None], query[:, :, None]
+    return (weight * (value < query)).sum(2), (weight * (value == query)).sum(2)
+
+
+def _bounded(z: Tensor) -> Tensor:
+    """Keep small numbers as they are and large ones within ±4."""
+    return z / (1 + (z / 4).square()).sqrt()

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 from skills import score
-from torch import Tensor
 
 import mapsto as mt
 from mapsto.attention import fused
@@ -39,7 +38,15 @@ DATA = Path(__file__).with_name("speedrun_tables.npz")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the table mapping from nothing and measure it.")
-    for name, default in {"steps": 12000, "batch": 16, "seed": 0, "width": 64, "depth": 4, "heads": 4, "queries": 12}.items():
+    for name, default in {
+        "steps": 12000,
+        "batch": 16,
+        "seed": 0,
+        "width": 64,
+        "depth": 4,
+        "heads": 4,
+        "queries": 12,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--lr", type=float, default=0.004)
     parser.add_argument("--ema", type=float, default=0.995)
@@ -53,7 +60,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     mapping = SelfExplaining(
-        InContext(SetTransformer(args.width, args.depth, args.heads), ways=10, members=1), PairwiseAttribution(args.width)
+        InContext(SetTransformer(args.width, args.depth, args.heads), ways=10, members=1),
+        PairwiseAttribution(args.width),
     )
     tasks = Tables(ways=(2, 10), columns=(2, 14), rows=(12, 80), queries=args.queries, numeric=args.numeric)
     line = vars(args) | train(mapping, tasks, args) | measure(mapping, args.draws)
@@ -78,7 +86,10 @@ def train(mapping: SelfExplaining, tasks: Tables, args: argparse.Namespace) -> d
         if step.step % 200 == 0:
             told = " ".join(f"{x:.4f}" for x in np.nanmean(losses[-200:], 0))
             print(f"{step.step} {(_spent() - before) / 60:.2f} core-minutes: {told}", flush=True)
-    return {"minutes": round((_spent() - before) / 60, 2), "untrue_share": float(np.nanmean(np.array(losses)[-500:, 2]))}
+    return {
+        "minutes": round((_spent() - before) / 60, 2),
+        "untrue_share": float(np.nanmean(np.array(losses)[-500:, 2])),
+    }
 
 
 def measure(mapping: SelfExplaining, draws: int) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from .errors import MapstoError
 from .explainers.coalitions import design
 from .explanation import Explanation
 from .joint import SelfExplaining
-from .tables.selection import some_columns, some_rows
+from .tables.selection import strongest
 from .tasks.columns import Columns, refuse_duplicates, reorder
+from .tasks.splits import stratified
 from .threads import one_thread
 
 T = TypeVar("T")
@@ -69,6 +70,8 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
     classes_: np.ndarray
     columns_: Columns
     used_: np.ndarray
+    n_rows_: int
+    rows_: np.ndarray
     scale_: "_Scale"
     notes_: list[str]
     mapping_: SelfExplaining
@@ -91,10 +94,11 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         self.columns_ = Columns().fit(frame)
         self.notes_ = self.columns_.notes + _single(self.classes_, labels)
         read, informative = self.columns_.transform(frame), np.flatnonzero(self.columns_.informative)
-        self.used_ = informative[some_columns(read[:, informative], labels, MAX_COLUMNS)]
-        rows = some_rows(labels, MAX_ROWS)
-        self.notes_ += _left_out(len(frame), len(rows), len(informative), len(self.used_))
-        read, labels = read[rows], labels[rows]
+        self.used_ = informative[strongest(read[:, informative], labels, MAX_COLUMNS)]
+        self.n_rows_ = len(labels)
+        self.rows_ = np.sort(stratified(labels, min(len(labels), MAX_ROWS), seed=0))
+        self.notes_ += _left_out(len(labels), len(self.rows_), len(informative), len(self.used_))
+        read, labels = read[self.rows_], labels[self.rows_]
         self.scale_ = _Scale.of(read[:, self.used_])
         self.mapping_ = weights.load(ways=len(self.classes_), members=self.members)
         self.support_ = make_examples(self._tensor(read), torch.as_tensor(labels))
@@ -143,14 +147,17 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
         """Return how each prediction changes when a training row is deleted: `p(without it) − p(with it)`.
 
         Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row, or once for each
-        of the positions `among` the training rows. Negative for a class: the row had spoken for it.
+        of the positions (or the mask) `among` the training rows. Negative for a class: the row had spoken for it. A
+        row that `fit` left out has 0.
 
         Raises:
             MapstoError: the columns differ from those of `fit`, or a cell is infinite.
         """
         x = self._tensor(self._numbers(self._known(X)))
         w = self.support_.w
-        deleted = torch.eye(len(w), dtype=w.dtype)[slice(None) if among is None else np.asarray(among, int)]
+        rows = np.arange(self.n_rows_)[slice(None) if among is None else np.asarray(among)]
+        read = np.isin(rows, self.rows_)
+        deleted = torch.eye(len(w), dtype=w.dtype)[np.searchsorted(self.rows_, rows[read])]
 
         def predicted(deleted: Tensor) -> Tensor:
             state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
@@ -158,8 +165,11 @@ class TableClassifier(ClassifierMixin, BaseEstimator):
 
         some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
         with torch.no_grad(), one_thread():
-            without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [n_train, n, k]
-            return (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
+            without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [rows read, n, k]
+            change = (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
+        influence = np.zeros((len(x), len(rows), change.shape[-1]))
+        influence[:, read] = change
+        return influence
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

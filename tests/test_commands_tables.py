@@ -187,16 +187,6 @@ BAD = {
     "infinite": (changed(age=["inf", *range(29)]), ["--target", "outcome"], "column 'age': got an infinite value"),
     "duplicate columns": (TABLE.replace("ward", "age"), ["--target", "outcome"], "'age' more than once"),
     "ragged": (TABLE + "1,2,3,4,5\n", ["--target", "outcome"], "equally long rows"),
-    "too many rows": (
-        "age,outcome\n" + "".join(f"{i},{i % 2}\n" for i in range(600)) + "3,\n",
-        ["--target", "outcome"],
-        "600 rows have an outcome, and the mapping reads at most 512; pass --train-rows 512",
-    ),
-    "too many columns": (
-        pd.DataFrame(np.random.default_rng(0).normal(size=(8, 120))).assign(outcome=[0, 1] * 4).to_csv(index=False),
-        ["--target", "outcome"],
-        "columns with something to learn from, expected at most 100",
-    ),
     "too few rows": (TABLE, ["--target", "outcome", "--train-rows", "5"], "--train-rows: got 5, expected 2 to 4"),
     "no number": (TABLE, ["--target", "outcome", "--train-rows", "many"], "--train-rows"),
     "no such file to learn from": (TABLE, ["--target", "outcome", "--train", "none.csv"], "none.csv does not exist"),

@@ -236,10 +236,6 @@ def test_fit_comes_first(method):
         getattr(TableClassifier(), method)(np.zeros((1, 2)))
 
 
-def wide(d):
-    return np.arange(2 * d).reshape(2, d), [0, 1]
-
-
 @pytest.mark.parametrize(
     ("X", "y", "said"),
     [
@@ -247,12 +243,6 @@ def wide(d):
         (np.eye(11), range(11), "y: got 11 classes, expected 2 to 10"),
         (np.eye(3), ["a", None, "b"], "y: got NaN in 1 of 3 rows"),
         (np.eye(3), [0.5, 1.25, 2.5], "Unknown label type: continuous"),
-        (
-            np.zeros((513, 2)) + np.arange(513)[:, None],
-            [0, 1, 1] * 171,
-            "X: got 513 training rows, expected at most 512",
-        ),
-        (*wide(101), "X: got 101 columns with something to learn from, expected at most 100"),
         (np.array([[1.0, np.inf], [2.0, 3.0]]), [0, 1], "column '1': got an infinite value"),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), [0, 1], "'a' more than once"),
         (np.eye(3), None, "requires y to be passed"),
@@ -265,9 +255,37 @@ def test_what_cannot_be_learned_is_refused_in_one_sentence(closed_form, X, y, sa
     assert "\n" not in str(refused.value).strip()
 
 
-def test_ten_classes_and_512_rows_and_100_columns_are_learned(closed_form):
-    X = np.random.default_rng(0).normal(size=(512, 100))
-    assert TableClassifier().fit(X, np.arange(512) % 10).predict_proba(X[:2]).shape == (2, 10)
+def test_ten_classes_and_1000_rows_and_100_columns_are_read_whole(closed_form):
+    X = np.random.default_rng(0).normal(size=(1000, 100))
+    clf = TableClassifier().fit(X, np.arange(1000) % 10)
+    assert clf.predict_proba(X[:2]).shape == (2, 10)
+    assert clf.notes_ == [] and len(clf.rows_) == 1000 and len(clf.used_) == 100
+
+
+def test_of_more_rows_a_sample_is_read_and_that_is_said(closed_form):
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(3000, 2)), np.repeat([0, 1, 2], [20, 980, 2000])
+    X[:, 0] += y
+    clf, again = (TableClassifier().fit(X, y) for _ in range(2))
+    np.testing.assert_array_equal(clf.rows_, again.rows_)
+    np.testing.assert_allclose(np.bincount(y[clf.rows_]), [7, 327, 666], atol=1)  # each class in proportion
+    assert any("1000 of 3000 training rows" in note for note in clf.notes_)
+    left_out = int(np.setdiff1d(np.arange(3000), clf.rows_)[0])
+    change = clf.influence(X[:2], among=[left_out, int(clf.rows_[5])])
+    assert (change[:, 0] == 0).all() and np.abs(change[:, 1]).max() > 0
+    mask = np.isin(np.arange(3000), clf.rows_[:3])
+    np.testing.assert_allclose(clf.influence(X[:2], among=mask), clf.influence(X[:2], among=clf.rows_[:3]))
+
+
+def test_of_more_columns_those_that_go_with_the_outcome_are_read_and_that_is_said(closed_form):
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(60, 307)), np.arange(60) % 3
+    X[:, [3, 200, 306]] -= 3.0 * (y == 1)[:, None]
+    X[::7, 200] = np.nan
+    clf = TableClassifier().fit(X, y)
+    assert len(clf.used_) == 100 and {3, 200, 306} <= set(clf.used_)
+    assert any("100 of 307 columns" in note for note in clf.notes_)
+    assert clf.predict_proba(X[:5]).shape == (5, 3)
 
 
 @pytest.mark.parametrize(

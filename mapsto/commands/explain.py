@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("what", type=Path, metavar="TABLE_OR_RUN", help="a table (.csv, .tsv, also .gz), or the folder of a run")
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
-    add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 512)")
+    add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 1,000)")
     add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")

@@ -31,8 +31,7 @@ def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
     the quality on the others can be measured.
 
     Raises:
-        MapstoError: fewer than two rows have an outcome, `rows` is not between 2 and the rows there are, or too many
-            would teach.
+        MapstoError: fewer than two rows have an outcome, or `rows` is not between 2 and the rows there are.
     """
     unknown, known = np.flatnonzero(y.isna()), int(y.notna().sum())
     if rows is None and not len(unknown):
@@ -46,7 +45,7 @@ def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
 
 
 def teachers(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions:
-    """Return the positions of all rows with an outcome, or of a stratified sample of `rows` of them.
+    """Return the positions of all rows with an outcome, or of a stratified sample of `rows` (at most `limit`) of them.
 
     Raises:
         MapstoError: as `split`.
@@ -55,13 +54,9 @@ def teachers(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions
     if len(known) < 2:
         got = "one row has" if len(known) else "no row has"
         raise MapstoError(f"--target: {got} an outcome in {str(y.name)!r}; fill it in for the rows that are to teach.")
-    if rows is None and len(known) > limit:
-        raise MapstoError(
-            f"--train-rows: {len(known)} rows have an outcome, and the mapping reads at most {limit}; "
-            f"pass --train-rows {limit} to teach it a stratified sample of them."
-        )
-    if rows is None:
+    if rows is None and len(known) <= limit:
         return known
+    rows = limit if rows is None else rows
     if not 2 <= rows <= min(len(known), limit):
         raise MapstoError(
             f"--train-rows: got {rows}, expected 2 to {min(len(known), limit)} ({len(known)} rows have an outcome, "

@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "TableClassifier": "estimators",
+    "TableRegressor": "estimators",
     "Explanation": "explanation",
     "train": "training",
     "evaluate": "measures",

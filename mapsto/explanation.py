@@ -1,4 +1,4 @@
-"""Reasons for the predictions of a table: one signed share of probability for each row, column and class.
+"""Reasons for the predictions of a table: a signed share for each row and column, and for each class if there are any.
 
 `base_values + values.sum(1)` is the prediction, `base_values` the prediction with every column absent (Shapley 1953;
 Lundberg and Lee 2017, eq. 5, "local accuracy"). A missing cell has value 0; a cell's values sum to 0 over the classes.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Explanation:
     """The reasons for `n` predictions over `d` columns and `k` classes, in probability (0.07 = 7 percentage points).
 
+    The reasons for predicted numbers have no last axis: values [n, d] and base values [n], in units of the outcome.
     `data` holds the cells as they were given (floats, or objects where some column holds text); `codes` the numbers
     that the model read for them, for pictures that colour by value (None: `data` itself is numeric).
 
@@ -29,8 +30,8 @@ class Explanation:
     array([[0.2, 0.2]])
     """
 
-    values: Float[np.ndarray, "_n _d _k"]
-    base_values: Float[np.ndarray, "_n _k"]
+    values: Float[np.ndarray, "_n _d *_k"]
+    base_values: Float[np.ndarray, "_n *_k"]
     data: Shaped[np.ndarray, "_n _d"]
     feature_names: Sequence[str]
     class_names: Sequence[Any]
@@ -42,11 +43,11 @@ class Explanation:
         Raises:
             ValueError: a part has another shape than `values` asks for.
         """
-        n, d, k = self.values.shape
-        _expect("base_values", self.base_values.shape, (n, k))
+        n, d, *k = self.values.shape
+        _expect("base_values", self.base_values.shape, (n, *k))
         _expect("data", self.data.shape, (n, d))
         _expect("feature_names", (len(self.feature_names),), (d,))
-        _expect("class_names", (len(self.class_names),), (k,))
+        _expect("class_names", (len(self.class_names),), (*k, 0)[:1])
         if self.codes is not None:
             _expect("codes", self.codes.shape, (n, d))
 
@@ -61,12 +62,12 @@ class Explanation:
         return Explanation(*parts, self.feature_names, self.class_names, codes)
 
     @property
-    def predictions(self) -> Float[np.ndarray, "n k"]:
-        """The probabilities that the values explain: `base_values + Σ_j values`."""
+    def predictions(self) -> Float[np.ndarray, "n *k"]:
+        """The predictions that the values explain: `base_values + Σ_j values`."""
         return self.base_values + self.values.sum(1)
 
     @property
-    def importance(self) -> Float[np.ndarray, "d k"]:
+    def importance(self) -> Float[np.ndarray, "d *k"]:
         """How far each column moved the predictions, on average: `mean_n |values|`."""
         return np.abs(self.values).mean(0)
 
@@ -88,7 +89,7 @@ class Explanation:
             data=self.data if self.codes is None else self.codes,
             display_data=self.data,
             feature_names=list(self.feature_names),
-            output_names=[str(name) for name in self.class_names],
+            output_names=[str(name) for name in self.class_names] or None,
         )
 
 

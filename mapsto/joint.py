@@ -42,6 +42,11 @@ class SelfExplaining(Learner):
         self.learner, self.explainer, self.weight, self.candour = learner, explainer, weight, candour
         self.loss_name = learner.loss_name
 
+    @property
+    def ways(self) -> int:
+        """How many classes the learner tells apart; 1 for numbers."""
+        return self.learner.ways
+
     def adapt(self, support: Examples) -> State:
         """Read the support; see `InContext.adapt`."""
         return self.learner.adapt(support)
@@ -142,7 +147,7 @@ class SelfExplaining(Learner):
 def _standard(episodes: Episode) -> Episode:
     """Bring the numbers of each task to mean 0 and deviation 1 over its support."""
     outcome = moments(episodes.support.y, episodes.support.w, 1)
-    mean, spread = (part[:, None, None] for part in (outcome.mean, outcome.spread))
+    mean, spread = outcome.mean[:, None, None], outcome.spread.where(outcome.spread > 0, 1.0)[:, None, None]
     support, query = (
         rows._replace(y=((rows.y - mean) / spread).clamp(-_FAR, _FAR)) for rows in (episodes.support, episodes.query)
     )

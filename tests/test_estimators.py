@@ -157,7 +157,7 @@ def test_results_do_not_depend_on_the_chunk(closed_form, monkeypatch):
     X, y = table()
     clf = TableClassifier().fit(X, y)
     at_once = clf.predict_proba(X), clf.explain(X).values, clf.influence(X)
-    monkeypatch.setattr(estimators, "_MOST", 5)
+    monkeypatch.setattr(estimators.table, "_MOST", 5)
     assert [len(part) for part in torch.zeros(12, 4).split(clf._rows())] == [5, 5, 2]
     for whole, parts in zip(at_once, (clf.predict_proba(X), clf.explain(X).values, clf.influence(X)), strict=True):
         np.testing.assert_allclose(whole, parts, rtol=0, atol=ROUNDING)

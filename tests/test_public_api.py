@@ -9,7 +9,17 @@ import pytest
 import mapsto as mt
 
 NAMES = {
-    *("TableClassifier", "Explanation", "train", "evaluate", "as_module", "Examples", "Episode", "examples"),
+    *(
+        "TableClassifier",
+        "TableRegressor",
+        "Explanation",
+        "train",
+        "evaluate",
+        "as_module",
+        "Examples",
+        "Episode",
+        "examples",
+    ),
     *("episodes", "explainers", "figures", "learners", "measures", "models", "seeing", "tasks", "training", "views"),
     "weights",
 }

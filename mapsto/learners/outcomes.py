@@ -49,7 +49,7 @@ class Moments(NamedTuple):
     """Of numbers."""
 
     mean: Float[Tensor, " t"]
-    spread: Float[Tensor, " t"]  # one standard deviation; 1 if the numbers are all alike
+    spread: Float[Tensor, " t"]  # one standard deviation
     sign: Float[Tensor, "t e"]  # how each reading turns them
 
     @property
@@ -92,7 +92,8 @@ def moments(y: Float[Tensor, "t n 1"], w: Float[Tensor, "t n"], members: int) ->
     share = w / torch.where(total > 0, total, 1.0)[:, None]
     mean = (share * y[..., 0]).sum(-1)
     variance = (share * (y[..., 0] - mean[:, None]).square()).sum(-1)
-    spread = torch.where(variance > 1e-12 * (1e-12 + mean.square()), variance, 1.0).sqrt()
+    differ = variance > 1e-12 * (1e-12 + mean.square())
+    spread = torch.where(differ, variance, 1.0).sqrt() * differ  # no slope of √0
     sign = 1.0 - 2.0 * (torch.arange(members, device=y.device) % 2)
     return Moments(mean, spread, sign.to(y).expand(len(y), -1))
 

@@ -1,0 +1,124 @@
+"""Classes of the rows of a small table, predicted and explained without any training."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Shaped
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from torch import Tensor
+
+from .. import weights
+from ..episodes import State
+from ..errors import MapstoError
+from .table import TableEstimator
+
+MAX_CLASSES = 10
+
+
+class TableClassifier(ClassifierMixin, TableEstimator):
+    """Predicts and explains the rows of a small table with 2 to 10 classes.
+
+    Up to 1,000 training rows and 100 columns are read; of a larger table a random sample of the rows, and the columns
+    that go most with the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells may
+    be missing (NaN). A missing cell is an absent column; that it is missing carries no information. What is awkward
+    about the training table is said in `notes_`.
+
+    Args:
+        members: readings of the training table that are averaged, each calling the classes by other codes. With as
+            many as there are classes no class is preferred.
+
+    Set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted,
+    `mapping_` to `support_`, which gave `state_`.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = TableClassifier().fit(X[::5], y[::5])
+    >>> reasons = clf.explain(X[:2])
+    >>> reasons.values.shape
+    (2, 4, 3)
+    >>> bool(np.allclose(reasons.predictions, clf.predict_proba(X[:2])))
+    True
+    """
+
+    classes_: np.ndarray
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
+
+        Raises:
+            MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name.
+        """
+        members, frame = self._counted(), self._frame(X, y, reset=True)
+        self.classes_, labels = _classes(y, len(frame))
+        mapping = weights.load(ways=len(self.classes_), members=members)
+        return self._teach(frame, torch.as_tensor(labels), labels, mapping, _single(self.classes_, labels))
+
+    def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
+        """Return the most probable class of each row of `X` [n, d]."""
+        best = self.predict_proba(X).argmax(1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Return each row's class probabilities; a NaN cell is an absent column, so this is v(S) of any coalition S.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        return self._predictions(X)
+
+    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
+        """Return how each probability changes when a training row is deleted; see `TableEstimator.influence`.
+
+        Negative for a class: the row had spoken for it.
+        """
+        return super().influence(X, among)
+
+    def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
+        return _normalised(self.mapping_.predict(state, x).exp())
+
+    def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
+        balanced = values - values.mean(-1, keepdim=True)  # 0 over the classes, but for rounding
+        return balanced, _normalised(base), list(self.classes_)
+
+
+def _normalised(p: Tensor) -> Tensor:
+    p = p.double()
+    return p / p.sum(-1, keepdim=True)
+
+
+def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes in order and each row's class index."""
+    y = column_or_1d(y, warn=True)
+    y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
+    check_consistent_length(y, np.empty(rows))
+    if pd.isna(y).any():
+        lacking = pd.isna(y).sum()
+        raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a class in each; leave these rows out.")
+    assert_all_finite(y, input_name="y")
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise MapstoError(
+            f"y: {str(error).partition('. ')[0]}, expected one of 2 to {MAX_CLASSES} classes a row; cut a number into "
+            "ranges."
+        ) from error
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(classes) == 1:
+        raise MapstoError(
+            f"y: got one class only ({classes[0]!s}), expected 2 to {MAX_CLASSES}; add rows of another class."
+        )
+    if len(classes) > MAX_CLASSES:
+        raise MapstoError(
+            f"y: got {len(classes)} classes, expected 2 to {MAX_CLASSES}; merge rare ones, or cut a number into ranges."
+        )
+    return classes, labels
+
+
+def _single(classes: np.ndarray, labels: np.ndarray) -> list[str]:
+    alone = [str(c) for c, count in zip(classes, np.bincount(labels), strict=True) if count == 1]
+    return [f"class {name!r}: a single training row, so its probabilities rest on one example." for name in alone]

@@ -1,0 +1,129 @@
+"""Numbers of the rows of a small table, predicted with intervals and explained without any training."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_consistent_length, column_or_1d
+from torch import Tensor
+
+from .. import weights
+from ..episodes import State
+from ..errors import MapstoError
+from ..learners.in_context import LEVELS
+from .table import TableEstimator
+
+_STRATA = 10  # like outcomes, of which samples of rows are drawn and columns are judged by
+
+
+class TableRegressor(RegressorMixin, TableEstimator):
+    """Predicts and explains a number for each row of a small table.
+
+    Up to 1,000 training rows and 100 columns are read; of a larger table a random sample of the rows, and the columns
+    that go most with the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells may
+    be missing (NaN). A missing cell is an absent column; that it is missing carries no information.
+
+    Args:
+        members: readings of the training table that are averaged, every other one with the sign of the outcome turned.
+
+    Set by `fit`: `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted, `mapping_` to
+    `support_`, which gave `state_`. `explain` gives values [n, d] and base values [n] in units of the outcome.
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = TableRegressor().fit(X[:60], y[:60])
+    >>> reasons = reg.explain(X[60:62])
+    >>> bool(np.allclose(reasons.predictions, reg.predict(X[60:62])))
+    True
+    >>> bool(np.isclose(reasons.base_values[0], y[:60].mean()))
+    True
+    """
+
+    mean_: float
+    spread_: float
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Adapt to the rows `X` [n, d] with the outcomes `y` [n]: one forward pass, no training.
+
+        Raises:
+            MapstoError: an outcome that is missing or no number; an infinite cell; two columns of one name.
+        """
+        members, frame = self._counted(), self._frame(X, y, reset=True)
+        y = _outcomes(y, len(frame))
+        scale = np.abs(y).max() or 1.0  # squares of the outcomes stay finite
+        self.mean_ = float((y / scale).mean() * scale)
+        self.spread_ = float((y / scale).std() * scale)
+        standard = (y - self.mean_) / (self.spread_ or 1.0)
+        strata = pd.qcut(y, min(_STRATA, len(y)), labels=False, duplicates="drop")
+        mapping = weights.load(ways=1, members=members, loss="mse")
+        target = torch.as_tensor(standard[:, None], dtype=torch.float32)
+        return self._teach(frame, target, np.nan_to_num(strata).astype(int), mapping, [])
+
+    def predict(self, X: Any) -> Float[np.ndarray, " n"]:
+        """Return the expected outcome of each row; a NaN cell is an absent column, so this is v(S) of any coalition S.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        return self._predictions(X)
+
+    def predict_quantiles(self, X: Any, quantiles: ArrayLike = (0.05, 0.5, 0.95)) -> Float[np.ndarray, "n q"]:
+        """Return quantiles of each row's outcome, from 0.01 to 0.99.
+
+        Raises:
+            MapstoError: a quantile outside that range, or as `predict`.
+        """
+        levels = np.atleast_1d(np.asarray(quantiles, float))
+        if not ((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all():
+            raise MapstoError(f"quantiles: got {levels.tolist()}, expected numbers from {LEVELS[0]} to {LEVELS[-1]}.")
+        x = self._tensor(self._numbers(self._known(X)))
+        read = torch.cat(self._each(lambda rows: self.mapping_.learner.quantiles(self.state_, rows), x))
+        known = self._unit(read.double()).numpy()
+        return np.stack([np.interp(levels, LEVELS, row) for row in known]).reshape(len(known), len(levels))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Float[np.ndarray, "n 2"]:
+        """Return the lower and upper end of an interval that holds each row's outcome with probability `coverage`.
+
+        Raises:
+            MapstoError: `coverage` is not above 0 and at most 0.98, or as `predict`.
+        """
+        if not 0 < coverage <= LEVELS[-1] - LEVELS[0]:
+            raise MapstoError(f"coverage: got {coverage}, expected a share above 0 and at most 0.98.")
+        return self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2))
+
+    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train"]:
+        """Return how each prediction changes when a training row is deleted; see `TableEstimator.influence`.
+
+        Negative: the row had raised the prediction.
+        """
+        return super().influence(X, among)
+
+    def _answer(self, state: State, x: Tensor) -> Float[Tensor, " n"]:
+        return self._unit(self.mapping_.predict(state, x)[:, 0].double())
+
+    def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
+        return values[..., 0] * self.spread_, self._unit(base[:, 0]), []
+
+    def _unit(self, standard: Tensor) -> Tensor:
+        """Bring numbers from standard deviations into the unit of the outcome."""
+        return self.mean_ + self.spread_ * standard
+
+
+def _outcomes(y: Any, rows: int) -> Float[np.ndarray, " n"]:
+    """Return the outcomes as numbers."""
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(y, np.empty(rows))
+    try:
+        numbers = np.asarray(y, float)
+    except (TypeError, ValueError) as error:
+        raise MapstoError(f"y: got outcomes that are no numbers ({error}); use TableClassifier for classes.") from error
+    lacking = int(np.isnan(numbers).sum())
+    if lacking:
+        raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a number in each; leave these rows out.")
+    if not np.isfinite(numbers).all():
+        raise MapstoError("y: got an infinite outcome (infinity), expected finite numbers; leave these rows out.")
+    return numbers

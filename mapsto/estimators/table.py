@@ -1,0 +1,224 @@
+"""What the estimators share: a table read, a mapping adapted to it, and its answers, reasons and influences in chunks.
+
+`fit` adapts in one forward pass; the answer to a row with missing cells is the game's value v(S), so anyone can compute
+the exact Shapley values (Shapley 1953) of the very same model and hold them against `explain`.
+"""
+
+import numbers
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from ..attention import fused
+from ..episodes import Examples, State
+from ..episodes import examples as make_examples
+from ..errors import MapstoError
+from ..explainers.coalitions import design
+from ..explanation import Explanation
+from ..joint import SelfExplaining
+from ..tables.selection import strongest
+from ..tasks.columns import Columns, refuse_duplicates, reorder
+from ..tasks.splits import stratified
+from ..threads import one_thread
+
+T = TypeVar("T")
+MAX_ROWS, MAX_COLUMNS = 1000, 100
+_FAR = (
+    1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
+)
+_NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, in flight: changes no result
+
+
+class TableEstimator(BaseEstimator, ABC):
+    """A table ↦ predictions and reasons. Subclasses name the outcome, and say how the mapping's answers are read."""
+
+    columns_: Columns
+    used_: np.ndarray
+    n_rows_: int
+    rows_: np.ndarray
+    scale_: "_Scale"
+    notes_: list[str]
+    mapping_: SelfExplaining
+    support_: Examples
+    state_: State
+
+    def __init__(self, members: int = 2):
+        self.members = members
+
+    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
+        """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
+
+        Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row, or once for each
+        of the positions (or the mask) `among` the training rows. A row that `fit` left out has 0.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        x = self._tensor(self._numbers(self._known(X)))
+        w = self.support_.w
+        rows = np.arange(self.n_rows_)[slice(None) if among is None else np.asarray(among)]
+        read = np.isin(rows, self.rows_)
+        deleted = torch.eye(len(w), dtype=w.dtype)[np.searchsorted(self.rows_, rows[read])]
+
+        def predicted(deleted: Tensor) -> Tensor:
+            state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
+            return torch.cat([self._answer(state, part) for part in x.split(self._rows())])
+
+        some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
+        with torch.no_grad(), one_thread():
+            without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [rows read, n, ...]
+            change = (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
+        influence = np.zeros((len(x), len(rows), *change.shape[2:]))
+        influence[:, read] = change
+        return influence
+
+    @abstractmethod
+    def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n ..."]:
+        """Return the predictions of rows, in float64 and in the unit of the reasons."""
+
+    @abstractmethod
+    def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
+        """Return the mapping's values `[n, u, k]` and base `[n, k]` in the unit of the predictions, and class names."""
+
+    def _teach(
+        self, frame: pd.DataFrame, y: Tensor, strata: Int[np.ndarray, " n"], mapping: Any, notes: list[str]
+    ) -> Self:
+        """Read the table `frame` and adapt `mapping` to it; `strata` say which rows have like outcomes."""
+        self.columns_ = Columns().fit(frame)
+        read, informative = self.columns_.transform(frame), np.flatnonzero(self.columns_.informative)
+        self.used_ = informative[strongest(read[:, informative], strata, MAX_COLUMNS)]
+        self.n_rows_ = len(strata)
+        self.rows_ = np.sort(stratified(strata, min(len(strata), MAX_ROWS), seed=0))
+        left_out = _left_out(len(strata), len(self.rows_), len(informative), len(self.used_))
+        self.notes_ = self.columns_.notes + notes + left_out
+        self.scale_ = _Scale.of(read[np.ix_(self.rows_, self.used_)])
+        self.mapping_ = mapping
+        self.support_ = make_examples(self._tensor(read[self.rows_]), y[self.rows_])
+        with torch.no_grad(), one_thread(), fused():
+            self.state_ = self.mapping_.adapt(self.support_)
+        return self
+
+    def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
+        """Return the answers to the rows `X`; a NaN cell is an absent column, so this is v(S) of any coalition S."""
+        x = self._tensor(self._numbers(self._known(X)))
+        return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
+
+    def explain(self, X: Any) -> Explanation:
+        """Return the reasons for the predictions of the rows `X`, from the same forward pass and in the same unit.
+
+        `base_values + values.sum(1)` is the prediction; a missing cell, and a column that could teach nothing, have
+        exactly 0.
+
+        Raises:
+            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+        """
+        frame = self._known(X)
+        codes = self._numbers(frame)
+        parts = self._each(partial(self.mapping_.explain, self.state_), self._tensor(codes))
+        given, base, classes = self._reasons(*(torch.cat(part).double() for part in zip(*parts, strict=True)))
+        values = np.zeros((*codes.shape, *given.shape[2:]))
+        if len(self.used_):
+            values[:, self.used_] = given
+        numeric = all(column.kind == "number" for column in self.columns_.columns)
+        data = codes if numeric else frame.to_numpy(object)
+        names = [column.name for column in self.columns_.columns]
+        return Explanation(values, base.numpy(), data, names, classes, codes)
+
+    def _counted(self) -> int:
+        """Return `members`, or raise MapstoError if it is no count."""
+        if not isinstance(self.members, numbers.Integral) or self.members < 1:
+            raise MapstoError(f"members: got {self.members!r}, expected a whole number from 1; 2 suits most tables.")
+        return int(self.members)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+    def _frame(self, X: Any, y: Any = None, reset: bool = False) -> pd.DataFrame:
+        """Return `X` as a DataFrame; scikit-learn remembers (`reset`) or checks its width and names."""
+        label = {"y": y} if reset else {}
+        if isinstance(X, pd.DataFrame):
+            refuse_duplicates([str(name) for name in X.columns])
+            X = X.set_axis([str(name) for name in X.columns], axis=1)  # names that are numbers are names all the same
+            validate_data(self, X, reset=reset, skip_check_array=True, **label)
+            return X
+        label = {"y": "no_validation"} if not reset or y is not None else {"y": None}
+        X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False, **label)
+        if X.dtype.kind in "US":  # NumPy writes a missing cell among texts as one of these
+            X = np.where(np.isin(X, ("nan", "None", "")), None, X.astype(object))
+        return pd.DataFrame(X).infer_objects()
+
+    def _known(self, X: Any) -> pd.DataFrame:
+        """Return `X` with the columns of `fit` in the order of `fit`."""
+        check_is_fitted(self)
+        if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
+            X = reorder(X, list(self.feature_names_in_))
+        return self._frame(X)
+
+    def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
+        return self.columns_.transform(frame)
+
+    def _tensor(self, read: np.ndarray) -> Float[Tensor, "n u"]:
+        """Take the informative columns on the scale of the training rows; without any, one absent column."""
+        if not len(self.used_):
+            return torch.full((len(read), 1), torch.nan, dtype=torch.float32)
+        return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
+
+    def _rows(self) -> int:
+        return min(max(1, _NUMBERS // self._numbers_a_row()), _MOST)
+
+    def _numbers_a_row(self) -> int:
+        """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""
+        n, d = self.support_.x.shape
+        return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
+
+    def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
+        """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""
+
+        def quickly(rows: Tensor) -> T:
+            with torch.no_grad(), fused():
+                return function(rows)
+
+        with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
+            return list(pool.map(quickly, x.split(self._rows())))
+
+
+class _Scale(NamedTuple):
+    """Where a column's training cells lie: an affine map that changes no answer, but keeps every digit of it finite."""
+
+    size: np.ndarray
+    middle: np.ndarray
+    reach: np.ndarray
+
+    @classmethod
+    def of(cls, read: np.ndarray) -> Self:
+        size = np.nanmax(np.abs(read), 0)
+        middle = np.nanmedian(read / size, 0)
+        return cls(size, middle, np.nanmax(np.abs(read / size - middle), 0))
+
+    def __call__(self, read: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
+            return (read / self.size - self.middle) / self.reach
+
+
+def _left_out(rows: int, kept_rows: int, columns: int, kept_columns: int) -> list[str]:
+    notes = []
+    if kept_rows < rows:
+        notes.append(f"X: {kept_rows} of {rows} training rows are read, a random sample of each class.")
+    if kept_columns < columns:
+        notes.append(f"X: {kept_columns} of {columns} columns are read, those that go most with the outcome.")
+    return notes

@@ -53,10 +53,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         Raises:
             MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name.
         """
-        members, frame = self._counted(), self._frame(X, y, reset=True)
+        self._refuse_members()
+        frame = self._frame(X, y, reset=True)
         self.classes_, labels = _classes(y, len(frame))
-        mapping = weights.load(ways=len(self.classes_), members=members)
-        return self._teach(frame, torch.as_tensor(labels), labels, mapping, _single(self.classes_, labels))
+        return self._teach(frame, torch.as_tensor(labels), labels, _single(self.classes_, labels))
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
         """Return the most probable class of each row of `X` [n, d]."""
@@ -77,6 +77,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         Negative for a class: the row had spoken for it.
         """
         return super().influence(X, among)
+
+    def _mapping(self) -> Any:
+        return weights.load(ways=len(self.classes_), members=int(self.members))
 
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
         return _normalised(self.mapping_.predict(state, x).exp())

@@ -1,5 +1,6 @@
 """Numbers of the rows of a small table, predicted with intervals and explained without any training."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -52,16 +53,16 @@ class TableRegressor(RegressorMixin, TableEstimator):
         Raises:
             MapstoError: an outcome that is missing or no number; an infinite cell; two columns of one name.
         """
-        members, frame = self._counted(), self._frame(X, y, reset=True)
+        self._refuse_members()
+        frame = self._frame(X, y, reset=True)
         y = _outcomes(y, len(frame))
         scale = np.abs(y).max() or 1.0  # squares of the outcomes stay finite
         self.mean_ = float((y / scale).mean() * scale)
         self.spread_ = float((y / scale).std() * scale)
         standard = (y - self.mean_) / (self.spread_ or 1.0)
         strata = pd.qcut(y, min(_STRATA, len(y)), labels=False, duplicates="drop")
-        mapping = weights.load(ways=1, members=members, loss="mse")
         target = torch.as_tensor(standard[:, None], dtype=torch.float32)
-        return self._teach(frame, target, np.nan_to_num(strata).astype(int), mapping, [])
+        return self._teach(frame, target, np.nan_to_num(strata).astype(int), [])
 
     def predict(self, X: Any) -> Float[np.ndarray, " n"]:
         """Return the expected outcome of each row; a NaN cell is an absent column, so this is v(S) of any coalition S.
@@ -71,7 +72,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
         """
         return self._predictions(X)
 
-    def predict_quantiles(self, X: Any, quantiles: ArrayLike = (0.05, 0.5, 0.95)) -> Float[np.ndarray, "n q"]:
+    def predict_quantiles(
+        self, X: Any, quantiles: Sequence[float] | np.ndarray = (0.05, 0.5, 0.95)
+    ) -> Float[np.ndarray, "n q"]:
         """Return quantiles of each row's outcome, from 0.01 to 0.99.
 
         Raises:
@@ -101,6 +104,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
         Negative: the row had raised the prediction.
         """
         return super().influence(X, among)
+
+    def _mapping(self) -> Any:
+        return weights.load(ways=1, members=int(self.members), loss="mse")
 
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, " n"]:
         return self._unit(self.mapping_.predict(state, x)[:, 0].double())

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -32,6 +33,7 @@ from ..tables.selection import strongest
 from ..tasks.columns import Columns, refuse_duplicates, reorder
 from ..tasks.splits import stratified
 from ..threads import one_thread
+from . import storage
 
 T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
@@ -48,7 +50,7 @@ class TableEstimator(BaseEstimator, ABC):
     used_: np.ndarray
     n_rows_: int
     rows_: np.ndarray
-    scale_: "_Scale"
+    scale_: "Scale"
     notes_: list[str]
     mapping_: SelfExplaining
     support_: Examples
@@ -84,6 +86,28 @@ class TableEstimator(BaseEstimator, ABC):
         influence[:, read] = change
         return influence
 
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator, its training rows included, to a safetensors file.
+
+        Raises:
+            MapstoError: classes that are neither texts, numbers nor booleans; a place that cannot be written to.
+        """
+        check_is_fitted(self)
+        storage.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read an estimator that `save` wrote; its answers are the same.
+
+        Raises:
+            MapstoError: the file is missing, damaged, of another estimator, or was written with other weights.
+        """
+        return storage.read(cls, path)  # type: ignore[return-value]
+
+    @abstractmethod
+    def _mapping(self) -> Any:
+        """Return the shipped mapping for this outcome."""
+
     @abstractmethod
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n ..."]:
         """Return the predictions of rows, in float64 and in the unit of the reasons."""
@@ -92,10 +116,8 @@ class TableEstimator(BaseEstimator, ABC):
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
         """Return the mapping's values `[n, u, k]` and base `[n, k]` in the unit of the predictions, and class names."""
 
-    def _teach(
-        self, frame: pd.DataFrame, y: Tensor, strata: Int[np.ndarray, " n"], mapping: Any, notes: list[str]
-    ) -> Self:
-        """Read the table `frame` and adapt `mapping` to it; `strata` say which rows have like outcomes."""
+    def _teach(self, frame: pd.DataFrame, y: Tensor, strata: Int[np.ndarray, " n"], notes: list[str]) -> Self:
+        """Read the table `frame` and adapt the mapping to it; `strata` say which rows have like outcomes."""
         self.columns_ = Columns().fit(frame)
         read, informative = self.columns_.transform(frame), np.flatnonzero(self.columns_.informative)
         self.used_ = informative[strongest(read[:, informative], strata, MAX_COLUMNS)]
@@ -103,11 +125,14 @@ class TableEstimator(BaseEstimator, ABC):
         self.rows_ = np.sort(stratified(strata, min(len(strata), MAX_ROWS), seed=0))
         left_out = _left_out(len(strata), len(self.rows_), len(informative), len(self.used_))
         self.notes_ = self.columns_.notes + notes + left_out
-        self.scale_ = _Scale.of(read[np.ix_(self.rows_, self.used_)])
-        self.mapping_ = mapping
-        self.support_ = make_examples(self._tensor(read[self.rows_]), y[self.rows_])
+        self.scale_ = Scale.of(read[np.ix_(self.rows_, self.used_)])
+        return self._adapt(make_examples(self._tensor(read[self.rows_]), y[self.rows_]))
+
+    def _adapt(self, support: Examples) -> Self:
+        """Adapt the mapping to what was read of the training rows."""
+        self.mapping_, self.support_ = self._mapping(), support
         with torch.no_grad(), one_thread(), fused():
-            self.state_ = self.mapping_.adapt(self.support_)
+            self.state_ = self.mapping_.adapt(support)
         return self
 
     def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
@@ -136,11 +161,10 @@ class TableEstimator(BaseEstimator, ABC):
         names = [column.name for column in self.columns_.columns]
         return Explanation(values, base.numpy(), data, names, classes, codes)
 
-    def _counted(self) -> int:
-        """Return `members`, or raise MapstoError if it is no count."""
+    def _refuse_members(self) -> None:
+        """Raise MapstoError if `members` is no count."""
         if not isinstance(self.members, numbers.Integral) or self.members < 1:
             raise MapstoError(f"members: got {self.members!r}, expected a whole number from 1; 2 suits most tables.")
-        return int(self.members)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -197,7 +221,7 @@ class TableEstimator(BaseEstimator, ABC):
             return list(pool.map(quickly, x.split(self._rows())))
 
 
-class _Scale(NamedTuple):
+class Scale(NamedTuple):
     """Where a column's training cells lie: an affine map that changes no answer, but keeps every digit of it finite."""
 
     size: np.ndarray
@@ -206,11 +230,13 @@ class _Scale(NamedTuple):
 
     @classmethod
     def of(cls, read: np.ndarray) -> Self:
+        """Measure the columns of `read` [n, d]."""
         size = np.nanmax(np.abs(read), 0)
         middle = np.nanmedian(read / size, 0)
         return cls(size, middle, np.nanmax(np.abs(read / size - middle), 0))
 
     def __call__(self, read: np.ndarray) -> np.ndarray:
+        """Bring cells onto the scale."""
         with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
             return (read / self.size - self.middle) / self.reach
 

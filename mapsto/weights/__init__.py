@@ -1,6 +1,7 @@
 """The trained mapping that ships with the package; `tables.md` is its model card, `tables.yaml` its shape."""
 
 import functools
+import hashlib
 from pathlib import Path
 
 import safetensors
@@ -42,6 +43,12 @@ def load(
             f"weights: {path} is missing, damaged or of another version ({reason}); reinstall mapsto."
         ) from error
     return mapping.requires_grad_(False).eval()
+
+
+@functools.cache
+def fingerprint(path: Path = FOLDER / "tables.safetensors") -> str:
+    """Return what tells these weights from others: the SHA-256 sum of their file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache

@@ -51,8 +51,9 @@ def write(estimator: "TableEstimator", path: str | Path) -> None:
     meta = {"mapsto": __version__, "content": _WARNING, "weights": weights.fingerprint(), "about": json.dumps(about)}
     try:
         atomically(Path(path), lambda temporary: save_file(tensors, temporary, meta))
-    except OSError as error:
-        raise MapstoError(f"path: {error}") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise MapstoError(f"path: {path} cannot be written ({reason}); choose another place.") from error
 
 
 def read(kind: "type[TableEstimator]", path: str | Path) -> "TableEstimator":

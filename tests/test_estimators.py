@@ -274,7 +274,7 @@ def test_of_more_rows_a_sample_is_read_and_that_is_said(closed_form):
     change = clf.influence(X[:2], among=[left_out, int(clf.rows_[5])])
     assert (change[:, 0] == 0).all() and np.abs(change[:, 1]).max() > 0
     mask = np.isin(np.arange(3000), clf.rows_[:3])
-    np.testing.assert_allclose(clf.influence(X[:2], among=mask), clf.influence(X[:2], among=clf.rows_[:3]))
+    np.testing.assert_allclose(clf.influence(X[:2], among=mask), clf.influence(X[:2], among=np.sort(clf.rows_[:3])))
 
 
 def test_of_more_columns_those_that_go_with_the_outcome_are_read_and_that_is_said(closed_form):
@@ -350,6 +350,34 @@ def test_the_laws_catch_a_wrong_model(monkeypatch, mutant, law):
         law(None)
 
 
+@pytest.mark.filterwarnings("ignore:column 'ward'")
+@pytest.mark.parametrize("weight", [[1.0, 2.0, 0.0, 3.0], [0.5, 1.25, 0.0, 2.0]])
+def test_a_row_of_weight_0_is_deleted_and_one_that_counts_twice_is_there_twice(closed_form, weight):
+    X, y = table()
+    X = pd.DataFrame(X).assign(ward=["only here" if i == 2 else "ab"[i % 2] for i in range(24)])
+    y = np.where(np.arange(24) == 6, 7, y)  # a class of one row, which weighs nothing
+    w = np.resize(weight, 24)
+    clf, kept = TableClassifier().fit(X, y, w), w > 0
+    assert list(clf.classes_) == [0, 1, 2]
+    fewer = TableClassifier().fit(X[kept], y[kept], w[kept])
+    p = clf.predict_proba(X)
+    np.testing.assert_allclose(p, fewer.predict_proba(X), atol=1e-6)
+    assert np.abs(p - TableClassifier().fit(X[kept], y[kept]).predict_proba(X)).max() > 1e-3
+    if weight[0] == 1.0:
+        counted = np.repeat(np.arange(24), w.astype(int))
+        np.testing.assert_allclose(p, TableClassifier().fit(X.iloc[counted], y[counted]).predict_proba(X), atol=1e-6)
+        change = clf.influence(X[:3])
+        assert (change[:, w == 0] == 0).all()
+        without = TableClassifier().fit(X, y, np.where(np.arange(24) == 3, 0, w)).predict_proba(X[:3])
+        np.testing.assert_allclose(change[:, 3], without - p[:3], atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [[1, -1], [np.nan, 1], [0, 0], [1], [[1, 1]], [np.inf, 1]])
+def test_weights_that_are_none_are_refused(closed_form, weight):
+    with pytest.raises(MapstoError, match="sample_weight: got"):
+        TableClassifier().fit(np.eye(2), [0, 1], weight)
+
+
 def test_fitting_warns_of_nothing(closed_form):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -409,7 +437,7 @@ def test_the_shipped_influence_is_adapting_without_the_row(cancer):
     assert change.shape == (3, 2, 2)
     assert np.abs(change).max() > 1e-3
     for place, row in enumerate(some):
-        keep = np.arange(32) != row
+        keep = clf.rows_ != row
         x, y, w = (part[keep] for part in clf.support_)
         state = clf.mapping_.adapt(mapsto.Examples(x, y, w))
         without = clf.mapping_.predict(state, clf._tensor(clf._numbers(rows.iloc[:3]))).exp().numpy()

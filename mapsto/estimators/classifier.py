@@ -15,7 +15,8 @@ from torch import Tensor
 from .. import weights
 from ..episodes import State
 from ..errors import MapstoError
-from .table import TableEstimator
+from ..tables.selection import weigh
+from .table import MAX_ROWS, TableEstimator
 
 MAX_CLASSES = 10
 
@@ -47,16 +48,20 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 
     classes_: np.ndarray
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
 
+        Whole-numbered `sample_weight` [n] count rows, others say how much each matters; 0 deletes a row.
+
         Raises:
-            MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name.
+            MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name; a negative
+                or missing weight.
         """
         self._refuse_members()
         frame = self._frame(X, y, reset=True)
-        self.classes_, labels = _classes(y, len(frame))
-        return self._teach(frame, torch.as_tensor(labels), labels, _single(self.classes_, labels))
+        weighed = weigh(sample_weight, len(frame), MAX_ROWS)
+        self.classes_, labels = _classes(y, weighed.rows, len(frame))
+        return self._teach(frame, weighed, torch.as_tensor(labels), labels, _single(self.classes_, labels))
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
         """Return the most probable class of each row of `X` [n, d]."""
@@ -94,8 +99,8 @@ def _normalised(p: Tensor) -> Tensor:
     return p / p.sum(-1, keepdim=True)
 
 
-def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes in order and each row's class index."""
+def _classes(y: Any, read: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes of the rows that are read, in order, and the class index of each."""
     y = column_or_1d(y, warn=True)
     y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
     check_consistent_length(y, np.empty(rows))
@@ -110,7 +115,7 @@ def _classes(y: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
             f"y: {str(error).partition('. ')[0]}, expected one of 2 to {MAX_CLASSES} classes a row; cut a number into "
             "ranges."
         ) from error
-    classes, labels = np.unique(y, return_inverse=True)
+    classes, labels = np.unique(y[read], return_inverse=True)
     if len(classes) == 1:
         raise MapstoError(
             f"y: got one class only ({classes[0]!s}), expected 2 to {MAX_CLASSES}; add rows of another class."

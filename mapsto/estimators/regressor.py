@@ -16,7 +16,8 @@ from .. import weights
 from ..episodes import State
 from ..errors import MapstoError
 from ..learners.in_context import LEVELS
-from .table import TableEstimator
+from ..tables.selection import weigh
+from .table import MAX_ROWS, TableEstimator
 
 _STRATA = 10  # like outcomes, of which samples of rows are drawn and columns are judged by
 
@@ -47,22 +48,26 @@ class TableRegressor(RegressorMixin, TableEstimator):
     mean_: float
     spread_: float
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the outcomes `y` [n]: one forward pass, no training.
 
+        Whole-numbered `sample_weight` [n] count rows, others say how much each matters; 0 deletes a row.
+
         Raises:
-            MapstoError: an outcome that is missing or no number; an infinite cell; two columns of one name.
+            MapstoError: an outcome that is missing or no number; an infinite cell; two columns of one name; a negative
+                or missing weight.
         """
         self._refuse_members()
         frame = self._frame(X, y, reset=True)
-        y = _outcomes(y, len(frame))
+        weighed = weigh(sample_weight, len(frame), MAX_ROWS)
+        y = _outcomes(y, len(frame))[weighed.rows]
         scale = np.abs(y).max() or 1.0  # squares of the outcomes stay finite
         self.mean_ = float((y / scale).mean() * scale)
         self.spread_ = float((y / scale).std() * scale)
         standard = (y - self.mean_) / (self.spread_ or 1.0)
         strata = pd.qcut(y, min(_STRATA, len(y)), labels=False, duplicates="drop")
         target = torch.as_tensor(standard[:, None], dtype=torch.float32)
-        return self._teach(frame, target, np.nan_to_num(strata).astype(int), [])
+        return self._teach(frame, weighed, target, np.nan_to_num(strata).astype(int), [])
 
     def predict(self, X: Any) -> Float[np.ndarray, " n"]:
         """Return the expected outcome of each row; a NaN cell is an absent column, so this is v(S) of any coalition S.

@@ -24,12 +24,11 @@ from torch import Tensor
 
 from ..attention import fused
 from ..episodes import Examples, State
-from ..episodes import examples as make_examples
 from ..errors import MapstoError
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
-from ..tables.selection import strongest
+from ..tables.selection import Weighed, strongest
 from ..tasks.columns import Columns, refuse_duplicates, reorder
 from ..tasks.splits import stratified
 from ..threads import one_thread
@@ -63,7 +62,8 @@ class TableEstimator(BaseEstimator, ABC):
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
 
         Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row, or once for each
-        of the positions (or the mask) `among` the training rows. A row that `fit` left out has 0.
+        of the positions (or the mask) `among` the training rows. Its effect on how columns are read (categories,
+        scales, columns dropped) stays. A row that `fit` left out has 0.
 
         Raises:
             MapstoError: the columns differ from those of `fit`, or a cell is infinite.
@@ -72,7 +72,7 @@ class TableEstimator(BaseEstimator, ABC):
         w = self.support_.w
         rows = np.arange(self.n_rows_)[slice(None) if among is None else np.asarray(among)]
         read = np.isin(rows, self.rows_)
-        deleted = torch.eye(len(w), dtype=w.dtype)[np.searchsorted(self.rows_, rows[read])]
+        deleted = torch.as_tensor(self.rows_ == rows[read][:, None]).to(w)  # [rows read, n_support]
 
         def predicted(deleted: Tensor) -> Tensor:
             state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
@@ -116,17 +116,25 @@ class TableEstimator(BaseEstimator, ABC):
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
         """Return the mapping's values `[n, u, k]` and base `[n, k]` in the unit of the predictions, and class names."""
 
-    def _teach(self, frame: pd.DataFrame, y: Tensor, strata: Int[np.ndarray, " n"], notes: list[str]) -> Self:
-        """Read the table `frame` and adapt the mapping to it; `strata` say which rows have like outcomes."""
-        self.columns_ = Columns().fit(frame)
-        read, informative = self.columns_.transform(frame), np.flatnonzero(self.columns_.informative)
+    def _teach(
+        self, frame: pd.DataFrame, weighed: Weighed, y: Tensor, strata: Int[np.ndarray, " n"], notes: list[str]
+    ) -> Self:
+        """Read the weighed rows of `frame`, whose outcomes are `y`, and adapt the mapping to them.
+
+        `strata` say which of these rows have like outcomes.
+        """
+        rows, w = weighed
+        self.columns_ = Columns().fit(frame.iloc[np.unique(rows)])
+        read, informative = self.columns_.transform(frame.iloc[rows]), np.flatnonzero(self.columns_.informative)
         self.used_ = informative[strongest(read[:, informative], strata, MAX_COLUMNS)]
-        self.n_rows_ = len(strata)
-        self.rows_ = np.sort(stratified(strata, min(len(strata), MAX_ROWS), seed=0))
-        left_out = _left_out(len(strata), len(self.rows_), len(informative), len(self.used_))
-        self.notes_ = self.columns_.notes + notes + left_out
-        self.scale_ = Scale.of(read[np.ix_(self.rows_, self.used_)])
-        return self._adapt(make_examples(self._tensor(read[self.rows_]), y[self.rows_]))
+        chosen = np.sort(stratified(strata, min(len(rows), MAX_ROWS), seed=0))
+        self.notes_ = self.columns_.notes + notes
+        self.notes_ += _left_out(len(rows), len(chosen), len(informative), len(self.used_))
+        self.scale_ = Scale.of(read[:, self.used_])
+        chosen = chosen[np.lexsort([*self._tensor(read[chosen]).T, y[chosen].flatten()])]  # no order of rows matters
+        self.n_rows_, self.rows_ = len(frame), rows[chosen]
+        share = torch.as_tensor(w[chosen] / w[chosen].sum(), dtype=torch.float32)
+        return self._adapt(Examples(self._tensor(read[chosen]), y[chosen], share))
 
     def _adapt(self, support: Examples) -> Self:
         """Adapt the mapping to what was read of the training rows."""

@@ -143,6 +143,16 @@ def test_arms_above_the_mark_are_certified_and_bounds_hold() -> None:
         assert found.lower >= 0.9 and found.lower <= 0.97 <= found.upper and found.draws <= 1024
 
 
+def test_each_look_spends_its_share_of_the_risk() -> None:
+    """Look i of a certificate, after 16·2^i draws, may be wrong with δ/((i + 1)(i + 2)), shared by its two bounds."""
+    for look, budget in enumerate((16, 32, 64, 128)):
+        found = bandit.certify(lambda n: n - n // 4, 0.75, 0.05, 16, budget)  # at the mark, so every look is taken
+        for end in (found.lower, found.upper):
+            risk = 2 * np.exp(-budget * divergence(0.75, end))
+            assert risk == pytest.approx(0.05 / ((look + 1) * (look + 2)), rel=1e-6)
+        assert found.lower < 0.75 < found.upper and found.draws == budget
+
+
 def test_the_budget_ends_a_test_at_the_mark() -> None:
     found = bandit.certify(lambda n: n - n // 10, 0.9, 0.05, 64, 1000)
     assert found.draws == 1000 and found.lower < 0.9 <= found.upper

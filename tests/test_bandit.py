@@ -75,9 +75,16 @@ def test_a_bandit_that_stops_at_once_is_found_out() -> None:
         assert mistakes(stops_at_once) <= 0.05
 
 
+def draws_where_they_count(best: Best) -> None:
+    """The second best arm decides: over ten seeds it is drawn 5 to 7 times as often as the worst; evenly would be 1."""
+    draws = sum(best(arms(MEANS, seed), 8, 2, 0.1, 0.05, 10, 100_000)[1].draws for seed in range(10))
+    assert draws[4] > 3 * draws[[0, 5]].max()
+
+
 def test_draws_go_to_the_arms_that_are_hard_to_tell_apart() -> None:
-    _, tally = bandit.best(arms(MEANS, 0), 8, 2, 0.1, 0.05, 50, 100_000)
-    assert tally.draws[4] > 3 * tally.draws[[0, 5]].max()  # the second best decides
+    draws_where_they_count(bandit.best)
+    with pytest.raises(AssertionError):
+        draws_where_they_count(stops_at_once)
 
 
 def test_the_budget_ends_a_choice_between_equals() -> None:

@@ -219,14 +219,15 @@ def accuracy(learner, support, query):
 
 @pytest.mark.parametrize("name", ["MAML", "ProtoNet"])
 def test_a_poisoned_support_set_lowers_accuracy_more_than_noise_of_its_size(name):
+    """Over four lessons and learners poison leaves at most .60 of .95 and more, noise of its size .87 at least."""
     learner, episode = learners()[name], lesson()
     view, x = attacks.teaching_loss(learner, episode), episode.support.x
-    poisoned = episode.support._replace(x=PGD(1.0, steps=15)(view, x))
+    poisoned = episode.support._replace(x=PGD(1.5, steps=15)(view, x))
     generator = torch.Generator().manual_seed(1)
-    noisy = episode.support._replace(x=x + torch.randn(x.shape, generator=generator, dtype=F64).sign())
+    noisy = episode.support._replace(x=x + 1.5 * torch.randn(x.shape, generator=generator, dtype=F64).sign())
     clean, bad, noise = (accuracy(learner, support, episode.query) for support in (episode.support, poisoned, noisy))
     assert clean > 0.9 and bad < clean - 0.15 and noise > bad + 0.1
-    assert (poisoned.x - x).abs().max() <= 1 + 1e-12
+    assert (poisoned.x - x).abs().max() <= 1.5 + 1e-12
 
 
 @pytest.mark.parametrize("name", ["MAML", "ProtoNet"])

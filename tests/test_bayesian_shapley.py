@@ -4,27 +4,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from mapsto import views
-from mapsto.episodes import Episode, examples
 from mapsto.explainers import BayesianShapley, Shapley
 from mapsto.explainers.bayesian_shapley import prior
 from mapsto.explainers.coalitions import exact
-from mapsto.learners import PrototypicalNetwork
 from mapsto.views import Game
 
 F64 = torch.float64
 CLASSES = [0, 1, 2, 3, 4, 2, 1, 0, 4, 3]
 
 
-def taught(seed: int) -> Game:
-    """Ten examples of five classes, two each, in the plane: what nearest class means make of them."""
-    generator = torch.Generator().manual_seed(seed)
-    centres = 3 * torch.randn(5, 2, dtype=F64, generator=generator)
-    y, asked = torch.tensor(CLASSES), torch.arange(25) % 5
-    x = centres[y] + torch.randn(10, 2, dtype=F64, generator=generator)
-    rows = centres[asked] + torch.randn(25, 2, dtype=F64, generator=generator)
-    episode = Episode(examples(x, y), examples(rows, asked))
-    return views.game(views.taught(PrototypicalNetwork(torch.nn.Identity(), 5), episode), episode.support.w)
+def multiplying(worths: Tensor) -> Game:
+    """Return the game Σ_j worths_j·S_j + Π_g (1 + .8·[anybody of class g]): each class that is there counts 1.8 times.
+
+    The classes are alike, so the product is shared equally: φ_j = worths_j + (1.8⁵ − 1)/10, to be ranked by worths that
+    lie .02 apart. It is 18 where all are there, so a design that does not know the classes errs by far more than that.
+    """
+    members = torch.nn.functional.one_hot(torch.tensor(CLASSES)).to(F64)  # [p, g]
+
+    def worth(mask: Tensor) -> Tensor:
+        there = (mask.to(F64) @ members > 0).to(F64)
+        return mask.to(F64) @ worths + (1 + 0.8 * there).prod(-1)
+
+    return Game(worth, 10)
 
 
 def ranks(values: Tensor) -> Tensor:
@@ -32,19 +33,28 @@ def ranks(values: Tensor) -> Tensor:
 
 
 def spearman(explainer: BayesianShapley | Shapley) -> float:
-    """Return the median over tasks of the rank correlation with exact values."""
+    """Return the mean rank correlation with exact values, as each player in turn is worth least."""
     found = []
-    for seed in range(9):
-        truth = Shapley()(taught(seed))
-        assert truth.std() > 0.005  # worth ranking
-        found.append(torch.corrcoef(torch.stack([ranks(explainer(taught(seed))), ranks(truth)]))[0, 1])
-    return torch.stack(found).median().item()
+    for shift in range(10):
+        worths = (0.02 * torch.arange(10, dtype=F64)).roll(shift)
+        found.append(torch.corrcoef(torch.stack([ranks(explainer(multiplying(worths))), ranks(worths)]))[0, 1])
+    return torch.stack(found).mean().item()
+
+
+def test_the_game_of_classes_has_the_values_said() -> None:
+    worths = 0.02 * torch.arange(10, dtype=F64)
+    torch.testing.assert_close(Shapley()(multiplying(worths)), worths + (1.8**5 - 1) / 10)
 
 
 def test_a_tenth_of_the_adaptations_ranks_as_all_of_them_do() -> None:
+    """Many coalitions tell equally much, and rounding picks among them: hence wide margins.
+
+    Over a hundred such choices the classes reach .98 to 1 and groups that are not the classes .1 to .6; KernelSHAP
+    reaches .0 to .25 over twelve seeds.
+    """
     classes = spearman(BayesianShapley(102, CLASSES))
     assert classes >= 0.9
-    assert classes > spearman(Shapley(samples=100))
+    assert classes > spearman(Shapley(samples=100)) + 0.3
     with pytest.raises(AssertionError):  # groups that are not the classes tell little
         assert spearman(BayesianShapley(102, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])) >= 0.9
 

@@ -186,9 +186,9 @@ def test_the_sampling_error_falls(kind: str) -> None:
         draw, amount = drawn[kind]
         return (values(draw(10, amount, seed, dtype=F64), smooth) - truth).square().mean().item()
 
-    mean = {budget: sum(error(budget, seed) for seed in range(8)) / 8 for budget in (40, 160, 640)}
-    assert mean[40] > 2 * mean[160] > 4 * mean[640]
-    assert mean[640] < 0.002 * truth.var().item()
+    mean = {budget: sum(error(budget, seed) for seed in range(8)) / 8 for budget in (40, 160, 960)}
+    assert mean[40] > 2 * mean[160] > 4 * mean[960]
+    assert mean[960] < 0.002 * truth.var().item()
 
 
 def test_many_players_are_sampled() -> None:

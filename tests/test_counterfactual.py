@@ -56,6 +56,16 @@ def test_as_near_as_brute_force(d: int, seed: int, sparsity: float) -> None:
     assert (x.min(0) <= change.row).all() and (change.row <= x.max(0)).all()
 
 
+@pytest.mark.parametrize(("sparsity", "columns", "distance"), [(0.0, (0, 1), 2.0), (2.0, (0,), 3.0)])
+def test_another_column_must_be_worth_its_price(sparsity: float, columns: tuple[int, ...], distance: float) -> None:
+    """One column moves by 3, or both by 1 each: 3 + s against 2 + 2s, so a price `s` above 1 keeps one column."""
+    cells = np.array([-4.0, -2, -1, -1, 0, 1, 1, 2, 4])  # of median absolute deviation 1
+    x = np.stack(np.meshgrid(cells, cells), -1).reshape(-1, 2)
+    wanted = lambda r: (r[:, 0] >= 3) | ((r[:, 0] >= 1) & (r[:, 1] >= 1))  # noqa: E731
+    change = Counterfactual(x, sparsity=sparsity)(wanted, np.zeros(2))
+    assert change.columns == columns and change.distance == pytest.approx(distance, abs=0.01)
+
+
 def test_the_nearest_unlike_row_itself_is_found_out() -> None:
     x, slope, threshold, row = case(2, 0)
     change = Counterfactual(x, sparsity=0.0)(lambda r: r @ slope > threshold, row)

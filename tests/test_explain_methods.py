@@ -48,8 +48,12 @@ def test_methods_are_explained_and_judged(run: Path, capsys: pytest.CaptureFixtu
     assert gap["explainer"][0] > gap["random"][0]  # exact values order the columns better than chance
     found = np.load(run / "methods.npz")
     assert found["Shapley"].shape == found["x"].shape == (4, 11) and Path(told["picture"]).stat().st_size > 10_000
-    code, out, _ = call(capsys, "explain", str(run), "--method", "Gradient")
-    assert code == 0 and "(magnitude)" in out and "insertion − deletion" in out
+    code, out, _ = call(capsys, "explain", str(run), "--method", "Shapley")
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    means = {who: [one[who][0] for one in told["trust"]["Shapley"].values() if one[who]] for who in gap}
+    assert code == 0 and "insertion − deletion" in out and len(means["explainer"]) == 3
+    for name, who in (("Shapley", "explainer"), ("(random)", "random"), ("(magnitude)", "magnitude")):
+        assert lines[name] == [f"{mean:.3g}" for mean in means[who]]
 
 
 def test_another_episode_is_another_task(run: Path, capsys: pytest.CaptureFixture) -> None:

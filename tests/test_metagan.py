@@ -215,14 +215,15 @@ def clusters() -> WithNoise:
     """Make tasks of points around thirty places on a line, three of them a task; the other coordinate tells nothing."""
     g = torch.Generator().manual_seed(0)
     y = torch.arange(30).repeat_interleave(12)
-    where = 3 * torch.randn(30, generator=g)[y] + 0.2 * torch.randn(360, generator=g)
-    x = torch.stack([where, 3 * torch.randn(360, generator=g)], 1)
+    where = torch.linspace(-4, 4, 30)[torch.randperm(30, generator=g)][y] + 0.1 * torch.randn(360, generator=g)
+    x = torch.stack([where, 4 * torch.randn(360, generator=g)], 1)
     tasks = mt.tasks.Arrays(x.numpy(), y.numpy(), ways=WAYS, shots=2, queries=4, splits=(0.4, 0.2, 0.4))
     return WithNoise(tasks, (NOISE, LATENT))
 
 
 @pytest.mark.parametrize("on", ["prototypes", "maml"])
 def test_training_moves_both_and_teaches_the_classes(on: str) -> None:
+    """Over four seeds accuracy goes from .45 to .57 before training to .67 and more, by .18 at least."""
     torch.manual_seed(0)
     learner: Learner = PrototypicalNetwork(MLP(D, 16, 8, activation="tanh"), WAYS + 1)
     if on == "maml":
@@ -230,7 +231,7 @@ def test_training_moves_both_and_teaches_the_classes(on: str) -> None:
     of, tasks = MetaGAN(learner, generator(), WAYS), clusters()
     before = {name: p.detach().clone() for name, p in of.named_parameters()}
     start = mt.evaluate(of, tasks.tasks.test, episodes=100).accuracy.mean
-    for step in mt.train(of, tasks, steps=200, batch=8, lr=0.01):  # noqa: B007
+    for step in mt.train(of, tasks, steps=300, batch=8, lr=0.01):  # noqa: B007
         pass
     assert all((p.detach() - before[name]).norm() > 1e-3 for name, p in of.named_parameters())
     assert 0.02 < step.metrics["passed"] < 0.98  # neither has won

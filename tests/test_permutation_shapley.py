@@ -87,10 +87,13 @@ def test_control_variates_lower_the_error_at_equal_outcomes(activation: Callable
 
 
 def test_control_variates_lower_the_variance_between_seeds() -> None:
-    game = smooth(4)
-    ours = torch.stack([PermutationShapley(16, seed)(game) for seed in range(12)])
-    theirs = torch.stack([plain(game, 16, seed) for seed in range(12)])
-    assert 0 < ours.var(0).mean() < 0.85 * theirs.var(0).mean()
+    """One game alone may win as little as a tenth; over six they win a quarter to two fifths."""
+    shares = []
+    for game in map(smooth, range(4, 10)):
+        ours = torch.stack([PermutationShapley(16, seed)(game) for seed in range(12)])
+        theirs = torch.stack([plain(game, 16, seed) for seed in range(12)])
+        shares.append(ours.var(0).mean() / theirs.var(0).mean())
+    assert 0 < torch.stack(shares).mean() < 0.85
 
 
 def test_it_asks_for_no_outcome_twice_and_for_no_more_than_it_says() -> None:

@@ -78,10 +78,11 @@ def _run(code: str) -> str:
     return done.stdout
 
 
-def test_import_is_within_300_ms_of_import_torch() -> None:
-    code = "import time, torch; start = time.perf_counter(); import mapsto; print(time.perf_counter() - start)"
-    # the least of several: what another process takes from this one is not the package's cost
-    assert 0 < min(float(_run(code)) for _ in range(3)) <= 0.3
+def test_import_costs_little_beside_torch() -> None:
+    """Processor time, of which other work on the machine takes nothing: 1 ms at most beside a second."""
+    clock = "import time; start = time.process_time(); import torch; middle = time.process_time(); import mapsto; "
+    torch, mapsto = map(float, _run(clock + "print(middle - start, time.process_time() - middle)").split())
+    assert 0 < mapsto < 0.3 * torch
 
 
 def test_the_core_needs_no_slow_package() -> None:

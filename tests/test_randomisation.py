@@ -43,10 +43,14 @@ def by_input(net: nn.Module) -> Tensor:
 
 
 def passes(explain: Callable[[nn.Module], Tensor], model: nn.Module) -> None:
-    """Assert that little is left of the explanation once all layers are re-drawn."""
-    found = randomised_model(explain, model)
-    assert found.signed.shape == found.absolute.shape == (len(found.steps), len(X))
-    assert found.signed[-1].mean().abs() < 0.3 and found.absolute[-1].mean().abs() < 0.3
+    """Assert that little is left of the explanation once all layers are re-drawn.
+
+    One draw may be alike by chance, at up to .6; the mean of 16 stays below .12 for any of six models.
+    """
+    found = [randomised_model(explain, model, seed=seed) for seed in range(16)]
+    assert found[0].signed.shape == found[0].absolute.shape == (len(found[0].steps), len(X))
+    for kind in ("signed", "absolute"):
+        assert torch.stack([getattr(one, kind)[-1] for one in found]).mean().abs() < 0.3
 
 
 def test_gradients_pass_and_the_inputs_magnitude_is_caught() -> None:
@@ -130,8 +134,8 @@ def test_the_state_of_an_adapted_model_can_be_redrawn_alone() -> None:
     adapted = as_module(MAML(body(), lr=0.1, steps=2), SUPPORT)
     states = [name for name in layers_of(adapted) if name.startswith("state_")]
     assert len(states) == 6 and list(layers_of(adapted))[-6:] == states
-    found = randomised_model(by_gradient, adapted, layers=states)
-    assert found.signed[-1].mean().abs() < 0.3
+    found = [randomised_model(by_gradient, adapted, layers=states, seed=seed).signed[-1] for seed in range(16)]
+    assert torch.stack(found).mean().abs() < 0.3
     alone = randomised_model(by_gradient, adapted, independent, layers=["learner.body.1"])
     torch.testing.assert_close(alone.signed, torch.ones(1, 8))  # what was adapted no longer reads its start
 

@@ -350,6 +350,10 @@ def test_trend_by_hand():
     assert trend(x, x) == "high raises"
     assert trend(-x, x) == "high lowers"
     assert trend((x - 4.5) ** 2, x) == "mixed"
+    assert trend(np.array([1.0, 0, 3, 4, 2]), x[:5]) == "high raises"  # a rank correlation of .6
+    assert trend(-np.array([1.0, 0, 3, 4, 2]), x[:5]) == "high lowers"
+    assert trend(np.array([2.0, 1, 0, 4, 3]), x[:5]) == "high raises"  # of .5
+    assert trend(np.array([1.0, 3, 0, 4, 2]), x[:5]) == "mixed"  # of .3
     assert trend(np.array([0.1, 0.3, -0.1]), np.array(["a", "a", "b"], dtype=object)) == "a: +20.0; b: −10.0"
 
 

@@ -101,10 +101,10 @@ def test_waves_that_are_alike_are_alike_to_a_learner() -> None:
     amplitude, phase = 1 + 3 * torch.rand(30, 1, 1), 3 * torch.rand(30, 1, 1)
     x, probe = 10 * torch.rand(30, 40, 1) - 5, torch.linspace(-5, 5, 50)[:, None]
     rows = mt.episodes.Examples(x, amplitude * (x - phase).sin(), torch.full((30, 40), 1 / 40))
-    learner = MAML(mt.models.MLP(1, 40, 1, activation="tanh"), loss="mse", lr=0.05, steps=60)
+    learner = MAML(mt.models.MLP(1, 40, 1, activation="tanh"), loss="mse", lr=0.05, steps=300)
     told = by_outputs(learner, mt.Episode(rows, rows), probe)
     true = (amplitude * (probe - phase).sin())[..., 0]
-    assert agreement(told, true) > 0.6
+    assert agreement(told, true) > 0.8  # .96 to .99 over five seeds
     assert abs(agreement(told[torch.randperm(30)], true)) < 0.3
 
 

@@ -110,6 +110,12 @@ def test_pushes_have_their_sign_and_colour(report: tuple[str, list[Picture]]) ->
     assert re.findall(r'<span class="(\w*)">([^<]*)</span>', table[0]) == [("up", "+4.0"), ("down", "−2.0")]
 
 
+def test_the_best_of_each_measure_is_bold(report: tuple[str, list[Picture]]) -> None:
+    assert re.findall(r'<td class="n( best)?">(0\.\d{3})</td>', report[0]) == [
+        (" best", "0.876"), ("", "0.800"), ("", "0.700"),
+    ]  # fmt: skip
+
+
 def test_a_table_whose_rows_mattered_is_not_said_to_be_without(report: tuple[str, list[Picture]]) -> None:
     assert plain(report[0]).count("No single training row mattered much here") == 1
 

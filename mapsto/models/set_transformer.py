@@ -12,7 +12,8 @@ keys and values are all that a model of the task needs to keep. No column has a 
 reorders the tokens, and changes nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ from torch.nn import functional as F
 
 from ..attention import attend, shares
 from ..errors import MapstoError
+
+_AT_ONCE = 2**21  # numbers in flight
 
 
 class Memory(NamedTuple):
@@ -54,9 +57,9 @@ class SetTransformer(nn.Module):
         """Read the support: what each layer keeps of it. A row with `log_weight` −∞ is absent."""
         memories = []
         for layer in self.layers:
-            tokens = layer.mix_columns(tokens)
+            tokens = _in_parts(layer.mix_columns, tokens)
             memories.append(layer.memorise(tokens))
-            tokens = layer.ponder(layer.mix_rows(tokens, memories[-1], log_weight))
+            tokens = _in_parts(partial(layer.read, memory=memories[-1], log_weight=log_weight), tokens)
         return memories
 
     def forward(
@@ -64,7 +67,7 @@ class SetTransformer(nn.Module):
     ) -> Float[Tensor, "b m c w"]:
         """Read `m` query rows, each on its own, against what was remembered."""
         for layer, memory in zip(self.layers, memories, strict=True):
-            tokens = layer.ponder(layer.mix_rows(layer.mix_columns(tokens), memory, log_weight))
+            tokens = layer.read(layer.mix_columns(tokens), memory, log_weight)
         return self.norm(tokens)
 
     def attentions(
@@ -75,7 +78,7 @@ class SetTransformer(nn.Module):
         for layer, memory in zip(self.layers, memories, strict=True):
             tokens = layer.mix_columns(tokens)
             attentions.append(layer.row_attention(tokens, memory, log_weight))
-            tokens = layer.ponder(layer.mix_rows(tokens, memory, log_weight))
+            tokens = layer.read(tokens, memory, log_weight)
         return attentions
 
 
@@ -110,6 +113,10 @@ class Layer(nn.Module):
         null = self.null[:, None, None, None].expand(2, len(tokens), 1, *kv.shape[3:])
         return Memory(*torch.cat([null, kv], 2))
 
+    def read(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
+        """Look at the support, then think."""
+        return self.ponder(self.mix_rows(tokens, memory, log_weight))
+
     def mix_rows(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
         """Let each token look at the support: as a part of its row, and as a cell of its column."""
         b, c = len(tokens), tokens.shape[2]
@@ -143,6 +150,14 @@ class Layer(nn.Module):
 
     def _queries(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c h e"]:
         return self.row_q(self.row_norm(tokens)).unflatten(-1, (self.heads, -1)) * self.sharpness.exp()
+
+
+def _in_parts(function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
+    """Apply what treats each row alone to some rows at a time, so that a large table needs less memory."""
+    at_once = max(1, _AT_ONCE * tokens.shape[1] // max(1, tokens.numel()))
+    if at_once >= tokens.shape[1]:
+        return function(tokens)
+    return torch.cat([function(part) for part in tokens.split(at_once, 1)], 1)
 
 
 def _whole(part: Float[Tensor, "b r c h e"]) -> Float[Tensor, "b h r ce"]:

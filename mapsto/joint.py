@@ -64,7 +64,7 @@ class SelfExplaining(Learner):
         masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))
         v = self._play(state, tokens, seen[None], masks)  # [1, e, n, c, k]
         values = torch.einsum("jc,enck->enjk", weights, v[0]).mean(0) * seen[..., None]
-        nothing = torch.zeros_like(v[0, :, 0, 0])[None]  # [1, e, k]
+        nothing = v.new_zeros(1, v.shape[1], v.shape[-1])  # evidence, [1, e, k]
         return values, state.outcome.value(nothing).mean(1).expand(len(x), -1)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:

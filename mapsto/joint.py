@@ -64,7 +64,7 @@ class SelfExplaining(Learner):
         masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))
         v = self._play(state, tokens, seen[None], masks)  # [1, e, n, c, k]
         values = torch.einsum("jc,enck->enjk", weights, v[0]).mean(0) * seen[..., None]
-        nothing = torch.zeros_like(v[0, :, 0, 0])[None]  # [1, e, k]
+        nothing = v.new_zeros(1, v.shape[1], v.shape[-1])  # evidence, [1, e, k]
         return values, state.outcome.value(nothing).mean(1).expand(len(x), -1)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
@@ -162,8 +162,9 @@ def _part(noise: Float[Tensor, "t m d1"]) -> Tensor:
 
 
 def _codes(noise: Float[Tensor, " t"], ways: int, members: int) -> Int[Tensor, "t e k"]:
-    """Draw a code for each class from one number in [0, 1) a task: the later digits of its multiples."""
-    return (noise[:, None, None] * 7919.0 * torch.arange(1, members * ways + 1).view(members, ways) % 1).argsort(-1)
+    """Draw a code for each class from one number in [0, 1) a task, by the digits behind those of its multiples."""
+    multiples = 97.0 * torch.arange(1, members * ways + 1, device=noise.device).view(members, ways).square()
+    return (noise.double()[:, None, None] * multiples % 1).argsort(-1)
 
 
 def _pinball(quantiles: Float[Tensor, "... q"], y: Float[Tensor, "... 1"]) -> Float[Tensor, "..."]:

@@ -61,11 +61,11 @@ class TableRegressor(RegressorMixin, TableEstimator):
         frame = self._frame(X, y, reset=True)
         weighed = weigh(sample_weight, len(frame), MAX_ROWS)
         y = _outcomes(y, len(frame))[weighed.rows]
-        scale = np.abs(y).max() or 1.0  # squares of the outcomes stay finite
-        self.mean_ = float((y / scale).mean() * scale)
-        self.spread_ = float((y / scale).std() * scale)
-        standard = (y - self.mean_) / (self.spread_ or 1.0)
-        strata = pd.qcut(y, min(_STRATA, len(y)), labels=False, duplicates="drop")
+        size = np.abs(y).max() or 1.0
+        unit = y / size  # squares and differences stay finite
+        self.mean_, self.spread_ = float(unit.mean() * size), float(unit.std() * size)
+        standard = (unit - unit.mean()) / (unit.std() or 1.0)
+        strata = pd.qcut(unit, min(_STRATA, len(y)), labels=False, duplicates="drop")
         target = torch.as_tensor(standard[:, None], dtype=torch.float32)
         return self._teach(frame, weighed, target, np.nan_to_num(strata).astype(int), [])
 
@@ -78,7 +78,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return self._predictions(X)
 
     def predict_quantiles(
-        self, X: Any, quantiles: Sequence[float] | np.ndarray = (0.05, 0.5, 0.95)
+        self, X: Any, quantiles: float | Sequence[float] | np.ndarray = (0.05, 0.5, 0.95)
     ) -> Float[np.ndarray, "n q"]:
         """Return quantiles of each row's outcome, from 0.01 to 0.99.
 
@@ -91,7 +91,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         x = self._tensor(self._numbers(self._known(X)))
         read = torch.cat(self._each(lambda rows: self.mapping_.learner.quantiles(self.state_, rows), x))
         known = self._unit(read.double()).numpy()
-        return np.stack([np.interp(levels, LEVELS, row) for row in known]).reshape(len(known), len(levels))
+        return np.array([np.interp(levels, LEVELS, row) for row in known]).reshape(len(known), len(levels))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Float[np.ndarray, "n 2"]:
         """Return the lower and upper end of an interval that holds each row's outcome with probability `coverage`.
@@ -101,7 +101,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         """
         if not 0 < coverage <= LEVELS[-1] - LEVELS[0]:
             raise MapstoError(f"coverage: got {coverage}, expected a share above 0 and at most 0.98.")
-        return self.predict_quantiles(X, ((1 - coverage) / 2, (1 + coverage) / 2))
+        return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train"]:
         """Return how each prediction changes when a training row is deleted; see `TableEstimator.influence`.
@@ -128,6 +128,8 @@ def _outcomes(y: Any, rows: int) -> Float[np.ndarray, " n"]:
     """Return the outcomes as numbers."""
     y = column_or_1d(y, warn=True)
     check_consistent_length(y, np.empty(rows))
+    if y.dtype.kind in "mM":
+        raise MapstoError(f"y: got {y.dtype}, expected numbers; pass a count of days or hours since a fixed day.")
     try:
         numbers = np.asarray(y, float)
     except (TypeError, ValueError) as error:

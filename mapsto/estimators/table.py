@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
@@ -70,7 +70,9 @@ class TableEstimator(BaseEstimator, ABC):
         """
         x = self._tensor(self._numbers(self._known(X)))
         w = self.support_.w
-        rows = np.arange(self.n_rows_)[slice(None) if among is None else np.asarray(among)]
+        rows = np.arange(self.n_rows_)
+        if among is not None:
+            rows = rows[np.asarray(among)] if np.size(among) else rows[:0]
         read = np.isin(rows, self.rows_)
         deleted = torch.as_tensor(self.rows_ == rows[read][:, None]).to(w)  # [rows read, n_support]
 
@@ -80,10 +82,11 @@ class TableEstimator(BaseEstimator, ABC):
 
         some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
         with torch.no_grad(), one_thread():
-            without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [rows read, n, ...]
-            change = (without - predicted(torch.zeros_like(w))).transpose(0, 1).numpy()
-        influence = np.zeros((len(x), len(rows), *change.shape[2:]))
-        influence[:, read] = change
+            everyone = predicted(torch.zeros_like(w))  # [n, ...]
+            influence = np.zeros((len(x), len(rows), *everyone.shape[1:]))
+            if read.any():
+                without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [rows read, n, ...]
+                influence[:, read] = (without - everyone).transpose(0, 1).numpy()
         return influence
 
     def save(self, path: str | Path) -> None:
@@ -126,11 +129,14 @@ class TableEstimator(BaseEstimator, ABC):
         rows, w = weighed
         self.columns_ = Columns().fit(frame.iloc[np.unique(rows)])
         read, informative = self.columns_.transform(frame.iloc[rows]), np.flatnonzero(self.columns_.informative)
-        self.used_ = informative[strongest(read[:, informative], strata, MAX_COLUMNS)]
         chosen = np.sort(stratified(strata, min(len(rows), MAX_ROWS), seed=0))
+        differs = _differs(read[np.ix_(chosen, informative)])
+        alike = [self.columns_.columns[j].name for j in informative[~differs]]
+        informative = informative[differs]
+        self.used_ = informative[strongest(read[:, informative], strata, MAX_COLUMNS)]
         self.notes_ = self.columns_.notes + notes
-        self.notes_ += _left_out(len(rows), len(chosen), len(informative), len(self.used_))
-        self.scale_ = Scale.of(read[:, self.used_])
+        self.notes_ += _left_out(len(rows), len(chosen), alike, len(informative), len(self.used_))
+        self.scale_ = Scale.of(read[np.ix_(chosen, self.used_)])
         chosen = chosen[np.lexsort([*self._tensor(read[chosen]).T, y[chosen].flatten()])]  # no order of rows matters
         self.n_rows_, self.rows_ = len(frame), rows[chosen]
         share = torch.as_tensor(w[chosen] / w[chosen].sum(), dtype=torch.float32)
@@ -249,10 +255,19 @@ class Scale(NamedTuple):
             return (read / self.size - self.middle) / self.reach
 
 
-def _left_out(rows: int, kept_rows: int, columns: int, kept_columns: int) -> list[str]:
-    notes = []
+def _differs(read: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
+    """Say of each column whether two of its visible cells differ."""
+    return np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in read.T], dtype=bool)
+
+
+def _left_out(rows: int, kept_rows: int, alike: list[str], columns: int, kept_columns: int) -> list[str]:
+    notes = [
+        f"column {name!r}: the same value in every training row that is read, so it is left out." for name in alike
+    ]
     if kept_rows < rows:
-        notes.append(f"X: {kept_rows} of {rows} training rows are read, a random sample of each class.")
+        notes.append(
+            f"X: {kept_rows} of {rows} training rows are read, a random sample in which like outcomes keep their share."
+        )
     if kept_columns < columns:
         notes.append(f"X: {kept_columns} of {columns} columns are read, those that go most with the outcome.")
     return notes

@@ -69,7 +69,9 @@ def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
     z = _bounded((torch.where(seen, x, columns.mean) - columns.mean) / columns.deviation) * seen
     both = seen[..., None] & seen[..., None, :]
     alone = torch.eye(x.shape[-1], dtype=z.dtype, device=z.device)
-    precision = torch.linalg.inv(torch.where(both, columns.covariance[:, None], alone))  # [t, r, d, d]
+    matrix = torch.where(both, columns.covariance[:, None], alone)  # [t, r, d, d]
+    precise = torch.promote_types(matrix.dtype, torch.float32)  # half precision has no inverse
+    precision = torch.linalg.inv(matrix.to(precise)).to(matrix)
     u = (precision @ z[..., None])[..., 0] / precision.diagonal(dim1=-2, dim2=-1).sqrt()
     return torch.stack([_bounded(u), u.tanh()], -1).to(x.dtype)
 

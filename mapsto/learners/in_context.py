@@ -24,8 +24,9 @@ from torch.utils import _pytree as pytree
 from ..episodes import Examples, State
 from ..errors import MapstoError
 from .cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, residual, standing
-from .labels import classes, numbers
+from .labels import below, targets
 from .learner import Learner
+from .losses import LOSSES
 from .outcomes import CLASSES, Frequencies, Outcome, canonical_codes, frequencies, moments
 
 LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # of the quantiles read for numbers
@@ -57,7 +58,7 @@ class InContext(Learner):
             the sign of the numbers.
         loss: "cross_entropy" for classes, "mse" for numbers.
 
-    Raises MapstoError if `ways` or `members` is out of range.
+    Raises MapstoError if `ways` or `members` is out of range, or `loss` is another.
     """
 
     family = "model-based"
@@ -66,6 +67,8 @@ class InContext(Learner):
         super().__init__()
         if not 1 <= ways <= CLASSES or members < 1:
             raise MapstoError(f"ways: got {ways} ways and {members} members, expected 1 to {CLASSES}, and at least 1.")
+        if loss not in LOSSES:
+            raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(LOSSES)}.")
         width = int(body.width)  # type: ignore[arg-type]
         self.body, self.ways, self.members, self.loss_name = body, ways, members, loss
         self.cell = CellEncoder(STANDING + RESIDUAL, width)
@@ -77,7 +80,8 @@ class InContext(Learner):
 
     def adapt(self, support: Examples) -> State:
         """Read `support`; see `Learner.adapt`."""
-        y = classes(support.y) if self.loss_name == "cross_entropy" else numbers(support.y)
+        classified = self.loss_name == "cross_entropy"
+        y = below(self.ways, support.y) if classified else targets("mse", support.y, 1, support.x)
         return self.read(pytree.tree_map(lambda leaf: leaf[None], support._replace(y=y)), self.ways)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:

@@ -42,7 +42,9 @@ class Frequencies(NamedTuple):
 
     def average(self, answers: Float[Tensor, "t e ... k"]) -> Float[Tensor, "t ... k"]:
         """Average the readings' probabilities, as logarithms."""
-        return torch.logsumexp(answers, 1) - math.log(answers.shape[1]) if answers.shape[1] > 1 else answers[:, 0]
+        ruled_out = answers.isneginf().all(1, keepdim=True)  # whose slope would be that of log 0
+        total = torch.logsumexp(answers.masked_fill(ruled_out, 0.0), 1)
+        return (total - math.log(answers.shape[1])).masked_fill(ruled_out[:, 0], -torch.inf)
 
 
 class Moments(NamedTuple):
@@ -103,8 +105,8 @@ def canonical_codes(
 ) -> Int[Tensor, "t e k"]:
     """Number the taught classes by what their rows `z` hold, never by their names; each reading one place further.
 
-    Renaming the classes, or reordering rows or columns, therefore renames or reorders the answers and changes nothing
-    else (unless two classes hold the same rows).
+    A class's place is that of the mean, over its rows, of the sum of `z`. Renaming the classes, or reordering rows or
+    columns, therefore renames or reorders the answers and changes nothing else, unless two classes have equal means.
     """
     mine = (y[..., None] == torch.arange(ways, device=y.device)) * w[..., None]  # [t, n, k]
     mass = mine.sum(1)

@@ -29,8 +29,8 @@ class Tables(Tasks):
 
     Args:
         rows: smallest and largest number of support rows (their logarithm is uniform).
-        columns: smallest and largest number of columns; the logarithm is uniform in every other batch.
-        ways: smallest and largest number of classes; every other batch has the smallest.
+        columns: smallest and largest number of columns; in half of the batches the logarithm is uniform.
+        ways: smallest and largest number of classes; at least half of the batches have the smallest.
         queries: query rows.
         cells: if positive, a batch holds fewer tasks than asked for if its cells would exceed it.
         numeric: share of the batches whose outcome is a number.

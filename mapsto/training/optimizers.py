@@ -2,7 +2,7 @@
 
 adamw   decoupled weight decay (Loshchilov and Hutter 2019, Algorithm 2)
 muon    steps of matrices are made orthogonal (Jordan et al. 2024; scaled to AdamW's size as in Liu et al. 2025,
-        arXiv 2502.16982, §2.2); AdamW for vectors, embeddings and everything else
+        arXiv 2502.16982, §2.2): of those named `weight`; AdamW for everything else
 sgd     plain steps
 """
 

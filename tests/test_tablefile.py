@@ -141,13 +141,19 @@ def test_fewer_teachers_leave_judges_beside_the_rows_to_explain():
         (["a", None], None, "one row has an outcome"),
         (["a", "b"] * 4, 9, r"got 9, expected 2 to 6 \(8 rows"),
         (["a", "b"] * 4, 1, "got 1, expected 2 to 6"),
-        ([*["a", "b"] * 4, None], None, "8 rows have an outcome, and the mapping reads at most 6; pass --train-rows 6"),
         (["a", "b"], 2, "none is left to explain"),
     ],
 )
 def test_splits_that_cannot_be_made_are_refused(y, rows, said):
     with pytest.raises(MapstoError, match=said):
         split(pd.Series(y, name="y", dtype=object), rows, 6, 0)
+
+
+def test_of_more_rows_than_are_read_a_stratified_sample_teaches_and_the_others_judge():
+    y = pd.Series([*["a", "b", "b"] * 4, None], dtype=object)
+    chosen = split(y, None, 6, 0)
+    assert y.iloc[chosen.teach].value_counts().to_dict() == {"b": 4, "a": 2}
+    assert chosen.explain.tolist() == [12] and len(chosen.judge) == 6
 
 
 def test_teachers_of_another_table_are_its_rows_with_an_outcome():

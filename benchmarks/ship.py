@@ -26,7 +26,7 @@ def main() -> None:
     init = read_config(run)["learner"]["init_args"]
     shape = {
         "body": init["learner"]["init_args"]["body"]["init_args"],
-        "explainer": {"width": init["explainer"]["init_args"]["width"]},
+        "explainer": init["explainer"]["init_args"],
     }
     path.with_suffix(".yaml").write_text(yaml.safe_dump(shape))
     assert path.stat().st_size <= LIMIT, path.stat().st_size

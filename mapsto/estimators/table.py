@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from ..attention import fused
 from ..episodes import Examples, State
@@ -39,6 +40,7 @@ MAX_ROWS, MAX_COLUMNS = 1000, 100
 _FAR = (
     1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
 )
+_FILL = 8
 _NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, in flight: changes no result
 
 
@@ -225,11 +227,15 @@ class TableEstimator(BaseEstimator, ABC):
         return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
-        """Return what `function` makes of each chunk of rows, the chunks side by side on the cores."""
+        """Return what `function` makes of each chunk of rows, the chunks side by side on the cores.
+
+        Chunks are filled up to multiples of 8 rows, so that a row alone is rounded as it is among others.
+        """
 
         def quickly(rows: Tensor) -> T:
+            filled = torch.cat([rows, rows[-1:].expand(-len(rows) % _FILL, -1)])
             with torch.no_grad(), fused():
-                return function(rows)
+                return pytree.tree_map(lambda leaf: leaf[: len(rows)], function(filled))
 
         with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
             return list(pool.map(quickly, x.split(self._rows())))

@@ -41,7 +41,7 @@ def linear(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 def contrast(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
     """The direction in which two or three columns vary least: the difference of columns that move together."""
-    keep = dice.first(2, 3)
+    keep = dice.first(2, 3) & (torch.arange(3) < dice.d)  # no column twice
     v = standard(dice.some(u, 3)) * keep
     covariance = v.mT @ v / dice.r + torch.diag_embed((~keep[:, 0]).float() * 9) + 1e-4 * torch.eye(3)
     return standard(v @ torch.linalg.eigh(covariance).eigenvectors[..., :1])
@@ -129,9 +129,9 @@ def levels(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 Rule = Callable[[Dice, Tensor], Tensor]
 # rule ↦ its weight among the rules, and the share of its tables whose columns are all binary
 RULES: dict[Rule, tuple[float, float]] = {
-    additive: (3.0, 0.0), linear: (1.5, 0.0), contrast: (1.0, 0.0), leaves: (1.5, 0.3), truth_table: (1.2, 0.6),
-    counts: (1.0, 0.6), conjunctions: (1.0, 0.6), smooth: (1.5, 0.0), pairs: (1.0, 0.0), neighbours: (1.0, 0.0),
-    levels: (1.0, 0.0),
+    additive: (3.0, 0.0), linear: (1.5, 0.0), contrast: (2.0, 0.0), leaves: (1.5, 0.3), truth_table: (2.0, 0.6),
+    counts: (1.0, 0.6), conjunctions: (1.0, 0.6), smooth: (1.5, 0.0), pairs: (3.0, 0.0), neighbours: (1.0, 0.0),
+    levels: (1.5, 0.0),
 }  # fmt: skip
 
 

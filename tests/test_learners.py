@@ -1,10 +1,11 @@
 """The laws that every learner keeps, one row a learner, and for every law a learner that breaks it."""
 
+import json
 import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -782,20 +783,50 @@ def outer_gradient(learner: Learner) -> Callable[[dict[str, Tensor], Episode], A
     return grad_and_value(mean, has_aux=True)
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Callable[[str], None]]:
+    """Run calls of this file in one other process: `torch.compile` cannot trace annotations that are checked."""
+    code = f"""
+import json, sys, traceback, torch
+torch.set_num_threads({torch.get_num_threads()})
+from test_learners import *
+for line in sys.stdin:
+    try:
+        exec(json.loads(line))
+        answer = ""
+    except BaseException:
+        answer = traceback.format_exc()
+    print("answer", json.dumps(answer), flush=True)
+    torch.compiler.reset()
+"""
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    with subprocess.Popen(command, cwd=Path(__file__).parent, stdin=pipe, stdout=pipe, text=True) as child:
+        assert child.stdin is not None and child.stdout is not None
+        lines = child.stdin, child.stdout
+
+        def run(call: str) -> None:
+            print(json.dumps(call), file=lines[0], flush=True)
+            answers = (line for line in lines[1] if line.startswith("answer "))
+            error = json.loads(next(answers, 'answer "the process ended"').removeprefix("answer "))
+            assert not error, error
+
+        yield run
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMPILED)
-def test_the_meta_gradient_is_one_graph(name: str) -> None:
+def test_the_meta_gradient_is_one_graph(name: str, elsewhere: Callable[[str], None]) -> None:
     """Trace the whole graph and run it without code generation, which needs no C++ compiler."""
-    unchecked(f"compiles({name!r}, backend='aot_eager')")
+    elsewhere(f"compiles({name!r}, backend='aot_eager')")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", IN_PIECES)
-def test_what_is_not_one_graph_is_exempt_for_a_reason_that_holds(name: str) -> None:
+def test_what_is_not_one_graph_is_exempt_for_a_reason_that_holds(name: str, elsewhere: Callable[[str], None]) -> None:
     call = f"from mapsto.training import meta_gradient\nof, b = LEARNERS[{name!r}].make(), LEARNERS[{name!r}].batch()\n"
     call += "meta_gradient(of, compile=True)({n: p.detach() for n, p in of.named_parameters()}, b)"
     with pytest.raises(AssertionError, match="compile: the learner is not one graph"):
-        unchecked(call)
+        elsewhere(call)
 
 
 @pytest.mark.slow
@@ -803,15 +834,8 @@ def test_what_is_not_one_graph_is_exempt_for_a_reason_that_holds(name: str) -> N
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU: none found (g++)"
 )
 @pytest.mark.parametrize("name", ["MAML", "prototypes"])
-def test_the_compiled_meta_gradient_is_the_eager_one(name: str) -> None:
-    unchecked(f"compiles({name!r}, backend='inductor')")
-
-
-def unchecked(call: str) -> None:
-    """Run a call of this file in a process of its own: `torch.compile` cannot trace annotations that are checked."""
-    code = f"import torch\ntorch.set_num_threads({torch.get_num_threads()})\nfrom test_learners import *\n{call}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_the_compiled_meta_gradient_is_the_eager_one(name: str, elsewhere: Callable[[str], None]) -> None:
+    elsewhere(f"compiles({name!r}, backend='inductor')")
 
 
 def compiles(name: str, backend: str) -> None:

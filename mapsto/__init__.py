@@ -6,6 +6,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "MapstoError": "errors",
     "TableClassifier": "estimators",
     "TableRegressor": "estimators",
     "Explanation": "explanation",

@@ -19,6 +19,7 @@ NAMES = {
         "Examples",
         "Episode",
         "examples",
+        "MapstoError",
     ),
     *("episodes", "explainers", "figures", "learners", "measures", "models", "seeing", "tasks", "training", "views"),
     "weights",

@@ -198,8 +198,8 @@ def test_attentions_are_shares():
 class Named(InContext):
     """Mutant: adds to each cell a vector of its column's place."""
 
-    def _rows(self, x, about, label, told):
-        rows = super()._rows(x, about, label, told)
+    def _rows(self, x, about, label, hint):
+        rows = super()._rows(x, about, label, hint)
         return rows + torch.arange(rows.shape[-2])[:, None] * 0.1
 
 

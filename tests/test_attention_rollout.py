@@ -81,7 +81,7 @@ def test_attention_is_shared_out_among_null_row_and_examples(ways: int, members:
 def test_the_attention_of_one_layer_is_that_of_its_queries_and_keys() -> None:
     model, support = learner(members=1, depth=1), table()
     state, layer = model.adapt(support), model.body.layers[0]
-    tokens = model._asked(state, X[None, None])  # [1, 1, d+1, v]
+    tokens = model._query_tokens(state, X[None, None])  # [1, 1, d+1, v]
     q = layer.row_q(layer.row_norm(layer.mix_columns(tokens))).reshape(4, 2, 8)  # [c, h, e]
     score = torch.einsum("che,nche->cnh", q, state.memories[0].keys[0])
     cell = (score[..., 1] / 8**0.5).softmax(-1).mean(0)  # equal weights: log-weight 0, as the null row's
@@ -130,5 +130,5 @@ def test_a_body_without_attention_is_refused() -> None:
         def forward(self, tokens: Tensor, memories: list, log_weight: Tensor) -> Tensor:
             return tokens
 
-    with pytest.raises(MapstoError, match="body: Deaf tells no attentions"):
+    with pytest.raises(MapstoError, match="body: Deaf has no attentions"):
         InContext(Deaf()).attentions(table(), X)

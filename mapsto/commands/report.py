@@ -77,17 +77,17 @@ def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
     refuse_episode(args.episode)
     if args.method is not None:
         refuse_unknown(args.method)
-    told = "run could not be made again"
+    failed = "run could not be made again"
     try:
         run = load_run(args.run)
-        told = "learner could not be asked"
+        failed = "learner could not be asked"
         if args.method is not None:
             refuse_own(args.method, run.learner)
         return report_task(run.learner, run.tasks, args.episode, args.method, args.seed), []
     except (MapstoError, ValueError, OSError) as error:
         if args.episode is not None or args.method is not None:
             raise
-        return None, [f"No test task is told on this page, since the {told}: {said(error)}."]
+        return None, [f"No test task is told on this page, since the {failed}: {said(error)}."]
 
 
 def _tell(

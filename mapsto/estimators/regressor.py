@@ -19,7 +19,7 @@ from ..learners.in_context import LEVELS
 from ..tables.selection import weigh
 from .table import MAX_ROWS, TableEstimator
 
-_STRATA = 10  # like outcomes, of which samples of rows are drawn and columns are judged by
+_STRATA = 10  # groups of similar outcomes: a sample of rows keeps their shares
 
 
 class TableRegressor(RegressorMixin, TableEstimator):

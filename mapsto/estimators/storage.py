@@ -40,7 +40,7 @@ def write(estimator: "TableEstimator", path: str | Path) -> None:
         "names": [str(name) for name in getattr(estimator, "feature_names_in_", ())],
         "columns": [asdict(column) for column in estimator.columns_.columns],
         "extra": {name: getattr(estimator, name) for name in _EXTRA if hasattr(estimator, name)},
-        "classes": _told(getattr(estimator, "classes_", np.array([]))),
+        "classes": _described(getattr(estimator, "classes_", np.array([]))),
     }  # fmt: skip
     tensors = {f"support.{name}": part.contiguous() for name, part in estimator.support_._asdict().items()}
     tensors |= {f"scale.{name}": torch.as_tensor(getattr(estimator.scale_, name)) for name in Scale._fields}
@@ -103,7 +103,7 @@ def _open(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise MapstoError(f"path: {path} cannot be read ({reason}); pass a file that `save` wrote.") from error
 
 
-def _told(classes: np.ndarray) -> dict[str, Any]:
+def _described(classes: np.ndarray) -> dict[str, Any]:
     """Describe the classes in JSON."""
     values = classes.tolist()
     if not all(isinstance(value, str | int | float | bool) for value in values):

@@ -73,8 +73,8 @@ class InContext(Learner):
         self.body, self.ways, self.members, self.loss_name = body, ways, members, loss
         self.cell = CellEncoder(STANDING + RESIDUAL, width)
         self.missing = nn.Parameter(0.02 * torch.randn(width))
-        self.label = nn.Parameter(0.5 * torch.randn(CLASSES + 1, 2, width))  # each class, and a label not known:
-        self.number = CellEncoder(STANDING, 2 * width)  # what the label token says, and what the row's cells hear
+        self.label = nn.Parameter(0.5 * torch.randn(CLASSES + 1, 2, width))  # each class, and an unknown label:
+        self.number = CellEncoder(STANDING, 2 * width)  # the label token, and the hint that the row's cells get
         self.setting = nn.Linear(2 + CLASSES, width)
         self.readout = nn.Linear(width, CLASSES + 1 + len(LEVELS))  # classes, a number's mean, its quantiles
 
@@ -106,15 +106,15 @@ class InContext(Learner):
         `attention_rollout(attentions)[-1, 1:-1]` is how much of each example is in what is made of `x`.
 
         Raises:
-            MapstoError: a body that tells no `attentions`, as `SetTransformer` does.
+            MapstoError: a body without the method `attentions` that `SetTransformer` has.
         """
         if not hasattr(self.body, "attentions"):
-            raise MapstoError(f"body: {type(self.body).__name__} tells no attentions; use a SetTransformer.")
+            raise MapstoError(f"body: {type(self.body).__name__} has no attentions; use a SetTransformer.")
         state = self.adapt(support)
-        taught = self._taught(pytree.tree_map(lambda leaf: leaf[None], support), state)
+        support_tokens = self._support_tokens(pytree.tree_map(lambda leaf: leaf[None], support), state)
         both = [
             self.body.attentions(rows, state.memories, state.log_weight)  # type: ignore[operator]
-            for rows in (taught, self._asked(state, x[None, None]))
+            for rows in (support_tokens, self._query_tokens(state, x[None, None]))
         ]
         layers = torch.stack([torch.cat(parts, 1).mean(0) for parts in zip(*both, strict=True)])  # [l, n+1, n+1]
         null = F.one_hot(torch.zeros_like(support.w[:1]).long(), layers.shape[-1]).to(layers)  # [1, n+1]
@@ -130,7 +130,7 @@ class InContext(Learner):
         reading = Reading(
             [], log_weight.repeat_interleave(members, 0), about, self.label[-1, 0] + setting, outcome, setting[..., :0]
         )
-        memories = self.body.remember(self._taught(support, reading), reading.log_weight)  # type: ignore[operator]
+        memories = self.body.remember(self._support_tokens(support, reading), reading.log_weight)  # type: ignore[operator]
         reading = reading._replace(memories=memories)
         t, _, d = support.x.shape
         empty = self.look(reading, support.x.new_full((t, 1, d), torch.nan))
@@ -138,7 +138,7 @@ class InContext(Learner):
 
     def look(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "t e m c v"]:
         """Return the body's tokens of `m` query rows of each task: one a column, and the label token last."""
-        tokens = self.body(self._asked(reading, x), reading.memories, reading.log_weight)
+        tokens = self.body(self._query_tokens(reading, x), reading.memories, reading.log_weight)
         return tokens.unflatten(0, reading.question.shape[:2])
 
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
@@ -165,32 +165,32 @@ class InContext(Learner):
             codes = canonical_codes(z, support.y, support.w, ways, self.members)
         return Frequencies(frequencies(support.y, support.w, ways), codes)
 
-    def _taught(self, support: Examples, reading: Reading) -> Float[Tensor, "b n c v"]:
-        """Make the support's tokens: its cells, which hear the row's label, and the label."""
+    def _support_tokens(self, support: Examples, reading: Reading) -> Float[Tensor, "b n c v"]:
+        """Embed the support: its cells, each with a hint of the row's label, and the label tokens."""
         if isinstance(reading.outcome, Frequencies):
             code = reading.outcome.codes.gather(-1, support.y[:, None].expand(-1, reading.outcome.codes.shape[1], -1))
-            label, told = self.label[code].unbind(-2)  # each [t, e, n, v]
+            label, hint = self.label[code].unbind(-2)  # each [t, e, n, v]
         else:
             turned = (support.y[:, None] * reading.outcome.sign[..., None, None]).flatten(0, 1)  # [b, n, 1]
             w = support.w.repeat_interleave(reading.outcome.sign.shape[1], 0)
             said = self.number(standing(turned, columns(turned, w)))[:, :, 0]  # [b, n, 2v]
-            label, told = said.unflatten(0, reading.outcome.sign.shape).chunk(2, -1)
+            label, hint = said.unflatten(0, reading.outcome.sign.shape).chunk(2, -1)
         setting = reading.question - self.label[-1, 0]
-        return self._rows(support.x, reading.columns, label + setting[:, :, None], told)
+        return self._rows(support.x, reading.columns, label + setting[:, :, None], hint)
 
-    def _asked(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "b m c v"]:
-        """Make the tokens of query rows, whose label is not known."""
+    def _query_tokens(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "b m c v"]:
+        """Embed query rows, whose label is unknown."""
         shape = (*reading.question.shape[:2], x.shape[1], -1)
         return self._rows(
             x, reading.columns, reading.question[:, :, None].expand(shape), self.label[-1, 1].expand(shape)
         )
 
     def _rows(
-        self, x: Tensor, about: Columns, label: Float[Tensor, "t e r v"], told: Float[Tensor, "t e r v"]
+        self, x: Tensor, about: Columns, label: Float[Tensor, "t e r v"], hint: Float[Tensor, "t e r v"]
     ) -> Tensor:
         """Put each row's label token behind its cells: `[b, r, d+1, v]`."""
         cells = self.cell(torch.cat([standing(x, about), residual(x, about)], -1))
-        cells = torch.where(torch.isfinite(x)[..., None], cells, self.missing)[:, None] + told[..., None, :]
+        cells = torch.where(torch.isfinite(x)[..., None], cells, self.missing)[:, None] + hint[..., None, :]
         return torch.cat([cells, label[..., None, :]], -2).flatten(0, 1)
 
 

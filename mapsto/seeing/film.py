@@ -84,12 +84,13 @@ def film(
         raise MapstoError(f"row: got {row}, expected 0 to {len(episode.query.w) - 1}, a row of the query set.")
     way = iterates(learner, episode.support)
     with torch.no_grad(), answering(learner, episode.query.x):
-        taught, asked = ([learner.predict(state, rows.x) for state in way.states] for rows in episode[:2])
+        on_support, on_query = ([learner.predict(state, rows.x) for state in way.states] for rows in episode[:2])
     grid = grid_over(torch.cat([episode.support.x, episode.query.x]), points)
     with torch.no_grad():
-        predictions = torch.stack([link(scores) for scores in asked])
+        predictions = torch.stack([link(scores) for scores in on_query])
         surface = None if grid is None else torch.stack([link(learner.predict(state, grid)) for state in way.states])
-        support_loss, query_loss = _losses(learner, taught, episode.support), _losses(learner, asked, episode.query)
+        support_loss = _losses(learner, on_support, episode.support)
+        query_loss = _losses(learner, on_query, episode.query)
     path, kept = plane(torch.stack([torch.cat([p.flatten() for p in params.values()]) for params in way.params]))
     return Film(
         support_loss, query_loss, predictions, path, kept, tuple(by_layer(way.params[0])),

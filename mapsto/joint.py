@@ -21,7 +21,7 @@ from .explainers.coalitions import design
 from .explainers.learned.attribution import PairwiseAttribution
 from .learners.in_context import LEVELS, InContext, Reading
 from .learners.learner import Learner, Metrics
-from .learners.outcomes import Moments, moments
+from .learners.outcomes import moments
 
 _FAR = 8.0  # no number counts as further from the mean than this, in standard deviations
 _UNIT = 0.2  # what a squared error of numbers weighs beside one of probabilities: they vary so much more
@@ -90,7 +90,8 @@ class SelfExplaining(Learner):
             reading = self._read(episodes)
             tokens = self.learner.look(reading, torch.where(rows, query.x[:, None], torch.nan).flatten(1, 2))
         evidence = self.learner.evidence(reading, tokens).unflatten(2, (3, -1))  # [t, e, 3, m, k]
-        own, v, metrics = self._judged(reading, tokens, evidence, query)
+        judge = self._judge_numbers if numeric else self._judge_classes
+        own, v, metrics = judge(reading, tokens, evidence, query)
         m = query.x.shape[1]
         masks = rows[:, 1:].transpose(1, 2).to(query.x.dtype)  # [t, m, 2, d]
         g = self._play(reading, tokens[:, :, :m], seen, masks[:, None])  # [t, e, m, 2, k]
@@ -112,28 +113,33 @@ class SelfExplaining(Learner):
         assert noise is not None
         return self.learner.read(support, ways, _codes(noise[:, 0, 0], ways, self.learner.members))
 
-    def _judged(
+    def _judge_numbers(
         self, reading: Reading, tokens: Tensor, evidence: Tensor, query: Examples
     ) -> tuple[Tensor, Tensor, Metrics]:
-        """Return the learner's own loss, what it answers in the unit of reasons `[t, e, 3, m, k]`, and metrics."""
-        weight = query.w[:, None, None]  # [t, 1, 1, m]
-        if isinstance(reading.outcome, Moments):
-            y = query.y[..., 0][:, None, None]  # [t, 1, 1, m]
-            error = ((evidence[..., 0] - y).square() * weight).sum(-1).mean((0, 1))  # [3]
-            quantiles = self.learner.quantile_evidence(reading, tokens).unflatten(2, (3, -1))
-            pinball = (_pinball(quantiles, y[..., None]) * weight).sum(-1).mean((0, 1))
-            own = error[0] + error[1:].mean() + pinball[0] + pinball[1:].mean()
-            return own, evidence, {"squared_error": error[0].detach(), "pinball": pinball[0].detach()}
+        """Return the learner's own loss, its answers in the unit of the reasons `[t, e, 3, m, 1]`, and metrics."""
+        y, weight = query.y[..., 0][:, None, None], query.w[:, None, None]  # [t, 1, 1, m]
+        error = ((evidence[..., 0] - y).square() * weight).sum(-1).mean((0, 1))  # [3]
+        quantiles = self.learner.quantile_evidence(reading, tokens).unflatten(2, (3, -1))
+        pinball = (_pinball(quantiles, y[..., None]) * weight).sum(-1).mean((0, 1))
+        own = error[0] + error[1:].mean() + pinball[0] + pinball[1:].mean()
+        metrics = {"squared_error": error[0].detach(), "pinball": pinball[0].detach()}
+        return own, reading.outcome.value(evidence), metrics
+
+    def _judge_classes(
+        self, reading: Reading, tokens: Tensor, evidence: Tensor, query: Examples
+    ) -> tuple[Tensor, Tensor, Metrics]:
+        """Return the same of classes, `[t, e, 3, m, k]`."""
+        y, weight = query.y[:, None, None], query.w[:, None, None]  # [t, 1, 1, m]
         answer, ways = reading.outcome.answer(evidence), evidence.shape[-1]
-        y = query.y[:, None, None]
         surprise = -answer.gather(-1, y.clamp(max=ways - 1).expand(*answer.shape[:-1])[..., None])[..., 0]
         surprise = torch.where(y < ways, surprise, torch.inf)  # nothing is known of a class that nobody taught
         surprise = (torch.where(weight > 0, surprise, 0.0) * weight).sum(-1).mean((0, 1))  # [3]
         right = (answer[:, 0, 0].argmax(-1) == query.y).to(answer.dtype)
-        return surprise[0] + surprise[1:].mean(), answer.exp(), {
+        metrics = {
             "cross_entropy": surprise[0].detach(), "cross_entropy_part": surprise[1:].mean().detach(),
             "accuracy": (right * query.w).sum(-1).mean(),
         }  # fmt: skip
+        return surprise[0] + surprise[1:].mean(), answer.exp(), metrics
 
     def _play(self, reading: Reading, tokens: Tensor, seen: Tensor, masks: Tensor) -> Float[Tensor, "t e m c k"]:
         """Play each row's game, in the unit of reasons."""

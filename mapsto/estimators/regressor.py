@@ -33,7 +33,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
         members: readings of the training table that are averaged, every other one with the sign of the outcome turned.
 
     Set by `fit`: `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted, `mapping_` to
-    `support_`, which gave `state_`. `explain` gives values [n, d] and base values [n] in units of the outcome.
+    `support_`, which gave `state_`. `explain` gives values [n, d] and base values [n] in units of the outcome; the
+    base is the mean outcome of the training rows that were read.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

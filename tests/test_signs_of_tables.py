@@ -18,6 +18,7 @@ from sklearn.metrics import log_loss
 from mapsto.commands.answer import Answer, Question, answer
 from mapsto.commands.quality import quality
 from mapsto.commands.shown import show
+from mapsto.estimators import TableClassifier
 from mapsto.explanation import Explanation
 from mapsto.figures import page, write_table_report
 from mapsto.figures.style import HIGHER, LOWER
@@ -226,3 +227,21 @@ def test_the_time_of_a_row_is_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -
     rows = x.iloc[9:]
     found = answer(Question(x.iloc[:9], np.arange(9) % 2, rows, rows[:0], np.array([])))
     assert found.summary["ms_per_row"] == pytest.approx(200)
+
+
+def test_the_page_gets_what_deleting_a_row_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The influence that the page draws is the prediction without the training row, less the one with it."""
+    module = importlib.import_module("mapsto.commands.answer")
+    handed: dict = {}
+    monkeypatch.setattr(module, "write_table_report", lambda path, **parts: handed.update(parts))
+    generator = np.random.default_rng(0)
+    x = pd.DataFrame({"age": generator.normal(size=20), "dose": generator.normal(size=20)})
+    died = np.where(x["age"] > 0, "yes", "no")
+    found = answer(Question(x.iloc[:14], died[:14], x.iloc[14:], x.iloc[14:], died[14:]))
+    module.write_report(found, tmp_path / "r.html", "t")
+    rows, fitted = x.iloc[14:].iloc[handed["influence_rows"]], TableClassifier().fit(x.iloc[:14], died[:14])
+    largest = int(np.abs(handed["influence"][0, :, 1]).argmax())
+    without = TableClassifier().fit(x.iloc[:14].drop(index=largest), np.delete(died[:14], largest))
+    change = (without.predict_proba(rows) - fitted.predict_proba(rows))[0]
+    assert np.abs(change).max() > 1e-3
+    np.testing.assert_allclose(handed["influence"][0, largest], change, atol=1e-5)

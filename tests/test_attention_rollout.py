@@ -83,9 +83,10 @@ def test_the_attention_of_one_layer_is_that_of_its_queries_and_keys() -> None:
     state, layer = model.adapt(support), model.body.layers[0]
     tokens = model._query_tokens(state, X[None, None])  # [1, 1, d+1, v]
     q = layer.row_q(layer.row_norm(layer.mix_columns(tokens))).reshape(4, 2, 8)  # [c, h, e]
-    score = torch.einsum("che,nche->cnh", q, state.memories[0].keys[0])
-    cell = (score[..., 1] / 8**0.5).softmax(-1).mean(0)  # equal weights: log-weight 0, as the null row's
-    whole = (score[..., 0].sum(0) / (4 * 8) ** 0.5).softmax(-1)
+    memory = state.memories[0]
+    score = torch.einsum("ce,cne->cn", q[:, 1], memory.cell_keys[:, 0])
+    cell = (score / 8**0.5).softmax(-1).mean(0)  # equal weights: log-weight 0, as the null row's
+    whole = (memory.row_keys[0, 0] @ q[:, 0].flatten() / (4 * 8) ** 0.5).softmax(-1)
     assert (cell - whole).abs().max() > 1e-3
     expected = (cell + whole) / 2
     torch.testing.assert_close(model.attentions(support, X)[0, -1, :-1], expected)

@@ -88,9 +88,9 @@ def read(kind: "type[TableEstimator]", path: str | Path) -> "TableEstimator":
             setattr(made, name, value)
         made.scale_ = Scale(*(tensors[f"scale.{name}"].numpy() for name in Scale._fields))
         return made._adapt(Examples(*(tensors[f"support.{name}"] for name in Examples._fields)))
+    except MapstoError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, MapstoError):
-            raise
         raise MapstoError(f"path: {path} holds no fitted estimator ({error}); save one with `save`.") from error
 
 

@@ -37,10 +37,9 @@ from . import storage
 
 T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
-_FAR = (
-    1e6  # in units of the training cells' largest distance from their median: far enough, and its square stays finite
-)
-_FILL = 8
+# in units of the training cells' largest distance from their median: far enough, and its square stays finite
+_FAR = 1e6
+_FILL = 8  # a chunk has a multiple of so many rows
 _NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, in flight: changes no result
 
 
@@ -219,7 +218,7 @@ class TableEstimator(BaseEstimator, ABC):
         return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
 
     def _rows(self) -> int:
-        return min(max(1, _NUMBERS // self._numbers_a_row()), _MOST)
+        return min(max(_FILL, _NUMBERS // self._numbers_a_row() // _FILL * _FILL), _MOST)
 
     def _numbers_a_row(self) -> int:
         """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""

@@ -42,19 +42,30 @@ def columns(x: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Columns:
     variance = (weight * (value - mean).square()).sum(1, keepdim=True)
     deviation = torch.where(variance > 1e-12 * (1 + mean.square()), variance, 1.0).sqrt()
     z = _bounded((value - mean) / deviation) * here
-    mass, squares = w.sum(-1), w.square().sum(-1)
-    rows = mass.square() / torch.where(squares > 0, squares, 1.0)  # Kish's effective sample size
-    d = x.shape[-1]
-    ridge = _RIDGE * (1 + d / torch.where(rows > 0, rows, 1.0))
-    share = w / torch.where(mass > 0, mass, 1.0)[:, None]
+    mass, d = in_rows(w), x.shape[-1]
+    rows = mass.sum(-1, keepdim=True)
+    rows = torch.where(rows > 0, rows, 1.0)
+    ridge = _RIDGE * (1 + d / rows[:, 0])
+    share = mass / rows
     covariance = (share[..., None] * z).mT @ z + ridge[:, None, None] * torch.eye(d, dtype=z.dtype, device=z.device)
     return Columns(value, weight, mean, deviation, covariance)
+
+
+def in_rows(w: Float[Tensor, "t n"]) -> Float[Tensor, "t n"]:
+    """Return each example's weight in rows: 1 if weights are equal, adding up to Kish's effective sample size."""
+    total, square = w.sum(-1, keepdim=True), w.square().sum(-1, keepdim=True)
+    return w * torch.where(total > 0, total, 1.0) / torch.where(total > 0, square, 1.0)
+
+
+def scores(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d"]:
+    """Return cells in standard deviations from their column's mean; 0 for a missing cell."""
+    return (torch.where(torch.isfinite(x), x, columns.mean) - columns.mean) / columns.deviation
 
 
 def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
     """Say where cells lie within their own columns; a missing cell is taken to lie at the mean."""
     query = torch.where(torch.isfinite(x), x, columns.mean)
-    z = (query - columns.mean) / columns.deviation
+    z = scores(x, columns)
     at_once = max(1, _AT_ONCE // max(1, columns.value.numel()))
     compared = [_compare(part, columns) for part in query.split(at_once, 1)]
     below, equal = (torch.cat(parts, 1) for parts in zip(*compared, strict=True))
@@ -66,7 +77,7 @@ def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
 def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
     """Say how far cells lie from what the other visible cells of their rows say; 0 for a missing cell."""
     seen = torch.isfinite(x)
-    z = _bounded((torch.where(seen, x, columns.mean) - columns.mean) / columns.deviation) * seen
+    z = _bounded(scores(x, columns))
     both = seen[..., None] & seen[..., None, :]
     alone = torch.eye(x.shape[-1], dtype=z.dtype, device=z.device)
     matrix = torch.where(both, columns.covariance[:, None], alone)  # [t, r, d, d]

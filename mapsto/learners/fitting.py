@@ -36,7 +36,7 @@ def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
 
 
 def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> AbstractContextManager[None]:
-    """Raise MapstoError for what torch raises within, where `learner` is asked about rows that do not fit it."""
+    """Raise MapstoError for what torch raises within, when `learner` is given rows that do not fit it."""
     return explained(
         lambda reason: (
             f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({reason}), expected rows "

@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 
 from ..episodes import Examples, State
 from ..errors import MapstoError
-from .cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, residual, standing
+from .cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, in_rows, residual, scores, standing
 from .labels import below, targets
 from .learner import Learner
 from .losses import LOSSES
@@ -122,8 +122,9 @@ class InContext(Learner):
 
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
         """Adapt to `t` tasks at once (`x [t, n, d]`); `codes`, if given, say how each reading calls the classes."""
-        about, outcome = columns(support.x, support.w), self._outcome(support, ways, codes)
-        mass = _mass(support.w)
+        about = columns(support.x, support.w)
+        outcome = self._outcome(support, about, ways, codes)
+        mass = in_rows(support.w)
         log_weight = torch.where(mass > 0, mass, 1.0).log().masked_fill(mass <= 0, -torch.inf)  # [t, n]
         setting = self.setting(_setting(mass, outcome))  # [t, e, v]
         members = setting.shape[1]
@@ -157,11 +158,11 @@ class InContext(Learner):
         turned = torch.where(reading.outcome.named(torch.ones_like(around)) > 0, turned, turned.flip(-1))
         return self.evidence(reading, tokens) + turned
 
-    def _outcome(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None) -> Outcome:
+    def _outcome(self, support: Examples, about: Columns, ways: int, codes: Int[Tensor, "t e k"] | None) -> Outcome:
         if support.y.is_floating_point():
             return moments(support.y, support.w, self.members)
         if codes is None:
-            z = standing(support.x, columns(support.x, support.w))[..., 1]
+            z = scores(support.x, about).tanh()
             codes = canonical_codes(z, support.y, support.w, ways, self.members)
         return Frequencies(frequencies(support.y, support.w, ways), codes)
 
@@ -192,12 +193,6 @@ class InContext(Learner):
         cells = self.cell(torch.cat([standing(x, about), residual(x, about)], -1))
         cells = torch.where(torch.isfinite(x)[..., None], cells, self.missing)[:, None] + hint[..., None, :]
         return torch.cat([cells, label[..., None, :]], -2).flatten(0, 1)
-
-
-def _mass(w: Float[Tensor, "t n"]) -> Float[Tensor, "t n"]:
-    """Return each example's weight in rows: 1 if weights are equal, adding up to Kish's effective sample size."""
-    total, square = w.sum(-1, keepdim=True), w.square().sum(-1, keepdim=True)
-    return w * torch.where(total > 0, total, 1.0) / torch.where(total > 0, square, 1.0)
 
 
 def _setting(mass: Float[Tensor, "t n"], outcome: Outcome) -> Float[Tensor, "t e s"]:

@@ -28,10 +28,12 @@ _AT_ONCE = 2**21  # numbers in flight
 
 
 class Memory(NamedTuple):
-    """What one layer remembers of the support rows, and of its learned null row (all that an empty support has)."""
+    """What one layer remembers of the support rows and of its learned null row (all that an empty support has)."""
 
-    keys: Float[Tensor, "b n c h e"]
-    values: Float[Tensor, "b n c h e"]
+    row_keys: Float[Tensor, "b h n ce"]  # of the heads that compare whole rows
+    row_values: Float[Tensor, "b h n ce"]
+    cell_keys: Float[Tensor, "bc g n e"]  # of the heads that look column by column
+    cell_values: Float[Tensor, "bc g n e"]
 
 
 class SetTransformer(nn.Module):
@@ -111,7 +113,9 @@ class Layer(nn.Module):
         """Keep what later rows may ask of these."""
         kv = self.row_kv(self.row_norm(tokens)).unflatten(-1, (2, self.heads, -1)).movedim(3, 0)  # [2, b, n, c, h, e]
         null = self.null[:, None, None, None].expand(2, len(tokens), 1, *kv.shape[3:])
-        return Memory(*torch.cat([null, kv], 2))
+        both = torch.cat([null, kv], 2)
+        rows, cells = both[..., : self.whole, :], both[..., self.whole :, :]
+        return Memory(*(_whole(part) for part in rows), *(_by_column(part) for part in cells))
 
     def read(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
         """Look at the support, then think."""
@@ -123,11 +127,10 @@ class Layer(nn.Module):
         q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))  # the null row weighs as much as one row
         read = []
         if self.whole:
-            q_row, k_row, v_row = (_whole(part[..., : self.whole, :]) for part in (q, *memory))
-            seen = attend(q_row, k_row, v_row, bias)  # [b, h, r, c·e]
+            seen = attend(_whole(q[..., : self.whole, :]), memory.row_keys, memory.row_values, bias)  # [b, h, r, c·e]
             read.append(seen.unflatten(-1, (c, -1)).permute(0, 2, 3, 1, 4))
-        q_cell, k_cell, v_cell = (_by_column(part[..., self.whole :, :]) for part in (q, *memory))
-        seen = attend(q_cell, k_cell, v_cell, bias.repeat_interleave(c, 0))  # [b·c, h, r, e]
+        q_cell = _by_column(q[..., self.whole :, :])
+        seen = attend(q_cell, memory.cell_keys, memory.cell_values, bias.repeat_interleave(c, 0))  # [b·c, g, r, e]
         read.append(seen.unflatten(0, (b, c)).permute(0, 3, 1, 2, 4))
         return tokens + self.row_out(torch.cat(read, 3).reshape(tokens.shape))
 
@@ -137,11 +140,10 @@ class Layer(nn.Module):
         """Return how `mix_rows` shares its attention out, averaged over heads and columns."""
         b, c = len(tokens), tokens.shape[2]
         q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))
-        q_cell, k_cell = (_by_column(part[..., self.whole :, :]) for part in (q, memory.keys))
-        total = shares(q_cell, k_cell, bias.repeat_interleave(c, 0)).unflatten(0, (b, c)).mean(1).sum(1)
+        by_cell = shares(_by_column(q[..., self.whole :, :]), memory.cell_keys, bias.repeat_interleave(c, 0))
+        total = by_cell.unflatten(0, (b, c)).mean(1).sum(1)
         if self.whole:
-            q_row, k_row = (_whole(part[..., : self.whole, :]) for part in (q, memory.keys))
-            total = total + shares(q_row, k_row, bias).sum(1)
+            total = total + shares(_whole(q[..., : self.whole, :]), memory.row_keys, bias).sum(1)
         return total / self.heads
 
     def ponder(self, tokens: Tensor) -> Tensor:

@@ -76,13 +76,13 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
     >>> attended(learner, state, torch.tensor([[1.0, 1.0], [5.0, 0.0]])).perplexity
     tensor([2., 1.])
     """
-    found = _features(learner, state, x)
-    if "attention" not in found:
+    features = _features(learner, state, x)
+    if "attention" not in features:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no attention to its support set; pass an explainer's values on "
             "views.weights to seeing.reliance instead."
         )
-    return Reliance(found["attention"], perplexity(found["attention"]))
+    return Reliance(features["attention"], perplexity(features["attention"]))
 
 
 def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tensor, "m ..."], k: int = 3) -> Resemblance:
@@ -116,10 +116,10 @@ def _features(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
 
 
 def _embedding(learner: Learner, state: State, x: Tensor) -> Float[Tensor, "m f"]:
-    found = _features(learner, state, x)
-    if "embedding" not in found:
+    features = _features(learner, state, x)
+    if "embedding" not in features:
         raise MapstoError(
             f"learner: {type(learner).__name__} names no embedding to compare by, expected one that does, as "
             "PrototypicalNetwork, MatchingNetwork, SiameseNetwork or RidgeHead."
         )
-    return found["embedding"].flatten(1)
+    return features["embedding"].flatten(1)

@@ -1,4 +1,15 @@
-"""What several layers ask of a tensor before they use it."""
+"""Checks of arguments at the border: each raises one sentence that names the argument, its value and the remedy.
+
+count(steps=steps, hidden=hidden)          # whole numbers from 1
+above(0, lr=lr)                            # finite numbers above 0
+one_of(("mean", "max"), readout=readout)
+expect(len(x) == len(y), "y", len(y), f"{len(x)} labels, one for each row of x")
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from numbers import Integral, Real
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -30,3 +41,85 @@ def readable(values: Tensor) -> bool:
     """Whether the numbers are there: not while `torch.func` or the compiler traces, nor on a device without data."""
     tracing = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
     return not (tracing or values.is_meta)
+
+
+def expect(holds: bool | Tensor, name: str, got: Any, expected: str, remedy: str = "") -> None:
+    """Raise MapstoError unless the condition holds: "`name`: got `got`, expected `expected`; `remedy`."
+
+    >>> expect(2 > 1, "low", 2, "a number below high")
+    >>> expect(False, "low", 3, "a number below high", "swap them")
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: low: got 3, expected a number below high; swap them.
+    """
+    if not holds:
+        raise MapstoError(f"{name}: got {got}, expected {expected}{'; ' if remedy else ''}{remedy}.")
+
+
+def count(least: int = 1, **sizes: Any) -> None:
+    """Raise MapstoError unless each argument is a whole number from `least` on.
+
+    >>> count(steps=5)
+    >>> count(0, steps=-1)
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: steps: got -1, expected a whole number from 0.
+    """
+    for name, size in sizes.items():
+        whole = isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= least
+        expect(whole, name, repr(size), f"a whole number from {least}")
+
+
+def above(bound: float, **values: Any) -> None:
+    """Raise MapstoError unless each argument is a finite number above `bound`."""
+    for name, value in values.items():
+        expect(_number(value) and value > bound, name, repr(value), f"a number above {bound}")
+
+
+def at_least(bound: float, **values: Any) -> None:
+    """Raise MapstoError unless each argument is a finite number of at least `bound`."""
+    for name, value in values.items():
+        expect(_number(value) and value >= bound, name, repr(value), f"a number from {bound}")
+
+
+def between(low: float, high: float, **values: Any) -> None:
+    """Raise MapstoError unless each argument is a number from `low` to `high`, both included."""
+    for name, value in values.items():
+        expect(_number(value) and low <= value <= high, name, repr(value), f"a number from {low} to {high}")
+
+
+def one_of(options: Collection[Any], **choices: Any) -> None:
+    """Raise MapstoError unless each argument is one of the options."""
+    for name, choice in choices.items():
+        listed = ", ".join(map(repr, options))
+        expect(choice in tuple(options), name, repr(choice), f"one of {listed}")
+
+
+def shape(expected: Sequence[int | str], remedy: str = "", **arrays: Any) -> None:
+    """Raise MapstoError unless each tensor or array has the expected shape; a letter stands for any size.
+
+    >>> shape(("n", 2), x=torch.zeros(5, 2))
+    >>> shape(("n", 2), x=torch.zeros(5))
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: x: got shape (5,), expected [n, 2].
+    """
+    for name, array in arrays.items():
+        got = tuple(array.shape)
+        same = len(got) == len(expected) and all(
+            isinstance(e, str) or e == g for e, g in zip(expected, got, strict=True)
+        )
+        expect(same, name, f"shape {got}", f"[{', '.join(map(str, expected))}]", remedy)
+
+
+def finite(remedy: str = "", **tensors: Tensor) -> None:
+    """Raise MapstoError unless every entry of each tensor is finite; tensors that `torch.func` traces pass.
+
+    >>> finite(x=torch.tensor([1.0, float("nan")]))
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: x: got NaN or an infinite value, expected finite numbers.
+    """
+    for name, tensor in tensors.items():
+        if readable(tensor):
+            expect(bool(tensor.isfinite().all()), name, "NaN or an infinite value", "finite numbers", remedy)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

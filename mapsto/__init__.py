@@ -24,6 +24,7 @@ _ROOMS = (
     "learners",
     "measures",
     "models",
+    "reports",
     "seeing",
     "tasks",
     "training",

@@ -1,6 +1,7 @@
 """`mapsto demo` and `mapsto explain` as a person meets them: a subprocess, its output, its files, and bad input."""
 
 import csv
+import importlib
 import json
 import os
 import subprocess
@@ -12,13 +13,15 @@ import pandas as pd
 import pytest
 
 from mapsto.cli import main
-from mapsto.commands import teaching
-from mapsto.commands.answer import Question, answer, write_report
-from mapsto.commands.exact import exact_values
-from mapsto.commands.quality import auc
-from mapsto.commands.teaching import driven
 from mapsto.estimators import TableClassifier
 from mapsto.measures import agreement
+from mapsto.reports.table import Question
+from mapsto.reports.table import pushes as table_pushes
+from mapsto.reports.table.answer import answer
+from mapsto.reports.table.exact import exact_values
+from mapsto.reports.table.html import write
+from mapsto.reports.table.pushes import pushes
+from mapsto.reports.table.quality import auc
 
 KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", "report"]
 
@@ -268,7 +271,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(mapsto, monk
     def work(question):
         raise AssertionError("worked before it looked where the files go")
 
-    monkeypatch.setattr("mapsto.commands.answer.answer", work)
+    monkeypatch.setattr(importlib.import_module("mapsto.reports.table.answer"), "answer", work)
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the superuser, who may run this, can write anywhere
     done = mapsto(folder, *command, "--out", "locked/there")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -296,7 +299,7 @@ def test_a_wide_table_is_checked_on_the_ten_columns_that_count():
     x = pd.DataFrame(generator.normal(size=(40, 12)), columns=[f"c{j}" for j in range(12)])
     y = np.where(x["c3"] > 0, "yes", "no")
     rows = x.iloc[30:33]
-    found = answer(Question(x.iloc[:30], y[:30], rows, rows, y[30:33]))
+    found = answer(Question(x.iloc[:30], y[:30], rows, y[30:33].astype(object), rows[:0], y[:0]))
     assert found.summary["agreement"]["columns"] == 10
     assert found.summary["agreement"]["rows"] == 3
     assert found.reasons.values.shape == (3, 12, 2)
@@ -311,8 +314,8 @@ def test_a_wide_table_is_checked_on_the_ten_columns_that_count():
 def test_quality_judged_on_other_rows_has_its_reliability_curve(tmp_path):
     table = patients()
     x, y = table.drop(columns="outcome"), table["outcome"].to_numpy()
-    found = answer(Question(x.iloc[:30], y[:30], x.iloc[30:33], x.iloc[33:], y[33:]))
-    write_report(found, tmp_path / "report.html", "Patients")
+    found = answer(Question(x.iloc[:30], y[:30], x.iloc[30:33], np.array([None] * 3), x.iloc[33:], y[33:]))
+    write(found, tmp_path / "report.html", "Patients")
     page = (tmp_path / "report.html").read_text()
     assert "measured on other rows" in page
     assert 'alt="Reliability' in page
@@ -323,11 +326,11 @@ def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypa
     x = pd.DataFrame({"a": generator.normal(size=20), "b": generator.normal(size=20), "same": 1})
     x.iloc[4, 1] = None
     fitted = TableClassifier().fit(x, np.arange(20) % 2)
-    everyone, said = driven(fitted, x, x.iloc[[3, 4]])
+    everyone, said = pushes(fitted, x, x.iloc[[3, 4]])
     assert said == []
     assert (np.abs(everyone).max(-1) > 0).all()
-    monkeypatch.setattr(teaching, "_READ", 270)  # four of the 20 rows: two for each of those told
-    some, said = driven(fitted, x, x.iloc[[3, 4]])
+    monkeypatch.setattr(table_pushes, "_READ", 270)  # four of the 20 rows: two for each of those told
+    some, said = pushes(fitted, x, x.iloc[[3, 4]])
     near = np.flatnonzero(some.any((0, 2)))
     assert {3, 4} <= set(near.tolist())
     assert 2 < len(near) <= 4

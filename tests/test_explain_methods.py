@@ -11,13 +11,14 @@ from torch import nn
 
 import mapsto as mt
 from mapsto.cli import main
-from mapsto.commands.asked_methods import Playing, asked_methods, known, of_entries, playing
-from mapsto.commands.explain_methods import explain_methods
+from mapsto.commands.explain_run import explain_methods
 from mapsto.errors import MapstoError
 from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import PrototypicalNetwork
 from mapsto.measures.trust import explained
+from mapsto.reports.task.hiding import Hiding, hiding
+from mapsto.reports.task.methods import available, explainers_of
 
 TRAIN = [
     *("train", "--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[11, 8, 2]"),
@@ -87,28 +88,28 @@ def test_methods_are_for_runs(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     assert code == 1 and "--method: is for the folder of a run" in err
 
 
-def attributed(name: str, view: mt.views.View, plays: Playing, x: torch.Tensor) -> torch.Tensor:
-    values = explained(asked_methods(name, plays)[name], lambda row: view, lambda row: plays.game(view, row), x)
-    return of_entries(values, plays, x)
+def attributed(name: str, view: mt.views.View, hide: Hiding, x: torch.Tensor) -> torch.Tensor:
+    values = explained(explainers_of(name, hide)[name], lambda row: view, lambda row: hide.game(view, row), x)
+    return hide.spread(values, x)
 
 
-@pytest.mark.parametrize("name", sorted(known().keys() - {"BayesianShapley"}))  # which is for at most 12 parts
-def test_every_explainer_that_is_known_explains_images(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(available().keys() - {"BayesianShapley"}))  # which is for at most 12 parts
+def test_every_explainer_that_is_available_explains_images(name: str) -> None:
     torch.manual_seed(0)
     images = torch.rand(6, 1, 12, 12)
     support = mt.examples(images[:4], torch.tensor([0, 1, 0, 1]))
     learner = PrototypicalNetwork(nn.Sequential(nn.Flatten(), nn.Linear(144, 3), nn.Tanh()), ways=2)
     view = mt.views.query(learner, support, target=1)
-    plays = playing(images[:4])
-    assert plays.players == 36  # patches of two by two
-    values = attributed(name, view, plays, images[4:])
+    hide = hiding(images[:4])
+    assert hide.players == 36  # patches of two by two
+    values = attributed(name, view, hide, images[4:])
     assert values.shape == (2, 1, 12, 12) and values.std() > 0 and values.isfinite().all()
 
 
 def test_a_part_shares_its_value_among_its_pixels() -> None:
     images = torch.rand(3, 1, 12, 12)
-    plays = playing(images)
-    values = attributed("Shapley", lambda x: x.sum(), plays, images)
+    hide = hiding(images)
+    values = attributed("Shapley", lambda x: x.sum(), hide, images)
     total = images.sum((1, 2, 3)) - images.mean(0).sum()
     torch.testing.assert_close(values.sum((1, 2, 3)), total, rtol=1e-4, atol=1e-4)
 
@@ -145,7 +146,7 @@ def test_zero_is_neutral_and_signs_have_their_colours_on_images() -> None:
 
 
 def test_pictures_of_what_does_not_fit_are_refused() -> None:
-    with pytest.raises(MapstoError, match=r"values: one has shape \(1, 2\), expected \(1, 3\)"):
+    with pytest.raises(MapstoError, match=r"^values: got shape \(1, 2\) from one, expected \(1, 3\)"):
         attributions(np.zeros((1, 3)), {"one": np.zeros((1, 2))}, ["query 0"])
     with pytest.raises(MapstoError, match=r"points: got shape \(1, 3, 2\), expected images"):
         attributions(np.zeros((1, 3, 2)), {"one": np.zeros((1, 3, 2))}, ["query 0"])

@@ -14,9 +14,10 @@ from mapsto.figures import beeswarm as beeswarm_picture
 from mapsto.figures.beeswarm import lines, ranking, stack
 from mapsto.figures.curve import smooth
 from mapsto.figures.influence import strongest
-from mapsto.figures.page import svg
+from mapsto.figures.numbers import as_floats, cell
 from mapsto.figures.reliability import wilson
-from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, cell, distinct, label, low_to_high, numbers
+from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, distinct, label, low_to_high
+from mapsto.figures.svg import svg
 from mapsto.figures.waterfall import steps
 
 
@@ -304,7 +305,7 @@ def test_long_names_can_be_told_apart():
     ],
 )
 def test_numbers_and_categories_are_told_apart(column, expected):
-    found = numbers(np.array(column, dtype=object))
+    found = as_floats(np.array(column, dtype=object))
     if expected is None:
         assert found is None
     else:
@@ -313,9 +314,14 @@ def test_numbers_and_categories_are_told_apart(column, expected):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (1e-7, "1e−07"), (1e12, "1e+12"), (np.inf, "inf"), (None, "missing"), (True, "True"), (12.5, "12.5")],
+    [
+        *((0.0, "0"), (1e-7, "1e−07"), (1e16, "1e+16"), (np.inf, "inf"), (None, "missing"), (True, "True")),
+        *((12.5, "12.5"), (1234.56, "1235"), (-7, "−7"), (0.123456, "0.1235")),
+        *((2139, "2139"), (2139.0, "2139"), (10001, "10001"), ("02139", "02139")),  # zip codes
+        *((2024, "2024"), (5551234567.0, "5551234567"), (np.int64(-1000000), "−1000000")),
+    ],
 )
-def test_cells_are_written_shortly(value, text):
+def test_cells_are_written_as_they_came(value, text):
     assert cell(value) == text
 
 

@@ -21,7 +21,19 @@ NAMES = {
         "examples",
         "MapstoError",
     ),
-    *("episodes", "explainers", "figures", "learners", "measures", "models", "seeing", "tasks", "training", "views"),
+    *(
+        "episodes",
+        "explainers",
+        "figures",
+        "learners",
+        "measures",
+        "models",
+        "reports",
+        "seeing",
+        "tasks",
+        "training",
+        "views",
+    ),
     "weights",
 }
 ROOMS = {
@@ -38,6 +50,7 @@ ROOMS = {
         *("Anchors", "SurrogateTree", "Counterfactual"),
     },
     "weights": {"load"},
+    "reports": {"table", "task", "write_film", "write_run_report"},
     "seeing": {
         *("changes", "cka", "embedding", "film", "gradient_histograms", "maximise", "probes", "rsa", "unit", "units"),
         "variance_explained",

@@ -5,6 +5,7 @@ import functools
 import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from math import comb
 
@@ -18,12 +19,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mapsto import cli
-from mapsto.commands.report import read_metrics
 from mapsto.errors import MapstoError
 from mapsto.explanation import Explanation
-from mapsto.figures import write_run_report, write_table_report
-from mapsto.figures.facts import row_labels, telling_rows
-from mapsto.figures.words import agreement, comparison, course, quality, trend
+from mapsto.reports import write_run_report
+from mapsto.reports.course import course
+from mapsto.reports.run_folder import read_metrics
+from mapsto.reports.table import Answer, Question
+from mapsto.reports.table.answer import row_names, typical_rows
+from mapsto.reports.table.html import write
+from mapsto.reports.table.words import agreement, comparison, quality, trend
 
 SECTIONS = ["summary", "limits", "results", "columns", "predictions", "reliability", "agreement", "rows", "words"]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -79,47 +83,48 @@ def exact(game, d):
 
 
 @functools.cache
-def parts(name="cancer", d=5, rows=24):
-    """Explain a logistic regression exactly: what `write_table_report` is given, with real numbers."""
+def explained(name="cancer", d=5, rows=24):
+    """Explain a logistic regression exactly: an answer with real numbers."""
     table = (load_breast_cancer if name == "cancer" else load_wine)(as_frame=True)
     x, y = table.data.iloc[:, :d], table.target.to_numpy()
     order = np.random.default_rng(0).permutation(len(x))
-    taught, told = order[:30], order[30 : 30 + rows]
+    taught, rest = order[:30], order[30 : 30 + rows]
     means, train = x.iloc[taught].mean().to_numpy(), x.iloc[taught].to_numpy()
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train, y[taught])
-    cells = x.iloc[told].to_numpy()
+    cells = x.iloc[rest].to_numpy()
     values = np.array([exact(lambda m, row=row: model.predict_proba(np.where(m, row, means)), d) for row in cells])
     p, base = model.predict_proba(cells), model.predict_proba(means[None])
-    shown = telling_rows(p)
-    change = np.zeros((len(shown), 30, p.shape[1]))
+    cases = typical_rows(p)
+    push = np.zeros((len(cases), 30, p.shape[1]))
     for j in range(30):
         kept = np.arange(30) != j
         without = make_pipeline(StandardScaler(), LogisticRegression()).fit(train[kept], y[taught][kept])
-        change[:, j] = without.predict_proba(cells[shown]) - p[shown]
+        push[:, j] = p[cases] - without.predict_proba(cells[cases])
     classes = [str(c) for c in table.target_names]
-    return {
-        "title": f"{name} table",
-        "summary": {"auc": 0.98, "accuracy": 0.93, "log_loss": 0.2, "calibration_error": 0.03, "ms_per_row": 0.8},
-        "explanation": Explanation(values, np.repeat(base, rows, 0), cells, list(x.columns), classes),
-        "probabilities": p,
-        "y_true": y[told],
-        "train": x.iloc[taught],
-        "train_labels": y[taught],
-        "influence": change,
-        "influence_rows": shown,
+    names = np.array(classes)
+    labels, outcomes = names[y[taught]], names[y[rest]].astype(object)
+    question = Question(x.iloc[taught], labels, x.iloc[rest].reset_index(drop=True), outcomes, x[:0], names[:0])
+    reasons = Explanation(values, np.repeat(base, rows, 0), cells, list(x.columns), classes)
+    summary = {
+        **{"auc": 0.98, "accuracy": 0.93, "log_loss": 0.2, "calibration_error": 0.03, "ms_per_row": 0.8},
         "agreement": {"r2": 0.981, "cosine": 0.992, "rows": 24, "columns": d},
         "baselines": {"logistic_regression": {"auc": 0.99}, "random_forest": {"auc": 0.97}},
-        "notes": ["column 'id' was left out"],
     }
+    return Answer(question, reasons, p, cases, push, p, summary, ["column 'id' was left out"])
 
 
-def written(folder, **changed):
-    """Write a report and return its text, after checking that it is one whole and valid page."""
-    path = write_table_report(folder / "report.html", **{**parts(), **changed})
-    text = path.read_text(encoding="utf-8")
+def written(folder, answer, title="A table"):
+    """Write a page and return its text, after checking that it is one whole and valid page."""
+    text = write(answer, folder / "report.html", title).read_text(encoding="utf-8")
     check(text)
     assert [file.name for file in folder.iterdir()] == ["report.html"]
     return text
+
+
+def unknown(answer, **changed):
+    """Return the answer without the outcomes of its rows."""
+    question = replace(answer.question, outcomes=np.full(len(answer.probabilities), None), **changed)
+    return replace(answer, question=question, judged=answer.judged[:0])
 
 
 def check(text):
@@ -145,11 +150,11 @@ def plain(text):
 
 
 def test_report_has_every_section_and_picture(tmp_path):
-    text = written(tmp_path)
+    text = written(tmp_path, explained())
     page = Page(text)
     assert [i for i in page.ids if i != "notes"] == SECTIONS
     assert "notes" in page.ids
-    assert len(page.images) == 1 + 2 * len(parts()["influence_rows"]) + 1
+    assert len(page.images) == 1 + 2 * len(explained().cases) + 1
     seen = plain(text)
     for words in (
         "percentage points", "must not be used for", "0.980", "93.0 %", "R² = 0.981", "column 'id' was left out",
@@ -159,14 +164,14 @@ def test_report_has_every_section_and_picture(tmp_path):
 
 
 def test_three_classes_get_a_picture_each(tmp_path):
-    text = write_table_report(tmp_path / "r.html", **parts("wine")).read_text()
-    page = check(text)
-    assert len(page.images) == 3 + 2 * len(parts("wine")["influence_rows"]) + 1
+    answer = explained("wine")
+    page = check(write(answer, tmp_path / "r.html", "Wine").read_text())
+    assert len(page.images) == 3 + 2 * len(answer.cases) + 1
     swarms = [image["alt"] for image in page.images if image["alt"].startswith("Beeswarm")]
     assert [f"class_{c} in" in alt for c, alt in enumerate(swarms)] == [True] * 3
-    rows = telling_rows(parts("wine")["probabilities"])
-    for row, alt in zip(rows, [i["alt"] for i in page.images if i["alt"].startswith("Waterfall")], strict=True):
-        assert f"class_{parts('wine')['probabilities'][row].argmax()} goes from" in alt
+    falls = [image["alt"] for image in page.images if image["alt"].startswith("Waterfall")]
+    for row, alt in zip(typical_rows(answer.probabilities), falls, strict=True):
+        assert f"class_{answer.probabilities[row].argmax()} goes from" in alt
 
 
 def test_more_than_four_classes_fold_the_rest_away(tmp_path):
@@ -179,27 +184,24 @@ def test_more_than_four_classes_fold_the_rest_away(tmp_path):
     cells[rng.random((n, d)) < 0.1] = None
     values[[[cell is None for cell in row] for row in cells]] = 0
     names = [f"laboratory measurement number {j} of the second visit" for j in range(d)]
-    text = written(
-        tmp_path,
-        explanation=Explanation(values, base, cells, names, [f"class {c}" for c in range(k)]),
-        probabilities=base + values.sum(1),
-        y_true=rng.integers(0, k, n),
-        train=pd.DataFrame(cells, columns=names),
-        train_labels=rng.integers(0, k, n),
-        influence=None,
-        influence_rows=[],
-    )
+    table, classes = pd.DataFrame(cells, columns=names), [f"class {c}" for c in range(k)]
+    outcomes, labels = (np.array(classes)[rng.integers(0, k, n)] for _ in range(2))
+    question = Question(table, labels, table, outcomes.astype(object), table[:0], labels[:0])
+    reasons, p = Explanation(values, base, cells, names, classes), base + values.sum(1)
+    whole, push = explained(), np.zeros((1, n, k))
+    text = written(tmp_path, Answer(question, reasons, p, [0], push, p, whole.summary, whole.notes))
     page = Page(text)
     assert sum(image["alt"].startswith("Beeswarm") for image in page.images) == 6
     assert "The other 2 classes" in plain(text)
-    assert "was not computed" in plain(text)
     assert names[7] in page.titles
 
 
 def test_unknown_outcomes_are_said_not_invented(tmp_path):
     nothing = dict.fromkeys(("auc", "accuracy", "log_loss", "calibration_error"))
     baselines = {"logistic_regression": {"auc": None}, "random_forest": {"auc": None}}
-    text = written(tmp_path, y_true=None, summary={**nothing, "ms_per_row": 1.0}, agreement=None, baselines=baselines)
+    unchecked = {"r2": None, "cosine": None, "rows": 24, "columns": 5}
+    summary = {**nothing, "agreement": unchecked, "ms_per_row": 1.0, "baselines": baselines}
+    text = written(tmp_path, replace(unknown(explained()), summary=summary))
     seen = plain(text)
     assert "quality of these predictions cannot be measured" in seen
     assert "The outcome was" not in seen
@@ -210,32 +212,46 @@ def test_unknown_outcomes_are_said_not_invented(tmp_path):
 
 
 def test_quality_measured_on_other_rows_is_said(tmp_path):
-    p, y = parts()["probabilities"], parts()["y_true"]
-    text = written(tmp_path, y_true=None, judged=(p[:7], y[:7]))
+    whole = explained()
+    question, p = whole.question, whole.probabilities
+    others = unknown(whole, others=question.rows[:7], other_outcomes=question.outcomes[:7].astype(str))
+    text = written(tmp_path, replace(others, judged=p[:7]))
     assert "measured on other rows" in plain(text)
     assert any(image["alt"].startswith("Reliability") for image in Page(text).images)
+
+
+def test_outcomes_that_are_known_of_some_rows_are_said(tmp_path):
+    whole = explained()
+    outcomes = np.where(np.arange(24) < 7, whole.question.outcomes, None)
+    some = replace(whole, question=replace(whole.question, outcomes=outcomes), judged=whole.probabilities[:7])
+    seen = plain(written(tmp_path, some))
+    assert "measured on the rows of this page whose outcome is known: 7 of 24." in seen
+    assert "of 100 rows with a known outcome" in seen and seen.count(" unknown ") == 17
 
 
 HOSTILE = '<script>alert("x")</script>'
 
 
 def test_text_of_users_is_escaped_everywhere(tmp_path):
-    given = parts()
-    e = given["explanation"]
+    whole = explained()
+    e, question = whole.reasons, whole.question
     cells = e.data.astype(object)
     cells[:, 1] = HOSTILE
     names = [HOSTILE, *e.feature_names[1:]]
-    frame = pd.DataFrame(given["train"].to_numpy(), columns=names).astype(object)
-    frame[names[1]] = HOSTILE
-    text = written(
-        tmp_path,
-        title=HOSTILE,
-        explanation=Explanation(e.values, e.base_values, cells, names, [HOSTILE + "0", HOSTILE + "1"]),
-        train=frame.set_index(pd.Index([HOSTILE + str(i) for i in range(len(frame))])),
-        notes=[HOSTILE],
-        row_names=[HOSTILE + str(i) for i in range(len(cells))],
-        baselines={HOSTILE: {"auc": 0.9}},
+    train = pd.DataFrame(question.train.to_numpy(), columns=names).astype(object)
+    train[names[1]] = HOSTILE
+    rows, classes = pd.DataFrame(cells, columns=names), {name: HOSTILE + name for name in e.class_names}
+    hostile = Question(
+        train.set_axis([HOSTILE + str(i) for i in range(len(train))]),
+        np.array([classes[label] for label in question.labels]),
+        rows.set_axis([HOSTILE + str(i) for i in range(len(rows))]),
+        np.array([classes[outcome] for outcome in question.outcomes], object),
+        *(rows[:0], np.array([], "U40")),
     )
+    reasons = Explanation(e.values, e.base_values, cells, names, list(classes.values()))
+    summary = {**whole.summary, "baselines": {HOSTILE: {"auc": 0.9}}}
+    answer = replace(whole, question=hostile, reasons=reasons, summary=summary, notes=[HOSTILE])
+    text = written(tmp_path, answer, HOSTILE)
     assert "<script" not in text
     assert plain(text).count("<script>") > 20
     with pytest.raises(AssertionError):  # the check sees what it is there to see
@@ -245,56 +261,24 @@ def test_text_of_users_is_escaped_everywhere(tmp_path):
 
 
 def test_one_and_two_rows_and_missing_cells(tmp_path):
-    given = parts()
-    e = given["explanation"]
-    for rows in (1, 2):
-        few = Explanation(
-            np.zeros_like(e.values[:rows]),
-            e.base_values[:rows],
-            np.full((rows, 5), np.nan),
-            e.feature_names,
-            e.class_names,
-        )
-        seen = plain(
-            written(
-                tmp_path,
-                explanation=few,
-                probabilities=e.base_values[:rows],
-                y_true=given["y_true"][:rows],
-                influence=None,
-                influence_rows=[],
-            )
-        )
+    whole = explained()
+    e, q = whole.reasons, whole.question
+    for n in (1, 2):
+        table = q.rows[:n] * np.nan
+        few = Explanation(0 * e.values[:n], e.base_values[:n], table.to_numpy(), e.feature_names, e.class_names)
+        question, p = replace(q, rows=table, outcomes=q.outcomes[:n]), e.base_values[:n]
+        answer = Answer(question, few, p, [0], whole.push[:1], p, whole.summary, [])
+        seen = plain(written(tmp_path, answer))
         assert "No column moved any prediction" in seen
         assert "nothing: no cell is known" in seen
-
-
-def test_no_rows_and_misfits_are_refused(tmp_path, unchecked):
-    given = parts()
-    e = given["explanation"]
-    empty = Explanation(e.values[:0], e.base_values[:0], e.data[:0], e.feature_names, e.class_names)
-    with pytest.raises(ValueError, match="explanation: got no rows"):
-        write_table_report(
-            tmp_path / "r.html",
-            **{**given, "explanation": empty, "probabilities": given["probabilities"][:0], "influence": None},
-        )
-    for part, wrong in (
-        ("probabilities", given["probabilities"][:3]),
-        ("y_true", given["y_true"][:3]),
-        ("train_labels", given["train_labels"][:3]),
-        ("influence", given["influence"][:, :3]),
-        ("row_names", ["a"]),
-        ("judged", (given["probabilities"], given["y_true"][:3])),
-    ):
-        with pytest.raises(ValueError, match=f"{part}: got shape"):
-            write_table_report(tmp_path / "r.html", **{**given, part: wrong})
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["absent/report.html", "file/report.html", "."])
 def test_an_unwritable_place_is_one_sentence_and_leaves_nothing(tmp_path, place):
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(MapstoError, match=r"^report: got .* which cannot be written \(.*\); name a file"):
+    with pytest.raises(
+        MapstoError, match=r"^path: got .* which cannot be written \(.*\), expected a file; name a file"
+    ):
         write_run_report(tmp_path / place, title="t", metrics=[], config="")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
@@ -314,7 +298,7 @@ def test_an_older_report_stays_whole_when_the_new_one_fails(tmp_path, monkeypatc
 
 
 def test_the_same_report_is_the_same_file(tmp_path):
-    first, second = (write_table_report(tmp_path / name, **parts()).read_bytes() for name in ("a.html", "b.html"))
+    first, second = (write(explained(), tmp_path / name, "t").read_bytes() for name in ("a.html", "b.html"))
     assert first == second
 
 
@@ -358,8 +342,8 @@ def test_trend_by_hand():
 
 
 def test_rows_are_named_as_their_owner_numbers_them():
-    assert row_labels(pd.DataFrame({"a": [1, 2]})) == ["1", "2"]
-    assert row_labels(pd.DataFrame({"a": [1, 2]}, index=[17, 4])) == ["17", "4"]
+    assert row_names(pd.DataFrame({"a": [1, 2]})) == ["1", "2"]
+    assert row_names(pd.DataFrame({"a": [1, 2]}, index=[17, 4])) == ["17", "4"]
 
 
 # --- the report of a run
@@ -511,7 +495,7 @@ def browse(folder, text):
 )
 @pytest.mark.parametrize("name", ["cancer", "wine"])
 def test_a_browser_shows_every_picture(tmp_path, name):
-    text = write_table_report(tmp_path / "report.html", **parts(name)).read_text()
+    text = write(explained(name), tmp_path / "report.html", f"{name} table").read_text()
     views = browse(tmp_path, text)
     assert [view["width"] for view in views] == [360, 1200]
     for view in views:

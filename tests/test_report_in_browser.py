@@ -19,12 +19,12 @@ from matplotlib.image import imread
 from torch import nn
 
 import mapsto as mt
-from mapsto.commands.report_task import report_task
 from mapsto.episodes import Episode, examples
-from mapsto.figures import write_run_report
-from mapsto.figures.slider import POLICY
 from mapsto.learners import MAML, PrototypicalNetwork
 from mapsto.models import MLP
+from mapsto.reports import write_run_report
+from mapsto.reports.film import POLICY
+from mapsto.reports.task.build import task_answer
 
 pytestmark = pytest.mark.skipif(
     browser.CHROMIUM is None, reason="no Chromium or Chrome is installed: no report is looked at"
@@ -152,7 +152,7 @@ def written(folder: Path, kind: str) -> str:
         kind
     ]
     metrics = [{"step": i, "loss": 4 / i, "lr": 0.001 * i, "seconds": i} for i in range(1, 30)]
-    task = report_task(learner, tasks, 0, None, 0)
+    task = task_answer(learner, tasks, 0, (), 0)
     path = write_run_report(
         folder / f"{kind}.html", title=f"Training run: {kind}", metrics=metrics, config="steps: 29\n",
         evaluation={"accuracy": 0.9}, files=[("config.yaml", 10)], task=task,

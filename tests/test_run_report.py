@@ -1,5 +1,6 @@
 """`mapsto report RUN`: what it says of a test task is what the learner says, and what cannot be had is a sentence."""
 
+import importlib
 import json
 import re
 import shutil
@@ -15,26 +16,26 @@ from matplotlib.colors import to_hex
 from torch import nn
 
 import mapsto as mt
-from mapsto import figures
 from mapsto.cli import main
-from mapsto.commands.asked_methods import default_methods
-from mapsto.commands.asked_task import asked_task, real
 from mapsto.commands.configuration import load_run
-from mapsto.commands.report_task import report_task
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Occlusion
-from mapsto.figures.answers import answers, likely
+from mapsto.figures.answers import likely
 from mapsto.figures.colours import ZERO
 from mapsto.figures.reasons import reasons
-from mapsto.figures.slider import POLICY
 from mapsto.figures.style import HIGHER, LOWER, NEUTRAL
-from mapsto.figures.taught import taught_cells, taught_images, taught_rows
 from mapsto.figures.trusted import trusted
-from mapsto.figures.verdicts import about, lead, verdict
 from mapsto.learners import MAML, PrototypicalNetwork, Reptile
 from mapsto.measures import Trust
 from mapsto.measures.estimate import Estimate
+from mapsto.reports.film import POLICY
+from mapsto.reports.task import TaskAnswer, sections
+from mapsto.reports.task.build import task_answer
+from mapsto.reports.task.methods import available, default_methods
+from mapsto.reports.task.question import real, task_question
+from mapsto.reports.task.teaching import draw_cells, draw_images, draw_rows
+from mapsto.reports.task.verdicts import about, lead, verdict
 
 TRAIN = {
     "planted": "--learner MAML --learner.body MLP --learner.body.widths [11,8,2] --learner.body.activation silu "
@@ -61,9 +62,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def told(runs: dict[str, Path]) -> dict[str, figures.task_facts.TaskFacts]:
+def told(runs: dict[str, Path]) -> dict[str, TaskAnswer]:
     loaded = {name: load_run(folder) for name, folder in runs.items()}
-    return {name: report_task(run.learner, run.tasks, 1, None, 0) for name, run in loaded.items()}
+    return {name: task_answer(run.learner, run.tasks, 1, (), 0) for name, run in loaded.items()}
 
 
 def plain(text: str) -> str:
@@ -93,7 +94,7 @@ def test_the_answers_are_the_learners(told: dict, runs: dict[str, Path], name: s
 def test_answers_of_another_task_are_found_out(runs: dict[str, Path]) -> None:
     loaded = load_run(runs["planted"])
     with pytest.raises(AssertionError):
-        answers_law(report_task(loaded.learner, loaded.tasks, 0, None, 0), runs["planted"])
+        answers_law(task_answer(loaded.learner, loaded.tasks, 0, (), 0), runs["planted"])
 
 
 @pytest.mark.parametrize("name", TRAIN)
@@ -120,10 +121,10 @@ def taught_law(task: object, run: Path) -> None:
         return float((scores.mean() if target is None else scores.softmax(-1)[target]).detach())
 
     without = support._replace(w=torch.where(torch.arange(len(support.w)) == 2, 0.0, support.w))
-    assert task.taught.examples[2] == pytest.approx(score(support) - score(without), abs=1e-5)
+    assert task.teaching.examples[2] == pytest.approx(score(support) - score(without), abs=1e-5)
     alike = support._replace(x=support.x.mean(0, keepdim=True).expand_as(support.x).contiguous())
-    assert task.taught.cells.sum() == pytest.approx(score(support) - score(alike), abs=5e-3)
-    assert np.abs(task.taught.examples).max() > 1e-6 and np.abs(task.taught.cells).max() > 1e-6
+    assert task.teaching.cells.sum() == pytest.approx(score(support) - score(alike), abs=5e-3)
+    assert np.abs(task.teaching.examples).max() > 1e-6 and np.abs(task.teaching.cells).max() > 1e-6
 
 
 @pytest.mark.parametrize("name", ["planted", "wave"])
@@ -133,7 +134,7 @@ def test_what_was_taught_is_told(told: dict, runs: dict[str, Path], name: str) -
 
 def test_shares_of_the_wrong_example_are_found_out(told: dict, runs: dict[str, Path]) -> None:
     task = told["wave"]
-    turned = replace(task, taught=replace(task.taught, examples=np.roll(task.taught.examples, 1)))
+    turned = replace(task, teaching=replace(task.teaching, examples=np.roll(task.teaching.examples, 1)))
     with pytest.raises(AssertionError):
         taught_law(turned, runs["wave"])
 
@@ -148,17 +149,17 @@ def test_own_reasons_add_up_to_the_answer(told: dict, runs: dict[str, Path]) -> 
 
 
 def test_many_teaching_examples_are_weighed_and_not_left_out(monkeypatch: pytest.MonkeyPatch, runs: dict) -> None:
-    monkeypatch.setattr("mapsto.commands.report_task._LEFT_OUT", 3)
+    monkeypatch.setattr(importlib.import_module("mapsto.reports.task.build"), "_LEFT_OUT", 3)
     loaded = load_run(runs["wave"])
-    task = report_task(loaded.learner, loaded.tasks, 1, "Gradient", 0)
-    assert not task.taught.by_leaving_out and np.abs(task.taught.examples).max() > 0
+    task = task_answer(loaded.learner, loaded.tasks, 1, "Gradient", 0)
+    assert not task.teaching.by_leaving_out and np.abs(task.teaching.examples).max() > 0
 
 
 def test_entries_that_cannot_be_asked_are_said(monkeypatch: pytest.MonkeyPatch, runs: dict, tmp_path: Path) -> None:
     def refused(*given: object) -> None:
         raise MapstoError("cells: got too many.")
 
-    monkeypatch.setattr("mapsto.commands.report_task._cells", refused)
+    monkeypatch.setattr(importlib.import_module("mapsto.reports.task.build"), "_cells", refused)
     assert main(["report", str(runs["planted"]), "--method", "Gradient", "--out", str(tmp_path / "r.html")]) == 0
     text = plain((tmp_path / "r.html").read_text())
     assert "What their single entries did: This part could not be made: cells: got too many." in text
@@ -184,10 +185,10 @@ def test_own_reasons_know_missing_cells(runs: dict[str, Path]) -> None:
     loaded = load_run(runs["own"])
     tasks = (loaded.tasks.test.batch(i, 1, 0).query.x[0, :4] for i in range(40))
     index = next(i for i, x in enumerate(tasks) if x.isnan().any())
-    task = report_task(loaded.learner, loaded.tasks, index, None, 0)
+    task = task_answer(loaded.learner, loaded.tasks, index, (), 0)
     assert set(task.reasons.values) == {"SelfExplaining", "Occlusion", "LIME", "PermutationShapley"}
     own = task.reasons.values["SelfExplaining"]
-    assert (own[np.isnan(task.x)] == 0).all() and np.abs(own).max() > 0 and task.taught.cells is not None
+    assert (own[np.isnan(task.x)] == 0).all() and np.abs(own).max() > 0 and task.teaching.cells is not None
 
 
 def test_missing_cells_leave_out_what_moves_cells(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -203,7 +204,7 @@ def test_missing_cells_leave_out_what_moves_cells(tmp_path: Path, capsys: pytest
     assert "--method: IntegratedGradients cannot explain this task: it moves cells" in capsys.readouterr().err
     assert main(["explain", str(run), "--method", "Shapley", "--json"]) == 0
     loaded = load_run(run)
-    task = report_task(loaded.learner, loaded.tasks, 0, None, 0)
+    task = task_answer(loaded.learner, loaded.tasks, 0, (), 0)
     assert np.isnan(task.x).any() and set(task.reasons.values) == {"Occlusion", "LIME", "PermutationShapley"}
     for values in task.reasons.values.values():
         assert (np.abs(values[np.isnan(task.x)]) < 1e-6).all() and np.abs(values).max() > 0
@@ -246,14 +247,14 @@ def test_an_unfinished_run_is_told_as_such(runs: dict[str, Path], tmp_path: Path
 def test_a_transductive_learner_is_not_asked() -> None:
     learner = PrototypicalNetwork(nn.Identity(), ways=2, transductive=True)
     with pytest.raises(ValueError, match="transductive=True"):
-        report_task(learner, mt.tasks.Planted(shots=4, queries=3), 0, None, 0)
+        task_answer(learner, mt.tasks.Planted(shots=4, queries=3), 0, (), 0)
 
 
 def test_a_task_without_queries_is_refused() -> None:
     rows = examples(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
     episode = Episode(rows, rows._replace(w=torch.zeros(4)))
     with pytest.raises(MapstoError, match="task: got one without teaching examples or without queries"):
-        asked_task(PrototypicalNetwork(nn.Identity(), ways=2), episode, 4)
+        task_question(PrototypicalNetwork(nn.Identity(), ways=2), episode, 4)
 
 
 @pytest.mark.parametrize(
@@ -278,21 +279,21 @@ def test_bad_input_is_one_sentence(
 
 def test_own_reasons_are_of_learners_that_have_some(runs: dict[str, Path], capsys: pytest.CaptureFixture) -> None:
     assert main(["explain", str(runs["wave"]), "--method", "SelfExplaining"]) == 1
-    assert "SelfExplaining asks a learner that explains itself, got MAML" in capsys.readouterr().err
+    assert "--method: got SelfExplaining for MAML, expected a learner that explains itself" in capsys.readouterr().err
     assert main(["report", str(runs["wave"]), "--method", "SelfExplaining"]) == 1
-    assert "SelfExplaining asks a learner that explains itself, got MAML" in capsys.readouterr().err
+    assert "--method: got SelfExplaining for MAML, expected a learner that explains itself" in capsys.readouterr().err
 
 
 def test_default_methods_fit_the_rows() -> None:
     torch.manual_seed(0)
 
-    def methods(x: torch.Tensor) -> str:
+    def methods(x: torch.Tensor) -> list[str]:
         rows = examples(x, torch.arange(len(x)) % 2)
-        return default_methods(asked_task(PrototypicalNetwork(nn.Flatten(), ways=2), Episode(rows, rows), 2))
+        return default_methods(task_question(PrototypicalNetwork(nn.Flatten(), ways=2), Episode(rows, rows), 2))
 
-    assert methods(torch.rand(4, 1, 6, 6)) == "IntegratedGradients,Smooth,Occlusion"
-    assert methods(torch.rand(4, 3)) == "IntegratedGradients,Occlusion,Shapley"
-    assert methods(torch.rand(4, 1)) == "Gradient,IntegratedGradients,Occlusion"
+    assert methods(torch.rand(4, 1, 6, 6)) == ["IntegratedGradients", "Smooth", "Occlusion"]
+    assert methods(torch.rand(4, 3)) == ["IntegratedGradients", "Occlusion", "Shapley"]
+    assert methods(torch.rand(4, 1)) == ["Gradient", "IntegratedGradients", "Occlusion"]
 
 
 # --- what is drawn and said
@@ -300,7 +301,7 @@ def test_default_methods_fit_the_rows() -> None:
 
 def test_a_bar_is_a_probability_and_its_colour_tells_right_from_wrong(told: dict) -> None:
     task = told["planted"]
-    for i, axes in enumerate(answers(task).axes):
+    for i, axes in enumerate(sections._drawn(task).axes):
         shown = likely(task.outputs[i], int(task.y[i]), 5)
         np.testing.assert_allclose([bar.get_width() for bar in axes.patches], 100 * task.outputs[i][shown], rtol=1e-5)
         best, right = task.outputs[i].argmax(), task.outputs[i].argmax() == task.y[i]
@@ -318,7 +319,7 @@ def test_bars_of_reasons_have_their_values_and_none_is_lost() -> None:
         assert all({HIGHER: 1, LOWER: -1}[colour] == sign for colour, sign in colours.items())
 
 
-def image_facts() -> figures.task_facts.TaskFacts:
+def image_facts() -> TaskAnswer:
     torch.manual_seed(0)
     x = torch.rand(8, 1, 6, 6)
     rows = examples(x, torch.arange(8) % 2)
@@ -328,33 +329,33 @@ def image_facts() -> figures.task_facts.TaskFacts:
         def draw(self, generator: torch.Generator, count: int) -> Episode:
             return mt.episodes.stack([Episode(rows, rows)] * count)
 
-    return report_task(learner, Fixed(), 0, "IntegratedGradients,Occlusion", 0)
+    return task_answer(learner, Fixed(), 0, "IntegratedGradients,Occlusion", 0)
 
 
 def test_zero_is_neutral_on_every_heatmap(told: dict) -> None:
     task = image_facts()
     drawn = reasons(task.x[0], {name: one[0] for name, one in task.reasons.values.items()}, [])
     overlaid = [axes.images[1] for axes in drawn.axes if len(axes.images) == 2]
-    overlaid += [axes.images[1] for axes in taught_images(task, task.taught).axes if len(axes.images) == 2]
+    overlaid += [axes.images[1] for axes in draw_images(task, task.teaching).axes if len(axes.images) == 2]
     assert len(overlaid) == 2 + 8
     assert all(to_hex(one.cmap(one.norm(0.0))) == "#ffffff" for one in overlaid)
     heat = task.reasons.values["Occlusion"][0].sum(0)
     np.testing.assert_allclose(overlaid[1].get_array(), heat / np.abs(heat).max(), rtol=1e-5)
-    cells = taught_cells(told["planted"], told["planted"].taught).axes[0].images[0]
+    cells = draw_cells(told["planted"], told["planted"].teaching).axes[0].images[0]
     assert to_hex(cells.cmap(cells.norm(0.0))) == ZERO
-    assert np.abs(cells.get_array()).max() == pytest.approx(100 * np.abs(told["planted"].taught.cells).max(), rel=0.5)
+    assert np.abs(cells.get_array()).max() == pytest.approx(100 * np.abs(told["planted"].teaching.cells).max(), rel=0.5)
 
 
 def test_teaching_examples_are_drawn_by_what_they_gave(told: dict) -> None:
     task = told["wave"]
-    presence, place = taught_rows(task, task.taught).axes
-    order = np.argsort(-np.abs(task.taught.examples), kind="stable")
-    np.testing.assert_allclose([bar.get_width() for bar in presence.patches], task.taught.examples[order], rtol=1e-5)
-    np.testing.assert_allclose([bar.get_width() for bar in place.patches], task.taught.cells[order, 0], rtol=1e-5)
+    presence, place = draw_rows(task, task.teaching).axes
+    order = np.argsort(-np.abs(task.teaching.examples), kind="stable")
+    np.testing.assert_allclose([bar.get_width() for bar in presence.patches], task.teaching.examples[order], rtol=1e-5)
+    np.testing.assert_allclose([bar.get_width() for bar in place.patches], task.teaching.cells[order, 0], rtol=1e-5)
 
 
 def test_the_baselines_are_drawn_in(told: dict) -> None:
-    found = told["planted"].reasons.trusted
+    found = told["planted"].reasons.trust
     axes = trusted(found, "gap", "area").axes[0]
     lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines if not line.get_label().startswith("_")}
     first = next(iter(found.values()))["gap"]
@@ -398,9 +399,7 @@ def test_a_lead_over_nothing_is_none() -> None:
 
 
 def test_every_method_is_described_without_code() -> None:
-    from mapsto.commands.asked_methods import known
-
-    for name, kind in known().items():
+    for name, kind in available().items():
         assert len(about(name, kind.__doc__)) > 20 and "`" not in about(name, kind.__doc__)
 
 
@@ -444,6 +443,6 @@ def test_the_same_run_is_the_same_page(runs: dict[str, Path], tmp_path: Path) ->
 def test_another_learner_with_steps_is_filmed() -> None:
     torch.manual_seed(0)
     learner = Reptile(mt.models.MLP(1, 6, 1), loss="mse")
-    task = report_task(learner, mt.tasks.Sinusoids(shots=4, queries=3), 0, "Gradient", 0)
+    task = task_answer(learner, mt.tasks.Sinusoids(shots=4, queries=3), 0, "Gradient", 0)
     assert task.film is not None and len(task.film.path) > 1
     assert isinstance(MAML(mt.models.MLP(1, 6, 1), loss="mse", lr=0.1, steps=1), mt.learners.Learner)

@@ -14,17 +14,17 @@ import torch
 from matplotlib.colors import to_hex
 from torch import nn
 
-from mapsto import figures, seeing
+from mapsto import figures, reports, seeing
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient
 from mapsto.figures.colours import ZERO, around_zero
 from mapsto.figures.film import chosen
-from mapsto.figures.page import svg
-from mapsto.figures.slider import POLICY, SCRIPT, overview
 from mapsto.figures.style import HIGHER, LOWER
+from mapsto.figures.svg import svg
 from mapsto.learners import MAML
 from mapsto.models import MLP
+from mapsto.reports.film import POLICY, SCRIPT, overview, slider
 
 
 @functools.cache
@@ -139,7 +139,7 @@ def test_the_lead_of_the_true_class_is_told_right_from_wrong() -> None:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("film") / "film.html"
-    return figures.write_film(path, film("regions", 3), "A <film>", classes=["<b>", "$", "quince"]).read_text()
+    return reports.write_film(path, film("regions", 3), "A <film>", classes=["<b>", "$", "quince"]).read_text()
 
 
 def test_the_page_needs_nothing_else_and_escapes_names(page: str) -> None:
@@ -160,13 +160,13 @@ def test_without_scripts_the_first_frame_alone_is_seen(page: str) -> None:
 
 
 def test_a_long_film_shows_thirteen_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("mapsto.figures.slider"), "_pictures", lambda *given: [])  # many
-    text = figures.slider(film("curve", 40))
+    monkeypatch.setattr(importlib.import_module("mapsto.reports.film"), "_pictures", lambda *given: [])  # many
+    text = slider(film("curve", 40))
     assert text.count("data-label") == 13 and 'max="12"' in text and "Step 40 of 40" in text
 
 
 def test_a_page_without_a_slider_lets_no_script_run(tmp_path) -> None:
-    text = figures.write_run_report(tmp_path / "r.html", title="run", metrics=[], config="").read_text()
+    text = reports.write_run_report(tmp_path / "r.html", title="run", metrics=[], config="").read_text()
     assert "script-src" not in text and "<script" not in text
 
 
@@ -312,4 +312,4 @@ def test_what_a_unit_likes_is_drawn() -> None:
 def test_a_page_with_too_few_names_is_refused(given: dict, tmp_path: pathlib.Path) -> None:
     ((name, names),), shown = given.items(), film("regions", 3)
     with pytest.raises(MapstoError, match=f"{name}: got {len(names)}, expected "):
-        figures.write_film(tmp_path / "film.html", shown, "A film", **given)
+        reports.write_film(tmp_path / "film.html", shown, "A film", **given)

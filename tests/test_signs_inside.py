@@ -7,13 +7,13 @@ from matplotlib.colors import to_hex
 
 from mapsto import figures, seeing
 from mapsto.episodes import Examples
-from mapsto.figures import page, report
 from mapsto.figures.reliability import wilson
-from mapsto.figures.slider import _label, overview
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.figures.task_map import task_map
-from mapsto.figures.words import course
 from mapsto.measures.similarity import TaskMap
+from mapsto.reports import page
+from mapsto.reports.course import course, curve
+from mapsto.reports.film import label, overview
 
 
 def rows(x: object, y: object) -> Examples:
@@ -83,7 +83,7 @@ def test_the_film_says_its_numbers() -> None:
     titles = [axes.get_title(loc="left") for axes in figures.film_strip(film()).axes]
     assert titles == ["step 0, query loss 4", "step 1, query loss 2"]
     assert "teaches, went from 3 to 1, and on the query set, which judges, from 4 to 2" in overview(film())[0]
-    assert _label(film(), 1) == "Step 1 of 1: support loss 1, query loss 2"
+    assert label(film(), 1) == "Step 1 of 1: support loss 1, query loss 2"
 
 
 # --- the inside
@@ -143,6 +143,6 @@ def test_a_curve_is_drawn_and_said_as_it_was_logged(monkeypatch: pytest.MonkeyPa
     drawn = []
     monkeypatch.setattr(page, "picture", lambda figure, alt: drawn.append(figure) or alt)
     metrics = [{"step": 10 * i, "loss": loss} for i, loss in enumerate((-1.0, 0.5, 2.0), start=1)]
-    assert report._curve(metrics, "loss")["picture"] == "Learning curve of loss: −1 at step 10, 2 at step 30."
+    assert curve(metrics, "loss")["picture"] == "Learning curve of loss: −1 at step 10, 2 at step 30."
     np.testing.assert_allclose(np.stack(drawn[0].axes[0].lines[0].get_data()), [[10, 20, 30], [-1, 0.5, 2]])
     assert "loss was −1 at step 10 and 2 at the end; its lowest was −1, at step 10." in course(metrics)[1]

@@ -5,6 +5,7 @@ Four patients, two columns, three training rows; `lived` loses what `died` wins.
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,14 +16,16 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from sklearn.metrics import log_loss
 
-from mapsto.commands.answer import Answer, Question, answer
-from mapsto.commands.quality import quality
-from mapsto.commands.shown import show
+from mapsto.commands.terminal import show
 from mapsto.estimators import TableClassifier
 from mapsto.explanation import Explanation
-from mapsto.figures import page, write_table_report
 from mapsto.figures.style import HIGHER, LOWER
-from mapsto.figures.words import comparison
+from mapsto.reports import page
+from mapsto.reports.table import Answer, Question
+from mapsto.reports.table.answer import answer
+from mapsto.reports.table.html import write
+from mapsto.reports.table.quality import quality
+from mapsto.reports.table.words import comparison
 
 CELLS = np.array([[70.0, 9.0], [30.0, 1.0], [60.0, 7.0], [40.0, 2.0]])
 DIED = np.array([[0.30, -0.05], [-0.10, 0.04], [0.20, -0.02], [-0.06, 0.03]])  # what each cell gave `died`
@@ -44,6 +47,17 @@ def reasons() -> Explanation:
     return Explanation(both(DIED), base, CELLS, ["age", "dose"], ["lived", "died"])
 
 
+def hand_made(rows: int = 4) -> Answer:
+    """Return an answer about the first rows, whose numbers are those above."""
+    names = ["q1", "q2"] if rows == 2 else None  # None: numbered from 1
+    table = pd.DataFrame(CELLS[:rows], columns=["age", "dose"], index=names)
+    outcomes = np.array(["died", "lived", "died", "lived"] if rows == 4 else [None] * rows, object)
+    labels = np.array(["died", "lived", "died"])
+    p, summary = np.stack([1 - P, P], 1)[:rows], {**SUMMARY, "agreement": AGREEMENT, "baselines": RIVALS}
+    question = Question(TRAIN, labels, table, outcomes, table[:0], labels[:0])
+    return Answer(question, reasons()[:rows], p, [0, 1], both(PUSH), p[question.known], summary, [])
+
+
 Picture = tuple[str, Figure]
 
 
@@ -53,12 +67,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Picture]
     drawn: list[Picture] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "picture", lambda figure, alt: drawn.append((alt, figure)) or f"[{alt}]")
-        path = write_table_report(
-            tmp_path_factory.mktemp("report") / "r.html", title="t", summary=SUMMARY, explanation=reasons(),
-            probabilities=np.stack([1 - P, P], 1), y_true=np.array([1, 0, 1, 0]), train=TRAIN,
-            train_labels=np.array([1, 0, 1]), influence=both(-PUSH), influence_rows=[0, 1], agreement=AGREEMENT,
-            baselines=RIVALS,
-        )  # fmt: skip
+        path = write(hand_made(), tmp_path_factory.mktemp("report") / "r.html", "t")
     return path.read_text(), drawn
 
 
@@ -122,11 +131,8 @@ def test_a_table_whose_rows_mattered_is_not_said_to_be_without(report: tuple[str
 
 
 def test_a_small_gap_is_said_to_be_small(tmp_path: Path) -> None:
-    path = write_table_report(
-        tmp_path / "r.html", title="t", summary=SUMMARY, explanation=reasons(),
-        probabilities=np.array([0.6, 0.4]) + both(DIED).sum(1), y_true=None, train=TRAIN,
-        train_labels=np.array([1, 0, 1]),
-    )  # fmt: skip
+    exact = replace(hand_made(), probabilities=np.array([0.6, 0.4]) + both(DIED).sum(1))
+    path = write(exact, tmp_path / "r.html", "t")
     assert "largest gap on this page is less than 0.0001 percentage points" in plain(path.read_text())
 
 
@@ -172,13 +178,7 @@ def test_the_reliability_curve_is_of_the_class_it_names(report: tuple[str, list[
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> str:
     monkeypatch.setenv("COLUMNS", "200")
-    rows = pd.DataFrame(CELLS[:2], columns=["age", "dose"], index=["q1", "q2"])
-    question = Question(TRAIN, np.array(["died", "lived", "died"]), rows, rows[:0], np.array([]))
-    e, summary = reasons(), {**SUMMARY, "agreement": AGREEMENT, "baselines": RIVALS}
-    given = Explanation(e.values[:2], e.base_values[:2], e.data[:2], e.feature_names, e.class_names)
-    p = np.stack([1 - P, P], 1)[:2]
-    show(Answer(question, np.array(["lived", "died"]), p, given, [0, 1], both(-PUSH * [[1], [100]]), p[:0],
-                summary, []), "t", [])  # fmt: skip
+    show(replace(hand_made(2), push=both(PUSH * [[1], [100]])), "t", [])
     return " ".join(re.sub(r"[│┃|]", " ", capsys.readouterr().out).split())
 
 
@@ -193,10 +193,10 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> s
         "agreement R² 0.981",
         "agreement cosine 0.992",
         "ms per explained row 1.25",
-        "q1 died 65% age = 70: +30.0, dose = 9: -5.0",
-        "q2 lived 66% age = 30: +10.0, dose = 1: -4.0",
-        "q1 r1 (died) +4.0, r2 (lived) -2.0",
-        "q2 r1 (died) -6.0, r2 (lived) +3.0",
+        "q1 died 65% age = 70: +30.0, dose = 9: −5.0",
+        "q2 lived 66% age = 30: +10.0, dose = 1: −4.0",
+        "q1 r1 (died) +4.0, r2 (lived) −2.0",
+        "q2 r1 (died) −6.0, r2 (lived) +3.0",
     ],
 )
 def test_the_terminal_says(printed: str, said: str) -> None:
@@ -209,10 +209,12 @@ def test_the_terminal_says(printed: str, said: str) -> None:
 def test_quality_is_measured_in_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
     q, y = np.stack([1 - P, P], 1), np.array([1, 0, 0, 0])
     worse = np.full((4, 2), 0.5)
-    monkeypatch.setattr("mapsto.commands.quality.rival_probabilities", lambda *_: {"random_forest": worse})
+    module = importlib.import_module("mapsto.reports.table.quality")
+    monkeypatch.setattr(module, "rival_probabilities", lambda *_: {"random_forest": worse})
     names = np.array(["died", "lived"])
     rows = pd.DataFrame(CELLS)
-    found = quality(SimpleNamespace(classes_=np.array(["died", "lived"])), rows, y, rows, q, names[y], 0)  # type: ignore[arg-type]
+    question = Question(rows, names[y], rows, names[y].astype(object), rows[:0], names[:0])
+    found = quality(SimpleNamespace(classes_=names), question, q)  # type: ignore[arg-type]
     assert found["log_loss"] == pytest.approx(log_loss(y, q)) and found["log_loss"] > 0.4
     assert found["accuracy"] == 0.75 and found["auc"] == 1 and found["baselines"]["random_forest"]["auc"] == 0.5
     right, wrong = np.array([0.65, 0.66, 0.628]), 0.58  # in a bin each
@@ -221,27 +223,24 @@ def test_quality_is_measured_in_its_units(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_time_of_a_row_is_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 10.6])
-    module = importlib.import_module("mapsto.commands.answer")
+    module = importlib.import_module("mapsto.reports.table.answer")
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     x = pd.DataFrame({"age": np.arange(12.0)})
     rows = x.iloc[9:]
-    found = answer(Question(x.iloc[:9], np.arange(9) % 2, rows, rows[:0], np.array([])))
+    labels = np.arange(9) % 2
+    found = answer(Question(x.iloc[:9], labels, rows, np.array([None] * 3), rows[:0], labels[:0]))
     assert found.summary["ms_per_row"] == pytest.approx(200)
 
 
-def test_the_page_gets_what_deleting_a_row_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The influence that the page draws is the prediction without the training row, less the one with it."""
-    module = importlib.import_module("mapsto.commands.answer")
-    handed: dict = {}
-    monkeypatch.setattr(module, "write_table_report", lambda path, **parts: handed.update(parts))
+def test_a_push_is_what_deleting_the_row_takes_away() -> None:
+    """The push on the page is the prediction with the training row, minus the one without it."""
     generator = np.random.default_rng(0)
     x = pd.DataFrame({"age": generator.normal(size=20), "dose": generator.normal(size=20)})
     died = np.where(x["age"] > 0, "yes", "no")
-    found = answer(Question(x.iloc[:14], died[:14], x.iloc[14:], x.iloc[14:], died[14:]))
-    module.write_report(found, tmp_path / "r.html", "t")
-    rows, fitted = x.iloc[14:].iloc[handed["influence_rows"]], TableClassifier().fit(x.iloc[:14], died[:14])
-    largest = int(np.abs(handed["influence"][0, :, 1]).argmax())
+    found = answer(Question(x.iloc[:14], died[:14], x.iloc[14:], died[14:].astype(object), x[:0], died[:0]))
+    rows, fitted = x.iloc[14:].iloc[found.cases], TableClassifier().fit(x.iloc[:14], died[:14])
+    largest = int(np.abs(found.push[0, :, 1]).argmax())
     without = TableClassifier().fit(x.iloc[:14].drop(index=largest), np.delete(died[:14], largest))
-    change = (without.predict_proba(rows) - fitted.predict_proba(rows))[0]
-    assert np.abs(change).max() > 1e-3
-    np.testing.assert_allclose(handed["influence"][0, largest], change, atol=1e-5)
+    taken = (fitted.predict_proba(rows) - without.predict_proba(rows))[0]
+    assert np.abs(taken).max() > 1e-3
+    np.testing.assert_allclose(found.push[0, largest], taken, atol=1e-5)

@@ -14,18 +14,20 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from mapsto import views
-from mapsto.commands.asked_task import asked_task
-from mapsto.commands.explain_run import _explained, _told
-from mapsto.commands.report import _told as evaluated
+from mapsto.commands.explain_run import query_line
 from mapsto.episodes import Episode, examples
-from mapsto.figures import page, task_sections
-from mapsto.figures.answers import answers
 from mapsto.figures.style import GRID, HIGHER, INK, LOWER
-from mapsto.figures.task_facts import Reasons, TaskFacts, Taught
-from mapsto.figures.taught import taught_images
+from mapsto.figures.svg import plain_style
 from mapsto.learners import Learner, PrototypicalNetwork, RidgeHead
 from mapsto.measures.estimate import Estimate
 from mapsto.measures.trust import Trust
+from mapsto.reports import page
+from mapsto.reports.run_folder import with_interval
+from mapsto.reports.task.answer import Reasons, TaskAnswer, Teaching
+from mapsto.reports.task.features import query_reasons
+from mapsto.reports.task.question import task_question
+from mapsto.reports.task.sections import _drawn, sections
+from mapsto.reports.task.teaching import draw_images
 
 SHAPLEY = np.array([[0.30, -0.05], [-0.10, 0.02]])
 CELLS = np.array([[0.02, -0.01], [0.0, -0.03], [0.04, 0.0]])
@@ -34,11 +36,11 @@ TRUST = {
     "infidelity": Trust(Estimate(0.02, 0.01), Estimate(0.4, 0.1), Estimate(0.6, 0.1)),
     "max-sensitivity": Trust(Estimate(0.7, 0.2), None, None),
 }
-CLASSES = TaskFacts(
+CLASSES = TaskAnswer(
     "test task 0", "MAML", np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 1]), np.array([[0.2, 0.8], [0.7, 0.3]]),
     np.array([[1.0, 1.0], [5.0, 5.0], [2.0, 3.0]]), np.array([0, 1, 1]), ["lived", "died"], ["age", "dose"],
     reasons=Reasons({"Shapley": SHAPLEY}, {"Shapley": "Shares."}, {"Shapley": TRUST}, {}),
-    taught=Taught(0, CELLS, np.array([0.04, -0.06, 0.001]), True),
+    teaching=Teaching(0, CELLS, np.array([0.04, -0.06, 0.001]), True),
 )  # fmt: skip
 NUMBERS = replace(
     CLASSES, y=np.array([[1.0], [0.0]]), outputs=np.array([[1.5], [-0.25]]), classes=None,
@@ -48,13 +50,13 @@ NUMBERS = replace(
 Told = tuple[dict, list[tuple[str, Figure]]]
 
 
-def told(facts: TaskFacts) -> Iterator[Told]:
+def told(facts: TaskAnswer) -> Iterator[Told]:
     """Yield what the page says of the task, and its pictures with what is said of them."""
     drawn: list[tuple[str, Figure]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "picture", lambda figure, alt: drawn.append((alt, figure)) or alt)
-        with page.plain_style():
-            yield task_sections.task(facts), drawn
+        with plain_style():
+            yield sections(facts), drawn
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,8 @@ def test_the_answers_are_told_right_from_wrong(classes: Told, numbers: Told) -> 
 
 
 def test_what_an_example_gave_has_its_sign_and_unit(classes: Told, numbers: Told) -> None:
-    assert classes[0]["taught"]["most"] == "The example that did most is number 1, of died: −6.0 points."
-    assert numbers[0]["taught"]["most"] == "The example that did most is number 1, with target 2: −0.06."
+    assert classes[0]["teaching"]["most"] == "The example that did most is number 1, of died: −6.0 points."
+    assert numbers[0]["teaching"]["most"] == "The example that did most is number 1, with target 2: −0.06."
     assert "number 1, of died (−6.0 points) and number 0, of lived (+4.0 points)" in next(
         alt for alt, _ in classes[1] if alt.startswith("Teaching")
     )
@@ -122,7 +124,7 @@ def test_trust_is_told_with_its_interval_and_beside_its_baselines(classes: Told)
 
 
 def test_an_evaluation_is_told_with_its_interval() -> None:
-    assert evaluated({"mean": -0.25, "interval": 0.125}) == "-0.2500 ± 0.1250"
+    assert with_interval({"mean": -0.25, "interval": 0.125}) == "-0.2500 ± 0.1250"
 
 
 # --- the report's pictures
@@ -160,8 +162,8 @@ def test_answers_that_are_numbers_lie_over_what_is_true(numbers: Told) -> None:
 
 def test_a_curve_runs_where_the_model_says_and_ends_at_what_is_true() -> None:
     grid = np.linspace(0, 4, 5)[:, None]
-    facts = replace(NUMBERS, x=NUMBERS.x[:, :1], support_x=NUMBERS.support_x[:, :1], curve=(grid, -2 * grid))
-    axes = answers(facts).axes[0]
+    facts = replace(NUMBERS, x=NUMBERS.x[:, :1], support_x=NUMBERS.support_x[:, :1], curve=np.hstack([grid, -2 * grid]))
+    axes = _drawn(facts).axes[0]
     model, taught, true = axes.lines[:3]
     np.testing.assert_allclose(model.get_ydata(), -2 * grid[:, 0])
     np.testing.assert_allclose(np.stack(taught.get_data()), [[1, 5, 2], [0.5, 2, -1]])
@@ -173,9 +175,9 @@ def test_a_curve_runs_where_the_model_says_and_ends_at_what_is_true() -> None:
 def test_teaching_images_have_frames_and_numbers_of_what_they_gave() -> None:
     images = np.random.default_rng(0).random((3, 1, 4, 4))
     facts = replace(CLASSES, x=images[:2], support_x=images, columns=[])
-    taught = Taught(0, np.where(np.arange(16).reshape(4, 4) == 0, 0.2, -0.1) * np.ones((3, 1, 1, 1)),
+    teaching = Teaching(0, np.where(np.arange(16).reshape(4, 4) == 0, 0.2, -0.1) * np.ones((3, 1, 1, 1)),
                     np.array([0.04, -0.06, 0.0001]), True)  # fmt: skip
-    drawn = taught_images(facts, taught)
+    drawn = draw_images(facts, teaching)
     panels = [axes for axes in drawn.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == [
         "query 0\ndied, 80 %", "0: lived\n+4.0 points", "1: died\n−6.0 points", "2: died\n0.0 points",
@@ -195,8 +197,8 @@ def test_teaching_images_have_frames_and_numbers_of_what_they_gave() -> None:
 
 
 def test_a_query_is_told_in_its_units() -> None:
-    assert _told(0.25, 1, torch.tensor(0), -0.031) == ("class 1 at 25.0 % (true: 0)", "-3.1 percentage points")
-    assert _told(-1.5, -1, torch.tensor([2.0]), 0.031) == ("output -1.500 (true: 2.000)", "+0.031")
+    assert query_line(0.25, 1, torch.tensor(0), -0.031) == ("class 1 at 25.0 % (true: 0)", "-3.1 percentage points")
+    assert query_line(-1.5, -1, torch.tensor([2.0]), 0.031) == ("output -1.500 (true: 2.000)", "+0.031")
 
 
 def rows(classes: bool) -> tuple[Learner, Episode]:
@@ -211,7 +213,7 @@ def rows(classes: bool) -> tuple[Learner, Episode]:
 def test_reasons_and_teachers_are_what_the_score_wins_by_them(classes: bool) -> None:
     learner, episode = rows(classes)
     x, support = episode.query.x[0], episode.support
-    score, predicted, features, teachers = _explained(learner, support, x)
+    score, predicted, features, teachers = query_reasons(learner, support, x)
     target = predicted if classes else None
     link = (lambda s: s.softmax(-1)) if classes else (lambda s: s.mean(-1))
 
@@ -226,8 +228,8 @@ def test_reasons_and_teachers_are_what_the_score_wins_by_them(classes: bool) -> 
 
 
 def test_titles_say_the_class_and_its_probability() -> None:
-    task = asked_task(*rows(classes=True), 2)
+    task = task_question(*rows(classes=True), 2)
     p = task.outputs
     assert task.titles == [f"query {i}: class {int(p[i].argmax())}, {100 * float(p[i].max()):.0f} %" for i in range(2)]
     assert p.sum(1).tolist() == pytest.approx([1, 1]) and p.max() > 0.5
-    assert asked_task(*rows(classes=False), 1).titles[0].startswith("query 0: output ")
+    assert task_question(*rows(classes=False), 1).titles[0].startswith("query 0: output ")

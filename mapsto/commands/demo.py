@@ -1,6 +1,7 @@
-"""`mapsto demo`: the main job on a table that ships with the install, scikit-learn's breast cancer (Wisconsin, 1995).
+"""`mapsto demo`: predict and explain a table that ships with the install.
 
-48 patients teach, all others are predicted and explained, from the ten columns whose reasons can be checked exactly.
+The table is scikit-learn's breast cancer (Wisconsin, 1995). 48 patients teach, all others are predicted and explained,
+from the ten columns whose reasons can be checked exactly.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from .options import Parser, write_json
 
 if TYPE_CHECKING:
-    from .answer import Question
+    from ..reports.table import Question
 
 PATIENTS = 48
 
@@ -31,18 +32,19 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> int:
     """Run the demonstration, print its numbers and write `report.html`."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
-    from .answer import answer, write_report
-    from .folder import made, writable
-    from .shown import show
+    from ..reports.table.answer import answer
+    from ..reports.table.html import write
+    from .folder import make, writable
+    from .terminal import show
 
     path = writable(args.out) / "report.html"
-    found = answer(_question(args.seed))
-    made(path.parent)
-    write_report(found, path, f"Breast cancer, learned from {PATIENTS} patients")
+    result = answer(_question(args.seed))
+    make(path.parent)
+    write(result, path, f"Breast cancer, learned from {PATIENTS} patients")
     if args.json:
-        write_json({**found.summary, "report": str(path), "notes": found.notes})
+        write_json({**result.summary, "report": str(path), "notes": result.notes})
     else:
-        show(found, "Breast cancer (scikit-learn)", [path])
+        show(result, "Breast cancer (scikit-learn)", [path])
     return 0
 
 
@@ -50,8 +52,8 @@ def _question(seed: int) -> "Question":
     import numpy as np
     from sklearn.datasets import load_breast_cancer
 
+    from ..reports.table import Question
     from ..tasks.splits import stratified
-    from .answer import Question
 
     data = load_breast_cancer(as_frame=True)
     table = data.data.filter(like="worst")  # the largest of each measure over a patient's cells: ten of the 30 columns
@@ -60,4 +62,4 @@ def _question(seed: int) -> "Question":
     teach = np.sort(stratified(y, PATIENTS, seed))
     rest = np.setdiff1d(np.arange(len(y)), teach)
     rows = table.iloc[rest]
-    return Question(table.iloc[teach], y[teach], rows, rows, y[rest], seed)
+    return Question(table.iloc[teach], y[teach], rows, y[rest].astype(object), rows[:0], y[:0], seed)

@@ -1,14 +1,21 @@
-"""`mapsto explain`: the main job on a person's own table; rows without an outcome are the ones to predict and explain.
+"""`mapsto explain`: predict and explain the rows of a person's own table, or a test task of a run.
 
-Where every row has an outcome, a seeded stratified part teaches and the rest judges, so that quality can be measured.
+Rows without an outcome are explained. If every row has one, a seeded stratified sample teaches and the others are
+explained, so that the quality can be measured on them.
 """
 
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import MapstoError
-from .options import Parser, write_json
+from .options import Parser, as_options, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..reports.table import Question
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,43 +38,64 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Explain a table or, where a folder is given, a run."""
+    """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.what.is_dir():
-        for option in ("target", "train_rows", "train"):
-            if getattr(args, option) is not None:
-                name = option.replace("_", "-")
-                raise MapstoError(f"--{name}: is for tables, but {args.what} is a run's folder; leave it out.")
+        _refuse(args, ("target", "train_rows", "train"), f"is for tables, but {args.what} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)
-    for option in ("episode", "method"):
-        if getattr(args, option) is not None:
-            raise MapstoError(f"--{option}: is for the folder of a run, but {args.what} is none; leave it out.")
+    _refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.what} is none")
+    if not args.what.exists():
+        raise MapstoError(f"file: {args.what} does not exist, as a table or as a run's folder; check the path.")
+    if args.target is None:
+        raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
     return _explain_table(args)
 
 
+def _refuse(args: argparse.Namespace, options: tuple[str, ...], reason: str) -> None:
+    """Raise MapstoError if one of the options was given."""
+    for option in options:
+        if getattr(args, option) is not None:
+            raise MapstoError(f"--{option.replace('_', '-')}: {reason}; leave it out.")
+
+
 def _explain_table(args: argparse.Namespace) -> int:
-    if not args.what.exists():
-        raise MapstoError(
-            f"file: {args.what} does not exist, neither as a table nor as a run's folder; check the path."
-        )
-    if args.target is None:
-        raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
-    from .answer import answer, write_report
-    from .asked import asked
-    from .folder import made, writable
+    from ..reports.table.answer import answer
+    from ..reports.table.html import write
+    from .folder import make, writable
     from .predictions import write_predictions
-    from .shown import show
+    from .terminal import show
 
     out = writable(args.out or Path(f"{args.what.name.split('.')[0]}-explained"))
-    found = answer(asked(args))
-    made(out)
-    write_report(found, out / "report.html", f"{args.what.name}: {args.target}")
-    write_predictions(found, out / "predictions.csv")
+    page, predictions = out / "report.html", out / "predictions.csv"
+    with as_options(target="--target", train_rows="--train-rows", table="file"):
+        result = answer(_question(args))
+    make(out)
+    write(result, page, f"{args.what.name}: {args.target}")
+    write_predictions(result, predictions)
     if args.json:
-        files = {"report": str(out / "report.html"), "predictions": str(out / "predictions.csv")}
-        write_json({**found.summary, **files, "notes": found.notes})
+        files = {"report": str(page), "predictions": str(predictions)}
+        write_json({**result.summary, **files, "notes": result.notes})
     else:
-        show(found, args.what.name, [out / "report.html", out / "predictions.csv"])
+        show(result, args.what.name, [page, predictions])
     return 0
+
+
+def _question(args: argparse.Namespace) -> "Question":
+    """Read the table, and the one that teaches if `--train` names one."""
+    from ..estimators import MAX_ROWS
+    from ..reports.table.question import of_table, of_two_tables
+
+    table, rest = _read(args.what), (args.target, args.train_rows, MAX_ROWS, args.seed)
+    if args.train is None:
+        return of_table(table, *rest, str(args.what))
+    return of_two_tables(table, _read(args.train), *rest, (str(args.what), str(args.train)))
+
+
+def _read(path: Path) -> "pd.DataFrame":
+    """Read a table and name its rows by their number from 1."""
+    from ..tasks.tablefile import read_table
+
+    table = read_table(path)
+    return table.set_axis(range(1, len(table) + 1))

@@ -1,13 +1,14 @@
-"""Where a command's files go: refused before any work is done where nothing can be written."""
+"""The folder of a command's files, refused before any work is done if nothing can be written there."""
 
 import os
 from pathlib import Path
 
+from .. import checks
 from ..errors import MapstoError
 
 
 def writable(folder: Path) -> Path:
-    """Return `folder`, which exists or can be made, without making it yet: what fails later leaves nothing behind.
+    """Return `folder`, which exists or can be made, without making it yet: a later failure leaves nothing behind.
 
     Raises:
         MapstoError: a file is in the way, or the folder cannot be written to.
@@ -17,13 +18,14 @@ def writable(folder: Path) -> Path:
         there = there.parent
     if not there.is_dir():
         raise MapstoError(f"--out: {there} is a file, expected a folder; choose another place.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise MapstoError(f"--out: {there} cannot be written to; choose another folder or change its permissions.")
+    allowed = os.access(there, os.W_OK | os.X_OK)
+    remedy = "choose another folder or change its permissions"
+    checks.expect(allowed, "--out", f"{there}, which cannot be written to", "a folder that can", remedy)
     return folder
 
 
-def made(folder: Path) -> Path:
-    """Return `folder`, which exists now.
+def make(folder: Path) -> Path:
+    """Make `folder` if it does not exist, and return it.
 
     Raises:
         MapstoError: it cannot be made.

@@ -1,16 +1,18 @@
-"""What every command shares: a parser whose errors are one sentence, and the options `--json` and `--seed`."""
+"""The options that all commands share, one-sentence errors, and JSON."""
 
 import argparse
 import json
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from ..errors import MapstoError
 
 
 class Parser(argparse.ArgumentParser):
-    """An `argparse` parser that raises `MapstoError` instead of printing its usage and leaving."""
+    """An `argparse` parser that raises MapstoError instead of printing its usage and leaving."""
 
     def __init__(self, command: str, description: str, example: str):
         super().__init__(
@@ -28,13 +30,31 @@ class Parser(argparse.ArgumentParser):
         raise MapstoError(f"{self.prog}: {message}; see `{self.prog} --help`.")
 
 
+@contextmanager
+def as_options(**options: str) -> Iterator[None]:
+    """Name the option in errors about a library's argument: `methods: got …` becomes `--method: got …`.
+
+    >>> with as_options(methods="--method"):
+    ...     raise MapstoError("methods: got 'Astrology'.")
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: --method: got 'Astrology'.
+    """
+    try:
+        yield
+    except MapstoError as error:
+        argument, _, sentence = str(error).partition(": ")
+        if argument not in options:
+            raise
+        raise MapstoError(f"{options[argument]}: {sentence}") from error
+
+
 def write_json(result: dict[str, Any]) -> None:
     """Write `result` on stdout as one line of JSON."""
     sys.stdout.write(as_json(result) + "\n")
 
 
 def as_json(result: dict[str, Any]) -> str:
-    """Return `result` as JSON, in which a number that is not finite is null: JSON has no word for it."""
+    """Return `result` as JSON; a number that is not finite becomes null, because JSON has no word for it."""
     return json.dumps(_finite(result), allow_nan=False)
 
 

@@ -1,23 +1,21 @@
-"""`mapsto report RUN`: what a trained learner says of a test task and why, and how its training went, as one HTML file.
+"""`mapsto report RUN`: a trained learner's answers to a test task, their reasons, and its training, as one HTML file.
 
-The page tells a test task (answers, reasons, what was taught, the adaptation film, trust: see `report_task`), then the
-learning curves of `metrics.jsonl`, the configuration, and what `mapsto eval RUN` measured. Of a run whose learner or
-tasks cannot be made again it tells the course alone, and why.
+The page tells of a test task (answers, reasons, teaching examples, the adaptation film, trust), then of the learning
+curves of `metrics.jsonl`, the configuration, and the numbers of `mapsto eval RUN`. If the learner or the tasks of a run
+cannot be made again, the page tells of the training alone, and says why.
 """
 
 import argparse
-import json
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import checks
 from ..errors import MapstoError
-from ..measures.estimate import Estimate
-from .options import Parser, write_json
+from .options import Parser, as_options, write_json
 
 if TYPE_CHECKING:
-    from ..figures.task_facts import TaskFacts
+    from ..reports.task import TaskAnswer
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,66 +35,70 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> int:
     """Write the report and say where it is."""
-    from ..figures import write_run_report
+    from ..reports import write_run_report
+    from ..reports.run_folder import read_evaluation, read_metrics
     from ..training.run import CONFIG, METRICS, read_config
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
-    if not args.run.is_dir():
-        raise MapstoError(f"run: got {args.run}, which is not a folder; pass the folder of a run.")
+    folder = args.run.is_dir()
+    checks.expect(folder, "run", f"{args.run}, which is not a folder", "the folder of a run", "check the path")
     config = read_config(args.run)
     metrics, notes = read_metrics(args.run / METRICS)
     reached = metrics[-1]["step"] if metrics else 0
     if reached < config.get("steps", 0):
         notes.append(f"The training is not finished: {reached:,} of {config['steps']:,} steps are logged.")
     evaluation = read_evaluation(args.run / "evaluation.json")
-    task, missing = told_task(args)
-    path = write_run_report(
-        args.out or args.run / "report.html",
-        title=f"Training run: {args.run.resolve().name}",
-        metrics=metrics,
-        config=(args.run / CONFIG).read_text(),
-        evaluation=evaluation,
-        files=sorted((file.name, file.stat().st_size) for file in args.run.iterdir() if _shown(file)),
-        notes=[*notes, *missing],
-        task=task,
-    )
-    _tell(args, path, metrics, [*notes, *missing], task)
+    task, missing = task_or_reason(args)
+    notes += missing
+    with as_options(path="--out"):
+        path = write_run_report(
+            args.out or args.run / "report.html",
+            title=f"Training run: {args.run.resolve().name}",
+            metrics=metrics,
+            config=(args.run / CONFIG).read_text(),
+            evaluation=evaluation,
+            files=sorted((file.name, file.stat().st_size) for file in args.run.iterdir() if _listed(file)),
+            notes=notes,
+            task=task,
+        )
+    _print(args, path, metrics, notes, task)
     return 0
 
 
-def told_task(args: argparse.Namespace) -> "tuple[TaskFacts | None, list[str]]":
-    """Ask the run's learner about a test task; where that cannot be done, return a sentence that says why.
+def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | None, list[str]]":
+    """Ask the run's learner about a test task; if that is impossible, return a sentence that says why.
 
-    Raises MapstoError for options that no run could follow, or this one cannot: what was asked for is not left out.
+    Raises:
+        MapstoError: an option names no test task or no method, or this run cannot follow an option.
     """
-    from .asked_methods import refuse_own, refuse_unknown
-    from .asked_task import refuse_episode, said
+    from ..reports.task.build import task_answer
+    from ..reports.task.methods import names_of
+    from ..reports.task.question import check_index
+    from ..reports.words import in_line
     from .configuration import load_run
-    from .report_task import report_task
 
-    refuse_episode(args.episode)
-    if args.method is not None:
-        refuse_unknown(args.method)
-    failed = "run could not be made again"
-    try:
-        run = load_run(args.run)
-        failed = "learner could not be asked"
+    with as_options(index="--episode", methods="--method"):
+        check_index(args.episode or 0)
         if args.method is not None:
-            refuse_own(args.method, run.learner)
-        return report_task(run.learner, run.tasks, args.episode, args.method, args.seed), []
-    except (MapstoError, ValueError, OSError) as error:
-        if args.episode is not None or args.method is not None:
-            raise
-        return None, [f"No test task is told on this page, since the {failed}: {said(error)}."]
+            names_of(args.method)
+        failure = "run could not be made again"
+        try:
+            run = load_run(args.run)
+            failure = "learner could not be asked"
+            return task_answer(run.learner, run.tasks, args.episode or 0, args.method or (), args.seed), []
+        except (MapstoError, ValueError, OSError) as error:
+            if args.episode is not None or args.method is not None:
+                raise
+            return None, [f"No test task is told on this page, since the {failure}: {in_line(error)}."]
 
 
-def _tell(
-    args: argparse.Namespace, path: Path, metrics: list[dict[str, Any]], notes: list[str], task: "TaskFacts | None"
+def _print(
+    args: argparse.Namespace, path: Path, metrics: list[dict[str, Any]], notes: list[str], task: "TaskAnswer | None"
 ) -> None:
     from rich.console import Console
 
-    from ..figures.task_sections import about
-    from ..figures.words import course
+    from ..reports.course import course
+    from ..reports.task.sections import about
 
     if args.json:
         last = metrics[-1] if metrics else None
@@ -107,75 +109,22 @@ def _tell(
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(task: "TaskFacts | None") -> dict[str, Any] | None:
-    """Return what a machine may want to know of the task: the answers, and how far each method can be trusted."""
+def _summary(task: "TaskAnswer | None") -> dict[str, Any] | None:
+    """Return the answers of a task, and how far each method can be trusted, for a machine."""
     if task is None:
         return None
-    from .explain_methods import MEASURES
+    from ..reports.task.reasons import MEASURES
 
     reasons = task.reasons
-    trusted = {} if reasons is None else {
-        method: {name: one[name]._asdict() for name in MEASURES} for method, one in reasons.trusted.items()
-    }  # fmt: skip
-    answers = [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))]
-    left_out = {} if reasons is None else dict(reasons.left_out)
+    methods = {} if reasons is None else reasons.trust
     return {
         "name": task.name,
-        "answers": answers,
-        "trust": trusted,
-        "left_out": left_out,
+        "answers": [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))],
+        "trust": {name: {key: measures[key]._asdict() for key in MEASURES} for name, measures in methods.items()},
+        "left_out": {} if reasons is None else dict(reasons.left_out),
         "missing": dict(task.missing),
     }
 
 
-def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read the logged steps; a last line cut short by an interruption is left out, and said.
-
-    Raises:
-        MapstoError: a line before the last is not one JSON object.
-    """
-    text = path.read_bytes() if path.exists() else b""
-    lines = text.splitlines()
-    logged: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            logged.append(_logged(line))
-        except ValueError as error:
-            if number == len(lines) and not text.endswith(b"\n"):
-                return logged, [f"The last line of {path.name} was cut short by an interruption and is left out."]
-            raise MapstoError(
-                f"run: line {number} of {path} is not a JSON object with a step; restore the file or train again."
-            ) from error
-    return logged, []
-
-
-def read_evaluation(path: Path) -> dict[str, Any] | None:
-    """Read what `mapsto eval` kept, or None where the run was not evaluated."""
-    if not path.exists():
-        return None
-    try:
-        found = json.loads(path.read_text())
-        if not isinstance(found, dict):
-            raise ValueError("not an object")
-    except ValueError as error:
-        raise MapstoError(f"run: {path} is not readable as JSON; write it again with `mapsto eval RUN`.") from error
-    return {str(name): _told(value) for name, value in found.items() if not isinstance(value, list)}
-
-
-def _told(value: Any) -> Any:
-    """Return a mean with its 95 % interval as one text, anything else as it is."""
-    if not isinstance(value, dict):
-        return value
-    mean, interval = (math.nan if value.get(name) is None else value[name] for name in ("mean", "interval"))
-    return str(Estimate(mean, interval))
-
-
-def _logged(line: bytes) -> dict[str, Any]:
-    found = json.loads(line)
-    if not isinstance(found, dict) or "step" not in found:
-        raise ValueError("not a logged step")
-    return found
-
-
-def _shown(file: Path) -> bool:
+def _listed(file: Path) -> bool:
     return file.is_file() and not file.name.startswith(".") and file.name != "report.html"

@@ -1,4 +1,4 @@
-"""Pictures of reasons and the HTML reports: every picture is a `matplotlib.figure.Figure`, every report one file."""
+"""Pictures of answers, reasons and models: arrays go in, one `matplotlib.figure.Figure` comes out."""
 
 from .attributions import attributions
 from .beeswarm import beeswarm
@@ -10,9 +10,7 @@ from .influence import influence
 from .inside import changes, probes, units
 from .preferred import preferred
 from .reliability import reliability, reliability_bins
-from .report import write_run_report, write_table_report
 from .similarity import similarity
-from .slider import slider, write_film
 from .task_map import task_map
 from .waterfall import waterfall
 
@@ -35,11 +33,7 @@ __all__ = [
     "reliability",
     "reliability_bins",
     "similarity",
-    "slider",
     "task_map",
     "units",
     "waterfall",
-    "write_film",
-    "write_run_report",
-    "write_table_report",
 ]

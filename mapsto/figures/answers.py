@@ -1,61 +1,61 @@
-"""What an adapted model says of queries, beside what is true: bars of probabilities, a curve, points on a diagonal."""
+"""The answers of an adapted model to queries, beside the truth: bars of probabilities, a curve or points."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int
 
 from . import style
+from .outputs import framed
 from .overlaid import image
-from .said import framed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .task_facts import TaskFacts
-
 _CLASSES = 5  # bars a query
 
 
-def answers(facts: TaskFacts) -> Figure:
-    """Draw what the model says of each query, and what is true."""
-    if facts.classes is not None:
-        return _probabilities(facts)
-    return _diagonal(facts) if facts.curve is None else _curve(facts)
+def probabilities(
+    outputs: Float[np.ndarray, "m k"],
+    y: Int[np.ndarray, " m"],
+    classes: Sequence[str],
+    images: Float[np.ndarray, "m c h w"] | None = None,
+) -> Figure:
+    """Draw the most probable classes of each query as bars, the true one among them, beside its image if it has one.
 
-
-def _probabilities(facts: TaskFacts) -> Figure:
-    k = min(facts.outputs.shape[1], _CLASSES)
-    figure = style.canvas((0.22 * k + 0.55) * len(facts.x) + 0.2)
-    ratios = [1, 2.2] if facts.images else [1]
-    grid = figure.subplots(len(facts.x), len(ratios), squeeze=False, width_ratios=ratios)
+    The most probable class is orange if it is the true one, else blue; the others are grey.
+    """
+    k = min(outputs.shape[1], _CLASSES)
+    figure = style.canvas((0.22 * k + 0.55) * len(outputs) + 0.2)
+    ratios = [1.0] if images is None else [1.0, 2.2]
+    grid = figure.subplots(len(outputs), len(ratios), squeeze=False, width_ratios=ratios)
     for i, axes in enumerate(grid):
-        if facts.images:
-            image(axes[0], facts.x[i], f"query {i}")
-        _bars(axes[-1], facts, i, k)
+        if images is not None:
+            image(axes[0], images[i], f"query {i}")
+        _bars(axes[-1], outputs[i], int(y[i]), classes, k)
+        verdict = "right" if outputs[i].argmax() == y[i] else "wrong"
+        title = verdict if images is not None else f"query {i}: {verdict}"
+        axes[-1].set_title(title, fontsize=9, color=style.INK, loc="left")
     grid[-1, -1].set_xlabel("probability, in per cent", fontsize=9.5, color=style.INK)
     return figure
 
 
-def _bars(axes: Axes, facts: TaskFacts, i: int, k: int) -> None:
-    p, y, classes = facts.outputs[i], int(facts.y[i]), facts.classes or []
-    shown = likely(p, y, k)
-    names = [f"{style.label(classes[c], 16)}{' (true)' if c == y else ''}" for c in shown]
-    style.rows(style.quiet(axes), names)
+def _bars(axes: Axes, p: Float[np.ndarray, " k"], y: int, classes: Sequence[str], most: int) -> None:
+    order = likely(p, y, most)
+    style.rows(style.quiet(axes), [f"{style.label(classes[c], 16)}{' (true)' if c == y else ''}" for c in order])
     best = int(p.argmax())
-    colours = [style.NEUTRAL if c != best else style.HIGHER if c == y else style.LOWER for c in shown]
-    axes.barh(range(len(shown)), 100 * p[shown], color=colours, height=0.66)
-    for height, c in enumerate(shown):
+    colours = [style.NEUTRAL if c != best else style.HIGHER if c == y else style.LOWER for c in order]
+    axes.barh(range(len(order)), 100 * p[order], color=colours, height=0.66)
+    for height, c in enumerate(order):
         axes.annotate(f"{100 * p[c]:.0f}", (100 * p[c], height), (3, 0), textcoords="offset points", va="center",
                       fontsize=8.5, color=style.INK)  # fmt: skip
     axes.set_xlim(0, 112)
     axes.set_xticks([0, 50, 100])
     axes.tick_params(labelsize=8.5)
-    verdict = "right" if best == y else "wrong"
-    axes.set_title(f"{'' if facts.images else f'query {i}: '}{verdict}", fontsize=9, color=style.INK, loc="left")
 
 
 def likely(p: Float[np.ndarray, " k"], y: int, most: int) -> list[int]:
@@ -69,34 +69,39 @@ def likely(p: Float[np.ndarray, " k"], y: int, most: int) -> list[int]:
     return sorted(first if y in first else [*first[:-1], y])
 
 
-def _curve(facts: TaskFacts) -> Figure:
-    """Draw the output over the one input, what was taught, and the queries with what is true of them."""
-    assert facts.curve is not None
-    grid, outputs = facts.curve
+def curve(
+    model: Float[np.ndarray, "g 2"],
+    support: Float[np.ndarray, "n 2"],
+    queries: Float[np.ndarray, "m 2"],
+    scores: Float[np.ndarray, " m"],
+) -> Figure:
+    """Draw the output over the one input, the teaching examples, and the queries at their true outputs.
+
+    All points are (input, output); dotted lines join each query's true output and the model's, `scores`.
+    """
     figure = style.canvas(3.4)
     axes = framed(figure.subplots())
-    axes.plot(grid[:, 0], outputs.mean(1), color=style.HIGHER, linewidth=1.8, label="the adapted model")
-    axes.plot(facts.support_x[:, 0], _mean(facts.support_y), "o", color=style.LOWER, markersize=5.5, label="taught")
-    truth = _mean(facts.y)
-    axes.plot(facts.x[:, 0], truth, "s", color=style.INK, markerfacecolor="none", markersize=6, label="queries, true")
-    axes.vlines(facts.x[:, 0], truth, facts.scores, color=style.INK, linewidth=1, linestyle=":")
-    _number(axes, np.stack([facts.x[:, 0], truth], 1))
+    axes.plot(*model.T, color=style.HIGHER, linewidth=1.8, label="the adapted model")
+    axes.plot(*support.T, "o", color=style.LOWER, markersize=5.5, label="taught")
+    axes.plot(*queries.T, "s", color=style.INK, markerfacecolor="none", markersize=6, label="queries, true")
+    axes.vlines(queries[:, 0], queries[:, 1], scores, color=style.INK, linewidth=1, linestyle=":")
+    _number(axes, queries)
     axes.set_xlabel("input", fontsize=9.5, color=style.INK)
     axes.set_ylabel("output", fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=3, columnspacing=1.2, handletextpad=0.5)
     return figure
 
 
-def _diagonal(facts: TaskFacts) -> Figure:
-    """Draw outputs against what is true; on the line the two are the same."""
+def diagonal(truth: Float[np.ndarray, " m"], scores: Float[np.ndarray, " m"]) -> Figure:
+    """Draw the model's outputs over the true ones; a query on the line is answered right."""
     figure = style.canvas(3.2)
-    axes, truth = framed(figure.subplots()), _mean(facts.y)
-    both = np.concatenate([truth, facts.scores])
+    axes = framed(figure.subplots())
+    both = np.concatenate([truth, scores])
     margin = 0.1 * (both.max() - both.min()) or 0.5
     ends = [both.min() - margin, both.max() + margin]
     axes.plot(ends, ends, "--", color=style.NEUTRAL, linewidth=1.2, label="right")
-    axes.plot(truth, facts.scores, "o", color=style.LOWER, markersize=6, label="queries")
-    _number(axes, np.stack([truth, facts.scores], 1))
+    axes.plot(truth, scores, "o", color=style.LOWER, markersize=6, label="queries")
+    _number(axes, np.stack([truth, scores], 1))
     axes.set_xlabel("true", fontsize=9.5, color=style.INK)
     axes.set_ylabel("the adapted model says", fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2)
@@ -104,7 +109,7 @@ def _diagonal(facts: TaskFacts) -> Figure:
 
 
 def _number(axes: Axes, points: Float[np.ndarray, "m 2"]) -> None:
-    """Write the numbers of the queries beside their points, those of points that lie together as one list."""
+    """Write the numbers of the queries beside their points; points close together share one list."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     for group in together(points / np.array([right - left, high - low])):
         axes.annotate(", ".join(map(str, group)), points[group[0]], (6, 4), textcoords="offset points", fontsize=9,
@@ -125,7 +130,3 @@ def together(points: Float[np.ndarray, "m 2"], apart: float = 0.07) -> list[list
         else:
             group.append(i)
     return groups
-
-
-def _mean(y: Shaped[np.ndarray, "m ..."]) -> Float[np.ndarray, " m"]:
-    return y.reshape(len(y), -1).mean(1)

@@ -1,4 +1,4 @@
-"""The beeswarm: every row is a dot on every column's line, as far from zero as that column moved its prediction.
+"""The beeswarm: on the line of each column every row is a dot, as far from zero as the column moved its prediction.
 
 A column of numbers is coloured from low (blue) to high (orange) by rank; a column of categories gets one line per
 category; an empty cell is a hollow grey dot at zero. Columns beyond the largest few are summed, per row, on a last
@@ -6,7 +6,8 @@ line.
 
     x[i, j] = 100 * values[i, j]        percentage points; columns ordered by mean_i |values[i, j]|
 
-Reference: Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees",Fig. 4.
+Reference: Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees",
+Fig. 4.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from . import style
+from . import numbers, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ class Line(NamedTuple):
     text: str
     x: Float[np.ndarray, " n"]  # percentage points
     shade: Float[np.ndarray, " n"] | None = None  # rank of the cell in its column, 0 low to 1 high; None: no order
-    missing: Bool[np.ndarray, " n"] | None = None  # True where the cell is empty
+    missing: Bool[np.ndarray, " n"] | None = None  # whether the cell is empty
 
 
 def beeswarm(
@@ -49,20 +50,22 @@ def beeswarm(
 
     The `top` columns with the largest mean contribution get lines of their own; `order` fixes another order and
     `limits` another horizontal range (percentage points), so that pictures of several classes can be compared.
-    Raises `ValueError` where no row is given.
+
+    Raises:
+        ValueError: no row is given.
     """
     if len(values) == 0:
         raise ValueError("values: got no rows, expected at least one explained row; explain some rows first.")
-    shown = lines(values, data, names, top, order)
-    figure = style.canvas(1.55 + _LINE * len(shown))
-    axes = style.rows(style.quiet(figure.subplots()), [line.text for line in shown])
+    drawing = lines(values, data, names, top, order)
+    figure = style.canvas(1.55 + _LINE * len(drawing))
+    axes = style.rows(style.quiet(figure.subplots()), [line.text for line in drawing])
     axes.set_xlim(*(limits or reach(values)))
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=1)
-    for height, line in enumerate(shown):
+    for height, line in enumerate(drawing):
         _dots(axes, line, height, size=float(np.clip(2000 / len(values), 11, 26)))
-    what = f"contribution to the probability of\n{style.label(target, 24)}, in percentage points"
-    axes.set_xlabel(what, fontsize=9.5, color=style.INK)
-    _legend(figure, axes, shown)
+    unit = f"contribution to the probability of\n{style.label(target, 24)}, in percentage points"
+    axes.set_xlabel(unit, fontsize=9.5, color=style.INK)
+    _legend(figure, axes, drawing)
     return figure
 
 
@@ -78,11 +81,11 @@ def lines(
     cells = np.asarray(data, dtype=object)
     top = len(order) if len(order) == top + 1 else top  # a rest of one column deserves its own name
     short = style.distinct(names)
-    shown = [line for j in order[:top] for line in _column(short[j], values[:, j], cells[:, j])]
+    parts = [line for j in order[:top] for line in _column(short[j], values[:, j], cells[:, j])]
     rest = order[top:]
     if len(rest):
-        shown.append(Line(f"{len(rest)} other columns, summed", 100 * values[:, rest].sum(1)))
-    return shown
+        parts.append(Line(f"{len(rest)} other columns, summed", 100 * values[:, rest].sum(1)))
+    return parts
 
 
 def ranking(values: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " d"]:
@@ -112,11 +115,11 @@ def stack(
 
 def _column(name: str, values: Float[np.ndarray, " n"], cells: np.ndarray) -> list[Line]:
     """Make the lines of one column: one for numbers, one per category otherwise."""
-    missing = np.array([style.is_missing(value) for value in cells])
-    numbers = style.numbers(cells)
-    if numbers is None:
+    missing = np.array([numbers.is_missing(value) for value in cells])
+    floats = numbers.as_floats(cells)
+    if floats is None:
         return _categories(style.label(name, 14), 100 * values, cells, missing)
-    return [Line(style.label(name), 100 * values, _ranks(numbers), missing)]
+    return [Line(style.label(name), 100 * values, _ranks(floats), missing)]
 
 
 def _categories(short: str, x: np.ndarray, cells: np.ndarray, missing: np.ndarray, most: int = 3) -> list[Line]:
@@ -129,12 +132,12 @@ def _categories(short: str, x: np.ndarray, cells: np.ndarray, missing: np.ndarra
     return [Line(f"{short}: {text}", x[mine], None, missing[mine]) for text, mine in parts if mine.any()]
 
 
-def _ranks(numbers: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _ranks(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Return the mean rank of each number among the column's numbers, scaled to [0, 1]; a constant column is 0.5."""
-    ordered = np.sort(numbers[~np.isnan(numbers)])
+    ordered = np.sort(x[~np.isnan(x)])
     if len(ordered) == 0 or ordered[0] == ordered[-1]:
-        return np.full(len(numbers), 0.5)
-    middle = np.searchsorted(ordered, numbers, "left") + np.searchsorted(ordered, numbers, "right")
+        return np.full(len(x), 0.5)
+    middle = np.searchsorted(ordered, x, "left") + np.searchsorted(ordered, x, "right")
     low, high = np.sum(ordered == ordered[0]), 2 * len(ordered) - np.sum(ordered == ordered[-1])
     return (middle - low) / (high - low)
 
@@ -153,12 +156,12 @@ def _dots(axes: Axes, line: Line, height: int, size: float) -> None:
             axes.scatter(line.x[mine], heights[mine], s=size, zorder=3, rasterized=len(line.x) > 150, **look)
 
 
-def _legend(figure: Figure, axes: Axes, shown: Sequence[Line]) -> None:
-    """Say what the colours mean: a bar from low to high, and marks for what has no order or is missing."""
+def _legend(figure: Figure, axes: Axes, drawing: Sequence[Line]) -> None:
+    """Explain the colours: a bar from low to high, and marks for categories, sums and missing cells."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.lines import Line2D
 
-    if any(line.shade is not None and (line.missing is None or not line.missing.all()) for line in shown):
+    if any(line.shade is not None and (line.missing is None or not line.missing.all()) for line in drawing):
         bar = figure.colorbar(
             ScalarMappable(cmap=style.low_to_high()), ax=axes, location="bottom", shrink=0.62, aspect=30
         )
@@ -166,9 +169,9 @@ def _legend(figure: Figure, axes: Axes, shown: Sequence[Line]) -> None:
         bar.ax.tick_params(length=0, labelsize=9, pad=2)
         bar.outline.set_visible(False)
     marks = []
-    if any(line.shade is None for line in shown):
+    if any(line.shade is None for line in drawing):
         marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, label="category or sum"))
-    if any(line.missing is not None and line.missing.any() for line in shown):
+    if any(line.missing is not None and line.missing.any() for line in drawing):
         marks.append(Line2D([], [], marker="o", ls="", ms=4, mfc="white", mec=style.NEUTRAL, label="missing"))
     if marks:
         figure.legend(handles=marks, loc="outside lower center", ncols=2, fontsize=9, frameon=False)

@@ -1,4 +1,4 @@
-"""Colours for what `style` has none: values around a neutral zero, and classes that also differ by their marks.
+"""Colours for values around a neutral zero, and for classes, which also differ by their marks.
 
 Class colours are those of Okabe & Ito 2008, "Color Universal Design", which people with any common colour blindness can
 tell apart; beyond seven classes they repeat with another mark.
@@ -24,8 +24,8 @@ def around_zero(zero: str = ZERO) -> Colormap:
     """Return blue below zero, near white or another neutral colour at zero, orange above it; grey for no number."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    found = LinearSegmentedColormap.from_list("around_zero", [style.LOWER, zero, style.HIGHER], N=257)  # odd
-    return found.with_extremes(bad="#c3c9ce")
+    colours = LinearSegmentedColormap.from_list("around_zero", [style.LOWER, zero, style.HIGHER], N=257)  # odd
+    return colours.with_extremes(bad="#c3c9ce")
 
 
 def of_class(c: int) -> tuple[str, str]:

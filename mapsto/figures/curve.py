@@ -1,7 +1,7 @@
 """The learning curve: one quantity a run logged, against the step, with its running median.
 
-Where ten or more positive values span more than two orders of magnitude the axis is logarithmic. Steps at which the
-quantity was not finite are marked, since a curve that leaves them out looks healthier than the run was.
+If ten or more positive values span more than two orders of magnitude, the axis is logarithmic. Steps at which the
+quantity was not finite are marked, because a curve that leaves them out looks healthier than the run was.
 
     smooth[i] = median(y[i - h .. i + h]),   h = n // 40
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def learning_curve(steps: Sequence[int | float], y: Sequence[int | float], name: str) -> Figure:
-    """Draw `y` at `steps`; raises `ValueError` where there is nothing to draw."""
+    """Draw `y` at `steps`; raises ValueError if there are no values."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     if len(y) == 0:

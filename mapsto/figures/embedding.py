@@ -1,4 +1,4 @@
-"""A layer's features before and after adaptation, on one plane and to one scale, with the numbers that judge it."""
+"""A layer's features before and after adaptation, on one plane and to one scale, with numbers that judge the plane."""
 
 from __future__ import annotations
 

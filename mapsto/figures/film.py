@@ -1,7 +1,7 @@
-"""The adaptation film in pictures: what a model says, how well, where it stands and why, at one inner step.
+"""The adaptation film in pictures: the answers, the losses, the parameters and the reasons at one inner step.
 
-Every picture of a film has the scales of the whole film, so that what moves from frame to frame is the model and not
-an axis. The strip sets at most six frames of what the model says side by side.
+Every picture of a film has the scales of the whole film, so that only the model moves from frame to frame, not an axis.
+The strip shows the answers at up to six steps side by side.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import style
-from .said import array, framed, said
+from . import numbers, style
+from .outputs import array, framed, outputs
 from .signed import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
-    from torch import Tensor
 
     from ..seeing.film import Film
 
 
 def chosen(frames: int, most: int) -> list[int]:
-    """Choose at most so many frames, evenly spread, with the first and the last.
+    """Choose at most `most` frames, evenly spread, with the first and the last.
 
     >>> chosen(11, 6), chosen(3, 6)
     ([0, 2, 4, 6, 8, 10], [0, 1, 2])
@@ -34,14 +33,19 @@ def chosen(frames: int, most: int) -> list[int]:
 
 
 def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Figure:
-    """Draw what the model says at up to `most` steps, the first and the last among them."""
+    """Draw the answers of the model at up to `most` steps, the first and the last among them."""
     steps = chosen(len(film.path), most)
     rows = (len(steps) + 1) // 2
     figure = style.canvas(0.5 + 2.1 * rows)
     panels = list(figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).flat)
     for axes, i in zip(panels, steps, strict=False):
-        scale = said(axes, film, i, classes)
-        axes.set_title(f"step {i}, query loss {_short(film.query_loss[i])}", fontsize=9, color=style.INK, loc="left")
+        scale = outputs(axes, film, i, classes)
+        axes.set_title(
+            f"step {i}, query loss {numbers.significant(float(film.query_loss[i]), 3)}",
+            fontsize=9,
+            color=style.INK,
+            loc="left",
+        )
         axes.label_outer()
     for axes in panels[len(steps) :]:  # at most one, below another: that one gets the labels
         if len(steps) > 1:
@@ -54,9 +58,9 @@ def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Fig
 
 
 def film_said(film: Film, i: int, classes: Sequence[object] = ()) -> Figure:
-    """Draw what the model says at step `i`."""
+    """Draw the answers of the model at step `i`."""
     figure = style.canvas(3.4)
-    _scaled(figure, said(figure.subplots(), film, i, classes))
+    _scaled(figure, outputs(figure.subplots(), film, i, classes))
     _legend(figure)
     return figure
 
@@ -81,7 +85,7 @@ def film_losses(film: Film, i: int) -> Figure:
 
 
 def film_path(film: Film, i: int) -> Figure:
-    """Draw the way of the parameters in the plane that shows most of it, with step `i` marked."""
+    """Draw the path of the parameters in the plane that shows most of its variance, with step `i` marked."""
     figure = style.canvas(2.9)
     axes = framed(figure.subplots())
     points = array(film.path)
@@ -96,7 +100,7 @@ def film_path(film: Film, i: int) -> Figure:
 
 
 def film_layers(film: Film, i: int) -> Figure:
-    """Draw the gradient norm of each layer at step `i`, and the mean rate by which it is followed."""
+    """Draw the gradient norm of each layer at step `i`, and the mean rate of the step along it."""
     norms, rates = array(film.gradient_norm), array(film.rates)
     figure = style.canvas(1.3 + 0.34 * len(film.layers))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -118,7 +122,7 @@ def film_layers(film: Film, i: int) -> Figure:
 
 
 def film_reasons(film: Film, i: int, names: Sequence[object] = ()) -> Figure:
-    """Draw the attribution of the explained row at step `i`; raises `ValueError` where the film has none."""
+    """Draw the attribution of the explained row at step `i`; raises ValueError if the film has none."""
     if film.attribution is None:
         raise ValueError("film: got one without attributions, expected one made with an explainer.")
     return signed(array(film.attribution)[i], float(np.abs(array(film.attribution)).max()), "attribution", names)
@@ -133,7 +137,7 @@ def _steps(axes: Axes, frames: int) -> None:
 
 
 def _logarithmic(axes: Axes, y: np.ndarray, axis: str = "y") -> None:
-    """Take logarithms where positive values span more than two orders of magnitude, for all frames alike."""
+    """Make an axis logarithmic if positive values span more than two orders of magnitude, for all frames alike."""
     y = y[np.isfinite(y)]
     if len(y) and y.min() > 0 and y.max() > 100 * y.min():
         (axes.set_yscale if axis == "y" else axes.set_xscale)("log")
@@ -146,17 +150,13 @@ def _scaled(figure: Figure, of: ScalarMappable | None) -> None:
 
 
 def _legend(figure: Figure) -> None:
-    """Set one legend above all panels, each name once."""
-    found: dict[str, Any] = {}
+    """Add one legend above all panels, with each name once."""
+    entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(name, handle)
-    if found:
+            entries.setdefault(name, handle)
+    if entries:
         figure.legend(
-            list(found.values()), list(found), loc="outside upper left", fontsize=9, frameon=False,
-            ncols=min(len(found), 3), columnspacing=1.2, handletextpad=0.5,
+            list(entries.values()), list(entries), loc="outside upper left", fontsize=9, frameon=False,
+            ncols=min(len(entries), 3), columnspacing=1.2, handletextpad=0.5,
         )  # fmt: skip
-
-
-def _short(value: Tensor) -> str:
-    return format(float(value), ".3g").replace("-", "−")

@@ -1,6 +1,6 @@
 """Histograms of gradients or updates by magnitude: a panel for each layer, a line for each of some inner steps.
 
-share of the layer's entries in each bin, over log₁₀ of their magnitude; the entries that are exactly 0 in words
+The height is the share of the layer's entries in a bin of log₁₀ magnitude; the title says how many are exactly 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LAYERS, _STEPS = 8, 4
 
 
 def gradient_histograms(found: Histograms, of: Literal["gradients", "updates"] = "gradients") -> Figure:
-    """Draw up to four steps, the first and the last among them, of up to eight layers; raises ValueError of no step."""
+    """Draw up to four steps, with the first and the last, of up to eight layers; raises ValueError without a step."""
     counts, zero = (found.gradients, found.zero_gradients) if of == "gradients" else (found.updates, found.zero_updates)
     if not len(counts):
         raise ValueError(f"of: got {of!r} of an adaptation without steps, expected 'gradients'.")

@@ -1,7 +1,7 @@
 """Influence: which training rows pushed one prediction up, and which pushed it down.
 
-A training row's push is what the prediction would lose without it: the prediction with all training rows less the
-prediction with this one deleted (its weight set to zero, the others unchanged).
+The push of a training row is the prediction with all training rows minus the prediction with this row deleted (its
+weight set to zero, the others unchanged).
 
     push[j] = p(w) - p(w with w_j = 0) = -change_when_deleted[j]
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from . import style
+from . import numbers, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,23 +28,26 @@ _LINE = 0.3  # inches a training row
 def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
     """Draw the `top` training rows that pushed the probability of `target` up most, and the `top` that pushed it down.
 
-    `change` is how the prediction changes when each training row is deleted, in probability
-    (`TableClassifier.influence`); `labels` name the training rows. Raises `ValueError` without training rows.
+    `change` is the change of the prediction when each training row is deleted, in probability
+    (`TableClassifier.influence`); `labels` name the training rows. Raises ValueError without training rows.
     """
     if len(change) == 0:
         raise ValueError("change: got no training rows, expected at least one; fit on some rows first.")
-    push = -np.asarray(change, dtype=float)
-    shown = strongest(push, top)
-    figure = style.canvas(0.95 + _LINE * len(shown))
-    axes = style.rows(style.quiet(figure.subplots()), [style.label(labels[j], 26) for j in shown])
-    axes.barh(
-        range(len(shown)), 100 * push[shown], height=0.6, color=[style.direction(p) for p in push[shown]], zorder=3
-    )
+    return pushes(-np.asarray(change, dtype=float), labels, target, top)
+
+
+def pushes(push: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
+    """Draw the strongest pushes of training rows on the probability of `target`, as `influence` does."""
+    order = strongest(push, top)
+    figure = style.canvas(0.95 + _LINE * len(order))
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(labels[j], 26) for j in order])
+    bars = push[order]
+    axes.barh(range(len(order)), 100 * bars, height=0.6, color=[style.direction(p) for p in bars], zorder=3)
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=4)
-    reach = max(100 * np.abs(push[shown]).max(), 0.1)
-    axes.set_xlim(-1.35 * reach if push[shown].min() < 0 else -0.12 * reach, 1.35 * reach)
-    for height, j in enumerate(shown):
-        _number(axes, height, push[j])
+    reach = max(100 * np.abs(bars).max(), 0.1)
+    axes.set_xlim(-1.35 * reach if bars.min() < 0 else -0.12 * reach, 1.35 * reach)
+    for height, length in enumerate(bars):
+        _number(axes, height, length)
     axes.set_xlabel(
         f"push on the probability of {style.label(target, 18)},\nin percentage points", fontsize=9.5, color=style.INK
     )
@@ -65,7 +68,7 @@ def strongest(push: Float[np.ndarray, " n_train"], top: int = 4) -> list[int]:
 
 def _number(axes: Axes, height: int, push: float) -> None:
     up = push >= 0
-    text = style.points(push) if abs(push) >= 5e-4 or push == 0 else f"{100 * push:+.1g}".replace("-", "−")
+    text = numbers.points(push) if abs(push) >= 5e-4 or push == 0 else numbers.significant(100 * push, 1, signed=True)
     axes.annotate(
         text,
         (100 * push, height),

@@ -1,4 +1,4 @@
-"""Is the inside sane? What probes read off each layer, which units let nothing pass, and what adaptation moved."""
+"""The inside of a model: how well probes read each layer, which units are dead, and what adaptation changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def probes(found: Probes) -> Figure:
-    """Draw how much of the answer a linear probe reads off each layer, in the first state and in the last."""
+    """Draw the accuracy of a linear probe on each layer, in the first state and in the last."""
     accuracy = found.accuracy.cpu().numpy()
     figure = style.canvas(1.3 + 0.42 * len(found.layers))
     axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in found.layers])
@@ -43,12 +43,12 @@ def units(found: Mapping[str, Units]) -> Figure:
     """Draw the share of dead and of saturated units of each activation layer."""
     figure = style.canvas(1.2 + 0.36 * len(found))
     axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in found])
-    dead, shut = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(found))
+    dead, saturated = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(found))
     at = range(len(found))
     axes.barh(at, dead, color=style.INK, height=0.62, label="dead: shut on every row")
     axes.barh(
         at,
-        shut,
+        saturated,
         left=dead,
         color=style.HIGHER,
         height=0.62,
@@ -56,7 +56,7 @@ def units(found: Mapping[str, Units]) -> Figure:
         edgecolor="white",
         label="shut on 95 % of them",
     )
-    for i, (layer, total) in enumerate(zip(found.values(), dead + shut, strict=True)):
+    for i, (layer, total) in enumerate(zip(found.values(), dead + saturated, strict=True)):
         axes.annotate(
             f"{int(layer.dead.sum() + layer.saturated.sum())} of {len(layer.dead)}", (total, i), xytext=(4, 0),
             textcoords="offset points", va="center", fontsize=9, color=style.INK,
@@ -69,7 +69,7 @@ def units(found: Mapping[str, Units]) -> Figure:
 
 
 def changes(found: Changes) -> Figure:
-    """Draw by how much adaptation changed each layer's parameters, and what each part of the network says."""
+    """Draw by how much adaptation changed each layer's parameters, and the features of each part of the network."""
     layers, parts = found.parameters[-1].cpu().numpy(), found.features[-1].cpu().numpy()
     figure = style.canvas(1.7 + 0.34 * (len(layers) + len(parts)))
     top, bottom = figure.subplots(2, 1, height_ratios=[len(layers) + 1, len(parts) + 1])
@@ -78,15 +78,15 @@ def changes(found: Changes) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, names: tuple[str, ...], shares: np.ndarray, what: str) -> None:
+def _bars(axes: Axes, names: tuple[str, ...], shares: np.ndarray, title: str) -> None:
     style.rows(style.quiet(axes), [style.label(name, 18) for name in names])
     bars = 100 * np.nan_to_num(shares)
     axes.barh(range(len(bars)), bars, color=style.LOWER, height=0.62)
     for i, share in enumerate(shares):
-        told = "from 0" if np.isnan(share) else format(100 * share, ",.0f" if share >= 1 else ".3g")
-        axes.annotate(told, (bars[i], i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+        text = "from 0" if np.isnan(share) else format(100 * share, ",.0f" if share >= 1 else ".3g")
+        axes.annotate(text, (bars[i], i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_xlim(0, 1.2 * max(bars.max(), 1e-9))
-    axes.set_xlabel(what, fontsize=9.5, color=style.INK)
+    axes.set_xlabel(title, fontsize=9.5, color=style.INK)
 
 
 def _parts(found: Mapping[str, Units]) -> tuple[list, list]:

@@ -1,4 +1,4 @@
-"""An image in grey, and over it what its pixels did: orange raised the score, blue lowered it; zero is neutral."""
+"""An image in grey under the effect of its pixels: orange raised the score, blue lowered it; zero is neutral."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def overlay(axes: Axes, values: Float[np.ndarray, "c h w"], reach: float) -> Any
     return axes.imshow(values.sum(0) / (reach or 1.0), cmap=around_zero("white"), vmin=-1, vmax=1, alpha=0.75)
 
 
-def scale(figure: Figure, drawn: Any, panels: list[Axes]) -> None:
-    """Set beside the panels what the colours mean."""
-    bar = figure.colorbar(drawn, ax=panels, fraction=0.05, pad=0.03, ticks=[-1, 0, 1])
+def scale(figure: Figure, heat: Any, panels: list[Axes]) -> None:
+    """Add a bar beside the panels that explains the colours of `heat`."""
+    bar = figure.colorbar(heat, ax=panels, fraction=0.05, pad=0.03, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["lowers", "no effect", "raises"], fontsize=8.5)
     bar.outline.set_visible(False)

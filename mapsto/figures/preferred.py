@@ -1,4 +1,4 @@
-"""What a unit likes best: the input that activation maximisation found, around a neutral zero."""
+"""The input that a unit likes best, as activation maximisation returns it, around a neutral zero."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def preferred(found: Preferred, names: Sequence[object] = ()) -> Figure:
-    """Draw the input that was found, pixels or features, with what the unit says of it."""
+    """Draw the preferred input, pixels or features, under the unit's answers to it and to the start."""
     x = found.x.detach().cpu().numpy()
     figure = signed(x, float(abs(x).max()), "input", names)
     figure.suptitle(

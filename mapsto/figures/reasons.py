@@ -1,7 +1,7 @@
-"""Why the model says so of one query, by several methods: an image overlaid, or a bar for each of its columns.
+"""The reasons for the answer to one query, by several methods: an image overlaid, or a bar for each of its columns.
 
-Each method has its own scale, from minus to plus its largest value, since methods differ in units; zero is neutral
-everywhere. Four and a half inches wide, so that it can be read on a phone.
+Each method has its own scale, from minus to plus its largest value, because methods differ in units; zero is neutral
+everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from . import style
+from . import numbers, style
 from .overlaid import image, overlay, scale
 
 if TYPE_CHECKING:
@@ -25,23 +25,23 @@ _ACROSS, _BARS = 3, 12  # panels side by side, columns of a row that are drawn o
 def reasons(
     point: Float[np.ndarray, ...], values: Mapping[str, Float[np.ndarray, ...]], names: Sequence[str]
 ) -> Figure:
-    """Draw what each method gives the entries of `point`: an image `[c, h, w]`, or the cells of a row `[d]`."""
+    """Draw the values of each method for the entries of `point`: an image `[c, h, w]`, or the cells of a row `[d]`."""
     if point.ndim == 3:
         return _overlaid(point, values)
-    cells = [f"{name} = {style.cell(value)}" for name, value in zip(names, point.tolist(), strict=True)]
-    shown, labels = largest(values, cells)
-    rest = {name: np.append(one[shown], one.sum() - one[shown].sum()) for name, one in values.items()}
-    return bars({name: one[: len(labels)] for name, one in rest.items()}, labels)
+    cells = [f"{name} = {numbers.cell(value)}" for name, value in zip(names, point.tolist(), strict=True)]
+    order, labels = largest(values, cells)
+    panels = {name: np.append(v[order], v.sum() - v[order].sum()) for name, v in values.items()}
+    return bars({name: v[: len(labels)] for name, v in panels.items()}, labels)
 
 
 def one_input(values: Mapping[str, Float[np.ndarray, "m 1"]], names: Sequence[str]) -> Figure:
-    """Draw what each method gives the one input of each query, a bar for each query."""
-    return bars({name: one[:, 0] for name, one in values.items()}, names)
+    """Draw the value of each method for the one input of each query, a bar for each query."""
+    return bars({name: v[:, 0] for name, v in values.items()}, names)
 
 
 def largest(values: Mapping[str, Float[np.ndarray, " d"]], names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Return which entries are drawn, the largest on average over the methods, and all labels, the others' sum last."""
-    sizes = [np.abs(one) / (np.abs(one).max() or 1.0) for one in values.values()]
+    """Return the entries that are largest on average over the methods, and labels of them and the sum of the rest."""
+    sizes = [np.abs(v) / (np.abs(v).max() or 1.0) for v in values.values()]
     order = np.argsort(-np.mean(sizes, 0), kind="stable")
     if len(names) <= _BARS:
         return [int(j) for j in order], [names[j] for j in order]
@@ -55,11 +55,11 @@ def bars(values: Mapping[str, Float[np.ndarray, " b"]], labels: Sequence[str]) -
     lines = -(-len(values) // across)
     figure = style.canvas(lines * (0.27 * len(labels) + 0.75))
     grid = figure.subplots(lines, min(across, len(values)), squeeze=False)
-    for i, (axes, (name, one)) in enumerate(zip(grid.flat, values.items(), strict=False)):
+    for i, (axes, (name, v)) in enumerate(zip(grid.flat, values.items(), strict=False)):
         style.rows(style.quiet(axes), [style.label(text, 22) if i % across == 0 else "" for text in labels])
-        axes.barh(range(len(one)), one, color=[style.direction(float(value)) for value in one], height=0.62)
+        axes.barh(range(len(v)), v, color=[style.direction(float(value)) for value in v], height=0.62)
         axes.axvline(0, color=style.INK, linewidth=0.8)
-        _reach(axes, float(np.abs(one).max()) or 1.0)
+        _reach(axes, float(np.abs(v).max()) or 1.0)
         axes.set_title(style.label(name, 22), fontsize=8.5, color=style.INK)
     for axes in grid.flat[len(values) :]:
         axes.remove()
@@ -67,7 +67,7 @@ def bars(values: Mapping[str, Float[np.ndarray, " b"]], labels: Sequence[str]) -
 
 
 def _reach(axes: Axes, most: float) -> None:
-    """Show as much on either side of zero, and write the largest value alone: more would not fit."""
+    """Make both sides of zero equally wide, and write the largest value alone: more would not fit."""
     axes.set_xlim(-1.08 * most, 1.08 * most)
     axes.set_xticks([-most, 0, most], ["", "0", f"{most:.2g}"])
     axes.tick_params(labelsize=8.5)
@@ -78,10 +78,10 @@ def _overlaid(point: Float[np.ndarray, "c h w"], values: Mapping[str, Float[np.n
     figure = style.canvas(1.95 * lines + 0.1)
     grid = figure.subplots(lines, 2, squeeze=False)
     image(grid.flat[0], point, "the query")
-    for axes, (name, one) in zip(grid.flat[1:], values.items(), strict=False):
+    for axes, (name, v) in zip(grid.flat[1:], values.items(), strict=False):
         image(axes, point, style.label(name, 24))
-        drawn = overlay(axes, one, float(np.abs(one.sum(0)).max()))
+        heat = overlay(axes, v, float(np.abs(v.sum(0)).max()))
     for axes in grid.flat[len(values) + 1 :]:
         axes.remove()
-    scale(figure, drawn, list(grid.flat[: len(values) + 1]))
+    scale(figure, heat, list(grid.flat[: len(values) + 1]))
     return figure

@@ -1,7 +1,7 @@
 """The reliability curve: of the rows that were given 70 %, did about 70 out of 100 turn out so?
 
 Rows are put in equal bins of predicted probability; each bin's mean prediction is set against the share of rows for
-which the event happened, with a 95 % interval (Wilson 1927), since a bin of five rows proves little.
+which the event happened, with a 95 % interval (Wilson 1927), because a bin of five rows proves little.
 
     frequency = events / count
     low, high = (frequency + z²/2c ± z √(frequency (1 - frequency)/c + z²/4c²)) / (1 + z²/c),   c = count
@@ -65,27 +65,27 @@ def wilson(
 
 
 def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
-    """Draw predicted probability against how often `what` came true, over a histogram of the rows in each bin.
+    """Draw predicted probability against the frequency of the event, named `what`, over the number of rows in each bin.
 
-    Raises `ValueError` where no row is given.
+    Raises ValueError if no row is given.
     """
     if len(predicted) == 0:
         raise ValueError("predicted: got no rows, expected at least one row whose outcome is known.")
-    found = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)
+    parts = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)
     figure = style.canvas(5.2)
     top, bottom = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
-    _curve(style.quiet(top), found)
-    _counts(style.quiet(bottom), found)
+    _curve(style.quiet(top), parts)
+    _counts(style.quiet(bottom), parts)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2, handletextpad=0.5)
     bottom.set_xlabel(f"predicted probability of {style.label(what, 24)},\nin per cent", fontsize=9.5, color=style.INK)
     return figure
 
 
-def _curve(axes: Axes, found: Bins) -> None:
+def _curve(axes: Axes, parts: Bins) -> None:
     axes.grid(axis="y", color=style.GRID, linewidth=0.8)
     axes.plot([0, 100], [0, 100], linestyle=(0, (4, 3)), color=style.NEUTRAL, linewidth=1.3, label="perfectly reliable")
-    x, y = 100 * found.predicted, 100 * found.frequency
-    spread = 100 * np.stack([found.frequency - found.low, found.high - found.frequency])
+    x, y = 100 * parts.predicted, 100 * parts.frequency
+    spread = 100 * np.stack([parts.frequency - parts.low, parts.high - parts.frequency])
     axes.plot(x, y, color=style.LOWER, linewidth=1.2, alpha=0.5)
     axes.errorbar(
         x, y, yerr=np.maximum(spread, 0), fmt="o", markersize=6, color=style.LOWER, elinewidth=1.5, capsize=3,
@@ -96,13 +96,13 @@ def _curve(axes: Axes, found: Bins) -> None:
     axes.set_ylabel("how often it came true, in per cent", fontsize=9.5, color=style.INK)
 
 
-def _counts(axes: Axes, found: Bins) -> None:
-    width = 100 / found.bins
-    centre = width * (found.place + 0.5)
-    axes.bar(centre, found.rows, width=0.86 * width, color=style.NEUTRAL, zorder=3)
-    for x, count in zip(centre, found.rows, strict=True):
+def _counts(axes: Axes, parts: Bins) -> None:
+    width = 100 / parts.bins
+    centre = width * (parts.place + 0.5)
+    axes.bar(centre, parts.rows, width=0.86 * width, color=style.NEUTRAL, zorder=3)
+    for x, count in zip(centre, parts.rows, strict=True):
         axes.annotate(f"{count:,}", (x, count), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=9)
-    axes.set_ylim(0, 1.35 * found.rows.max())
+    axes.set_ylim(0, 1.35 * parts.rows.max())
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.set_ylabel("rows", fontsize=9.5, color=style.INK)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _BARS = 12  # features that are drawn one by one
 
 
-def signed(values: Float[np.ndarray, ...], reach: float, what: str, names: Sequence[object] = ()) -> Figure:
+def signed(values: Float[np.ndarray, ...], reach: float, label: str, names: Sequence[object] = ()) -> Figure:
     """Draw signed values around a neutral zero: the pixels of an image `[..., h, w]`, or a bar for each feature.
 
     Channels of an image are summed. Of more than twelve features the largest are drawn, and the others summed.
@@ -29,7 +29,7 @@ def signed(values: Float[np.ndarray, ...], reach: float, what: str, names: Seque
         image = values.reshape(-1, *values.shape[-2:]).sum(0)
         reach = max(reach, float(np.abs(image).max()))
         bar = figure.colorbar(axes.imshow(image, cmap=around_zero(), vmin=-reach, vmax=reach), ax=axes, fraction=0.05)
-        bar.set_label(what, fontsize=9.5)
+        bar.set_label(label, fontsize=9.5)
         axes.set_axis_off()
         return figure
     labels, bars = _largest(values.reshape(-1), names)
@@ -37,12 +37,12 @@ def signed(values: Float[np.ndarray, ...], reach: float, what: str, names: Seque
     axes.barh(range(len(bars)), bars, color=[style.direction(float(v)) for v in bars], height=0.62)
     axes.axvline(0, color=style.INK, linewidth=0.8)
     axes.set_xlim(-1.05 * max(reach, np.abs(bars).max()), 1.05 * max(reach, np.abs(bars).max()))
-    axes.set_xlabel(what, fontsize=9.5, color=style.INK)
+    axes.set_xlabel(label, fontsize=9.5, color=style.INK)
     return figure
 
 
 def _largest(values: Float[np.ndarray, " d"], names: Sequence[object]) -> tuple[list[str], Float[np.ndarray, " b"]]:
-    """Name each feature and its value; beyond twelve the smaller ones as one sum."""
+    """Return names and values; of more than twelve features the smaller ones are summed."""
     named = [style.label(name, 20) for name in names] or [f"feature {j + 1}" for j in range(len(values))]
     if len(values) <= _BARS:
         return named, values

@@ -19,7 +19,7 @@ _WRITTEN = 7  # up to so many representations, each number is written
 
 
 def similarity(found: Similarity, name: str = "linear CKA") -> Figure:
-    """Draw the matrix; `name` says of what. Within a layer, steps go from left to right and from top to bottom."""
+    """Draw the matrix of the measure `name`; within a layer, steps go from left to right and from top to bottom."""
     matrix = found.matrix.detach().cpu().numpy()
     figure = style.canvas(3.9)
     axes = figure.subplots()

@@ -1,20 +1,15 @@
-"""What every picture shares: colours that survive colour blindness and print, a canvas, and how a number is written.
+"""The look of every picture: colours that survive colour blindness and print, a canvas, and texts cut to fit.
 
 Blue means lower, orange means higher, grey means missing or neutral. Nothing here touches `pyplot`: a picture is a
 `matplotlib.figure.Figure` that draws itself, so that a report can be made in a server, a thread or a notebook alike.
-
-    points(p) = 100 * p        one percentage point of probability is one in a hundred
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from .fonts import drawable
 
@@ -109,56 +104,3 @@ def label(text: object, limit: int = 24) -> str:
     'cost in \\$ or in \\$100'
     """
     return drawable(shorten(text, limit)).replace("$", r"\$")
-
-
-def points(probability: float) -> str:
-    """Write a change of probability in percentage points, with its sign.
-
-    >>> points(0.123), points(-0.0401), points(-0.0000001)
-    ('+12.3', '−4.0', '0.0')
-    """
-    rounded = round(100 * float(probability), 1)
-    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
-
-
-def percent(probability: float) -> str:
-    """Write a probability in per cent.
-
-    >>> percent(0.9784)
-    '97.8 %'
-    """
-    return f"{100 * float(probability):.1f} %"
-
-
-def is_number(value: object) -> bool:
-    """Tell whether a cell holds a number; a truth value is a category."""
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
-
-
-def is_missing(value: Any) -> bool:
-    """Tell whether a cell is empty: `None`, NaN, NaT or `pandas.NA`."""
-    import pandas as pd
-
-    return bool(pd.isna(value)) if np.ndim(value) == 0 else False
-
-
-def cell(value: Any, limit: int = 24) -> str:
-    """Write a table's cell: four significant digits for a number, `missing` for an empty cell.
-
-    >>> cell(1234.56), cell(0.000123456), cell(-7.0), cell(float("nan")), cell("never smoked")
-    ('1,235', '0.0001235', '−7', 'missing', 'never smoked')
-    """
-    if is_missing(value):
-        return "missing"
-    if not is_number(value):
-        return shorten(value, limit)
-    number = float(value)
-    digits = ",.0f" if (number.is_integer() and abs(number) < 1e9) or 1000 <= abs(number) < 1e6 else ".4g"
-    return format(number, digits).replace("-", "−")
-
-
-def numbers(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
-    """Return a column as floats with NaN for missing cells, or None where it holds categories."""
-    if not all(is_number(value) or is_missing(value) for value in column):
-        return None
-    return np.array([math.nan if is_missing(value) else float(value) for value in column])

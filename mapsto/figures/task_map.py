@@ -1,4 +1,4 @@
-"""The map of tasks: each task a point, near those of which a learner makes the same, and what is known of it."""
+"""The map of tasks: each task is a point, and tasks that a learner treats alike lie close together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import MapstoError
+from .. import checks
 from . import style
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def task_map(found: TaskMap, of: Sequence[float] | None = None, name: str = "") -> Figure:
-    """Draw the tasks of a map; `of` holds a number of each task, called `name` and told by colour.
+    """Draw the tasks of a map; `of` holds a number for each task, shown by colour and called `name`.
 
     Raises:
-        MapstoError: as many numbers as there are tasks are expected.
+        MapstoError: `of` does not hold one number for each task.
     """
     points = np.asarray(found.points, float)
-    if of is not None and len(of) != len(points):
-        raise MapstoError(f"of: got {len(of)} number(s), expected {len(points)}, one for each task.")
+    count = len(points) if of is None else len(of)
+    checks.expect(count == len(points), "of", f"{count} number(s)", f"{len(points)}, one for each task")
     figure = style.canvas(4.2)
     axes = style.quiet(figure.subplots())
     colour: dict[str, Any] = {"color": style.LOWER} if of is None else {"c": np.asarray(of, float), "cmap": "cividis"}

@@ -1,4 +1,4 @@
-"""How far methods can be trusted on a model: a dot a method, beside what random values and the input's size get."""
+"""How far methods can be trusted on a model: a dot for each method, beside random values and the size of the input."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from . import style
+from . import numbers, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 _BASELINES = (("random", "random values", "--"), ("magnitude", "size of the input", ":"))
 
 
-def trusted(found: Mapping[str, Mapping[str, Trust]], measure: str, what: str) -> Figure:
+def trusted(trust: Mapping[str, Mapping[str, Trust]], measure: str, unit: str) -> Figure:
     """Draw one measure of each method with its 95 % interval, and both baselines as lines through all rows."""
-    figure = style.canvas(0.34 * len(found) + 1.25)
-    axes = style.rows(style.quiet(figure.subplots()), [style.label(name, 22) for name in found])
-    for height, one in enumerate(found.values()):
-        _dot(axes, height, one[measure].explainer)
-    first = next(iter(found.values()))[measure]
+    figure = style.canvas(0.34 * len(trust) + 1.25)
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(name, 22) for name in trust])
+    for height, measures in enumerate(trust.values()):
+        _dot(axes, height, measures[measure].explainer)
+    first = next(iter(trust.values()))[measure]
     for (field, label, line), colour in zip(_BASELINES, (style.MUTED, style.HIGHER), strict=True):
         if (baseline := getattr(first, field)) is not None:
             axes.axvline(baseline.mean, color=colour, linestyle=line, linewidth=1.6, label=label)
     axes.margins(x=0.08)
     axes.locator_params(axis="x", nbins=5)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.2g}".replace("-", "−"))
-    axes.set_xlabel(what, fontsize=9.5, color=style.INK)
+    axes.xaxis.set_major_formatter(lambda x, _: numbers.significant(x, 2))
+    axes.set_xlabel(unit, fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2)
     return figure
 

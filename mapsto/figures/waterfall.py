@@ -1,4 +1,4 @@
-"""The waterfall: how one prediction was reached, from what the model says of nobody to what it says of this row.
+"""The waterfall: how one prediction was reached, from the base value to the prediction for this row.
 
 The first mark is the base value (the prediction with every column absent); each bar adds one column's contribution to
 where the last one ended; the last mark is the prediction. Small contributions are added up in one bar before the end.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from . import style
+from . import numbers, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def waterfall(
     target: str,
     top: int = 7,
 ) -> Figure:
-    """Draw how the cells of `row` move the probability of the class `target` from `base` to the prediction.
+    """Draw how the cells of `row` move the probability of class `target` from `base` to the prediction.
 
     `values` are the contributions in probability; the `top` largest get a bar each, the others one together.
     """
@@ -79,7 +79,7 @@ def steps(values: Float[np.ndarray, " d"], base: float, top: int = 7) -> list[St
 def _name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray) -> str:
     if len(bar.columns) == 1:
         (column,) = bar.columns
-        return f"{style.label(names[column])}\n= {style.label(style.cell(row[column], 20))}"
+        return f"{style.label(names[column])}\n= {style.label(numbers.cell(row[column], 20))}"
     return f"{'all' if len(bar.columns) == len(row) else 'the other'} {len(bar.columns)} columns,\nsummed"
 
 
@@ -98,7 +98,7 @@ def _bar(axes: Axes, bar: Step, height: int) -> None:
     axes.barh(height, 100 * change, left=100 * bar.start, height=0.56, color=style.direction(change), zorder=3)
     axes.plot([100 * bar.end] * 2, [height - 0.28, height + 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
     axes.annotate(
-        style.points(change),
+        numbers.points(change),
         (100 * (max if up else min)(bar.start, bar.end), height),
         xytext=(4 if up else -4, 0),
         textcoords="offset points",
@@ -114,7 +114,7 @@ def _mark(axes: Axes, height: int, at: float, bold: bool) -> None:
     if height == 0:
         axes.plot([at, at], [0, 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
     axes.annotate(
-        style.percent(at / 100),
+        numbers.percent(at / 100),
         (at, height),
         xytext=(8, 0),
         textcoords="offset points",

@@ -1,0 +1,86 @@
+"""How every number is written, in pictures, on pages and in the terminal.
+
+    points(p) = 100 * p        one percentage point of probability is one in a hundred
+
+A cell of a table is written as it came: digits are never grouped (`2139` may be a zip code), and a number is rounded
+only after its point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .style import shorten
+
+_LONG = 1e15  # beyond it, floating-point numbers no longer hold every whole number
+
+
+def points(probability: float) -> str:
+    """Write a change of probability in percentage points, with its sign.
+
+    >>> points(0.123), points(-0.0401), points(-0.0000001)
+    ('+12.3', '−4.0', '0.0')
+    """
+    rounded = round(100 * float(probability), 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
+
+
+def percent(probability: float) -> str:
+    """Write a probability in per cent.
+
+    >>> percent(0.9784)
+    '97.8 %'
+    """
+    return f"{100 * float(probability):.1f} %"
+
+
+def significant(value: float, digits: int = 4, signed: bool = False) -> str:
+    """Write a number with so many significant digits, with a plus sign if `signed`.
+
+    >>> significant(0.123456), significant(-2.0), significant(0.5, signed=True), significant(float("inf"))
+    ('0.1235', '−2', '+0.5', 'inf')
+    """
+    return format(float(value), f"{'+' if signed else ''}.{digits}g").replace("-", "−")
+
+
+def cell(value: Any, limit: int = 24) -> str:
+    """Write a table's cell as it came: a text as it is, a number without separators, `missing` if it is empty.
+
+    A number with four or more digits before its point, or nothing but zeros after it, is written as a whole number, any
+    other one with four significant digits.
+
+    >>> cell(2139.0), cell("02139"), cell(1234.56), cell(0.000123456), cell(-7.0)
+    ('2139', '02139', '1235', '0.0001235', '−7')
+    >>> cell(float("nan")), cell("never smoked")
+    ('missing', 'never smoked')
+    """
+    if is_missing(value):
+        return "missing"
+    if not is_number(value):
+        return shorten(value, limit)
+    number = float(value)
+    whole = number.is_integer() or abs(number) >= 1000
+    return format(number, ".0f").replace("-", "−") if whole and abs(number) < _LONG else significant(number)
+
+
+def is_number(value: object) -> bool:
+    """Return whether a cell holds a number; a truth value is a category."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a cell is empty: `None`, NaN, NaT or `pandas.NA`."""
+    import pandas as pd
+
+    return bool(pd.isna(value)) if np.ndim(value) == 0 else False
+
+
+def as_floats(column: Sequence[Any] | np.ndarray) -> np.ndarray | None:
+    """Return a column as floats with NaN for missing cells, or None if it holds categories."""
+    if not all(is_number(value) or is_missing(value) for value in column):
+        return None
+    return np.array([math.nan if is_missing(value) else float(value) for value in column])

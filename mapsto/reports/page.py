@@ -1,0 +1,82 @@
+"""One HTML file that needs nothing else: pictures embedded, user text escaped, written whole or not at all.
+
+A picture becomes an SVG inside an `<img>`, sharp at every size and unable to run anything; the page's own policy
+forbids the browser to fetch whatever it might be tricked into naming.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import checks
+from ..errors import MapstoError
+from ..figures import numbers, style
+from ..figures.svg import svg
+from ..files import atomically
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+_REMEDY = "name a file in a folder that exists and that you may write to"
+
+
+def render(template: str, **context: Any) -> str:
+    """Fill a file of `templates/`; every value is escaped, and a missing value is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from .. import __version__
+
+    folder = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(percent=numbers.percent, points=numbers.points, cell=numbers.cell, short=short)
+    return environment.get_template(template).render(version=__version__, **context) + "\n"
+
+
+def short(text: object, limit: int = 32) -> Markup:
+    """Write user text, ellipsised to `limit` characters, with the whole of it in `title`.
+
+    >>> str(short("<b>", 10)), str(short("a long name", 6))
+    ('&lt;b&gt;', '<abbr title="a long name">a lon…</abbr>')
+    """
+    from markupsafe import Markup, escape
+
+    whole = " ".join(str(text).split())
+    cut = style.shorten(whole, limit)
+    return escape(cut) if cut == whole else Markup('<abbr title="{}">{}</abbr>').format(whole, cut)
+
+
+def picture(figure: Figure, alt: str) -> Markup:
+    """Embed `figure` as SVG; `alt` describes it to a reader who cannot see it."""
+    from markupsafe import Markup
+
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    source = base64.b64encode(svg(figure)).decode()
+    tag = '<img src="data:image/svg+xml;base64,{}" width="{}" height="{}" alt="{}">'
+    return Markup(tag).format(source, width, height, alt)
+
+
+def refuse_unwritable(path: str | os.PathLike[str]) -> None:
+    """Raise MapstoError if no file can be written at `path`, before any work is done."""
+    folder = Path(path).absolute().parent
+    reason = "" if folder.is_dir() else "its folder does not exist"
+    reason = "it is a folder" if Path(path).is_dir() else reason
+    reason = reason or ("" if os.access(folder, os.W_OK | os.X_OK) else "permission denied")
+    checks.expect(not reason, "path", f"{str(path)!r}, which cannot be written ({reason})", "a file", _REMEDY)
+
+
+def write(path: str | os.PathLike[str], text: str) -> Path:
+    """Write `text` to `path` under a temporary name, then rename it; raises MapstoError if that is impossible."""
+    path = Path(path)
+    try:
+        atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        got = f"path: got {str(path)!r}, which cannot be written ({reason})"
+        raise MapstoError(f"{got}, expected a file; {_REMEDY}.") from error
+    return path

@@ -1,0 +1,63 @@
+"""A table's predictions, explained, checked and told on one page."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..page import refuse_unwritable
+from .answer import Answer, answer
+from .html import write
+from .question import Question
+
+if TYPE_CHECKING:
+    from ...estimators import TableClassifier
+
+__all__ = ["Answer", "Question", "table"]
+
+
+def table(
+    clf: "TableClassifier",
+    X: Any,
+    y: Any = None,
+    path: str | os.PathLike[str] = "report.html",
+    *,
+    train: tuple[Any, Any] | None = None,
+    title: str = "Predictions and their reasons",
+    seed: int = 0,
+) -> Answer:
+    """Predict and explain the rows `X`, check the answer, write it as one HTML page, and return it.
+
+    The page shows which columns moved the predictions, single predictions step by step, the training rows behind them,
+    the quality of the predictions on the rows whose outcome is known, and how far the reasons agree with exact Shapley
+    values. `mapsto explain TABLE` does the same from the command line.
+
+    Args:
+        clf: a fitted classifier.
+        X: the rows to explain `[n, d]`, a DataFrame or an array; the index of a DataFrame names them on the page.
+        y: their outcomes `[n]`, which measure the quality. None, or a missing entry, means unknown.
+        path: the file to write.
+        train: the rows and labels that `clf` was fitted with. If None, the rows that it has read are recovered from
+            `clf`: to single precision, named by their number, and without the columns that it left out.
+        title: of the page.
+        seed: of the random forest that the predictions are compared with.
+
+    Raises:
+        MapstoError: `clf` is not a fitted classifier, the rows do not suit it, `y` or `train` have another length than
+            the rows they belong to, or the page cannot be written.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from mapsto import TableClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> clf = TableClassifier().fit(X[::5], y[::5])
+    >>> path = Path(tempfile.mkdtemp()) / "report.html"
+    >>> answer = table(clf, X[1::10], y[1::10], path)
+    >>> answer.probabilities.shape, answer.summary["accuracy"] > 0.9, path.exists()
+    ((15, 3), True, True)
+    """
+    from .rows import question
+
+    refuse_unwritable(path)
+    result = answer(question(clf, X, y, train, seed), clf)
+    write(result, path, title)
+    return result

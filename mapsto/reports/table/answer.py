@@ -1,0 +1,186 @@
+"""The answer to a question about a table: predictions, reasons, the training rows behind them, and checks of all three.
+
+(training rows, labels), rows ↦ probabilities, reasons, agreement with exact Shapley values, pushes, quality
+
+One record feeds the page, the terminal and the JSON. If there are two classes, pictures and stories are about the
+second one; if there are more, the story of a row is about its most probable class.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from ... import checks
+from ...explanation import Explanation
+from .exact import check
+from .pushes import pushes
+from .quality import quality
+from .question import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...estimators import TableClassifier
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer to a `Question`; all probabilities are fractions.
+
+    Attributes:
+        question: the table.
+        reasons: the contribution of each cell to each class probability.
+        probabilities: of the explained rows.
+        cases: the rows whose story is told one by one.
+        push: of each training row on the predictions of the `cases`: the prediction minus the one without that row.
+        judged: the probabilities of the rows `question.judges`.
+        summary: the numbers that `--json` prints.
+        notes: sentences about the table.
+    """
+
+    question: Question
+    reasons: Explanation
+    probabilities: Float[np.ndarray, "n k"]
+    cases: list[int]
+    push: Float[np.ndarray, "r n_train k"]
+    judged: Float[np.ndarray, "j k"]
+    summary: dict[str, Any]
+    notes: list[str]
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The names of the classes."""
+        return [str(name) for name in self.reasons.class_names]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return [str(name) for name in self.reasons.feature_names]
+
+    @cached_property
+    def row_names(self) -> list[str]:
+        """The names of the explained rows."""
+        return row_names(self.question.rows)
+
+    @cached_property
+    def cells(self) -> Shaped[np.ndarray, "n d"]:
+        """The cells of the explained rows as they came, in the order of `columns`."""
+        return ordered(self.question.rows, self.columns).to_numpy(object)
+
+    @cached_property
+    def labels(self) -> Int[np.ndarray, " n_train"]:
+        """The class index of each training row."""
+        return self._indices(self.question.labels)
+
+    @cached_property
+    def truth(self) -> Int[np.ndarray, " j"]:
+        """The class index of each row in `question.judges`."""
+        return self._indices(self.question.truth)
+
+    @cached_property
+    def outcomes(self) -> list[str | None]:
+        """The true class of each explained row, None if it is unknown."""
+        return [None if outcome is None else str(outcome) for outcome in self.question.outcomes]
+
+    @property
+    def known(self) -> int:
+        """How many of the explained rows have a known outcome."""
+        return int(self.question.known.sum())
+
+    @property
+    def targets(self) -> list[int]:
+        """The classes that pictures are drawn for: the second of two, or each of more."""
+        return [1] if len(self.classes) == 2 else list(range(len(self.classes)))
+
+    def target(self, row: int) -> int:
+        """Return the class that the story of `row` is about."""
+        return 1 if len(self.classes) == 2 else int(self.probabilities[row].argmax())
+
+    def _indices(self, labels: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        index = {name: c for c, name in enumerate(self.reasons.class_names)}
+        return np.array([index[label] for label in labels], int)
+
+    @property
+    def gap(self) -> float:
+        """The largest difference between a probability and the sum of its parts."""
+        return float(np.abs(self.reasons.predictions - self.probabilities).max())
+
+
+def answer(question: Question, classifier: TableClassifier | None = None) -> Answer:
+    """Answer a question about a table; warnings become notes.
+
+    If `classifier` is None, a new one is fitted to the training rows.
+
+    Raises:
+        MapstoError: there is no row to explain, or the table does not suit the classifier.
+    """
+    checks.expect(len(question.rows) > 0, "X", "no rows", "at least one row to explain")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        classifier = _fitted(question) if classifier is None else classifier
+        start = time.perf_counter()
+        reasons = classifier.explain(question.rows)
+        seconds = time.perf_counter() - start
+        p = reasons.predictions
+        cases = typical_rows(p)
+        push, notes = pushes(classifier, question.train, question.rows.iloc[cases])
+        judged = _judged(classifier, question, p)
+        measures = quality(classifier, question, judged)
+        agreement = check(classifier, question.rows, reasons)
+    if agreement["columns"] < len(classifier.used_):
+        some = f"the {agreement['columns']} columns that move predictions most"
+        notes.append(f"reasons were held against exact ones with only {some} filled in.")
+    baselines = measures.pop("baselines")
+    summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
+    heard = dict.fromkeys(str(warning.message) for warning in caught)
+    return Answer(
+        question, reasons, p, cases, push, judged, summary, [*question.notes, *classifier.notes_, *notes, *heard]
+    )
+
+
+def typical_rows(p: Float[np.ndarray, "n k"]) -> list[int]:
+    """Choose up to three rows: a typical one of each of the two commonest predictions, and the most doubtful one.
+
+    >>> typical_rows(np.array([[0.9, 0.1], [0.45, 0.55], [0.2, 0.8], [0.1, 0.9]]))
+    [2, 0, 1]
+    """
+    predicted = p.argmax(1)
+    common = np.argsort(-np.bincount(predicted, minlength=p.shape[1]), kind="stable")[:2]
+    groups = [np.flatnonzero(predicted == c) for c in common]
+    typical = [
+        int(g[np.argsort(p[g, c], kind="stable")[len(g) // 2]]) for g, c in zip(groups, common, strict=True) if len(g)
+    ]
+    return list(dict.fromkeys([*typical, int(p.max(1).argmin())]))
+
+
+def row_names(table: pd.DataFrame) -> list[str]:
+    """Name rows by the table's index, or by their number from 1 if the index was never set."""
+    import pandas as pd
+
+    default = isinstance(table.index, pd.RangeIndex) and table.index.start == 0 and table.index.step == 1
+    return [str(i + 1) if default else str(name) for i, name in enumerate(table.index)]
+
+
+def ordered(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return `table` with its columns in the order of `columns`, or as it is if they have no such names."""
+    names = [str(name) for name in table.columns]
+    return table.set_axis(names, axis=1)[columns] if sorted(names) == sorted(columns) else table
+
+
+def _fitted(question: Question) -> TableClassifier:
+    from ...estimators import TableClassifier
+
+    return TableClassifier().fit(question.train, question.labels)
+
+
+def _judged(classifier: TableClassifier, question: Question, p: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "j k"]:
+    """Return the probabilities of the judges, without asking again about the explained rows."""
+    judged = p[question.known]
+    return np.concatenate([judged, classifier.predict_proba(question.others)]) if len(question.others) else judged

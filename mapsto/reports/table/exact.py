@@ -1,0 +1,62 @@
+"""Check reasons from outside: exact Shapley values by asking `predict_proba` about every pattern of missing cells.
+
+    φ_j = Σ_S |S|! (d − |S| − 1)! / d! · (v(S ∪ j) − v(S)),    v(S) = predict_proba of the row with only S left in it
+
+Shapley (1953). None of the model's own reasons is used, so anyone who has the public class can repeat the check.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ...explainers import coalitions
+from ...explanation import Explanation
+from ...measures import agreement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...estimators import TableClassifier
+
+COLUMNS = 10
+"""The most columns that are checked: each row has `2^d` patterns."""
+
+ROWS = 32
+"""How many explanations are checked; fewer if many rows teach many classes."""
+
+
+def exact_values(
+    classifier: "TableClassifier", rows: "pd.DataFrame", players: list[int]
+) -> Float[np.ndarray, "n players k"]:
+    """Return the exact Shapley values of `classifier.predict_proba` for each of `rows`, played by some of its columns.
+
+    The other columns keep their cells: they should be empty, or change no prediction.
+    """
+    n = len(rows)
+    design = coalitions.exact(len(players), dtype=torch.float64)
+    masks = np.ones((len(design.masks), rows.shape[1]), bool)  # [2^players, d]
+    masks[:, players] = design.masks.numpy() > 0.5
+    cells = rows.iloc[np.repeat(np.arange(n), len(masks))].reset_index(drop=True)
+    v = classifier.predict_proba(cells.where(np.tile(masks, (n, 1))))
+    return (design.weights @ torch.from_numpy(v).view(n, len(masks), -1)).numpy()
+
+
+def check(classifier: "TableClassifier", rows: "pd.DataFrame", reasons: Explanation) -> dict[str, Any]:
+    """Return the agreement of one-pass reasons with exact values: `r2`, `cosine`, and the `rows` and `columns` checked.
+
+    In a wide table all but the ten columns that move predictions most are left empty.
+    """
+    work = classifier.n_rows_ * len(classifier.classes_) / 128  # of one exact value; 1 for 64 rows of two classes
+    rows, players = rows.iloc[: round(ROWS / min(max(work, 1), 8))], classifier.used_.tolist()
+    values = reasons.values[: len(rows)]
+    if len(players) > COLUMNS:
+        strongest = np.sort(np.argsort(-reasons.importance.sum(1), kind="stable")[:COLUMNS])
+        players = strongest.tolist()
+        rows = rows.where(np.tile(np.isin(np.arange(rows.shape[1]), strongest), (len(rows), 1)))
+        values = classifier.explain(rows).values
+    measures = agreement(values[:, players], exact_values(classifier, rows, players))
+    r2, cosine = (None if math.isnan(value) else value for value in measures[:2])
+    return {"r2": r2, "cosine": cosine, "rows": len(rows), "columns": len(players)}

@@ -1,0 +1,99 @@
+"""The parts of the page that tell of all rows: the summary, the columns that moved the predictions, the reliability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...figures import numbers, style
+from ...figures.beeswarm import beeswarm, ranking, reach
+from ...figures.reliability import reliability, reliability_bins
+from .. import page
+from ..words import count, listing
+from . import words
+from .answer import Answer
+
+
+def overview(answer: Answer) -> list[str]:
+    """Say the whole page in a few sentences."""
+    n, d, _ = answer.reasons.values.shape
+    classes = words.outcome_counts(answer.labels, answer.classes)
+    learned = f"The model learned from {count(len(answer.labels), 'row')} with a known outcome ({classes})"
+    sentences = [f"{learned} and then predicted {count(n, 'other row')} from {count(d, 'column')}."]
+    if not answer.known:
+        counts = words.outcome_counts(answer.probabilities.argmax(1), answer.classes)
+        sentences.append(f"Most probable outcomes: {counts}. The true outcomes of these rows are not known.")
+    if (accuracy := answer.summary["accuracy"]) is not None:
+        rows = "predicted rows" if answer.known == n else "rows with a known outcome"
+        sentences.append(
+            f"About {round(100 * accuracy)} of 100 {rows} that it had not seen were put in the right class."
+        )
+    return [*sentences, _strongest_columns(answer)]
+
+
+def _strongest_columns(answer: Answer) -> str:
+    means = np.abs(answer.reasons.values[:, :, answer.targets]).mean((0, 2))
+    strong = [j for j in np.argsort(-means, kind="stable")[:3] if means[j] > 0]
+    if not strong:
+        return "No column moved any prediction: every row was given the starting value."
+    columns = listing([f"{style.shorten(answer.columns[j], 40)} ({100 * means[j]:.1f})" for j in strong])
+    return (
+        f"The predictions were moved most by {columns}; in brackets, by how many percentage points of "
+        "probability on average, up or down."
+    )
+
+
+def swarms(answer: Answer) -> list[dict[str, Any]]:
+    """Draw the beeswarm of each class, all to one scale and in one order of columns."""
+    values = answer.reasons.values
+    limits = reach(values[:, :, answer.targets])
+    order = ranking(np.abs(values).mean(2))
+    return [_swarm(answer, c, limits, order) for c in answer.targets]
+
+
+def _swarm(answer: Answer, c: int, limits: tuple[float, float], order: np.ndarray) -> dict[str, Any]:
+    name, values = style.shorten(answer.classes[c], 60), answer.reasons.values[:, :, c]
+    cells = np.asarray(answer.reasons.data, object)
+    figure = beeswarm(values, cells, answer.columns, answer.classes[c], limits=limits, order=order)
+    means = 100 * np.abs(values).mean(0)
+    first = listing([f"{style.shorten(answer.columns[j], 40)} {means[j]:.1f}" for j in order[:3]])
+    alt = (
+        f"Beeswarm: contributions of {count(len(answer.columns), 'column')} to the probability of {name} in "
+        f"{count(len(values), 'row')}. Mean movement in percentage points: {first}."
+    )
+    return {"heading": f"What moved the probability of {name}", "picture": page.picture(figure, alt)}
+
+
+def moved(answer: Answer) -> dict[str, Any]:
+    """Tabulate the mean movement of every column, with its direction if there are two classes."""
+    two, values, data = len(answer.classes) == 2, answer.reasons.values, np.asarray(answer.reasons.data, object)
+    rows = [
+        {
+            "name": answer.columns[j],
+            "means": [float(np.abs(values[:, j, c]).mean()) for c in answer.targets],
+            "trend": words.trend(values[:, j, 1], data[:, j]) if two else "",
+        }
+        for j in ranking(np.abs(values).mean(2))
+    ]
+    return {"classes": [answer.classes[c] for c in answer.targets], "rows": rows, "trends": two}
+
+
+def trust(answer: Answer) -> dict[str, Any] | None:
+    """Draw the reliability curve: of the second class of two, of the most probable class of more."""
+    p, y = answer.judged, answer.truth
+    if not len(y):
+        return None
+    if len(answer.classes) == 2:
+        predicted, event, name = p[:, 1], y == 1, answer.classes[1]
+    else:
+        predicted, event, name = p.max(1), y == p.argmax(1), "the most probable class"
+    parts = reliability_bins(predicted, event)
+    fields = ("predicted", "frequency", "low", "high", "rows")
+    bins = [dict(zip(fields, values, strict=True)) for values in zip(*parts[:5], strict=True)]
+    fullest = bins[int(parts.rows.argmax())]
+    alt = (
+        f"Reliability curve over {count(len(bins), 'bin')}. In the fullest, {fullest['rows']} rows, "
+        f"{numbers.percent(fullest['predicted'])} was predicted and {numbers.percent(fullest['frequency'])} came true."
+    )
+    return {"picture": page.picture(reliability(predicted, event, name), alt), "bins": bins, "what": name}

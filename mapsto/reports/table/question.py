@@ -1,0 +1,161 @@
+"""A question about a table: which rows teach, which are explained, and which measure the quality.
+
+Rows without an outcome are the ones to predict and explain. If every row has one, a seeded stratified sample teaches
+and the other rows are explained, so that the quality can be measured on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int, Shaped
+
+from ... import checks
+from ...errors import MapstoError
+from ...tasks.columns import listing
+from ...tasks.splits import split, teachers
+from ...tasks.tablefile import outcomes
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
+
+    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None.
+    """
+
+    train: pd.DataFrame
+    labels: Shaped[np.ndarray, " n_train"]
+    rows: pd.DataFrame
+    outcomes: Shaped[np.ndarray, " n"]
+    others: pd.DataFrame
+    other_outcomes: Shaped[np.ndarray, " m"]
+    seed: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def known(self) -> Bool[np.ndarray, " n"]:
+        """Whether the outcome of each explained row is known."""
+        return np.array([outcome is not None for outcome in self.outcomes], bool)
+
+    @cached_property
+    def judges(self) -> pd.DataFrame:
+        """All rows with a known outcome that did not teach, the explained ones first."""
+        if not len(self.others):
+            return self.rows if self.known.all() else self.rows[self.known]
+        return pd.concat([self.rows[self.known], self.others]) if self.known.any() else self.others
+
+    @cached_property
+    def truth(self) -> Shaped[np.ndarray, " j"]:
+        """The outcomes of the `judges`."""
+        return np.array([*self.outcomes[self.known], *self.other_outcomes], self.labels.dtype)
+
+
+def of_table(
+    table: pd.DataFrame, target: str, train_rows: int | None, limit: int, seed: int, name: str = "the table"
+) -> Question:
+    """Return the question of one table, whose column `target` holds the outcome; see `splits.split`.
+
+    Raises:
+        MapstoError: there is no such column, no other column, too few outcomes, or no row left to explain.
+    """
+    y, x = outcomes(table, target, name), _features(table, target, name)
+    parts = split(y, train_rows, limit, seed)
+    notes = []
+    if len(parts.judge):
+        notes.append(
+            f"of {y.notna().sum()} rows with an outcome, {len(parts.teach)} teach and {len(parts.judge)} judge "
+            f"(a stratified split, seed {seed})."
+        )
+    train, labels = x.iloc[parts.teach], _labels(y.iloc[parts.teach])
+    return of_rows(train, labels, x, y, parts.explain, parts.judge, seed, notes)
+
+
+def of_two_tables(
+    table: pd.DataFrame,
+    train: pd.DataFrame,
+    target: str,
+    train_rows: int | None,
+    limit: int,
+    seed: int,
+    names: tuple[str, str] = ("the table", "the training table"),
+) -> Question:
+    """Return the question of a table whose outcomes, if it has any, are not used for teaching: `train` teaches.
+
+    Raises:
+        MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
+    """
+    train_y = outcomes(train, target, names[1])
+    teach = teachers(train_y, train_rows, limit, seed)
+    notes = [] if len(teach) == len(train) else [f"{len(teach)} of the {len(train)} rows of {names[1]} teach."]
+    train_x, labels = _features(train, target, names[1]).iloc[teach], _labels(train_y.iloc[teach])
+    if target in table.columns:
+        y, x = outcomes(table, target, names[0]), _features(table, target, names[0])
+    else:
+        y, x = pd.Series(None, table.index, dtype=object), table
+    x, note = _columns_of(x, list(train_x.columns), names)
+    judge, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
+    explain = unknown if len(unknown) else judge
+    return of_rows(train_x, labels, x, y, explain, judge, seed, [*notes, *note])
+
+
+def of_rows(
+    train: pd.DataFrame,
+    labels: Shaped[np.ndarray, " n_train"],
+    x: pd.DataFrame,
+    y: pd.Series,
+    explain: Int[np.ndarray, " n"],
+    judge: Int[np.ndarray, " m"],
+    seed: int,
+    notes: Sequence[str] = (),
+) -> Question:
+    """Return the question that explains the rows `explain` of `x` and measures the quality on the rows `judge`.
+
+    An outcome that no training row has cannot be predicted, so it counts as unknown, and a note says so.
+    """
+    classes = {as_text(label): label for label in labels.tolist()}
+    texts = ["" if pd.isna(outcome) else as_text(outcome) for outcome in y]
+    known = np.array([classes.get(text) for text in texts], object)
+    new = [texts[i] for i in judge if known[i] is None]
+    if new:
+        listed = ", ".join(sorted(set(new)))
+        notes = [*notes, f"{len(new)} rows with an outcome that no training row has ({listed}) do not judge."]
+    elsewhere = np.array([i for i in np.setdiff1d(judge, explain) if known[i] is not None], int)
+    judged = np.isin(explain, judge)
+    outcome = np.array([known[i] if there else None for i, there in zip(explain, judged, strict=True)], object)
+    others, other_outcomes = x.iloc[elsewhere], known[elsewhere].astype(labels.dtype)
+    return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes))
+
+
+def as_text(value: Any) -> str:
+    """Write a label so that 1 and 1.0 are one.
+
+    >>> as_text(1.0), as_text("a")
+    ('1', 'a')
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _features(table: pd.DataFrame, target: str, name: str) -> pd.DataFrame:
+    some = len(table.columns) > 1
+    checks.expect(some, "table", f"{name}, which has no column besides {target!r}", "some to predict it from")
+    return table.drop(columns=target)
+
+
+def _columns_of(x: pd.DataFrame, columns: list[str], names: tuple[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the columns of the training table, in their order, and a note about those that are left out."""
+    lacking = [name for name in columns if name not in x.columns]
+    if lacking:
+        raise MapstoError(f"table: {names[0]} lacks {listing(lacking)}, which {names[1]} has; add or rename columns.")
+    extra = [name for name in x.columns if name not in columns]
+    notes = [f"{names[0]} has {listing(extra)}, which {names[1]} lacks; left out."] if extra else []
+    return x[columns], notes
+
+
+def _labels(y: pd.Series) -> Shaped[np.ndarray, " n"]:
+    return y.to_numpy(int) if pd.api.types.is_integer_dtype(y) else y.to_numpy()

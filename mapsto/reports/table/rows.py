@@ -1,0 +1,50 @@
+"""The question of a fitted classifier and rows from Python: checked, and written as a `Question`."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ... import checks
+from ...estimators import TableClassifier
+from .question import Question, of_rows
+from .training import training_rows
+
+
+def question(clf: TableClassifier, X: Any, y: Any, train: tuple[Any, Any] | None, seed: int) -> Question:
+    """Return the question that explains all rows of `X` and measures the quality where `y` is known.
+
+    Raises:
+        MapstoError: `clf` is not a fitted classifier, or `y` or `train` have another length than their rows.
+    """
+    name = type(clf).__name__
+    checks.expect(isinstance(clf, TableClassifier), "clf", f"a {name}", "a fitted TableClassifier")
+    checks.expect("state_" in vars(clf), "clf", "one that is not fitted", "a fitted classifier", "call fit first")
+    rows = _frame(X)
+    outcomes = _outcomes(y, len(rows))
+    train_rows, labels = training_rows(clf) if train is None else _train(clf, *train)
+    everyone = np.arange(len(rows))
+    return of_rows(train_rows, labels, rows, outcomes, everyone, np.flatnonzero(outcomes.notna()), seed)
+
+
+def _frame(X: Any) -> pd.DataFrame:
+    if isinstance(X, pd.DataFrame):
+        return X
+    dimensions = np.ndim(X)
+    checks.expect(dimensions == 2, "X", f"{dimensions} dimensions", "rows by columns", "pass a table [n, d]")
+    return pd.DataFrame(np.asarray(X)).infer_objects()
+
+
+def _outcomes(y: Any, count: int) -> pd.Series:
+    if y is None:
+        return pd.Series([None] * count, dtype=object)
+    got = len(y) if np.ndim(y) == 1 else f"shape {np.shape(y)}"
+    checks.expect(got == count, "y", got, f"{count}, one for each row of X, None if it is unknown")
+    return pd.Series(np.asarray(y, object))
+
+
+def _train(clf: TableClassifier, X: Any, y: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    rows, labels = _frame(X), np.asarray(y)
+    got = f"{len(rows)} rows and {len(labels)} labels"
+    checks.expect(len(rows) == len(labels) == clf.n_rows_, "train", got, f"the {clf.n_rows_} of fit, with their labels")
+    return rows, labels

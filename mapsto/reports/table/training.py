@@ -1,0 +1,62 @@
+"""The training rows of a fitted classifier, read back from what it adapted to.
+
+A classifier keeps the rows it read as numbers on a scale of their own, in single precision:
+
+    number = (x · reach + middle) · size        rounded to the digits that single precision holds
+
+A rank becomes its category again and a number of days its date. Columns that were not read are empty.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Shaped
+
+if TYPE_CHECKING:
+    from ...estimators import TableClassifier
+    from ...tasks.columns import Column
+
+_EPSILON = 2.0**-22  # relative error of a number that was rounded twice to single precision
+
+
+def training_rows(classifier: "TableClassifier") -> tuple[pd.DataFrame, Shaped[np.ndarray, " n"]]:
+    """Return the rows that a classifier has read, named by their number among the rows of `fit`, and their labels.
+
+    >>> from mapsto import TableClassifier
+    >>> table = pd.DataFrame({"age": [61.0, 48.5, 50.0], "ward": ["north", "south", "north"]})
+    >>> rows, labels = training_rows(TableClassifier().fit(table, [1, 0, 1]))
+    >>> rows.to_numpy().tolist(), labels.tolist()
+    ([[61.0, 'north'], [48.5, 'south'], [50.0, 'north']], [1, 0, 1])
+    """
+    places, first = np.unique(classifier.rows_, return_index=True)
+    support, scale = classifier.support_, classifier.scale_
+    index = [str(place + 1) for place in places]
+    rows = pd.DataFrame(index=index, columns=[column.name for column in classifier.columns_.columns], dtype=object)
+    for j, place in enumerate(classifier.used_.tolist()):
+        x = support.x[first, j].double().numpy()
+        numbers = (x * scale.reach[j] + scale.middle[j]) * scale.size[j]
+        digits = -math.ceil(math.log10(_EPSILON * abs(scale.reach[j] * scale.size[j])))
+        cells = _cells(classifier.columns_.columns[place], np.round(numbers, digits))
+        rows[rows.columns[place]] = pd.Series(cells, index, dtype=float if cells.dtype == float else object)
+    return rows, classifier.classes_[support.y[first].numpy()]
+
+
+def _cells(column: "Column", numbers: Float[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Return the cells that a column reads as `numbers`; a missing one is None, or NaN among numbers."""
+    if column.kind == "number":
+        return numbers
+    names = {rank: text for text, rank in column.codes.items()}
+    write = _date if column.kind == "date" else lambda rank: names[round(rank)]
+    return np.array([None if math.isnan(number) else write(number) for number in numbers], object)
+
+
+def _date(days: float) -> str:
+    """Write days since 1970 as a date, with the time if it is not midnight.
+
+    >>> _date(19723.0), _date(19723.5)
+    ('2024-01-01', '2024-01-01 12:00:00')
+    """
+    moment = pd.Timestamp(0) + pd.Timedelta(round(days * 1440), "min")
+    return str(moment.date()) if moment == moment.normalize() else str(moment)

@@ -1,0 +1,114 @@
+"""The numbers of a table's page in plain words, for a reader who has never met an AUC.
+
+Each function turns numbers into sentences or small tables of text and knows nothing of HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ...figures import numbers, style
+from ..words import count, listing
+
+Number = float | None
+
+_MEASURES = {  # name, how it is written, what it means (with {0} in hundredths)
+    "accuracy": ("Accuracy", "{1:.1f} %", "About {0:.0f} of 100 rows were put in the right class."),
+    "auc": (
+        "AUC",
+        "{0:.3f}",
+        "Of 100 pairs of rows from different classes, about {0:.0f} were put in the right order; 50 is guessing.",
+    ),
+    "calibration_error": (
+        "Calibration error",
+        "{1:.1f} %",
+        "Stated probabilities were off by {0:.1f} percentage points on average; 0 is perfect.",
+    ),
+    "log_loss": (
+        "Log loss",
+        "{0:.3f}",
+        "Punishes confident mistakes; lower is better. Giving all classes the same probability would score {chance}.",
+    ),
+    "ms_per_row": ("Time per explained row", "{0:.2f} ms", "To predict and explain one row, on this computer."),
+}
+
+
+def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
+    """Return each measured number with its meaning; a number that was not measured (None) is left out."""
+    chance = f"{np.log(ways):.3f}"
+    present = {key: float(value) for key, value in summary.items() if key in _MEASURES and value is not None}
+    return [
+        {
+            "name": name,
+            "value": written.format(present[key], 100 * present[key]),
+            "meaning": meaning.format(100 * present[key], chance=chance),
+        }
+        for key, (name, written, meaning) in _MEASURES.items()
+        if key in present
+    ]
+
+
+def comparison(summary: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Number]]) -> dict[str, Any]:
+    """Compare the mapping with the baselines, in the measures that any baseline has, and mark the best of each."""
+    columns = {"auc": ("AUC", "higher is better", max), "accuracy": ("Accuracy", "higher is better", max),
+               "log_loss": ("Log loss", "lower is better", min),
+               "calibration_error": ("Calibration error", "lower is better", min)}  # fmt: skip
+    models = {"this mapping": summary, **{name.replace("_", " "): scores for name, scores in baselines.items()}}
+    used = [key for key in columns if sum(scores.get(key) is not None for scores in models.values()) > 1]
+    best = {key: columns[key][2](v for m in models.values() if (v := m.get(key)) is not None) for key in used}
+    rows = [
+        (name, [("–", False) if (v := m.get(key)) is None else (f"{v:.3f}", v == best[key]) for key in used])
+        for name, m in models.items()
+    ]
+    return {"heads": [columns[key][:2] for key in used], "rows": rows}
+
+
+def agreement(measures: Mapping[str, Any]) -> list[str]:
+    """Explain the agreement with exact Shapley values: `r2, cosine, rows, columns`."""
+    r2, cosine, columns = float(measures["r2"]), float(measures["cosine"]), int(measures["columns"])
+    verdict = "close to" if r2 >= 0.95 else "roughly like" if r2 >= 0.8 else "NOT close to"
+    combinations = f"{2**columns:,}" if columns <= 20 else f"2 to the power of {columns}"
+    return [
+        "There is one fair way to divide a prediction among the columns: the Shapley value, which asks what each "
+        "column adds in every possible combination of the others. Computing it exactly means asking the same model "
+        f"about {combinations} combinations of {count(columns, 'column')} for every row, by leaving cells empty.",
+        f"That was done here for {count(int(measures['rows']), 'row')}. The explanations on this page, which come from "
+        f"one quick pass, were {verdict} the exact ones: they reproduce {100 * r2:.1f} % of the variation "
+        f"(R² = {r2:.3f}), and the cosine, which says how far they point in the same direction, is {cosine:.3f}; "
+        "1 is perfect.",
+        "Anyone can repeat this from outside: empty some cells of a row, ask for the prediction, and compare.",
+    ]
+
+
+def outcome_counts(labels: Int[np.ndarray, " n"], classes: Sequence[str]) -> str:
+    """Count the rows of each class.
+
+    >>> outcome_counts(np.array([0, 1, 1]), ["ill", "well"])
+    '1 ill and 2 well'
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    return listing([f"{counts[c]:,} {style.shorten(classes[c], 40)}" for c in range(len(classes)) if counts[c]])
+
+
+def trend(values: Float[np.ndarray, " n"], cells: np.ndarray) -> str:
+    """Say which cells raise the probability: by rank correlation for numbers, by mean for categories."""
+    x = numbers.as_floats(cells)
+    if x is None:
+        keys = np.array([str(c) for c in cells])
+        there = np.array([not numbers.is_missing(c) for c in cells])
+        means = {key: values[there & (keys == key)].mean() for key in np.unique(keys[there])}
+        ends = [max(means, key=means.__getitem__), min(means, key=means.__getitem__)]
+        return "; ".join(f"{style.shorten(key, 20)}: {numbers.points(means[key])}" for key in dict.fromkeys(ends))
+    there = ~np.isnan(x)
+    if there.sum() < 3 or np.ptp(x[there]) == 0 or np.ptp(values[there]) == 0:
+        return "too little to say"
+    r = float(np.corrcoef(_ranked(x[there]), _ranked(values[there]))[0, 1])
+    return "high raises" if r > 0.4 else "high lowers" if r < -0.4 else "mixed"
+
+
+def _ranked(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return (np.searchsorted(np.sort(x), x, "left") + np.searchsorted(np.sort(x), x, "right")) / 2

@@ -1,0 +1,63 @@
+"""A test task's answers, explained, judged and told on one page."""
+
+import os
+
+from ... import checks
+from ...figures.svg import plain_style
+from ...learners import Learner
+from ...tasks import Tasks
+from ..page import refuse_unwritable, write
+from .answer import TaskAnswer
+from .build import task_answer
+from .html import task_page
+from .methods import Methods
+
+__all__ = ["TaskAnswer", "task"]
+
+
+def task(
+    learner: Learner,
+    tasks: Tasks,
+    index: int = 0,
+    methods: Methods = (),
+    path: str | os.PathLike[str] = "report.html",
+    *,
+    title: str = "",
+    seed: int = 0,
+) -> TaskAnswer:
+    """Ask a learner about a test task, write the answer as one HTML page, and return it.
+
+    The page shows the answers to the first four queries beside the truth, the reasons by several methods, the teaching
+    examples behind the first answer, the adaptation step by step, and how far each method can be trusted. A part that
+    the learner or the task cannot give is replaced by a sentence that says why. `mapsto report RUN` does the same for
+    a run.
+
+    Args:
+        learner: any learner, also a subclass of `mt.learners.Learner` of your own.
+        tasks: any source of tasks, also a subclass of `mt.tasks.Tasks` of your own.
+        index: the number of the test task.
+        methods: names of explainers, such as `["Shapley", "LIME"]`. If empty, some that suit the learner are chosen.
+        path: the file to write.
+        title: of the page; by default it names the learner and the tasks.
+        seed: of the test tasks.
+
+    Raises:
+        MapstoError: `learner` or `tasks` is none, a method is not an explainer of rows, the task has no examples, or
+            the page cannot be written.
+        ValueError: the learner is transductive.
+
+    >>> import tempfile, mapsto as mt
+    >>> learner = mt.learners.MAML(mt.models.MLP(1, 8, 1), loss="mse", steps=2)
+    >>> answer = task(learner, mt.tasks.Sinusoids(), methods=["Gradient"], path=tempfile.mkdtemp() + "/report.html")
+    >>> answer.name, answer.outputs.shape
+    ('test task 0', (4, 1))
+    """
+    kinds = type(learner).__name__, type(tasks).__name__
+    checks.expect(isinstance(learner, Learner), "learner", f"a {kinds[0]}", "a Learner")
+    checks.expect(isinstance(tasks, Tasks), "tasks", f"a {kinds[1]}", "a source of tasks, a subclass of Tasks")
+    refuse_unwritable(path)
+    answer = task_answer(learner, tasks, index, methods, seed)
+    with plain_style():
+        text = task_page(title or f"{kinds[0]} on a task of {kinds[1]}", answer, [], None)
+    write(path, text)
+    return answer

@@ -1,0 +1,134 @@
+"""Ask a learner about a test task: the question becomes the answer, part by part."""
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from ... import checks, views
+from ...explainers import InputXGradient, IntegratedGradients, Occlusion
+from ...learners import Learner
+from ...seeing import film
+from ...seeing.film import Film, grid_over
+from ...tasks import Table, TableFamily, Tasks
+from ..words import in_line
+from .answer import Reasons, TaskAnswer, Teaching
+from .hiding import hiding_of
+from .methods import Methods, available, default_methods, explainers_of, names_of, refuse_own
+from .question import TaskQuestion, episode_of, task_question
+from .reasons import CANNOT, explain
+from .verdicts import about
+
+_LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells, points of a curve, of an integral
+Part = TypeVar("Part")
+
+
+def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> TaskAnswer:
+    """Ask a learner about the first queries of test task `index`; without methods, some that suit it explain.
+
+    Raises:
+        MapstoError: a method is not an explainer of rows, or not of this learner; or there is no such task.
+        ValueError: the learner is transductive.
+    """
+    if methods:
+        refuse_own(names_of(methods), learner)
+    question = task_question(learner, episode_of(tasks, index, seed))
+    missing: dict[str, str] = {}
+    classes, columns = _names(tasks, question)
+    return TaskAnswer(
+        f"test task {index}",
+        type(learner).__name__,
+        _drawable(_array(question.query.x)),
+        _array(question.query.y),
+        _array(question.outputs),
+        _drawable(_array(question.support.x)),
+        _array(question.support.y),
+        classes,
+        columns,
+        curve=_curve(question),
+        reasons=_if_possible("reasons", missing, lambda: _reasons(question, methods or default_methods(question))),
+        teaching=_if_possible("taught", missing, lambda: _teaching(question, missing)),
+        film=_if_possible("film", missing, lambda: _film(question)),
+        missing=missing,
+    )
+
+
+def _if_possible(name: str, missing: dict[str, str], make: Callable[[], Part]) -> Part | None:
+    try:
+        return make()
+    except CANNOT as error:
+        missing[name] = in_line(error)
+        return None
+
+
+def _reasons(question: TaskQuestion, methods: Methods) -> Reasons:
+    hiding = hiding_of(question)
+    result = explain(explainers_of(methods, hiding, question), question, hiding)
+    values = {name: _drawable(_array(v)) for name, v in result.values.items()}
+    docs = {name: inspect.getdoc(available().get(name)) or "" for name in values}
+    return Reasons(values, {name: about(name, doc) for name, doc in docs.items()}, result.trust, result.left_out)
+
+
+def _teaching(question: TaskQuestion, missing: dict[str, str]) -> Teaching:
+    """Return the effect of the teaching examples, and of their entries, on the score of the first query."""
+    learner, support = question.learner, question.support
+    x, target = question.query.x[0], question.target(0)
+    few = len(support.w) <= _LEFT_OUT
+    if few:
+        examples = Occlusion(chunk_size=1)(views.support_game(learner, support, x, target, question.link))
+    else:
+        examples = InputXGradient()(views.weights(learner, support, x, target, question.link), support.w)
+    cells = _if_possible("cells", missing, lambda: _drawable(_cells(question, x, target)))
+    return Teaching(0, cells, _array(examples), few)
+
+
+def _cells(question: TaskQuestion, x: Tensor, target: int | None) -> np.ndarray:
+    """Return the effect of each entry of the teaching examples, compared with examples that all are their mean."""
+    view, rows = views.support(question.learner, question.support, x, target, question.link), question.support.x
+    if not rows.isnan().any():
+        return _array(IntegratedGradients(_STEPS, rows.mean(0, keepdim=True), chunk_size=4)(view, rows))
+    few = rows.numel() <= _CELLS
+    checks.expect(few, "cells", f"{rows.numel()}, some missing", f"at most {_CELLS} to hide one by one")
+    game = views.game(view, rows, baseline=torch.nan)
+    return _array(Occlusion(chunk_size=1)(game)).reshape(rows.shape)
+
+
+def _film(question: TaskQuestion) -> Film:
+    x = question.query.x[0]
+    explainer = None if x.isnan().any() or x.numel() == 1 else IntegratedGradients(_STEPS, chunk_size=8)
+    link = (lambda scores: scores.softmax(-1)) if question.has_classes else (lambda scores: scores)
+    return film(question.learner, question.episode, explainer, target=question.target(0) or 0, link=link)
+
+
+def _curve(question: TaskQuestion) -> np.ndarray | None:
+    """Return (input, mean output) along the one input of the rows; None if there are more, or classes."""
+    grid = grid_over(torch.cat([question.support.x, question.query.x]), _POINTS)
+    if grid is None or grid.shape[1] != 1 or question.has_classes:
+        return None
+    with torch.no_grad():
+        outputs = vmap(views.query(question.learner, question.support))(grid)
+    return np.stack([_array(grid)[:, 0], _array(outputs).mean(1)], 1)
+
+
+def _names(tasks: Tasks, question: TaskQuestion) -> tuple[list[str] | None, list[str]]:
+    """Return the names of the classes, None if numbers are predicted, and of a table's columns."""
+    table = tasks if isinstance(tasks, Table | TableFamily) else None
+    k, x = question.outputs.shape[1], question.query.x
+    d = x[0].numel() if x.dim() == 2 else 0
+    columns = list(table.columns) if table else [f"column {j}" for j in range(d)] if d > 1 else ["input"] * d
+    if not question.has_classes:
+        return None, columns
+    return list(table.names) if table else [f"class {c}" for c in range(k)], columns
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return (tensor.double() if tensor.is_floating_point() else tensor).detach().cpu().numpy()
+
+
+def _drawable(rows: np.ndarray) -> np.ndarray:
+    """Return rows of numbers and images as they are, and sequences `[n, t, d]` as images of one channel."""
+    return rows[:, None] if rows.ndim == 3 else rows

@@ -1,0 +1,124 @@
+"""The explainers of a query, by name, with arguments that suit the task.
+
+Methods that need a background take the teaching examples. A learner that explains itself is one more method,
+`SelfExplaining`.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ... import checks, explainers
+from ...episodes import Examples
+from ...errors import MapstoError
+from ...explainers import GameExplainer, ViewExplainer
+from ...joint import SelfExplaining
+from ...learners import Learner
+from ...views import View
+from .hiding import Hiding
+from .question import TaskQuestion, most_probable
+
+Methods = str | Sequence[str]
+"""Names of explainers, or one text with commas between the names."""
+
+_OF_LAYERS = ("GradCAM", "HiResCAM")
+_OWN = "SelfExplaining"
+_SAMPLES = 16  # coalitions a player
+
+
+@final
+class OwnReasons(ViewExplainer):
+    """The attributions that a learner gives with its answers, to the class that it predicts; the view is not used."""
+
+    def __init__(self, learner: SelfExplaining, support: Examples):
+        self.learner, self.state = learner, learner.adapt(support)
+
+    def __call__(self, view: View, point: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+        """Return the values of `point`'s columns, in probability; a missing cell has value 0."""
+        values, base = self.learner.explain(self.state, point[None])
+        return values[0] @ most_probable(base[0] + values[0].sum(0))
+
+
+def available() -> dict[str, Any]:
+    """Return the explainers that attribute to the entries or the parts of a row, by name."""
+    kinds = {name: getattr(explainers, name) for name in explainers.__all__ if name not in _OF_LAYERS}
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if inspect.isclass(kind) and issubclass(kind, ViewExplainer | GameExplainer) and not inspect.isabstract(kind)
+    }
+
+
+def default_methods(question: TaskQuestion) -> list[str]:
+    """Return the names of three or four methods that suit the learner and its rows, cheap ones for large rows."""
+    own = [_OWN] if isinstance(question.learner, SelfExplaining) else []
+    x = question.query.x
+    if x.dim() > 2:
+        return ["IntegratedGradients", "Smooth", "Occlusion"]
+    if x[0].numel() == 1:
+        return ["Gradient", "IntegratedGradients", "Occlusion"]
+    if x.isnan().any():
+        return [*own, "Occlusion", "LIME", "PermutationShapley"]
+    return [*own, "IntegratedGradients", "Occlusion", "LIME" if own else "Shapley"]
+
+
+def names_of(methods: Methods) -> list[str]:
+    """Return the names in a list of methods, each once.
+
+    Raises:
+        MapstoError: there is no name, or one is not an explainer of rows.
+
+    >>> names_of("LIME, Shapley,LIME")
+    ['LIME', 'Shapley']
+    """
+    parts = methods.split(",") if isinstance(methods, str) else methods
+    names = list(dict.fromkeys(name.strip() for name in parts if name.strip()))
+    expected = "names with commas between them, such as IntegratedGradients,LIME"
+    checks.expect(len(names) > 0, "methods", repr(methods), expected)
+    for name in names:
+        if name not in available() and name != _OWN:
+            layers = f" {name} explains a layer's feature maps: in Python, see `views.feature`."
+            listed = ", ".join(sorted(available()))
+            raise MapstoError(f"methods: got {name!r}, expected one of {listed}.{layers if name in _OF_LAYERS else ''}")
+    return names
+
+
+def refuse_own(names: Sequence[str], learner: Learner) -> None:
+    """Raise MapstoError if `SelfExplaining` is among the names but the learner does not explain itself."""
+    possible = isinstance(learner, SelfExplaining) or _OWN not in names
+    got = f"{_OWN} for {type(learner).__name__}"
+    checks.expect(possible, "methods", got, "a learner that explains itself", "leave it out")
+
+
+def explainers_of(
+    methods: Methods, hiding: Hiding, question: TaskQuestion | None = None
+) -> dict[str, ViewExplainer | GameExplainer]:
+    """Return the explainers by name; `question` holds the learner that may explain itself.
+
+    Raises:
+        MapstoError: a name is not an explainer of rows, or the learner does not explain itself as was asked.
+    """
+    names, own = names_of(methods), {}
+    if question is not None:
+        refuse_own(names, question.learner)
+        if isinstance(question.learner, SelfExplaining):
+            own[_OWN] = OwnReasons(question.learner, question.support)
+    return {name: own.get(name) or _build(name, hiding) for name in names}
+
+
+def _build(name: str, hiding: Hiding) -> ViewExplainer | GameExplainer:
+    """Build an explainer with the arguments that its signature asks for."""
+    kind = available()[name]
+    parameters = inspect.signature(kind).parameters
+    arguments: dict[str, Any] = {}
+    if "background" in parameters:
+        arguments["background"] = hiding.background
+    many = hiding.players > explainers.shapley.MOST_PLAYERS
+    if many and "samples" in parameters and issubclass(kind, GameExplainer):
+        arguments["samples"] = _SAMPLES * hiding.players
+    if "explainer" in parameters:
+        arguments["explainer"] = explainers.Gradient()
+    return kind(**arguments)

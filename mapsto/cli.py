@@ -1,7 +1,7 @@
-"""The command line: `mapsto COMMAND ...`, one module of `mapsto.commands` a command, imported only when called.
+"""The command line: `mapsto COMMAND ...`. Each command is a module of `mapsto.commands`, imported when it is called.
 
-A command module has `parser() -> argparse.ArgumentParser` and `main(args) -> int`; whatever a person can put right is
-raised as one sentence and shown as that sentence.
+A command module has `parser() -> argparse.ArgumentParser` and `main(args) -> int`. A mistake that a person can put
+right is raised as one sentence and shown as that sentence.
 """
 
 import importlib
@@ -17,7 +17,7 @@ COMMANDS = {
     "train": "meta-train a learner on a source of tasks, into a run folder",
     "eval": "measure a run on its test tasks, with a 95 % interval",
     "report": "write a run's report as one HTML file",
-    "list": "name every learner, explainer, task source and model",
+    "list": "list every learner, explainer, source of tasks, network and measure",
 }
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """Say an exception in one line; a fault of ours is named as such."""
+    """Return the message of an exception on one line; an unexpected exception is named."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}."
@@ -66,7 +66,7 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:<9}{what}" for name, what in COMMANDS.items()]
+    lines = [f"  {name:<9}{about}" for name, about in COMMANDS.items()]
     return "\n".join(
         [
             "usage: mapsto COMMAND [options]",

@@ -1,8 +1,8 @@
-"""From a configuration to objects: a learner and a source of tasks, named by class with the arguments of its signature.
+"""From a configuration to objects: a learner and a source of tasks, each a class name with arguments.
 
     --learner MAML --learner.body MLP --learner.body.widths '[1, 40, 40, 1]' --tasks Sinusoids --tasks.shots 10
 
-Only classes of `mapsto` are made, unless a person passes `--allow-imports`: a configuration is data, not code.
+Only classes of `mapsto` are built, unless `--allow-imports` is passed: a configuration is data, not code.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import jsonargparse
 import yaml
 
-from .. import models  # noqa: F401 - a class can be named once it is imported
+from .. import joint, models  # noqa: F401 - a class can be named once it is imported
 from ..errors import MapstoError
 from ..learners import Learner
 from ..tasks import Tasks
@@ -24,13 +24,13 @@ from ..training import load_weights, read_config
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """A parser whose errors are one sentence, and which imports nothing outside `mapsto` unless it is told to."""
+    """A parser whose errors are one sentence, and which imports nothing outside `mapsto` by itself."""
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any
     ) -> jsonargparse.Namespace:
         """Parse, importing nothing outside `mapsto` unless `--allow-imports` is among `args`."""
-        if self.exit_on_error:  # else jsonargparse made it itself, for the arguments of a class
+        if self.exit_on_error:  # otherwise jsonargparse built this parser itself, for the arguments of a class
             _allow("--allow-imports" in (args or []))
         return super().parse_args(args, namespace, **kwargs)
 
@@ -41,7 +41,7 @@ class Parser(jsonargparse.ArgumentParser):
         raise MapstoError(_sentence(message)) from ex
 
     def make(self, parsed: jsonargparse.Namespace) -> jsonargparse.Namespace:
-        """Return the arguments with the objects that were named in place of their names."""
+        """Return the arguments with class names replaced by objects."""
         try:
             return self.instantiate(parsed)
         except MapstoError:
@@ -54,8 +54,8 @@ def objects_parser(command: str, description: str, epilog: str = "", kind: type[
     """Return a parser of `--learner` and `--tasks`."""
     parser = kind(prog=f"mapsto {command}", description=description, epilog=epilog)
     for name, base in (("learner", Learner), ("tasks", Tasks)):
-        told = f"the {name}: a class of `mapsto list`, then its arguments as --{name}.NAME"
-        parser.add_subclass_arguments(base, name, required=True, help=told)
+        about = f"the {name}: a class of `mapsto list`, then its arguments as --{name}.NAME"
+        parser.add_subclass_arguments(base, name, required=True, help=about)
     parser.add_argument(
         "--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code"
     )
@@ -71,10 +71,11 @@ class Loaded(NamedTuple):
 
 
 def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: bool = False) -> Loaded:
-    """Read a run back, with `changes` such as `["--tasks.ways", "20"]` to its learner's and tasks' arguments.
+    """Read a run back, with `changes` such as `["--tasks.ways", "20"]` to the arguments of its learner and tasks.
 
-    Raises MapstoError where the folder is no run, is one of another version or of a training from Python (which leaves
-    no class paths), is damaged, or where a change is not an argument.
+    Raises:
+        MapstoError: the folder is not a run, is damaged, or comes from another version or from a training in Python,
+            which leaves no class names; or a change is not an argument.
     """
     config = read_config(folder)
     if not all(isinstance(config.get(name), dict) for name in ("learner", "tasks")):
@@ -83,30 +84,30 @@ def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: boo
             "and call mapsto.training.load_weights(learner, folder)."
         )
     parser = objects_parser("run", "Read a run back.")
-    given = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
+    arguments = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
     allow = ["--allow-imports"] if allow_imports else []
     try:
-        made = parser.make(parser.parse_args([*given, *changes, *allow]))
+        run = parser.make(parser.parse_args([*arguments, *changes, *allow]))
     except MapstoError as error:
         if changes:
             raise
         raise MapstoError(f"{Path(folder) / 'config.yaml'}: {error}") from error
-    trained = load_weights(made.learner, folder)
-    if trained < config.get("steps", 0):
-        sys.stderr.write(f"mapsto: {folder} is not finished: weights of step {trained:,} of {config['steps']:,}.\n")
-    return Loaded(made.learner, made.tasks, config)
+    steps = load_weights(run.learner, folder)
+    if steps < config.get("steps", 0):
+        sys.stderr.write(f"mapsto: {folder} is not finished: weights of step {steps:,} of {config['steps']:,}.\n")
+    return Loaded(run.learner, run.tasks, config)
 
 
 def refuse_unreadable(path: str | Path) -> None:
-    """Raise MapstoError, which names the file, where a configuration is no mapping in YAML."""
+    """Raise MapstoError, which names the file, if a configuration is not a mapping in YAML."""
     try:
-        found = yaml.safe_load(Path(path).read_text())
+        config = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise MapstoError(f"config: cannot read {path} ({error.strerror}); check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MapstoError(f"config: {path} is not readable as YAML; mend it, or train again.") from error
-    if not isinstance(found, dict):
-        raise MapstoError(f"config: {path} holds no arguments, expected lines as `steps: 1000`.")
+    if not isinstance(config, dict):
+        raise MapstoError(f"config: {path} holds no arguments, expected lines such as `steps: 1000`.")
 
 
 def _allow(imports: bool) -> None:
@@ -126,7 +127,7 @@ _KINDS = {"float": "a number", "int": "a whole number", "str": "a text", "bool":
 
 
 def _sentence(message: str) -> str:
-    """Say a message of jsonargparse, which lists all that it tried, in one sentence."""
+    """Shorten a message of jsonargparse, which lists everything it tried, to one sentence."""
     where = _where(message)
     lines = [re.sub(r'^Parser key "[^"]+": ', "", line.strip(" -")) for line in message.splitlines()]
     reasons = [line for line in lines if line and not _NOISE.match(line)]
@@ -134,7 +135,7 @@ def _sentence(message: str) -> str:
     if denied := re.search(r"Importing '([^']+)' is not allowed", message):
         return (
             f"{where}: got {denied[1]}, but only classes of mapsto are made from a configuration; name one of "
-            "`mapsto list`, or pass --allow-imports where you trust it."
+            "`mapsto list`, or pass --allow-imports if you trust it."
         )
     if unknown := re.match(r"Expected a dot import path string: (.*)", reason):
         return f"{where}: got {unknown[1]!r}, which is no class of `mapsto list`; name one of them."
@@ -152,7 +153,7 @@ def _sentence(message: str) -> str:
 
 
 def _where(message: str) -> str:
-    """Return the dotted name of the argument that a message is about."""
+    """Return the dotted name of the argument in a message."""
     keys = re.findall(r'Parser key "([^"]+)"', message)
     tail = re.findall(r"NestedArg\(key='([^']+)'", message)
     parts = ".".join(dict.fromkeys(keys)).split(".") if keys else []
@@ -163,5 +164,5 @@ def _where(message: str) -> str:
 
 
 def _class(message: str) -> str:
-    found = re.search(r"class_path='([^']+)'", message)
-    return found[1].rpartition(".")[2] if found else ""
+    match = re.search(r"class_path='([^']+)'", message)
+    return match[1].rpartition(".")[2] if match else ""

@@ -1,4 +1,7 @@
-"""`mapsto list`: every learner, explainer, measure, way to look inside, task source, model, route, and named preset."""
+"""`mapsto list`: every learner, explainer, source of tasks, network and measure, with its idea and its paper.
+
+The idea is the first sentence of the docstring, the paper its first citation. Presets are named arguments of a class.
+"""
 
 import argparse
 import importlib
@@ -14,11 +17,11 @@ from .options import Parser, write_json
 
 
 class Entry(NamedTuple):
-    """What can be named, in words taken from its own docstring."""
+    """A line of the list."""
 
     kind: str
     name: str
-    family: str  # of learners the literature's, else the base class, or what it is a preset of
+    family: str  # of the literature for a learner; else what its base class does, or the question that it answers
     about: str
     paper: str
     arguments: str
@@ -67,39 +70,45 @@ _ROOMS = {
     "optimizer": "learners.inner",
     "estimator": "training.estimators",
 }
-_ASKED = {  # what no base class tells apart, by room and by what it answers
+_QUESTIONS = {  # public names that no base class tells apart, by room and by the question that they answer
     "explainer": {
-        "which two together": ("ShapleyInteractions",),
-        "which teaching example": ("knn_shapley",),
-        "where attention goes": ("attention_rollout",),
-        "parts of an image to hide": ("patches", "superpixels"),
+        "scores pairs of parts": ("ShapleyInteractions",),
+        "values teaching examples": ("knn_shapley",),
+        "follows attention": ("attention_rollout",),
+        "divides an image into parts": ("patches", "superpixels"),
     },
     "measure": {
-        "does it predict well": ("evaluate", "log_likelihoods", "reliability"),
-        "are the reasons the true ones": ("recovery", "selection", "agreement"),
-        "does the score need them": ("insertion_deletion", "rationale", "infidelity", "hiding_infidelity", "EvalX"),
-        "how to fill hidden parts": ("NoisyLinear", "LinearRegression"),
-        "do they depend on the model": ("randomised_model", "shuffled_labels"),
-        "do they stay where little changes": ("max_sensitivity", "query_stability", "teaching_stability"),
-        "can they be read": ("complexity",),
-        "do they beat what knows nothing": ("trust",),
-        "what breaks the model": ("FGSM", "PGD"),
-        "what does it go by, on the whole": ("global_importance", "partial_dependence", "audit"),
-        "which tasks taught it, or are alike": ("task_influence", "task_map"),
+        "Does it predict well?": ("evaluate", "log_likelihoods", "reliability"),
+        "Are the reasons the true ones?": ("recovery", "selection", "agreement"),
+        "Does the score need these parts?": (
+            "insertion_deletion",
+            "rationale",
+            "infidelity",
+            "hiding_infidelity",
+            "EvalX",
+        ),
+        "fills hidden parts": ("NoisyLinear", "LinearRegression"),
+        "Do the reasons depend on the model?": ("randomised_model", "shuffled_labels"),
+        "Are the reasons stable?": ("max_sensitivity", "query_stability", "teaching_stability"),
+        "Are the reasons simple?": ("complexity",),
+        "Do the reasons beat baselines?": ("trust",),
+        "What breaks the model?": ("FGSM", "PGD"),
+        "What does the model go by overall?": ("global_importance", "partial_dependence", "audit"),
+        "Which tasks taught it, which are alike?": ("task_influence", "task_map"),
     },
     "seeing": {
-        "how it learned": ("film", "iterates", "gradient_histograms", "changes"),
-        "what its layers hold": ("features_over", "embedding", "cka", "rsa", "probes", "variance_explained"),
-        "what its units like and do": ("maximise", "units"),
-        "what an answer rests on": ("attended", "reliance", "looks_like"),
+        "How did it learn?": ("film", "iterates", "gradient_histograms", "changes"),
+        "What do its layers hold?": ("features_over", "embedding", "cka", "rsa", "probes", "variance_explained"),
+        "What do its units respond to?": ("maximise", "units"),
+        "What does an answer rest on?": ("attended", "reliance", "looks_like"),
     },
 }
-_FOUND_IN = {"explainer": "explainers", "measure": "measures", "seeing": "seeing"}
+_PACKAGES = {"explainer": "explainers", "measure": "measures", "seeing": "seeing"}
 CITED = r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d"
-_ABOUT = {
-    "Differentiation": "route through the inner loop",
-    "InnerOptimizer": "rule of the inner loop",
-    "Estimator": "way to the meta-gradient",
+_FAMILIES = {
+    "Differentiation": "differentiates the inner loop",
+    "InnerOptimizer": "steps of the inner loop",
+    "Estimator": "estimates the meta-gradient",
     "ViewExplainer": "moves the input",
     "GameExplainer": "hides parts of the input",
     "TableExplainer": "asks about a table's rows",
@@ -110,91 +119,92 @@ _ABOUT = {
 
 def parser() -> Parser:
     """Return the parser."""
-    made = Parser(
+    options = Parser(
         "list",
-        "Name every learner, explainer, measure, way to look inside, task source, model and route through the inner "
-        "loop: what it does, what it is for, and its paper.",
+        "List every learner, explainer, source of tasks, network and measure, with its idea and its paper.",
         "mapsto list learner",
     )
-    made.add_argument("kind", nargs="?", choices=[*dict.fromkeys([*_ROOMS, *_ASKED]), "preset"], help="only these")
-    return made
+    options.add_argument(
+        "kind", nargs="?", choices=[*dict.fromkeys([*_ROOMS, *_QUESTIONS]), "preset"], help="only these"
+    )
+    return options
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the entries as a table a room, or as JSON."""
-    found = [entry for entry in entries() if args.kind in (None, entry.kind)]
+    """Print the entries as one table for each kind, or as JSON."""
+    chosen = [entry for entry in entries() if args.kind in (None, entry.kind)]
     if args.json:
-        write_json({"entries": [entry._asdict() for entry in found]})
+        write_json({"entries": [entry._asdict() for entry in chosen]})
     else:
-        _print(found)
+        _print(chosen)
     return 0
 
 
 def entries() -> Iterator[Entry]:
-    """Yield everything that can be named, room by room, then the presets."""
-    for kind in dict.fromkeys([*_ROOMS, *_ASKED]):
+    """Yield all entries, kind by kind, then the presets."""
+    for kind in dict.fromkeys([*_ROOMS, *_QUESTIONS]):
         yield from _of_room(kind)
     for preset in PRESETS:
-        told = ", ".join(f"{name}={_written(value)}" for name, value in preset.arguments.items())
-        yield Entry("preset", preset.name, f"{preset.of}({told})", preset.about, preset.paper, told)
+        arguments = ", ".join(f"{name}={_as_code(value)}" for name, value in preset.arguments.items())
+        yield Entry("preset", preset.name, f"{preset.of}({arguments})", preset.about, preset.paper, arguments)
 
 
 def _of_room(kind: str) -> Iterator[Entry]:
-    """Yield the classes that their base class tells of, by name; then what else answers a question."""
+    """Yield the classes of a room that have a family, by name; then the names that answer a question."""
     if kind in _ROOMS:
         module = importlib.import_module(f"mapsto.{_ROOMS[kind]}")
         for name in sorted(getattr(module, "__all__", vars(module))):
-            found = getattr(module, name)
-            if not (inspect.isclass(found) and found.__module__.startswith(module.__name__)):
+            member = getattr(module, name)
+            if not (inspect.isclass(member) and member.__module__.startswith(module.__name__)):
                 continue
-            if not inspect.isabstract(found) and (family := _family(found)):
-                yield _entry(kind, name, family, found)
-    for family, names in _ASKED.get(kind, {}).items():
-        module = importlib.import_module(f"mapsto.{_FOUND_IN[kind]}")
+            if not inspect.isabstract(member) and (family := _family(member)):
+                yield _entry(kind, name, family, member)
+    for family, names in _QUESTIONS.get(kind, {}).items():
+        module = importlib.import_module(f"mapsto.{_PACKAGES[kind]}")
         yield from (_entry(kind, name, family, getattr(module, name)) for name in names)
 
 
-def _entry(kind: str, name: str, family: str, found: Any) -> Entry:
-    return Entry(kind, name, family, _sentence(found.__doc__), _paper(found), _arguments(found))
+def _entry(kind: str, name: str, family: str, member: Any) -> Entry:
+    return Entry(kind, name, family, _sentence(member.__doc__), _paper(member), _arguments(member))
 
 
-def _written(value: Any) -> str:
+def _as_code(value: Any) -> str:
     return f"{type(value).__name__}()" if isinstance(value, Differentiation) else repr(value)
 
 
-def _family(found: Any) -> str:
-    if issubclass(found, Learner):
-        return found.family
-    return next((_ABOUT[base.__name__] for base in found.__mro__[1:] if base.__name__ in _ABOUT), "")
+def _family(kind: type) -> str:
+    if issubclass(kind, Learner):
+        return kind.family
+    return next((_FAMILIES[base.__name__] for base in kind.__mro__[1:] if base.__name__ in _FAMILIES), "")
 
 
 def _sentence(doc: str | None) -> str:
     return " ".join((doc or "").partition("\n\n")[0].split())
 
 
-def _paper(found: Any) -> str:
-    """Return the first citation of the docstring, else of the module's, from its authors to its year."""
-    for told in (found.__doc__, sys.modules[found.__module__].__doc__):
-        cited = re.search(CITED, " ".join((told or "").split()))
-        if cited:
-            return cited[0].replace("(", "")
+def _paper(member: Any) -> str:
+    """Return the first citation in the docstring, or else in the module's docstring, from its authors to its year."""
+    for doc in (member.__doc__, sys.modules[member.__module__].__doc__):
+        citation = re.search(CITED, " ".join((doc or "").split()))
+        if citation:
+            return citation[0].replace("(", "")
     return ""
 
 
-def _arguments(found: Any) -> str:
-    return ", ".join(str(p).partition(":")[0] for p in inspect.signature(found).parameters.values())
+def _arguments(member: Any) -> str:
+    return ", ".join(str(p).partition(":")[0] for p in inspect.signature(member).parameters.values())
 
 
-def _print(found: list[Entry]) -> None:
+def _print(chosen: list[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    for kind in dict.fromkeys(entry.kind for entry in found):
+    for kind in dict.fromkeys(entry.kind for entry in chosen):
         table = Table.grid(padding=(0, 3, 0, 0))
         table.add_column(no_wrap=True)
-        for entry in found:
+        for entry in chosen:
             if entry.kind == kind:
                 table.add_row(*(Text(part) for part in (f"  {entry.name}", entry.about, entry.family, entry.paper)))
         console.print(Text(kind, "bold"))

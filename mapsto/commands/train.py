@@ -35,7 +35,7 @@ _NOT_KEPT = ("run", "resume", "json", "allow_imports", "config", "format", "maps
 
 
 class _Parser(configuration.Parser):
-    """Reads the configuration of the run itself where `--run RUN --resume` is all that is said."""
+    """Reads the configuration of the run itself if only `--run RUN --resume` is given."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         args = list(args or [])
@@ -53,33 +53,39 @@ class _Parser(configuration.Parser):
 def parser() -> configuration.Parser:
     """Return the parser: the arguments of `mapsto.train`, a learner and tasks."""
     about = "Meta-train a learner on a source of tasks, into a run folder."
-    made = configuration.objects_parser("train", about, _EXAMPLE, _Parser)
-    made.add_argument("--config", action="config", help="a YAML file of these arguments, such as a run's config.yaml")
-    made.add_argument("--run", type=str, required=True, help="folder for configuration, metrics, checkpoints, weights")
-    made.add_argument(
+    options = configuration.objects_parser("train", about, _EXAMPLE, _Parser)
+    options.add_argument(
+        "--config", action="config", help="a YAML file of these arguments, such as a run's config.yaml"
+    )
+    options.add_argument(
+        "--run", type=str, required=True, help="folder for configuration, metrics, checkpoints, weights"
+    )
+    options.add_argument(
         "--resume", action="store_true", help="continue from the run's last checkpoint, to the same numbers"
     )
-    made.add_argument(
+    options.add_argument(
         "--compile", action=jsonargparse.ActionYesNo, default=False, help="compile the meta-gradient as one graph"
     )
-    made.add_argument("--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks")
-    made.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
-    made.add_function_arguments(train, as_group=False, skip=_BY_HAND)
+    options.add_argument(
+        "--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks"
+    )
+    options.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
+    options.add_function_arguments(train, as_group=False, skip=_BY_HAND)
     for name in ("format", "mapsto"):  # what a run's config.yaml says besides
-        made.add_argument(f"--{name}", type=Any, help=argparse.SUPPRESS)
-    return made
+        options.add_argument(f"--{name}", type=Any, help=argparse.SUPPRESS)
+    return options
 
 
 def main(args: jsonargparse.Namespace) -> int:
-    """Train; a first Ctrl-C or SIGTERM stops after the step, with a checkpoint, a second one at once."""
+    """Train; a first Ctrl-C or SIGTERM stops after the step and writes a checkpoint, a second one stops at once."""
     torch.manual_seed(args.seed)
     reader = parser()
-    made = reader.make(args)
+    objects = reader.make(args)
     config = {name: value for name, value in yaml.safe_load(reader.dump(args)).items() if name not in _NOT_KEPT}
-    theirs = set(inspect.signature(train).parameters) - {"config"}
-    arguments = {name: value for name, value in vars(made).items() if name in theirs}
+    parameters = set(inspect.signature(train).parameters) - {"config"}
+    arguments = {name: value for name, value in vars(objects).items() if name in parameters}
     if args.validation_tasks:
-        arguments["validation"] = ValidationLoss(made.tasks.validation, args.validation_tasks, args.batch, args.seed)
+        arguments["validation"] = ValidationLoss(objects.tasks.validation, args.validation_tasks, args.batch, args.seed)
     if args.resume and not started(args.run):
         sys.stderr.write(f"mapsto: {args.run} holds no checkpoint to resume from, so this training begins anew.\n")
     steps = train(config=config, **arguments)
@@ -88,10 +94,9 @@ def main(args: jsonargparse.Namespace) -> int:
     if args.json:
         write_json({"run": args.run, "finished": not stopped(), **_numbers(last, args.steps)})
     elif not stopped():
-        said = (
-            f" loss {last.metrics['loss']:.4f} at the last step, {last.seconds:.1f} s." if last else " It was finished."
-        )
-        Console(soft_wrap=True).print(f"{args.run}: {args.steps} steps.{said} Measure it: mapsto eval {args.run}")
+        loss = last and f"loss {last.metrics['loss']:.4f} at the last step, {last.seconds:.1f} s."
+        result = loss or "It was finished."
+        Console(soft_wrap=True).print(f"{args.run}: {args.steps} steps. {result} Measure it: mapsto eval {args.run}")
     if stopped():
         again = f"mapsto train --run {args.run} --resume"
         sys.stderr.write(f"mapsto: interrupted after step {last.step if last else 0}; continue with `{again}`.\n")
@@ -103,24 +108,24 @@ def _numbers(last: Step | None, steps: int) -> dict[str, Any]:
 
 
 def _follow(steps: Iterator[Step], total: int, stopped: Callable[[], bool], quiet: bool) -> Step | None:
-    """Take every step, showing rate and time left, until all are done or a person stops them."""
+    """Take every step, showing the rate and the time left, until all are done or a person stops them."""
     console = Console(stderr=True)
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    last, shown, began = None, 0.0, (0, 0.0)
+    last, updated, began = None, 0.0, (0, 0.0)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        line = bar.add_task("train", total=total, said="the first step takes longest")
+        line = bar.add_task("train", total=total, note="the first step takes longest")
         for last in steps:
-            began = began if shown else (last.step, last.seconds)
-            if (now := time.monotonic()) - shown > 0.2 or last.step == total:
+            began = began if updated else (last.step, last.seconds)
+            if (now := time.monotonic()) - updated > 0.2 or last.step == total:
                 rate = (last.step - began[0]) / max(last.seconds - began[1], 1e-9)
-                bar.update(line, completed=last.step, said=f"{rate:.1f} steps/s, loss {last.metrics['loss']:.4f}")
-                shown = now
+                bar.update(line, completed=last.step, note=f"{rate:.1f} steps/s, loss {last.metrics['loss']:.4f}")
+                updated = now
             if stopped():
                 break
     if isinstance(steps, Generator):
@@ -130,17 +135,17 @@ def _follow(steps: Iterator[Step], total: int, stopped: Callable[[], bool], quie
 
 @contextmanager
 def _stopping_softly() -> Iterator[Callable[[], bool]]:
-    """Note a first Ctrl-C or SIGTERM instead of raising; yields whether there was one."""
-    told: list[int] = []
+    """Record a first Ctrl-C or SIGTERM instead of raising; yields a function that says whether there was one."""
+    signals: list[int] = []
 
     def note(number: int, frame: Any) -> None:
-        if told:
+        if signals:
             raise KeyboardInterrupt
-        told.append(number)
+        signals.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(told)
+        yield lambda: bool(signals)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -55,7 +55,7 @@ def hand_made(rows: int = 4) -> Answer:
     labels = np.array(["died", "lived", "died"])
     p, summary = np.stack([1 - P, P], 1)[:rows], {**SUMMARY, "agreement": AGREEMENT, "baselines": RIVALS}
     question = Question(TRAIN, labels, table, outcomes, table[:0], labels[:0])
-    return Answer(question, reasons()[:rows], p, [0, 1], both(PUSH), p[question.known], summary, [])
+    return Answer(question, reasons()[:rows], p, [0, 1], both(PUSH), p[question.has_outcome], summary, [])
 
 
 Picture = tuple[str, Figure]

@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import checks
 from ..errors import MapstoError
 from .options import Parser, as_options, write_json
 
@@ -36,12 +35,16 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> int:
     """Write the report and say where it is."""
     from ..reports import write_run_report
+    from ..reports.page import refuse_unwritable
     from ..reports.run_folder import read_evaluation, read_metrics
     from ..training.run import CONFIG, METRICS, read_config
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
-    folder = args.run.is_dir()
-    checks.expect(folder, "run", f"{args.run}, which is not a folder", "the folder of a run", "check the path")
+    if not args.run.is_dir():
+        raise MapstoError(f"run: got {args.run}, which is not a folder; pass the folder of a run.")
+    out = args.out or args.run / "report.html"
+    with as_options(path="--out"):
+        refuse_unwritable(out)
     config = read_config(args.run)
     metrics, notes = read_metrics(args.run / METRICS)
     reached = metrics[-1]["step"] if metrics else 0
@@ -50,17 +53,16 @@ def main(args: argparse.Namespace) -> int:
     evaluation = read_evaluation(args.run / "evaluation.json")
     task, missing = task_or_reason(args)
     notes += missing
-    with as_options(path="--out"):
-        path = write_run_report(
-            args.out or args.run / "report.html",
-            title=f"Training run: {args.run.resolve().name}",
-            metrics=metrics,
-            config=(args.run / CONFIG).read_text(),
-            evaluation=evaluation,
-            files=sorted((file.name, file.stat().st_size) for file in args.run.iterdir() if _listed(file)),
-            notes=notes,
-            task=task,
-        )
+    path = write_run_report(
+        out,
+        title=f"Training run: {args.run.resolve().name}",
+        metrics=metrics,
+        config=(args.run / CONFIG).read_text(),
+        evaluation=evaluation,
+        files=sorted((file.name, file.stat().st_size) for file in args.run.iterdir() if _listed(file)),
+        notes=notes,
+        task=task,
+    )
     _print(args, path, metrics, notes, task)
     return 0
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .. import checks
 from . import numbers, style
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _LINE = 0.34  # inches
 
 
 class Line(NamedTuple):
-    """One line of the picture: some rows' contributions, and what their colour says."""
+    """One line of the picture: the contributions of some rows, and their colours."""
 
     text: str
     x: Float[np.ndarray, " n"]  # percentage points
@@ -52,10 +53,10 @@ def beeswarm(
     `limits` another horizontal range (percentage points), so that pictures of several classes can be compared.
 
     Raises:
-        ValueError: no row is given.
+        MapstoError: no row is given.
     """
-    if len(values) == 0:
-        raise ValueError("values: got no rows, expected at least one explained row; explain some rows first.")
+    some = "at least one explained row"
+    checks.expect(len(values) > 0, "values", "no rows", some, "explain some rows first")
     drawing = lines(values, data, names, top, order)
     figure = style.canvas(1.55 + _LINE * len(drawing))
     axes = style.rows(style.quiet(figure.subplots()), [line.text for line in drawing])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from .. import checks
 from . import style
 
 if TYPE_CHECKING:
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
 
 
 def learning_curve(steps: Sequence[int | float], y: Sequence[int | float], name: str) -> Figure:
-    """Draw `y` at `steps`; raises ValueError if there are no values."""
+    """Draw `y` at `steps`; raises MapstoError if there are no values."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    if len(y) == 0:
-        raise ValueError(f"{name}: got no values, expected at least one logged step.")
+    checks.expect(len(y) > 0, name, "no values", "at least one logged step")
     at, values = np.asarray(steps, float), np.asarray(y, float)
     finite = np.isfinite(values)
     figure = style.canvas(2.9)

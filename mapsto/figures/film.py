@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import checks
 from . import numbers, style
 from .outputs import array, framed, outputs
 from .signed import signed
@@ -122,9 +123,9 @@ def film_layers(film: Film, i: int) -> Figure:
 
 
 def film_reasons(film: Film, i: int, names: Sequence[object] = ()) -> Figure:
-    """Draw the attribution of the explained row at step `i`; raises ValueError if the film has none."""
-    if film.attribution is None:
-        raise ValueError("film: got one without attributions, expected one made with an explainer.")
+    """Draw the attribution of the explained row at step `i`; raises MapstoError if the film has none."""
+    there = film.attribution is not None
+    checks.expect(there, "film", "one without attributions", "one made with an explainer")
     return signed(array(film.attribution)[i], float(np.abs(array(film.attribution)).max()), "attribution", names)
 
 

@@ -1,7 +1,7 @@
-"""Which installed font can draw which character, so that a column named in Chinese or Arabic is drawn, not boxed.
+"""The installed fonts that can draw a text, so that a column named in Chinese or Arabic is drawn, not boxed.
 
-The default font answers for most scripts; for the rest the first installed family that has the character is used, and
-a character that no font has is drawn as □ (the page beside the picture carries the full name as text).
+The default font has most scripts. For other characters the first installed family that has them is used, and a
+character that no font has is drawn as □ (the page beside the picture carries the full name as text).
 """
 
 from __future__ import annotations

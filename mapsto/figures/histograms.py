@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from .. import checks
 from . import style
 from .film import chosen
 
@@ -21,10 +22,9 @@ _LAYERS, _STEPS = 8, 4
 
 
 def gradient_histograms(found: Histograms, of: Literal["gradients", "updates"] = "gradients") -> Figure:
-    """Draw up to four steps, with the first and the last, of up to eight layers; raises ValueError without a step."""
+    """Draw up to four steps, with the first and the last, of up to eight layers; raises MapstoError without steps."""
     counts, zero = (found.gradients, found.zero_gradients) if of == "gradients" else (found.updates, found.zero_updates)
-    if not len(counts):
-        raise ValueError(f"of: got {of!r} of an adaptation without steps, expected 'gradients'.")
+    checks.expect(len(counts) > 0, "of", f"{of!r} of an adaptation without steps", "'gradients'")
     from matplotlib import colormaps
 
     layers, steps = chosen(len(found.layers), _LAYERS), chosen(len(counts), _STEPS)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from .. import checks
 from . import numbers, style
 
 if TYPE_CHECKING:
@@ -29,10 +30,9 @@ def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], targ
     """Draw the `top` training rows that pushed the probability of `target` up most, and the `top` that pushed it down.
 
     `change` is the change of the prediction when each training row is deleted, in probability
-    (`TableClassifier.influence`); `labels` name the training rows. Raises ValueError without training rows.
+    (`TableClassifier.influence`); `labels` name the training rows. Raises MapstoError without training rows.
     """
-    if len(change) == 0:
-        raise ValueError("change: got no training rows, expected at least one; fit on some rows first.")
+    checks.expect(len(change) > 0, "change", "no training rows", "at least one", "fit on some rows first")
     return pushes(-np.asarray(change, dtype=float), labels, target, top)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .. import checks
 from . import style
 
 if TYPE_CHECKING:
@@ -65,12 +66,11 @@ def wilson(
 
 
 def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
-    """Draw predicted probability against the frequency of the event, named `what`, over the number of rows in each bin.
+    """Draw predicted probability against the frequency of the event `what`, over the number of rows in each bin.
 
-    Raises ValueError if no row is given.
+    Raises MapstoError if no row is given.
     """
-    if len(predicted) == 0:
-        raise ValueError("predicted: got no rows, expected at least one row whose outcome is known.")
+    checks.expect(len(predicted) > 0, "predicted", "no rows", "at least one row whose outcome is known")
     parts = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)
     figure = style.canvas(5.2)
     top, bottom = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)

@@ -23,13 +23,13 @@ def similarity(found: Similarity, name: str = "linear CKA") -> Figure:
     matrix = found.matrix.detach().cpu().numpy()
     figure = style.canvas(3.9)
     axes = figure.subplots()
-    drawn = axes.imshow(matrix, cmap=around_zero(), vmin=-1, vmax=1)
+    image = axes.imshow(matrix, cmap=around_zero(), vmin=-1, vmax=1)
     _layers(axes, found)
     if len(matrix) <= _WRITTEN:
         for (i, j), value in np.ndenumerate(matrix):
             ink = "white" if abs(value) > 0.75 else style.INK
             axes.text(j, i, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
-    bar = figure.colorbar(drawn, ax=axes, fraction=0.045, pad=0.03)
+    bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
     bar.set_label(f"{style.label(name, 30)}: 1 alike, 0 unrelated", fontsize=9.5)
     bar.outline.set_visible(False)
     return figure

@@ -35,7 +35,7 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 
 
 def quiet(axes: Axes) -> Axes:
-    """Leave only what carries information: no frame, a light vertical grid behind the data, dark text."""
+    """Remove the frame, and draw a light vertical grid behind the data and dark text."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(NEUTRAL)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
@@ -75,7 +75,7 @@ def shorten(text: object, limit: int = 24) -> str:
 
 
 def distinct(names: Sequence[object], limit: int = 24) -> list[str]:
-    """Shorten names so that they can still be told apart: where two would look alike, their common beginning is cut.
+    """Shorten names so that they differ: if two would look alike, their common beginning is cut.
 
     >>> distinct(["blood pressure at rest, first visit", "blood pressure at rest, second visit", "age"], 20)
     ['bloo…first visit', 'bloo…second visit', 'age']
@@ -88,7 +88,7 @@ def distinct(names: Sequence[object], limit: int = 24) -> list[str]:
 
 
 def _tail(name: str, group: Sequence[str], limit: int) -> str:
-    """Cut what `name` shares with the names that look like it, back to the start of a word."""
+    """Cut the beginning that `name` shares with the names that look like it, back to the start of a word."""
     pairs = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*group, strict=False))
     common = "".join(letters[0] for letters in pairs)
     if len(set(group)) == 1 or len(common) < 6:

@@ -28,12 +28,12 @@ def task_map(found: TaskMap, of: Sequence[float] | None = None, name: str = "") 
     figure = style.canvas(4.2)
     axes = style.quiet(figure.subplots())
     colour: dict[str, Any] = {"color": style.LOWER} if of is None else {"c": np.asarray(of, float), "cmap": "cividis"}
-    drawn = axes.scatter(points[:, 0], points[:, 1], s=22, alpha=0.85, linewidth=0, **colour)
+    dots = axes.scatter(points[:, 0], points[:, 1], s=22, alpha=0.85, linewidth=0, **colour)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(f"first of two axes, which show {100 * found.kept:.0f} % of the differences", fontsize=9.5)
     axes.set_ylabel("second axis", fontsize=9.5)
     if of is not None:
-        bar = figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.03)
+        bar = figure.colorbar(dots, ax=axes, fraction=0.04, pad=0.03)
         bar.set_label(style.label(name, 30), fontsize=9.5)
         bar.outline.set_visible(False)
     return figure

@@ -1,4 +1,4 @@
-"""What teaching examples did to the score of one query: the effect of each, and of each of its entries.
+"""The effect of teaching examples on the score of one query, as a whole and entry by entry.
 
 Orange raised the score, blue lowered it; zero is neutral.
 """

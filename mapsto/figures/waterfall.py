@@ -1,7 +1,7 @@
 """The waterfall: how one prediction was reached, from the base value to the prediction for this row.
 
-The first mark is the base value (the prediction with every column absent); each bar adds one column's contribution to
-where the last one ended; the last mark is the prediction. Small contributions are added up in one bar before the end.
+The first mark is the base value (the prediction with every column absent); each bar starts at the end of the last one
+and adds the contribution of one column; the last mark is the prediction. One bar sums the small contributions.
 
     start_0 = base,   end_i = start_i + values[i],   start_{i+1} = end_i,   end_last = prediction
 """
@@ -24,7 +24,7 @@ _LINE = 0.42  # inches a step: room for a name and, below it, the cell
 
 
 class Step(NamedTuple):
-    """One bar, in probability: which columns it stands for, where it starts and where it ends."""
+    """One bar, in probability: the columns that it stands for, its start and its end."""
 
     columns: tuple[int, ...]
     start: float

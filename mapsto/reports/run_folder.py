@@ -1,4 +1,4 @@
-"""What a run folder says about its training: the logged steps and the evaluation, read with suspicion."""
+"""The logged steps and the evaluation of a run, read from its folder with suspicion."""
 
 import json
 import math

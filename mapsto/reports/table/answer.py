@@ -90,9 +90,9 @@ class Answer:
         return [None if outcome is None else str(outcome) for outcome in self.question.outcomes]
 
     @property
-    def known(self) -> int:
-        """How many of the explained rows have a known outcome."""
-        return int(self.question.known.sum())
+    def outcome_count(self) -> int:
+        """The number of explained rows whose outcome is known."""
+        return int(self.question.has_outcome.sum())
 
     @property
     def targets(self) -> list[int]:
@@ -182,5 +182,5 @@ def _fitted(question: Question) -> TableClassifier:
 
 def _judged(classifier: TableClassifier, question: Question, p: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "j k"]:
     """Return the probabilities of the judges, without asking again about the explained rows."""
-    judged = p[question.known]
+    judged = p[question.has_outcome]
     return np.concatenate([judged, classifier.predict_proba(question.others)]) if len(question.others) else judged

@@ -16,10 +16,10 @@ _WRITTEN = 0.0005  # a smaller contribution would be written as 0.0 points
 def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
     """Return each measure with its value and a remark."""
     s, agreement = answer.summary, answer.summary["agreement"]
-    known = s["accuracy"] is not None
-    remark = f"on {rows(len(answer.truth))} that did not teach" if known else "no outcome to judge by"
+    measured = s["accuracy"] is not None
+    remark = f"on {rows(len(answer.truth))} that did not teach" if measured else "no outcome to judge by"
     baselines = [
-        (f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if known else "")
+        (f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if measured else "")
         for name, scores in s["baselines"].items()
     ]
     checked = f"with exact Shapley values, {rows(agreement['rows'])} × {agreement['columns']} columns"
@@ -35,7 +35,7 @@ def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
 
 def listed(answer: Answer) -> list[int]:
     """Choose the rows that are listed: the cases, after the first rows if their outcomes are unknown."""
-    complete = answer.known == len(answer.probabilities)
+    complete = answer.outcome_count == len(answer.probabilities)
     first = range(0 if complete else min(_LISTED, len(answer.probabilities)))
     return list(dict.fromkeys([*first, *answer.cases]))
 

@@ -21,11 +21,11 @@ def overview(answer: Answer) -> list[str]:
     classes = words.outcome_counts(answer.labels, answer.classes)
     learned = f"The model learned from {count(len(answer.labels), 'row')} with a known outcome ({classes})"
     sentences = [f"{learned} and then predicted {count(n, 'other row')} from {count(d, 'column')}."]
-    if not answer.known:
+    if not answer.outcome_count:
         counts = words.outcome_counts(answer.probabilities.argmax(1), answer.classes)
         sentences.append(f"Most probable outcomes: {counts}. The true outcomes of these rows are not known.")
     if (accuracy := answer.summary["accuracy"]) is not None:
-        rows = "predicted rows" if answer.known == n else "rows with a known outcome"
+        rows = "predicted rows" if answer.outcome_count == n else "rows with a known outcome"
         sentences.append(
             f"About {round(100 * accuracy)} of 100 {rows} that it had not seen were put in the right class."
         )

@@ -39,7 +39,7 @@ class Question:
     notes: list[str] = field(default_factory=list)
 
     @cached_property
-    def known(self) -> Bool[np.ndarray, " n"]:
+    def has_outcome(self) -> Bool[np.ndarray, " n"]:
         """Whether the outcome of each explained row is known."""
         return np.array([outcome is not None for outcome in self.outcomes], bool)
 
@@ -47,13 +47,13 @@ class Question:
     def judges(self) -> pd.DataFrame:
         """All rows with a known outcome that did not teach, the explained ones first."""
         if not len(self.others):
-            return self.rows if self.known.all() else self.rows[self.known]
-        return pd.concat([self.rows[self.known], self.others]) if self.known.any() else self.others
+            return self.rows if self.has_outcome.all() else self.rows[self.has_outcome]
+        return pd.concat([self.rows[self.has_outcome], self.others]) if self.has_outcome.any() else self.others
 
     @cached_property
     def truth(self) -> Shaped[np.ndarray, " j"]:
         """The outcomes of the `judges`."""
-        return np.array([*self.outcomes[self.known], *self.other_outcomes], self.labels.dtype)
+        return np.array([*self.outcomes[self.has_outcome], *self.other_outcomes], self.labels.dtype)
 
 
 def of_table(
@@ -120,15 +120,15 @@ def of_rows(
     """
     classes = {as_text(label): label for label in labels.tolist()}
     texts = ["" if pd.isna(outcome) else as_text(outcome) for outcome in y]
-    known = np.array([classes.get(text) for text in texts], object)
-    new = [texts[i] for i in judge if known[i] is None]
+    label_of = np.array([classes.get(text) for text in texts], object)
+    new = [texts[i] for i in judge if label_of[i] is None]
     if new:
         listed = ", ".join(sorted(set(new)))
         notes = [*notes, f"{len(new)} rows with an outcome that no training row has ({listed}) do not judge."]
-    elsewhere = np.array([i for i in np.setdiff1d(judge, explain) if known[i] is not None], int)
+    elsewhere = np.array([i for i in np.setdiff1d(judge, explain) if label_of[i] is not None], int)
     judged = np.isin(explain, judge)
-    outcome = np.array([known[i] if there else None for i, there in zip(explain, judged, strict=True)], object)
-    others, other_outcomes = x.iloc[elsewhere], known[elsewhere].astype(labels.dtype)
+    outcome = np.array([label_of[i] if there else None for i, there in zip(explain, judged, strict=True)], object)
+    others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
     return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes))
 
 

@@ -12,7 +12,7 @@ from .training import training_rows
 
 
 def question(clf: TableClassifier, X: Any, y: Any, train: tuple[Any, Any] | None, seed: int) -> Question:
-    """Return the question that explains all rows of `X` and measures the quality where `y` is known.
+    """Return the question that explains all rows of `X` and measures the quality on those whose outcome is known.
 
     Raises:
         MapstoError: `clf` is not a fitted classifier, or `y` or `train` have another length than their rows.

@@ -1,4 +1,4 @@
-"""The training rows of a fitted classifier, read back from what it adapted to.
+"""The training rows of a fitted classifier, read back from its support set.
 
 A classifier keeps the rows it read as numbers on a scale of their own, in single precision:
 

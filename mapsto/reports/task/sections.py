@@ -42,7 +42,7 @@ def sections(answer: TaskAnswer) -> dict[str, Any]:
 
 
 def about(answer: TaskAnswer) -> str:
-    """Say what the task is, and how many of its queries the model got right."""
+    """Describe the task and the model's success on its queries."""
     n, m = len(answer.support_x), len(answer.x)
     examples = count(n, "teaching " + ("image" if answer.images else "example"))
     if answer.classes is None:

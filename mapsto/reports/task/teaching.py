@@ -55,9 +55,9 @@ def draw_images(answer: TaskAnswer, parts: Teaching) -> Figure:
 
 def draw_rows(answer: TaskAnswer, parts: Teaching) -> Figure:
     """Draw the effect of the teaching rows that did most, and of their input if they have one only."""
-    order, one = strongest(parts.examples, _ROWS), answer.support_x.shape[1] == 1
-    labels = [place(answer, j) if one else f"row {j}: {target(answer, j)}" for j in order]
-    inputs = answer.scale * parts.cells[order, 0] if one and parts.cells is not None else None
+    order, single = strongest(parts.examples, _ROWS), answer.support_x.shape[1] == 1
+    labels = [place(answer, j) if single else f"row {j}: {target(answer, j)}" for j in order]
+    inputs = answer.scale * parts.cells[order, 0] if single and parts.cells is not None else None
     return teaching_rows(answer.scale * parts.examples[order], labels, inputs)
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..reports.table import lines
+from ..reports.words import count
 
 if TYPE_CHECKING:
     from ..reports.table.answer import Answer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
     """Print the answer, its notes, and the files that were written."""
     console = Console(highlight=False)
-    counts = f"{lines.rows(len(answer.labels))} taught, {len(answer.probabilities)} predicted and explained."
+    counts = f"{count(len(answer.labels), 'row')} taught, {len(answer.probabilities)} predicted and explained."
     console.print(f"[bold]{escape(title)}[/bold]: {counts}")
     for table in (_quality(answer), _predictions(answer), _training_rows(answer)):
         console.print(table)

@@ -62,6 +62,8 @@ def cell(value: Any, limit: int = 24) -> str:
         return "missing"
     if not is_number(value):
         return shorten(value, limit)
+    if isinstance(value, int | np.integer):
+        return str(value).replace("-", "−")
     number = float(value)
     whole = number.is_integer() or abs(number) >= 1000
     return format(number, ".0f").replace("-", "−") if whole and abs(number) < _LONG else significant(number)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...figures import numbers
+from ..words import count
 from .answer import Answer, row_names
 
 _LISTED = 10  # rows whose predictions are listed if the quality cannot be measured
@@ -17,12 +18,12 @@ def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
     """Return each measure with its value and a remark."""
     s, agreement = answer.summary, answer.summary["agreement"]
     measured = s["accuracy"] is not None
-    remark = f"on {rows(len(answer.truth))} that did not teach" if measured else "no outcome to judge by"
+    remark = f"on {count(len(answer.truth), 'row')} that did not teach" if measured else "no outcome to judge by"
     baselines = [
         (f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if measured else "")
         for name, scores in s["baselines"].items()
     ]
-    checked = f"with exact Shapley values, {rows(agreement['rows'])} × {agreement['columns']} columns"
+    checked = f"with exact Shapley values, {count(agreement['rows'], 'row')} × {agreement['columns']} columns"
     return [
         ("AUC", _number(s["auc"]), remark),
         *((name.replace("_", " "), _number(s[name]), "") for name in ("accuracy", "log_loss", "calibration_error")),
@@ -61,15 +62,6 @@ def training_lines(answer: Answer) -> list[tuple[str, str]]:
         strongest = [f"{names[j]} ({answer.question.labels[j]}) {numbers.points(p[j])}" for j in _largest(p)]
         lines.append((answer.row_names[i], ", ".join(strongest) or "none moves it by 0.1 points"))
     return lines
-
-
-def rows(count: int) -> str:
-    """Count rows.
-
-    >>> rows(1), rows(1200)
-    ('1 row', '1200 rows')
-    """
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _largest(values: Float[np.ndarray, " n"]) -> list[int]:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from mapsto.adaptation.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder, Implicit
+from mapsto.adaptation.inner import InnerStep
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import ANML
 from mapsto.learners import anml as module
-from mapsto.learners.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder, Implicit
-from mapsto.learners.inner import InnerStep
 from mapsto.models import MLP, Conv3
 
 WAYS, WIDTH, LR = 5, 4, 0.7

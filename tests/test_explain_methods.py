@@ -17,7 +17,7 @@ from mapsto.errors import MapstoError
 from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import PrototypicalNetwork
-from mapsto.measures.trust import explained
+from mapsto.measures.faithfulness.trust import explained
 
 TRAIN = [
     *("train", "--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[11, 8, 2]"),

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.adaptation.differentiation import Checkpointed, FiniteDifference
 from mapsto.errors import MapstoError
-from mapsto.learners.differentiation import Checkpointed, FiniteDifference
 from mapsto.training import estimators as module
 from mapsto.training.estimators import Estimator, EvolutionStrategies, Exact, ForwardMode, Params
 from mapsto.training.meta import meta_gradient

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from mapsto.adaptation.penalties import Balance, ConceptStability, balance
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork, Regularised
-from mapsto.learners.penalties import Balance, ConceptStability, balance
 from mapsto.models import MLP, SENN, SoftDecisionTree
 
 F64 = torch.float64

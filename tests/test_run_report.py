@@ -23,6 +23,7 @@ from mapsto.commands.configuration import load_run
 from mapsto.commands.report_task import report_task
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
+from mapsto.estimate import Estimate
 from mapsto.explainers import Occlusion
 from mapsto.figures.answers import answers, likely
 from mapsto.figures.colours import ZERO
@@ -34,7 +35,6 @@ from mapsto.figures.trusted import trusted
 from mapsto.figures.verdicts import about, lead, verdict
 from mapsto.learners import MAML, PrototypicalNetwork, Reptile
 from mapsto.measures import Trust
-from mapsto.measures.estimate import Estimate
 
 TRAIN = {
     "planted": "--learner MAML --learner.body MLP --learner.body.widths [11,8,2] --learner.body.activation silu "
@@ -364,7 +364,7 @@ def test_the_baselines_are_drawn_in(told: dict) -> None:
 
 
 def test_the_baselines_are_the_same_whoever_measures_them() -> None:
-    from mapsto.measures.trust import baselines, trust
+    from mapsto.measures.faithfulness.trust import baselines, trust
     from mapsto.views import game
 
     x = torch.rand(5, 4, generator=torch.Generator().manual_seed(1))

@@ -13,7 +13,7 @@ from mapsto.figures.slider import _label, overview
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.figures.task_map import task_map
 from mapsto.figures.words import course
-from mapsto.measures.similarity import TaskMap
+from mapsto.measures.evaluation.similarity import TaskMap
 
 
 def rows(x: object, y: object) -> Examples:

@@ -18,14 +18,14 @@ from mapsto.commands.asked_task import asked_task
 from mapsto.commands.explain_run import _explained, _told
 from mapsto.commands.report import _told as evaluated
 from mapsto.episodes import Episode, examples
+from mapsto.estimate import Estimate
 from mapsto.figures import page, task_sections
 from mapsto.figures.answers import answers
 from mapsto.figures.style import GRID, HIGHER, INK, LOWER
 from mapsto.figures.task_facts import Reasons, TaskFacts, Taught
 from mapsto.figures.taught import taught_images
 from mapsto.learners import Learner, PrototypicalNetwork, RidgeHead
-from mapsto.measures.estimate import Estimate
-from mapsto.measures.trust import Trust
+from mapsto.measures.faithfulness.trust import Trust
 
 SHAPLEY = np.array([[0.30, -0.05], [-0.10, 0.02]])
 CELLS = np.array([[0.02, -0.01], [0.0, -0.03], [0.04, 0.0]])

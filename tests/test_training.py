@@ -20,10 +20,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mapsto.adaptation.differentiation import FirstOrder
 from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, MultiTask, PrototypicalNetwork, Reptile
-from mapsto.learners.differentiation import FirstOrder
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids, Tasks
 from mapsto.training import ValidationLoss, load_weights, memory, meta, meta_gradient, train

@@ -9,9 +9,9 @@ from jaxtyping import Int
 
 from ..errors import MapstoError
 from ..estimators import MAX_ROWS
-from ..tasks.columns import listing
-from ..tasks.splits import split, teachers
-from ..tasks.tablefile import outcomes, read_table
+from ..tables.columns import listing
+from ..tables.splits import split, teachers
+from ..tables.tablefile import outcomes, read_table
 from .answer import Question
 
 

@@ -50,7 +50,7 @@ def _question(seed: int) -> "Question":
     import numpy as np
     from sklearn.datasets import load_breast_cancer
 
-    from ..tasks.splits import stratified
+    from ..tables.splits import stratified
     from .answer import Question
 
     data = load_breast_cancer(as_frame=True)

@@ -17,7 +17,7 @@ from ..errors import MapstoError
 from ..explainers import GameExplainer, ViewExplainer
 from ..files import atomically
 from ..learners import Learner
-from ..measures.trust import Trust, baselines, explained, trust
+from ..measures.faithfulness.trust import Trust, baselines, explained, trust
 from .asked_methods import Playing, asked_methods, of_entries, playing
 from .asked_task import AskedTask, asked_task, said
 from .folder import made

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..adaptation.differentiation import Differentiation, Implicit
 from ..learners import Learner
-from ..learners.differentiation import Differentiation, Implicit
 from .options import Parser, write_json
 
 
@@ -63,8 +63,8 @@ _ROOMS = {
     "explainer": "explainers",
     "tasks": "tasks",
     "model": "models",
-    "differentiation": "learners.differentiation",
-    "optimizer": "learners.inner",
+    "differentiation": "adaptation.differentiation",
+    "optimizer": "adaptation.inner",
     "estimator": "training.estimators",
 }
 _ASKED = {  # what no base class tells apart, by room and by what it answers
@@ -73,6 +73,8 @@ _ASKED = {  # what no base class tells apart, by room and by what it answers
         "which teaching example": ("knn_shapley",),
         "where attention goes": ("attention_rollout",),
         "parts of an image to hide": ("patches", "superpixels"),
+        "what does it go by, on the whole": ("global_importance", "partial_dependence"),
+        "which tasks taught it": ("task_influence",),
     },
     "measure": {
         "does it predict well": ("evaluate", "log_likelihoods", "reliability"),
@@ -84,8 +86,8 @@ _ASKED = {  # what no base class tells apart, by room and by what it answers
         "can they be read": ("complexity",),
         "do they beat what knows nothing": ("trust",),
         "what breaks the model": ("FGSM", "PGD"),
-        "what does it go by, on the whole": ("global_importance", "partial_dependence", "audit"),
-        "which tasks taught it, or are alike": ("task_influence", "task_map"),
+        "is it fair": ("audit",),
+        "which tasks are alike": ("task_map",),
     },
     "seeing": {
         "how it learned": ("film", "iterates", "gradient_histograms", "changes"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MapstoError
-from ..measures.estimate import Estimate
+from ..estimate import Estimate
 from .options import Parser, write_json
 
 if TYPE_CHECKING:

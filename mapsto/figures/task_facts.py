@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from ..measures.trust import Trust
+from ..measures.faithfulness.trust import Trust
 
 if TYPE_CHECKING:
     from ..seeing.film import Film

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measures.trust import Trust
+from ..measures.faithfulness.trust import Trust
 from . import page, style, words
 from .answers import answers
 from .film import film_strip

@@ -78,7 +78,7 @@ class Table(Tasks):
 
 def known(table: "str | Path | pd.DataFrame", target: str, name: str) -> "tuple[pd.DataFrame, pd.Series]":
     """Return the columns and the target of the rows of the table `name` that have one."""
-    from .tablefile import outcomes, read_table  # pandas is slow to import
+    from ..tables.tablefile import outcomes, read_table  # pandas is slow to import
 
     frame = read_table(table) if isinstance(table, str | Path) else table
     if target not in frame.columns:
@@ -93,7 +93,7 @@ def known(table: "str | Path | pd.DataFrame", target: str, name: str) -> "tuple[
 
 def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
     """Return the columns that can teach, and their numbers; how to read them is learned from the rows `train` alone."""
-    from .columns import Columns
+    from ..tables.columns import Columns
 
     columns = Columns().fit(frame.iloc[train.numpy()])
     if not columns.informative.any():

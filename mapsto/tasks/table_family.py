@@ -116,7 +116,7 @@ def _labels(outcomes: "list[pd.Series]") -> "pd.Series":
     """Join the tables' outcomes as texts, for the same class is a number in one table and a word in another."""
     import pandas as pd
 
-    from .columns import as_texts
+    from ..tables.columns import as_texts
 
     y = pd.concat([as_texts(part) for part in outcomes], ignore_index=True)
     value = pd.to_numeric(y, errors="coerce")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
+from ..adaptation.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
+from ..adaptation.fitting import fitting
+from ..adaptation.learner import Learner
 from ..episodes import Source, to, unstack
 from ..errors import MapstoError
 from ..learners import Reptile
-from ..learners.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
-from ..learners.fitting import fitting
-from ..learners.learner import Learner
 from .estimators import Estimator, EvolutionStrategies, ForwardMode
 
 UNROLLED = (ConstantGradients, FirstOrder, Reverse, Truncated)  # themselves, not what derives from them

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.func import grad_and_value, jvp, vmap
 from torch.utils import _pytree as pytree
 
+from ..adaptation.learner import Metrics
 from ..errors import MapstoError
-from ..learners.learner import Metrics
 
 Params = dict[str, Tensor]
 Loss = Callable[[Params], tuple[Tensor, Metrics]]

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import __version__
+from ..adaptation.fitting import missing, ruled_out
+from ..adaptation.learner import Learner
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
-from ..learners.fitting import missing, ruled_out
-from ..learners.learner import Learner
 from . import checks, memory
 from . import run as runs
 from .estimators import Estimator

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
+from ..adaptation.batching import brings_batch_loss, vectorises
+from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode
 from ..errors import MapstoError
-from ..learners.batching import brings_batch_loss, vectorises
-from ..learners.learner import Learner, Metrics
 from .estimators import Estimator, Exact, Params
 
 MetaGradient = Callable[..., tuple[Params, Metrics]]  # of params, episodes and, by default 0, the index of the step

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..adaptation.learner import Learner
 from ..errors import MapstoError
-from ..learners.learner import Learner
 from . import run as runs
 from .optimizers import OptimizerName, optimizer
 

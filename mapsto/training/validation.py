@@ -2,9 +2,9 @@
 
 import torch
 
+from ..adaptation.batching import each_task
+from ..adaptation.learner import Learner
 from ..episodes import Source, to
-from ..learners.batching import each_task
-from ..learners.learner import Learner
 from . import checks
 
 

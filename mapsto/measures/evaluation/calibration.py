@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..errors import MapstoError
+from ...errors import MapstoError
 
 
 class Reliability(NamedTuple):

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import MapstoError
-from .background import Background
+from ...errors import MapstoError
+from ...tables.background import Background
 
 Classifier = Callable[[Any], Any]
 FEW = 32  # rows that a classifier is asked about twice: two random classes are found out but once in 2³² times

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ..errors import MapstoError
-from ..views import Game
+from ...errors import MapstoError
+from ...views import Game
 from .ranking import order, refuse_lost
 
 Games = Callable[[Tensor], Game]

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ..errors import MapstoError
-from ..views import View
+from ...errors import MapstoError
+from ...views import View
 from .perturbation_curves import Games, answered, fitting, play
 from .ranking import refuse_lost
 

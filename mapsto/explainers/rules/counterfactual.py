@@ -21,9 +21,9 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..errors import MapstoError
+from ...errors import MapstoError
+from ...tables.plausibility import Columns
 from .classifier import Classifier, Inquiry, TableExplainer, at_least, whole
-from .plausibility import Columns
 
 _HALVINGS = 14
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..errors import MapstoError
-from .table_forms import form_of, told
+from .forms import form_of, told
 
 Kind = Literal["number", "integer", "category"]
 

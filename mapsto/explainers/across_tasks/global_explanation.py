@@ -19,13 +19,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from .. import views
-from ..episodes import Episode
-from ..errors import MapstoError
-from ..learners.batching import each_task
-from ..learners.learner import Learner
-from ..views import Link
-from .estimate import estimate
+from ... import views
+from ...adaptation.batching import each_task
+from ...adaptation.learner import Learner
+from ...episodes import Episode
+from ...errors import MapstoError
+from ...estimate import estimate
+from ...views import Link
 
 
 class GlobalImportance(NamedTuple):

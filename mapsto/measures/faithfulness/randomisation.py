@@ -22,8 +22,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ..episodes import Examples
-from ..errors import MapstoError
+from ...episodes import Examples
+from ...errors import MapstoError
 from .ranking import rank_correlation
 
 Model = TypeVar("Model", bound=nn.Module)

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..checks import readable
-from ..errors import MapstoError
+from ...checks import readable
+from ...errors import MapstoError
 
 
 def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:

@@ -19,13 +19,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 
-from .. import views
-from ..episodes import Episode
-from ..errors import MapstoError
-from ..learners import losses
-from ..learners.batching import each_task
-from ..learners.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
-from ..learners.learner import Learner
+from ... import views
+from ...adaptation import losses
+from ...adaptation.batching import each_task
+from ...adaptation.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
+from ...adaptation.learner import Learner
+from ...episodes import Episode
+from ...errors import MapstoError
 
 Params = dict[str, Tensor]
 

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from .. import views
-from ..episodes import Episode, Examples
-from ..errors import MapstoError
-from ..learners.learner import Learner
-from ..views import View
+from ... import views
+from ...adaptation.learner import Learner
+from ...episodes import Episode, Examples
+from ...errors import MapstoError
+from ...views import View
+from ..faithfulness.ranking import rank_correlation
 from .attacks import Attack, surprise, teaching_loss
-from .ranking import rank_correlation
 
 Explain = Callable[[View, Tensor], Tensor]
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .background import Background
+from ...tables.background import Background
 
 Sign = Literal["<=", ">", "="]
 

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ..episodes import Episode, Examples
-from ..errors import MapstoError
-from ..learners.batching import each_task
-from ..learners.learner import Learner
+from ...adaptation.batching import each_task
+from ...adaptation.learner import Learner
+from ...episodes import Episode, Examples
+from ...errors import MapstoError
 
 
 class TaskMap(NamedTuple):

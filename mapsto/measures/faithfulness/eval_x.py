@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import MapstoError
-from ..learners.fitting import explained
+from ...adaptation.fitting import explained
+from ...errors import MapstoError
 from .known_truth import auroc
 from .ranking import order, refuse_lost
 

@@ -14,15 +14,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.func import vmap
 
-from ..errors import MapstoError
-from ..explainers import GameExplainer, ViewExplainer
-from ..views import View
+from ...errors import MapstoError
+from ...estimate import Estimate, estimate
+from ...explainers import GameExplainer, ViewExplainer
+from ...views import View
+from ..robustness.sensitivity import around, max_sensitivity
 from .complexity import complexity
-from .estimate import Estimate, estimate
 from .infidelity import hiding_infidelity
 from .known_truth import recovery
 from .perturbation_curves import Games, insertion_deletion
-from .sensitivity import around, max_sensitivity
 from .sufficiency import rationale
 
 HIGHER = {"insertion area", "gap", "comprehensiveness", "auroc", "tpr", "pointing", "mass"}

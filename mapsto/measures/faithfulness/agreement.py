@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import MapstoError
+from ...errors import MapstoError
 
 _SOMETHING = 1e-3  # of a probability: the norm from which a row's true values have a direction
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import MapstoError
+from ...errors import MapstoError
 from .perturbation_curves import Games, fitting, play
 from .ranking import order
 

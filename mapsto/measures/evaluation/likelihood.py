@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ..episodes import Episode
-from ..learners.batching import each_task
-from ..learners.process import Process
-from .evaluation import Source, batches
+from ...adaptation.batching import each_task
+from ...episodes import Episode
+from ...learners.process import Process
+from .evaluate import Source, batches
 
 
 def log_likelihoods(

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import MapstoError
-from ..views import Game, View
+from ...errors import MapstoError
+from ...views import Game, View
 
 _BESIDE = dict.fromkeys([(-1, 0), (0, -1), (0, 1), (1, 0)], 1 / 6)
 _DIAGONAL = dict.fromkeys([(-1, -1), (-1, 1), (1, -1), (1, 1)], 1 / 12)

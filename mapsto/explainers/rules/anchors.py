@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..errors import MapstoError
+from ...errors import MapstoError
 from . import bandit
 from .classifier import Classifier, Inquiry, TableExplainer, whole
 from .predicates import Predicate, conditions, matches, sentence

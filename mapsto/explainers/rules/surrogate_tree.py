@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import MapstoError
-from .background import Background
+from ...errors import MapstoError
+from ...tables.background import Background
 from .classifier import Answers, Classifier, Inquiry, TableExplainer, at_least, whole
 from .predicates import Predicate, Sign, predicate, sentence
 

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..errors import MapstoError
+from ...errors import MapstoError
 from .complexity import shares
 from .ranking import midranks, refuse_lost, top
 

@@ -16,13 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..episodes import Episode, Source, to, unstack
-from ..errors import MapstoError
-from ..learners.batching import each_task
-from ..learners.fitting import fitting, missing
-from ..learners.learner import Learner
+from ...adaptation.batching import each_task
+from ...adaptation.fitting import fitting, missing
+from ...adaptation.learner import Learner
+from ...episodes import Episode, Source, to, unstack
+from ...errors import MapstoError
+from ...estimate import Estimate, estimate
 from .calibration import expected_calibration_error
-from .estimate import Estimate, estimate
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import MapstoError
+from .errors import MapstoError
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 

@@ -19,13 +19,13 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from .. import views
-from ..checks import readable
-from ..episodes import Episode, Examples
-from ..errors import MapstoError
-from ..learners import losses
-from ..learners.learner import Learner
-from ..views import View
+from ... import views
+from ...adaptation import losses
+from ...adaptation.learner import Learner
+from ...checks import readable
+from ...episodes import Episode, Examples
+from ...errors import MapstoError
+from ...views import View
 
 Bounds = tuple[float, float]
 _ANYWHERE = (-math.inf, math.inf)

@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import MapstoError
-from .ranking import refuse_lost
+from ...errors import MapstoError
+from ..faithfulness.ranking import refuse_lost
 
 
 class Sensitivity(NamedTuple):

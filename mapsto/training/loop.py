@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .. import __version__
+from .. import __version__, checks
 from ..episodes import Episode, Source, to, unstack
 from ..errors import MapstoError
 from ..learners.fitting import missing, ruled_out
@@ -124,11 +124,10 @@ def _folder(settings: Settings) -> runs.Run | None:
     if settings.run is None:
         return None
     folder = runs.Run(settings.run)
-    if folder.started and not settings.resume:
-        raise MapstoError(
-            f"run: {settings.run} already holds a checkpoint; resume it (--resume, or resume=True), or use another "
-            "folder."
-        )
+    checks.expect(
+        settings.resume or not folder.started, "run", f"{settings.run}, which already holds a checkpoint",
+        "a new folder", "resume the run (--resume, or resume=True), or use another folder",
+    )  # fmt: skip
     return folder
 
 

@@ -21,6 +21,7 @@ import safetensors.torch
 import yaml
 from torch import Tensor, nn
 
+from .. import checks
 from ..errors import MapstoError
 from ..files import atomically
 from . import settings
@@ -72,11 +73,9 @@ class Run:
         changed = [name for name in config if name in before and before[name] != config[name] and name not in _FREE]
         if "steps" in changed and config.get("schedule") == "constant" and config["steps"] > before["steps"]:
             changed.remove("steps")
-        if changed:
-            values = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)
-            raise MapstoError(
-                f"run: {self.folder} has {values}; resume it with the same arguments, or use another folder."
-            )
+        values = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)
+        remedy = "resume it with the same arguments, or use another folder"
+        checks.expect(not changed, "run", f"{self.folder}, which has {values}", "the same arguments", remedy)
         self.configure({**before, **config})
 
     def save(self, file: str, tensors: Mapping[str, Tensor], meta: Meta) -> None:
@@ -127,11 +126,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Meta]:
         raise MapstoError(f"run: {path.parent} holds no {path.name}; train into it first.") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise MapstoError(f"run: {path} is corrupt or truncated ({error}); train again.") from error
-    if meta.get("format") != str(FORMAT):
-        raise MapstoError(
-            f"run: {path} has format {meta.get('format', 'unknown')}, this version reads format {FORMAT}; "
-            "use the mapsto version that wrote it, or train again."
-        )
+    _require_format(path, meta.get("format") == str(FORMAT), meta)
     return tensors, meta
 
 
@@ -148,13 +143,14 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise MapstoError(f"run: {folder} holds no {CONFIG}, so it is not a run; pass the folder of one.") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise MapstoError(f"run: {path} is not readable as YAML; train again.") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        got = config.get("format", "unknown") if isinstance(config, dict) else "unknown"
-        raise MapstoError(
-            f"run: {path} has format {got}, this version reads format {FORMAT}; "
-            "use the mapsto version that wrote it, or train again."
-        )
+    config = config if isinstance(config, dict) else {}
+    _require_format(path, config.get("format") == FORMAT, config)
     return config
+
+
+def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
+    got = f"format {entries.get('format', 'unknown')} in {path}"
+    checks.expect(same, "run", got, f"format {FORMAT}", "use the mapsto version that wrote it, or train again")
 
 
 def load_weights(learner: nn.Module, source: str | Path) -> int:

@@ -61,7 +61,7 @@ class KernelAttention(nn.Module):
     ):
         super().__init__()
         checks.count(features=features, targets=targets, width=width, depth=depth, heads=heads)
-        checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the heads")
+        checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the number of heads")
         checks.expect(min(scales) > 0, "scales", scales, "(widest, narrowest), two numbers above 0")
         self.width, self.targets = width, targets
         inputs = features + targets + 1

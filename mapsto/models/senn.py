@@ -59,7 +59,7 @@ class _Contributions(nn.Module):
     def forward(self, relevances: Tensor, concepts: Tensor) -> Float[Tensor, "n c k"]:
         if concepts.ndim != 2 or relevances.shape != (len(concepts), concepts.shape[1] * self.outputs):
             raise MapstoError(
-                f"relevances: got {tuple(relevances.shape)} for concepts {tuple(concepts.shape)}, expected one for "
-                f"each row, concept and output, of which there are {self.outputs}."
+                f"relevances: got {tuple(relevances.shape)} for concepts {tuple(concepts.shape)}, expected concepts "
+                f"[n, c] and relevances [n, c·{self.outputs}], one for each concept and output."
             )
         return relevances.unflatten(1, (-1, self.outputs)) * concepts[..., None]

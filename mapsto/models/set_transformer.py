@@ -51,7 +51,7 @@ class SetTransformer(nn.Module):
     def __init__(self, width: int = 64, depth: int = 4, heads: int = 4):
         super().__init__()
         checks.count(width=width, depth=depth, heads=heads)
-        checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the heads")
+        checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the number of heads")
         self.width = width
         self.layers: Iterable[Layer] = nn.ModuleList(Layer(width, heads) for _ in range(depth))  # type: ignore[assignment]
         self.norm = nn.RMSNorm(width, eps=1e-6)

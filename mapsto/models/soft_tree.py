@@ -34,7 +34,7 @@ class Path(NamedTuple):
     right: Bool[Tensor, "n depth"]  # whether the right branch is taken at each node
     probability: Float[Tensor, "n depth"]  # of the branch that is taken
     leaf: Int[Tensor, " n"]
-    share: Float[Tensor, " n"]  # of the leaf in the prediction, which is the probability of the whole path
+    share: Float[Tensor, " n"]  # probability of the whole path: the weight of this leaf in the prediction
 
 
 class SoftDecisionTree(nn.Module):

@@ -79,6 +79,7 @@ class Planted(Tasks):
         checks.count(queries=queries)
         self.rule, self.sharpness, self.features = rule, sharpness, features
         self.shots, self.queries = bounds("shots", shots), queries
+        checks.count(0, mislabelled=mislabelled)
         checks.between(0, self.shots[0], mislabelled=mislabelled)
         self.mislabelled, self.spurious = mislabelled, spurious
 

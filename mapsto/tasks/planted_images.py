@@ -24,10 +24,8 @@ from .classes import episodes, shape
 from .sampling import Shots
 from .source import Tasks
 
-_REACH, _ROOM = (
-    0.22,
-    0.3,
-)  # half the span of a stroke, and the distance of its centre from the edge, as fractions of the image
+_REACH = 0.22  # half the span of a stroke, as a fraction of the image
+_ROOM = 0.3  # distance of a stroke's centre from the edge, as a fraction of the image
 _SEGMENTS = 6  # straight lines in a stroke
 
 

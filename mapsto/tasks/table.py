@@ -108,8 +108,8 @@ def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
     from .columns import Columns
 
     columns = Columns().fit(frame.iloc[train.numpy()])
-    columns_got = f"{frame.shape[1]} column(s) beside the target"
-    checks.expect(bool(columns.informative.any()), "table", columns_got, "at least one that varies")
+    others = f"{frame.shape[1]} column(s) besides the target"
+    checks.expect(bool(columns.informative.any()), "table", others, "at least one that varies")
     numbers = columns.transform(frame)[:, columns.informative]
     names = [column.name for column, keep in zip(columns.columns, columns.informative, strict=True) if keep]
     return names, torch.from_numpy(numbers.astype(np.float32))

@@ -1,7 +1,7 @@
 """`mapsto train`: meta-train a learner on a source of tasks, into a run folder."""
 
 import argparse
-import inspect
+import dataclasses
 import itertools
 import signal
 import sys
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import MapstoError
-from ..training import Step, ValidationLoss, train
+from ..training import Settings, Step, ValidationLoss, train
 from ..training.run import started
 from . import configuration
 from .options import write_json
@@ -64,7 +64,7 @@ def parser() -> configuration.Parser:
     )
     made.add_argument("--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks")
     made.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
-    made.add_function_arguments(train, as_group=False, skip=_BY_HAND)
+    made.add_class_arguments(Settings, as_group=False, skip=_BY_HAND)
     for name in ("format", "mapsto"):  # what a run's config.yaml says besides
         made.add_argument(f"--{name}", type=Any, help=argparse.SUPPRESS)
     return made
@@ -76,7 +76,7 @@ def main(args: jsonargparse.Namespace) -> int:
     reader = parser()
     made = reader.make(args)
     config = {name: value for name, value in yaml.safe_load(reader.dump(args)).items() if name not in _NOT_KEPT}
-    theirs = set(inspect.signature(train).parameters) - {"config"}
+    theirs = {"learner", "tasks", *(field.name for field in dataclasses.fields(Settings))} - {"config"}
     arguments = {name: value for name, value in vars(made).items() if name in theirs}
     if args.validation_tasks:
         arguments["validation"] = ValidationLoss(made.tasks.validation, args.validation_tasks, args.batch, args.seed)

@@ -31,8 +31,8 @@ from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.episodes import Episode, Examples
+from mapsto.estimate import estimate
 from mapsto.learners import ANML
-from mapsto.measures.estimate import estimate
 from mapsto.models import Conv3
 from mapsto.tasks import Trajectories
 from mapsto.training import meta_gradient

@@ -17,9 +17,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, jvp
 
-from mapsto.episodes import Episode, examples, to
-from mapsto.learners import MAML
-from mapsto.learners.differentiation import (
+from mapsto.adaptation.differentiation import (
     Adjoint,
     Blocked,
     Checkpointed,
@@ -28,6 +26,8 @@ from mapsto.learners.differentiation import (
     FirstOrder,
     Truncated,
 )
+from mapsto.episodes import Episode, examples, to
+from mapsto.learners import MAML
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 import mapsto as mt
+from mapsto.adaptation.differentiation import Adjoint, Blocked, Checkpointed, Differentiation, FirstOrder, Reverse
 from mapsto.episodes import Episode, examples, stack
-from mapsto.learners.differentiation import Adjoint, Blocked, Checkpointed, Differentiation, FirstOrder, Reverse
 from mapsto.training.meta import meta_gradient
 
 ROUTES: dict[str, Callable[[], Differentiation]] = {

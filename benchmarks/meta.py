@@ -23,8 +23,8 @@ import torch
 from torch.nn import Module
 
 import mapsto as mt
+from mapsto.adaptation.inner import SGD
 from mapsto.episodes import over_tasks
-from mapsto.learners.inner import SGD
 from mapsto.training import Step
 
 TEST_STEPS = (1, 5, 10)  # on 5 points, and one step on 10

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.adaptation.inner import SGD, Adam, InnerOptimizer
+from mapsto.adaptation.losses import mse
 from mapsto.episodes import Episode, over_tasks
 from mapsto.learners import MAML, VSML, LearnedOptimizer, Learner
-from mapsto.learners.inner import SGD, Adam, InnerOptimizer
-from mapsto.learners.losses import mse
 from mapsto.learners.vsml import LSTMWeight
 from mapsto.tasks import Linear, Logistic, Tasks
 

@@ -31,6 +31,7 @@ from torch.func import vmap
 from torch.nn import functional as F
 
 import mapsto as mt
+from mapsto.adaptation.inner import Adam
 from mapsto.explainers import (
     LIME,
     ExpectedGradients,
@@ -46,7 +47,6 @@ from mapsto.explainers import (
     ViewExplainer,
 )
 from mapsto.joint import SelfExplaining
-from mapsto.learners.inner import Adam
 
 FAMILIES: dict[str, Callable[[int], mt.tasks.Tasks]] = {
     **{

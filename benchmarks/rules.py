@@ -23,7 +23,7 @@ from sklearn.model_selection import train_test_split
 
 import mapsto as mt
 from mapsto.explainers import Anchor, Anchors, Counterfactual, SurrogateTree
-from mapsto.explainers.predicates import matches
+from mapsto.explainers.rules.predicates import matches
 
 Classifier = Callable[[np.ndarray], np.ndarray]
 Line = tuple[str, str, str]  # what, measure, value

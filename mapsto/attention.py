@@ -1,7 +1,8 @@
 """Scaled dot-product attention: softmax(q·kᵀ/√e + bias)·v (Vaswani et al. 2017, eq. 1).
 
-Written out, it has derivatives of any order and shares keys and values under vmap (`products.product`). Within
-`fused()` it is torch's own kernel: the same numbers without the matrix of scores, but first derivatives only.
+By default, attention is computed with derivatives of any order, and keys and values are shared under vmap
+(`products.product`). Within `fused()`, torch's own kernel computes the same numbers without storing the matrix of
+scores, but has first derivatives only.
 """
 
 from collections.abc import Iterator
@@ -24,26 +25,26 @@ def attend(
     v: Float[Tensor, "b h n f"],
     bias: Float[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, "b h r f"]:
-    """Return what each of `r` queries reads of `n` values; `bias` is added to every score of a key, −∞ removes it."""
+    """Return the attention of `r` queries to `n` values; `bias` is added to the scores of a key, and −∞ removes it."""
     if not torch.compiler.is_compiling() and _fused.get():
         mask = None if bias is None else bias[:, None, None].expand(-1, q.shape[1], q.shape[2], -1)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    return product(shares(q, k, bias), v)
+    return product(attention_weights(q, k, bias), v)
 
 
-def shares(
+def attention_weights(
     q: Float[Tensor, "b h r e"],
     k: Float[Tensor, "b h n e"],
     bias: Float[Tensor, "b n"] | None = None,
 ) -> Float[Tensor, "b h r n"]:
-    """Return how each query shares its attention out among the keys: softmax(q·kᵀ/√e + bias)."""
+    """Return the attention weights of each query for the keys: softmax(q·kᵀ/√e + bias)."""
     score = product(q, k.mT) * q.shape[-1] ** -0.5
     return (score if bias is None else score + bias[:, None, None]).softmax(-1)
 
 
 @contextmanager
 def fused() -> Iterator[None]:
-    """Use torch's kernel within: for inference, and for training that needs first derivatives only."""
+    """Use torch's own kernel in this context, for inference or for training with first derivatives only."""
     token = _fused.set(True)
     try:
         yield

@@ -1,7 +1,7 @@
-"""One task: what to learn from, what to be judged on.
+"""A task as an `Episode`: the examples to adapt to and the examples to test on.
 
-Everything in the package speaks in these two tuples. A batch of tasks is the same tuple with one more leading axis on
-every tensor, so `torch.func.vmap` maps any function of one `Episode` over many.
+The whole package uses these two tuples. A batch of tasks is the same tuple with one more leading axis on every tensor,
+so that `torch.func.vmap` maps any function of one `Episode` over a batch.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,15 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 State = Any
-"""What `Learner.adapt` returns: a pytree (tuple, dict, NamedTuple) of tensors."""
+"""The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
 
 
 class Examples(NamedTuple):
-    """A task's labelled set.
+    """A labelled set of examples.
 
-    `w` are weights: padding, ragged tasks and influence in one. Tasks emit `1/n` for a real example and 0 for padding;
-    weight 0 means exactly "this example was deleted, the other weights unchanged".
+    The weights `w` serve padding, tasks of different sizes, and influence alike. Sources of tasks set 1/n for a real
+    example and 0 for padding. Weight 0 has the same effect as deleting the example while the other weights stay the
+    same.
     """
 
     x: Float[Tensor, "n ..."]
@@ -29,16 +30,16 @@ class Examples(NamedTuple):
 
 
 class Episode(NamedTuple):
-    """A task: its support set (teaches) and its query set (judges)."""
+    """A task: its support set, to adapt to, and its query set, to test on."""
 
     support: Examples
     query: Examples
-    noise: Tensor | None = None  # latent draws, minibatch orders: made by tasks, never by the core
-    context: Examples | None = None  # earlier tasks, for memory and continual learners
+    noise: Tensor | None = None  # latent draws or minibatch orders; drawn by sources of tasks, never by learners
+    context: Examples | None = None  # earlier tasks, for learners with a memory and for continual learning
 
 
 class Source(Protocol):
-    """Anything whose batches are a pure function of their index, as those of `mapsto.tasks` are."""
+    """A source of tasks whose batches are a pure function of their index, such as those of `mapsto.tasks`."""
 
     def batch(self, index: int, count: int, seed: int = 0) -> Episode:
         """Return batch `index` of `count` tasks."""
@@ -46,7 +47,7 @@ class Source(Protocol):
 
 
 def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
-    """Put `x` and `y` in an `Examples`, each example weighing `1/n` unless `w` is given.
+    """Return the `Examples` of `x` and `y`; if `w` is None, each of the n examples has weight 1/n.
 
     >>> examples(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])).w
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
@@ -57,7 +58,11 @@ def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
 
 
 def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None) -> Callable[[Episode], Any]:
-    """Map a function of one episode over a batch of tasks: `vmap`, which by itself refuses an absent (None) field."""
+    """Return a function that maps `function` over a batch of tasks by `vmap`.
+
+    Fields that are None stay None; plain `vmap` does not accept them. If `chunk_size` is given, so many tasks are
+    computed at a time.
+    """
 
     def mapped(batch: Episode) -> Any:
         axes = pytree.tree_map(lambda leaf: None if leaf is None else 0, batch)
@@ -67,16 +72,16 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
 
 
 def stack(episodes: list[Episode]) -> Episode:
-    """Stack episodes of equal shapes into a batch with one leading task axis."""
+    """Return a batch of episodes of equal shapes, stacked along a leading task axis."""
     return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *episodes)
 
 
 def unstack(batch: Episode) -> list[Episode]:
-    """Split a batch of tasks into a list of episodes; the inverse of `stack`."""
+    """Return the list of the episodes of a batch; the inverse of `stack`."""
     return [pytree.tree_map_only(Tensor, lambda leaf: leaf[i], batch) for i in range(len(batch.support.w))]  # noqa: B023
 
 
 def to(tree: Any, *args: Any) -> Any:
-    """Move every floating tensor of a pytree to a dtype or device, and every other tensor to the device."""
+    """Return a pytree with every tensor moved to a device, and every floating-point tensor to a dtype."""
     float_only = any(isinstance(a, torch.dtype) for a in args)
     return pytree.tree_map_only(Tensor, lambda t: t if float_only and not t.is_floating_point() else t.to(*args), tree)

@@ -1,5 +1,5 @@
-"""The one exception that a person's mistake raises: a sentence naming the argument, what it got, what it needs."""
+"""The exception for mistakes of the user, with one sentence: the argument, its value, the expected value, a remedy."""
 
 
 class MapstoError(ValueError):
-    """Something a person can put right. Its text is one sentence, and the command line shows nothing else."""
+    """A mistake that the user can correct. Its text is one sentence; the command line shows nothing else."""

@@ -1,7 +1,8 @@
-"""Reasons for the predictions of a table: a signed share for each row and column, and for each class if there are any.
+"""Reasons for predictions of a table: a signed contribution for each row, column and, if there are any, class.
 
-`base_values + values.sum(1)` is the prediction, `base_values` the prediction with every column absent (Shapley 1953;
-Lundberg and Lee 2017, eq. 5, "local accuracy"). A missing cell has value 0; a cell's values sum to 0 over the classes.
+`base_values` is the prediction with every column absent, and `base_values + values.sum(1)` is the prediction (Shapley
+1953; Lundberg and Lee 2017, eq. 5, "local accuracy"). A missing cell has the value 0. The values of a cell sum to 0
+over the classes.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from . import checks
+
 if TYPE_CHECKING:
     import shap
 
@@ -19,9 +22,9 @@ if TYPE_CHECKING:
 class Explanation:
     """The reasons for `n` predictions over `d` columns and `k` classes, in probability (0.07 = 7 percentage points).
 
-    The reasons for predicted numbers have no last axis: values [n, d] and base values [n], in units of the outcome.
-    `data` holds the cells as they were given (floats, or objects where some column holds text); `codes` the numbers
-    that the model read for them, for pictures that colour by value (None: `data` itself is numeric).
+    If numbers are predicted, there is no last axis: values are [n, d] and base values [n], in units of the outcome.
+    `data` holds the original cells (floats, or objects if some column holds text). `codes` holds the numbers that the
+    model read for them, for pictures that are coloured by value; if `data` is numeric, `codes` is None.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)
@@ -38,24 +41,26 @@ class Explanation:
     codes: Float[np.ndarray, "_n _d"] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not belong together.
+        """Check that the fields fit together.
 
         Raises:
-            ValueError: a part has another shape than `values` asks for.
+            MapstoError: if the shape of a field does not fit the shape of `values`.
         """
         n, d, *k = self.values.shape
-        _expect("base_values", self.base_values.shape, (n, *k))
-        _expect("data", self.data.shape, (n, d))
-        _expect("feature_names", (len(self.feature_names),), (d,))
-        _expect("class_names", (len(self.class_names),), (*k, 0)[:1])
+        remedy = "`values` has [rows, columns, classes]"
+        checks.shape((n, *k), remedy, base_values=self.base_values)
+        checks.shape((n, d), remedy, data=self.data)
+        features, classes = len(self.feature_names), len(self.class_names)
+        checks.expect(features == d, "feature_names", f"{features} names", f"{d}, one for each column")
+        checks.expect(classes == (*k, 0)[0], "class_names", f"{classes} names", f"{(*k, 0)[0]}, one for each class")
         if self.codes is not None:
-            _expect("codes", self.codes.shape, (n, d))
+            checks.shape((n, d), remedy, codes=self.codes)
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: Any) -> "Explanation":
-        """Return the reasons for some of the rows: a slice, a mask or a list of positions."""
+        """Return the reasons for some rows, chosen by a slice, a mask or a list of positions."""
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
         codes = None if self.codes is None else self.codes[rows]
         parts = self.values[rows], self.base_values[rows], self.data[rows]
@@ -68,16 +73,16 @@ class Explanation:
 
     @property
     def importance(self) -> Float[np.ndarray, "d *k"]:
-        """How far each column moved the predictions, on average: `mean_n |values|`."""
+        """The mean absolute contribution of each column: `mean_n |values|`."""
         return np.abs(self.values).mean(0)
 
     def to_shap(self) -> "shap.Explanation":
         """Return the same reasons as a `shap.Explanation` with values `[n, d, k]`, for `shap.plots`.
 
-        Pick a class for the plots that show one: `shap.plots.beeswarm(e.to_shap()[:, :, 1])`.
+        For plots of one class, choose the class: `shap.plots.beeswarm(e.to_shap()[:, :, 1])`.
 
         Raises:
-            ImportError: shap is not installed.
+            ImportError: if shap is not installed.
         """
         try:
             from shap import Explanation as ShapExplanation
@@ -91,8 +96,3 @@ class Explanation:
             feature_names=list(self.feature_names),
             output_names=[str(name) for name in self.class_names] or None,
         )
-
-
-def _expect(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if got != expected:
-        raise ValueError(f"{name}: got shape {got}, expected {expected}, as `values` has [rows, columns, classes].")

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: under a temporary name first, then renamed."""
+"""Write files completely or not at all: under a temporary name first, then renamed."""
 
 import os
 from collections.abc import Callable
@@ -7,9 +7,12 @@ from typing import Any
 
 
 def atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a temporary file beside `path`, then rename it; whatever interrupts leaves the old file whole.
+    """Call `write` with a temporary path, then rename the file to `path`; an interruption leaves the old file whole.
 
-    The temporary name keeps the suffix of `path`, which some writers go by. Raises OSError where it cannot be written.
+    The temporary name has the suffix of `path`, because some writers choose the format by it.
+
+    Raises:
+        OSError: if the file cannot be written.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:

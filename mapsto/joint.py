@@ -14,14 +14,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .adaptation.learner import Learner, Metrics
+from .adaptation.outcomes import moments
 from .attention import fused
 from .episodes import Episode, Examples, State
 from .errors import MapstoError
 from .explainers.coalitions import design
 from .explainers.learned.attribution import PairwiseAttribution
 from .learners.in_context import LEVELS, InContext, Reading
-from .learners.learner import Learner, Metrics
-from .learners.outcomes import moments
 
 _FAR = 8.0  # no number counts as further from the mean than this, in standard deviations
 _UNIT = 0.2  # what a squared error of numbers weighs beside one of probabilities: they vary so much more

@@ -1,7 +1,7 @@
-"""Matrix products of which many share one factor.
+"""A matrix product that does not copy a shared factor under `torch.func.vmap`.
 
-`torch.func.vmap` answers many questions at once by giving each a copy of what all of them are held against: the keys
-of a support set, once for every coalition of every row. Here the questions become rows of one product instead.
+If only one factor is mapped, `vmap` computes a batched product, for which it copies the other factor, for example the
+keys of a support set for every coalition of every row. Here the mapped factor becomes more rows of a single product.
 """
 
 from typing import Any
@@ -11,8 +11,10 @@ from torch import Tensor
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return `a @ b`, `[..., n, e]` by `[..., e, m]` with the same leading axes; what vmap maps over one factor only,
-    it folds into that factor's rows or columns, and the other is not copied. Differentiable any number of times.
+    """Return `a @ b` for `[..., n, e]` and `[..., e, m]` with the same leading axes.
+
+    If vmap maps one factor only, its mapped axis is folded into its rows or columns, and the other factor is not
+    copied. The product can be differentiated any number of times.
     """
     return _Product.apply(a, b)
 
@@ -30,8 +32,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = ctx.saved_tensors
-        asked = ctx.needs_input_grad
-        return product(slope, b.mT) if asked[0] else None, product(a.mT, slope) if asked[1] else None
+        needs = ctx.needs_input_grad
+        return product(slope, b.mT) if needs[0] else None, product(a.mT, slope) if needs[1] else None
 
     @staticmethod
     def jvp(ctx: Any, a_moves: Tensor, b_moves: Tensor) -> Tensor:

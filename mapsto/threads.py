@@ -1,4 +1,4 @@
-"""How many cores an operation gets: one, while many small ones run side by side."""
+"""Run each tensor operation on one core while many small operations run in parallel."""
 
 import threading
 from collections.abc import Iterator
@@ -8,15 +8,18 @@ import torch
 
 
 class OneThread:
-    """Lets each operation run on one core: tensors this small lose more by waiting for a second one, and on a busy
-    machine twenty times over. Callers may overlap; the last one to leave gives torch its threads back."""
+    """A context in which torch runs each operation on one core.
+
+    For small tensors, waiting for a second core costs more than it saves, and up to twenty times more on a busy
+    machine. Contexts may overlap in several threads; the last one to end restores torch's number of threads.
+    """
 
     def __init__(self) -> None:
         self._lock, self._inside, self._before = threading.Lock(), 0, 1
 
     @contextmanager
     def __call__(self) -> Iterator[int]:
-        """Yield how many threads torch had."""
+        """Yield the number of threads that torch had before."""
         with self._lock:
             if not self._inside:
                 self._before = torch.get_num_threads()

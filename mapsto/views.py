@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
+from .adaptation import watching
+from .adaptation.learner import Learner
 from .episodes import Episode, Examples, State
 from .errors import MapstoError
 from .games import Game as Game
 from .games import View as View
 from .games import game as game
-from .learners import watching
-from .learners.learner import Learner
 
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]

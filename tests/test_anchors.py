@@ -11,9 +11,10 @@ from sklearn.dummy import DummyClassifier
 
 from mapsto import TableClassifier
 from mapsto.errors import MapstoError
-from mapsto.explainers import Anchor, Anchors, Counterfactual, SurrogateTree, bandit
-from mapsto.explainers.bandit import Certificate
-from mapsto.explainers.predicates import matches
+from mapsto.explainers import Anchor, Anchors, Counterfactual, SurrogateTree
+from mapsto.explainers.rules import bandit
+from mapsto.explainers.rules.bandit import Certificate
+from mapsto.explainers.rules.predicates import matches
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(1000, 8))

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from mapsto.adaptation.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder, Implicit
+from mapsto.adaptation.inner import InnerStep
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import ANML
 from mapsto.learners import anml as module
-from mapsto.learners.differentiation import Checkpointed, ConstantGradients, Differentiation, FirstOrder, Implicit
-from mapsto.learners.inner import InnerStep
 from mapsto.models import MLP, Conv3
 
 WAYS, WIDTH, LR = 5, 4, 0.7
@@ -212,9 +212,9 @@ def test_the_network_sees_each_image_by_itself() -> None:
             lambda: ANML(nn.Identity(), None, 1, 2).adapt(examples(torch.zeros(2, 1), torch.zeros(2, 1))),
             "y: got torch.float32 of shape \\(2, 1\\), expected one class index a row",
         ),
-        (lambda: Conv3(size=21), "size, hidden: got 21 and 256"),
+        (lambda: Conv3(size=21), "^size: got 21"),
         (lambda: Conv3(pooling="stride"), "pooling: got 'stride'"),
-        (lambda: Conv3(hidden=0), "size, hidden: got 28 and 0"),
+        (lambda: Conv3(hidden=0), "^hidden: got 0"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

@@ -5,8 +5,8 @@ import torch
 from jaxtyping import TypeCheckError
 from torch.func import grad, vmap
 
+from mapsto.adaptation.losses import mse
 from mapsto.episodes import Examples, examples
-from mapsto.learners.losses import mse
 
 
 def test_a_wrong_shape_is_an_error() -> None:

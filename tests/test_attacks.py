@@ -13,8 +13,8 @@ from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient
 from mapsto.learners import MAML, PrototypicalNetwork
-from mapsto.measures import attacks, stability
-from mapsto.measures.attacks import FGSM, PGD
+from mapsto.measures.robustness import attacks, stability
+from mapsto.measures.robustness.attacks import FGSM, PGD
 from mapsto.models import MLP
 
 F64 = torch.float64

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mapsto import attention
-from mapsto.attention import attend, fused, shares
+from mapsto.attention import attend, attention_weights, fused
 from mapsto.episodes import examples
 from mapsto.learners import InContext
 from mapsto.models import SetTransformer
@@ -75,9 +75,9 @@ def test_a_removed_key_is_as_if_it_were_not_there():
     q, k, v, bias = (part[:1] for part in parts())
     there = torch.isfinite(bias[0])
     torch.testing.assert_close(attend(q, k, v, bias), attend(q, k[:, :, there], v[:, :, there], bias[:, there]))
-    share = shares(q, k, bias)
-    torch.testing.assert_close(share.sum(-1), torch.ones(1, 3, 5, dtype=torch.float64))
-    assert (share[..., ~there] == 0).all() and (share[..., there] > 0).all()
+    weight = attention_weights(q, k, bias)
+    torch.testing.assert_close(weight.sum(-1), torch.ones(1, 3, 5, dtype=torch.float64))
+    assert (weight[..., ~there] == 0).all() and (weight[..., there] > 0).all()
 
 
 def test_fused_ends_with_its_block_even_by_an_error(kernels):
@@ -123,7 +123,7 @@ def tokens(r, seed, c=3, width=8):
     return torch.randn(2, r, c, width, generator=generator, dtype=torch.float64)
 
 
-def row_shares_by_hand(layer, query, support, w, tie):
+def row_attention_weights_by_hand(layer, query, support, w, tie):
     """Shares `[b, h, r, n+1, c]` of the null row and the support rows; whole-row heads' scores are divided by `tie`."""
     h, c = layer.heads, query.shape[2]
 
@@ -144,7 +144,7 @@ def law_of_a_layer(tie):
     w = torch.rand(2, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     w[0, 1] = 0
     memory = layer.memorise(support)
-    share = row_shares_by_hand(layer, query, support, w, tie)
+    share = row_attention_weights_by_hand(layer, query, support, w, tie)
     assert share.std(3).min() > 1e-3
     v = (layer.row_norm(support) @ layer.row_kv.weight[8:].T).unflatten(-1, (4, -1))
     v = torch.cat([layer.null[1].expand(2, 1, 3, -1, -1), v], 1)
@@ -181,7 +181,7 @@ def test_a_new_layer_mixes_nothing_and_its_like_rows_find_one_another():
     assert not own()
 
 
-def test_attentions_are_shares():
+def test_attentions_are_attention_weights():
     body, query, support = moved(SetTransformer(8, 3, 2)), tokens(4, 1), tokens(5, 2)
     log_weight = torch.zeros(2, 5).double()
     log_weight[0, 3] = -torch.inf

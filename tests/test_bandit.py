@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from mapsto.explainers import bandit
-from mapsto.explainers.bandit import Certificate, Tally
+from mapsto.explainers.rules import bandit
+from mapsto.explainers.rules.bandit import Certificate, Tally
 
 CASES = [(0, 10), (3, 10), (64, 64), (950, 1000), (1, 5000)]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from mapsto.learners import cells
-from mapsto.learners.cells import RESIDUAL, STANDING, columns, residual, standing
+from mapsto.adaptation import cells
+from mapsto.adaptation.cells import RESIDUAL, STANDING, columns, residual, standing
 
 
 def table(n=12, d=4, seed=0, missing=True):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapsto.errors import MapstoError
-from mapsto.tasks.columns import Columns, listing
+from mapsto.tables.columns import Columns, listing
 
 
 def read(train, later=None):

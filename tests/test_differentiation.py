@@ -8,10 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.profiler import ProfilerActivity, profile
 
-from mapsto.episodes import Episode, Examples, over_tasks
-from mapsto.errors import MapstoError
-from mapsto.learners import MAML
-from mapsto.learners.differentiation import (
+from mapsto.adaptation.differentiation import (
     Adjoint,
     Blocked,
     Checkpointed,
@@ -22,7 +19,10 @@ from mapsto.learners.differentiation import (
     Reverse,
     Truncated,
 )
-from mapsto.learners.inner import SGD, Adam, InnerOptimizer, Inputs, gradient_step, start
+from mapsto.adaptation.inner import SGD, Adam, InnerOptimizer, Inputs, gradient_step, start
+from mapsto.episodes import Episode, Examples, over_tasks
+from mapsto.errors import MapstoError
+from mapsto.learners import MAML
 from mapsto.models import MLP, Conv4
 
 EXACT = {

@@ -16,7 +16,7 @@ from mapsto.errors import MapstoError
 from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import PrototypicalNetwork
-from mapsto.measures.trust import explained
+from mapsto.measures.faithfulness.trust import explained
 from mapsto.reports.task.hiding import Hiding, hiding
 from mapsto.reports.task.methods import available, explainers_of
 

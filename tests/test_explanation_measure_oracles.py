@@ -37,8 +37,8 @@ from mapsto.measures import (
     selection,
     squares,
 )
-from mapsto.measures.ranking import order
-from mapsto.measures.sufficiency import ERASER
+from mapsto.measures.faithfulness.ranking import order
+from mapsto.measures.faithfulness.sufficiency import ERASER
 from mapsto.views import Game, game
 
 F64 = torch.float64

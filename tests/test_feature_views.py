@@ -8,11 +8,11 @@ from torch.func import functional_call, grad, vmap
 
 import mapsto as mt
 from mapsto import views
+from mapsto.adaptation.watching import part
 from mapsto.episodes import Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient, IntegratedGradients
 from mapsto.learners import MAML, InContext, Learner, PrototypicalNetwork
-from mapsto.learners.watching import part
 from mapsto.models import MLP, Conv4, SetTransformer
 
 F64 = torch.float64

@@ -11,8 +11,8 @@ from mapsto import views
 from mapsto.episodes import Episode, examples, stack, unstack
 from mapsto.errors import MapstoError
 from mapsto.explainers import IntegratedGradients
+from mapsto.explainers.across_tasks.global_explanation import attributions, global_importance, partial_dependence
 from mapsto.learners import MAML, PrototypicalNetwork
-from mapsto.measures.global_explanation import attributions, global_importance, partial_dependence
 from mapsto.models import MLP
 
 F64 = torch.float64

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.adaptation.differentiation import Checkpointed, FiniteDifference
 from mapsto.errors import MapstoError
-from mapsto.learners.differentiation import Checkpointed, FiniteDifference
 from mapsto.training import estimators as module
 from mapsto.training.estimators import Estimator, EvolutionStrategies, Exact, ForwardMode, Params
 from mapsto.training.meta import meta_gradient
@@ -130,28 +130,28 @@ def trained_by(estimator: Estimator, learner: mt.learners.Learner) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ForwardMode(0), "count: got 0, expected at least 1 direction"),
-        (lambda: ForwardMode(seed=-1), "seed: got -1, expected a whole number from 0"),
-        (lambda: EvolutionStrategies(scale=0.0), "scale: got 0.0, expected a number above 0"),
+        (lambda: ForwardMode(0), "^count: "),
+        (lambda: ForwardMode(seed=-1), "^seed: "),
+        (lambda: EvolutionStrategies(scale=0.0), "^scale: "),
         (
             lambda: trained_by("ForwardMode", mt.learners.MAML(mt.models.MLP(1, 1), "mse")),
-            "estimator: got 'ForwardMode'",
+            "^estimator: got 'ForwardMode'",
         ),
         (
             lambda: trained_by(
                 ForwardMode(), mt.learners.MAML(mt.models.MLP(1, 1), loss="mse", differentiation=FiniteDifference())
             ),
-            "got ForwardMode and differentiation by FiniteDifference",
+            "^estimator: got ForwardMode and differentiation by FiniteDifference",
         ),
         (
             lambda: trained_by(EvolutionStrategies(), mt.learners.Reptile(mt.models.MLP(1, 1), loss="mse")),
-            "got EvolutionStrategies for Reptile",
+            "^estimator: got EvolutionStrategies for Reptile",
         ),
         (
             lambda: trained_by(
                 ForwardMode(), mt.learners.MAML(mt.models.MLP(1, 1), loss="mse", differentiation=Checkpointed())
             ),
-            "got ForwardMode and differentiation by Checkpointed",
+            "^estimator: got ForwardMode and differentiation by Checkpointed",
         ),
     ],
 )

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
+from mapsto.adaptation.differentiation import Adjoint, Checkpointed, FirstOrder, Implicit, Reverse
 from mapsto.episodes import Episode, Examples, examples, over_tasks
 from mapsto.errors import MapstoError
 from mapsto.learners import LearnedOptimizer
 from mapsto.learners import learned_optimizer as module
-from mapsto.learners.differentiation import Adjoint, Checkpointed, FirstOrder, Implicit, Reverse
 from mapsto.models import MLP
 from mapsto.tasks import Linear
 from mapsto.training import meta_gradient, train

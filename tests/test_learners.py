@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value
 from torch.utils import _pytree as pytree
 
+from mapsto.adaptation import losses
+from mapsto.adaptation.differentiation import Implicit, Reverse
+from mapsto.adaptation.penalties import Balance, ConceptStability
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
     ANML,
@@ -40,23 +43,11 @@ from mapsto.learners import (
     Reptile,
     RidgeHead,
     SiameseNetwork,
-    losses,
 )
-from mapsto.learners.differentiation import Implicit, Reverse
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
-from mapsto.learners.penalties import Balance, ConceptStability
 from mapsto.learners.vsml import LSTMWeight
-from mapsto.models import (
-    MLP,
-    SENN,
-    Conv3,
-    Conv4,
-    KernelAttention,
-    MomentNetwork,
-    SetTransformer,
-    SoftDecisionTree,
-)
+from mapsto.models import MLP, SENN, Conv3, Conv4, KernelAttention, MomentNetwork, SetTransformer, SoftDecisionTree
 
 TASKS, ROWS, WAYS = 3, 8, 3
 

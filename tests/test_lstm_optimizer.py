@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 
+from mapsto.adaptation.coordinates import read
+from mapsto.adaptation.differentiation import Adjoint, Checkpointed, ConstantGradients, Implicit, Reverse
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, MetaLSTM
 from mapsto.learners import lstm_optimizer as module
-from mapsto.learners.coordinates import read
-from mapsto.learners.differentiation import Adjoint, Checkpointed, ConstantGradients, Implicit, Reverse
 from mapsto.models import MLP
 
 HIDDEN, STEPS = 4, 3

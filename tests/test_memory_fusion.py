@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.adaptation.coordinates import joined
 from mapsto.episodes import Episode, Examples, examples, over_tasks, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, MemoryFusion
-from mapsto.learners.coordinates import joined
 from mapsto.models import MLP
 from mapsto.tasks import LinearStream
 

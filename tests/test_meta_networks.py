@@ -10,12 +10,12 @@ from torch.func import functional_call, grad
 from torch.nn import functional as F
 
 import mapsto as mt
+from mapsto.adaptation.coordinates import read
+from mapsto.adaptation.differentiation.route import detached
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MetaNetwork
 from mapsto.learners import meta_networks as module
-from mapsto.learners.coordinates import read
-from mapsto.learners.differentiation.route import detached
 from mapsto.learners.meta_networks import Layers
 from mapsto.models import (
     MLP,

@@ -80,7 +80,7 @@ class Redrawn(Mislabelled):
     """Draws any class anew, the right one among them."""
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        drawn, wrong = self._drawn(generator, count)
+        drawn, wrong = self._draw(generator, count)
         y = torch.where(wrong, torch.randint(4, wrong.shape, generator=generator), drawn.support.y)
         return drawn._replace(support=drawn.support._replace(y=y))
 
@@ -88,7 +88,7 @@ class Redrawn(Mislabelled):
 class Next(Mislabelled):
     """Turns every label to the next class, at the first place where it can."""
 
-    def _drawn(self, generator: torch.Generator, count: int) -> tuple[Episode, torch.Tensor]:
+    def _draw(self, generator: torch.Generator, count: int) -> tuple[Episode, torch.Tensor]:
         drawn = self.tasks.of(self.split).draw(generator, count)
         support = drawn.support
         wrong = torch.arange(support.y.shape[1]).expand(support.y.shape) < self.mislabelled
@@ -124,10 +124,10 @@ def test_splits_and_seeds_are_those_of_the_source() -> None:
 
 
 def test_bad_input_is_refused() -> None:
-    with pytest.raises(MapstoError, match="mislabelled: got 0, expected at least 1"):
+    with pytest.raises(MapstoError, match=r"^mislabelled: got 0"):
         Mislabelled(source(), 0)
-    with pytest.raises(MapstoError, match="mislabelled: got 13, expected at most 12"):
+    with pytest.raises(MapstoError, match=r"^mislabelled: got 13, expected at most 12"):
         Mislabelled(source(), 13).batch(0, 2)
-    with pytest.raises(MapstoError, match=r"targets of torch.float32, expected class indices"):
+    with pytest.raises(MapstoError, match=r"^tasks: got targets of torch.float32"):
         Mislabelled(Linear(features=2)).batch(0, 2)
     Mislabelled(Logistic(features=2), 2).batch(0, 2)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapsto.adaptation.normalisation import SupportNorm, moments, on_query, on_support, prepare, statistics_of
 from mapsto.errors import MapstoError
-from mapsto.learners.normalisation import SupportNorm, moments, on_query, on_support, prepare, statistics_of
 
 SHAPES = [(6, 3), (6, 3, 5), (6, 3, 4, 5)]
 

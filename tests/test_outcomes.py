@@ -7,11 +7,11 @@ import pytest
 import torch
 from test_joint import mapping
 
+from mapsto.adaptation.outcomes import CLASSES, Frequencies, canonical_codes, frequencies, moments
 from mapsto.episodes import Examples
 from mapsto.errors import MapstoError
 from mapsto.learners import InContext, in_context
 from mapsto.learners.in_context import LEVELS
-from mapsto.learners.outcomes import CLASSES, Frequencies, canonical_codes, frequencies, moments
 from mapsto.models import SetTransformer
 
 F64 = torch.float64

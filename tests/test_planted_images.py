@@ -179,12 +179,12 @@ def test_more_and_no_distractors_and_padding():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ways": 1}, "ways: got 1, expected at least 2"),
-        ({"strokes": 0}, "strokes: got 0, expected a whole number from 1"),
-        ({"distractors": -1}, "distractors: got -1, expected a whole number from 0"),
-        ({"size": 4}, "size, jitter, width: got 4, 1.5, 1.5, expected at least 8 pixels"),
-        ({"jitter": 20.0}, "size, jitter, width: got 28, 20.0, 1.5"),
-        ({"width": 0.0}, "size, jitter, width: got 28, 1.5, 0.0"),
+        ({"ways": 1}, "^ways: "),
+        ({"strokes": 0}, "^strokes: "),
+        ({"distractors": -1}, "^distractors: "),
+        ({"size": 4}, "^size: "),
+        ({"jitter": 20.0}, "^jitter: "),
+        ({"width": 0.0}, "^width: "),
     ],
 )
 def test_strokes_refuse(arguments, message):
@@ -330,10 +330,10 @@ def test_all_symmetries_and_numberings_occur():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scenario": "cubic"}, "scenario: got 'cubic', expected one of linear, multiplicative, rigid, xor"),
-        ({"background": "imagenet"}, "background: got 'imagenet', expected 'white' or 'correlated'"),
-        ({"alpha": 1.5}, "alpha: got 1.5, expected the signal's share"),
-        ({"queries": 0}, "queries: got 0, expected a whole number from 1"),
+        ({"scenario": "cubic"}, "^scenario: "),
+        ({"background": "imagenet"}, "^background: "),
+        ({"alpha": 1.5}, "^alpha: "),
+        ({"queries": 0}, "^queries: "),
     ],
 )
 def test_xai_tris_refuses(arguments, message):

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from mapsto.adaptation.penalties import Balance, ConceptStability, balance
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork, Regularised
-from mapsto.learners.penalties import Balance, ConceptStability, balance
 from mapsto.models import MLP, SENN, SoftDecisionTree
 
 F64 = torch.float64
@@ -115,15 +115,15 @@ def test_the_rules_say_which_way_and_why():
 @pytest.mark.parametrize(
     ("x", "settings", "message"),
     [
-        (torch.tensor([[0.0, torch.nan, 0.0]]), {}, "x: got nan, expected finite numbers: a tree cannot send"),
+        (torch.tensor([[0.0, torch.nan, 0.0]]), {}, "^x: got NaN"),
         (
             torch.zeros(3),
             {},
-            r"x: got shape \(3,\), expected \[n, 3\], rows of the tree's features; of one row, x\[None\]",
+            r"^x: got shape \(3,\), expected \[n, 3\]",
         ),
         (torch.zeros(2, 4), {}, r"x: got shape \(2, 4\), expected \[n, 3\]"),
-        (torch.zeros(1, 3), {"terms": -1}, "terms: got -1, expected a whole number from 1"),
-        (torch.zeros(1, 3), {"terms": 1.5}, "terms: got 1.5, expected a whole number from 1"),
+        (torch.zeros(1, 3), {"terms": -1}, "^terms: got -1"),
+        (torch.zeros(1, 3), {"terms": 1.5}, "^terms: got 1.5"),
     ],
 )
 def test_what_has_no_rules_is_refused(x, settings, message):
@@ -238,7 +238,7 @@ def test_constant_relevances_are_perfectly_stable_and_a_linear_model():
 
 
 def test_relevances_of_the_wrong_width_are_refused():
-    with pytest.raises(MapstoError, match=r"relevances: got \(5, 4\) for concepts \(5, 3\).*times 2 outputs"):
+    with pytest.raises(MapstoError, match=r"^relevances: got \(5, 4\) for concepts \(5, 3\)"):
         SENN(nn.Identity(), nn.Linear(3, 4), outputs=2).to(F64)(rows(5, 3))
 
 
@@ -261,7 +261,7 @@ def test_anil_adapts_the_whole_tree_and_nothing_else():
     x = crossed(3).query.x
     torch.testing.assert_close(read(learner.body[0](x)), learner.predict(state, x))
     assert not torch.equal(read.leaves, learner.body[1].leaves)
-    with pytest.raises(MapstoError, match=r"prefix: got 'head\.', but no adapted"):
+    with pytest.raises(MapstoError, match=r"^prefix: got 'head\.'"):
         learner.body[1].at(state.params, "head.")
 
 
@@ -310,9 +310,9 @@ def test_the_loss_is_the_learners_and_the_weighted_penalty():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: SoftDecisionTree(4, 2, depth=0), "features, outputs, depth: got 4, 2, 0"),
+        (lambda: SoftDecisionTree(4, 2, depth=0), "^depth: got 0"),
         (lambda: SoftDecisionTree(4, 2, sharpness=0.0), "sharpness: got 0.0"),
-        (lambda: SoftDecisionTree(4, 2, loss="hinge"), "loss: got 'hinge', expected 'cross_entropy' or 'mse'"),
+        (lambda: SoftDecisionTree(4, 2, loss="hinge"), "^loss: got 'hinge'"),
         (lambda: SENN(nn.Identity(), nn.Identity(), 0), "outputs: got 0"),
         (lambda: Balance(0.0), "decay: got 0.0"),
         (lambda: Regularised(PrototypicalNetwork(nn.Identity(), 2), Balance(), -1.0), "weight: got -1.0"),

@@ -20,6 +20,7 @@ from mapsto.cli import main
 from mapsto.commands.configuration import load_run
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
+from mapsto.estimate import Estimate
 from mapsto.explainers import Occlusion
 from mapsto.figures.answers import likely
 from mapsto.figures.colours import ZERO
@@ -28,7 +29,6 @@ from mapsto.figures.style import HIGHER, LOWER, NEUTRAL
 from mapsto.figures.trusted import trusted
 from mapsto.learners import MAML, PrototypicalNetwork, Reptile
 from mapsto.measures import Trust
-from mapsto.measures.estimate import Estimate
 from mapsto.reports.film import POLICY
 from mapsto.reports.task import TaskAnswer, sections
 from mapsto.reports.task.build import task_answer
@@ -365,7 +365,7 @@ def test_the_baselines_are_drawn_in(told: dict) -> None:
 
 
 def test_the_baselines_are_the_same_whoever_measures_them() -> None:
-    from mapsto.measures.trust import baselines, trust
+    from mapsto.measures.faithfulness.trust import baselines, trust
     from mapsto.views import game
 
     x = torch.rand(5, 4, generator=torch.Generator().manual_seed(1))

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import mapsto as mt
+from mapsto.adaptation.differentiation import Adjoint, Checkpointed, FiniteDifference, Implicit, Truncated
+from mapsto.adaptation.inner import SGD, Adam
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient, IntegratedGradients
@@ -26,8 +28,6 @@ from mapsto.learners import (
     PrototypicalNetwork,
     Reptile,
 )
-from mapsto.learners.differentiation import Adjoint, Checkpointed, FiniteDifference, Implicit, Truncated
-from mapsto.learners.inner import SGD, Adam
 from mapsto.models import MLP
 from mapsto.seeing import changes, film, gradient_histograms, iterates, plane
 from mapsto.seeing.film import grid_over

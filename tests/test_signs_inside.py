@@ -10,7 +10,7 @@ from mapsto.episodes import Examples
 from mapsto.figures.reliability import wilson
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.figures.task_map import task_map
-from mapsto.measures.similarity import TaskMap
+from mapsto.measures.evaluation.similarity import TaskMap
 from mapsto.reports import page
 from mapsto.reports.course import course, curve
 from mapsto.reports.film import label, overview

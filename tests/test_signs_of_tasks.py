@@ -16,11 +16,11 @@ from torch import nn
 from mapsto import views
 from mapsto.commands.explain_run import query_line
 from mapsto.episodes import Episode, examples
+from mapsto.estimate import Estimate
 from mapsto.figures.style import GRID, HIGHER, INK, LOWER
 from mapsto.figures.svg import plain_style
 from mapsto.learners import Learner, PrototypicalNetwork, RidgeHead
-from mapsto.measures.estimate import Estimate
-from mapsto.measures.trust import Trust
+from mapsto.measures.faithfulness.trust import Trust
 from mapsto.reports import page
 from mapsto.reports.run_folder import with_interval
 from mapsto.reports.task.answer import Reasons, TaskAnswer, Teaching

@@ -92,7 +92,7 @@ def test_a_class_is_the_same_in_every_table(tmp_path: Path, outcomes: tuple[list
 def test_tables_of_one_name_are_refused(tmp_path: Path) -> None:
     for ending in (".csv", ".txt"):
         pd.DataFrame({"a": range(9), "y": [0, 1, 2] * 3}).to_csv(tmp_path / f"rome{ending}", index=False)
-    with pytest.raises(MapstoError, match=r"folder: got rome.csv and rome.txt, expected a name of its own for each"):
+    with pytest.raises(MapstoError, match=r"^folder: got rome.csv"):
         TableFamily(tmp_path, "y", 2, 2)
 
 
@@ -107,15 +107,15 @@ def test_what_cannot_be_is_refused_in_one_sentence(hospitals: Path, tmp_path: Pa
     alone.mkdir()
     (hospitals / "h0.csv").rename(alone / "h0.csv")
     for arguments, message in (
-        ({"folder": tmp_path / "nowhere"}, "folder: got .*nowhere, which is no folder"),
-        ({"folder": alone}, r"holds 1 table\(s\)"),
-        ({"target": "outcome"}, "target: got 'outcome', which is no column of h1.csv.gz"),
-        ({"shots": 60}, "no table of .* to train on has shots"),
+        ({"folder": tmp_path / "nowhere"}, "^folder: got .*nowhere"),
+        ({"folder": alone}, r"^folder: got 1 table"),
+        ({"target": "outcome"}, "^target: got 'outcome', expected a column of h1.csv.gz"),
+        ({"shots": 60}, "^folder: got no such training table"),
         ({"splits": {"train": ["h9"]}}, "splits: got 'h9'"),
     ):
         with pytest.raises(MapstoError, match=message):
             TableFamily(**{"folder": hospitals, "target": "ill", "shots": 6, "queries": 5} | arguments)
-    with pytest.raises(MapstoError, match="no table to draw test tasks from"):
+    with pytest.raises(MapstoError, match=r"^splits: got no table for test"):
         TableFamily(hospitals, "ill", 6, 5, splits={"train": ["h1", "h3"]}).test.batch(0, 1)
 
 
@@ -123,6 +123,6 @@ def test_measured_numbers_are_no_classes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         rows = "\n".join(f"{i},{i / 7:.3f}" for i in range(40))
         (tmp_path / f"{name}.csv").write_text(f"x,y\n{rows}\n")
-    with pytest.raises(MapstoError, match="different numbers, no classes; set regression=True"):
+    with pytest.raises(MapstoError, match=r"^target: got .*different numbers"):
         TableFamily(tmp_path, "y", shots=4, queries=4, splits=(0.5, 0.0, 0.5))
     TableFamily(tmp_path, "y", shots=4, queries=4, splits=(0.5, 0.0, 0.5), regression=True)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapsto.errors import MapstoError
-from mapsto.tasks.splits import split, stratified, teachers
-from mapsto.tasks.tablefile import outcomes, read_table
+from mapsto.tables.splits import split, stratified, teachers
+from mapsto.tables.tablefile import outcomes, read_table
 
 PLAIN = "age,ward,outcome\n61,north,yes\n48,south,\n,north,no\n"
 

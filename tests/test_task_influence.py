@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
 from mapsto import views
+from mapsto.adaptation import losses
 from mapsto.episodes import Episode, Examples, stack, unstack
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML, Learner, PrototypicalNetwork, RidgeHead, losses
-from mapsto.measures import influence, task_influence
+from mapsto.explainers import task_influence
+from mapsto.explainers.across_tasks import task_influence as influence
+from mapsto.learners import MAML, Learner, PrototypicalNetwork, RidgeHead
 from mapsto.models import MLP
 
 F64 = torch.float64

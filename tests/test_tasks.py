@@ -525,7 +525,7 @@ def test_planted_teaching_faults():
     for rule in RULES:  # every rule leaves a column to mislead with
         true = mt.tasks.Planted(rule, shots=200, queries=1, spurious=True).truth(0, 3)
         assert (true.spurious.sum(1) == 1).all() and not (true.spurious & true.support.any(1)).any()
-    with pytest.raises(MapstoError, match="mislabelled: got 41"):
+    with pytest.raises(MapstoError, match=r"^mislabelled: "):
         mt.tasks.Planted(shots=40, mislabelled=41)
 
 
@@ -557,7 +557,7 @@ def test_arrays_take_named_splits_and_text_labels():
     tasks = mt.tasks.Arrays(x, names, ways=2, shots=2, queries=2, splits=chosen)
     assert set(tasks.batch(0, 30).support.x[..., 0].unique().tolist()) == {3, 4}
     assert set(tasks.test.batch(0, 30).support.x[..., 0].unique().tolist()) == {0, 1, 2}
-    with pytest.raises(MapstoError, match=r"ways: got 2, more than the classes of this split"):
+    with pytest.raises(MapstoError, match=r"^ways: got 2, "):
         tasks.validation.batch(0, 1)
 
 
@@ -581,14 +581,14 @@ def test_arrays_draw_from_classes_of_different_sizes():
         ({"shots": 0}, "shots: got 0"),
         ({"shots": (3, 2)}, r"shots: got \(3, 2\)"),
         ({"queries": 0}, "queries: got 0"),
-        ({"queries": 99}, r"class 0 has 9 example\(s\), expected at least shots \+ queries = 100"),
-        ({"y": np.zeros(180, int)}, r"y: got 1 class\(es\)"),
-        ({"y": np.arange(5)}, r"y: got shape \(5,\), expected \(180,\)"),
+        ({"queries": 99}, r"^y: got 9 example"),
+        ({"y": np.zeros(180, int)}, r"^y: got 1 class"),
+        ({"y": np.arange(5)}, r"^y: got shape \(5,\)"),
         ({"y": np.where(np.arange(180) == 0, np.nan, marked()[1])}, r"y: got 1 missing label"),
         ({"x": np.array([["a"]] * 180)}, "x: got <U1"),
         ({"x": np.zeros(180)}, r"x: got float64 of shape \(180,\)"),
         ({"x": np.full((180, 2), np.inf)}, r"x: got 360 infinite value"),
-        ({"splits": (0.9, 0.9, 0.9)}, "splits: got .* sum to at most 1"),
+        ({"splits": (0.9, 0.9, 0.9)}, "^splits: "),
         ({"splits": {"train": [0, 1, 2], "tset": [3]}}, "splits: got the name 'tset'"),
         ({"splits": {"train": [0, 1, 2], "test": [2, 3, 4]}}, "splits: got class 2 twice"),
         ({"splits": {"train": [0, 1, 77]}}, "splits: got 77 in 'train'"),
@@ -633,13 +633,13 @@ def test_table_reads_a_file_with_missing_cells(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"target": "outcom"}, "target: got 'outcom', which is no column of the table"),
-        ({"table": frame().assign(outcome="ill")}, "target: 'outcome' has one class only"),
-        ({"table": frame().assign(outcome=None)}, "target: no row of the table has a value in 'outcome'"),
-        ({"table": frame(8)}, r"table: 5 row\(s\) in the split, expected at least shots \+ queries = 6"),
-        ({"table": frame()[["outcome"]].assign(same=1)}, "expected one that varies"),
+        ({"target": "outcom"}, "^target: got 'outcom'"),
+        ({"table": frame().assign(outcome="ill")}, "^target: got one class"),
+        ({"table": frame().assign(outcome=None)}, "^target: got no value"),
+        ({"table": frame(8)}, r"^table: got 5 row"),
+        ({"table": frame()[["outcome"]].assign(same=1)}, "^table: got 1 column"),
         ({"table": frame().assign(age=np.inf)}, "infinite"),
-        ({"regression": True}, "target: 'outcome' holds 'rare', expected finite numbers"),
+        ({"regression": True}, "^target: "),
         ({"splits": (1.0, 1.0, 1.0)}, "splits: got"),
         ({"table": "nowhere.csv"}, "nowhere.csv"),
     ],
@@ -675,18 +675,18 @@ def test_image_folder_refuses(pictures, tmp_path):
             mt.tasks.ImageFolder(path, **({"ways": 2, "shots": 1, "queries": 2} | shape))
         assert "\n" not in str(caught.value)
 
-    refused(tmp_path / "nowhere", "path: got .*nowhere, which is no folder")
+    refused(tmp_path / "nowhere", "^path: got .*nowhere")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "whose subfolders hold no picture")
-    refused(pictures, r"class 'a' has 6 example\(s\), expected at least shots \+ queries = 21", queries=20)
-    refused(pictures, "size, channels: got 28, 2", channels=2)
+    refused(tmp_path / "empty", "^path: got .*empty")
+    refused(pictures, r"^path .*: got 6 example", queries=20)
+    refused(pictures, "^channels: ", channels=2)
     (pictures / "b" / "2.png").write_bytes((pictures / "b" / "2.png").read_bytes()[:40])
     refused(pictures, r"path: .*2\.png cannot be read as a picture")
     (pictures / "b" / "2.png").write_bytes(b"not a picture")
     refused(pictures, r"path: .*2\.png cannot be read as a picture")
     (tmp_path / "one" / "only").mkdir(parents=True)
     (pictures / "a" / "0.png").rename(tmp_path / "one" / "only" / "0.png")
-    refused(tmp_path / "one", r"got 1 class\(es\), at most 1 in one split, expected at least ways=2")
+    refused(tmp_path / "one", r"^path .*: got 1 class")
 
 
 # --- Omniglot ---------------------------------------------------------------------------------------------------------
@@ -720,14 +720,14 @@ def test_omniglot_schemes(omniglot, unchecked):
 
     assert characters(omniglot(scheme="vinyals")) == [set(range(24)), set(range(24, 32)), set(range(32, 48))]
     assert characters(omniglot(scheme="snell")) == [set(range(32)), set(), set(range(32, 48))]
-    with pytest.raises(MapstoError, match=r"ways: got \d, more than the classes of this split"):
+    with pytest.raises(MapstoError, match=r"^ways: got \d, "):
         omniglot(scheme="snell").validation.batch(0, 1)
     assert characters(omniglot(scheme="background")) == [set(range(30)), set(range(30, 36)), set(range(36, 48))]
     with pytest.raises(MapstoError, match=r"scheme: got 'koch'"):
         omniglot(scheme="koch")
     with pytest.raises(MapstoError, match=r"rotations: got 'all'"):
         omniglot(rotations="all")
-    with pytest.raises(MapstoError, match=r"ways: got 40, more than the classes of this split"):
+    with pytest.raises(MapstoError, match=r"^ways: got 40, "):
         omniglot(ways=40).validation.batch(0, 1)
 
 
@@ -803,7 +803,7 @@ def test_omniglot_downloads_once_and_checks(published, tmp_path):
 
 def test_omniglot_refuses_a_changed_download(published, tmp_path):
     (published / "images_evaluation.zip").write_bytes(b"something else")
-    with pytest.raises(MapstoError, match=r"images_evaluation\.zip has SHA-256 .*, expected .*; it changed"):
+    with pytest.raises(MapstoError, match=r"^Omniglot: got .*images_evaluation\.zip with SHA-256"):
         omniglot_files.drawings(104)
     assert not list((tmp_path / "cache").rglob("*"))
     (published / "images_background.zip").unlink()
@@ -815,9 +815,7 @@ def test_omniglot_refuses_a_changed_download(published, tmp_path):
 
 def test_omniglot_names_what_is_missing_or_corrupt(tmp_path, monkeypatch):
     monkeypatch.setenv("MAPSTO_DATA", str(tmp_path / "data"))
-    with pytest.raises(
-        MapstoError, match=r"MAPSTO_DATA: .*omniglot105_bits\.npz does not exist; put it there, or unset"
-    ):
+    with pytest.raises(MapstoError, match=r"^MAPSTO_DATA: got a folder without .*omniglot105_bits\.npz"):
         mt.tasks.Omniglot()
     with pytest.raises(MapstoError, match=r"size: got 0"):
         mt.tasks.Omniglot(size=0)
@@ -829,7 +827,7 @@ def test_omniglot_names_what_is_missing_or_corrupt(tmp_path, monkeypatch):
             mt.tasks.Omniglot(size=7)
     file.write_bytes(whole)
     (file.parent / "vinyals" / "val.txt").write_text("Klingon/character01/rot000\n")
-    with pytest.raises(MapstoError, match=r"names 'Klingon/character01', which is no character"):
+    with pytest.raises(MapstoError, match=r"^scheme: got 'Klingon/character01'"):
         mt.tasks.Omniglot(size=7)
 
 

@@ -9,10 +9,10 @@ from torch.func import vmap
 from torch.utils.flop_counter import FlopCounterMode
 
 from mapsto import views
+from mapsto.adaptation.differentiation import Adjoint, Truncated
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.explainers import Gradient, Occlusion, Shapley
 from mapsto.learners import MAML, Learner, PrototypicalNetwork, RidgeHead
-from mapsto.learners.differentiation import Adjoint, Truncated
 from mapsto.models import MLP, Conv4
 
 F64 = torch.float64

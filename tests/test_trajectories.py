@@ -157,9 +157,9 @@ def test_how_many_outputs_training_needs(make: Callable[..., Trajectories]) -> N
     [
         ({"classes": 0}, "classes: got 0"),
         ({"shots": 0}, "shots: got 0"),
-        ({"queries": -1}, "queries, remember: got -1 and 10"),
-        ({"remember": -1}, "queries, remember: got 2 and -1"),
-        ({"shots": 19}, "shots, queries: got 19 and 2, expected at most 20 together"),
+        ({"queries": -1}, "^queries: "),
+        ({"remember": -1}, "^remember: "),
+        ({"shots": 19}, r"^shots \+ queries: got 21"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Callable[..., Trajectories], arguments: dict, message: str) -> None:
@@ -169,5 +169,5 @@ def test_what_cannot_be_is_refused(make: Callable[..., Trajectories], arguments:
 
 def test_more_classes_than_the_split_has_are_refused(make: Callable[..., Trajectories]) -> None:
     assert make(classes=12).test.batch(0, 1).support.y.max() == 11
-    with pytest.raises(MapstoError, match="classes: got 12, expected at most 6, the characters of validation"):
+    with pytest.raises(MapstoError, match=r"^classes: got 12, expected at most 6"):
         make(classes=12).validation.batch(0, 1)

@@ -12,7 +12,7 @@ from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient, Occlusion, Shapley, ViewExplainer
 from mapsto.learners import PrototypicalNetwork
 from mapsto.measures import Trust, estimate, insertion_deletion, over_rows, trust
-from mapsto.measures.trust import HIGHER, LOWER, pooled
+from mapsto.measures.faithfulness.trust import HIGHER, LOWER, pooled
 from mapsto.views import Game, game
 
 SLOPE = torch.tensor([0.0, 5.0, 0.0, 3.0, 0.0, 2.0])

@@ -15,10 +15,10 @@ from torch.func import grad, vmap
 
 import mapsto as mt
 from mapsto import views
+from mapsto.adaptation.learner import Learner
 from mapsto.episodes import Examples, State, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, IntegratedGradients, Occlusion, Shapley, ShapleyInteractions
-from mapsto.learners.learner import Learner
 
 F64 = torch.float64
 RIDGE = 0.1

@@ -53,7 +53,7 @@ def _question(seed: int) -> "Question":
     from sklearn.datasets import load_breast_cancer
 
     from ..reports.table import Question
-    from ..tasks.splits import stratified
+    from ..tables.splits import stratified
 
     data = load_breast_cancer(as_frame=True)
     table = data.data.filter(like="worst")  # the largest of each measure over a patient's cells: ten of the 30 columns

@@ -95,7 +95,7 @@ def _question(args: argparse.Namespace) -> "Question":
 
 def _read(path: Path) -> "pd.DataFrame":
     """Read a table and name its rows by their number from 1."""
-    from ..tasks.tablefile import read_table
+    from ..tables.tablefile import read_table
 
     table = read_table(path)
     return table.set_axis(range(1, len(table) + 1))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..episodes import Episode
     from ..learners import Learner
-    from ..measures.trust import Trust
+    from ..measures.faithfulness.trust import Trust
 
 _QUERIES = 10
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..adaptation.differentiation import Differentiation, Implicit
 from ..learners import Learner
-from ..learners.differentiation import Differentiation, Implicit
 from .options import Parser, write_json
 
 
@@ -66,8 +66,8 @@ _ROOMS = {
     "explainer": "explainers",
     "tasks": "tasks",
     "model": "models",
-    "differentiation": "learners.differentiation",
-    "optimizer": "learners.inner",
+    "differentiation": "adaptation.differentiation",
+    "optimizer": "adaptation.inner",
     "estimator": "training.estimators",
 }
 _QUESTIONS = {  # public names that no base class tells apart, by room and by the question that they answer
@@ -76,6 +76,8 @@ _QUESTIONS = {  # public names that no base class tells apart, by room and by th
         "values teaching examples": ("knn_shapley",),
         "follows attention": ("attention_rollout",),
         "divides an image into parts": ("patches", "superpixels"),
+        "What does the model go by overall?": ("global_importance", "partial_dependence"),
+        "Which tasks taught it?": ("task_influence",),
     },
     "measure": {
         "Does it predict well?": ("evaluate", "log_likelihoods", "reliability"),
@@ -93,8 +95,8 @@ _QUESTIONS = {  # public names that no base class tells apart, by room and by th
         "Are the reasons simple?": ("complexity",),
         "Do the reasons beat baselines?": ("trust",),
         "What breaks the model?": ("FGSM", "PGD"),
-        "What does the model go by overall?": ("global_importance", "partial_dependence", "audit"),
-        "Which tasks taught it, which are alike?": ("task_influence", "task_map"),
+        "Is it fair?": ("audit",),
+        "Which tasks are alike?": ("task_map",),
     },
     "seeing": {
         "How did it learn?": ("film", "iterates", "gradient_histograms", "changes"),

@@ -1,7 +1,7 @@
 """`mapsto train`: meta-train a learner on a source of tasks, into a run folder."""
 
 import argparse
-import inspect
+import dataclasses
 import itertools
 import signal
 import sys
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import MapstoError
-from ..training import Step, ValidationLoss, train
+from ..training import Settings, Step, ValidationLoss, train
 from ..training.run import started
 from . import configuration
 from .options import write_json
@@ -70,7 +70,7 @@ def parser() -> configuration.Parser:
         "--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks"
     )
     options.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
-    options.add_function_arguments(train, as_group=False, skip=_BY_HAND)
+    options.add_class_arguments(Settings, as_group=False, skip=_BY_HAND)
     for name in ("format", "mapsto"):  # what a run's config.yaml says besides
         options.add_argument(f"--{name}", type=Any, help=argparse.SUPPRESS)
     return options
@@ -82,7 +82,7 @@ def main(args: jsonargparse.Namespace) -> int:
     reader = parser()
     objects = reader.make(args)
     config = {name: value for name, value in yaml.safe_load(reader.dump(args)).items() if name not in _NOT_KEPT}
-    parameters = set(inspect.signature(train).parameters) - {"config"}
+    parameters = {"learner", "tasks", *(field.name for field in dataclasses.fields(Settings))} - {"config"}
     arguments = {name: value for name, value in vars(objects).items() if name in parameters}
     if args.validation_tasks:
         arguments["validation"] = ValidationLoss(objects.tasks.validation, args.validation_tasks, args.batch, args.seed)

@@ -17,7 +17,7 @@ from .. import __version__, weights
 from ..episodes import Examples
 from ..errors import MapstoError
 from ..files import atomically
-from ..tasks.columns import Column, Columns
+from ..tables.columns import Column, Columns
 
 if TYPE_CHECKING:
     from .table import TableEstimator

@@ -29,9 +29,9 @@ from ..errors import MapstoError
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
+from ..tables.columns import Columns, refuse_duplicates, reorder
 from ..tables.selection import Weighed, strongest
-from ..tasks.columns import Columns, refuse_duplicates, reorder
-from ..tasks.splits import stratified
+from ..tables.splits import stratified
 from ..threads import one_thread
 from . import storage
 

@@ -3,12 +3,17 @@
 Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows (`TableExplainer`).
 """
 
+from .across_tasks.global_explanation import (
+    GlobalImportance,
+    PartialDependence,
+    attributions,
+    global_importance,
+    partial_dependence,
+)
+from .across_tasks.task_influence import task_influence
 from .activation_maps import GradCAM, HiResCAM, enlarge
-from .anchors import Anchor, Anchors
 from .attention_rollout import attention_rollout
 from .bayesian_shapley import BayesianShapley
-from .classifier import TableExplainer
-from .counterfactual import Change, Counterfactual
 from .expected_gradients import ExpectedGradients
 from .explainer import Game, GameExplainer, View, ViewExplainer
 from .gradient import Gradient, InputXGradient
@@ -19,9 +24,12 @@ from .lime import LIME
 from .neighbours import knn_shapley
 from .occlusion import Occlusion
 from .permutation_shapley import PermutationShapley
+from .rules.anchors import Anchor, Anchors
+from .rules.classifier import TableExplainer
+from .rules.counterfactual import Change, Counterfactual
+from .rules.surrogate_tree import Fidelity, Leaf, Surrogate, SurrogateTree
 from .shapley import Shapley
 from .smooth import Smooth
-from .surrogate_tree import Fidelity, Leaf, Surrogate, SurrogateTree
 
 __all__ = [
     "LIME",
@@ -34,6 +42,7 @@ __all__ = [
     "Fidelity",
     "Game",
     "GameExplainer",
+    "GlobalImportance",
     "GradCAM",
     "Gradient",
     "HiResCAM",
@@ -41,6 +50,7 @@ __all__ = [
     "IntegratedGradients",
     "Leaf",
     "Occlusion",
+    "PartialDependence",
     "PermutationShapley",
     "Shapley",
     "ShapleyInteractions",
@@ -51,8 +61,12 @@ __all__ = [
     "View",
     "ViewExplainer",
     "attention_rollout",
+    "attributions",
     "enlarge",
+    "global_importance",
     "knn_shapley",
+    "partial_dependence",
     "patches",
     "superpixels",
+    "task_influence",
 ]

@@ -13,7 +13,7 @@ from . import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..measures.similarity import TaskMap
+    from ..measures.evaluation.similarity import TaskMap
 
 
 def task_map(found: TaskMap, of: Sequence[float] | None = None, name: str = "") -> Figure:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..measures.estimate import Estimate
-    from ..measures.trust import Trust
+    from ..estimate import Estimate
+    from ..measures.faithfulness.trust import Trust
 
 _BASELINES = (("random", "random values", "--"), ("magnitude", "size of the input", ":"))
 

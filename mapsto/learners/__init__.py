@@ -1,5 +1,6 @@
 """Learners: support ↦ model, one algorithm a file."""
 
+from ..adaptation.learner import Learner
 from .anml import ANML
 from .attentive_process import ANP
 from .conditional_process import CNP
@@ -7,7 +8,6 @@ from .hypernetwork import Hypernetwork
 from .in_context import InContext
 from .latent_process import NP
 from .learned_optimizer import LearnedOptimizer
-from .learner import Learner
 from .lstm_optimizer import MetaLSTM
 from .maml import MAML
 from .matching import MatchingNetwork

@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
+from ..adaptation import losses
+from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from ..adaptation.differentiation.route import chosen
+from ..adaptation.inner import SGD, Inputs, Params, gradient_step, on_minibatches, start
+from ..adaptation.labels import one_hot
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from . import losses
-from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
-from .differentiation.route import chosen
-from .inner import SGD, Inputs, Params, gradient_step, on_minibatches, start
-from .labels import one_hot
-from .learner import Learner, Metrics
-from .watching import watch
 
 
 class Head(NamedTuple):

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation.labels import numbers
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from .labels import numbers
 from .process import LatentProcess, Normal, counts, rowwise, spread
-from .watching import watch
 
 
 class Attended(NamedTuple):

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation.learner import Metrics
+from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
-from .learner import Metrics
 from .process import Normal, Process, average, pairs, positive, rowwise, spread
-from .watching import watch
 
 
 class Summary(NamedTuple):

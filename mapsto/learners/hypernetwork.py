@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..adaptation.labels import numbers
+from ..adaptation.learner import Learner
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from .labels import numbers
-from .learner import Learner
 from .process import counts, rowwise
-from .watching import watch
 
 Params = dict[str, Tensor]
 

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
+from ..adaptation.cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, in_rows, residual, scores, standing
+from ..adaptation.labels import below, targets
+from ..adaptation.learner import Learner
+from ..adaptation.losses import LOSSES
+from ..adaptation.outcomes import CLASSES, Frequencies, Outcome, canonical_codes, frequencies, moments
 from ..episodes import Examples, State
 from ..errors import MapstoError
-from .cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, in_rows, residual, scores, standing
-from .labels import below, targets
-from .learner import Learner
-from .losses import LOSSES
-from .outcomes import CLASSES, Frequencies, Outcome, canonical_codes, frequencies, moments
 
 LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # of the quantiles read for numbers
 

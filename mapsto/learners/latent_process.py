@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from .process import LatentProcess, Normal, rowwise, spread
-from .watching import watch
 
 
 class Latent(NamedTuple):

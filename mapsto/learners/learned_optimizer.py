@@ -17,18 +17,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..adaptation import losses
+from ..adaptation.coordinates import free, joined, parted, read
+from ..adaptation.differentiation import ConstantGradients, Differentiation, Reverse
+from ..adaptation.differentiation.route import chosen, detached
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.lstm_cell import Cell
+from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
+from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from . import losses
-from .cell import Cell
-from .coordinates import free, joined, parted, read
-from .differentiation import ConstantGradients, Differentiation, Reverse
-from .differentiation.route import chosen, detached
-from .learner import Learner, Metrics
 from .lstm_optimizer import check_loop
 from .maml import Adapted
-from .normalisation import on_query, on_support, prepare, statistics_of
-from .watching import watch
 
 Params = dict[str, Tensor]
 Memory = tuple[Tensor, ...]  # output and cell of either layer, each [c, h]

@@ -18,17 +18,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..adaptation import losses
+from ..adaptation.coordinates import free, gradient_and_value, joined, parted, read
+from ..adaptation.differentiation import ConstantGradients, Differentiation, FirstOrder, Implicit, Reverse
+from ..adaptation.differentiation.route import chosen
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.lstm_cell import Cell
+from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
+from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from . import losses
-from .cell import Cell
-from .coordinates import free, gradient_and_value, joined, parted, read
-from .differentiation import ConstantGradients, Differentiation, FirstOrder, Implicit, Reverse
-from .differentiation.route import chosen
-from .learner import Learner, Metrics
 from .maml import Adapted
-from .normalisation import on_query, on_support, prepare, statistics_of
-from .watching import watch
 
 Params = dict[str, Tensor]
 

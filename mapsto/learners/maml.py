@@ -17,12 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..episodes import Examples
-from ..errors import MapstoError
-from . import losses
-from .differentiation import Differentiation, FirstOrder, Implicit, Reverse
-from .differentiation.route import chosen, detached
-from .inner import (
+from ..adaptation import losses
+from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from ..adaptation.differentiation.route import chosen, detached
+from ..adaptation.inner import (
     SGD,
     InnerOptimizer,
     InnerStep,
@@ -34,9 +32,11 @@ from .inner import (
     on_minibatches,
     start,
 )
-from .learner import Learner
-from .normalisation import on_query, on_support, prepare, statistics_of
-from .watching import watch
+from ..adaptation.learner import Learner
+from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
+from ..adaptation.watching import watch
+from ..episodes import Examples
+from ..errors import MapstoError
 
 
 class Adapted(NamedTuple):

@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..adaptation.labels import one_hot
+from ..adaptation.learner import Learner
+from ..adaptation.lstm_cell import Cell
+from ..adaptation.normalisation import on_query, on_support, prepare
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from .cell import Cell
-from .labels import one_hot
-from .learner import Learner
-from .normalisation import on_query, on_support, prepare
-from .watching import watch
 
 SHARPEST = 40.0  # e^(−2·40) is the least attention of an example to its best; single precision still holds it
 

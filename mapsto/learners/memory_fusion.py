@@ -19,14 +19,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation.batching import each_task
+from ..adaptation.coordinates import joined, parted
+from ..adaptation.learner import Learner
+from ..adaptation.normalisation import statistics_of
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from .batching import each_task
-from .coordinates import joined, parted
-from .learner import Learner
 from .maml import MAML, Adapted
 from .matching import attention
-from .normalisation import statistics_of
 
 
 class MemoryFusion(Learner):

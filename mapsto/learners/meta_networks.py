@@ -24,15 +24,15 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _NormBase
 
+from ..adaptation import losses
+from ..adaptation.coordinates import read
+from ..adaptation.labels import below
+from ..adaptation.learner import Learner
+from ..adaptation.lstm_cell import Cell
+from ..adaptation.normalisation import SupportNorm, on_query, on_support, prepare
 from ..episodes import Examples
 from ..errors import MapstoError
-from . import losses
-from .cell import Cell
-from .coordinates import read
-from .labels import below
-from .learner import Learner
 from .matching import attention
-from .normalisation import SupportNorm, on_query, on_support, prepare
 
 Weights = tuple[Tensor, ...]  # one tensor a layer; fast ones may have one more axis in front, a row each
 Statistics = dict[str, dict[str, Tensor]]

@@ -21,13 +21,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..adaptation import losses
+from ..adaptation.differentiation.route import detached
+from ..adaptation.labels import below
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.normalisation import on_support, prepare
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
-from . import losses
-from .differentiation.route import detached
-from .labels import below
-from .learner import Learner, Metrics
-from .normalisation import on_support, prepare
 
 _CODES = 0  # seed of the codes from which the support set's fakes are made
 

@@ -12,11 +12,11 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation import losses
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.normalisation import statistics_of
 from ..episodes import Episode, Examples
-from . import losses
-from .learner import Learner, Metrics
 from .maml import MAML, Adapted
-from .normalisation import statistics_of
 
 
 class MultiTask(Learner):

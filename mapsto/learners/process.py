@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..adaptation.labels import numbers
+from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
-from .labels import numbers
-from .learner import Learner, Metrics
 
 
 class Normal(NamedTuple):

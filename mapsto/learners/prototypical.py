@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation.labels import one_hot
+from ..adaptation.learner import Learner
+from ..adaptation.normalisation import on_query, on_support, prepare
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from .labels import one_hot
-from .learner import Learner
-from .normalisation import on_query, on_support, prepare
-from .watching import watch
 
 
 class Prototypes(NamedTuple):

@@ -10,10 +10,10 @@ that a new task gets, not to the start they came from: Frosst & Hinton 2017, eq.
 from jaxtyping import Float
 from torch import Tensor
 
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.penalties import Penalty
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
-from .learner import Learner, Metrics
-from .penalties import Penalty
 
 
 class Regularised(Learner):

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation import losses
+from ..adaptation.inner import Adam, InnerOptimizer
+from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode, Examples
-from . import losses
-from .inner import Adam, InnerOptimizer
-from .learner import Learner, Metrics
 from .maml import MAML, Adapted
 
 
@@ -35,7 +35,7 @@ class Reptile(Learner):
         MapstoError: as `MAML`.
 
     >>> from mapsto.episodes import Episode, examples
-    >>> from mapsto.learners.inner import SGD
+    >>> from mapsto.adaptation.inner import SGD
     >>> learner = Reptile(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25, steps=1, optimizer=SGD())
     >>> _ = nn.init.constant_(learner.maml.body.weight, 1.0)
     >>> points = examples(torch.tensor([[1.0]]), torch.tensor([[3.0]]))

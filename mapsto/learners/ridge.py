@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation import losses
+from ..adaptation.labels import targets
+from ..adaptation.learner import Learner
+from ..adaptation.normalisation import on_query, on_support, prepare
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from . import losses
-from .labels import targets
-from .learner import Learner
-from .normalisation import on_query, on_support, prepare
-from .watching import watch
 
 
 class Regressor(NamedTuple):

@@ -21,13 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..adaptation import losses
+from ..adaptation.labels import one_hot
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.normalisation import on_query, on_support, prepare
+from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from . import losses
-from .labels import one_hot
-from .learner import Learner, Metrics
-from .normalisation import on_query, on_support, prepare
-from .watching import watch
 
 
 class Gallery(NamedTuple):

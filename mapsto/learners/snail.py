@@ -24,15 +24,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..adaptation import losses
+from ..adaptation.labels import numbers, one_hot
+from ..adaptation.learner import Learner
+from ..adaptation.normalisation import on_query, on_support, prepare
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from . import losses
-from .labels import numbers, one_hot
-from .learner import Learner
 from .matching import attention
-from .normalisation import on_query, on_support, prepare
 from .process import counts
-from .watching import watch
 
 
 class Past(NamedTuple):

@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..adaptation.labels import targets
+from ..adaptation.learner import Learner
+from ..adaptation.lstm_cell import Cell
+from ..adaptation.normalisation import on_query, on_support, prepare
+from ..adaptation.watching import watch
 from ..episodes import Examples
 from ..errors import MapstoError
-from .cell import Cell
-from .labels import targets
-from .learner import Learner
-from .normalisation import on_query, on_support, prepare
-from .watching import watch
 
 States = list[Tensor]  # of each layer [a, b, s], from a units to b
 ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # the loss's derivative by the scores of one row

@@ -1,33 +1,32 @@
 """Measures: what a learner achieves, whether its probabilities can be believed, and whether its reasons are true."""
 
-from .agreement import Agreement, agreement
-from .attacks import FGSM, PGD, Attack, surprise, teaching_loss
+from ..estimate import Estimate, estimate
 from .audit import Audit, Group, audit
-from .calibration import Reliability, expected_calibration_error, reliability
-from .complexity import Complexity, complexity
-from .estimate import Estimate, estimate
-from .eval_x import EvalX, Judgement, most
-from .evaluation import Classification, Evaluation, Regression, evaluate, summary
-from .global_explanation import (
-    GlobalImportance,
-    PartialDependence,
-    attributions,
-    global_importance,
-    partial_dependence,
+from .evaluation.calibration import Reliability, expected_calibration_error, reliability
+from .evaluation.evaluate import Classification, Evaluation, Regression, evaluate, summary
+from .evaluation.likelihood import log_likelihoods
+from .evaluation.similarity import TaskMap, by_outputs, by_state, cosine, task_map
+from .faithfulness.agreement import Agreement, agreement
+from .faithfulness.complexity import Complexity, complexity
+from .faithfulness.eval_x import EvalX, Judgement, most
+from .faithfulness.infidelity import Infidelity, hiding_infidelity, infidelity, noise, squares
+from .faithfulness.known_truth import Recovery, Selection, auroc, recovery, selection
+from .faithfulness.perturbation_curves import Curves, insertion_deletion
+from .faithfulness.randomisation import (
+    SanityCheck,
+    cascading,
+    independent,
+    layers_of,
+    randomised_model,
+    shuffled_labels,
 )
-from .infidelity import Infidelity, hiding_infidelity, infidelity, noise, squares
-from .influence import task_influence
-from .known_truth import Recovery, Selection, auroc, recovery, selection
-from .likelihood import log_likelihoods
-from .perturbation_curves import Curves, insertion_deletion
-from .randomisation import SanityCheck, cascading, independent, layers_of, randomised_model, shuffled_labels
-from .ranking import midranks, rank_correlation
-from .road import LinearRegression, NoisyLinear, imputed
-from .sensitivity import Sensitivity, around, max_sensitivity
-from .similarity import TaskMap, by_outputs, by_state, cosine, task_map
-from .stability import Stability, query_stability, teaching_stability
-from .sufficiency import Rationale, rationale
-from .trust import Trust, judged, over_rows, trust
+from .faithfulness.ranking import midranks, rank_correlation
+from .faithfulness.road import LinearRegression, NoisyLinear, imputed
+from .faithfulness.sufficiency import Rationale, rationale
+from .faithfulness.trust import Trust, judged, over_rows, trust
+from .robustness.attacks import FGSM, PGD, Attack, surprise, teaching_loss
+from .robustness.sensitivity import Sensitivity, around, max_sensitivity
+from .robustness.stability import Stability, query_stability, teaching_stability
 
 __all__ = [
     "FGSM",
@@ -41,13 +40,11 @@ __all__ = [
     "Estimate",
     "EvalX",
     "Evaluation",
-    "GlobalImportance",
     "Group",
     "Infidelity",
     "Judgement",
     "LinearRegression",
     "NoisyLinear",
-    "PartialDependence",
     "Rationale",
     "Recovery",
     "Regression",
@@ -60,7 +57,6 @@ __all__ = [
     "Trust",
     "agreement",
     "around",
-    "attributions",
     "audit",
     "auroc",
     "by_outputs",
@@ -71,7 +67,6 @@ __all__ = [
     "estimate",
     "evaluate",
     "expected_calibration_error",
-    "global_importance",
     "hiding_infidelity",
     "imputed",
     "independent",
@@ -85,7 +80,6 @@ __all__ = [
     "most",
     "noise",
     "over_rows",
-    "partial_dependence",
     "query_stability",
     "randomised_model",
     "rank_correlation",
@@ -97,7 +91,6 @@ __all__ = [
     "squares",
     "summary",
     "surprise",
-    "task_influence",
     "task_map",
     "teaching_loss",
     "teaching_stability",

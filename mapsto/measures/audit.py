@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import MapstoError
-from ..explainers.classifier import FEW, steady, whole
-from .estimate import Estimate, estimate
+from ..estimate import Estimate, estimate
+from ..explainers.rules.classifier import FEW, steady, whole
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Networks that a learner adapts. A learner takes any `nn.Module`; these are the ones the literature compares on."""
+"""Networks for learners. A learner takes any `nn.Module`; these are the networks that the literature compares."""
 
 from .alexnet import AlexNet
 from .conv import Conv4

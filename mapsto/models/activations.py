@@ -1,11 +1,11 @@
-"""The nonlinearities that networks can be built with, by name or by class."""
+"""The nonlinearities of networks, by name or by class."""
 
 from collections.abc import Callable
 from functools import partial
 
 from torch import nn
 
-from ..errors import MapstoError
+from .. import checks
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -19,15 +19,16 @@ Activation = str | Callable[[], nn.Module]
 
 
 def activate(activation: Activation) -> nn.Module:
-    """Return a new layer of the named nonlinearity, or of the given class.
+    """Return a new layer for the name of a nonlinearity, or for a class.
+
+    Raises:
+        MapstoError: if the name is unknown.
 
     >>> activate("tanh"), activate(nn.ELU)
     (Tanh(), ELU(alpha=1.0))
     """
     if not isinstance(activation, str):
         return activation()
-    if activation not in ACTIVATIONS:
-        raise MapstoError(
-            f"activation: got {activation!r}, expected one of {', '.join(ACTIVATIONS)}, or a module class."
-        )
+    names = f"one of {', '.join(ACTIVATIONS)}, or a module class"
+    checks.expect(activation in ACTIVATIONS, "activation", repr(activation), names)
     return ACTIVATIONS[activation]()

@@ -1,27 +1,28 @@
-"""AlexNet for small images: five convolutions, of which the first, second and last are pooled, and two wide layers.
+"""AlexNet for small images: five convolutions (pooling follows the first, second and last) and two wide layers.
 
 Krizhevsky, Sutskever & Hinton 2012, "ImageNet Classification with Deep Convolutional Neural Networks", §3.5, with
-kernels for small images (5, 5, 3, 3, 3, none strided). A norm stands where the paper normalised responses; dropout, by
-which the same task would give another model each time, is left out.
+kernels for small images (5, 5, 3, 3, 3, without strides). A norm replaces the paper's response normalisation. Dropout
+is left out, because with it the same task would give a different model each time.
 """
 
 from torch import nn
 
-from ..errors import MapstoError
+from .. import checks
 from .activations import Activation, activate
 from .norms import Norm, normalise, started
 
-SMALLEST = 8  # pixels a side, for three poolings
+SMALLEST = 8  # pixels, because there are three poolings
 
 
 class AlexNet(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
+    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
 
-    `hidden` is the unit of its widths: the convolutions have 2, 4, 6, 6 and 4 times as many channels, as 96, 256, 384,
-    384 and 256 of the paper about are, and the two layers behind them `width` features; `norm` as in `Conv4`.
+    The convolutions have 2, 4, 6, 6 and 4 times `hidden` channels, roughly in proportion to the paper's 96, 256, 384,
+    384 and 256. The two wide layers have `width` features. `norm` is as in `Conv4`.
 
     Raises:
-        MapstoError: `hidden` or `width` below 1, images below 8 pixels, an unknown `norm` or activation.
+        MapstoError: if `hidden` or `width` is below 1, images are smaller than 8 pixels, or `norm` or `activation` is
+            unknown.
 
     >>> import torch
     >>> AlexNet(hidden=2, width=16, outputs=5)(torch.zeros(2, 1, 28, 28)).shape
@@ -39,11 +40,8 @@ class AlexNet(nn.Sequential):
         norm: Norm = "batch",
     ):
         super().__init__()
-        if min(hidden, width) < 1 or size < SMALLEST:
-            raise MapstoError(
-                f"hidden, width, size: got {hidden}, {width} and {size}, expected whole numbers from 1 and at least "
-                f"{SMALLEST} pixels."
-            )
+        checks.count(hidden=hidden, width=width)
+        checks.count(SMALLEST, size=size)
         self.width = width
         self.convolutions = nn.Sequential(
             *_layer(channels, 2 * hidden, 5, activation, norm), nn.MaxPool2d(2),

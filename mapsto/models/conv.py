@@ -1,7 +1,7 @@
-"""Conv4, the image network of the few-shot literature: four blocks of convolution, norm, nonlinearity, pooling.
+"""Conv4, the image network of the few-shot literature: four blocks of convolution, norm, nonlinearity and pooling.
 
 Vinyals et al. 2016, §4.1; Snell et al. 2017, §3.1 (max pooling, flattened); Finn et al. 2017, §5.2 on Omniglot
-(strided convolutions, mean over what is left).
+(strided convolutions, then the mean over the image).
 """
 
 from collections import OrderedDict
@@ -9,22 +9,29 @@ from typing import Literal
 
 from torch import nn
 
-from ..errors import MapstoError
+from .. import checks
 from .activations import Activation, activate
 from .norms import Norm, normalise, started
 
 
 class Conv4(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
+    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
 
-    `norm`: "batch", for which a learner supplies the statistics of the support set, "layer", each image by itself, or
-    "none". `pooling` halves the image in every block: "max" or "average" by 2×2 windows, "stride" by the convolution
-    itself. `readout` flattens the last block's image or averages over it. `width` is the number of features before the
-    head: 64 for 28×28 images.
+    The attribute `width` is the number of features before the head, 64 for 28×28 images.
+
+    Args:
+        channels: number of channels of an image.
+        hidden: number of channels in each block.
+        outputs: number of outputs; None returns embeddings.
+        size: height and width of an image in pixels.
+        activation: name or class of the nonlinearity.
+        pooling: how each block halves the image: "max" or "average" over 2×2 windows, or "stride" in the convolution.
+        readout: "flatten" the image after the last block, or take its "mean" over the pixels.
+        norm: "batch" (a learner supplies the statistics of the support set), "layer" (each image by itself) or "none".
 
     Raises:
-        MapstoError: `channels` or `hidden` below 1, an unknown `norm`, `pooling`, `readout` or activation, or images
-            too small to be halved four times.
+        MapstoError: if `channels` or `hidden` is below 1, `norm`, `pooling`, `readout` or `activation` is unknown, or
+            images are too small to be halved four times.
 
     >>> import torch
     >>> Conv4(channels=1, hidden=8, outputs=5)(torch.zeros(2, 1, 28, 28)).shape
@@ -43,7 +50,11 @@ class Conv4(nn.Sequential):
         norm: Norm = "batch",
     ):
         super().__init__()
-        _check(channels, hidden, size, pooling, readout)
+        checks.count(channels=channels, hidden=hidden)
+        checks.one_of(("max", "average", "stride"), pooling=pooling)
+        checks.one_of(("flatten", "mean"), readout=readout)
+        large = size >= 16 or pooling == "stride"
+        checks.expect(large, "size", size, "at least 16 pixels to halve four times", "use pooling='stride'")
         side, blocks = size, []
         for inputs in (channels, hidden, hidden, hidden):
             blocks.append(_block(inputs, hidden, activation, pooling, norm))
@@ -63,16 +74,5 @@ def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm:
     if pooling != "stride":
         layers["pool"] = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
     if pooling == "max" and activation == "relu":
-        layers.move_to_end("activation")  # the larger of two, then above 0: the same at a quarter of the cost
+        layers.move_to_end("activation")  # ReLU and maximum commute, and this order costs a quarter
     return nn.Sequential(layers)
-
-
-def _check(channels: int, hidden: int, size: int, pooling: str, readout: str) -> None:
-    if min(channels, hidden) < 1:
-        raise MapstoError(f"channels, hidden: got {channels} and {hidden}, expected whole numbers from 1.")
-    if pooling not in ("max", "average", "stride"):
-        raise MapstoError(f"pooling: got {pooling!r}, expected 'max', 'average' or 'stride'.")
-    if readout not in ("flatten", "mean"):
-        raise MapstoError(f"readout: got {readout!r}, expected 'flatten' or 'mean'.")
-    if size < 16 and pooling != "stride":
-        raise MapstoError(f"size: got {size}, expected at least 16 pixels to halve four times; use pooling='stride'.")

@@ -1,8 +1,8 @@
-"""Conv3, the image network of continual learning: each image is normalised by itself, as if it came alone.
+"""Conv3, the image network of continual learning, which normalises each image by itself.
 
 Beaulieu et al. 2020, "Learning to Continually Learn", §3: three blocks of 3×3 convolution without padding,
-normalisation, ReLU, of which the first two are followed by 2×2 max pooling. Their batch norm sees one image at a time,
-and so is the group norm of one channel a group that stands here.
+normalisation and ReLU, with 2×2 max pooling after the first two. Their batch norm sees one image at a time, which is
+the same as the group norm here, with one channel in each group.
 """
 
 from collections import OrderedDict
@@ -10,20 +10,21 @@ from typing import Literal
 
 from torch import nn
 
-from ..errors import MapstoError
+from .. import checks
 from .activations import Activation, activate
 
-SMALLEST = 22  # pixels a side; fewer leave one pixel a channel, which its norm makes 0
+SMALLEST = 22  # pixels; smaller images leave one pixel in each channel, which the norm sets to 0
 
 
 class Conv3(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`, or features `[n, width]` without `outputs`.
+    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, features `[n, width]`.
 
-    `width` is the number of features before the head: 9 · `hidden` for 28×28 images. The paper's prediction network has
-    256 channels, its neuromodulatory network 112 and as many outputs as the other has features.
+    The attribute `width` is the number of features before the head, 9 · `hidden` for 28×28 images. The paper's
+    prediction network has 256 channels. Its neuromodulatory network has 112 channels, and one output for each feature
+    of the prediction network.
 
     Raises:
-        MapstoError: images too small, `hidden` below 1, an unknown `pooling` or activation.
+        MapstoError: if images are smaller than 22 pixels, `hidden` is below 1, or `pooling` or `activation` is unknown.
 
     >>> import torch
     >>> Conv3(hidden=8)(torch.zeros(2, 1, 28, 28)).shape
@@ -40,12 +41,9 @@ class Conv3(nn.Sequential):
         pooling: Literal["max", "average"] = "max",
     ):
         super().__init__()
-        if pooling not in ("max", "average"):
-            raise MapstoError(f"pooling: got {pooling!r}, expected 'max' or 'average'.")
-        if size < SMALLEST or hidden < 1:
-            raise MapstoError(
-                f"size, hidden: got {size} and {hidden}, expected at least {SMALLEST} pixels and 1 channel."
-            )
+        checks.one_of(("max", "average"), pooling=pooling)
+        checks.count(SMALLEST, size=size)
+        checks.count(hidden=hidden)
         side = ((size - 2) // 2 - 2) // 2 - 2
         pools = [nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2) for _ in range(2)]
         first, *others = (_block(inputs, hidden, activation) for inputs in (channels, hidden, hidden))

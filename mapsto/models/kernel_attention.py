@@ -1,14 +1,14 @@
-"""Attention over points by their distance: what is known near x, in several widths at once, layer upon layer.
+"""Attention over points by distance: a kernel smoother with several widths at once, in several layers.
 
     a_i = w_i·exp(−½‖s∘(x − x_i)‖²) / (null + Σ_j w_j·exp(−½‖s∘(x − x_j)‖²))
     out = Σ a_i·[v_i, (u·(s∘(x_i − x)))·v'_i]
 
-per head, whose scales s are learned and start log-spaced from wide to narrow. Scores come from inputs alone, as in the
-cross-attention of Kim et al. 2019, "Attentive Neural Processes", §3; they are those of a kernel smoother (Nadaraya
-1964, Watson 1964) rather than of a dot product, and half of the values are weighed by the offset to the point, which
-makes local slopes as easy to read as local means. The learned null keeps the answer finite with nothing near, and how
-much there was is handed on beside the values. Context points attend to one another in every layer but the last, and a
-query attends to each layer of them, never to another query.
+in each head, with learned scales s that start log-spaced from wide to narrow kernels. The weights depend on the inputs
+x only, as in the cross-attention of Kim et al. 2019, "Attentive Neural Processes", §3, but come from a kernel smoother
+(Nadaraya 1964, Watson 1964) instead of a dot product. Half of the values are multiplied by the offset to the point, so
+that a layer can read local slopes as well as local means. The learned `null` keeps the result finite if no point is
+near, and the logarithm of the denominator is passed on beside the values. Context points attend to one another in
+every layer except the last. A query attends to the context points of every layer, and never to another query.
 """
 
 import itertools
@@ -19,29 +19,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import MapstoError
+from .. import checks
 
 
 class Recall(NamedTuple):
-    """What is kept of a context: its inputs, its weights in examples, and each layer's values."""
+    """A context that was read: its inputs, its weights, and the values of each layer."""
 
     x: Float[Tensor, "n d"]
     w: Float[Tensor, " n"]
-    values: list  # of [h, n, e], one a layer
+    values: list  # one [h, n, e] for each layer
 
 
 class KernelAttention(nn.Module):
     """Context (x, y, w), query x ↦ representation `[m, width]`.
 
     Args:
-        features: numbers in an input x.
-        targets: numbers in a target y.
-        width: channels of a point, divisible by `heads`.
-        depth: layers; one layer attends once, to the embedded context.
-        heads: kernels a layer.
-        scales: inverse width of the widest and the narrowest kernel to start from, in units of 1/x.
+        features: number of numbers in an input x.
+        targets: number of numbers in a target y.
+        width: number of channels of a point; a multiple of `heads`.
+        depth: number of layers; with one layer, a query attends once, to the embedded context.
+        heads: number of kernels in each layer.
+        scales: initial inverse widths of the widest and the narrowest kernel, in units of 1/x.
 
-    Raises MapstoError where `heads` does not divide `width`, a size is below 1, or a scale is not above 0.
+    Raises:
+        MapstoError: if `width` is not a multiple of `heads`, a size is below 1, or a scale is not above 0.
 
     >>> attention = KernelAttention(features=1, targets=1, width=8, heads=2)
     >>> recall = attention.remember(torch.randn(5, 1), torch.randn(5, 1), torch.ones(5))
@@ -59,19 +60,18 @@ class KernelAttention(nn.Module):
         scales: tuple[float, float] = (0.5, 12.0),
     ):
         super().__init__()
-        if min(features, targets, width, depth, heads) < 1 or width % heads:
-            raise MapstoError(f"width: got {width} with {heads} heads, expected a multiple; every size is at least 1.")
-        if not min(scales) > 0:
-            raise MapstoError(f"scales: got {scales}, expected (widest, narrowest), two numbers above 0.")
+        checks.count(features=features, targets=targets, width=width, depth=depth, heads=heads)
+        checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the number of heads")
+        checks.expect(min(scales) > 0, "scales", scales, "(widest, narrowest), two numbers above 0")
         self.width, self.targets = width, targets
-        known = features + targets + 1
-        self.point = nn.Sequential(nn.Linear(known, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))
+        inputs = features + targets + 1
+        self.point = nn.Sequential(nn.Linear(inputs, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))
         layers = (_Layer(features, width, heads, scales) for _ in range(depth))
         self.layers: Iterable[_Layer] = nn.ModuleList(layers)  # type: ignore[assignment]
         self.norm = nn.LayerNorm(width)
 
     def remember(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Recall:
-        """Read a context, whose examples count `w` each; 0 is absence."""
+        """Read a context; each example has a weight in `w`, and weight 0 removes it."""
         points = self.point(torch.cat([x, y, torch.ones_like(x[:, :1])], -1))
         first, *others = self.layers
         values = [first.values(points)]
@@ -81,20 +81,22 @@ class KernelAttention(nn.Module):
         return Recall(x, w, values)
 
     def forward(self, x: Float[Tensor, "m d"], recall: Recall) -> Float[Tensor, "m width"]:
-        """Represent `m` query points, each on its own."""
-        points = self.point(torch.cat([x, x.new_zeros(len(x), self.targets + 1)], -1))  # the last 0: y is not known
+        """Return the representation of `m` query points, each computed independently."""
+        points = self.point(torch.cat([x, x.new_zeros(len(x), self.targets + 1)], -1))  # the last 0 marks an unknown y
         for layer, values in zip(self.layers, recall.values, strict=True):
             points = layer(points, x, recall.x, recall.w, values)
         return self.norm(points)
 
 
 class _Layer(nn.Module):
-    """Attention by distance, then an MLP; pre-norm residuals."""
+    """Attention by distance, then an MLP, both as pre-norm residuals."""
 
     def __init__(self, features: int, width: int, heads: int, scales: tuple[float, float]):
         super().__init__()
         widest, narrowest = torch.tensor(scales).log()
-        start = widest + (narrowest - widest) * torch.linspace(0, 1, heads)  # a single head starts with the widest
+        start = widest + (narrowest - widest) * torch.linspace(
+            0, 1, heads
+        )  # a single head starts with the widest kernel
         self.log_scale = nn.Parameter(start[:, None].repeat(1, features))
         self.direction = nn.Parameter(torch.full((heads, features), features**-0.5))
         self.log_null = nn.Parameter(torch.full((heads,), -1.0))
@@ -106,13 +108,13 @@ class _Layer(nn.Module):
         return self.value(self.norm(points)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
 
     def forward(self, points: Tensor, x: Tensor, context: Tensor, w: Tensor, values: Tensor) -> Tensor:
-        """Let points at `x [m, d]` look at the values of those at `context [n, d]`."""
+        """Add the attention of the points at `x [m, d]` to the values of the points at `context [n, d]`."""
         offset = (context - x[:, None]) * self.log_scale.exp()[:, None, None]  # [h, m, n, d]
-        near = (-offset.square().sum(-1) / 2).exp() * w  # [h, m, n]; at most w, so no score overflows
+        near = (-offset.square().sum(-1) / 2).exp() * w  # [h, m, n]; at most w, so that no weight overflows
         mass = near.sum(-1) + self.log_null.exp()[:, None]  # [h, m]
-        share = near / mass[..., None]
+        weight = near / mass[..., None]
         along = (offset * self.direction[:, None, None]).sum(-1)  # [h, m, n]
         here, sloped = values.chunk(2, -1)
-        seen = torch.cat([share @ here, (share * along) @ sloped, mass.log()[..., None]], -1)  # [h, m, e + 1]
+        seen = torch.cat([weight @ here, (weight * along) @ sloped, mass.log()[..., None]], -1)  # [h, m, e + 1]
         points = points + self.out(seen.transpose(0, 1).flatten(1))
         return points + self.mlp(self.mlp_norm(points))

@@ -1,22 +1,23 @@
-"""The multi-layer perceptron: linear layers with a nonlinearity between them."""
+"""The multi-layer perceptron: linear layers with nonlinearities between them."""
 
 import itertools
 from collections.abc import Sequence
 
 from torch import nn
 
-from ..errors import MapstoError
+from .. import checks
 from .activations import Activation, activate
 
 
 class MLP(nn.Sequential):
     """Fully connected network `[n, sizes[0]] ↦ [n, sizes[-1]]`; inputs with more axes are flattened.
 
-    `MLP(1, 40, 40, 1)` is the sinusoid regressor of Finn et al. 2017, §5.1. Smooth activations ("tanh", "softplus")
-    suit finite differences and second derivatives. `widths` are the sizes as one list, as configurations write them.
+    `MLP(1, 40, 40, 1)` is the sinusoid regressor of Finn et al. 2017, §5.1. For finite differences and second
+    derivatives, choose a smooth activation ("tanh" or "softplus"). Configuration files pass the sizes as the list
+    `widths`.
 
     Raises:
-        MapstoError: fewer than two sizes, a size below 1, or an unknown activation.
+        MapstoError: if there are fewer than two sizes, a size is below 1, or the activation is unknown.
 
     >>> import torch
     >>> MLP(2, 8, 3)(torch.zeros(5, 2)).shape
@@ -25,8 +26,8 @@ class MLP(nn.Sequential):
 
     def __init__(self, *sizes: int, activation: Activation = "relu", widths: Sequence[int] = ()):
         sizes = sizes or tuple(widths)
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise MapstoError(f"sizes: got {sizes}, expected at least two positive widths, inputs first, outputs last.")
+        valid = len(sizes) > 1 and min(sizes) > 0
+        checks.expect(valid, "sizes", sizes, "at least two sizes from 1, inputs first and outputs last")
         layers: list[nn.Module] = [nn.Flatten()]
         for width, following in itertools.pairwise(sizes):
             layers += [nn.Linear(width, following), activate(activation)]

@@ -1,12 +1,12 @@
-"""A set network that fits a data set by reading it a few times, each time with a matrix that it makes of its moments.
+"""A set network that fits a data set in a few steps, with a matrix P that it computes from the moments of the data.
 
     z_i = [basis(x_i), 1],    G = Σ w_i·z_i z_iᵀ + Λ,    s = diag(G)^−½,    P = s(1 + read(s G s))s,    α ← 0
     α ← α + P·(Σ w_i·z_i (y_i − z_iᵀα)ᵀ − Λα)  `layers` times,      out = write(α)
 
-Sums over the set forget its order (Zaheer et al. 2017, "Deep Sets", Theorem 2); the first layer sums z y, each further
-one what is not yet explained. Ridge regression is P = G⁻¹, so that what there is to learn is the inverse of a matrix
-with unit diagonal, and each further layer shrinks the error of an imperfect one (Richardson iteration with a learned
-preconditioner). Nothing tells the network the inverse or the penalty Λ, a diagonal: both are learned.
+All sums are over the set, so that the order of the examples does not matter (Zaheer et al. 2017, "Deep Sets", Theorem
+2). The first layer sums z·y; each further layer sums z times the residual. With P = G⁻¹ this is ridge regression, so
+the network learns to approximate the inverse of a matrix with unit diagonal. Each further layer reduces the error of an
+imperfect approximation (Richardson iteration with a learned preconditioner). The diagonal penalty Λ is learned too.
 """
 
 import itertools
@@ -16,23 +16,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import MapstoError
+from .. import checks
 
 
 class MomentNetwork(nn.Module):
-    """Examples (x, y, w) ↦ numbers: the coefficients α, or what `write` makes of them.
+    """Examples (x, y, w) ↦ numbers: the coefficients α, or the output of `write` for them.
 
-    α are the `features` weights of each of the k targets, then their k intercepts: without `basis` and `write` the
-    parameters of `nn.Linear(features, k)`, in order.
+    α has the `features` weights of each of the k targets, then the k intercepts. Without `basis` and `write`, these are
+    the parameters of `nn.Linear(features, k)` in order.
 
     Args:
-        features: of `basis`, which are the input's own by default.
-        basis: from inputs `[n, d]` to `features` numbers each; default: the input.
-        write: from α in this order, as one row `[1, k·(features + 1)]`, to the numbers to give; default: α itself.
-        layers: how often the set is read.
-        hidden: widths of the network that makes the matrix.
+        features: number of features that `basis` returns.
+        basis: module from inputs `[n, d]` to `[n, features]`; by default the inputs themselves.
+        write: module from α as one row `[1, k·(features + 1)]` to the output; by default α itself.
+        layers: number of steps, each of which reads the set.
+        hidden: widths of the network that computes the matrix.
 
-    Raises MapstoError for a size below 1.
+    Raises:
+        MapstoError: if a size is below 1.
 
     >>> network = MomentNetwork(features=3)
     >>> network(torch.randn(6, 3), torch.randn(6, 1), torch.ones(6)).shape
@@ -48,8 +49,9 @@ class MomentNetwork(nn.Module):
         hidden: Sequence[int] = (64, 64),
     ):
         super().__init__()
-        if min(features, layers, *hidden) < 1:
-            raise MapstoError(f"features, layers, hidden: got {features}, {layers}, {hidden}, expected sizes from 1.")
+        checks.count(features=features, layers=layers)
+        for size in hidden:
+            checks.count(hidden=size)
         q = features + 1
         self.basis, self.layers, self.write = basis or nn.Identity(), layers, write or nn.Identity()
         self.log_penalty = nn.Parameter(torch.full((q,), -2.0))
@@ -58,7 +60,7 @@ class MomentNetwork(nn.Module):
         self.read = nn.Sequential(*parts[:-1])
 
     def forward(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Float[Tensor, " p"]:
-        """Read a set whose examples count `w` each; 0 is absence, and of nothing α is 0."""
+        """Return the output for a set; an example of weight 0 is absent, and for an empty set α is 0."""
         z = torch.cat([self.basis(x), torch.ones_like(y[:, :1])], -1)  # [n, q]
         weighted, penalty = (w[:, None] * z).T, self.log_penalty.exp()  # [q, n], [q]
         matrix = self._matrix(weighted @ z + penalty.diag())  # [q, q]
@@ -68,7 +70,7 @@ class MomentNetwork(nn.Module):
         return self.write(torch.cat([alpha[:-1].T.flatten(), alpha[-1]])[None])[0]
 
     def _matrix(self, moments: Float[Tensor, "q q"]) -> Float[Tensor, "q q"]:
-        """Return P: the unit matrix and what `read` makes of the correlations, scaled as the inverse is."""
+        """Return P: the identity plus the output of `read` for the correlations, scaled like the inverse of G."""
         scale = moments.diagonal().rsqrt()  # [q]; the penalty keeps it finite
         outer = scale[:, None] * scale
         upper = torch.triu_indices(len(moments), len(moments), 1, device=moments.device)

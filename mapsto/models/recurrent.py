@@ -1,24 +1,24 @@
-"""A recurrent network for sequences, of gated recurrent units.
+"""A recurrent network for sequences, made of gated recurrent units.
 
     r_t = σ(W_r·(x_t, h_{t−1})),   u_t = σ(W_u·(x_t, h_{t−1})),   n_t = tanh(W_n·x_t + r_t ∘ V_n·h_{t−1})
     h_t = (1 − u_t) ∘ n_t + u_t ∘ h_{t−1}
 
 Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder", eq. 5 to 8, with the reset after the
-matrix, as PyTorch has it, whose own network has no batching rule under `vmap`.
+matrix product as in PyTorch. PyTorch's own network is not used because it has no batching rule for `vmap`.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import MapstoError
+from .. import checks
 
 
 class Recurrent(nn.Module):
-    """Sequences `[n, t, features] ↦ [n, outputs]`, or the last state `[n, width]` without `outputs`.
+    """Sequences `[n, t, features] ↦ [n, outputs]`; if `outputs` is None, the last state `[n, width]`.
 
     Raises:
-        MapstoError: `features` or `width` below 1.
+        MapstoError: if `features` or `width` is below 1.
 
     >>> Recurrent(features=3, width=8, outputs=2)(torch.zeros(5, 7, 3)).shape
     torch.Size([5, 2])
@@ -26,14 +26,13 @@ class Recurrent(nn.Module):
 
     def __init__(self, features: int, width: int = 64, outputs: int | None = None):
         super().__init__()
-        if min(features, width) < 1:
-            raise MapstoError(f"features, width: got {features} and {width}, expected whole numbers from 1.")
+        checks.count(features=features, width=width)
         self.of_input, self.of_state = nn.Linear(features, 3 * width), nn.Linear(width, 3 * width)
         self.width = width
         self.head = nn.Identity() if outputs is None else nn.Linear(width, outputs)
 
     def forward(self, x: Float[Tensor, "n t features"]) -> Float[Tensor, "n k"]:
-        """Read each sequence from its first element to its last."""
+        """Return the outputs after the last element of each sequence."""
         h = x.new_zeros(len(x), self.width)
         for element in self.of_input(x).unbind(1):
             h = self._next(element, h)

@@ -1,10 +1,10 @@
 """ResNet-12, the deep image network of the few-shot literature: four residual blocks of three convolutions.
 
-    y = pool(activation(norm(W₃ · h) + norm(W · x))),   h two layers of convolution, norm and activation of x
+    y = pool(activation(norm(W₃ · h) + norm(W · x))),   h = x after two layers of convolution, norm and activation
 
 Oreshkin et al. 2018, "TADAM", §4 and appendix; Lee et al. 2019, "Meta-Learning with Differentiable Convex
-Optimization", §4.1 (widths 64, 160, 320, 640; leaky ReLU of slope 0.1). Their DropBlock, by which the same task would
-give another model each time, is left out.
+Optimization", §4.1 (widths 64, 160, 320, 640; leaky ReLU of slope 0.1). Their DropBlock is left out, because with it
+the same task would give a different model each time.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import MapstoError
+from .. import checks
 from .activations import Activation, activate
 from .norms import Norm, normalise, started
 
 
 class ResNet12(nn.Module):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
+    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
 
-    A block halves the image by max pooling as long as it has more than one pixel; the mean over what is left is the
-    embedding. `widths` are the channels of the blocks; `norm` as in `Conv4`.
+    Each block halves the image by max pooling if it has more than one pixel. The embedding is the mean over the
+    remaining pixels. `widths` are the channels of the blocks; `norm` is as in `Conv4`.
 
     Raises:
-        MapstoError: no block, a width or `size` below 1, an unknown `norm` or activation.
+        MapstoError: if there is no block, a width or `size` is below 1, or `norm` or `activation` is unknown.
 
     >>> import torch
     >>> ResNet12(widths=(4, 8), outputs=5)(torch.zeros(2, 1, 28, 28)).shape
@@ -42,8 +42,8 @@ class ResNet12(nn.Module):
         norm: Norm = "batch",
     ):
         super().__init__()
-        if not widths or min((*widths, size)) < 1:
-            raise MapstoError(f"widths, size: got {tuple(widths)} and {size}, expected whole numbers from 1.")
+        checks.expect(min(widths, default=0) > 0, "widths", tuple(widths), "one or more whole numbers from 1")
+        checks.count(size=size)
         sides = [size // 2**i for i in range(len(widths))]
         self.blocks = nn.Sequential(
             *(
@@ -56,12 +56,12 @@ class ResNet12(nn.Module):
         self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
 
     def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Score or embed `n` images."""
+        """Return the scores or the embeddings of `n` images."""
         return self.head(self.readout(self.blocks(x)))
 
 
 class Residual(nn.Module):
-    """Three convolutions beside a linear shortcut, added up, then pooled."""
+    """The sum of three convolutions and a linear shortcut, then activation and pooling."""
 
     def __init__(self, inputs: int, outputs: int, activation: Activation, norm: Norm, pooled: bool):
         super().__init__()
@@ -77,5 +77,5 @@ class Residual(nn.Module):
         self.end = nn.Sequential(activate(activation), nn.MaxPool2d(2) if pooled else nn.Identity())
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d ..."]:
-        """Return the sum of both ways, activated and pooled."""
+        """Return the sum of both branches after activation and pooling."""
         return self.end(self.way(x) + self.shortcut(x))

@@ -1,13 +1,13 @@
-"""A network that is its own explanation: concepts, and how much each of them counts here.
+"""A self-explaining network: the scores are sums of concepts h(x), weighted by relevances θ(x).
 
     scores_k = g(θ(x)_1k·h(x)_1, …, θ(x)_ck·h(x)_c),   g the sum
 
-Alvarez-Melis & Jaakkola 2018, "Towards Robust Interpretability with Self-Explaining Neural Networks", §2. θ may be as
-deep as any network; `learners.penalties.ConceptStability` makes it change slowly where the concepts do, so that near a
-point the scores are linear in the concepts with coefficients θ(x), and `θ·h` may be read as what each concept adds.
+Alvarez-Melis & Jaakkola 2018, "Towards Robust Interpretability with Self-Explaining Neural Networks", §2. θ may be any
+network. `learners.penalties.ConceptStability` makes θ change slowly compared with the concepts. Near a point, the
+scores are then linear in the concepts with coefficients θ(x), and θ·h is the contribution of each concept.
 
-Where we depart: g is the sum, as in the paper's experiments, and not any increasing function. Grounding the concepts
-(the paper's autoencoder, §3) is left to whoever builds `concepts`.
+We depart from the paper in two points. g is the sum, as in the paper's experiments, and not any increasing function.
+The concepts are not grounded by an autoencoder (the paper's §3); the caller chooses the network `concepts`.
 """
 
 from typing import final
@@ -15,24 +15,24 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import checks
 from ..errors import MapstoError
 
 
 @final
 class SENN(nn.Module):
-    """Inputs `[n, ...]` ↦ scores `[n, outputs]`, each a sum of concepts times their relevances.
+    """Inputs `[n, ...]` ↦ scores `[n, outputs]`, which are sums of concepts times their relevances.
 
-    The features `concepts` `[n, c]`, `relevances` `[n, c·outputs]` and `contributions` `[n, c, outputs]`, θ·h, are its
-    own attributions: `learner.features(state, x)` gives those of the adapted network, and contributions add up to the
-    scores.
+    `learner.features(state, x)` returns the attributions of the adapted network: `concepts` `[n, c]`, `relevances`
+    `[n, c·outputs]`, and `contributions` `[n, c, outputs]`, which are θ·h and add up to the scores.
 
     Args:
-        concepts: x ↦ h(x) `[n, c]`; `nn.Identity()` takes columns for concepts.
-        relevances: x ↦ θ(x) `[n, c·outputs]`.
+        concepts: network x ↦ h(x) `[n, c]`; with `nn.Identity()`, each column is a concept.
+        relevances: network x ↦ θ(x) `[n, c·outputs]`.
         outputs: number of scores.
 
     Raises:
-        MapstoError: `outputs` below 1; in use, relevances that are not one a concept and output.
+        MapstoError: if `outputs` is below 1; in `forward`, if there is not one relevance for each concept and output.
 
     >>> import torch
     >>> head = SENN(nn.Identity(), nn.Linear(3, 6), outputs=2)
@@ -42,8 +42,7 @@ class SENN(nn.Module):
 
     def __init__(self, concepts: nn.Module, relevances: nn.Module, outputs: int):
         super().__init__()
-        if outputs < 1:
-            raise MapstoError(f"outputs: got {outputs}, expected at least 1.")
+        checks.count(outputs=outputs)
         self.concepts, self.relevances, self.outputs = concepts, relevances, outputs
         self.contributions = _Contributions(outputs)
 
@@ -60,7 +59,7 @@ class _Contributions(nn.Module):
     def forward(self, relevances: Tensor, concepts: Tensor) -> Float[Tensor, "n c k"]:
         if concepts.ndim != 2 or relevances.shape != (len(concepts), concepts.shape[1] * self.outputs):
             raise MapstoError(
-                f"relevances: got {tuple(relevances.shape)} for concepts {tuple(concepts.shape)}, expected rows of "
-                f"concepts and of concepts times {self.outputs} outputs."
+                f"relevances: got {tuple(relevances.shape)} for concepts {tuple(concepts.shape)}, expected concepts "
+                f"[n, c] and relevances [n, c·{self.outputs}], one for each concept and output."
             )
         return relevances.unflatten(1, (-1, self.outputs)) * concepts[..., None]

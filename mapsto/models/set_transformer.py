@@ -1,15 +1,15 @@
-"""A transformer over a table's cells: rows by columns, every cell a token, and one label token a row.
+"""A transformer over the cells of a table: each cell is a token, and each row has one more token for its label.
 
-Each layer lets a row's tokens look at one another (what do the other columns say of this row?), then looks for support
-rows in two ways. Half of the heads look column by column: what did such a cell mean there? The other half compare
-whole rows, by a score that is a sum over the columns,
+In each layer, the tokens of a row first attend to one another, and then to the support rows in two ways. Half of the
+heads attend column by column, to cells of the same column. The other half compare whole rows, by a score that is a sum
+over the C columns,
 
     score(i, j) = Σ_c ⟨q_ic, k_jc⟩ / √(e·C),
 
-so that one attention matrix serves all C columns (tied row attention: Rao et al. 2021, "MSA Transformer", §3.1): which
-rows are like this one? A query sees the support, never another query, so its answer is row-wise, and the support's
-keys and values are all that a model of the task needs to keep. No column has a name or a place: reordering the columns
-reorders the tokens, and changes nothing else.
+so that all columns share one attention matrix (tied row attention: Rao et al. 2021, "MSA Transformer", §3.1). A query
+attends to the support and never to another query. Its result therefore does not depend on the other queries, and the
+keys and values of the support are all that a model of the task has to keep. There is no position encoding: reordering
+the columns reorders the tokens and changes nothing else.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,18 +21,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import attend, shares
-from ..errors import MapstoError
+from .. import checks
+from ..attention import attend, attention_weights
 
-_AT_ONCE = 2**21  # numbers in flight
+_AT_ONCE = 2**21  # numbers of a tensor to process at a time
 
 
 class Memory(NamedTuple):
-    """What one layer remembers of the support rows and of its learned null row (all that an empty support has)."""
+    """The keys and values of one layer, for the support rows and a learned null row, which serves an empty support."""
 
-    row_keys: Float[Tensor, "b h n ce"]  # of the heads that compare whole rows
+    row_keys: Float[Tensor, "b h n ce"]  # for the heads that compare whole rows
     row_values: Float[Tensor, "b h n ce"]
-    cell_keys: Float[Tensor, "bc g n e"]  # of the heads that look column by column
+    cell_keys: Float[Tensor, "bc g n e"]  # for the heads that attend column by column
     cell_values: Float[Tensor, "bc g n e"]
 
 
@@ -40,23 +40,24 @@ class SetTransformer(nn.Module):
     """Tokens `[b, rows, columns, width]` ↦ tokens, through `depth` layers of column mixing, row mixing and an MLP.
 
     Args:
-        width: channels of a token.
+        width: number of channels of a token; a multiple of `heads`.
         depth: number of layers.
-        heads: attention heads; divides `width`. Half of them, rounded down, compare whole rows.
+        heads: number of attention heads. Half of them, rounded down, compare whole rows.
 
-    Raises MapstoError if `heads` does not divide `width`, or a size is below 1.
+    Raises:
+        MapstoError: if `width` is not a multiple of `heads`, or a size is below 1.
     """
 
     def __init__(self, width: int = 64, depth: int = 4, heads: int = 4):
         super().__init__()
-        if min(width, depth, heads) < 1 or width % heads:
-            raise MapstoError(f"width: got {width} with {heads} heads, expected a multiple; every size is at least 1.")
+        checks.count(width=width, depth=depth, heads=heads)
+        checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the number of heads")
         self.width = width
         self.layers: Iterable[Layer] = nn.ModuleList(Layer(width, heads) for _ in range(depth))  # type: ignore[assignment]
         self.norm = nn.RMSNorm(width, eps=1e-6)
 
     def remember(self, tokens: Float[Tensor, "b n c w"], log_weight: Float[Tensor, "b n"]) -> list[Memory]:
-        """Read the support: what each layer keeps of it. A row with `log_weight` −∞ is absent."""
+        """Return the memory of each layer after reading the support; a row with `log_weight` −∞ is absent."""
         memories = []
         for layer in self.layers:
             tokens = _in_parts(layer.mix_columns, tokens)
@@ -67,7 +68,7 @@ class SetTransformer(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b m c w"], memories: list[Memory], log_weight: Float[Tensor, "b n"]
     ) -> Float[Tensor, "b m c w"]:
-        """Read `m` query rows, each on its own, against what was remembered."""
+        """Return the tokens of `m` query rows, each computed independently from the memories of the support."""
         for layer, memory in zip(self.layers, memories, strict=True):
             tokens = layer.read(layer.mix_columns(tokens), memory, log_weight)
         return self.norm(tokens)
@@ -75,7 +76,7 @@ class SetTransformer(nn.Module):
     def attentions(
         self, tokens: Float[Tensor, "b m c w"], memories: list[Memory], log_weight: Float[Tensor, "b n"]
     ) -> list[Float[Tensor, "b m n1"]]:
-        """Return each layer's attention to the null row and the support rows, averaged over heads and columns."""
+        """Return the attention of each layer to the null row and the support rows, averaged over heads and columns."""
         attentions = []
         for layer, memory in zip(self.layers, memories, strict=True):
             tokens = layer.mix_columns(tokens)
@@ -85,7 +86,7 @@ class SetTransformer(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention across a row's columns, attention across the support rows, MLP; pre-norm residuals."""
+    """Attention across the columns of a row, attention across the support rows, and an MLP, as pre-norm residuals."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -94,23 +95,25 @@ class Layer(nn.Module):
         self.column_qkv, self.column_out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.row_q, self.row_kv = nn.Linear(width, width, bias=False), nn.Linear(width, 2 * width, bias=False)
         self.row_out = nn.Linear(width, width, bias=False)
-        self.sharpness = nn.Parameter(torch.zeros(heads, 1))  # its exponential multiplies the scores
-        self.null = nn.Parameter(0.02 * torch.randn(2, heads, width // heads))  # the null row's key and value
+        self.sharpness = nn.Parameter(torch.zeros(heads, 1))  # the scores are multiplied by its exponential
+        self.null = nn.Parameter(0.02 * torch.randn(2, heads, width // heads))  # key and value of the null row
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(approximate="tanh"), nn.Linear(2 * width, width))
-        nn.init.orthogonal_(self.row_q.weight)  # queries and keys start alike, so that like cells find one another
+        nn.init.orthogonal_(
+            self.row_q.weight
+        )  # queries and keys start equal, so that similar cells attend to one another
         with torch.no_grad():
             self.row_kv.weight[:width].copy_(self.row_q.weight)
             for last in (self.column_out, self.row_out, self.mlp[2]):  # each layer starts as the identity
                 last.weight.zero_()  # type: ignore[operator]
 
     def mix_columns(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
-        """Let the tokens of each row look at one another."""
+        """Add the attention of the tokens of each row to one another."""
         qkv = self.column_qkv(self.column_norm(tokens)).flatten(0, 1).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [b·r, h, c, e]
         return tokens + self.column_out(attend(q, k, v).transpose(1, 2).reshape(tokens.shape))
 
     def memorise(self, tokens: Float[Tensor, "b n c w"]) -> Memory:
-        """Keep what later rows may ask of these."""
+        """Return the keys and values of these rows and of the null row."""
         kv = self.row_kv(self.row_norm(tokens)).unflatten(-1, (2, self.heads, -1)).movedim(3, 0)  # [2, b, n, c, h, e]
         null = self.null[:, None, None, None].expand(2, len(tokens), 1, *kv.shape[3:])
         both = torch.cat([null, kv], 2)
@@ -118,13 +121,13 @@ class Layer(nn.Module):
         return Memory(*(_whole(part) for part in rows), *(_by_column(part) for part in cells))
 
     def read(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
-        """Look at the support, then think."""
+        """Add the attention to the support, then the MLP."""
         return self.ponder(self.mix_rows(tokens, memory, log_weight))
 
     def mix_rows(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
-        """Let each token look at the support: as a part of its row, and as a cell of its column."""
+        """Add the attention of each token to the support, as a part of its row and as a cell of its column."""
         b, c = len(tokens), tokens.shape[2]
-        q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))  # the null row weighs as much as one row
+        q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))  # the null row has weight 1
         read = []
         if self.whole:
             seen = attend(_whole(q[..., : self.whole, :]), memory.row_keys, memory.row_values, bias)  # [b, h, r, c·e]
@@ -137,17 +140,17 @@ class Layer(nn.Module):
     def row_attention(
         self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]
     ) -> Float[Tensor, "b r n1"]:
-        """Return how `mix_rows` shares its attention out, averaged over heads and columns."""
+        """Return the attention weights of `mix_rows`, averaged over heads and columns."""
         b, c = len(tokens), tokens.shape[2]
         q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))
-        by_cell = shares(_by_column(q[..., self.whole :, :]), memory.cell_keys, bias.repeat_interleave(c, 0))
+        by_cell = attention_weights(_by_column(q[..., self.whole :, :]), memory.cell_keys, bias.repeat_interleave(c, 0))
         total = by_cell.unflatten(0, (b, c)).mean(1).sum(1)
         if self.whole:
-            total = total + shares(_whole(q[..., : self.whole, :]), memory.row_keys, bias).sum(1)
+            total = total + attention_weights(_whole(q[..., : self.whole, :]), memory.row_keys, bias).sum(1)
         return total / self.heads
 
     def ponder(self, tokens: Tensor) -> Tensor:
-        """Let each token think for itself."""
+        """Add the MLP of each token."""
         return tokens + self.mlp(self.mlp_norm(tokens))
 
     def _queries(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c h e"]:
@@ -155,7 +158,7 @@ class Layer(nn.Module):
 
 
 def _in_parts(function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
-    """Apply what treats each row alone to some rows at a time, so that a large table needs less memory."""
+    """Apply a function that treats each row independently to some rows at a time, which takes less memory."""
     at_once = max(1, _AT_ONCE * tokens.shape[1] // max(1, tokens.numel()))
     if at_once >= tokens.shape[1]:
         return function(tokens)
@@ -163,10 +166,10 @@ def _in_parts(function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "b r c
 
 
 def _whole(part: Float[Tensor, "b r c h e"]) -> Float[Tensor, "b h r ce"]:
-    """Line a row's columns up into one vector a head."""
+    """Concatenate the columns of each row into one vector for each head."""
     return part.permute(0, 3, 1, 2, 4).flatten(3)
 
 
 def _by_column(part: Float[Tensor, "b r c h e"]) -> Float[Tensor, "bc h r e"]:
-    """Make each column a table of its own."""
+    """Move the columns to the batch axis."""
     return part.permute(0, 2, 3, 1, 4).flatten(0, 1)

@@ -1,7 +1,7 @@
-"""VGG for small images: pairs of 3×3 convolutions between poolings, the number of channels doubling.
+"""VGG for small images: pairs of 3×3 convolutions between poolings, with twice as many channels after each pooling.
 
-Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", §2.1, at the size of
-few-shot images: as many poolings as there are widths, one linear layer behind them, and norms, which the paper had not.
+Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", §2.1, adapted to
+few-shot images: one pooling for each width, a single linear layer at the end, and norms, which the paper does not have.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,20 @@ from itertools import pairwise
 
 from torch import nn
 
-from ..errors import MapstoError
+from .. import checks
 from .activations import Activation, activate
 from .norms import Norm, normalise, started
 
 
 class VGG(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`, or embeddings `[n, width]` without `outputs`.
+    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
 
-    `widths` are the channels of the stages, each of `depth` convolutions and a 2×2 max pooling; `norm` as in `Conv4`.
+    `widths` are the channels of the stages. Each stage has `depth` convolutions and a 2×2 max pooling. `norm` is as in
+    `Conv4`.
 
     Raises:
-        MapstoError: no stage, a width or `depth` below 1, images too small to be halved so often, an unknown `norm` or
-            activation.
+        MapstoError: if there is no stage, a width or `depth` is below 1, images are too small for the poolings, or
+            `norm` or `activation` is unknown.
 
     >>> import torch
     >>> VGG(channels=3, widths=(4, 8), outputs=5, size=32)(torch.zeros(2, 3, 32, 32)).shape
@@ -39,13 +40,10 @@ class VGG(nn.Sequential):
         norm: Norm = "batch",
     ):
         super().__init__()
-        if min((*widths, depth), default=0) < 1 or not widths:
-            raise MapstoError(f"widths, depth: got {tuple(widths)} and {depth}, expected whole numbers from 1.")
+        checks.expect(min(widths, default=0) > 0, "widths", tuple(widths), "one or more whole numbers from 1")
+        checks.count(depth=depth)
+        checks.count(2 ** len(widths), size=size)
         side = size // 2 ** len(widths)
-        if side < 1:
-            raise MapstoError(
-                f"size: got {size}, expected at least {2 ** len(widths)} pixels for {len(widths)} stages."
-            )
         self.stages = nn.Sequential(
             *(_stage(inputs, width, depth, activation, norm) for inputs, width in pairwise((channels, *widths)))
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MapstoError
-from ..measures.estimate import Estimate
+from ..estimate import Estimate
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

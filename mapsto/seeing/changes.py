@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..adaptation.learner import Learner
 from ..episodes import Examples
-from ..learners.learner import Learner
 from .iterates import by_layer, iterates
 from .layers import features_over
 

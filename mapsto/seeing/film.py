@@ -16,13 +16,13 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import views
+from ..adaptation import losses
+from ..adaptation.fitting import answering
+from ..adaptation.inner import Params
+from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
 from ..explainers.explainer import ViewExplainer
-from ..learners import losses
-from ..learners.fitting import answering
-from ..learners.inner import Params
-from ..learners.learner import Learner
 from .iterates import Iterates, by_layer, iterates
 from .plane import plane
 

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..adaptation.inner import Params
+from ..adaptation.learner import Learner
 from ..episodes import Examples
 from ..errors import MapstoError
-from ..learners.inner import Params
-from ..learners.learner import Learner
 from .iterates import by_layer, iterates
 
 

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from .. import views
+from ..adaptation.coordinates import parted
+from ..adaptation.differentiation import Differentiation
+from ..adaptation.differentiation.route import detached
+from ..adaptation.fitting import fitting
+from ..adaptation.inner import Inputs, Params
+from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
-from ..learners.coordinates import parted
-from ..learners.differentiation import Differentiation
-from ..learners.differentiation.route import detached
-from ..learners.fitting import fitting
-from ..learners.inner import Inputs, Params
-from ..learners.learner import Learner
 
 
 class Iterates(NamedTuple):

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import views
+from ..adaptation.fitting import answering
+from ..adaptation.learner import Learner
 from ..episodes import State
 from ..errors import MapstoError
-from ..learners.fitting import answering
-from ..learners.learner import Learner
 
 Features = dict[str, Float[Tensor, "s n d"]]
 

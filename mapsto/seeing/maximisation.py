@@ -21,13 +21,13 @@ from torch.func import grad_and_value
 from torch.nn import functional as F
 
 from .. import views
+from ..adaptation.fitting import answering
+from ..adaptation.inner import Adam
+from ..adaptation.learner import Learner
 from ..checks import readable
 from ..episodes import State
 from ..errors import MapstoError
 from ..explainers.explainer import View
-from ..learners.fitting import answering
-from ..learners.inner import Adam
-from ..learners.learner import Learner
 
 
 class Preferred(NamedTuple):

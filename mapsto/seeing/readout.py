@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .. import views
+from ..adaptation.fitting import answering
+from ..adaptation.learner import Learner
 from ..episodes import Examples, State
 from ..errors import MapstoError
-from ..learners.fitting import answering
-from ..learners.learner import Learner
 
 _EPSILON = 1e-4  # of the paper's similarity: at distance 0 it is log(1 + 1/ε)
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import MapstoError
-from ..measures.ranking import midranks
+from ..measures.faithfulness.ranking import midranks
 from .layers import Features
 
 

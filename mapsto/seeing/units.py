@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.func import grad
 
 from .. import views
+from ..adaptation.fitting import answering
+from ..adaptation.learner import Learner
 from ..episodes import State
 from ..errors import MapstoError
-from ..learners.fitting import answering
-from ..learners.learner import Learner
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign,

@@ -1,4 +1,4 @@
-"""Where episodes come from: generators with known truth, images, and a person's own data."""
+"""Sources of episodes: generators with a known truth, images, and your own data."""
 
 from .arrays import Arrays
 from .gaussian_process import GaussianProcesses

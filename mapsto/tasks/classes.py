@@ -1,8 +1,8 @@
-"""N-way K-shot episodes: a task is a few classes of a large labelled set, numbered anew.
+"""N-way K-shot episodes: each task has a few classes of a large labelled set, numbered anew.
 
-Classes come from a pool (those of a split, or a group of them) without replacement, examples from each class without
-replacement, so that support and query share none; rows are shuffled, so that their order tells nothing.
-Vinyals et al. 2016, "Matching Networks for One Shot Learning", §4.1.
+A task's classes are drawn without replacement from a pool (the classes of a split, or a group of them). The examples of
+each class are drawn without replacement, so that no example is in both support and query. Rows are shuffled, so that
+their order says nothing about the classes. Vinyals et al. 2016, "Matching Networks for One Shot Learning", §4.1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,44 +12,51 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
-from .sampling import Shots, bounds, choose, orders, shares, whole
+from .sampling import Shots, bounds, choose, ends, orders
 from .source import SPLITS
 
 Pools = dict[str, list[Tensor]]
-"""For each split, groups of classes: an episode's classes come from one group. Usually one group holds them all."""
+"""The groups of classes of each split; the classes of an episode come from one group. Usually there is one group."""
 Splits = tuple[float, float, float] | Mapping[str, Sequence[Any]]
-"""Shares of the classes for train, validation and test; or the classes of each, by name."""
+"""Fractions of the classes for train, validation and test, or the names of the classes of each split."""
 
 
 class Shape(NamedTuple):
-    """What every episode of a source looks like."""
+    """The size of every episode of a source."""
 
     ways: int
-    shots: tuple[int, int]  # lowest and highest examples of a class in the support set
-    queries: int  # examples of a class in the query set
+    shots: tuple[int, int]  # lowest and highest number of support examples of a class
+    queries: int  # number of query examples of a class
 
     @property
     def examples(self) -> int:
-        """How many examples a class must have."""
+        """The number of examples that a class must have."""
         return self.shots[1] + self.queries
 
 
 def shape(ways: int, shots: Shots, queries: int) -> Shape:
-    """Check the three numbers; raises MapstoError naming the wrong one."""
-    if ways < 2:
-        raise MapstoError(f"ways: got {ways}, expected at least 2 classes to tell apart.")
-    return Shape(ways, bounds("shots", shots), whole("queries", queries))
+    """Return the size of an episode.
+
+    Raises:
+        MapstoError: if `ways` is below 2, or `shots` or `queries` is below 1.
+    """
+    checks.count(2, ways=ways)
+    checks.count(queries=queries)
+    return Shape(ways, bounds("shots", shots), queries)
 
 
 def pick(generator: torch.Generator, pools: list[Tensor], ways: int, count: int) -> Int[Tensor, "T ways"]:
-    """Choose `ways` distinct classes for each of `count` tasks, from one of the `pools` that have as many."""
+    """Choose `ways` distinct classes for each of `count` tasks, all from one of the `pools` that are large enough.
+
+    Raises:
+        MapstoError: if no pool holds `ways` classes.
+    """
+    most = max((len(pool) for pool in pools), default=0)
+    remedy = "lower ways, or give the split more classes"
+    checks.expect(most >= ways, "ways", ways, f"at most {most}, the classes of this split", remedy)
     pools = [pool for pool in pools if len(pool) >= ways]
-    if not pools:
-        raise MapstoError(
-            f"ways: got {ways}, more than the classes of this split; lower ways, or give it more classes."
-        )
     sizes = torch.tensor([len(pool) for pool in pools])
     group = torch.randint(len(pools), (count,), generator=generator)
     first = (sizes.cumsum(0) - sizes)[group]  # [T]
@@ -64,9 +71,10 @@ def episodes(
     shape: Shape,
     look: Callable[[Tensor, Tensor], Tensor],
 ) -> Episode:
-    """Draw a batch of episodes from the chosen `classes`, whose examples are rows `starts` … `starts + sizes − 1`.
+    """Draw a batch of episodes from the chosen `classes`; the i-th class of a task has label i.
 
-    `look(classes [T, n], rows [T, n])` returns the inputs `[T, n, ...]`; the i-th chosen class is label i.
+    The examples of a class are the rows `starts` … `starts + sizes − 1`. The function `look(classes [T, n], rows
+    [T, n])` returns the inputs `[T, n, ...]`.
     """
     most = shape.shots[1]
     rows = starts[..., None] + choose(generator, sizes, shape.examples)  # [T, ways, shots + queries]
@@ -79,7 +87,7 @@ def episodes(
 def _examples(
     generator: torch.Generator, classes: Tensor, rows: Tensor, real: Tensor, look: Callable[[Tensor, Tensor], Tensor]
 ) -> Examples:
-    """Gather `real[t]` examples of each class of task t, and padding of weight 0 after them; then shuffle."""
+    """Gather `real[t]` examples of each class of task t, pad them with examples of weight 0, and shuffle."""
     order = orders(generator, len(rows), rows[0].numel())  # [T, ways·n]
 
     def flat(t: Tensor) -> Tensor:
@@ -93,47 +101,38 @@ def _examples(
 
 
 def divide(names: Sequence[Any], splits: Splits, seed: int) -> Pools:
-    """Divide classes 0 … len(names)−1 among the splits: by shares, shuffled by `seed`, or by name."""
+    """Divide the classes 0 … len(names)−1 among the splits, by name or, after shuffling by `seed`, by fraction.
+
+    Raises:
+        MapstoError: if the fractions are not valid, or a name is unknown or in two splits.
+    """
     if isinstance(splits, Mapping):
-        _refuse_shared(splits)
-        return {split: [_named(names, split, splits.get(split, ()))] for split in SPLITS}
-    ends = (len(names) * shares(splits)).round().long().tolist()
+        return _by_name(names, splits)
+    stops = (len(names) * ends(splits)).round().long().tolist()
     order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
-    return {split: [order[a:b]] for split, a, b in zip(SPLITS, [0, *ends[:2]], ends, strict=True)}
+    return {split: [order[a:b]] for split, a, b in zip(SPLITS, [0, *stops[:2]], stops, strict=True)}
 
 
 def require(names: Sequence[Any], sizes: Int[Tensor, " c"], shape: Shape, pools: Pools, where: str) -> None:
-    """Raise MapstoError where a class has too few examples, or where no split has enough classes for an episode."""
+    """Raise MapstoError if a class has too few examples, or if no split has enough classes for an episode."""
     most = max((len(pool) for groups in pools.values() for pool in groups), default=0)
-    if most < shape.ways:
-        raise MapstoError(
-            f"{where}: got {len(names)} class(es), at most {most} in one split, expected at least ways={shape.ways}; "
-            "lower ways, add classes, or change splits."
-        )
-    used = torch.cat([pool for groups in pools.values() for pool in groups]).sort().values
-    short = [int(c) for c in used if sizes[c] < shape.examples]
-    if short:
-        raise MapstoError(
-            f"{where}: class {names[short[0]]!r} has {int(sizes[short[0]])} example(s), expected at least shots + "
-            f"queries = {shape.examples} ({len(short)} class(es) have too few); "
-            "lower shots or queries, or leave the class out."
-        )
+    checks.expect(
+        most >= shape.ways, where, f"{len(names)} class(es), at most {most} in one split",
+        f"at least ways={shape.ways}", "lower ways, add classes, or change splits",
+    )  # fmt: skip
+    used = torch.cat([pool for groups in pools.values() for pool in groups])
+    smallest = int(used[sizes[used].argmin()])
+    checks.expect(
+        sizes[smallest] >= shape.examples, where, f"{int(sizes[smallest])} example(s) of class {names[smallest]!r}",
+        f"at least shots + queries = {shape.examples}", "lower shots or queries, or leave the class out",
+    )  # fmt: skip
 
 
-def _named(names: Sequence[Any], split: str, wanted: Sequence[Any]) -> Tensor:
-    known = {name: i for i, name in enumerate(names)}
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise MapstoError(f"splits: got {unknown[0]!r} in {split!r}, which is not a class of the data.")
-    return torch.tensor([known[name] for name in wanted], dtype=torch.long)
-
-
-def _refuse_shared(splits: Mapping[str, Sequence[Any]]) -> None:
-    """Raise MapstoError where a split is unknown or two splits share a class."""
-    unknown = [split for split in splits if split not in SPLITS]
-    if unknown:
-        raise MapstoError(f"splits: got the name {unknown[0]!r}, expected {', '.join(SPLITS)}.")
-    every = [name for classes in splits.values() for name in classes]
-    twice = [name for name in every if every.count(name) > 1]
-    if twice:
-        raise MapstoError(f"splits: got class {twice[0]!r} twice, expected each class in one split only.")
+def _by_name(names: Sequence[Any], splits: Mapping[str, Sequence[Any]]) -> Pools:
+    index, every = {name: i for i, name in enumerate(names)}, [name for split in splits.values() for name in split]
+    for split, members in splits.items():
+        checks.expect(split in SPLITS, "splits", f"the name {split!r}", f"one of {', '.join(SPLITS)}")
+        for name in members:
+            checks.expect(name in index, "splits", f"{name!r} in {split!r}", "a class of the data")
+            checks.expect(every.count(name) == 1, "splits", f"class {name!r} twice", "each class in one split only")
+    return {split: [torch.tensor([index[n] for n in splits.get(split, ())], dtype=torch.long)] for split in SPLITS}

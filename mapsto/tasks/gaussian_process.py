@@ -1,12 +1,11 @@
-"""Smooth random functions: draws from a Gaussian process, whose best learner is the exact posterior.
+"""Smooth random functions, drawn from a Gaussian process, for which the exact posterior is the best learner.
 
     f ~ GP(0, scale²·k(r)),  r = |x − x'| / lengthscale,  y = f(x) + ε,  ε ~ N(0, noise²),  x ~ U[span]
     k(r) = exp(−r²/2)  ("rbf"),      k(r) = (1 + √5·r + 5r²/3)·exp(−√5·r)  ("matern52")
 
 The lengthscale is drawn anew for each task, uniformly. Rasmussen & Williams 2006, "Gaussian Processes for Machine
 Learning", eq. 4.9 and 4.17; the posterior is eq. 2.23 and 2.24. As in Kim et al. 2019, §4.1, context sets have random
-sizes; as a learner does not know the lengthscale and the oracle does, the oracle is a bound that nothing exceeds on
-average.
+sizes. The posterior here knows the lengthscale, which a learner does not, so no learner exceeds it on average.
 """
 
 import math
@@ -17,9 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
-from .sampling import Shots, bounds, episode, weights, whole
+from .sampling import Shots, bounds, episode, weights
 from .source import Tasks
 
 Kernel = Literal["rbf", "matern52"]
@@ -30,7 +29,7 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Posterior(NamedTuple):
-    """What the exact posterior says of targets, noise included, each point by itself."""
+    """The exact posterior of each target by itself, noise included."""
 
     mean: Float[Tensor, "*T m 1"]
     std: Float[Tensor, "*T m 1"]
@@ -42,12 +41,14 @@ class Posterior(NamedTuple):
 
 
 class GaussianProcesses(Tasks):
-    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`, one draw of a Gaussian process each.
+    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one draw from a Gaussian process.
 
-    `shots` context points (a pair draws their number anew for each task, padding the rest) and `queries` targets, which
-    are noisy too. `lengthscale` is the range it is drawn from; `scale` and `noise` are standard deviations.
+    Each task has `shots` context points and `queries` target points. If `shots` is a pair, the number is drawn anew for
+    each task between the two, and the rest is padding. `lengthscale` and `span` (of x) are ranges of uniform
+    distributions; `scale` and `noise` are standard deviations. The noise is in the query set too.
 
-    Raises MapstoError for an unknown kernel, a range that is not one, or a scale or noise that is not positive.
+    Raises:
+        MapstoError: if the kernel is unknown, a range is empty, or a lengthscale, `scale` or `noise` is not positive.
 
     >>> tasks = GaussianProcesses(shots=(3, 10), queries=5)
     >>> tasks.batch(0, count=2).support.x.shape, tasks.log_likelihood(0, count=2).shape
@@ -64,13 +65,18 @@ class GaussianProcesses(Tasks):
         shots: Shots = (3, 47),
         queries: int = 50,
     ):
-        _check(kernel, lengthscale, scale, noise, span)
+        checks.one_of(get_args(Kernel), kernel=kernel)
+        positive = 0 < lengthscale[0] <= lengthscale[1]
+        checks.expect(positive, "lengthscale", lengthscale, "a range (lowest, highest) above 0")
+        checks.expect(span[0] < span[1], "span", span, "a range (lowest, highest)")
+        checks.above(0, scale=scale, noise=noise)
+        checks.count(queries=queries)
         self.kernel, self.lengthscale, self.scale, self.noise, self.span = kernel, lengthscale, scale, noise, span
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        self.shots, self.queries = bounds("shots", shots), queries
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` functions; see `Tasks.draw`."""
-        lengthscale = self._draw_lengthscales(generator, count)  # first, so that `lengthscales` finds them again
+        lengthscale = self._draw_lengthscales(generator, count)  # drawn first, so that `lengthscales` can draw the same
         low, high = self.span
         n = self.shots[1] + self.queries
         x = low + (high - low) * torch.rand(count, n, 1, generator=generator)  # [T, n, 1]
@@ -119,7 +125,9 @@ def posterior(
     scale: float,
     noise: float,
 ) -> Posterior:
-    """Return the exact posterior of targets at `x`; a support example of weight 0 is absent, other weights are as one.
+    """Return the exact posterior of targets at `x`.
+
+    A support example of weight 0 is absent; any other weight counts as 1.
 
     mean = k*ᵀ (K + noise² I)⁻¹ y,      std² = scale² + noise² − k*ᵀ (K + noise² I)⁻¹ k*
     """
@@ -130,20 +138,6 @@ def posterior(
     across = torch.where(real[..., None], covariances(kernel, support.x, x, lengthscale, scale), 0.0)  # [T, n, m]
     root = torch.linalg.cholesky(k)
     solved = torch.linalg.solve_triangular(root, across, upper=False)  # [T, n, m]
-    told = torch.linalg.solve_triangular(root, support.y.double(), upper=False)  # [T, n, 1]
+    whitened = torch.linalg.solve_triangular(root, support.y.double(), upper=False)  # [T, n, 1]
     variance = scale**2 + noise**2 - solved.square().sum(-2)  # [T, m]
-    return Posterior(solved.mT @ told, variance.sqrt()[..., None])
-
-
-def _check(
-    kernel: str, lengthscale: tuple[float, float], scale: float, noise: float, span: tuple[float, float]
-) -> None:
-    if kernel not in get_args(Kernel):
-        raise MapstoError(f"kernel: got {kernel!r}, expected one of {', '.join(get_args(Kernel))}.")
-    if not 0 < lengthscale[0] <= lengthscale[1]:
-        raise MapstoError(f"lengthscale: got {lengthscale}, expected a range (lowest, highest) above 0.")
-    if not span[0] < span[1]:
-        raise MapstoError(f"span: got {span}, expected a range (lowest, highest).")
-    for name, value in (("scale", scale), ("noise", noise)):
-        if not value > 0:
-            raise MapstoError(f"{name}: got {value}, expected a standard deviation above 0.")
+    return Posterior(solved.mT @ whitened, variance.sqrt()[..., None])

@@ -1,9 +1,9 @@
-"""New tasks from a learned model of tasks: a neural process, trained on some, makes up others.
+"""New tasks from a learned model of tasks: a trained neural process draws the targets.
 
     z ~ q(z | context),   y_i ~ N(mean_z(x_i), std_z(x_i)²)  at the inputs x_i of another source's tasks
 
-Of no context at all these are draws from its prior over functions, as in Garnelo et al. 2018b, "Neural Processes",
-Figure 4; given a context, functions that go through it.
+Without a context, these are draws from the process's prior over functions, as in Garnelo et al. 2018b, "Neural
+Processes", Figure 4. With a context, the functions fit the context.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -12,34 +12,35 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from .. import checks
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 from .source import Tasks
 
 
 @runtime_checkable
 class Process(Protocol):
-    """What a neural process with a latent is asked for."""
+    """The methods of a neural process with a latent variable."""
 
     def adapt(self, support: Examples) -> Any:
-        """Read a context."""
+        """Return the state after reading a context."""
 
     def latent_of(self, state: Any) -> Any:
-        """Return the latent's distribution: `mean` and `std`, `[z]` each."""
+        """Return the distribution of the latent, with fields `mean` `[z]` and `std` `[z]`."""
 
     def decode(self, state: Any, x: Tensor, z: Tensor) -> Any:
-        """Return mean and deviation of the targets, `[n, k]` each."""
+        """Return the means `[n, k]` and the standard deviations `[n, k]` of the targets."""
 
 
 class Imagined(Tasks):
-    """The tasks of `tasks` with targets that `process` makes up for their inputs.
+    """The tasks of `tasks`, with targets that `process` draws for their inputs.
 
     Args:
-        tasks: gives inputs, weights and the shape of the targets.
-        process: a trained `NP` or `ANP`, at whose present parameters targets are drawn; nothing is differentiated.
-        context: what the functions go through; nothing by default.
+        tasks: source of the inputs, the weights and the shape of the targets.
+        process: a trained `NP` or `ANP`; targets are drawn with its present parameters, without a gradient.
+        context: examples that the functions fit; none by default.
 
-    Raises MapstoError for a process without a latent.
+    Raises:
+        MapstoError: if the process has no latent variable.
 
     >>> from mapsto.learners import NP
     >>> from mapsto.tasks import Sinusoids
@@ -49,23 +50,23 @@ class Imagined(Tasks):
     """
 
     def __init__(self, tasks: Tasks, process: Process, context: Examples | None = None):
-        if not isinstance(process, Process):
-            raise MapstoError(f"process: got {type(process).__name__}, expected a process with a latent, NP or ANP.")
+        latent = isinstance(process, Process)
+        checks.expect(latent, "process", type(process).__name__, "a process with a latent variable, NP or ANP")
         self.tasks, self.process, self.context, self.split = tasks, process, context, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, then a function for each; see `Tasks.draw`."""
-        drawn = self.tasks.of(self.split).draw(generator, count)
-        inputs, targets = (torch.cat([a, b], 1) for a, b in zip(drawn.support[:2], drawn.query[:2], strict=True))
+        batch = self.tasks.of(self.split).draw(generator, count)
+        inputs, targets = (torch.cat([a, b], 1) for a, b in zip(batch.support[:2], batch.query[:2], strict=True))
         y = self._targets(generator, inputs, targets)  # [T, n + m, k]
-        n = drawn.support.w.shape[1]
-        real = (drawn.support.w > 0)[..., None]
-        support = drawn.support._replace(y=torch.where(real, y[:, :n], 0))
-        return drawn._replace(support=support, query=drawn.query._replace(y=y[:, n:]))
+        n = batch.support.w.shape[1]
+        real = (batch.support.w > 0)[..., None]
+        support = batch.support._replace(y=torch.where(real, y[:, :n], 0))
+        return batch._replace(support=support, query=batch.query._replace(y=y[:, n:]))
 
     @torch.no_grad()
     def _targets(self, generator: torch.Generator, x: Tensor, like: Tensor) -> Tensor:
-        state = self.process.adapt(self.context or _nothing(x, like))
+        state = self.process.adapt(self.context or _empty(x, like))
         latent = self.process.latent_of(state)
         z = latent.mean + latent.std * _noise(generator, latent.mean, len(x), *latent.mean.shape)  # [T, z]
         mean, std = vmap(lambda x, z: tuple(self.process.decode(state, x, z)))(x, z)
@@ -76,6 +77,6 @@ def _noise(generator: torch.Generator, like: Tensor, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator).to(like)
 
 
-def _nothing(x: Tensor, y: Tensor) -> Examples:
-    """Return a context of one row that weighs nothing."""
+def _empty(x: Tensor, y: Tensor) -> Examples:
+    """Return a context of one row of weight 0."""
     return Examples(torch.zeros_like(x[0, :1]), torch.zeros_like(y[0, :1]), x.new_zeros(1))

@@ -1,23 +1,26 @@
-"""Straight lines (planes) with Gaussian slopes: the regression task whose best learner has a closed form.
+"""Straight lines (planes) with Gaussian slopes, a regression task whose best learner has a closed form.
 
     y = x·a + b + ε,  x ~ N(0, I),  a ~ N(0, slope² I),  b ~ N(0, intercept²),  ε ~ N(0, noise²)
 
 The Bayes-optimal prediction is ridge regression on the columns [x, 1] with penalties noise²/slope² and
-noise²/intercept² (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.55): an oracle for any learner.
+noise²/intercept² (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.55). No learner can do better on
+average.
 """
 
 import torch
 
+from .. import checks
 from ..episodes import Episode
-from .sampling import Shots, bounds, episode, weights, whole
+from .sampling import Shots, bounds, episode, weights
 from .source import Tasks
 
 
 class Linear(Tasks):
-    """Regression tasks x `[n, features]` ↦ y `[n, 1]`, one noisy plane each.
+    """Regression tasks x `[n, features]` ↦ y `[n, 1]`; each task is one noisy plane.
 
-    `shots` support points (a pair draws their number anew for each task, padding the rest) and `queries` query points;
-    `slope`, `intercept` and `noise` are the standard deviations of a, b and ε. Query targets are noisy too.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair, the number is drawn anew for
+    each task between the two, and the rest is padding. `slope`, `intercept` and `noise` are the standard deviations of
+    a, b and ε. The noise is in the query set too.
 
     >>> Linear(features=3, shots=5).batch(0, count=2).support.x.shape
     torch.Size([2, 5, 3])
@@ -32,8 +35,8 @@ class Linear(Tasks):
         intercept: float = 1.0,
         noise: float = 0.1,
     ):
-        self.features = whole("features", features)
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        checks.count(features=features, queries=queries)
+        self.features, self.shots, self.queries = features, bounds("shots", shots), queries
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

@@ -1,25 +1,27 @@
-"""Two-class tasks whose log-odds are a straight line (plane) of their own: what logistic regression is made for.
+"""Two-class tasks whose log-odds are a straight line (plane), as logistic regression assumes.
 
     P(y = 1 | x) = σ(x·a + b),  x ~ N(0, I),  a ~ N(centre, slope² I),  b ~ N(0, intercept²)
 
-Tasks share `centre`, so there is something to be meta-learned; the best possible log loss, that of someone who is told
-a and b, is `bayes` (Bishop 2006, "Pattern Recognition and Machine Learning", §4.3.2).
+All tasks share `centre`, which a meta-learner can learn. The method `bayes` returns the best possible log loss, which
+takes knowledge of a and b (Bishop 2006, "Pattern Recognition and Machine Learning", §4.3.2).
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import checks
 from ..episodes import Episode
-from .sampling import Shots, bounds, episode, weights, whole
+from .sampling import Shots, bounds, episode, weights
 from .source import Tasks
 
 
 class Logistic(Tasks):
     """Classification tasks x `[n, features]` ↦ y `[n]` in {0, 1}.
 
-    `shots` support points (a pair draws their number anew for each task, padding the rest) and `queries` query points;
-    `centre` is the mean of every slope, `slope` and `intercept` are the standard deviations of a and b.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair, the number is drawn anew for
+    each task between the two, and the rest is padding. `centre` is the mean of every slope; `slope` and `intercept` are
+    the standard deviations of a and b.
 
     >>> Logistic(features=3, shots=5).batch(0, count=2).support.y.shape
     torch.Size([2, 5])
@@ -34,8 +36,8 @@ class Logistic(Tasks):
         slope: float = 1.0,
         intercept: float = 0.5,
     ):
-        self.features = whole("features", features)
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        checks.count(features=features, queries=queries)
+        self.features, self.shots, self.queries = features, bounds("shots", shots), queries
         self.centre, self.slope, self.intercept = centre, slope, intercept
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
@@ -45,7 +47,7 @@ class Logistic(Tasks):
         return episode(x, y, weights(generator, count, self.shots))
 
     def bayes(self, index: int, count: int, seed: int = 0) -> float:
-        """Return the expected log loss, in nats, of the true probabilities on the queries of `batch(index, …)`."""
+        """Return the expected log loss of the true probabilities on the queries of `batch(index, …)`, in nats."""
         _, log_odds = self._log_odds(self.generator(index, count, seed), count)
         p = log_odds[:, -self.queries :].sigmoid()
         return float(F.binary_cross_entropy(p, p))

@@ -1,25 +1,27 @@
-"""Another source's tasks, some of whose teaching examples are told with the wrong class.
+"""The tasks of another source, with wrong labels on some support examples.
 
-The planted fault has a known place, so that whoever claims to find the example that misled a learner can be checked.
+The positions of the wrong labels are known, so that methods which look for misleading examples can be tested.
 """
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode
-from ..errors import MapstoError
 from .source import Tasks
 
 
 class Mislabelled(Tasks):
-    """The tasks of `tasks`, with the labels of `mislabelled` support examples of each turned to another class of it.
+    """The tasks of `tasks`, with another class of the task as the label of `mislabelled` support examples in each.
 
-    Which ones is not in the episode, where a learner could read it: ask `truth`, with the arguments of `batch`. The
-    inputs, the weights and the query sets are those of `tasks`; padding is never mislabelled.
+    The method `truth`, with the same arguments as `batch`, returns which examples are mislabelled; the episode does not
+    contain it, so that no learner can read it. Inputs, weights and query sets are unchanged, and padding is never
+    mislabelled.
 
-    Raises MapstoError where `mislabelled` is below 1; in `batch`, where the tasks are no classification, have one class
-    only, or have fewer examples.
+    Raises:
+        MapstoError: if `mislabelled` is below 1; in `batch`, if the tasks have no classes, one class only, or too few
+            examples.
 
     >>> from mapsto.tasks import Logistic
     >>> tasks = Mislabelled(Logistic(features=2, shots=8), mislabelled=1)
@@ -29,41 +31,32 @@ class Mislabelled(Tasks):
     """
 
     def __init__(self, tasks: Tasks, mislabelled: int = 1):
-        if mislabelled < 1:
-            raise MapstoError(f"mislabelled: got {mislabelled}, expected at least 1 example; use the tasks themselves.")
+        checks.count(mislabelled=mislabelled)
         self.tasks, self.mislabelled, self.split = tasks, mislabelled, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks, then their faults; see `Tasks.draw`."""
-        return self._drawn(generator, count)[0]
+        """Draw `count` tasks, then their wrong labels; see `Tasks.draw`."""
+        return self._draw(generator, count)[0]
 
     def truth(self, index: int, count: int, seed: int = 0) -> Bool[Tensor, "T n"]:
-        """Return which support examples of `batch(index, count, seed)` are told wrongly."""
-        return self._drawn(self.generator(index, count, seed), count)[1]
+        """Return which support examples of `batch(index, count, seed)` have a wrong label."""
+        return self._draw(self.generator(index, count, seed), count)[1]
 
-    def _drawn(self, generator: torch.Generator, count: int) -> tuple[Episode, Bool[Tensor, "T n"]]:
-        drawn = self.tasks.of(self.split).draw(generator, count)
-        support = drawn.support
-        ways = _ways(support.y)
+    def _draw(self, generator: torch.Generator, count: int) -> tuple[Episode, Bool[Tensor, "T n"]]:
+        batch = self.tasks.of(self.split).draw(generator, count)
+        support = batch.support
+        classes = not support.y.is_floating_point()
+        checks.expect(
+            classes, "tasks", f"targets of {support.y.dtype}", "class indices, because only classes have labels"
+        )
+        ways = int(support.y.max()) + 1
+        checks.expect(ways > 1, "tasks", "1 class", "at least 2, because there is no wrong class otherwise")
         chance = torch.rand(support.w.shape, generator=generator, dtype=torch.float64)
-        turns = 1 + torch.randint(ways - 1, support.y.shape, generator=generator)  # to any other class alike
-        _require(support.w, self.mislabelled)
+        turns = 1 + torch.randint(ways - 1, support.y.shape, generator=generator)  # every other class is equally likely
+        fewest = int((support.w > 0).sum(1).min())
+        at_most = f"at most {fewest}, the number of examples in a support set"
+        checks.expect(self.mislabelled <= fewest, "mislabelled", self.mislabelled, at_most)
         which = torch.where(support.w > 0, chance, -1.0).topk(self.mislabelled, dim=1).indices
         wrong = torch.zeros(support.w.shape, dtype=torch.bool).scatter(1, which, True)
         y = torch.where(wrong, (support.y + turns) % ways, support.y)
-        return drawn._replace(support=support._replace(y=y)), wrong
-
-
-def _ways(y: Int[Tensor, "T n"] | Tensor) -> int:
-    if y.is_floating_point():
-        raise MapstoError(f"tasks: got targets of {y.dtype}, expected class indices: only classes can be mislabelled.")
-    ways = int(y.max()) + 1
-    if ways < 2:
-        raise MapstoError("tasks: got 1 class, expected at least 2: there is no wrong class to tell.")
-    return ways
-
-
-def _require(w: Tensor, mislabelled: int) -> None:
-    fewest = int((w > 0).sum(1).min())
-    if fewest < mislabelled:
-        raise MapstoError(f"mislabelled: got {mislabelled}, expected at most {fewest}, the examples of a support set.")
+        return batch._replace(support=support._replace(y=y)), wrong

@@ -1,10 +1,10 @@
-"""The drawings of Omniglot on disk: found, downloaded, checked and unpacked.
+"""Find the drawings of Omniglot on disk, or download, check and unpack them.
 
 1,623 characters of 50 alphabets, each drawn by 20 people: Lake, Salakhutdinov & Tenenbaum 2015, "Human-level concept
-learning through probabilistic program induction", Science 350. The folder is `$MAPSTO_DATA/omniglot`, or, where that
-is not set, `omniglot` in the cache (`$XDG_CACHE_HOME/mapsto`, else `~/.cache/mapsto`), filled on first use from the
-authors' repository. Characters are in one order everywhere: background alphabets, then evaluation alphabets, each by
-name.
+learning through probabilistic program induction", Science 350. The folder is `$MAPSTO_DATA/omniglot`. If that variable
+is not set, it is `omniglot` in the cache (`$XDG_CACHE_HOME/mapsto`, else `~/.cache/mapsto`), which is filled on first
+use from the authors' repository. Characters are always in the same order: background alphabets, then evaluation
+alphabets, each sorted by name.
 """
 
 import hashlib
@@ -23,12 +23,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import checks
 from ..errors import MapstoError
+from ..files import atomically
 
 DRAWERS, PIXELS = 20, 105
 _LAKE = "https://github.com/brendenlake/omniglot/raw/master/python"
 _SNELL = "https://raw.githubusercontent.com/jakesnell/prototypical-networks/master/data/omniglot/splits/vinyals"
-# SHA-256: of the zips as TensorFlow Datasets publishes it, of the lists (Snell et al. 2017) as computed from copies.
+# SHA-256 sums: for the zips as published by TensorFlow Datasets, for the lists (Snell et al. 2017) from copies.
 SOURCES = {
     "images_background.zip": (_LAKE, "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640"),
     "images_evaluation.zip": (_LAKE, "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee"),
@@ -39,16 +41,16 @@ SOURCES = {
 
 
 class Drawings(NamedTuple):
-    """All characters, `c` of them, drawn by 20 people."""
+    """All `c` characters, each drawn by 20 people."""
 
     images: UInt8[Tensor, "c 20 size size"]  # ink from 0 (none) to 255
     alphabet: Tensor  # [c] index of the alphabet
-    background: Tensor  # [c] True in the authors' background set
+    background: Tensor  # [c] True for the authors' background set
     names: tuple[str, ...]  # "Alphabet/characterNN"
 
 
 def folder() -> Path:
-    """Return where the files are: `$MAPSTO_DATA/omniglot`, else the cache folder."""
+    """Return the folder of the files: `$MAPSTO_DATA/omniglot`, else the one in the cache."""
     data = os.environ.get("MAPSTO_DATA")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mapsto"
     return (Path(data) if data else cache) / "omniglot"
@@ -57,17 +59,19 @@ def folder() -> Path:
 def drawings(size: int = 28, grey: bool = True) -> Drawings:
     """Return every drawing at `size` × `size` pixels.
 
-    `grey` shrinks the original 105 × 105 bits with antialiasing; otherwise `omniglot{size}.npz`, drawings of one bit a
-    pixel, is read. Raises MapstoError where a file is missing, corrupt, or cannot be downloaded.
+    If `grey`, the original drawings of 105 × 105 bits are shrunk with antialiasing; otherwise `omniglot{size}.npz` is
+    read, which has one bit for each pixel.
+
+    Raises:
+        MapstoError: if a file is missing, corrupt, or cannot be downloaded.
     """
-    if size < 1:
-        raise MapstoError(f"size: got {size}, expected at least 1 pixel.")
+    checks.count(size=size)
     return _drawings(folder(), size, grey)
 
 
 def vinyals() -> dict[str, list[str]]:
     """Return the character names ("Alphabet/characterNN") of the three splits of Vinyals et al. 2016."""
-    return {split: _names(_found(folder(), f"vinyals/{file}.txt")) for split, file in _VINYALS.items()}
+    return {split: _names(_file(folder(), f"vinyals/{file}.txt")) for split, file in _VINYALS.items()}
 
 
 _VINYALS = {"train": "train", "validation": "val", "test": "test"}
@@ -75,15 +79,15 @@ _VINYALS = {"train": "train", "validation": "val", "test": "test"}
 
 @lru_cache(maxsize=2)
 def _drawings(folder: Path, size: int, grey: bool) -> Drawings:
-    path = _found(folder, "omniglot105_bits.npz" if grey else f"omniglot{size}.npz")
+    path = _file(folder, "omniglot105_bits.npz" if grey else f"omniglot{size}.npz")
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             packed, alphabets, alphabet = file["packed"], file["alphabet_names"], file["alphabet_id"]
             background, characters, stored = file["is_background"], file["character_name"], int(file["size"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise MapstoError(f"Omniglot: {path} is corrupt ({error}); delete it, and put or download it again.") from error
-    if packed.shape != (len(characters), DRAWERS, -(-stored * stored // 8)):
-        raise MapstoError(f"Omniglot: {path} holds drawings of shape {packed.shape}, expected [characters, 20, bytes].")
+    complete = packed.shape == (len(characters), DRAWERS, -(-stored * stored // 8))
+    checks.expect(complete, "Omniglot", f"drawings of shape {packed.shape} in {path}", "[characters, 20, bytes]")
     names = tuple(f"{alphabets[a]}/{c}" for a, c in zip(alphabet, characters, strict=True))
     images = torch.stack([_shrink(character, stored, size) for character in packed])
     return Drawings(images, torch.from_numpy(alphabet.astype(np.int64)), torch.from_numpy(background), names)
@@ -98,18 +102,17 @@ def _shrink(packed: np.ndarray, stored: int, size: int) -> Tensor:
 
 
 def _names(path: Path) -> list[str]:
-    """Read "Alphabet/character/rotNNN" lines and name each character once."""
+    """Read lines "Alphabet/character/rotNNN" and return the name of each character once."""
     return list(dict.fromkeys(line.rpartition("/")[0] for line in path.read_text().split()))
 
 
-def _found(folder: Path, name: str) -> Path:
+def _file(folder: Path, name: str) -> Path:
     path = folder / name
     if path.is_file():
         return path
-    if os.environ.get("MAPSTO_DATA"):
-        raise MapstoError(
-            f"MAPSTO_DATA: {path} does not exist; put it there, or unset MAPSTO_DATA to download Omniglot."
-        )
+    unset = not os.environ.get("MAPSTO_DATA")
+    remedy = f"put {name} there, or unset MAPSTO_DATA to download Omniglot"
+    checks.expect(unset, "MAPSTO_DATA", f"a folder without {path}", "the data of Omniglot in it", remedy)
     if name == "omniglot105_bits.npz":
         return _write(path, _packed(*(_download(f"images_{part}.zip") for part in ("background", "evaluation"))))
     if name.startswith("vinyals/"):
@@ -130,23 +133,22 @@ def _download(name: str) -> bytes:
             "folder that holds omniglot/omniglot105_bits.npz and omniglot/vinyals."
         ) from error
     got = hashlib.sha256(content).hexdigest()
-    if got != expected:
-        raise MapstoError(
-            f"Omniglot: {where}/{name} has SHA-256 {got}, expected {expected}; it changed or was cut short."
-        )
+    sums = f"{where}/{name} with SHA-256 {got}", expected
+    checks.expect(got == expected, "Omniglot", *sums, "download it again: it changed or was cut short")
     return content
 
 
 def _packed(background: bytes, evaluation: bytes) -> bytes:
     """Pack the two zips of PNG files as `omniglot105_bits.npz`."""
-    drawn = [(part, *drawing) for part, content in enumerate((background, evaluation)) for drawing in _unzip(content)]
-    drawn.sort(key=lambda drawing: drawing[:4])
-    first = drawn[::DRAWERS]
+    parts = enumerate((background, evaluation))
+    drawings = [(part, *drawing) for part, content in parts for drawing in _unzip(content)]
+    drawings.sort(key=lambda drawing: drawing[:4])
+    first = drawings[::DRAWERS]
     alphabets = list(dict.fromkeys(alphabet for _, alphabet, *_ in first))
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        packed=np.stack([bits for *_, bits in drawn]).reshape(len(first), DRAWERS, -1),
+        packed=np.stack([bits for *_, bits in drawings]).reshape(len(first), DRAWERS, -1),
         size=np.int64(PIXELS),
         alphabet_names=np.array(alphabets),
         alphabet_id=np.array([alphabets.index(alphabet) for _, alphabet, *_ in first], dtype=np.int16),
@@ -169,8 +171,6 @@ def _unzip(content: bytes) -> list[tuple[str, str, str, np.ndarray]]:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    """Write to a temporary name and rename, so that an interrupted download leaves nothing half-written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    return part.replace(path)
+    atomically(path, lambda temporary: temporary.write_bytes(content))
+    return path

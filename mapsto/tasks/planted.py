@@ -1,4 +1,4 @@
-"""Tables whose reasons are known: the class follows a rule of a few columns, which the task has shuffled.
+"""Tables with known reasons: the class follows a rule on a few columns, whose order is shuffled in each task.
 
     x ~ N(0, I),  P(y = 1 | x) = σ(−sharpness · s(x)),  then the columns of each task are permuted at random
 
@@ -6,20 +6,20 @@
     syn2  s = x₃² + x₄² + x₅² + x₆² − 4                      syn5  x₁₁ < 0: syn1, else syn3
     syn3  s = −10·sin(0.2·x₇) + |x₈| + x₉ + exp(−x₁₀) − 2.4  syn6  x₁₁ < 0: syn2, else syn3
 
-Chen et al. 2018 (L2X) and Yoon et al. 2019 (INVASE), their synthetic data. Syn3 follows the code that INVASE's authors
-published; its own docstring states −10·sin(2·x₇) + 2|x₈| instead. The permutation is ours: which columns matter must be
-read from the support set, not remembered.
+These are the synthetic data of Chen et al. 2018 (L2X) and Yoon et al. 2019 (INVASE). Syn3 follows the code that
+INVASE's authors published, although the docstring of that code states −10·sin(2·x₇) + 2|x₈|. We added the permutation,
+so that a learner cannot remember which columns matter and must read it from the support set.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode
-from ..errors import MapstoError
-from .sampling import Shots, bounds, choose, episode, orders, weights, whole
+from .sampling import Shots, bounds, choose, episode, orders, weights
 from .source import Tasks
 
 Rule = Literal["syn1", "syn2", "syn3", "syn4", "syn5", "syn6"]
@@ -29,22 +29,33 @@ _PAIRS: dict[str, tuple[Rule, Rule]] = {"syn4": ("syn1", "syn2"), "syn5": ("syn1
 
 
 class Truth(NamedTuple):
-    """What an explanation of a planted task is judged against; one row for each row of the episode."""
+    """The true explanation of each task, with one row for each row of the episode."""
 
     support: Bool[Tensor, "T n d"]  # True where the column decides the row's class
     query: Bool[Tensor, "T m d"]
-    mislabelled: Bool[Tensor, "T n"]  # support rows whose label was turned
-    spurious: Bool[Tensor, "T d"]  # the column that agrees with the label in the support set only
+    mislabelled: Bool[Tensor, "T n"]  # support rows whose label was flipped
+    spurious: Bool[Tensor, "T d"]  # the column whose sign agrees with the label in the support set only
 
 
 class Planted(Tasks):
     """Two-class tables x `[n, features]` ↦ y `[n]` that follow one of the rules syn1 … syn6.
 
-    `sharpness` multiplies the rule's score. At 1, the published labels, the best possible AUC on syn1 is 0.70;
-    `math.inf` makes the labels deterministic, so that an accurate learner exists. `features` above 11 adds columns
-    that never matter. Two faults can be planted in what is taught: `mislabelled` support rows whose label is turned,
-    and a `spurious` column, irrelevant, whose sign agrees with the label in the support set but not in the query set.
-    The truth is not in the episode, where a learner could read it: ask `truth` for it, with the arguments of `batch`.
+    The method `truth`, with the same arguments as `batch`, returns which columns matter; the episode does not contain
+    this, so that no learner can read it.
+
+    Args:
+        rule: which rule the classes follow.
+        shots: number of support rows; if a pair, it is drawn anew for each task, and the rest is padding.
+        queries: number of query rows.
+        sharpness: factor of the rule's score. 1 gives the published labels, for which the best possible AUC on syn1 is
+            0.70; `math.inf` makes the labels deterministic, so that a learner can be accurate.
+        features: number of columns; columns after the first 11 never matter.
+        mislabelled: number of support rows whose label is flipped.
+        spurious: whether one irrelevant column has a sign that agrees with the label in the support set, but not in the
+            query set.
+
+    Raises:
+        MapstoError: if the rule is unknown or a number is out of range.
 
     >>> import math
     >>> tasks = Planted("syn1", shots=64, queries=5, sharpness=math.inf)
@@ -62,18 +73,14 @@ class Planted(Tasks):
         mislabelled: int = 0,
         spurious: bool = False,
     ):
-        if rule not in (*_COLUMNS, *_PAIRS):
-            raise MapstoError(f"rule: got {rule!r}, expected one of {', '.join((*_COLUMNS, *_PAIRS))}.")
-        if features <= _SWITCH:
-            raise MapstoError(f"features: got {features}, expected at least 11, the columns that the rules speak of.")
-        if not sharpness > 0:
-            raise MapstoError(f"sharpness: got {sharpness}, expected a number above 0 (math.inf: no label noise).")
+        checks.one_of(get_args(Rule), rule=rule)
+        checks.count(_SWITCH + 1, features=features)
+        checks.expect(sharpness > 0, "sharpness", sharpness, "a number above 0 (math.inf: no label noise)")
+        checks.count(queries=queries)
         self.rule, self.sharpness, self.features = rule, sharpness, features
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
-        if not 0 <= mislabelled <= self.shots[0]:
-            raise MapstoError(
-                f"mislabelled: got {mislabelled}, expected 0 to {self.shots[0]}, the rows of a support set."
-            )
+        self.shots, self.queries = bounds("shots", shots), queries
+        checks.count(0, mislabelled=mislabelled)
+        checks.between(0, self.shots[0], mislabelled=mislabelled)
         self.mislabelled, self.spurious = mislabelled, spurious
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
@@ -87,7 +94,7 @@ class Planted(Tasks):
         return episode(_permute(x, columns), y, weights(generator, count, self.shots))
 
     def truth(self, index: int, count: int, seed: int = 0) -> Truth:
-        """Return what decides each row's class in `batch(index, count, seed)`; the switch x₁₁ counts as a column."""
+        """Return which columns decide the class of each row in `batch(index, count, seed)`, the switch x₁₁ included."""
         columns, flipped, x = self._inputs(self.generator(index, count, seed), count)
         mask, n = _permute(relevant(self.rule, x), columns), self.shots[1]
         return Truth(mask[:, :n], mask[:, n:], flipped[:, :n], self._agreeing()[columns])
@@ -95,7 +102,7 @@ class Planted(Tasks):
     def _inputs(
         self, generator: torch.Generator, count: int
     ) -> tuple[Int[Tensor, "T d"], Bool[Tensor, "T n"], Float[Tensor, "T n d"]]:
-        """Draw the order of the columns, which rows to mislabel, and the inputs in the published order."""
+        """Draw the order of the columns, the rows to mislabel, and the inputs in the published order."""
         columns, rows = orders(generator, count, self.features), self.shots[1] + self.queries
         which = choose(generator, torch.full((count,), self.shots[0]), self.mislabelled)
         flipped = torch.zeros(count, rows, dtype=torch.bool).scatter(1, which, True)
@@ -109,7 +116,7 @@ class Planted(Tasks):
 
 
 def score(rule: Rule, x: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
-    """Return s(x), whose sign decides the class (negative: 1), for columns in the published order.
+    """Return s(x) for columns in the published order; a negative score makes class 1 more probable.
 
     >>> score("syn2", torch.ones(11))
     tensor(0.)
@@ -125,7 +132,7 @@ def score(rule: Rule, x: Float[Tensor, "... d"]) -> Float[Tensor, "..."]:
 
 
 def relevant(rule: Rule, x: Float[Tensor, "... d"]) -> Bool[Tensor, "... d"]:
-    """Return which columns s(x) depends on in the branch that x takes, for columns in the published order."""
+    """Return the columns that s(x) reads, in the branch that x takes, for columns in the published order."""
     if rule in _PAIRS:
         below, above = (relevant(branch, x) for branch in _PAIRS[rule])
         return torch.where(x[..., _SWITCH, None] < 0, below, above) | _among((_SWITCH,), x)

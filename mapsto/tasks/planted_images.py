@@ -1,14 +1,15 @@
-"""Drawn characters whose reasons are known: some strokes make the class, others are there for no reason.
+"""Drawn characters with known reasons: some strokes make the class, others are distractors.
 
     x = min(1, Σ_labels ink(stroke_y + shift) + Σ_distractors ink(stroke + shift)),   ink = clip(½ + width/2 − distance)
 
-A class of a task is a few label strokes, drawn anew for each task and found in every image of the class; each image
-also has distractor strokes, drawn anew for each image. Both kinds come from one distribution and are shifted one by
-one, so that in a single image nothing tells them apart: not ink, length, shape or place. Which strokes matter can only
-be read from the support set, and an attribution that looks at one image alone finds the label strokes by chance.
+A class of a task is a set of label strokes, which are drawn anew for each task and appear in every image of the class.
+Each image also has distractor strokes, which are drawn anew for each image. Both kinds come from the same distribution
+and are shifted one by one, so that a single image does not show which is which: ink, length, shape and place are alike.
+Only the support set shows which strokes matter. An attribution that looks at one image alone finds the label strokes by
+chance only.
 
-The need for truth that is known by construction: Arras, Osman & Samek 2022, "CLEVR-XAI"; the drawing of characters
-from strokes: Lake, Salakhutdinov & Tenenbaum 2015, without its grammar.
+Arras, Osman & Samek 2022, "CLEVR-XAI", argue for such a known truth. Characters are drawn from strokes as in Lake,
+Salakhutdinov & Tenenbaum 2015, but without its grammar.
 """
 
 from typing import NamedTuple
@@ -17,38 +18,40 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 from .classes import episodes, shape
-from .sampling import Shots, whole
+from .sampling import Shots
 from .source import Tasks
 
-_REACH, _ROOM = 0.22, 0.3  # half a stroke's span, and how far its centre stays from the edge, in image sizes
-_SEGMENTS = 6  # a stroke is so many straight lines
+_REACH = 0.22  # half the span of a stroke, as a fraction of the image
+_ROOM = 0.3  # distance of a stroke's centre from the edge, as a fraction of the image
+_SEGMENTS = 6  # straight lines in a stroke
 
 
 class StrokeTruth(NamedTuple):
-    """Where strokes left ink, one image for each image of the episode; where strokes cross, both are True."""
+    """The pixels with ink of each kind of stroke, for each image of the episode; crossings are of both kinds."""
 
-    support: Bool[Tensor, "T n 1 s s"]  # of the strokes that make the class
+    support: Bool[Tensor, "T n 1 s s"]  # strokes that make the class
     query: Bool[Tensor, "T m 1 s s"]
     support_distractors: Bool[Tensor, "T n 1 s s"]
     query_distractors: Bool[Tensor, "T m 1 s s"]
 
 
 class PlantedStrokes(Tasks):
-    """N-way K-shot tasks x `[n, 1, size, size]` in [0, 1] whose classes are made of known strokes, new in each task.
+    """N-way K-shot tasks x `[n, 1, size, size]` in [0, 1], whose classes consist of known strokes, new in each task.
 
-    `strokes` of an image make its class, `distractors` carry no label; every stroke of every image is shifted by up to
-    `jitter` pixels each way, and is `width` pixels wide. The truth is not in the episode, where a learner could read
-    it: ask `truth` for it, with the arguments of `batch`.
+    In each image, `strokes` strokes make the class and `distractors` strokes do not. Every stroke of every image is
+    shifted by up to `jitter` pixels in each direction, and is `width` pixels wide. The method `truth`, with the same
+    arguments as `batch`, returns the pixels of the strokes; the episode does not contain them, so that no learner can
+    read them. `ways`, `shots` and `queries` are as in `Arrays`.
 
     >>> tasks = PlantedStrokes(ways=3, shots=2, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.shape
     (torch.Size([2, 12, 1, 28, 28]), torch.Size([2, 12, 1, 28, 28]))
 
     Raises:
-        MapstoError: too few ways, shots, queries, strokes or pixels, or a negative number of distractors or jitter.
+        MapstoError: if a number is too small, or `jitter` or `width` is above a quarter of `size`.
     """
 
     def __init__(
@@ -62,15 +65,14 @@ class PlantedStrokes(Tasks):
         jitter: float = 1.5,
         width: float = 1.5,
     ):
-        self.shape, self.strokes = shape(ways, shots, queries), whole("strokes", strokes)
-        if not isinstance(distractors, int) or distractors < 0:
-            raise MapstoError(f"distractors: got {distractors}, expected a whole number from 0.")
-        if size < 8 or not 0 <= jitter <= size / 4 or not 0 < width <= size / 4:
-            raise MapstoError(
-                f"size, jitter, width: got {size}, {jitter}, {width}, expected at least 8 pixels, and a jitter from 0 "
-                "and a width above 0 that are at most a quarter of the size."
-            )
-        self.distractors, self.size, self.jitter, self.width = distractors, size, jitter, width
+        self.shape = shape(ways, shots, queries)
+        checks.count(strokes=strokes)
+        checks.count(0, distractors=distractors)
+        checks.count(8, size=size)
+        checks.between(0, size / 4, jitter=jitter, width=width)
+        checks.above(0, width=width)
+        self.strokes, self.distractors = strokes, distractors
+        self.size, self.jitter, self.width = size, jitter, width
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks; see `Tasks.draw`."""
@@ -78,20 +80,20 @@ class PlantedStrokes(Tasks):
         return Episode(_merged(layers.support), _merged(layers.query))
 
     def truth(self, index: int, count: int, seed: int = 0) -> StrokeTruth:
-        """Return where the strokes of each image in `batch(index, count, seed)` are."""
+        """Return the pixels of the strokes of each image in `batch(index, count, seed)`."""
         layers = self._layers(self.generator(index, count, seed), count)
         inked = [part.x[:, :, kind : kind + 1] > 0 for kind in (0, 1) for part in (layers.support, layers.query)]
         return StrokeTruth(*inked)
 
     def _layers(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw tasks whose images have two layers `[2, size, size]`: ink that makes the class, and other ink."""
+        """Draw tasks whose images have two layers `[2, size, size]`: the label strokes, and the distractors."""
         ways = self.shape.ways
         labels = curves(generator, count, ways, self.strokes) * self.size  # [T, ways, l, p, 2]
 
         def look(classes: Int[Tensor, "T n"], rows: Int[Tensor, "T n"]) -> Float[Tensor, "T n 2 s s"]:
-            taught = labels[torch.arange(count)[:, None], classes]  # [T, n, l, p, 2]
+            label_strokes = labels[torch.arange(count)[:, None], classes]  # [T, n, l, p, 2]
             others = curves(generator, *classes.shape, self.distractors) * self.size
-            lines = torch.cat([taught, others], 2)
+            lines = torch.cat([label_strokes, others], 2)
             shift = self.jitter * (2 * torch.rand(*lines.shape[:3], 1, 2, generator=generator) - 1)
             ink = rasterise(lines + shift, self.size, self.width)  # [T, n, l + o, s, s]
             return torch.stack([ink[:, :, : self.strokes].sum(2), ink[:, :, self.strokes :].sum(2)], 2).clamp(max=1)
@@ -103,13 +105,13 @@ class PlantedStrokes(Tasks):
 
 
 def curves(generator: torch.Generator, *shape: int) -> Float[Tensor, "*shape p 2"]:
-    """Draw strokes in the unit square as points `[..., p, 2]`: every other one an arc, every other one bent once.
+    """Draw strokes in the unit square as points `[..., p, 2]`; each is an arc or a line bent once, with equal chance.
 
-    Ends are equally far apart in all; the bend, the turn and the place are uniform.
+    The ends of every stroke are equally far apart. The bend, the direction and the place are uniform.
     """
     number = torch.rand(*shape, 5, generator=generator)  # place (2), turn, bend, kind
     centre = _ROOM + (1 - 2 * _ROOM) * number[..., None, :2]
-    along = (2 * torch.pi * number[..., 2:3] + torch.tensor([0.0, torch.pi / 2])).cos()  # [..., 2]: a direction
+    along = (2 * torch.pi * number[..., 2:3] + torch.tensor([0.0, torch.pi / 2])).cos()  # [..., 2]; a unit vector
     along, bend = _REACH * along, 2 * number[..., 3:4] - 1
     start, end, middle = -along, along, bend * along.flip(-1) * torch.tensor([1.0, -1.0])  # each [..., 2]
     t = torch.linspace(0, 1, _SEGMENTS + 1)[:, None]  # [p, 1]
@@ -120,7 +122,7 @@ def curves(generator: torch.Generator, *shape: int) -> Float[Tensor, "*shape p 2
 
 
 def rasterise(lines: Float[Tensor, "... p 2"], size: int, width: float) -> Float[Tensor, "... s s"]:
-    """Draw polylines with points (row, column), in pixels, on images of their own: ink 1 within, fading over a pixel.
+    """Draw each polyline, with points (row, column) in pixels, on its own image: ink 1 that fades over one pixel.
 
     >>> rasterise(torch.tensor([[1.5, 0.0], [1.5, 3.0]]), 3, width=1.0).round(decimals=2)
     tensor([[0., 0., 0.],

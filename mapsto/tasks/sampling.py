@@ -1,28 +1,30 @@
-"""What the sources share: drawing without replacement, and dividing rows, for a whole batch of tasks at once."""
+"""Draw without replacement, and divide rows into support and query, for a whole batch of tasks at once."""
+
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 
 Shots = int | tuple[int, int]
-"""Examples a task teaches with: a number, or the lowest and highest of a number drawn anew for each task."""
+"""Number of support examples; if a pair (lowest, highest), the number is drawn anew for each task."""
 
 
 def choose(generator: torch.Generator, population: Int[Tensor, "..."], k: int) -> Int[Tensor, "... k"]:
-    """Choose `k` distinct numbers of 0 … population−1, every ordered choice equally likely, for each population.
+    """Choose `k` distinct numbers of 0 … population−1 for each population, all ordered choices being equally likely.
 
-    Floyd's algorithm takes `k` steps whatever the population (Bentley & Floyd 1987, CACM 30(9), Algorithm F2); its
-    order is not uniform, so it is shuffled. Every population must be at least `k`.
+    Floyd's algorithm takes `k` steps for any population (Bentley & Floyd 1987, CACM 30(9), Algorithm F2). The order of
+    its choices is not uniform, so they are shuffled. Every population must be at least `k`.
     """
     chosen = population.new_empty((*population.shape, 0))
     for i in range(k):
         top = population - k + i  # [...]
-        drawn = (torch.rand(population.shape, generator=generator, dtype=torch.float64) * (top + 1)).long()
-        taken = (chosen == drawn[..., None]).any(-1)
-        chosen = torch.cat([chosen, torch.where(taken, top, drawn)[..., None]], -1)
+        candidate = (torch.rand(population.shape, generator=generator, dtype=torch.float64) * (top + 1)).long()
+        taken = (chosen == candidate[..., None]).any(-1)
+        chosen = torch.cat([chosen, torch.where(taken, top, candidate)[..., None]], -1)
     return chosen.gather(-1, orders(generator, *population.shape, k))
 
 
@@ -32,26 +34,25 @@ def orders(generator: torch.Generator, *shape: int) -> Int[Tensor, "..."]:
 
 
 def bounds(name: str, shots: Shots) -> tuple[int, int]:
-    """Return the lowest and highest number of `shots`, or raise MapstoError naming the argument `name`."""
-    pair = tuple(shots) if isinstance(shots, tuple | list) else (shots, shots)
-    if len(pair) != 2 or not all(isinstance(number, int) for number in pair) or not 1 <= pair[0] <= pair[1]:
-        raise MapstoError(
-            f"{name}: got {shots}, expected a whole number from 1, or a pair (lowest, highest) of such numbers."
-        )
+    """Return the lowest and the highest number of `shots`, which is the argument `name`.
+
+    Raises:
+        MapstoError: if a number is below 1, or the lowest is above the highest.
+    """
+    pair: Any = tuple(shots) if isinstance(shots, tuple | list) else (shots, shots)
+    valid = len(pair) == 2 and all(isinstance(number, int) for number in pair) and 1 <= pair[0] <= pair[1]
+    checks.expect(valid, name, shots, "a whole number from 1, or a pair (lowest, highest) of such numbers")
     return pair
 
 
-def whole(name: str, number: int) -> int:
-    """Return `number`, or raise MapstoError naming the argument `name` where it is no whole number from 1."""
-    if not isinstance(number, int) or number < 1:
-        raise MapstoError(f"{name}: got {number}, expected a whole number from 1.")
-    return number
+def ends(splits: tuple[float, float, float]) -> Float[Tensor, "3"]:
+    """Return the cumulative fractions of train, validation and test, between 0 and 1.
 
-
-def shares(splits: tuple[float, float, float]) -> Float[Tensor, "3"]:
-    """Return where the shares of train, validation and test end (0 … 1), or raise MapstoError."""
-    if len(splits) != 3 or min(splits) < 0 or not 0 < sum(splits) <= 1 + 1e-9:
-        raise MapstoError(f"splits: got {splits}, expected three shares from 0 that sum to at most 1.")
+    Raises:
+        MapstoError: if there are not three fractions from 0 whose sum is above 0 and at most 1.
+    """
+    valid = len(splits) == 3 and min(splits) >= 0 and 0 < sum(splits) <= 1 + 1e-9
+    checks.expect(valid, "splits", splits, "three fractions from 0 that sum to at most 1")
     return torch.tensor(splits, dtype=torch.float64).cumsum(0)
 
 
@@ -62,9 +63,9 @@ def weights(generator: torch.Generator, count: int, shots: tuple[int, int]) -> F
 
 
 def episode(x: Float[Tensor, "T m ..."], y: Shaped[Tensor, "T m ..."], w: Float[Tensor, "T n"]) -> Episode:
-    """Put the first rows of each task, as many as `w` has, in its support set and the others in its query set.
+    """Return an episode whose support set has the first rows, one for each weight in `w`; the others are its query set.
 
-    Rows of weight 0 are blanked, so that no learner can read the padding.
+    Rows of weight 0 are set to 0, so that no learner can read the padding.
     """
     n = w.shape[1]
     queries = x.shape[1] - n

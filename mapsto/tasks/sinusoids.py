@@ -1,4 +1,4 @@
-"""Sine waves of random height and shift: the regression task of the MAML paper.
+"""Sine waves of random amplitude and phase, the regression task of the MAML paper.
 
     y = A·sin(x − φ),  A ~ U[0.1, 5],  φ ~ U[0, π],  x ~ U[−5, 5]
 
@@ -9,15 +9,18 @@ import math
 
 import torch
 
+from .. import checks
 from ..episodes import Episode
-from .sampling import Shots, bounds, episode, weights, whole
+from .sampling import Shots, bounds, episode, weights
 from .source import Tasks
 
 
 class Sinusoids(Tasks):
-    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`, one sine wave each.
+    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one sine wave.
 
-    `shots` support points (a pair draws their number anew for each task, padding the rest) and `queries` query points.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair, the number is drawn anew for
+    each task between the two, and the rest is padding. `amplitude`, `phase` and `span` (of x) are ranges of uniform
+    distributions.
 
     >>> Sinusoids(shots=5, queries=7).batch(0, count=3).query.x.shape
     torch.Size([3, 7, 1])
@@ -31,7 +34,8 @@ class Sinusoids(Tasks):
         phase: tuple[float, float] = (0.0, math.pi),
         span: tuple[float, float] = (-5.0, 5.0),
     ):
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        checks.count(queries=queries)
+        self.shots, self.queries = bounds("shots", shots), queries
         self.amplitude, self.phase, self.span = amplitude, phase, span
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

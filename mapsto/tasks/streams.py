@@ -1,24 +1,26 @@
-"""Streams of related tasks: each remembers those before it.
+"""Streams of related regression tasks: each task comes with the examples of earlier tasks as context.
 
-    y = x·a + b_j + ε,  x ~ N(0, I),  a ~ N(0, slope² I) of all,  b_j ~ N(0, intercept²) of task j,  ε ~ N(0, noise²)
+    y = x·a + b_j + ε,  x ~ N(0, I),  a ~ N(0, slope² I),  b_j ~ N(0, intercept²),  ε ~ N(0, noise²)
 
-What the earlier tasks share with this one, the slope, they tell; what they do not, the intercept, this one's own
-examples must. The best prediction is ridge regression on x and a column for each task, over all of them, with penalties
-noise²/slope² and noise²/intercept² (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.55).
+All tasks j of a stream share the slope a, so the earlier tasks help to estimate it. Each task has an intercept b_j of
+its own, which only its own examples show. The best prediction is ridge regression over all tasks on x and one indicator
+column for each task, with penalties noise²/slope² and noise²/intercept² (Bishop 2006, "Pattern Recognition and Machine
+Learning", eq. 3.55).
 """
 
 import torch
 
+from .. import checks
 from ..episodes import Episode, Examples
-from .sampling import episode, whole
+from .sampling import episode
 from .source import Tasks
 
 
 class LinearStream(Tasks):
-    """Regression tasks x `[n, features]` ↦ y `[n, 1]`, planes of one slope, with `earlier` ones of theirs as context.
+    """Regression tasks x `[n, features]` ↦ y `[n, 1]`, with `earlier` tasks of the same slope as context.
 
-    `shots` support points in this task and in each earlier one, `queries` query points in this. The context's tensors
-    have an axis for the earlier tasks in front: x `[earlier, shots, features]`.
+    This task and each earlier one have `shots` support points; this task has `queries` query points. The first axis of
+    the context's tensors is the earlier task: x `[earlier, shots, features]`.
 
     >>> LinearStream(features=3, shots=2, earlier=5).batch(0, count=4).context.x.shape
     torch.Size([4, 5, 2, 3])
@@ -34,12 +36,12 @@ class LinearStream(Tasks):
         intercept: float = 1.0,
         noise: float = 0.1,
     ):
-        self.features, self.shots = whole("features", features), whole("shots", shots)
-        self.queries, self.earlier = whole("queries", queries), whole("earlier", earlier)
+        checks.count(features=features, shots=shots, queries=queries, earlier=earlier)
+        self.features, self.shots, self.queries, self.earlier = features, shots, queries, earlier
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` streams, each up to its last task; see `Tasks.draw`."""
+        """Draw `count` streams, and return the last task of each; see `Tasks.draw`."""
         tasks, rows = self.earlier + 1, self.shots + self.queries
         a = self.slope * torch.randn(count, 1, self.features, 1, generator=generator)
         b = self.intercept * torch.randn(count, tasks, 1, 1, generator=generator)

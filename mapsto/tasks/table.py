@@ -1,6 +1,6 @@
-"""Episodes from one table: each task teaches with some of its rows and judges on others, all drawn at random.
+"""Episodes from one table: support and query of each task are rows drawn at random.
 
-The rows are divided among train, validation and test, class by class, so that what is reported was never trained on.
+The rows are divided among train, validation and test, class by class, so that no row of the test was trained on.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode
-from ..errors import MapstoError
-from .sampling import Shots, bounds, episode, orders, shares, weights, whole
+from .sampling import Shots, bounds, ends, episode, orders, weights
 from .source import SPLITS, Tasks
 
 if TYPE_CHECKING:
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 
 class Table(Tasks):
-    """Tasks x `[n, columns]` ↦ y `[n]` from a table: a data frame, or the path of a text file.
+    """Tasks x `[n, columns]` ↦ y `[n]` from a table, which is a data frame or the path of a text file.
 
-    Each episode draws `shots` rows to learn from (a pair draws their number anew for each task, padding the rest), at
-    least one of each class where as many are drawn, and `queries` others to be judged on. `splits` gives the shares of
-    the rows for train, validation and test, drawn by `seed`. Classes are numbered in sorted order (`names`); with
-    `regression`, y `[n, 1]` is the target as it stands. Texts and dates become numbers, missing cells NaN (see
-    `Columns`); rows without a target are left out. Raises MapstoError for a file that is no table, no such target, one
-    class only, or too few rows.
+    Each episode has `shots` support rows and `queries` other query rows. If `shots` is a pair, the number is drawn anew
+    for each task between the two, and the rest is padding. If there are enough support rows, each class has at least
+    one. `splits` gives the fractions of the rows for train, validation and test, which are drawn by `seed`. Classes are
+    numbered in sorted order (`names`); with `regression`, y `[n, 1]` is the number in the column `target`. Texts and
+    dates become numbers, and missing cells become NaN (see `Columns`). Rows without a value of `target` are left out.
+
+    Raises:
+        MapstoError: if the file is not a table, there is no column `target`, it has one class only, or there are too
+            few rows.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"age": range(20), "ward": ["a", "b"] * 10, "ill": [False, True] * 10})
@@ -46,99 +49,119 @@ class Table(Tasks):
         splits: tuple[float, float, float] = (0.6, 0.2, 0.2),
         seed: int = 0,
     ):
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
-        frame, target_column = known(table, target, "the table")
-        self.y, self.names = numbers(target, target_column) if regression else classes(target, target_column)
+        checks.count(queries=queries)
+        self.shots, self.queries = bounds("shots", shots), queries
+        frame, outcome = rows_with_outcome(table, target, "the table")
+        self.y, self.names = numbers(target, outcome) if regression else classes(target, outcome)
         codes = torch.zeros(len(self.y), dtype=torch.long) if regression else self.y
-        part = torch.bucketize(_quantile(codes, seed), shares(splits), right=True)
+        part = torch.bucketize(_quantile(codes, seed), ends(splits), right=True)
         self.rows = {name: (part == i).nonzero()[:, 0] for i, name in enumerate(SPLITS)}
         self.columns, self.x = features(frame, self.rows["train"])
-        if all(len(rows) < self.shots[1] + self.queries for rows in self.rows.values()):
-            raise MapstoError(self._short(max(len(rows) for rows in self.rows.values())))
+        self._require_rows(max(len(rows) for rows in self.rows.values()))
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError where the split has too few rows for one."""
+        """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError if the split has too few rows for one."""
         rows, most = self.rows[self.split], self.shots[1]
-        if len(rows) < most + self.queries:
-            raise MapstoError(self._short(len(rows)))
+        self._require_rows(len(rows))
         x, y = self.x[rows], self.y[rows]
         keys = torch.rand(count, len(rows), generator=generator, dtype=torch.float64)
         keys = one_of_each(keys, y) if self.names else keys
-        drawn = keys.argsort(1)[:, : most + self.queries]  # [T, n]
+        sample = keys.argsort(1)[:, : most + self.queries]  # [T, n]
         shuffle = orders(generator, count, most)
-        drawn = torch.cat([drawn[:, :most].gather(1, shuffle), drawn[:, most:]], 1)
-        return episode(x[drawn], y[drawn], weights(generator, count, self.shots).gather(1, shuffle))
+        sample = torch.cat([sample[:, :most].gather(1, shuffle), sample[:, most:]], 1)
+        return episode(x[sample], y[sample], weights(generator, count, self.shots).gather(1, shuffle))
 
-    def _short(self, rows: int) -> str:
-        return (
-            f"table: {rows} row(s) in the split, expected at least shots + queries = {self.shots[1] + self.queries}; "
-            "lower shots or queries, or give the split a larger share."
+    def _require_rows(self, rows: int) -> None:
+        least = self.shots[1] + self.queries
+        remedy = "lower shots or queries, or give the split a larger fraction"
+        checks.expect(
+            rows >= least, "table", f"{rows} row(s) in the split", f"at least shots + queries = {least}", remedy
         )
 
 
-def known(table: "str | Path | pd.DataFrame", target: str, name: str) -> "tuple[pd.DataFrame, pd.Series]":
-    """Return the columns and the target of the rows of the table `name` that have one."""
-    from .tablefile import outcomes, read_table  # pandas is slow to import
+def rows_with_outcome(table: "str | Path | pd.DataFrame", target: str, name: str) -> "tuple[pd.DataFrame, pd.Series]":
+    """Return the other columns and the column `target` of those rows that have a value of it.
+
+    Raises:
+        MapstoError: if the table, which messages call `name`, has no such column, or no value in it.
+    """
+    from ..tables.tablefile import outcomes, read_table  # pandas is slow to import
 
     frame = read_table(table) if isinstance(table, str | Path) else table
-    if target not in frame.columns:
-        listed = ", ".join(str(column) for column in frame.columns[:8])
-        raise MapstoError(f"target: got {target!r}, which is no column of {name} (it has {listed}); name one of these.")
+    listed = ", ".join(str(column) for column in frame.columns[:8])
+    checks.expect(target in frame.columns, "target", repr(target), f"a column of {name}, such as {listed}")
     y = outcomes(frame, target, name)
-    there = y.notna()
-    if not there.any():
-        raise MapstoError(f"target: no row of {name} has a value in {target!r}; fill it in for the rows to use.")
-    return frame.loc[there].drop(columns=target), y[there]
+    present = y.notna()
+    remedy = "fill it in for the rows to use"
+    checks.expect(bool(present.any()), "target", f"no value of {target!r} in {name}", "at least one", remedy)
+    return frame.loc[present].drop(columns=target), y[present]
 
 
 def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
-    """Return the columns that can teach, and their numbers; how to read them is learned from the rows `train` alone."""
-    from .columns import Columns
+    """Return the names and the numbers of the columns that vary.
+
+    The conversion of texts and dates to numbers is fitted to the rows `train` only.
+
+    Raises:
+        MapstoError: if no column varies.
+    """
+    from ..tables.columns import Columns
 
     columns = Columns().fit(frame.iloc[train.numpy()])
-    if not columns.informative.any():
-        raise MapstoError(f"table: got {frame.shape[1]} column(s) beside the target, expected one that varies.")
+    others = f"{frame.shape[1]} column(s) besides the target"
+    checks.expect(bool(columns.informative.any()), "table", others, "at least one that varies")
     numbers = columns.transform(frame)[:, columns.informative]
     names = [column.name for column, keep in zip(columns.columns, columns.informative, strict=True) if keep]
     return names, torch.from_numpy(numbers.astype(np.float32))
 
 
-MOST_MEASURED = 20  # numbers with decimals that may name classes
+MOST_MEASURED = 20  # a column with more different numbers and with decimals does not hold classes
 
 
 def classes(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
-    """Return class numbers in sorted order, and the classes' names."""
+    """Return the class of each row, numbered in sorted order, and the names of the classes.
+
+    Raises:
+        MapstoError: if there are fewer than two classes, or the values look like measured numbers.
+    """
     import pandas as pd
 
     codes, names = pd.factorize(y, sort=True)
-    read = pd.to_numeric(y, errors="coerce").to_numpy(float, na_value=np.nan)
-    if len(names) > MOST_MEASURED and np.isfinite(read).all() and (read % 1).any():
-        raise MapstoError(f"target: {target!r} has {len(names)} different numbers, no classes; set regression=True.")
-    if len(names) < 2:
-        raise MapstoError(f"target: {target!r} has one class only ({names[0]!r}), expected two or more.")
+    values = pd.to_numeric(y, errors="coerce").to_numpy(float, na_value=np.nan)
+    measured = len(names) > MOST_MEASURED and np.isfinite(values).all() and (values % 1).any()
+    different = f"{len(names)} different numbers in {target!r}"
+    checks.expect(not measured, "target", different, "classes", "set regression=True to predict numbers")
+    checks.expect(len(names) > 1, "target", f"one class only in {target!r} ({names[0]!r})", "two or more")
     return torch.from_numpy(codes.astype(np.int64)), [str(name) for name in names]
 
 
 def numbers(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
-    """Return targets as they stand, `[n, 1]`, and no names."""
+    """Return the numbers `[n, 1]`, and no names of classes.
+
+    Raises:
+        MapstoError: if a value is not a finite number.
+    """
     import pandas as pd
 
     numbers = pd.to_numeric(y, errors="coerce").to_numpy(np.float32, na_value=np.nan)
-    if not np.isfinite(numbers).all():
-        raise MapstoError(f"target: {target!r} holds {y[~np.isfinite(numbers)].iloc[0]!r}, expected finite numbers.")
+    wrong = y[~np.isfinite(numbers)]
+    checks.expect(wrong.empty, "target", f"{next(iter(wrong), None)!r} in {target!r}", "finite numbers")
     return torch.from_numpy(numbers)[:, None], []
 
 
 def _quantile(codes: Tensor, seed: int) -> Tensor:
-    """Return each row's place among those of its class, shuffled, as (rank + ½) / size: cutting it cuts every class."""
+    """Return (rank + ½) / size of each row among the shuffled rows of its class.
+
+    A cut of these numbers divides every class in the same proportion.
+    """
     shuffled = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
-    order = shuffled[codes[shuffled].argsort(stable=True)]  # by class, at random within
+    order = shuffled[codes[shuffled].argsort(stable=True)]  # sorted by class, at random within a class
     sizes = torch.bincount(codes)
     rank = torch.arange(len(codes)) - (sizes.cumsum(0) - sizes)[codes[order]]
     return torch.zeros(len(codes), dtype=torch.float64).scatter(0, order, (rank + 0.5) / sizes[codes[order]].double())
 
 
 def one_of_each(keys: Tensor, y: Tensor) -> Tensor:
-    """Lower the smallest key of each class below every other key, so that sorting puts one row of each class first."""
+    """Lower the smallest key of each class below all other keys, so that sorting puts one row of each class first."""
     first = torch.cat([torch.where(y == c, keys, 2).argmin(1, keepdim=True) for c in y.unique()], 1)  # [T, k]
     return keys.scatter_add(1, first, -torch.ones_like(keys)[:, : first.shape[1]])

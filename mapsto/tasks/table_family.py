@@ -1,22 +1,21 @@
-"""Episodes from a folder of tables: each file is a task family of its own, a hospital, a season, a sensor.
+"""Episodes from a folder of tables, one file for each hospital, season or sensor.
 
-The files are divided among train, validation and test, so that what is reported comes from tables that were never seen:
-what was learned from some hospitals is asked in others.
+The files are divided among train, validation and test, so that results are for tables that were never trained on, such
+as for other hospitals.
 """
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode
-from ..errors import MapstoError
 from .classes import Splits, divide
-from .sampling import Shots, bounds, episode, orders, weights, whole
+from .sampling import Shots, bounds, episode, orders, weights
 from .source import Tasks
-from .table import classes, features, known, numbers, one_of_each
+from .table import classes, features, numbers, one_of_each, rows_with_outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,18 +24,26 @@ ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 
 
 class TableFamily(Tasks):
-    """Tasks x `[n, columns]` ↦ y `[n]` from the text files of a folder, each task's rows all from one file.
+    """Tasks x `[n, columns]` ↦ y `[n]` from the text files of a folder; all rows of a task are from one file.
 
-    Columns are matched by name; those that a file lacks are missing cells there (NaN), as are cells without a value.
-    Texts become numbers as in `Table`, by what the files to train on hold; classes are those of all files (`names`), by
-    what is written: 1, 1.0 and the text "1" are one. `shots`, `queries` and `regression` are as in `Table`. `splits`
-    gives the shares of the files for train, validation and test, shuffled by `seed`, or names them: `{"train": ["rome",
-    ...], "test": [...]}`, a file's name without its ending. A file with too few rows for an episode is left out
-    (`left_out`).
+    Columns are matched by name. If a file lacks a column, its cells are missing (NaN), like cells without a value.
+    Texts become numbers as in `Table`, fitted to the training files. Classes are collected from all files (`names`);
+    values that are written alike are the same class, such as 1, 1.0 and the text "1". A file with too few rows for an
+    episode is left out (`left_out`).
+
+    Args:
+        folder: folder of the files.
+        target: name of the column to predict.
+        shots: number of support rows, see `Table`.
+        queries: number of query rows.
+        regression: predict the number in `target` instead of a class.
+        splits: fractions of the files for train, validation and test, or the names of the files of each split without
+            their endings: `{"train": ["rome", ...], "test": [...]}`.
+        seed: seed of the shuffle before the files are divided by fraction.
 
     Raises:
-        MapstoError: no such folder, fewer than two tables in it or two of one name, a file that is no table or lacks
-            the target, one class only, or no file to train on with enough rows.
+        MapstoError: if there is no such folder, it has fewer than two tables or two of the same name, a file is not a
+            table or lacks the target, there is one class only, or no training file has enough rows.
     """
 
     def __init__(
@@ -51,9 +58,10 @@ class TableFamily(Tasks):
     ):
         import pandas as pd
 
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        checks.count(queries=queries)
+        self.shots, self.queries = bounds("shots", shots), queries
         paths = _files(Path(folder))
-        tables = [known(path, target, path.name) for path in paths]
+        tables = [rows_with_outcome(path, target, path.name) for path in paths]
         self.tables = [_name(path) for path in paths]
         outcomes, sizes = [y for _, y in tables], [len(y) for _, y in tables]
         if regression:
@@ -67,45 +75,41 @@ class TableFamily(Tasks):
             split: [every[i] for i in pools[0].tolist() if i not in short]
             for split, pools in divide(self.tables, splits, seed).items()
         }
-        if not self.rows["train"]:
-            raise MapstoError(
-                f"folder: no table of {folder} to train on has shots + queries = {self.shots[1] + self.queries} rows "
-                "with an outcome; lower shots or queries, or give training a larger share."
-            )
+        least = f"one with shots + queries = {self.shots[1] + self.queries} rows that have an outcome"
+        remedy = "lower shots or queries, or give training a larger fraction"
+        checks.expect(len(self.rows["train"]) > 0, "folder", f"no such training table in {folder}", least, remedy)
         frame = pd.concat([frame for frame, _ in tables], ignore_index=True)
         self.columns, self.x = features(frame, torch.cat(self.rows["train"]))
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError where the split has no table."""
+        """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError if the split has no table."""
         tables = self.rows[self.split]
-        if not tables:
-            raise MapstoError(f"splits: no table to draw {self.split} tasks from; give it a larger share or add files.")
+        remedy = "give it a larger fraction, or add files"
+        checks.expect(len(tables) > 0, "splits", f"no table for {self.split}", "at least one", remedy)
         chosen = torch.randint(len(tables), (count,), generator=generator).tolist()
-        rows = torch.stack([self._drawn(generator, tables[i]) for i in chosen])  # [T, n]
+        rows = torch.stack([self._draw_rows(generator, tables[i]) for i in chosen])  # [T, n]
         shuffle = orders(generator, count, self.shots[1])
         rows = torch.cat([rows[:, : self.shots[1]].gather(1, shuffle), rows[:, self.shots[1] :]], 1)
         return episode(self.x[rows], self.y[rows], weights(generator, count, self.shots).gather(1, shuffle))
 
-    def _drawn(self, generator: torch.Generator, rows: Tensor) -> Tensor:
-        """Draw an episode's rows of one table, one of each class that it has first."""
+    def _draw_rows(self, generator: torch.Generator, rows: Tensor) -> Tensor:
+        """Draw the rows of an episode from one table, first one row of each class that the table has."""
         keys = torch.rand(1, len(rows), generator=generator, dtype=torch.float64)
         keys = one_of_each(keys, self.y[rows]) if self.names else keys
         return rows[keys[0].argsort()[: self.shots[1] + self.queries]]
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise MapstoError(f"folder: got {folder}, which is no folder; name the one that holds the tables.")
-    found = sorted(path for path in folder.iterdir() if path.name.lower().endswith(ENDINGS))
-    if len(found) < 2:
-        raise MapstoError(
-            f"folder: {folder} holds {len(found)} table(s) ({', '.join(ENDINGS)}), expected two or more: some to train "
-            "on and others to test on; for one table use Table."
-        )
-    for one, other in itertools.combinations(found, 2):
-        if _name(one) == _name(other):
-            raise MapstoError(f"folder: got {one.name} and {other.name}, expected a name of its own for each table.")
-    return found
+    checks.expect(folder.is_dir(), "folder", folder, "a folder that holds the tables")
+    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(ENDINGS))
+    checks.expect(
+        len(files) > 1, "folder", f"{len(files)} table(s) in {folder}", f"two or more ({', '.join(ENDINGS)})",
+        "for one table use Table",
+    )  # fmt: skip
+    names = [_name(path) for path in files]
+    for file, name in zip(files, names, strict=True):
+        checks.expect(names.count(name) == 1, "folder", f"{file.name} and another {name!r}", "different names")
+    return files
 
 
 def _name(path: Path) -> str:
@@ -113,10 +117,10 @@ def _name(path: Path) -> str:
 
 
 def _labels(outcomes: "list[pd.Series]") -> "pd.Series":
-    """Join the tables' outcomes as texts, for the same class is a number in one table and a word in another."""
+    """Join the outcomes of the tables as texts, because a class may be a number in one table and a text in another."""
     import pandas as pd
 
-    from .columns import as_texts
+    from ..tables.columns import as_texts
 
     y = pd.concat([as_texts(part) for part in outcomes], ignore_index=True)
     value = pd.to_numeric(y, errors="coerce")

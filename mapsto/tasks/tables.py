@@ -1,9 +1,9 @@
-"""A prior over small tables, infinite and seeded: what the shipped mapping has learned from.
+"""A prior over small tables, infinite and seeded, on which the shipped mapping was trained.
 
-Columns are drawn (`prior.inputs`), the outcome follows a rule of a few of them (`prior.rules`), or columns and outcome
-are nodes of one random causal network, or classes scatter around centres; noise comes last (`prior.outcomes`). Most
-rules read the columns as they are shown, so that many tables can be predicted without error; others read what lies
-behind the columns. The idea of learning from such a prior: Müller et al. 2022, arXiv 2112.10510.
+In most tables, columns are drawn (`prior.inputs`) and the outcome follows a rule on a few of them (`prior.rules`). In
+others, columns and outcome are nodes of a random causal network, or classes scatter around centres. Noise comes last
+(`prior.outcomes`). Most rules read the visible columns, so that many tables can be predicted without error; others read
+hidden variables behind the columns. Learning from such a prior follows Müller et al. 2022, arXiv 2112.10510.
 """
 
 from functools import partial
@@ -18,22 +18,22 @@ from .prior.inputs import centres, columns, factors, graph
 from .prior.rules import RULES, Rule
 from .source import Tasks
 
-_GRAPHS, _CENTRES = 0.25, 0.12  # shares of the tables; the others follow rules
+_GRAPHS, _CENTRES = 0.25, 0.12  # fractions of the tables; the others follow rules
 
 
 class Tables(Tasks):
-    """Tables with missing cells, mixed columns, noise and imbalance; all tasks of one batch have one shape.
+    """Tables with missing cells, mixed columns, noise and imbalance; all tasks of a batch have the same shape.
 
-    An episode's `noise` `[queries, columns + 1]`, uniform in [0, 1), says what to hide in training. Queries
-    of a class that the support does not show have weight 0. Numbers to predict are `y` `[n, 1]`.
+    The field `noise` `[queries, columns + 1]` of an episode, uniform in [0, 1), decides which cells to hide in
+    training. A query row has weight 0 if its class is not in the support set. Numbers to predict are y `[n, 1]`.
 
     Args:
-        rows: smallest and largest number of support rows (their logarithm is uniform).
+        rows: smallest and largest number of support rows (the logarithm of their number is uniform).
         columns: smallest and largest number of columns; in half of the batches the logarithm is uniform.
         ways: smallest and largest number of classes; at least half of the batches have the smallest.
-        queries: query rows.
-        cells: if positive, a batch holds fewer tasks than asked for if its cells would exceed it.
-        numeric: share of the batches whose outcome is a number.
+        queries: number of query rows.
+        cells: largest number of cells in a batch, if positive; a batch that would exceed it has fewer tasks.
+        numeric: fraction of the batches whose outcome is a number.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Tables(Tasks):
 
 
 def _tables(dice: Dice, numeric: bool) -> tuple[Tensor, Tensor]:
-    """Draw tables of every kind, in random order."""
+    """Draw tables of all kinds, in random order."""
     kinds = list(RULES)
-    shares = torch.tensor([RULES[rule][0] for rule in kinds])
+    weights = torch.tensor([RULES[rule][0] for rule in kinds])
     others = torch.tensor([_GRAPHS, 0.0 if numeric else _CENTRES])
-    shares = torch.cat([others, (1 - others.sum()) * shares / shares.sum()])
-    kind, many = torch.multinomial(shares, dice.t, True, generator=dice.generator).unique(return_counts=True)
+    fractions = torch.cat([others, (1 - others.sum()) * weights / weights.sum()])
+    kind, many = torch.multinomial(fractions, dice.t, True, generator=dice.generator).unique(return_counts=True)
     parts = []
     for index, count in zip(kind.tolist(), many.tolist(), strict=True):
         some = Dice(dice.generator, count, dice.r, dice.d, 2 if numeric else dice.k)
@@ -83,8 +83,8 @@ def _from_graph(dice: Dice, numeric: bool) -> tuple[Tensor, Tensor]:
     x = columns(dice, z, 0.0)
     if numeric:
         return x, outcomes.numbers(dice, scores[..., 0])
-    one = dice.chance(0.6, dice.t, 1)
-    return x, torch.where(one, outcomes.classes(dice, scores[..., :1]), outcomes.classes(dice, scores))
+    single = dice.chance(0.6, dice.t, 1)
+    return x, torch.where(single, outcomes.classes(dice, scores[..., :1]), outcomes.classes(dice, scores))
 
 
 def _from_centres(dice: Dice, numeric: bool) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ def _from_rule(rule: Rule, dice: Dice, numeric: bool) -> tuple[Tensor, Tensor]:
 
 
 def _episode(dice: Dice, x: Tensor, y: Tensor, n: int) -> Episode:
-    """Hide cells, mislabel rows, and part `n` support rows from the queries."""
+    """Hide cells, mislabel rows, and separate the `n` support rows from the query rows."""
     t, r, d, k, m = dice.t, dice.r, dice.d, dice.k, dice.r - n
     lost = dice.rand(t, r, d) < dice.chance(0.25, t, 1, 1) * 0.3 * dice.rand(t, 1, 1)
     x = torch.where(lost, torch.nan, x)
@@ -113,8 +113,8 @@ def _episode(dice: Dice, x: Tensor, y: Tensor, n: int) -> Episode:
     else:
         wrong = dice.rand(t, r) < dice.chance(0.2, t, 1) * 0.2 * dice.rand(t, 1)
         y = torch.where(wrong, dice.randint(0, k, t, r), y)
-        taught = (y[:, :n, None] == torch.arange(k)).any(1)  # [t, k]
-        relabel = (dice.rand(t, k) + taught).argsort(-1).argsort(-1)  # the last class is always taught
+        in_support = (y[:, :n, None] == torch.arange(k)).any(1)  # [t, k]
+        relabel = (dice.rand(t, k) + in_support).argsort(-1).argsort(-1)  # the last class is always in the support
         y = relabel.gather(1, y)
         shown = (y[:, :n, None] == torch.arange(k)).any(1).gather(1, y[:, n:])  # [t, m]
     support = Examples(x[:, :n], y[:, :n], torch.full((t, n), 1 / n))

@@ -1,38 +1,40 @@
-"""Omniglot one image at a time, class after class: what is learned early must survive what is learned late.
+"""Omniglot one image at a time, class after class, to test whether a learner forgets the early classes.
 
 Training (Javed & White 2019, "Meta-Learning Representations for Continual Learning", Algorithm 2; Beaulieu et al. 2020,
-"Learning to Continually Learn", Algorithm 1): a short trajectory of one character, judged on the trajectory and on a
-remember set of random images. Testing (both papers, §4): a long trajectory of new characters, judged on all of it.
+"Learning to Continually Learn", Algorithm 1) uses a short trajectory of one character; the query set is this trajectory
+and a remember set of random images. Testing (both papers, §4) uses a long trajectory of new characters; the query set
+is the whole trajectory.
 
-The label space is each split's own. In training a character has one number, its place among the training characters, in
-the trajectory and in the remember set alike, as in the authors' code, so that learning the one can be seen to disturb
-the other. In validation and testing the characters are 0 … classes − 1 in the order they come in, for outputs that
-nothing has been learned on. We depart from the authors in training on 806 of the 964 background characters (they take
-963), because the other 158 choose learning rates, which they choose on the characters of the test.
+Each split has its own labels. In training, the label of a character is its position among the training characters, in
+the trajectory and in the remember set alike, as in the authors' code. Forgetting is then visible in the loss of the
+remember set. In validation and testing, the characters are numbered 0 … classes − 1 in the order of the trajectory.
+
+We depart from the authors in one point. We train on 806 of the 964 background characters (they train on 963) and choose
+learning rates on the other 158; the authors choose them on the test characters.
 """
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 from .omniglot import Omniglot
 from .omniglot_files import DRAWERS
-from .sampling import choose, whole
+from .sampling import choose
 from .source import Tasks
 
 
 class Trajectories(Tasks):
-    """Sequences of images `[n, 1, size, size]`, ink 1 on 0: `shots` of each of `classes` characters, in order.
+    """Sequences of images `[n, 1, size, size]`, with ink 1 on background 0, one character after the other.
 
-    The query set is the trajectory's own images, in the same order, then `queries` others of each character. In
-    training `context` is a remember set of `remember` images of any training characters, and each of its rows weighs
-    as much as one of the query set: the two are judged together. Characters are those of Omniglot's "background"
-    scheme; files: see `omniglot_files`.
+    The support set has `shots` images of each of `classes` characters. The query set has the same images in the same
+    order, then `queries` other images of each character. In training, `context` is a remember set: `remember` images of
+    any training characters. Its rows have the same weight as those of the query set, so that both form one loss.
+    Characters are divided by Omniglot's scheme "background"; for the files see `omniglot_files`.
 
     Raises:
-        MapstoError: a number below 1 (0 for `queries` and `remember`), or more images than a character has.
+        MapstoError: if a number is below 1 (0 for `queries` and `remember`), or a character has fewer images.
     """
 
     def __init__(
@@ -44,30 +46,24 @@ class Trajectories(Tasks):
         size: int = 28,
         grey: bool = True,
     ):
-        self.classes, self.shots = whole("classes", classes), whole("shots", shots)
-        if min(queries, remember) < 0:
-            raise MapstoError(f"queries, remember: got {queries} and {remember}, expected numbers from 0.")
-        if shots + queries > DRAWERS:
-            raise MapstoError(
-                f"shots, queries: got {shots} and {queries}, expected at most {DRAWERS} together: so often was each "
-                "character drawn."
-            )
-        self.queries, self.remember = queries, remember
+        checks.count(classes=classes, shots=shots)
+        checks.count(0, queries=queries, remember=remember)
+        most = f"at most {DRAWERS}, the number of drawings of a character"
+        checks.expect(shots + queries <= DRAWERS, "shots + queries", shots + queries, most)
+        self.classes, self.shots, self.queries, self.remember = classes, shots, queries, remember
         drawings = Omniglot(ways=2, shots=1, queries=1, scheme="background", rotations="none", size=size, grey=grey)
         self.images, self.pools = drawings.images, {split: pools[0] for split, pools in drawings.pools.items()}
 
     @property
     def known(self) -> int:
-        """How many characters training has, and so how many outputs a learner needs for it."""
+        """The number of training characters, which is the number of outputs that a learner needs for training."""
         return len(self.pools["train"])
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` trajectories; see `Tasks.draw`. Raises MapstoError where the split has too few characters."""
+        """Draw `count` trajectories; see `Tasks.draw`. Raises MapstoError if the split has too few characters."""
         pool = self.pools[self.split]
-        if len(pool) < self.classes:
-            raise MapstoError(
-                f"classes: got {self.classes}, expected at most {len(pool)}, the characters of {self.split}; lower it."
-            )
+        most = f"at most {len(pool)}, the number of characters in {self.split}"
+        checks.expect(self.classes <= len(pool), "classes", self.classes, most)
         chosen = choose(generator, torch.full((count,), len(pool)), self.classes)  # [T, classes]
         drawers = choose(generator, torch.full_like(chosen, DRAWERS), self.shots + self.queries)  # [T, classes, s + q]
         train = self.split == "train"
@@ -78,24 +74,24 @@ class Trajectories(Tasks):
         query_x = torch.cat([x, self._look(others)], 1)
         query_y = torch.cat([y, labels.repeat_interleave(self.queries, 1)], 1)
         context = self._any(generator, count) if train and self.remember else None
-        judged = query_y.shape[1] + (0 if context is None else self.remember)
+        rows = query_y.shape[1] + (0 if context is None else self.remember)
         return Episode(
-            _weighed(x, y, y.shape[1]),
-            _weighed(query_x, query_y, judged),
-            context=None if context is None else _weighed(*context, judged),
+            _weighted(x, y, y.shape[1]),
+            _weighted(query_x, query_y, rows),
+            context=None if context is None else _weighted(*context, rows),
         )
 
     def _any(self, generator: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
-        """Draw images of any characters of the split, and their numbers."""
+        """Draw images of any characters of the split, and their labels."""
         pool = self.pools[self.split]
-        drawn = choose(generator, torch.full((count,), DRAWERS * len(pool)), self.remember)  # [T, remember]
-        y = drawn // DRAWERS
-        return self._look((pool[y] * DRAWERS + drawn % DRAWERS)[..., None]), y
+        image = choose(generator, torch.full((count,), DRAWERS * len(pool)), self.remember)  # [T, remember]
+        y = image // DRAWERS
+        return self._look((pool[y] * DRAWERS + image % DRAWERS)[..., None]), y
 
     def _look(self, at: Int[Tensor, "T c n"]) -> Tensor:
         images = self.images.index_select(0, at.flatten()) / 255
         return images.view(len(at), at.shape[1] * at.shape[2], 1, *images.shape[1:])
 
 
-def _weighed(x: Tensor, y: Tensor, rows: int) -> Examples:
+def _weighted(x: Tensor, y: Tensor, rows: int) -> Examples:
     return Examples(x, y, torch.full(y.shape, 1 / rows))

@@ -1,22 +1,24 @@
-"""Another source's tasks, each with standard normal draws that a learner may use as its latent noise.
+"""The tasks of another source, with standard normal numbers that a learner can use as noise.
 
-A learner draws nothing itself: a neural process turns `episode.noise` into its latent draws (the reparameterisation of
-Kingma & Welling 2014, "Auto-Encoding Variational Bayes", §2.4), so that its loss is a pure function of the episode.
+A learner draws no random numbers itself, so that its loss is a pure function of the episode. A neural process turns
+`episode.noise` into draws of its latent variable, by the reparameterisation of Kingma & Welling 2014, "Auto-Encoding
+Variational Bayes", §2.4.
 """
 
 from collections.abc import Sequence
 
 import torch
 
+from .. import checks
 from ..episodes import Episode
-from ..errors import MapstoError
 from .source import Tasks
 
 
 class WithNoise(Tasks):
-    """The tasks of `tasks`, unchanged, each with `noise` of the given shape, say `(draws, latents)`.
+    """The tasks of `tasks`, each with a field `noise` of the given shape, such as `(draws, latents)`.
 
-    Raises MapstoError where a size is below 1.
+    Raises:
+        MapstoError: if `shape` is empty or a size is below 1.
 
     >>> from mapsto.tasks import Sinusoids
     >>> WithNoise(Sinusoids(), (8, 64)).batch(0, count=3).noise.shape
@@ -24,11 +26,11 @@ class WithNoise(Tasks):
     """
 
     def __init__(self, tasks: Tasks, shape: Sequence[int]):
-        if not isinstance(shape, Sequence) or min(shape, default=0) < 1:
-            raise MapstoError(f"shape: got {shape}, expected one or more sizes from 1, as (draws, latents).")
+        valid = isinstance(shape, Sequence) and min(shape, default=0) >= 1
+        checks.expect(valid, "shape", shape, "one or more sizes from 1, such as (draws, latents)")
         self.tasks, self.shape, self.split = tasks, tuple(shape), tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, then their noise; see `Tasks.draw`."""
-        drawn = self.tasks.of(self.split).draw(generator, count)
-        return drawn._replace(noise=torch.randn(count, *self.shape, generator=generator))
+        batch = self.tasks.of(self.split).draw(generator, count)
+        return batch._replace(noise=torch.randn(count, *self.shape, generator=generator))

@@ -1,32 +1,33 @@
-"""Noisy 8 × 8 pictures of two tetrominoes whose reasons are known, from linear to XOR.
+"""Noisy 8 × 8 pictures of two tetrominoes, with known reasons for the class, from linear to XOR.
 
     x = 8·(α·a/‖a‖ + (1−α)·Gη/‖Gη‖)                 linear, rigid, xor;   ‖·‖ the root mean squared norm of an image
     x = 8·(1 − α·a)·Gη / ‖(1 − α·a)‖‖Gη‖·8          multiplicative
 
-    linear          a is a T at one place for one class, an L at another for the other
+    linear          a is a T at a fixed place for one class, and an L at another place for the other class
     multiplicative  the same patterns make the background fainter
-    rigid           a T or an L, turned by quarter turns, anywhere
-    xor             both, a = ±T ± L: one class has like signs, the other unlike ones
+    rigid           a is a T or an L, rotated by quarter turns, at a random place
+    xor             a = ±T ± L: the two signs are equal in one class and different in the other
 
-with η white noise and G the identity ("white") or a Gaussian blur of 3 pixels ("correlated", where background pixels
-become suppressors that good models use and good explanations leave out). Clark, Wilming & Haufe 2024, "XAI-TRIS:
-Non-linear image benchmarks to quantify false positive post-hoc attribution of feature importance"; α, places and
-patterns follow the 8 × 8 settings that its authors published.
+Here η is white noise, and G is the identity ("white") or a Gaussian blur of 3 pixels ("correlated"). With correlated
+noise, background pixels become suppressors, which good models use and good explanations leave out. Clark, Wilming &
+Haufe 2024, "XAI-TRIS: Non-linear image benchmarks to quantify false positive post-hoc attribution of feature
+importance"; α, places and patterns follow the 8 × 8 settings that its authors published.
 
-Where we depart: norms are the expected ones, not those of one data set, so that each image is drawn by itself, and the
-factor 8 makes a pixel's mean square about 1 where they divide by the largest pixel. Every task turns and mirrors all
-its images alike and numbers its classes at random: which pixels matter must be read from the support set.
+We depart from the authors in three points. The norms are expected values instead of those of a data set, so that each
+image can be drawn by itself. The factor 8 makes the mean square of a pixel about 1, whereas the authors divide by the
+largest pixel. Every task rotates and mirrors all its images alike and numbers its classes at random, so that a learner
+must read from the support set which pixels matter.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Episode
-from ..errors import MapstoError
-from .sampling import Shots, bounds, episode, weights, whole
+from .sampling import Shots, bounds, episode, weights
 from .source import Tasks
 
 Scenario = Literal["linear", "multiplicative", "rigid", "xor"]
@@ -40,11 +41,11 @@ _PUBLISHED = {  # α for white and for correlated background
 }
 _T = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
 _L = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
-_PLACES = ((1, 1), (4, 5))  # of the T's and of the L's first pixel
+_PLACES = ((1, 1), (4, 5))  # of the first pixel of the T and of the L
 
 
 class TetrominoTruth(NamedTuple):
-    """The pixels that tell an image's class, one image for each image of the episode."""
+    """The pixels that determine the class, for each image of the episode."""
 
     support: Bool[Tensor, "T n 1 8 8"]
     query: Bool[Tensor, "T m 1 8 8"]
@@ -53,16 +54,19 @@ class TetrominoTruth(NamedTuple):
 class XAITris(Tasks):
     """Two-class tasks x `[n, 1, 8, 8]` ↦ y `[n]` of one `scenario` on one `background`.
 
-    `alpha` is the share of the signal, 0 to 1; by default the published one of scenario and background. The truth of a
-    linear or multiplicative image is both patterns, as the absence of one tells as much as the presence of the other;
-    that of rigid and xor images what they show. Ask `truth` for it, with the arguments of `batch`.
+    `alpha` is the fraction of the signal, 0 to 1; by default it is the published one for the scenario and background.
+    If `shots` is a pair, the number is drawn anew for each task between the two, and the rest is padding.
+
+    The method `truth`, with the same arguments as `batch`, returns the pixels that determine the class. For linear and
+    multiplicative images these are the pixels of both patterns, because the absence of one pattern is as informative as
+    the presence of the other. For rigid and xor images they are the pixels of the signal.
 
     >>> tasks = XAITris("xor", shots=16, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.flatten(2).sum(-1)[0]
     (torch.Size([2, 4, 1, 8, 8]), tensor([8, 8, 8, 8]))
 
     Raises:
-        MapstoError: an unknown scenario or background, an `alpha` outside 0 … 1, too few shots or queries.
+        MapstoError: if the scenario or background is unknown, `alpha` is outside 0 … 1, or there are too few rows.
     """
 
     def __init__(
@@ -73,16 +77,14 @@ class XAITris(Tasks):
         queries: int = 64,
         alpha: float | None = None,
     ):
-        if scenario not in _PUBLISHED:
-            raise MapstoError(f"scenario: got {scenario!r}, expected one of {', '.join(_PUBLISHED)}.")
-        if background not in ("white", "correlated"):
-            raise MapstoError(f"background: got {background!r}, expected 'white' or 'correlated'.")
+        checks.one_of(get_args(Scenario), scenario=scenario)
+        checks.one_of(get_args(Background), background=background)
         published = _PUBLISHED[scenario][background == "correlated"]
         self.alpha = published if alpha is None else alpha
-        if not 0 <= self.alpha <= 1:
-            raise MapstoError(f"alpha: got {alpha}, expected the signal's share, from 0 to 1.")
+        checks.between(0, 1, alpha=self.alpha)
+        checks.count(queries=queries)
         self.scenario, self.background = scenario, background
-        self.shots, self.queries = bounds("shots", shots), whole("queries", queries)
+        self.shots, self.queries = bounds("shots", shots), queries
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks; see `Tasks.draw`."""
@@ -93,7 +95,7 @@ class XAITris(Tasks):
         return episode(_turned(SIZE * x, symmetry)[:, :, None], which ^ swap, weights(generator, count, self.shots))
 
     def truth(self, index: int, count: int, seed: int = 0) -> TetrominoTruth:
-        """Return which pixels tell the class of each image in `batch(index, count, seed)`."""
+        """Return the pixels that determine the class of each image in `batch(index, count, seed)`."""
         symmetry, _, _, signal = self._signals(self.generator(index, count, seed), count)
         fixed = self.scenario in ("linear", "multiplicative")
         mask = patterns().sum(0).expand_as(signal) if fixed else signal
@@ -103,7 +105,7 @@ class XAITris(Tasks):
     def _signals(
         self, generator: torch.Generator, count: int
     ) -> tuple[Int[Tensor, " T"], Int[Tensor, "T 1"], Int[Tensor, "T n"], Float[Tensor, "T n 8 8"]]:
-        """Draw each task's symmetry and numbering, and each image's class and signal before turning."""
+        """Draw the symmetry and numbering of each task, and the class and signal of each image before rotation."""
         rows = self.shots[1] + self.queries
         symmetry = torch.randint(8, (count,), generator=generator)
         swap = torch.randint(2, (count, 1), generator=generator)
@@ -118,7 +120,7 @@ class XAITris(Tasks):
         return symmetry, swap, which, patterns()[which]
 
     def _mixed(self, signal: Float[Tensor, "T n 8 8"], noise: Float[Tensor, "T n 8 8"]) -> Float[Tensor, "T n 8 8"]:
-        """Put signal and noise together; each has a mean squared norm of 1."""
+        """Mix the signal and the noise, each of which has a mean squared norm of 1."""
         pixels = 8 if self.scenario == "xor" else 4
         if self.scenario != "multiplicative":
             return self.alpha * signal / pixels**0.5 + (1 - self.alpha) * noise
@@ -138,7 +140,7 @@ def patterns() -> Float[Tensor, "2 8 8"]:
 
 
 def gaussian_filter(sigma: float) -> Float[Tensor, "64 64"]:
-    """Return the blur of an image as a matrix on its pixels: a Gaussian cut at 4 σ, the image mirrored at its edges."""
+    """Return the matrix that blurs an image by a Gaussian cut at 4 σ, mirroring the image at its edges."""
     offset = torch.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
     weight = torch.softmax(-offset.square() / (2 * sigma**2), 0)
     place = (torch.arange(SIZE)[:, None] + offset) % (2 * SIZE)
@@ -148,7 +150,7 @@ def gaussian_filter(sigma: float) -> Float[Tensor, "64 64"]:
 
 
 def _anywhere() -> Float[Tensor, "2 c 8 8"]:
-    """Return the T and the L in each of the four turns at each place: all images of the rigid scenario."""
+    """Return all signals of the rigid scenario: the T and the L in each of the four rotations at each place."""
     images = []
     for shape in (_T, _L):
         for turned in (shape.rot90(turn) for turn in range(4)):

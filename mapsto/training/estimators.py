@@ -1,13 +1,14 @@
-"""How a meta-gradient is had of a loss F(θ): exactly, or from directions v alone, without a way back through the loop.
+"""Estimators of the meta-gradient of a loss F(θ): exact, or from random directions v, without backpropagation.
 
     exact        g = ∇F(θ)                                                      by reverse mode
     forward      g = 1/n · Σ_v (∂F(θ)/∂v)·v                                     by forward mode, v ~ N(0, I)
-    evolution    g = 1/n · Σ_v (F(θ + σv) − F(θ − σv)) / 2σ · v                 by losses alone, v ~ N(0, I)
+    evolution    g = 1/n · Σ_v (F(θ + σv) − F(θ − σv)) / 2σ · v                 from losses alone, v ~ N(0, I)
 
-Forward mode is unbiased and its memory does not grow with the inner steps (Baydin et al. 2022, "Gradients without
-Backpropagation", eq. 2); with √n times a basis of n directions in place of random ones it is exact. Evolution
-strategies are unbiased for F smoothed by N(0, σ²I), whatever F is made of (Salimans et al. 2017, "Evolution Strategies
-as a Scalable Alternative", §2, with their mirrored sampling; on MAML Song et al. 2020, "ES-MAML", Algorithm 3).
+Forward mode is unbiased, and its memory does not grow with the number of inner steps (Baydin et al. 2022, "Gradients
+without Backpropagation", eq. 2). If the random directions are replaced by √n times a basis of n directions, it is
+exact. Evolution strategies are unbiased for F smoothed by N(0, σ²I), even if F is not differentiable (Salimans et al.
+2017, "Evolution Strategies as a Scalable Alternative", §2, with their mirrored sampling; for MAML, Song et al. 2020,
+"ES-MAML", Algorithm 3).
 """
 
 from abc import ABC, abstractmethod
@@ -19,31 +20,31 @@ from torch import Tensor
 from torch.func import grad_and_value, jvp, vmap
 from torch.utils import _pytree as pytree
 
-from ..errors import MapstoError
-from ..learners.learner import Metrics
+from .. import checks
+from ..adaptation.learner import Metrics
 
 Params = dict[str, Tensor]
 Loss = Callable[[Params], tuple[Tensor, Metrics]]
 
 
 class Estimator(ABC):
-    """loss, parameters, directions ↦ gradient and metrics."""
+    """Loss, parameters, directions ↦ gradient and metrics."""
 
     def directions(self, params: Params, index: int) -> Params:
-        """Return the directions of step `index`, with one more axis in front than `params`; none by default."""
+        """Return the directions of step `index`, stacked along a new first axis; by default there are none."""
         return {}
 
     @abstractmethod
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
-        """Return the gradient of `loss(params) -> (value, metrics)`, and the metrics."""
+        """Return the gradient of `loss(params) -> (value, metrics)` and the metrics."""
 
 
 class Exact(Estimator):
-    """The gradient itself, by reverse mode (Linnainmaa 1976)."""
+    """The exact gradient, by reverse mode (Linnainmaa 1976)."""
 
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
         """Differentiate in reverse; see `Estimator`."""
-        if torch.compiler.is_compiling():  # which knows this form alone
+        if torch.compiler.is_compiling():  # the compiler supports this form only
             gradient, (_, metrics) = grad_and_value(loss, has_aux=True)(params)
             return gradient, metrics
         leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
@@ -53,34 +54,32 @@ class Exact(Estimator):
 
 
 class Random(Estimator):
-    """An estimate from normal directions, which are a function of `seed` and the step.
+    """An estimate from normally distributed directions, which are a function of `seed` and the step.
 
     Args:
-        count: directions a step; the variance falls with it and grows with the number of parameters.
-        seed: of the directions.
+        count: number of directions in each step; the variance falls with it and grows with the number of parameters.
+        seed: seed of the directions.
 
     Raises:
-        MapstoError: `count` below 1 or a negative `seed`.
+        MapstoError: if `count` is below 1 or `seed` is negative.
     """
 
     def __init__(self, count: int = 16, seed: int = 0):
-        if count < 1:
-            raise MapstoError(f"count: got {count}, expected at least 1 direction.")
-        if seed < 0:
-            raise MapstoError(f"seed: got {seed}, expected a whole number from 0.")
+        checks.count(count=count)
+        checks.count(0, seed=seed)
         self.count, self.seed = count, seed
 
     def directions(self, params: Params, index: int) -> Params:
         """Draw the directions of step `index`; see `Estimator`."""
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence((self.seed, index)).generate_state(1)[0]))
-        drawn = {name: torch.randn(self.count, *p.shape, generator=generator) for name, p in params.items()}
-        return {name: v.to(params[name]) for name, v in drawn.items()}
+        return {name: torch.randn(self.count, *p.shape, generator=generator).to(p) for name, p in params.items()}
 
 
 class ForwardMode(Random):
-    """Directional derivatives taken forwards, each times its direction; arguments as in `Random`.
+    """The mean of directional derivatives times their directions, by forward mode; arguments as in `Random`.
 
-    The inner loop is to be unrolled, as by `Reverse`: recomputing routes are made for the way back, and refused.
+    The inner loop must be unrolled, as by `Reverse`. `train` refuses routes that recompute the inner loop, because they
+    support reverse mode only.
     """
 
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
@@ -90,25 +89,24 @@ class ForwardMode(Random):
 
 
 class EvolutionStrategies(Random):
-    """Differences of losses on either side, each times its direction (Salimans et al. 2017).
+    """The mean of loss differences on both sides of the parameters times the directions (Salimans et al. 2017).
 
-    They follow the loss as it is: where a learner's gradient is not that of its loss, because it takes some of it for a
-    constant (first-order MAML, truncated or implicit routes, an LSTM meta-learner), this is another one. `Reptile`,
-    whose loss says nothing without its constants, is refused.
+    This estimates the gradient of the loss itself. Some learners treat a part of their loss as a constant (first-order
+    MAML, truncated or implicit routes, the LSTM meta-learner); for these the estimate differs from their own gradient.
+    `train` refuses `Reptile`, because its loss means nothing if its constants may vary.
 
     Args:
-        count: pairs of sides a step.
-        scale: σ, by how much the parameters move.
-        seed: of the directions.
+        count: number of directions in each step; each takes two evaluations of the loss.
+        scale: σ, the distance that the parameters move along a direction.
+        seed: seed of the directions.
 
     Raises:
-        MapstoError: `count` below 1, a negative `seed`, or `scale` not above 0.
+        MapstoError: if `count` is below 1, `seed` is negative, or `scale` is not above 0.
     """
 
     def __init__(self, count: int = 16, scale: float = 0.01, seed: int = 0):
         super().__init__(count, seed)
-        if scale <= 0:
-            raise MapstoError(f"scale: got {scale}, expected a number above 0.")
+        checks.above(0, scale=scale)
         self.scale = scale
 
     def __call__(self, loss: Loss, params: Params, directions: Params) -> tuple[Params, Metrics]:
@@ -128,7 +126,7 @@ def _slope(loss: Loss, params: Params, v: Params) -> tuple[Tensor, Metrics]:
 
 
 def _weighted(slopes: Tensor, directions: Params) -> Params:
-    """Return the mean over directions of slope times direction."""
+    """Return the mean over the directions of slope · direction."""
     return {name: torch.tensordot(slopes, v, 1) / len(slopes) for name, v in directions.items()}
 
 

@@ -1,21 +1,21 @@
-"""Keep the memory that a step frees for the next step.
+"""Keep the memory that one step frees for the next step.
 
-glibc returns every large block to the kernel when it is freed, and each new one begins with pages to be zeroed: a third
-of the time of a training step of a convolutional network on the CPU. While `kept` lasts, blocks are reused instead.
+glibc returns every large block to the kernel when it is freed, and the kernel zeroes each new page: this takes a third
+of the time of a training step of a convolutional network on the CPU. Within `kept`, blocks are reused instead.
 """
 
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# of glibc's malloc.h, with what they are before anyone changes them
+# from glibc's malloc.h, with their default values
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65_536}
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Let malloc keep what is freed (mallopt(3)), and return it in the end; without glibc nothing happens."""
+    """Let malloc keep freed memory (mallopt(3)) and return it at the end; does nothing without glibc."""
     libc = _glibc()
     if libc is None:
         yield

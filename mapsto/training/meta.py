@@ -1,9 +1,9 @@
 """The meta-gradient: one pure function `(params, episodes, index) ↦ (grads, metrics)`.
 
-It is the gradient of the mean over tasks of the learner's loss after adaptation,
-`∇_params mean_t loss(params, episode_t)`, so that it can be compiled as one graph, and taken a few tasks at a time
-(Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1, line 8). Only estimators that draw directions read
-the index of the step.
+It returns `∇_params mean_t loss(params, episode_t)`, the gradient of the learner's loss after adaptation, averaged over
+the tasks (Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1, line 8). Because it is pure, it can be
+compiled as one graph and computed a few tasks at a time. Only estimators with random directions read the index of the
+step.
 """
 
 import copy
@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
+from ..adaptation.batching import brings_batch_loss, vectorises
+from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode
 from ..errors import MapstoError
-from ..learners.batching import brings_batch_loss, vectorises
-from ..learners.learner import Learner, Metrics
 from .estimators import Estimator, Exact, Params
 
-MetaGradient = Callable[..., tuple[Params, Metrics]]  # of params, episodes and, by default 0, the index of the step
-Chunked = Callable[[Params, Episode, Params], tuple[Params, Metrics]]  # of params, a chunk of them, and directions
+MetaGradient = Callable[..., tuple[Params, Metrics]]  # arguments: params, episodes, index of the step (default 0)
+Chunked = Callable[[Params, Episode, Params], tuple[Params, Metrics]]  # arguments: params, chunk of tasks, directions
 
 _log = logging.getLogger(__name__)
 
@@ -43,17 +43,17 @@ def meta_gradient(
     threads: int = 1,
     estimator: Estimator | None = None,
 ) -> MetaGradient:
-    """Return `f(params, episodes, index=0) -> (grads, metrics)`, both being means over the tasks.
+    """Return the function `f(params, episodes, index=0) -> (grads, metrics)`; both results are means over the tasks.
 
     Args:
-        learner: whose `loss` is differentiated with respect to `params`, by the names of `named_parameters`.
-        compile: make one graph of each chunk's gradient; without a C++ compiler it stays eager and logs that.
-        vectorise: all tasks at once through `learner.batch_loss` (True) or one task at a time (False); None chooses
-            the faster, see `learners.batching`.
-        chunk_size: so many tasks at a time, their gradients being summed, which bounds the memory.
-        threads: so many chunks at a time; small operations gain more from this than from torch's own threads, and
-            OMP_NUM_THREADS=1 keeps the two from fighting over the cores.
-        estimator: how the gradient is had of the loss; exactly by default, see `estimators`.
+        learner: the learner, whose `loss` is differentiated with respect to `params`, named as in `named_parameters`.
+        compile: compile the gradient of each chunk as one graph; without a C++ compiler it stays eager and logs that.
+        vectorise: True computes all tasks at once through `learner.batch_loss`, False one task at a time; None chooses
+            the faster of the two, see `learners.batching`.
+        chunk_size: number of tasks to compute at a time, which bounds the memory; their gradients are added up.
+        threads: number of chunks to compute in parallel; small operations gain more from this than from torch's own
+            threads, and OMP_NUM_THREADS=1 prevents the two from competing for the cores.
+        estimator: how to compute the gradient of the loss; exactly by default, see `estimators`.
     """
     estimator = estimator or Exact()
     at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise
@@ -92,14 +92,14 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
     try:
         return gradient(params, episodes, directions)
     except torch._dynamo.exc.Unsupported as error:
-        what = str(error).splitlines()[0]
-        raise MapstoError(f"compile: the learner is not one graph ({what}); train it without compile.") from error
+        reason = str(error).splitlines()[0]
+        raise MapstoError(f"compile: the learner is not one graph ({reason}); train it without compile.") from error
 
 
 def _in_chunks(
     gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int = 0
 ) -> tuple[Params, Metrics]:
-    params = {name: p.detach() for name, p in params.items()}  # else autograd keeps a graph of the gradient as well
+    params = {name: p.detach() for name, p in params.items()}  # otherwise autograd keeps a graph of the gradient too
     tasks, directions = len(episodes.support.w), estimator.directions(params, index)
     if size is None or size >= tasks:
         return gradients[0](params, episodes, directions)
@@ -119,12 +119,12 @@ def _in_turn(
 def _by_threads(
     gradients: list[Chunked], params: Params, chunks: list[Episode], directions: Params
 ) -> Iterator[tuple[Params, Metrics]]:
-    """Yield the chunks' gradients in their order, each computed by whichever gradient is free."""
+    """Yield the gradients of the chunks in order, each computed by the next free function."""
     free: SimpleQueue[Chunked] = SimpleQueue()
     for gradient in gradients:
         free.put(gradient)
 
-    def one(chunk: Episode) -> tuple[Params, Metrics]:
+    def compute(chunk: Episode) -> tuple[Params, Metrics]:
         gradient = free.get()
         try:
             return gradient(params, chunk, directions)
@@ -132,15 +132,15 @@ def _by_threads(
             free.put(gradient)
 
     with ThreadPoolExecutor(len(gradients)) as pool:
-        yield from pool.map(one, chunks)
+        yield from pool.map(compute, chunks)
 
 
-def _tasks(episodes: Episode, which: int | slice) -> Episode:
-    return pytree.tree_map_only(Tensor, lambda leaf: leaf[which], episodes)
+def _tasks(episodes: Episode, index: int | slice) -> Episode:
+    return pytree.tree_map_only(Tensor, lambda leaf: leaf[index], episodes)
 
 
-def _scaled(tree: Any, by: float) -> Any:
-    return pytree.tree_map(lambda leaf: by * leaf, tree)
+def _scaled(tree: Any, factor: float) -> Any:
+    return pytree.tree_map(lambda leaf: factor * leaf, tree)
 
 
 def _can_compile(learner: Learner) -> bool:

@@ -1,23 +1,22 @@
-"""Everything of a training that changes from step to step, and how it becomes a checkpoint and back."""
+"""The state of a training, and how it is saved in a checkpoint and restored."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from .. import __version__
+from ..adaptation.learner import Learner
 from ..errors import MapstoError
-from ..learners.learner import Learner
 from . import run as runs
 from .optimizers import OptimizerName, optimizer
-
-Validation = Callable[[Learner], float]
+from .validation import Validation
 
 
 class Progress:
-    """Parameters, moving average, best weights so far, optimizer state, step and seconds."""
+    """The parameters, their moving average, the best weights so far, the optimizer, the step and the seconds."""
 
     def __init__(
         self, learner: Learner, weight_decay: float, ema: float | None, optimizer_name: OptimizerName = "adamw"
@@ -28,7 +27,7 @@ class Progress:
         self.best: dict[str, Tensor] = {}
         self.score = math.inf
         self.optimizer = optimizer(optimizer_name, self.params, weight_decay)
-        self.step, self.saved, self.seconds = 0, 0, 0.0  # saved: the step of the last checkpoint
+        self.step, self.saved, self.seconds = 0, 0, 0.0  # saved: step of the last checkpoint
 
     def update(self, grads: dict[str, Tensor], norm: Tensor, lr: float, clip: float | None) -> None:
         """Take one optimizer step along `grads`, whose norm is `norm`."""
@@ -43,7 +42,7 @@ class Progress:
         self.step += 1
 
     def validate(self, validation: Validation) -> float:
-        """Score the weights as they would be used, and keep them where they are the best so far."""
+        """Validate the weights (the moving average, if there is one), and keep them if they are the best so far."""
         with self._using(self.average):
             score = float(validation(self.learner))
             if score < self.score:
@@ -51,11 +50,11 @@ class Progress:
         return score
 
     def finish(self) -> None:
-        """Leave in the learner what is to be used: the best on validation, else the moving average, else the last."""
+        """Put the weights to use into the learner: the best on validation, else the moving average, else the last."""
         _assign(self.params, self.best or self.average)
 
     def save(self, folder: runs.Run) -> None:
-        """Write a checkpoint, and the weights to be used."""
+        """Write a checkpoint, and the weights to use."""
         tensors = _prefixed("learner", self.learner.state_dict()) | _prefixed("average", self.average)
         tensors |= _prefixed("best", self.best)
         for i, slots in self.optimizer.state().items():
@@ -67,7 +66,11 @@ class Progress:
         self.saved = self.step
 
     def restore(self, folder: runs.Run) -> None:
-        """Continue from the folder's checkpoint; raises MapstoError where it is not one of this learner."""
+        """Continue from the folder's checkpoint.
+
+        Raises:
+            MapstoError: if the checkpoint does not fit this learner.
+        """
         path = folder.folder / runs.CHECKPOINT
         tensors, meta = runs.read_tensors(path)
         try:

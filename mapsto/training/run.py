@@ -1,13 +1,13 @@
-"""A run is a folder that a training leaves behind: what was asked, what was measured, and the weights.
+"""A run is the folder of one training: its configuration, its metrics and its weights.
 
     config.yaml               the arguments of the training
-    metrics.jsonl             one JSON object a logged step, lost steps of an interrupted run removed
-    checkpoint.safetensors    parameters, moving averages, optimizer state, step: everything to continue from
-    weights.safetensors       the learner to use: best on validation, else the moving average, else the last
-    events.out.tfevents.*     the same metrics for TensorBoard, where it is installed
+    metrics.jsonl             one JSON object for each logged step, without the lost steps of an interrupted run
+    checkpoint.safetensors    parameters, moving averages, optimizer state and step, to continue from
+    weights.safetensors       the weights to use: the best on validation, else the moving average, else the last
+    events.out.tfevents.*     the same metrics for TensorBoard, if it is installed
 
-Metrics and events are appended to; every other file is written under a temporary name and renamed, so that whatever
-interrupts leaves the previous one whole.
+Metrics and events are appended. Every other file is written under a temporary name and renamed, so that an interruption
+leaves the previous file whole.
 """
 
 import importlib.util
@@ -21,23 +21,25 @@ import safetensors.torch
 import yaml
 from torch import Tensor, nn
 
+from .. import checks
 from ..errors import MapstoError
 from ..files import atomically
+from . import settings
 
 FORMAT = 1
 CHECKPOINT, WEIGHTS, CONFIG, METRICS = "checkpoint.safetensors", "weights.safetensors", "config.yaml", "metrics.jsonl"
 
 Meta = dict[str, str]
 
-# what may differ when a run is resumed
-_FREE = {"mapsto", "format", "compile", "vectorise", "chunk_size", "threads", "device", "checkpoint_every", "log_every"}
+# entries that may differ when a run is resumed
+_FREE = {"mapsto", "format", *settings.FREE}
 
 
 class Run:
     """The folder of one training, open for writing.
 
     Raises:
-        MapstoError: the folder cannot be made or written to.
+        MapstoError: if the folder cannot be made or written to.
     """
 
     def __init__(self, folder: str | Path):
@@ -63,27 +65,27 @@ class Run:
         atomically(self.folder / CONFIG, lambda temporary: temporary.write_text(text))
 
     def agree(self, config: Mapping[str, Any]) -> None:
-        """Raise MapstoError where the run was configured otherwise; only a constant schedule may go on for longer."""
+        """Raise MapstoError if the run was configured differently.
+
+        With a constant schedule the number of steps may grow.
+        """
         before = read_config(self.folder)
         changed = [name for name in config if name in before and before[name] != config[name] and name not in _FREE]
         if "steps" in changed and config.get("schedule") == "constant" and config["steps"] > before["steps"]:
             changed.remove("steps")
-        if changed:
-            told = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)
-            raise MapstoError(
-                f"run: {self.folder} has {told}; resume it with the same arguments, or use another folder."
-            )
+        values = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)
+        remedy = "resume it with the same arguments, or use another folder"
+        checks.expect(not changed, "run", f"{self.folder}, which has {values}", "the same arguments", remedy)
         self.configure({**before, **config})
 
     def save(self, file: str, tensors: Mapping[str, Tensor], meta: Meta) -> None:
         """Write tensors to a safetensors file of this run."""
-        whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        meta = {"format": str(FORMAT), **meta}
-        data = safetensors.torch.save(whole, meta)
+        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        data = safetensors.torch.save(contiguous, {"format": str(FORMAT), **meta})
         atomically(self.folder / file, lambda temporary: temporary.write_bytes(data))
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line to `metrics.jsonl`, and to the TensorBoard events."""
+        """Append the metrics of one step to `metrics.jsonl` and to the TensorBoard events."""
         with open(self.folder / METRICS, "a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         if self._writer is None:
@@ -92,7 +94,7 @@ class Run:
             self._writer.add_scalar(name, value, step)
 
     def forget_after(self, step: int) -> None:
-        """Drop the logged steps after `step`: the interrupted run computed them, the resumed one will again."""
+        """Drop the logged steps after `step`, because the resumed run computes and logs them again."""
         path = self.folder / METRICS
         if path.exists():
             kept = "".join(line + "\n" for line in path.read_text().splitlines() if _step(line) <= step)
@@ -110,7 +112,11 @@ def started(folder: str | Path) -> bool:
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Meta]:
-    """Read a safetensors file and its metadata; a missing, truncated or foreign file is one sentence."""
+    """Read a safetensors file and its metadata.
+
+    Raises:
+        MapstoError: if the file is missing, truncated or of another format.
+    """
     path = Path(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -120,16 +126,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Meta]:
         raise MapstoError(f"run: {path.parent} holds no {path.name}; train into it first.") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise MapstoError(f"run: {path} is corrupt or truncated ({error}); train again.") from error
-    if meta.get("format") != str(FORMAT):
-        raise MapstoError(
-            f"run: {path} has format {meta.get('format', 'unknown')}, this version reads format {FORMAT}; "
-            "use the mapsto version that wrote it, or train again."
-        )
+    _require_format(path, meta.get("format") == str(FORMAT), meta)
     return tensors, meta
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read a run's `config.yaml`."""
+    """Read a run's `config.yaml`.
+
+    Raises:
+        MapstoError: if there is none, or if it is not readable or of another format.
+    """
     path = Path(folder) / CONFIG
     try:
         config = yaml.safe_load(path.read_text())
@@ -137,31 +143,40 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise MapstoError(f"run: {folder} holds no {CONFIG}, so it is not a run; pass the folder of one.") from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise MapstoError(f"run: {path} is not readable as YAML; train again.") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        got = config.get("format", "unknown") if isinstance(config, dict) else "unknown"
-        raise MapstoError(
-            f"run: {path} has format {got}, this version reads format {FORMAT}; "
-            "use the mapsto version that wrote it, or train again."
-        )
+    config = config if isinstance(config, dict) else {}
+    _require_format(path, config.get("format") == FORMAT, config)
     return config
 
 
+def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
+    got = f"format {entries.get('format', 'unknown')} in {path}"
+    checks.expect(same, "run", got, f"format {FORMAT}", "use the mapsto version that wrote it, or train again")
+
+
 def load_weights(learner: nn.Module, source: str | Path) -> int:
-    """Put the weights of a run folder (or of a safetensors file) into `learner`; return the steps they were trained."""
+    """Load the weights of a run folder, or of a safetensors file, into `learner`.
+
+    Returns the number of steps that they were trained for.
+
+    Raises:
+        MapstoError: if there are no weights, or if they do not fit the learner.
+    """
     path = Path(source)
     tensors, meta = read_tensors(path / WEIGHTS if path.is_dir() or not path.suffix else path)
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise MapstoError(f"weights: those of {path} do not fit this {type(learner).__name__} ({reason}).") from error
+        raise MapstoError(
+            f"weights: {path} holds weights that do not fit this {type(learner).__name__} ({reason})."
+        ) from error
     return int(meta.get("step", 0))
 
 
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except ValueError:  # a line cut short by the interruption
+    except ValueError:  # an interruption cut the line short
         return float("inf")
 
 

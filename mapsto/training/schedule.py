@@ -1,30 +1,25 @@
 """Learning-rate schedules as pure functions of the step, so that nothing has to be stored to resume one.
 
-`constant` is 1; `cosine` is `(1 + cos πt)/2` with `t` the share of training done; both after a linear warm-up.
-`one-cycle` rises from 1/25 to 1 in `warmup` steps and falls to 1/250,000, both along a cosine (Smith & Topin 2018,
-"Super-Convergence", §3, in torch's proportions).
+`constant` is 1, and `cosine` is `(1 + cos πt)/2`, where `t` is the completed fraction of training; both follow a linear
+warm-up. `one-cycle` rises from 1/25 to 1 in `warmup` steps and falls to 1/250,000, both along a cosine (Smith & Topin
+2018, "Super-Convergence", §3, in torch's proportions).
 """
 
 import math
-from typing import Literal, get_args
-
-from ..errors import MapstoError
+from typing import Literal
 
 Schedule = Literal["constant", "cosine", "one-cycle"]
 
 
 def factor(schedule: Schedule, step: int, steps: int, warmup: int = 0) -> float:
-    """Return what multiplies the peak learning rate at `step` (0 … steps−1).
+    """Return the factor of the peak learning rate at `step` (0 … steps−1).
 
-    `warmup` steps rise from 0 (for `one-cycle` from 1/25, and 0 means three tenths of all steps).
+    During the first `warmup` steps the factor rises to 1: linearly, or for `one-cycle` along a cosine from 1/25, where
+    `warmup=0` means three tenths of all steps.
 
     >>> [round(factor("cosine", step, 4), 3) for step in range(4)]
     [1.0, 0.854, 0.5, 0.146]
     """
-    if schedule not in get_args(Schedule):
-        raise MapstoError(f"schedule: got {schedule!r}, expected one of {', '.join(get_args(Schedule))}.")
-    if not 0 <= warmup < max(steps, 1):
-        raise MapstoError(f"warmup: got {warmup}, expected 0 or more steps, fewer than all {steps}.")
     if schedule == "one-cycle":
         return _one_cycle(step, steps, warmup or 0.3 * steps)
     if step < warmup:
@@ -39,5 +34,5 @@ def _one_cycle(step: int, steps: int, rise: float) -> float:
     return _cosine(1, 1 / 250_000, (step - top) / (steps - 1 - top))
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def _cosine(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2

@@ -1,22 +1,31 @@
-"""The number by which a checkpoint is chosen: the mean loss of the learner on tasks it was not trained on."""
+"""Validation, which chooses among checkpoints: the mean loss on tasks that the learner was not trained on."""
+
+from collections.abc import Callable
 
 import torch
 
+from .. import checks
+from ..adaptation.batching import each_task
+from ..adaptation.learner import Learner
 from ..episodes import Source, to
-from ..learners.batching import each_task
-from ..learners.learner import Learner
-from . import checks
+
+Validation = Callable[[Learner], float]
+"""A function of the learner whose result should be small."""
 
 
 class ValidationLoss:
-    """learner ↦ its mean `query_loss` over `episodes` tasks of a source, `batch` at a time; less is better."""
+    """learner ↦ mean of its `query_loss` over `episodes` tasks of a source, computed `batch` tasks at a time.
+
+    Raises:
+        MapstoError: if `episodes` or `batch` is below 1.
+    """
 
     def __init__(self, tasks: Source, episodes: int = 200, batch: int = 25, seed: int = 0):
-        checks.whole(episodes=episodes, batch=batch)
+        checks.count(episodes=episodes, batch=batch)
         self.tasks, self.episodes, self.batch, self.seed = tasks, episodes, batch, seed
 
     def __call__(self, learner: Learner) -> float:
-        """Return the mean loss of `learner` after adaptation; its parameters and gradients stay untouched."""
+        """Return the mean loss of `learner` after adaptation, without changing its parameters or gradients."""
         device = next(learner.parameters()).device
         total, tasks = 0.0, 0
         for index, start in enumerate(range(0, self.episodes, self.batch)):
@@ -24,5 +33,5 @@ class ValidationLoss:
             episodes = to(self.tasks.batch(index, count, self.seed), device)
             with torch.no_grad():
                 losses = each_task(learner, learner.query_loss, episodes)
-            total, tasks = total + float(losses.sum()), tasks + len(losses)  # a source may give fewer than asked for
+            total, tasks = total + float(losses.sum()), tasks + len(losses)  # a source may return fewer than `count`
         return total / tasks

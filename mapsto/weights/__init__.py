@@ -1,4 +1,4 @@
-"""The trained mapping that ships with the package; `tables.md` is its model card, `tables.yaml` its shape."""
+"""The trained mapping of the package; `tables.md` is its model card, and `tables.yaml` holds its sizes."""
 
 import functools
 import hashlib
@@ -17,26 +17,26 @@ FOLDER = Path(__file__).parent
 def load(
     ways: int = 2, members: int = 2, loss: str = "cross_entropy", path: str | Path = FOLDER / "tables.safetensors"
 ) -> SelfExplaining:
-    """Return the shipped mapping for tables with `ways` classes, or with numbers to predict, frozen.
+    """Return the shipped mapping with frozen parameters, for tables with `ways` classes or with numbers to predict.
 
     Args:
         ways: number of classes, 2 to 10; 1 for numbers.
-        members: readings to average, see `InContext`.
+        members: number of predictions to average, see `InContext`.
         loss: "cross_entropy" for classes, "mse" for numbers.
-        path: the weights, a safetensors file.
+        path: safetensors file with the weights.
 
     Raises:
-        MapstoError: the file is missing, truncated, or holds weights of another mapping.
+        MapstoError: if the file is missing, truncated, or holds the weights of another mapping.
     """
     from ..explainers.learned.attribution import PairwiseAttribution
     from ..learners import InContext
     from ..models import SetTransformer
 
-    shape, path = _shape(), Path(path)
-    learner = InContext(SetTransformer(**shape["body"]), ways, members, loss)
-    mapping = SelfExplaining(learner, PairwiseAttribution(**shape["explainer"]))
+    sizes, path = _sizes(), Path(path)
+    learner = InContext(SetTransformer(**sizes["body"]), ways, members, loss)
+    mapping = SelfExplaining(learner, PairwiseAttribution(**sizes["explainer"]))
     try:
-        mapping.load_state_dict(load_file(path))  # of bfloat16, into float32
+        mapping.load_state_dict(load_file(path))  # the file holds bfloat16, the mapping float32
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise MapstoError(
@@ -47,10 +47,10 @@ def load(
 
 @functools.cache
 def fingerprint(path: Path = FOLDER / "tables.safetensors") -> str:
-    """Return what tells these weights from others: the SHA-256 sum of their file."""
+    """Return the SHA-256 sum of the weights file, which identifies the weights."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache
-def _shape() -> dict:
+def _sizes() -> dict:
     return yaml.safe_load((FOLDER / "tables.yaml").read_text())

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Int, Shaped
 
 from ... import checks
 from ...errors import MapstoError
-from ...tasks.columns import listing
-from ...tasks.splits import split, teachers
-from ...tasks.tablefile import outcomes
+from ...tables.columns import listing
+from ...tables.splits import split, teachers
+from ...tables.tablefile import outcomes
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 if TYPE_CHECKING:
     from ...estimators import TableClassifier
-    from ...tasks.columns import Column
+    from ...tables.columns import Column
 
 _EPSILON = 2.0**-22  # relative error of a number that was rounded twice to single precision
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from ...figures.numbers import significant
-from ...measures.trust import Trust
+from ...measures.faithfulness.trust import Trust
 
 if TYPE_CHECKING:
     from ...seeing.film import Film

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...errors import MapstoError
 from ...explainers import GameExplainer, ViewExplainer
-from ...measures.trust import Trust, baselines, explained, trust
+from ...measures.faithfulness.trust import Trust, baselines, explained, trust
 from ..words import in_line
 from .hiding import Hiding
 from .question import TaskQuestion

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ...estimate import Estimate
 from ...figures.numbers import significant
 from ...figures.trusted import trusted
-from ...measures.estimate import Estimate
-from ...measures.trust import Trust
+from ...measures.faithfulness.trust import Trust
 from .. import page
 from ..words import listing
 from .verdicts import verdict

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ...measures.trust import HIGHER, Trust
+from ...measures.faithfulness.trust import HIGHER, Trust
 
 ABOUT = {
     "SelfExplaining": "The learner's own reasons, given in the same pass as its answer.",
@@ -36,7 +36,7 @@ def about(method: str, otherwise: str = "") -> str:
 def lead(measure: str, trust: Trust) -> float:
     """Return by how much a method beats the better of its baselines, NaN if it has none.
 
-    >>> from mapsto.measures.estimate import Estimate
+    >>> from mapsto.estimate import Estimate
     >>> better, worse = Estimate(0.5, 0.1), Estimate(0.1, 0.1)
     >>> lead("gap", Trust(better, worse, None)), lead("infidelity", Trust(better, worse, None))
     (0.4, -0.4)

@@ -1,1 +1,1 @@
-"""What the tables of `tasks.Tables` are made of: inputs, rules that an outcome follows, and the outcome's noise."""
+"""The parts of the prior `tasks.Tables`: inputs, rules for the outcome, and the noise of the outcome."""

@@ -1,4 +1,4 @@
-"""The columns of generated tables: correlated inputs, nodes of random causal networks, and how columns look."""
+"""The columns of generated tables: correlated inputs, nodes of random causal networks, and the kinds of column."""
 
 import torch
 from jaxtyping import Float, Int
@@ -6,11 +6,11 @@ from torch import Tensor
 
 from .dice import Dice, standard
 
-LEVELS = 21  # no nominal or whole-numbered column has more
+LEVELS = 21  # the largest number of values of a nominal or whole-numbered column
 
 
 def factors(dice: Dice) -> Float[Tensor, "t r d"]:
-    """Draw correlated columns: a few latent factors, and noise of each column's own."""
+    """Draw correlated columns, which are sums of a few latent factors and independent noise."""
     t, r, d = dice.t, dice.r, dice.d
     latent = dice.randn(t, r, 4) @ (dice.randn(t, 4, d) * dice.chance(0.5, t, 4, d))
     own = dice.log_uniform(0.05, 3, t, 1, 1)
@@ -18,7 +18,7 @@ def factors(dice: Dice) -> Float[Tensor, "t r d"]:
 
 
 def graph(dice: Dice) -> tuple[Float[Tensor, "t r d"], Float[Tensor, "t r k"]]:
-    """Read columns and scores off the nodes of a random network of causes: causes, effects and bystanders.
+    """Return columns and scores, which are random nodes of a random causal network.
 
     After Hollmann et al. 2023, arXiv 2207.01848, §4.
     """
@@ -38,10 +38,10 @@ def graph(dice: Dice) -> tuple[Float[Tensor, "t r d"], Float[Tensor, "t r k"]]:
 
 
 def centres(dice: Dice) -> tuple[Float[Tensor, "t r d"], Int[Tensor, "t r"]]:
-    """Let classes scatter around one or two centres each, along correlated columns; return the classes, too."""
+    """Return rows that scatter around one or two centres of their class, with correlated columns; and the classes."""
     t, r, d, k = dice.t, dice.r, dice.d, dice.k
-    share = dice.log_uniform(0.2, 1, t, k)
-    edges = (share / share.sum(-1, keepdim=True)).cumsum(-1)[:, None]
+    size = dice.log_uniform(0.2, 1, t, k)
+    edges = (size / size.sum(-1, keepdim=True)).cumsum(-1)[:, None]
     y = (dice.rand(t, r, 1) > edges).sum(-1).clamp(max=k - 1)
     apart = dice.log_uniform(0.3, 3, t, 1, 1) * dice.rand(t, 1, d).pow(2)
     second = (dice.chance(0.5, t, r) & dice.chance(0.4, t, 1)).long()
@@ -52,7 +52,7 @@ def centres(dice: Dice) -> tuple[Float[Tensor, "t r d"], Int[Tensor, "t r"]]:
 
 
 def bend(dice: Dice, z: Float[Tensor, "t r h"]) -> Float[Tensor, "t r h"]:
-    """Pass each node through a function of its own, or all nodes of a table through one."""
+    """Pass each node through a random function; in half of the tables all nodes have the same function."""
     kinds = (
         z, z.tanh(), z.relu(), torch.sin(2 * z), z.abs(), torch.sign(z), z.square() / 2, torch.exp(-z.square()),
     )  # fmt: skip
@@ -62,25 +62,25 @@ def bend(dice: Dice, z: Float[Tensor, "t r h"]) -> Float[Tensor, "t r h"]:
 
 
 def columns(dice: Dice, z: Float[Tensor, "t r d"], binary: float) -> Float[Tensor, "t r d"]:
-    """Make columns skewed, heavy-tailed, binary, whole-numbered or nominal, each table with its own taste.
+    """Make columns skewed, heavy-tailed, binary, whole-numbered or nominal; each table prefers some of these kinds.
 
-    A share `binary` of the tables has binary columns only.
+    A fraction `binary` of the tables has binary columns only.
     """
     t, d = dice.t, dice.d
     z = standard(z)
-    taste = dice.log_uniform(0.02, 1, t, 6) + torch.tensor([0.6, 0.2, 0.1, 0.1, 0.1, 0.05])
-    edges = (taste / taste.sum(-1, keepdim=True)).cumsum(-1)[:, None]
+    preference = dice.log_uniform(0.02, 1, t, 6) + torch.tensor([0.6, 0.2, 0.1, 0.1, 0.1, 0.05])
+    edges = (preference / preference.sum(-1, keepdim=True)).cumsum(-1)[:, None]
     kind = (dice.rand(t, d, 1) > edges).sum(-1)[:, None].clamp(max=5)
     kind = torch.where(dice.chance(binary, t, 1, 1), 3, kind)
-    share = torch.special.ndtr(z)  # about uniform
+    uniform = torch.special.ndtr(z)  # approximately
     levels = 3 + (dice.rand(t, 1, d).square() * (LEVELS - 3)).floor()
-    whole = (share ** dice.log_uniform(0.4, 2.5, t, 1, d) * levels).floor().clamp(min=0).minimum(levels - 1)
+    whole = (uniform ** dice.log_uniform(0.4, 2.5, t, 1, d) * levels).floor().clamp(min=0).minimum(levels - 1)
     names = dice.rand(t, d, LEVELS).argsort(-1).float().transpose(1, 2)  # [t, code, d]
     kinds = (
         z,
         torch.exp(dice.log_uniform(0.3, 1.5, t, 1, d) * z.clamp(-6, 6)),
         z * z.abs(),
-        (share > 0.1 + 0.8 * dice.rand(t, 1, d)).float(),
+        (uniform > 0.1 + 0.8 * dice.rand(t, 1, d)).float(),
         whole,
         names.gather(1, whole.long()),
     )

@@ -1,4 +1,4 @@
-"""From scores to outcomes: classes or numbers, half of the tables (a third, for numbers) nearly without noise."""
+"""Turn scores into outcomes, classes or numbers; half of the tables (for numbers 30 %) have little or no noise."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,7 +8,7 @@ from .dice import Dice, standard
 
 
 def classes(dice: Dice, scores: Float[Tensor, "t r m"]) -> Int[Tensor, "t r"]:
-    """Cut one score at random quantiles, or take the largest of several, after noise; equal scores stay together."""
+    """Add noise, then cut a single score at random quantiles (equal scores stay together), or take the largest."""
     deviation = scores.std(1, keepdim=True).clamp(min=1e-6)
     noise = dice.log_uniform(0.02, 0.8, dice.t, 1, 1) * ~dice.chance(0.5, dice.t, 1, 1) * deviation
     if scores.shape[-1] == 1:
@@ -19,7 +19,7 @@ def classes(dice: Dice, scores: Float[Tensor, "t r m"]) -> Int[Tensor, "t r"]:
 
 
 def numbers(dice: Dice, score: Float[Tensor, "t r"]) -> Float[Tensor, "t r"]:
-    """Add noise (at times growing with the score, or heavy-tailed), and bend, round or cut the scale."""
+    """Add noise (sometimes growing with the score, or heavy-tailed), and bend, round or cut the scale."""
     t, r = dice.t, dice.r
     score = standard(score)
     faint, strong = dice.log_uniform(0.01, 0.1, t, 1), dice.log_uniform(0.1, 1.5, t, 1)
@@ -34,8 +34,8 @@ def numbers(dice: Dice, score: Float[Tensor, "t r"]) -> Float[Tensor, "t r"]:
 
 
 def _cut(dice: Dice, score: Float[Tensor, "t r 1"]) -> Int[Tensor, "t r"]:
-    share = dice.rand(dice.t, dice.k) + 0.15
-    place = (share / share.sum(1, keepdim=True)).cumsum(1)[:, :-1]
+    size = dice.rand(dice.t, dice.k) + 0.15
+    place = (size / size.sum(1, keepdim=True)).cumsum(1)[:, :-1]
     ordered = score[..., 0].sort(1).values
     edges = ordered.gather(1, (place * dice.r).long().clamp(max=dice.r - 1))[:, None]  # [t, 1, k−1]
     top = ordered[:, -1:, None]

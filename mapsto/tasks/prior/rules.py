@@ -1,6 +1,6 @@
-"""Rules that an outcome follows: inputs u `[t, r, d]` ↦ scores `[t, r, m]`, one score (m = 1) or one a class.
+"""Rules for an outcome: inputs u `[t, r, d]` ↦ scores `[t, r, m]`, a single score (m = 1) or one for each class.
 
-Each rule rests on a few columns of its own choice; what is noisy about an outcome is added later (`outcomes`).
+Each rule reads a few random columns. The noise of the outcome is added later (`outcomes`).
 """
 
 import math
@@ -18,37 +18,37 @@ Scores = Float[Tensor, "t r m"]
 
 
 def additive(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """Up to eight columns add up, by lines, waves, steps and products."""
+    """Return a sum of lines, waves, steps and products of up to eight columns."""
     t, r, d, m = dice.t, dice.r, dice.d, _scores(dice)
     relevant = dice.rand(t, d).argsort(-1) < 1 + (dice.rand(t, 1) * 8).long()
-    strength = relevant.float() * dice.log_uniform(0.2, 2, t, d)  # shared by the kinds of term
+    strength = relevant.float() * dice.log_uniform(0.2, 2, t, d)  # the same for all kinds of term
     weight = dice.randn(4, t, d, m) * strength[None, :, :, None]
-    share, tilt = dice.rand(4, t, 1, 1).pow(3), dice.randn(t, 1, d)
+    size, tilt = dice.rand(4, t, 1, 1).pow(3), dice.randn(t, 1, d)
     wave = torch.sin(u * dice.log_uniform(0.5, 3, t, 1, d) + 3 * tilt)
     partner = dice.rand(t, d).argsort(-1)[:, None].expand(-1, r, -1)
     step = (u > tilt).float()
-    lever = u - 0.5 * tilt * dice.chance(0.7, t, 1, 1)  # off its centre a product has slopes of its own
+    lever = u - 0.5 * tilt * dice.chance(0.7, t, 1, 1)  # away from its centre, a product also has linear terms
     both, bent = (part * part.gather(2, partner) for part in (step, lever))
     terms = (u, wave, 2 * step - 1, torch.where(dice.chance(0.3, t, 1, 1), both, bent))
-    return standard(torch.stack([a * standard(x @ w) for a, x, w in zip(share, terms, weight, strict=True)]).sum(0))
+    return standard(torch.stack([a * standard(x @ w) for a, x, w in zip(size, terms, weight, strict=True)]).sum(0))
 
 
 def linear(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """A weighted sum of up to six columns."""
+    """Return a weighted sum of up to six columns."""
     relevant = dice.rand(dice.t, dice.d).argsort(-1) < 1 + (dice.rand(dice.t, 1) * 6).long()
     return standard(u @ (dice.randn(dice.t, dice.d, _scores(dice)) * relevant[..., None]))
 
 
 def contrast(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """The direction in which two or three columns vary least: the difference of columns that move together."""
-    keep = dice.first(2, 3) & (torch.arange(3) < dice.d)  # no column twice
+    """Return the direction in which two or three columns vary least, such as the difference of correlated columns."""
+    keep = dice.first(2, 3) & (torch.arange(3) < dice.d)  # never the same column twice
     v = standard(dice.some(u, 3)) * keep
     covariance = v.mT @ v / dice.r + torch.diag_embed((~keep[:, 0]).float() * 9) + 1e-4 * torch.eye(3)
     return standard(v @ torch.linalg.eigh(covariance).eigenvectors[..., :1])
 
 
 def leaves(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """Thresholds on up to five columns, or five within one, part the rows into cells with scores of their own."""
+    """Return a random score for each cell between thresholds: up to five thresholds, on several columns or on one."""
     t, d = dice.t, dice.d
     first = dice.randint(0, d, t, 1, 5)
     column = torch.where(dice.chance(0.5, t, 1, 1), first, (first[..., :1] + torch.arange(5)) % d)
@@ -58,7 +58,7 @@ def leaves(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 
 def truth_table(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """Each combination of two to four literals has its class; in a third of the tables it is exclusive or."""
+    """Return a random class for each combination of two to four literals; in a third of the tables, exclusive or."""
     t, k, depth = dice.t, dice.k, 4
     true = _literals(dice, u, depth)
     cell = (true * dice.first(2, depth) * 2 ** torch.arange(depth)).sum(-1)
@@ -69,20 +69,20 @@ def truth_table(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 
 def counts(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """How many of up to eight literals hold."""
+    """Return the number of literals that hold, of up to eight."""
     m = min(dice.d, 8)
     return (_literals(dice, u, m) & dice.first(min(3, m), m)).sum(-1, keepdim=True).float()
 
 
 def conjunctions(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """(a and b) or (c and d) or (e and f), with fewer terms and shorter ones."""
+    """Return (a and b) or (c and d) or (e and f), sometimes with fewer or shorter terms."""
     true = _literals(dice, u, 6).unflatten(-1, (3, 2))
     both = true[..., 0] & (true[..., 1] | dice.chance(0.3, dice.t, 1, 3))
     return (both & dice.first(1, 3)).any(-1, keepdim=True).float()
 
 
 def smooth(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """A smooth random function of up to three columns: waves in 24 directions (Rahimi and Recht 2007)."""
+    """Return a smooth random function of up to three columns: waves in 24 directions (Rahimi and Recht 2007)."""
     t, m, waves = dice.t, 3, 24
     v = dice.some(u, m) * dice.first(1, m)
     frequency = dice.randn(t, m, waves) * dice.log_uniform(0.4, 2.5, t, 1, 1)
@@ -91,7 +91,10 @@ def smooth(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 
 def pairs(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """Distance, product, larger, smaller, radius or common sign of two columns, at times beside a third."""
+    """Return the distance, product, maximum, minimum, radius or common sign of two columns, or the product with a sign.
+
+    In some tables a third column is added.
+    """
     a, b, c = dice.some(u, 3).unbind(-1)
     gap = a - b + 0.3 * dice.randn(dice.t, 1)
     kinds = torch.stack([
@@ -103,7 +106,7 @@ def pairs(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 
 def neighbours(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """The class of the nearest of up to 24 points, in up to four columns."""
+    """Return the class of the nearest of up to 24 points, in up to four columns."""
     t, m = dice.t, 4
     keep = dice.first(1, m)
     v = dice.some(u, m) * keep
@@ -116,7 +119,7 @@ def neighbours(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 
 def levels(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
-    """Each level of up to three columns has its effect, at times rising with the level: staircases, nominal columns."""
+    """Return the sum of the effects of the levels of up to three columns; some effects rise with the level."""
     t, m, k = dice.t, 3, _scores(dice)
     number = (2 + dice.rand(t, 1, m).square() * (LEVELS - 2)).floor()
     level = (ranks(dice.some(u, m)) * number).long().clamp(max=LEVELS - 1)
@@ -127,7 +130,7 @@ def levels(dice: Dice, u: Float[Tensor, "t r d"]) -> Scores:
 
 
 Rule = Callable[[Dice, Tensor], Tensor]
-# rule ↦ its weight among the rules, and the share of its tables whose columns are all binary
+# rule ↦ its weight among the rules, and the fraction of its tables whose columns are all binary
 RULES: dict[Rule, tuple[float, float]] = {
     additive: (3.0, 0.0), linear: (1.5, 0.0), contrast: (2.0, 0.0), leaves: (1.5, 0.3), truth_table: (2.0, 0.6),
     counts: (1.0, 0.6), conjunctions: (1.0, 0.6), smooth: (1.5, 0.0), pairs: (3.0, 0.0), neighbours: (1.0, 0.0),
@@ -136,12 +139,12 @@ RULES: dict[Rule, tuple[float, float]] = {
 
 
 def _scores(dice: Dice) -> int:
-    """One score for two classes, else one a class."""
+    """Return the number of scores: 1 for two classes, otherwise one for each class."""
     return dice.k if dice.k > 2 else 1
 
 
 def _literals(dice: Dice, u: Float[Tensor, "t r d"], m: int) -> Bool[Tensor, "t r m"]:
-    """Say of `m` columns whether they are above, or below, a threshold: half-way, or anywhere."""
+    """Return whether `m` columns are above, or below, a threshold, which is half-way or random."""
     v = dice.some(u, m)
     middle = (v.amin(1, keepdim=True) + v.amax(1, keepdim=True)) / 2
     edge = torch.where(dice.chance(0.5, dice.t, 1, m), middle, 0.5 * dice.randn(dice.t, 1, m))

@@ -1,0 +1,42 @@
+"""A mean over tasks with its 95 % interval, as few-shot papers report it.
+
+mean ± 1.96 · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from .errors import MapstoError
+
+_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+class Estimate(NamedTuple):
+    """A mean, and half the width of its 95 % interval (nan for a single task)."""
+
+    mean: float
+    interval: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.interval) and math.isfinite(self.mean):
+            return f"{self.mean:.4f} (one task, so no interval)"
+        return f"{self.mean:.4f} ± {self.interval:.4f}"
+
+
+def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
+    """Return the mean of one value a task with its 95 % interval, both not finite where a value is not.
+
+    Raises MapstoError where there is no value.
+
+    >>> print(estimate(np.array([0.0, 1.0, 1.0, 1.0])))
+    0.7500 ± 0.4900
+    """
+    if not len(values):
+        raise MapstoError("values: got none, expected one a task, of at least one task.")
+    if not np.isfinite(values).all():
+        return Estimate(float(values.mean()), math.nan)
+    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    return Estimate(float(values.mean()), _Z * spread / math.sqrt(len(values)))

@@ -1,0 +1,1 @@
+"""Explanations of a classifier in words: rules, surrogate trees and counterfactuals. They ask only for its answers."""

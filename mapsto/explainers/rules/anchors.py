@@ -1,0 +1,218 @@
+"""Anchors: the rule of few conditions that suffices for one prediction, whatever the other columns hold.
+
+    prec(A) = P(classifier(z) = classifier(row) | z ~ D(· | A)),   cov(A) = P(A(z)),   max cov(A) where prec(A) ≥ τ
+
+(Ribeiro, Singh & Guestrin 2018, "Anchors"). Beam search as in their Algorithm 2: each level adds one condition to the
+best rules so far (or tightens one), leaves out what covers less than the anchor found already, and lets KL-LUCB choose
+the `beam` most precise (`bandit.best`). D(· | A) draws a background row, and redraws each anchored column that
+breaks its condition from the background's values that meet it.
+
+We depart in four things. A rule is called an anchor on fresh draws only, not on those that selected it, with bounds
+that hold for all rules tested and whenever the test stops (`bandit.certify`). Beside the beam, the widest rules that
+look precise are tested, since coverage is what is maximised. Rules about every column are never candidates: they
+describe the row, not the classifier. And the search ends at `max_size` conditions, saying so.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ...errors import MapstoError
+from . import bandit
+from .classifier import Classifier, Inquiry, TableExplainer, whole
+from .predicates import Predicate, conditions, matches, sentence
+
+Rule = tuple[int, ...]  # positions among the row's conditions, ascending
+
+
+class Anchor(NamedTuple):
+    """A rule that the row meets, and how far it can be trusted; no attribution.
+
+    `precision` is the share of `samples` fresh perturbations that got the row's class `label`, `coverage` the share of
+    background rows that meet the rule; their bounds hold with the confidence asked for. Where not `found`, no rule
+    tested reaches the precision with confidence, and this is the most precise one. `evaluations` counts
+    all rows that the classifier was asked about.
+    """
+
+    predicates: tuple[Predicate, ...]
+    label: int
+    precision: float
+    precision_bounds: tuple[float, float]
+    coverage: float
+    coverage_bounds: tuple[float, float]
+    found: bool
+    samples: int
+    evaluations: int
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns that the rule speaks of, ascending."""
+        return tuple(sorted({condition.column for condition in self.predicates}))
+
+    def __str__(self) -> str:
+        told = sentence(self.predicates) or "any row"
+        return told if self.found else f"no anchor found; the nearest to one: {told}"
+
+
+@final
+class Anchors(TableExplainer):
+    """Find the widest rule of at most `max_size` conditions that keeps the prediction with `precision`.
+
+    Conditions: which side of the background's `bins` quantiles a number lies on, and equality for categories and
+    columns of at most `bins` values. `confidence` holds for the claim and its bounds. `beam` rules are kept a level,
+    chosen up to `epsilon`; `batch` draws are made of a rule at a time, and at most `budget` to certify one, or to
+    choose a level's best beyond the first batch of each. The classifier is asked about some 100,000 rows where there
+    are eight columns, 450,000 where thirty (benchmarks/rules.py): for a slow one, lower `batch`, `beam` and `budget`.
+
+    >>> X = np.random.default_rng(0).normal(size=(1000, 4)).round(1)
+    >>> ask = Anchors(X, names=["age", "bmi", "dose", "pulse"])
+    >>> anchor = ask(lambda x: (x[:, 0] > 0) & (x[:, 2] < 0), np.array([1.0, 0.3, -1.0, 0.0]))
+    >>> print(anchor)
+    age > 0 and dose <= -0.1
+    >>> anchor.found, anchor.precision
+    (True, 1.0)
+    """
+
+    def __init__(
+        self,
+        background: Any,
+        names: Sequence[str] | None = None,
+        categorical: Sequence[str | int] = (),
+        precision: float = 0.95,
+        confidence: float = 0.95,
+        max_size: int = 6,
+        bins: int = 4,
+        beam: int = 8,
+        epsilon: float = 0.1,
+        batch: int = 128,
+        budget: int = 5000,
+        seed: int = 0,
+        chunk_size: int = 8192,
+    ):
+        super().__init__(background, names, categorical, seed, chunk_size)
+        for name, value in {"precision": precision, "confidence": confidence, "epsilon": epsilon}.items():
+            if not 0 < value < 1:
+                raise MapstoError(f"{name}: got {value}, expected a number between 0 and 1.")
+        least = (("max_size", max_size, 1), ("bins", bins, 2), ("beam", beam, 1), ("batch", batch, 1))
+        whole(*least, ("budget", budget, batch))
+        self.precision, self.confidence, self.max_size, self.bins = precision, confidence, max_size, bins
+        self.beam, self.epsilon, self.batch, self.budget = beam, epsilon, batch, budget
+
+    def __call__(self, classifier: Classifier, row: Any) -> Anchor:
+        """Return the anchor of `classifier`'s prediction for `row`, a row of the background's form.
+
+        Raises:
+            MapstoError: the row does not fit the background, or the classifier returns neither class indices `[n]` nor
+                scores `[n, k]`.
+        """
+        return _Search(self, classifier, self.background.row(row)).anchor()
+
+    def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
+        """Mark which of the rows, a table of the background's form, meet the anchor's rule."""
+        return matches(anchor.predicates, self.background.encode(rows, "rows"))
+
+
+class _Tested(NamedTuple):
+    rule: Rule
+    coverage: float
+    certificate: bandit.Certificate
+
+
+class _Search:
+    """The search for one row's anchor."""
+
+    def __init__(self, settings: Anchors, classifier: Classifier, row: Float[np.ndarray, " d"]):
+        self.settings, self.values = settings, settings.background.values
+        self.inquiry = Inquiry(classifier, settings.background, settings.chunk_size)
+        self.label = int(self.inquiry(row[None]).classes[0])
+        self.conditions = conditions(settings.background, row, settings.bins)
+        self.met = np.array([matches([c], self.values) for c in self.conditions])  # [p, n]
+        self.generator = np.random.default_rng(settings.seed)
+        self.tested: list[_Tested] = []
+        self.weighed = 1  # rules whose coverage was looked at, the empty one among them
+
+    def anchor(self) -> Anchor:
+        """Search level by level, from the rule without conditions."""
+        beam: list[Rule] = [()]
+        best = self._widest(beam, {(): 1.0})
+        for _ in range(self.settings.max_size):
+            rules = self._grown(beam, best.coverage if best else 0.0)
+            if not rules:
+                break
+            beam, likely = self._precise(list(rules))
+            best = self._widest(beam + likely, rules) or best
+        return self._told(best)
+
+    def _grown(self, beam: Sequence[Rule], beyond: float) -> dict[Rule, float]:
+        """Return the beam's rules, one condition added or tightened, that cover more than `beyond`, widest first."""
+        grown: dict[Rule, float] = {}
+        for rule in beam:
+            coverage = (self.met & self._all(rule)).mean(1)  # [p]
+            for i in np.flatnonzero(coverage > beyond):
+                joined = self._joined(rule, int(i))
+                if joined != rule and len({self.conditions[j].column for j in joined}) < self.values.shape[1]:
+                    grown[joined] = float(coverage[i])
+        self.weighed += len(grown)
+        return dict(sorted(grown.items(), key=lambda item: (-item[1], item[0])))
+
+    def _joined(self, rule: Rule, new: int) -> Rule:
+        """Add a condition; of two of one kind on a column, keep the tighter one."""
+        same = [i for i in rule if self.conditions[i][:2] == self.conditions[new][:2]]
+        if any(self.met[i].sum() <= self.met[new].sum() for i in same):
+            return rule
+        return tuple(sorted({*rule, new} - set(same)))
+
+    def _precise(self, rules: list[Rule]) -> tuple[list[Rule], list[Rule]]:
+        """Return the most precise rules, and the widest ones whose estimate reaches the precision asked for."""
+        s, m = self.settings, min(self.settings.beam, len(rules))
+
+        def pull(arms: Int[np.ndarray, " a"], draws: int) -> Int[np.ndarray, " a"]:
+            return self._kept([rules[i] for i in arms], draws)
+
+        top, tally = bandit.best(pull, len(rules), m, s.epsilon, 1 - s.confidence, s.batch, s.budget)
+        likely = np.flatnonzero(tally.means >= s.precision)[: s.beam]  # the rules come with the widest first
+        return [rules[i] for i in top], [rules[i] for i in likely]
+
+    def _widest(self, rules: Sequence[Rule], coverage: dict[Rule, float]) -> _Tested | None:
+        """Certify rules from the widest on, until one is an anchor."""
+        s = self.settings
+        delta = (1 - s.confidence) / (1 + 2 * s.beam * s.max_size)  # the most rules that can be tested
+        for rule in sorted(set(rules), key=lambda rule: (-coverage[rule], rule)):
+            found = bandit.certify(lambda n: int(self._kept([rule], n)[0]), s.precision, delta, s.batch, s.budget)  # noqa: B023
+            self.tested.append(_Tested(rule, coverage[rule], found))
+            if found.lower >= s.precision:
+                return self.tested[-1]
+        return None
+
+    def _kept(self, rules: Sequence[Rule], draws: int) -> Int[np.ndarray, " r"]:
+        """Count, for each rule, how many of its perturbations get the class of the row; one call for all.
+
+        All start from the same background rows, so that rules differ by what they say, not by whom they met.
+        """
+        which = self.generator.integers(len(self.values), size=draws)
+        rows = np.concatenate([self._perturbed(rule, which) for rule in rules])
+        return (self.inquiry(rows).classes == self.label).reshape(len(rules), draws).sum(1)
+
+    def _perturbed(self, rule: Rule, which: Int[np.ndarray, " draws"]) -> Float[np.ndarray, "draws d"]:
+        """Draw from D(· | rule), starting from these background rows."""
+        rows = self.values[which]
+        for column in {self.conditions[i].column for i in rule}:
+            meets = self._all([i for i in rule if self.conditions[i].column == column])  # [n]
+            broken = ~meets[which]
+            rows[broken, column] = self.generator.choice(self.values[meets, column], int(broken.sum()))
+        return rows
+
+    def _all(self, rule: Sequence[int]) -> Bool[np.ndarray, " n"]:
+        return np.asarray(self.met[list(rule)].all(0))
+
+    def _told(self, found: _Tested | None) -> Anchor:
+        s, told = self.settings, found or max(self.tested, key=lambda t: (t.certificate.mean, t.coverage))
+        beta = float(np.log(2 * self.weighed / (1 - s.confidence)))
+        share, rows = np.array(told.coverage), np.array(len(self.values))
+        covers = float(bandit.lower(share, rows, beta)), float(bandit.upper(share, rows, beta))
+        c, predicates = told.certificate, tuple(self.conditions[i] for i in told.rule)
+        bounds = c.lower, c.upper
+        asked = self.inquiry.asked
+        return Anchor(predicates, self.label, c.mean, bounds, told.coverage, covers, found is not None, c.draws, asked)

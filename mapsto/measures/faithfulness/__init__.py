@@ -1,0 +1,1 @@
+"""Whether an explanation is true to the model that it explains."""

@@ -1,0 +1,159 @@
+"""EVAL-X: would someone who sees only what an explanation selects come to the model's answer?
+
+    q = argmax_q E_x E_{y ~ model(x)} E_{r ~ Bernoulli(½)} [log q(y | x·r, r)]            score(R) = q's hits, given x·R
+
+Jethani et al. 2021, "Have We Learned to Explain?". The evaluator is trained on random masks, never on those of an
+explainer. Trained on the explainer's own masks it could read the label off *which* columns were selected; so a selector
+that encodes the answer in its mask, and shows columns that decide nothing, would win.
+
+Here `y` is the class that the *model* gives to a row (the paper: the label), since it is the model that is explained. A
+model that was trained with columns missing (`InContext`, where NaN is an absent cell) is such an evaluator already:
+play it with `views.game(..., baseline=nan)` and read the sufficiency of `rationale`.
+"""
+
+import copy
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...adaptation.fitting import explained
+from ...errors import MapstoError
+from .known_truth import auroc
+from .ranking import order, refuse_lost
+
+
+class Judgement(NamedTuple):
+    """What the evaluator makes of `n` rows of which it sees a selection: large is good."""
+
+    right: Float[Tensor, " n"]  # 1 where it comes to the model's class
+    log_probability: Float[Tensor, " n"]  # of the model's class, in nats
+    auroc: Float[Tensor, ""]  # over the rows, of each class that some but not all rows have, averaged
+
+
+@final
+class EvalX:
+    """A network that predicts a model's class from any part of a row.
+
+    `network` maps `cat([x·mask, mask], dim=1)` to class scores `[n, k]`: rows of a table have twice their columns,
+    images `[n, c, h, w]` one more channel, their mask being `[n, 1, h, w]`. A copy of it is trained.
+
+    Args:
+        network: any module; its start decides the result, besides `seed`.
+        steps: of Adam.
+        lr: its learning rate.
+        batch: rows a step, each with a mask of its own.
+        seed: of the order of the rows and of the masks.
+    """
+
+    def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
+        if steps < 1 or batch < 1:
+            raise MapstoError(f"steps, batch: got {steps} and {batch}, expected at least 1 step and 1 row.")
+        self._start, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
+        self.network: nn.Module | None = None  # until it is fitted
+        self.batch, self.seed = batch, seed
+
+    def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
+        """Train on rows `x` with the model's classes `y`, seen through random masks; returns itself.
+
+        A second `fit` starts anew. Raises MapstoError for no rows, not a class of the network for each, rows that are
+        not finite, or a network of another width.
+        """
+        if not len(x):
+            raise MapstoError("x: got 0 rows, expected at least one to learn from.")
+        _refuse_missing(x)
+        network = copy.deepcopy(self._start).eval()
+        with torch.no_grad():
+            known = _scores(network, x[:1], x.new_ones(1, *_mask_shape(x))).shape[1]
+        y = _classes(y, len(x), known)
+        generator = torch.Generator().manual_seed(self.seed)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
+        network.train()
+        for _ in range(self.steps):
+            rows = torch.randint(len(x), (self.batch,), generator=generator).to(x.device)
+            mask = torch.rand(self.batch, *_mask_shape(x), generator=generator) < 0.5
+            loss = F.cross_entropy(_scores(network, x[rows], mask.to(x)), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        self.network = network.eval()
+        return self
+
+    def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
+        """Score selections: which entries of each row the evaluator may see; see `most`.
+
+        Raises MapstoError before `fit`, for selections of another shape or kind, or of entries that are not finite, or
+        for not a class of the network for each row.
+        """
+        if self.network is None:
+            raise MapstoError("network: it has not been trained, expected an evaluator that is; call `fit` first.")
+        if selected.shape != (len(x), *_mask_shape(x)) or selected.dtype != torch.bool:
+            raise MapstoError(
+                f"selected: got shape {tuple(selected.shape)} of {selected.dtype}, expected "
+                f"{(len(x), *_mask_shape(x))} of torch.bool, an entry for each column, or for each pixel with all its "
+                "channels; see `most`."
+            )
+        _refuse_missing(torch.where(selected, x, 0.0))
+        with torch.no_grad():
+            log_q = _scores(self.network, x, selected.to(x)).log_softmax(-1)
+        y = _classes(y, *log_q.shape)
+        right = (log_q.argmax(-1) == y).to(x.dtype)
+        told = log_q.gather(-1, y[:, None])[:, 0]
+        return Judgement(right, told, _mean_auroc(log_q, y))
+
+
+def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n p"]:
+    """Select the `m` players of largest |value| of each row, ties as `ranking.order` breaks them.
+
+    >>> most(torch.tensor([[0.1, -3.0, 2.0]]), 2)
+    tensor([[False,  True,  True]])
+
+    Raises MapstoError for `m` beyond the players, or values that are not finite.
+    """
+    if not 0 <= m <= values.shape[1]:
+        raise MapstoError(f"m: got {m}, expected 0 to {values.shape[1]}, the number of players.")
+    return order(refuse_lost(values).abs(), seed).argsort(-1) < m
+
+
+def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]:
+    """Score rows of which the entries in `mask` are seen; raise MapstoError where the network cannot."""
+    seen = torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1)
+    with explained(
+        lambda reason: (
+            f"network: it cannot read rows of shape {tuple(seen.shape[1:])} ({reason}), expected one that takes those "
+            "of `x` with their mask beside them: twice the columns, or a channel more."
+        )
+    ):
+        scores = network(seen)
+    if scores.ndim != 2:
+        raise MapstoError(f"network: got scores of shape {tuple(scores.shape)}, expected [n, k], one for each class.")
+    return scores
+
+
+def _classes(y: Tensor, rows: int, known: int) -> Int[Tensor, " n"]:
+    whole = not y.is_floating_point() and y.dtype != torch.bool
+    if y.shape != (rows,) or not whole or ((y < 0) | (y >= known)).any():
+        between = f" from {y.min()} to {y.max()}" if whole and y.numel() else ""
+        raise MapstoError(
+            f"y: got {y.dtype} of shape {tuple(y.shape)}{between}, expected the model's class of each of the {rows} "
+            f"rows, an integer from 0 to {known - 1}, as the network has {known} scores; take argmax(-1) of the model."
+        )
+    return y.long()
+
+
+def _refuse_missing(x: Tensor) -> None:
+    lost = int((~x.isfinite()).sum())
+    if lost:
+        raise MapstoError(f"x: got {lost} cells that are not finite, expected numbers where it may be seen.")
+
+
+def _mask_shape(x: Tensor) -> tuple[int, ...]:
+    """Return the shape of a row's mask: that of a table's row, one channel for an image."""
+    return (1, *x.shape[2:]) if x.ndim > 2 else tuple(x.shape[1:])
+
+
+def _mean_auroc(log_q: Float[Tensor, "n k"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+    classes = torch.arange(log_q.shape[-1], device=y.device)[:, None]
+    return auroc(log_q.T, y == classes).nanmean()

@@ -1,0 +1,184 @@
+"""How far an explainer can be trusted on a model: every measure beside what random orders and input magnitudes get.
+
+A number says little by itself: an insertion area depends on the model more than on the explainer. So each comes three
+times, for the attributions, for attributions drawn at random, and for |x|, which knows nothing of the model. Only an
+explainer that beats both has shown that it explains. Whether it depends on what was learned is asked by
+`randomisation`, whether its selections are honest by `eval_x`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.func import vmap
+
+from ...errors import MapstoError
+from ...estimate import Estimate, estimate
+from ...explainers import GameExplainer, ViewExplainer
+from ...views import View
+from ..robustness.sensitivity import around, max_sensitivity
+from .complexity import complexity
+from .infidelity import hiding_infidelity
+from .known_truth import recovery
+from .perturbation_curves import Games, insertion_deletion
+from .sufficiency import rationale
+
+HIGHER = {"insertion area", "gap", "comprehensiveness", "auroc", "tpr", "pointing", "mass"}
+LOWER = {"deletion area", "sufficiency", "infidelity", "fdr", "max-sensitivity"}
+
+
+class Trust(NamedTuple):
+    """A measure of an explainer, of random attributions and of |x| (None where it has none), over rows or tasks."""
+
+    explainer: Estimate
+    random: Estimate | None
+    magnitude: Estimate | None
+
+
+class Baselines(NamedTuple):
+    """The measures of what knows nothing of the model: random attributions, and |x| (empty where it has none)."""
+
+    random: dict[str, Estimate]
+    magnitude: dict[str, Estimate]
+
+
+def trust(
+    explainer: ViewExplainer | GameExplainer,
+    views: Callable[[Tensor], View],
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    truth: Bool[Tensor, "n p"] | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+    radius: float = 0.02,
+    seed: int = 0,
+    chunk_size: int | None = None,
+    values: Float[Tensor, "n ..."] | None = None,
+    against: Baselines | None = None,
+) -> dict[str, Trust]:
+    """Return all measures that apply to `explainer`, at `n` points.
+
+    `views` makes the view that a `ViewExplainer` explains of a point, `games` the game that measures play, and that a
+    `GameExplainer` explains: `lambda x: game(views(x), x)`. Both give one number, say the probability of the class that
+    is predicted of the point. Where the games' players are `groups` of entries, the
+    attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
+    Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
+    the points. `values` are what `explained` returns of these points, where that is there already, `against` the
+    `baselines` of the same games and points, where several explainers share them.
+
+    >>> from mapsto.explainers import InputXGradient
+    >>> from mapsto.views import game
+    >>> view = lambda x: x @ torch.tensor([3.0, 1.0, 0.0])
+    >>> found = trust(InputXGradient(), lambda x: view, lambda x: game(view, x), torch.eye(3) + 1)
+    >>> found["gap"].explainer.mean > found["gap"].random.mean
+    True
+
+    Raises:
+        MapstoError: attributions that do not fit the games' players, or are not finite; a model that answers the same
+            question differently.
+    """
+
+    def explain(x: Tensor) -> Tensor:
+        return explained(explainer, views, games, x, chunk_size)
+
+    def of_players(values: Tensor) -> Tensor:
+        return values if isinstance(explainer, GameExplainer) else pooled(values, groups)
+
+    _refuse_chance(views(points[0]), points[0])
+    values = of_players(explain(points) if values is None else values)
+    found = judged(games, points, values, truth, seed, chunk_size)
+    chance, plain = against or baselines(games, points, truth, groups, seed, chunk_size)
+    near = around(points, radius, seed=seed)
+    moved = max_sensitivity(lambda x: of_players(explain(x)), points, near, values).relative
+    table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
+    return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
+
+
+def baselines(
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    truth: Bool[Tensor, "n p"] | None = None,
+    groups: Int[Tensor, "..."] | None = None,
+    seed: int = 0,
+    chunk_size: int | None = None,
+) -> Baselines:
+    """Return the measures of random attributions and of |x|, which every explainer of these games is held against."""
+    shape, size = (len(points), games(points[0]).players), pooled(points.nan_to_num().abs(), groups)
+    random = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(points)
+    chance = judged(games, points, random, truth, seed, chunk_size)
+    return Baselines(chance, judged(games, points, size, truth, seed, chunk_size) if size.shape == shape else {})
+
+
+def explained(
+    explainer: ViewExplainer | GameExplainer,
+    views: Callable[[Tensor], View],
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    chunk_size: int | None = None,
+) -> Float[Tensor, "n ..."]:
+    """Return the attributions of `n` points, each of its own view, or to the players of its own game."""
+    if isinstance(explainer, GameExplainer):
+        return explainer.over(games, points, chunk_size).detach()
+    return vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(points).detach()
+
+
+def judged(
+    games: Games,
+    points: Float[Tensor, "n ..."],
+    values: Float[Tensor, "n p"],
+    truth: Bool[Tensor, "n p"] | None = None,
+    seed: int = 0,
+    chunk_size: int | None = None,
+) -> dict[str, Estimate]:
+    """Return the measures of attributions that are there already; see `HIGHER` and `LOWER` for what is good.
+
+    Raises MapstoError as `trust` does.
+    """
+    curves = insertion_deletion(games, points, values, None, seed, chunk_size)
+    reasons = rationale(games, points, values, seed=seed, chunk_size=chunk_size)
+    rows = {
+        "insertion area": curves.insertion_area,
+        "deletion area": curves.deletion_area,
+        "gap": curves.gap,
+        "comprehensiveness": reasons.aopc_comprehensiveness,
+        "sufficiency": reasons.aopc_sufficiency,
+        "infidelity": hiding_infidelity(games, points, values, seed=seed, chunk_size=chunk_size).scaled,
+        **complexity(values)._asdict(),
+        **({} if truth is None else recovery(values, truth)._asdict()),
+    }
+    return {name: over_rows(one) for name, one in rows.items()}
+
+
+def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
+    """Return the mean with its interval over the first axis, rows or tasks, each counting as the mean of what it holds.
+
+    >>> print(over_rows(torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.5, 1.5], [2.0, 0.0]])))
+    0.7500 ± 0.4900
+    """
+    return estimate(values.detach().double().reshape(len(values), -1).mean(1).cpu().numpy())
+
+
+def pooled(values: Float[Tensor, "n ..."], groups: Int[Tensor, "..."] | None) -> Float[Tensor, "n p"]:
+    """Return attributions of entries as those of players: added up over `groups`, or each entry by itself.
+
+    Raises MapstoError for groups of another shape.
+    """
+    if groups is None:
+        return values.flatten(1)
+    if groups.shape != values.shape[1:]:
+        raise MapstoError(
+            f"groups: got shape {tuple(groups.shape)}, expected {tuple(values.shape[1:])}, that of a row."
+        )
+    players = values.new_zeros(len(values), int(groups.max()) + 1)
+    return players.index_add(1, groups.flatten(), values.flatten(1))
+
+
+def _refuse_chance(view: View, point: Tensor) -> None:
+    with torch.no_grad():
+        once, again = view(point), view(point)
+    if not torch.allclose(once, again, rtol=0, atol=0, equal_nan=True):
+        raise MapstoError(
+            f"views: asked twice about one point, one said {once.tolist()} and {again.tolist()}, expected a model that "
+            "is deterministic; call its eval(), or fix its noise."
+        )

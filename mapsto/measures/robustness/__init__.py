@@ -1,0 +1,1 @@
+"""How predictions and explanations change when inputs, queries or teaching examples change a little."""

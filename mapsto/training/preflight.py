@@ -1,0 +1,42 @@
+"""Check that the learner, its tasks and the estimator belong together, before a training writes anything."""
+
+import torch
+
+from .. import checks
+from ..adaptation.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
+from ..adaptation.fitting import fitting
+from ..adaptation.learner import Learner
+from ..episodes import Source, to, unstack
+from ..learners import Reptile
+from .estimators import Estimator, EvolutionStrategies, ForwardMode
+
+UNROLLED = (ConstantGradients, FirstOrder, Reverse, Truncated)  # these classes themselves, not their subclasses
+
+
+def estimable(estimator: Estimator | None, learner: Learner) -> None:
+    """Raise MapstoError if the estimator cannot compute the gradient of this learner."""
+    kind = isinstance(estimator, Estimator | None)
+    checks.expect(kind, "estimator", repr(estimator), "one of training.estimators, such as ForwardMode(16)")
+    reptile = isinstance(estimator, EvolutionStrategies) and isinstance(learner, Reptile)
+    checks.expect(
+        not reptile, "estimator", "EvolutionStrategies for Reptile",
+        "another one, because Reptile's loss means nothing if its constants may vary",
+    )  # fmt: skip
+    routes = [part.differentiation for part in learner.modules() if hasattr(part, "differentiation")]
+    recomputed = [type(route).__name__ for route in routes if type(route) not in UNROLLED]
+    checks.expect(
+        not (isinstance(estimator, ForwardMode) and recomputed), "estimator",
+        f"ForwardMode and differentiation by {recomputed and recomputed[0]}",
+        "differentiation by Reverse, or no estimator, because this one supports reverse mode only",
+    )  # fmt: skip
+
+
+def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
+    """Compute the loss of one task, and raise MapstoError if the learner cannot."""
+    task = unstack(to(tasks.batch(0, 1, seed), device))[0]
+    with torch.no_grad(), fitting(learner, task):
+        learner.loss(task)
+    trainable = any(p.requires_grad for p in learner.parameters())
+    checks.expect(
+        trainable, "learner", f"{type(learner).__name__} without trainable parameters", "at least one to train"
+    )

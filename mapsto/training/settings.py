@@ -1,0 +1,112 @@
+"""The settings of a training: every option of `train` except the learner and the tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from .. import checks
+from .estimators import Estimator
+from .optimizers import OptimizerName
+from .schedule import Schedule
+from .validation import Validation
+
+FREE = ("compile", "vectorise", "chunk_size", "threads", "device", "checkpoint_every", "log_every")
+"""Settings that may change when a run is resumed."""
+_NOT_RECORDED = (*FREE, "validation", "run", "resume", "config")
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """How to train.
+
+    Args:
+        steps: number of optimizer steps.
+        batch: number of tasks in each step.
+        lr: peak learning rate.
+        seed: seed of the tasks.
+        compile: compile the meta-gradient as one graph, see `meta_gradient`.
+        vectorise: all tasks at once, or one at a time; by default the faster of the two, see `meta_gradient`.
+        chunk_size: number of tasks to compute at a time, which bounds the memory, see `meta_gradient`.
+        threads: number of chunks to compute in parallel, see `meta_gradient`.
+        estimator: how to compute the meta-gradient; exactly by default, see `estimators`.
+        optimizer: adamw, muon or sgd, see `optimizers`.
+        weight_decay: weight decay of the optimizer; AdamW with 0 is Adam.
+        clip: gradients with a larger norm are scaled down to this norm.
+        schedule: schedule of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
+        warmup: number of steps during which the learning rate rises.
+        ema: decay of a moving average of the parameters, such as 0.999.
+        validation: function of the learner that returns a number, such as `ValidationLoss(tasks.validation)`; the
+            weights with the lowest number are kept.
+        validate_every: steps between validations; the last step always validates.
+        run: folder for configuration, metrics, checkpoints and weights, see `training.run`.
+        init: run folder or safetensors file with the initial weights.
+        resume: continue from the run's last checkpoint, or start if there is none.
+        checkpoint_every: steps between checkpoints; the last step always writes one.
+        log_every: steps between lines of metrics; the last step always writes one.
+        device: "cpu", "cuda", "mps" or "auto", through lightning-fabric.
+        precision: "32-true" or "bf16-mixed", through lightning-fabric.
+        config: further entries of the run's configuration; they override those of the same name.
+
+    Raises:
+        MapstoError: a number is out of range, the optimizer or the schedule is unknown, or several threads are combined
+            with a lower precision.
+    """
+
+    steps: int
+    batch: int
+    lr: float = 1e-3
+    seed: int = 0
+    compile: bool = False
+    vectorise: bool | None = None
+    chunk_size: int | None = None
+    threads: int = 1
+    estimator: Estimator | None = None
+    optimizer: OptimizerName = "adamw"
+    weight_decay: float = 0.0
+    clip: float | None = None
+    schedule: Schedule = "constant"
+    warmup: int = 0
+    ema: float | None = None
+    validation: Validation | None = None
+    validate_every: int = 1000
+    run: str | Path | None = None
+    init: str | Path | None = None
+    resume: bool = False
+    checkpoint_every: int = 1000
+    log_every: int = 50
+    device: str | None = None
+    precision: str = "32-true"
+    config: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Check every setting that can be checked without the learner and the tasks."""
+        checks.count(steps=self.steps, batch=self.batch, threads=self.threads)
+        every = {"validate_every": self.validate_every, "checkpoint_every": self.checkpoint_every}
+        checks.count(**every, log_every=self.log_every)
+        if self.chunk_size is not None:
+            checks.count(chunk_size=self.chunk_size)
+        checks.at_least(0, lr=self.lr, weight_decay=self.weight_decay)
+        checks.expect(self.clip is None or self.clip > 0, "clip", self.clip, "a gradient norm above 0")
+        checks.expect(self.ema is None or 0 < self.ema < 1, "ema", self.ema, "a decay between 0 and 1, such as 0.999")
+        checks.one_of(get_args(OptimizerName), optimizer=self.optimizer)
+        checks.one_of(get_args(Schedule), schedule=self.schedule)
+        checks.count(0, warmup=self.warmup)
+        checks.expect(self.warmup < self.steps, "warmup", self.warmup, f"fewer steps than all {self.steps}")
+        alone, got = (
+            self.threads == 1 or self.precision == "32-true",
+            f"{self.threads} with precision {self.precision!r}",
+        )
+        checks.expect(alone, "threads", got, "1, because a lower precision holds in one thread only")
+        checks.expect(self.run is None or bool(str(self.run).strip()), "run", "an empty name", "a folder to write to")
+
+    def due(self, step: int, every: int) -> bool:
+        """Return whether something that happens every `every` steps, and at the last one, happens after `step`."""
+        return step == self.steps or step % every == 0
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the settings that `config.yaml` records, as plain values."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_RECORDED}
+        values["init"] = None if self.init is None else str(self.init)
+        values["estimator"] = None if self.estimator is None else type(self.estimator).__name__
+        return values

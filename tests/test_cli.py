@@ -179,9 +179,9 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
 
 
 PARTS = {  # public names that no reader looks for by themselves: what methods are made of, take or are judged by
-    "explainers": {"enlarge"},
+    "explainers": {"attributions", "enlarge"},
     "measures": {
-        *("around", "attributions", "auroc", "by_outputs", "by_state", "cascading", "cosine", "estimate", "imputed"),
+        *("around", "auroc", "by_outputs", "by_state", "cascading", "cosine", "estimate", "imputed"),
         *("expected_calibration_error", "independent", "judged", "layers_of", "midranks", "most", "noise", "over_rows"),
         *("rank_correlation", "squares", "summary", "surprise", "teaching_loss"),
     },

@@ -2,9 +2,9 @@
 
     python tests/mutants.py --count 200 --seed 1 [mapsto/games.py ...]        or: make mutants
 
-A fault changes one operator, number, condition or sign. Strings, annotations, docstrings and the sentences of errors are
-left alone. Each fault is judged by the tests that run its line, the quickest first, for at most a minute; which tests
-these are is measured once, by coverage, and kept in `.mutants/` until the sources change.
+A fault changes one operator, number, condition or sign. Strings, annotations, docstrings and error messages are left
+alone. The tests that run the changed line judge the fault, the quickest first, for at most a minute. Coverage measures
+once which tests these are; the result is kept in `.mutants/` until the sources change.
 """
 
 import argparse
@@ -194,7 +194,13 @@ class Copy:
         }
         try:
             done = subprocess.run(
-                command, check=False, cwd=self.place, env=environment, capture_output=True, text=True, timeout=3 * SECONDS
+                command,
+                check=False,
+                cwd=self.place,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=3 * SECONDS,
             )
         except subprocess.TimeoutExpired:
             return False, None

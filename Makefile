@@ -9,12 +9,13 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test lint format bench clean FORCE
+.PHONY: help demo test mutants lint format bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    predict and explain 500 patients with the shipped mapping; writes report.html"
 	@echo "make test    ruff, mypy and the whole test suite, a process a core"
+	@echo "make mutants plant 200 random faults and list those that no test notices; MUTANTS=\"--count 20 mapsto/games.py\""
 	@echo "make lint    ruff and mypy alone"
 	@echo "make format  let ruff mend what it can"
 	@echo "make bench   the tables benchmark; MAPSTO_DATA names the data folder"
@@ -24,6 +25,9 @@ demo: $(VENV)/.package
 
 test: lint
 	$(BIN)/python -m pytest -rs -n auto --dist worksteal $(PYTEST)
+
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/mutants.py $(MUTANTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

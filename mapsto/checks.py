@@ -43,7 +43,7 @@ def readable(values: Tensor) -> bool:
     return not (tracing or values.is_meta)
 
 
-def expect(holds: bool | Tensor, name: str, got: Any, expected: str, remedy: str = "") -> None:
+def expect(holds: Any, name: str, got: Any, expected: str, remedy: str = "") -> None:
     """Raise MapstoError unless the condition holds: "`name`: got `got`, expected `expected`; `remedy`."
 
     >>> expect(2 > 1, "low", 2, "a number below high")

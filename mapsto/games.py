@@ -1,30 +1,41 @@
-"""A view with a rule for what "absent" means: the outcome when only some parts of its input are visible."""
+"""Views and games: an output as a function of one input that is moved, or of the parts of it that are visible.
+
+view: point ↦ scores        game: mask of visible players ↦ scores        game = view + a rule for absent entries
+"""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .checks import spread
-from .errors import MapstoError
+from . import checks
 
-View = Callable[[Tensor], Tensor]
+
+class View(Protocol):
+    """One output of the chain as a function of one of its inputs: point ↦ scalar, or ↦ `[k]` scores."""
+
+    def __call__(self, point: Tensor, /) -> Tensor:
+        """Return the output at `point`."""
+        ...
 
 
 class Game:
-    """mask ↦ outcome when only the players with mask 1 are visible."""
+    """The same output when only some parts are visible: mask `[players]` of zeros and ones ↦ scalar, or ↦ `[k]`."""
 
     def __init__(self, value: Callable[[Tensor], Tensor], players: int):
         self.value, self.players = value, players
 
     def __call__(self, mask: Float[Tensor, " players"]) -> Tensor:
-        """Return the outcome, a scalar or `[k]`, with exactly the players of `mask` (1 present, 0 absent).
+        """Return the outcome, a scalar or `[k]`, when exactly the players of `mask` are visible (1) and not hidden (0).
 
-        A count or a yes or no becomes a floating-point number: means of it are asked.
+        Integers and booleans become floats, so that they can be averaged.
+
+        Raises:
+            MapstoError: if the mask does not have one entry for each player.
         """
-        if mask.shape != (self.players,):
-            raise ValueError(f"mask: got shape {tuple(mask.shape)}, expected ({self.players},): one entry per player.")
+        checks.shape((self.players,), "pass one entry for each player", mask=mask)
         return _fraction(self.value(mask))
 
 
@@ -35,11 +46,15 @@ def game(
     background: Float[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
-    """Play `view` with parts of `x` absent.
+    """Return the game of `view` at `x`, in which some entries of `x` are absent.
 
     An absent entry takes the value `baseline` (a number, a tensor such as a mask token, or NaN for a learner that was
-    trained on missing cells), or, with `background`, the values of each background row in turn, outcomes averaged.
-    `groups` (integers of `x`'s shape, 0 … players−1) makes entries of one group appear and vanish together.
+    trained on missing cells). If `background` is given, absent entries take the values of each background row in turn,
+    and the outcomes are averaged. With `groups` (integers 0 … players−1 in the shape of `x`), the entries of one group
+    are visible or absent together.
+
+    Raises:
+        MapstoError: if a shape does not fit, the background is empty, or both a baseline and a background are given.
     """
     players = x.numel() if groups is None else _count(groups, x)
 
@@ -48,7 +63,7 @@ def game(
         return (mask.reshape(x.shape) if groups is None else mask[groups]) > 0.5
 
     if background is None:
-        absent = spread("baseline", baseline, x)
+        absent = checks.spread("baseline", baseline, x)
         return Game(lambda mask: view(torch.where(visible(mask), x, absent)), players)
     rows = _rows(background, baseline, x)
     filled = torch.func.vmap(lambda row, seen: _fraction(view(torch.where(seen, x, row))), in_dims=(0, None))
@@ -60,24 +75,15 @@ def _fraction(outcome: Tensor) -> Tensor:
 
 
 def _count(groups: Tensor, x: Tensor) -> int:
-    if groups.shape != x.shape:
-        raise MapstoError(
-            f"groups: got shape {tuple(groups.shape)}, expected {tuple(x.shape)}, one group for each entry of x."
-        )
-    if groups.is_floating_point() or int(groups.min()) < 0:
-        raise MapstoError(
-            f"groups: got {groups.dtype} from {groups.min()}, expected integers from 0, one for a player."
-        )
+    checks.shape(tuple(x.shape), "give each entry of x a group", groups=groups)
+    whole = not groups.is_floating_point() and int(groups.min()) >= 0
+    checks.expect(whole, "groups", f"{groups.dtype} from {groups.min()}", "integers from 0, one for each player")
     return int(groups.max()) + 1
 
 
 def _rows(background: Tensor, baseline: float | Tensor, x: Tensor) -> Tensor:
-    if background.shape[1:] != x.shape:
-        raise MapstoError(
-            f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x."
-        )
-    if not len(background):
-        raise MapstoError("background: got no rows, expected at least one; take some from the training data.")
-    if isinstance(baseline, Tensor) or baseline != 0:
-        raise MapstoError("baseline: got one beside a background, expected one of them: what absent entries become.")
+    checks.shape(("b", *x.shape), "pass rows of the shape of x", background=background)
+    checks.expect(len(background) > 0, "background", "no rows", "at least one", "take some from the training data")
+    alone = not isinstance(baseline, Tensor) and baseline == 0
+    checks.expect(alone, "baseline", "a baseline and a background", "only one of them, as the value of absent entries")
     return background.to(x)

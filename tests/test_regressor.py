@@ -342,7 +342,7 @@ def test_chunks_and_copies_change_nothing(weights, monkeypatch):
     [
         ([1.0, np.nan, 3.0], "y: got NaN in 1 of 3 rows"),
         ([1.0, None, 3.0], "y: got NaN in 1 of 3 rows"),
-        (["low", "high", "low"], "y: got outcomes that are no numbers"),
+        (["low", "high", "low"], "^y: got outcomes"),
         ([1.0, np.inf, 3.0], "y: got an infinite outcome"),
         (pd.date_range("2024-01-01", periods=3), "y: got datetime64"),
         (pd.to_timedelta([1, 2, 3], "D"), "y: got timedelta64"),

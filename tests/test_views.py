@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 import mapsto as mt
-from mapsto import views
+from mapsto import explainers, views
 from mapsto.adaptation.learner import Learner
 from mapsto.episodes import Examples, State, examples
 from mapsto.errors import MapstoError
@@ -299,6 +299,11 @@ def test_as_module_can_be_exported() -> None:
     close(program.module()(X[None])[0], X @ THETA)
 
 
+def test_views_and_games_are_defined_once() -> None:
+    assert views.Game is explainers.Game
+    assert views.View is explainers.View
+
+
 # ---- what is refused
 
 
@@ -322,12 +327,12 @@ def test_a_transductive_learner_is_refused(make: Callable[[Learner], object]) ->
 
 @pytest.mark.parametrize("shape", [(2,), (4,), (1, 3), ()])
 def test_a_mask_of_the_wrong_shape_is_refused(shape: tuple[int, ...], unchecked: None) -> None:
-    with pytest.raises(ValueError, match=r"mask: got shape .*, expected \(3,\): one entry per player"):
+    with pytest.raises(ValueError, match=r"^mask: got shape .*, expected \[3\]"):
         views.game(pairs, POINT)(torch.ones(shape))
 
 
 def test_a_background_of_the_wrong_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"background: rows have shape \(2,\), expected \(3,\)"):
+    with pytest.raises(ValueError, match=r"^background: got shape \(4, 2\), expected \[b, 3\]"):
         views.game(pairs, POINT, background=torch.zeros(4, 2))
 
 
@@ -338,7 +343,7 @@ def test_a_baseline_of_the_wrong_shape_is_refused() -> None:
 
 
 def test_groups_of_the_wrong_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"groups: got shape \(2,\), expected \(3,\)"):
+    with pytest.raises(ValueError, match="^groups: "):
         views.game(pairs, POINT, groups=torch.tensor([0, 1]))
 
 
@@ -351,7 +356,7 @@ def test_groups_that_name_no_players_are_refused(unchecked: None) -> None:
 def test_a_background_is_one_of_rows_and_takes_the_precision_of_the_point() -> None:
     with pytest.raises(MapstoError, match="background: got no rows"):
         views.game(pairs, POINT, background=torch.zeros(0, 3))
-    with pytest.raises(MapstoError, match="baseline: got one beside a background"):
+    with pytest.raises(MapstoError, match="^baseline: "):
         views.game(pairs, POINT, baseline=1.0, background=torch.zeros(2, 3))
     played = views.game(lambda x: x @ torch.ones(3), POINT, background=torch.zeros(2, 3, dtype=F64))
     assert played(torch.ones(3)) == POINT.sum()

@@ -1,4 +1,4 @@
-"""The scikit-learn face of the shipped mapping: a small table in, predictions and reasons out, without any training."""
+"""The scikit-learn interface of the shipped mapping: predict and explain the rows of a small table without training."""
 
 from .classifier import MAX_CLASSES, TableClassifier
 from .regressor import TableRegressor

@@ -1,4 +1,4 @@
-"""Classes of the rows of a small table, predicted and explained without any training."""
+"""A scikit-learn classifier for small tables that predicts and explains without training."""
 
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
-from .. import weights
+from .. import checks, weights
 from ..episodes import State
 from ..errors import MapstoError
 from ..tables.selection import weigh
@@ -22,19 +22,19 @@ MAX_CLASSES = 10
 
 
 class TableClassifier(ClassifierMixin, TableEstimator):
-    """Predicts and explains the rows of a small table with 2 to 10 classes.
+    """Predict and explain the class of each row of a small table with 2 to 10 classes.
 
-    Up to 1,000 training rows and 100 columns are read; of a larger table a random sample of the rows, and the columns
-    that go most with the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells may
-    be missing (NaN). A missing cell is an absent column; that it is missing carries no information. What is awkward
-    about the training table is said in `notes_`.
+    Up to 1,000 training rows and 100 columns are read. Of a larger table, a random sample of the rows and the columns
+    most related to the outcome are used, and a note says so. Columns may hold numbers,
+    dates, texts or categories. Cells may be missing (NaN): a missing cell is an absent column, and the fact that it is
+    missing carries no information. Remarks on the training table are in `notes_`.
 
     Args:
-        members: readings of the training table that are averaged, each calling the classes by other codes. With as
-            many as there are classes no class is preferred.
+        members: number of passes over the training table that are averaged, each with other codes for the classes.
+            With as many members as classes, all classes are treated alike.
 
-    Set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted,
-    `mapping_` to `support_`, which gave `state_`.
+    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame), `notes_`, the mapping `mapping_`,
+    the training rows it reads, `support_`, and its adapted state `state_`.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -51,13 +51,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
 
-        Whole-numbered `sample_weight` [n] count rows, others say how much each matters; 0 deletes a row.
+        Whole numbers in `sample_weight` [n] count rows, other numbers weight them; 0 deletes a row.
 
         Raises:
-            MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name; a negative
-                or missing weight.
+            MapstoError: if there are fewer than 2 or more than 10 classes, an infinite cell, two columns of the same
+                name, or a negative or missing weight.
         """
-        self._refuse_members()
+        checks.count(members=self.members)
         frame = self._frame(X, y, reset=True)
         weighed = weigh(sample_weight, len(frame), MAX_ROWS)
         self.classes_, labels = _classes(y, weighed.rows, len(frame))
@@ -69,17 +69,17 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Return each row's class probabilities; a NaN cell is an absent column, so this is v(S) of any coalition S.
+        """Return the class probabilities of each row; a NaN cell is an absent column, so this is v(S) for any S.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
         return self._predictions(X)
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
         """Return how each probability changes when a training row is deleted; see `TableEstimator.influence`.
 
-        Negative for a class: the row had spoken for it.
+        A negative number means that the training row raised the probability of that class.
         """
         return super().influence(X, among)
 
@@ -90,7 +90,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return _normalised(self.mapping_.predict(state, x).exp())
 
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
-        balanced = values - values.mean(-1, keepdim=True)  # 0 over the classes, but for rounding
+        balanced = values - values.mean(-1, keepdim=True)  # the sum over classes is 0 up to rounding
         return balanced, _normalised(base), list(self.classes_)
 
 
@@ -100,7 +100,7 @@ def _normalised(p: Tensor) -> Tensor:
 
 
 def _classes(y: Any, read: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes of the rows that are read, in order, and the class index of each."""
+    """Return the sorted classes of the rows at the positions `read`, and the class index of each of these rows."""
     y = column_or_1d(y, warn=True)
     y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
     check_consistent_length(y, np.empty(rows))

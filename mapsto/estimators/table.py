@@ -1,10 +1,9 @@
-"""What the estimators share: a table read, a mapping adapted to it, and its answers, reasons and influences in chunks.
+"""The base of both estimators: read a table, adapt the mapping to it, then predict, explain and attribute in chunks.
 
-`fit` adapts in one forward pass; the answer to a row with missing cells is the game's value v(S), so anyone can compute
-the exact Shapley values (Shapley 1953) of the very same model and hold them against `explain`.
+`fit` adapts in one forward pass. The prediction for a row with missing cells is the game's value v(S), so anyone can
+compute exact Shapley values (Shapley 1953) of the same model and compare `explain` with them.
 """
 
-import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,6 @@ from torch.utils import _pytree as pytree
 
 from ..attention import fused
 from ..episodes import Examples, State
-from ..errors import MapstoError
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
@@ -37,14 +35,14 @@ from . import storage
 
 T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
-# in units of the training cells' largest distance from their median: far enough, and its square stays finite
+# Cells are clipped here, in units of the largest distance of a training cell from the median; the square stays finite.
 _FAR = 1e6
-_FILL = 8  # a chunk has a multiple of so many rows
-_NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, in flight: changes no result
+_FILL = 8  # the number of rows in a chunk is a multiple of this
+_NUMBERS, _MOST = 2**21, 128  # bounds on a chunk: numbers in its largest intermediate, and rows; results do not change
 
 
 class TableEstimator(BaseEstimator, ABC):
-    """A table ↦ predictions and reasons. Subclasses name the outcome, and say how the mapping's answers are read."""
+    """Predict and explain the rows of a table. Subclasses convert between the mapping's scores and the outcome."""
 
     columns_: Columns
     used_: np.ndarray
@@ -62,14 +60,14 @@ class TableEstimator(BaseEstimator, ABC):
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
 
-        Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row, or once for each
-        of the positions (or the mask) `among` the training rows. Its effect on how columns are read (categories,
-        scales, columns dropped) stays. A row that `fit` left out has 0.
+        This is exact leave-one-out: the mapping adapts again with the weight of that row set to 0, for each training
+        row, or only for the rows that `among` selects (positions or a boolean mask). Categories, scales and dropped
+        columns stay as they were. The influence of a row that `fit` did not use is 0.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
-        x = self._tensor(self._numbers(self._known(X)))
+        x = self._tensor(self._numbers(self._columns_of_fit(X)))
         w = self.support_.w
         rows = np.arange(self.n_rows_)
         if among is not None:
@@ -94,17 +92,17 @@ class TableEstimator(BaseEstimator, ABC):
         """Write the fitted estimator, its training rows included, to a safetensors file.
 
         Raises:
-            MapstoError: classes that are neither texts, numbers nor booleans; a place that cannot be written to.
+            MapstoError: if the classes are neither texts, numbers nor booleans, or if the file cannot be written.
         """
         check_is_fitted(self)
         storage.write(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read an estimator that `save` wrote; its answers are the same.
+        """Read an estimator that `save` wrote; its predictions are the same.
 
         Raises:
-            MapstoError: the file is missing, damaged, of another estimator, or was written with other weights.
+            MapstoError: if the file is missing, damaged, of another estimator, or was written with other weights.
         """
         return storage.read(cls, path)  # type: ignore[return-value]
 
@@ -114,72 +112,68 @@ class TableEstimator(BaseEstimator, ABC):
 
     @abstractmethod
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n ..."]:
-        """Return the predictions of rows, in float64 and in the unit of the reasons."""
+        """Return the predictions of rows in float64, in the unit of their explanations."""
 
     @abstractmethod
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
-        """Return the mapping's values `[n, u, k]` and base `[n, k]` in the unit of the predictions, and class names."""
+        """Return values `[n, u, ...]` and base `[n, ...]` in the unit of predictions, and the names of classes."""
 
     def _teach(
         self, frame: pd.DataFrame, weighed: Weighed, y: Tensor, strata: Int[np.ndarray, " n"], notes: list[str]
     ) -> Self:
-        """Read the weighed rows of `frame`, whose outcomes are `y`, and adapt the mapping to them.
+        """Read the weighted rows of `frame`, whose outcomes are `y`, and adapt the mapping to them.
 
-        `strata` say which of these rows have like outcomes.
+        Rows with similar outcomes have the same number in `strata`.
         """
         rows, w = weighed
         self.columns_ = Columns().fit(frame.iloc[np.unique(rows)])
-        read, informative = self.columns_.transform(frame.iloc[rows]), np.flatnonzero(self.columns_.informative)
+        cells, informative = self.columns_.transform(frame.iloc[rows]), np.flatnonzero(self.columns_.informative)
         chosen = np.sort(stratified(strata, min(len(rows), MAX_ROWS), seed=0))
-        differs = _differs(read[np.ix_(chosen, informative)])
-        alike = [self.columns_.columns[j].name for j in informative[~differs]]
-        informative = informative[differs]
-        self.used_ = informative[strongest(read[:, informative], strata, MAX_COLUMNS)]
+        varies = _varies(cells[np.ix_(chosen, informative)])
+        constant = [self.columns_.columns[j].name for j in informative[~varies]]
+        informative = informative[varies]
+        self.used_ = informative[strongest(cells[:, informative], strata, MAX_COLUMNS)]
         self.notes_ = self.columns_.notes + notes
-        self.notes_ += _left_out(len(rows), len(chosen), alike, len(informative), len(self.used_))
-        self.scale_ = Scale.of(read[np.ix_(chosen, self.used_)])
-        chosen = chosen[np.lexsort([*self._tensor(read[chosen]).T, y[chosen].flatten()])]  # no order of rows matters
+        self.notes_ += _left_out(len(rows), len(chosen), constant, len(informative), len(self.used_))
+        self.scale_ = Scale.of(cells[np.ix_(chosen, self.used_)])
+        # sorted, so that the order of the rows changes nothing
+        chosen = chosen[np.lexsort([*self._tensor(cells[chosen]).T, y[chosen].flatten()])]
         self.n_rows_, self.rows_ = len(frame), rows[chosen]
         share = torch.as_tensor(w[chosen] / w[chosen].sum(), dtype=torch.float32)
-        return self._adapt(Examples(self._tensor(read[chosen]), y[chosen], share))
+        return self._adapt(Examples(self._tensor(cells[chosen]), y[chosen], share))
 
     def _adapt(self, support: Examples) -> Self:
-        """Adapt the mapping to what was read of the training rows."""
+        """Adapt the mapping to the encoded training rows."""
         self.mapping_, self.support_ = self._mapping(), support
         with torch.no_grad(), one_thread(), fused():
             self.state_ = self.mapping_.adapt(support)
         return self
 
     def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
-        """Return the answers to the rows `X`; a NaN cell is an absent column, so this is v(S) of any coalition S."""
-        x = self._tensor(self._numbers(self._known(X)))
+        """Return the predictions for the rows `X`; a NaN cell is an absent column, so this is v(S) for any S."""
+        x = self._tensor(self._numbers(self._columns_of_fit(X)))
         return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
 
     def explain(self, X: Any) -> Explanation:
-        """Return the reasons for the predictions of the rows `X`, from the same forward pass and in the same unit.
+        """Explain the predictions for the rows `X`, in the same forward pass and the same unit.
 
-        `base_values + values.sum(1)` is the prediction; a missing cell, and a column that could teach nothing, have
-        exactly 0.
+        `base_values + values.sum(1)` is the prediction. The value of a missing cell, and of a column that is constant
+        in the training rows, is exactly 0.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
-        frame = self._known(X)
+        frame = self._columns_of_fit(X)
         codes = self._numbers(frame)
         parts = self._each(partial(self.mapping_.explain, self.state_), self._tensor(codes))
-        given, base, classes = self._reasons(*(torch.cat(part).double() for part in zip(*parts, strict=True)))
-        values = np.zeros((*codes.shape, *given.shape[2:]))
+        attributions, base, classes = self._reasons(*(torch.cat(part).double() for part in zip(*parts, strict=True)))
+        values = np.zeros((*codes.shape, *attributions.shape[2:]))
         if len(self.used_):
-            values[:, self.used_] = given
+            values[:, self.used_] = attributions
         numeric = all(column.kind == "number" for column in self.columns_.columns)
         data = codes if numeric else frame.to_numpy(object)
         names = [column.name for column in self.columns_.columns]
         return Explanation(values, base.numpy(), data, names, classes, codes)
-
-    def _refuse_members(self) -> None:
-        """Raise MapstoError if `members` is no count."""
-        if not isinstance(self.members, numbers.Integral) or self.members < 1:
-            raise MapstoError(f"members: got {self.members!r}, expected a whole number from 1; 2 suits most tables.")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -188,20 +182,20 @@ class TableEstimator(BaseEstimator, ABC):
         return tags
 
     def _frame(self, X: Any, y: Any = None, reset: bool = False) -> pd.DataFrame:
-        """Return `X` as a DataFrame; scikit-learn remembers (`reset`) or checks its width and names."""
+        """Return `X` as a DataFrame; scikit-learn stores its width and names if `reset`, and else checks them."""
         label = {"y": y} if reset else {}
         if isinstance(X, pd.DataFrame):
             refuse_duplicates([str(name) for name in X.columns])
-            X = X.set_axis([str(name) for name in X.columns], axis=1)  # names that are numbers are names all the same
+            X = X.set_axis([str(name) for name in X.columns], axis=1)  # a name may be a number
             validate_data(self, X, reset=reset, skip_check_array=True, **label)
             return X
         label = {"y": "no_validation"} if not reset or y is not None else {"y": None}
         X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False, **label)
-        if X.dtype.kind in "US":  # NumPy writes a missing cell among texts as one of these
+        if X.dtype.kind in "US":  # NumPy writes a missing cell in a column of texts as one of these
             X = np.where(np.isin(X, ("nan", "None", "")), None, X.astype(object))
         return pd.DataFrame(X).infer_objects()
 
-    def _known(self, X: Any) -> pd.DataFrame:
+    def _columns_of_fit(self, X: Any) -> pd.DataFrame:
         """Return `X` with the columns of `fit` in the order of `fit`."""
         check_is_fitted(self)
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
@@ -211,24 +205,24 @@ class TableEstimator(BaseEstimator, ABC):
     def _numbers(self, frame: pd.DataFrame) -> np.ndarray:
         return self.columns_.transform(frame)
 
-    def _tensor(self, read: np.ndarray) -> Float[Tensor, "n u"]:
-        """Take the informative columns on the scale of the training rows; without any, one absent column."""
+    def _tensor(self, cells: np.ndarray) -> Float[Tensor, "n u"]:
+        """Return the used columns on the scale of the training rows, or one absent column if none is used."""
         if not len(self.used_):
-            return torch.full((len(read), 1), torch.nan, dtype=torch.float32)
-        return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
+            return torch.full((len(cells), 1), torch.nan, dtype=torch.float32)
+        return torch.as_tensor(self.scale_(cells[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
 
     def _rows(self) -> int:
         return min(max(_FILL, _NUMBERS // self._numbers_a_row() // _FILL * _FILL), _MOST)
 
     def _numbers_a_row(self) -> int:
-        """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""
+        """Return the largest number of intermediate numbers for one row, in attention or in the game's coalitions."""
         n, d = self.support_.x.shape
         return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
-        """Return what `function` makes of each chunk of rows, the chunks side by side on the cores.
+        """Apply `function` to chunks of rows, several at once on different cores.
 
-        Chunks are filled up to multiples of 8 rows, so that a row alone is rounded as it is among others.
+        Chunks are padded to multiples of 8 rows, so that a single row is rounded in the same way as among others.
         """
 
         def quickly(rows: Tensor) -> T:
@@ -241,33 +235,33 @@ class TableEstimator(BaseEstimator, ABC):
 
 
 class Scale(NamedTuple):
-    """Where a column's training cells lie: an affine map that changes no answer, but keeps every digit of it finite."""
+    """An affine map of each column that keeps intermediate numbers finite; predictions do not depend on it."""
 
     size: np.ndarray
     middle: np.ndarray
     reach: np.ndarray
 
     @classmethod
-    def of(cls, read: np.ndarray) -> Self:
-        """Measure the columns of `read` [n, d]."""
-        size = np.nanmax(np.abs(read), 0)
-        middle = np.nanmedian(read / size, 0)
-        return cls(size, middle, np.nanmax(np.abs(read / size - middle), 0))
+    def of(cls, cells: np.ndarray) -> Self:
+        """Fit the map to the columns of `cells` [n, d]."""
+        size = np.nanmax(np.abs(cells), 0)
+        middle = np.nanmedian(cells / size, 0)
+        return cls(size, middle, np.nanmax(np.abs(cells / size - middle), 0))
 
-    def __call__(self, read: np.ndarray) -> np.ndarray:
-        """Bring cells onto the scale."""
-        with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
-            return (read / self.size - self.middle) / self.reach
-
-
-def _differs(read: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
-    """Say of each column whether two of its visible cells differ."""
-    return np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in read.T], dtype=bool)
+    def __call__(self, cells: np.ndarray) -> np.ndarray:
+        """Return the cells on the scale."""
+        with np.errstate(over="ignore"):  # a cell that overflows is clipped to `_FAR`
+            return (cells / self.size - self.middle) / self.reach
 
 
-def _left_out(rows: int, kept_rows: int, alike: list[str], columns: int, kept_columns: int) -> list[str]:
+def _varies(cells: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
+    """Return whether each column has two different cells, missing cells left out."""
+    return np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in cells.T], dtype=bool)
+
+
+def _left_out(rows: int, kept_rows: int, constant: list[str], columns: int, kept_columns: int) -> list[str]:
     notes = [
-        f"column {name!r}: the same value in every training row that is read, so it is left out." for name in alike
+        f"column {name!r}: the same value in every training row that is read, so it is left out." for name in constant
     ]
     if kept_rows < rows:
         notes.append(

@@ -6,7 +6,6 @@ parts of it (occlusion, Shapley). Both are written for one point and know nothin
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,24 +13,8 @@ from torch.func import vmap
 
 from ..checks import readable
 from ..errors import MapstoError
-
-
-class View(Protocol):
-    """One output of the chain as a function of one of its inputs: point ↦ scalar, or ↦ `[k]` scores."""
-
-    def __call__(self, point: Tensor, /) -> Tensor:
-        """Return the output at `point`."""
-        ...
-
-
-class Game(Protocol):
-    """The same output when only some parts are visible: mask `[players]` of zeros and ones ↦ scalar, or ↦ `[k]`."""
-
-    players: int
-
-    def __call__(self, mask: Tensor, /) -> Tensor:
-        """Return the outcome with exactly the players of `mask`."""
-        ...
+from ..games import Game as Game
+from ..games import View as View
 
 
 class ViewExplainer(ABC):

@@ -179,7 +179,7 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
 
 
 PARTS = {  # public names that no reader looks for by themselves: what methods are made of, take or are judged by
-    "explainers": {"attributions", "enlarge"},
+    "explainers": {"Game", "attributions", "enlarge"},
     "measures": {
         *("around", "auroc", "by_outputs", "by_state", "cascading", "cosine", "estimate", "imputed"),
         *("expected_calibration_error", "independent", "judged", "layers_of", "midranks", "most", "noise", "over_rows"),

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import views
-from ..episodes import Episode, Examples, State, unstack
+from ..episodes import Episode, Examples, unstack
 from ..errors import MapstoError
-from ..learners import Learner
+from ..learners import InEpisode, Learner
 from ..tasks import Tasks
 
 
@@ -47,23 +47,6 @@ class AskedTask(NamedTuple):
     def link(self, scores: Tensor) -> Tensor:
         """Map scores to probabilities, or to the mean of the outputs; with `target`, that is what is explained."""
         return scores.softmax(-1) if self.has_classes else scores.mean(-1)
-
-
-class InEpisode(Learner):
-    """A learner that adapts to any support set with the memory that one episode gives it."""
-
-    def __init__(self, learner: Learner, episode: Episode):
-        super().__init__()
-        self.learner, self.episode = learner, episode
-        self.loss_name, self.transductive = learner.loss_name, learner.transductive
-
-    def adapt(self, support: Examples) -> State:
-        """Return the state that `support` and the episode's context teach."""
-        return self.learner.adapt_to(self.episode._replace(support=support))
-
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score rows as the learner does."""
-        return self.learner.predict(state, x)
 
 
 def episode_of(tasks: Tasks, index: int | None, seed: int) -> Episode:

@@ -19,7 +19,7 @@ from .options import write_json
 if TYPE_CHECKING:
     import torch
 
-    from ..episodes import Episode, Examples
+    from ..episodes import Episode
     from ..learners import Learner
 
 _QUERIES = 10
@@ -41,7 +41,7 @@ def explain_run(args: argparse.Namespace) -> int:
     if args.method is not None:
         return _by_methods(run.learner, episode, args, out)
     support = episode.support
-    queries = [_explained(run.learner, support, x) for x in episode.query.x[:_QUERIES]]
+    queries = [_explained(run.learner, episode, x) for x in episode.query.x[:_QUERIES]]
     score, predicted, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
     made(out)
     path = out / "explanation.npz"
@@ -102,7 +102,7 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
     return 0
 
 
-def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tuple:
+def _explained(learner: "Learner", episode: "Episode", x: "torch.Tensor") -> tuple:
     """Return the score of one query, its class (-1: none), what its features and what the teaching examples gave it."""
     import torch
 
@@ -111,20 +111,20 @@ def _explained(learner: "Learner", support: "Examples", x: "torch.Tensor") -> tu
     from ..joint import SelfExplaining
 
     classes = learner.loss_name == "cross_entropy"
-    outputs = views.query(learner, support)(x).detach()
+    outputs = views.query(learner, episode)(x).detach()
     target = int(outputs.argmax()) if classes else None
 
     def link(scores: "torch.Tensor") -> "torch.Tensor":
         return scores.softmax(-1) if classes else scores.mean(-1)
 
     if isinstance(learner, SelfExplaining):
-        features = learner.explain(learner.adapt(support), x[None])[0][0, :, target]
+        features = learner.explain(learner.adapt_to(episode), x[None])[0][0, :, target]
     elif x.isnan().any():  # there is no way along which a missing cell could be moved, so cells are hidden
-        hidden = views.game(views.query(learner, support, target, link), x, baseline=torch.nan)
+        hidden = views.game(views.query(learner, episode, target, link), x, baseline=torch.nan)
         features = Shapley(None if len(x) <= _ENUMERATED else 32 * len(x))(hidden)
     else:
-        features = IntegratedGradients()(views.query(learner, support, target, link), x)
-    game = views.support_game(learner, support, x, target, link)
+        features = IntegratedGradients()(views.query(learner, episode, target, link), x)
+    game = views.support_game(learner, episode, x, target, link)
     parts = link(outputs) if target is None else link(outputs)[target], features, Occlusion()(game)
     score, gave, taught = (part.detach().numpy() for part in parts)
     return score, -1 if target is None else target, gave, taught

@@ -1,7 +1,10 @@
-"""The two ways to question a model: *move* an input (a view) or *hide* part of it (a game).
+"""Views of a learner: one score of the chain `support ↦ state ↦ scores` as a function of one input.
 
-A view is one output of the chain `support ↦ state ↦ scores` as a function of one of its inputs. A game is a view with
-a rule for what "absent" means, see `games`. Every explainer speaks to these and to nothing else.
+    query: x ↦ score      support: D.x ↦ score      weights: D.w ↦ score      state: θ ↦ score      feature: h ↦ score
+
+A view *moves* its input; a game, see `games`, *hides* parts of it. Every explainer takes views and games, and nothing
+else. If an episode is given in place of a support set, the learner also reads the episode's context, so that the
+explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
 """
 
 from collections.abc import Callable
@@ -11,97 +14,135 @@ from torch import Tensor, nn
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
+from . import checks
 from .adaptation import watching
 from .adaptation.learner import Learner
 from .episodes import Episode, Examples, State
-from .errors import MapstoError
 from .games import Game as Game
 from .games import View as View
 from .games import game as game
 
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]
-_CHANCE = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
+_RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
 
-def query(learner: Learner, support: Examples, target: int | None = None, link: Link = lambda s: s) -> View:
-    """x ↦ score: why this prediction? `link` maps the scores first (say `torch.softmax` over the last axis)."""
-    state = _rowwise(learner).adapt(support)
-    return lambda x: _score(learner, state, _row(x, support), target, link)
+def query(learner: Learner, support: Examples | Episode, target: int | None = None, link: Link = lambda s: s) -> View:
+    """Return the view x ↦ score: why this prediction?
+
+    Args:
+        learner: the learner to explain.
+        support: the support set, or an episode, whose context is then read too.
+        target: the index of the score; if None, the view returns all scores.
+        link: maps the scores before one is taken, for example `torch.softmax` over the last axis.
+
+    Raises:
+        MapstoError: a transductive learner, a learner that draws at random, a row of another shape, or a target that
+            is not there.
+    """
+    examples, adapt = _adaptation(learner, support)
+    state = adapt(examples)
+    return lambda x: _score(learner, state, _row(x, examples), target, link)
 
 
 def support(
-    learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
+    learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """D.x ↦ score: which features of the teaching examples caused it, through adaptation?"""
-    _rowwise(learner), _row(x, support)
+    """Return the view D.x ↦ score of row `x`: which features of the support examples caused it, through adaptation?
+
+    Arguments and errors are those of `query`.
+    """
+    examples, adapt = _adaptation(learner, support)
+    _row(x, examples)
 
     def view(moved: Tensor) -> Tensor:
-        return _score(learner, learner.adapt(support._replace(x=_like("x", moved, support.x))), x, target, link)
+        checks.shape(examples.x.shape, "give one row for each support example", x=moved)
+        return _score(learner, adapt(examples._replace(x=moved)), x, target, link)
 
     return view
 
 
 def weights(
-    learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
+    learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """D.w ↦ score: which teaching example caused it?"""
-    _rowwise(learner), _row(x, support)
-    return lambda w: _score(learner, learner.adapt(support._replace(w=_like("w", w, support.w))), x, target, link)
+    """Return the view D.w ↦ score of row `x`: which support example caused it?
+
+    Arguments and errors are those of `query`.
+    """
+    examples, adapt = _adaptation(learner, support)
+    _row(x, examples)
+
+    def view(moved: Tensor) -> Tensor:
+        checks.shape(examples.w.shape, "give one weight for each support example", w=moved)
+        return _score(learner, adapt(examples._replace(w=moved)), x, target, link)
+
+    return view
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
-    """D.w ↦ Σ w·worth(scores, y) over the query set: how well did the teaching examples teach?
+    """Return the view D.w ↦ Σ w·worth(scores, y) over the query set: how useful were the support examples?
 
-    `worth` maps scores `[m, k]` and what is true to one number a row: by default the probability of the true class,
-    which, unlike its logarithm, is finite where no example of a class is left; for numbers minus the squared error.
-    Its game, `game(taught(learner, episode), episode.support.w)`, is that of Ghorbani & Zou 2019, "Data Shapley", §2;
-    with `groups=episode.support.y` whole classes play.
+    `worth` maps the scores `[m, k]` and the true `y` to one number a row. By default it is the probability of the true
+    class, which stays finite if no example of a class is left, or minus the squared error of numbers. The game
+    `game(taught(learner, episode), episode.support.w)` is the one of Ghorbani & Zou 2019, "Data Shapley", §2; with
+    `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
-    _rowwise(learner)
+    examples, adapt = _adaptation(learner, episode)
 
-    def value(w: Tensor) -> Tensor:
-        state = learner.adapt_to(episode._replace(support=episode.support._replace(w=w)))
-        rows = worth(learner.predict(state, episode.query.x), episode.query.y)  # [m]
+    def view(w: Tensor) -> Tensor:
+        scores = learner.predict(adapt(examples._replace(w=w)), episode.query.x)
+        rows = worth(scores, episode.query.y)  # [m]
         return (episode.query.w * torch.where(episode.query.w > 0, rows, 0.0)).sum()
 
-    return value
+    return view
 
 
 def state(
     learner: Learner, state: State, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> tuple[View, Tensor]:
-    """θ ↦ score: which part of the adapted model caused it? Returns the view and its point θ, the state as a vector."""
-    _rowwise(learner)
+    """Return the view θ ↦ score of row `x`, and its point: which part of the adapted model caused it?
+
+    The point is the floating-point part of the state as one vector. Take the state from `learner.adapt_to(episode)` if
+    the learner reads a context.
+    """
+    _explainable(learner)
     leaves, spec = pytree.tree_flatten(state)
     moving = [leaf.is_floating_point() for leaf in leaves]
     sizes = [leaf.numel() for leaf, moves in zip(leaves, moving, strict=True) if moves]
 
-    def score(flat: Tensor) -> Tensor:
+    def view(flat: Tensor) -> Tensor:
         parts = iter(flat.split(sizes))
         moved = [next(parts).view_as(leaf) if moves else leaf for leaf, moves in zip(leaves, moving, strict=True)]
         return _score(learner, pytree.tree_unflatten(moved, spec), x, target, link)
 
-    return score, torch.cat([leaf.flatten() for leaf, moves in zip(leaves, moving, strict=True) if moves])
+    return view, torch.cat([leaf.flatten() for leaf, moves in zip(leaves, moving, strict=True) if moves])
 
 
 def feature(
     learner: Learner,
-    support: Examples,
+    support: Examples | Episode,
     x: Tensor,
     layer: str,
     target: int | None = None,
     link: Link = lambda s: s,
 ) -> tuple[View, Tensor]:
-    """Layer's output ↦ score: which intermediate feature of row `x` caused it?
+    """Return the view from a layer's output to the score of row `x`, and its point: which feature caused it?
 
-    Returns the view and its point, what `layer` of the adapted network hands on for `x` (without the axis of rows). At
-    the view that output is replaced by a moved one, so that any explainer explains any layer. `layer` is a name as
-    `learner.features` gives it to the parts of a body, or of the learner as a module (`"body"` is all of it).
+    The point is the output of `layer` in the adapted network for `x`, without the axis of rows. The view replaces this
+    output, so any explainer explains any layer.
+
+    Args:
+        learner: the learner to explain.
+        support: the support set, or an episode.
+        x: the row to explain.
+        layer: a name that `learner.features` gives to a part of a body, or a name among the learner's modules
+            (`"body"` is the whole body).
+        target: the index of the score; if None, all scores.
+        link: maps the scores before one is taken.
 
     Raises:
-        MapstoError: no such layer, one that runs more than once or not at all for a row, whose output is no
+        MapstoError: an unknown layer; a layer that does not run exactly once for a row, does not return a
             floating-point tensor, or does not reach the score.
 
     >>> from mapsto.episodes import examples
@@ -112,8 +153,9 @@ def feature(
     >>> point, view(point), view(torch.tensor([3.0]))
     (tensor([0.]), tensor(-16.), tensor(-1.))
     """
-    state, part = _rowwise(learner).adapt(support), watching.part(learner, layer)
-    _row(x, support)
+    examples, adapt = _adaptation(learner, support)
+    state, part = adapt(examples), watching.part(learner, layer)
+    _row(x, examples)
 
     def score() -> Tensor:
         return _score(learner, state, x, target, link)
@@ -126,45 +168,50 @@ def feature(
 
 def support_feature(
     learner: Learner,
-    support: Examples,
+    support: Examples | Episode,
     x: Tensor,
     layer: str,
     target: int | None = None,
     link: Link = lambda s: s,
 ) -> tuple[View, Tensor]:
-    """Layer's outputs for the teaching examples ↦ score of `x`: which of their features caused it, through adaptation?
+    """Return the view from a layer's outputs on the support set to the score of `x`, through adaptation, and its point.
 
-    Returns the view and its point, the outputs `[n, ...]` of `layer` while the learner adapts; for `x` itself the layer
-    stays as it is. For learners that embed their support set once, as those that compare with prototypes do. Names and
-    errors are those of `feature`; a layer that adaptation runs again in each inner step has no one output to move.
+    The point is the outputs `[n, ...]` of `layer` while the learner adapts; for `x` itself the layer is unchanged. It
+    is meant for learners that embed their support set once, such as `PrototypicalNetwork`: a layer that runs again in
+    each inner step has no single output to move. Arguments and errors are those of `feature`.
     """
-    part = watching.part(_rowwise(learner), layer)
-    _row(x, support)
-    point = _only_output(layer, part, lambda: learner.adapt(support))
+    examples, adapt = _adaptation(learner, support)
+    part = watching.part(learner, layer)
+    _row(x, examples)
+    point = _only_output(layer, part, lambda: adapt(examples))
 
     def view(moved: Tensor) -> Tensor:
-        # By a difference, so that a learner which takes gradients as it adapts takes them through the layer as before.
-        state = watching.replace(part, lambda output: output + (moved - point), lambda: learner.adapt(support))
+        # Add a difference, so that a learner with inner gradients still takes them through the layer.
+        state = watching.replace(part, lambda output: output + (moved - point), lambda: adapt(examples))
         return _score(learner, state, x, target, link)
 
     return _reached(layer, view, point)
 
 
 def support_game(
-    learner: Learner, support: Examples, x: Tensor, target: int | None = None, link: Link = lambda s: s
+    learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> Game:
-    """Play the teaching examples: an absent one has weight 0, and the learner adapts again."""
-    view = weights(learner, support, x, target, link)
-    return Game(lambda mask: view(support.w * mask.to(support.w)), len(support.w))
+    """Return the game of the support examples: an absent one has weight 0, and the learner adapts again.
+
+    Arguments and errors are those of `query`.
+    """
+    view, w = weights(learner, support, x, target, link), _adaptation(learner, support)[0].w
+    return Game(lambda mask: view(w * mask.to(w)), len(w))
 
 
 class Adapted(nn.Module):
-    """A learner that has read its support set: a plain module x `[n, ...]` ↦ scores `[n, k]`."""
+    """A learner with the state of one support set or episode: a plain module x `[n, ...]` ↦ scores `[n, k]`."""
 
-    def __init__(self, learner: Learner, support: Examples):
+    def __init__(self, learner: Learner, support: Examples | Episode):
         super().__init__()
         self.learner = learner
-        leaves, self.spec = pytree.tree_flatten(learner.adapt(support))
+        examples, adapt = _adaptation(learner, support)
+        leaves, self.spec = pytree.tree_flatten(adapt(examples))
         for i, leaf in enumerate(leaves):
             self.register_buffer(f"state_{i}", leaf.detach())
 
@@ -174,58 +221,57 @@ class Adapted(nn.Module):
         return self.learner.predict(state, x)
 
 
-def as_module(learner: Learner, support: Examples) -> Adapted:
-    """Freeze what `learner` makes of `support` as a plain `nn.Module`, for captum, shap, torch.export and ONNX."""
-    return Adapted(_rowwise(learner), support)
+def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
+    """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
+
+    If `support` is an episode, its context is read too. Raises MapstoError if the learner is transductive or draws at
+    random.
+    """
+    return Adapted(learner, support)
 
 
 def deterministic(learner: Learner) -> Learner:
-    """Return the learner, or raise MapstoError where a layer of it draws at random, as dropout in training."""
+    """Return the learner, or raise MapstoError if one of its layers draws at random, such as dropout in training."""
     for name, part in learner.named_modules():
-        if isinstance(part, _CHANCE) and part.training and getattr(part, "p", 1) > 0:
-            raise MapstoError(
-                f"learner: its {type(part).__name__} {name!r} draws at random in training, so that every question gets "
-                "another answer, expected one that is deterministic; call learner.eval() first."
-            )
+        random = isinstance(part, _RANDOM) and part.training and getattr(part, "p", 1) > 0
+        checks.expect(
+            not random, "learner", f"a {type(part).__name__} {name!r} that draws at random in training",
+            "a deterministic one, because every call would give another answer", "call learner.eval() first",
+        )  # fmt: skip
     return learner
 
 
-def _rowwise(learner: Learner) -> Learner:
-    if learner.transductive:
-        raise ValueError(
-            f"learner: {type(learner).__name__}(transductive=True) lets a prediction depend on its neighbours, so "
-            "parts of one row cannot be hidden or moved alone. Build it with transductive=False to explain it."
-        )
-    return deterministic(learner)
+def _adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
+    """Return the support set, and the map from support sets to states; it reads the context of an episode."""
+    _explainable(learner)
+    episode = support if isinstance(support, Episode) else Episode(support, support)
+    return episode.support, lambda examples: learner.adapt_to(episode._replace(support=examples))
+
+
+def _explainable(learner: Learner) -> None:
+    checks.expect(
+        not learner.transductive, "learner", f"{type(learner).__name__}(transductive=True)",
+        "one whose prediction for a row does not depend on other rows", "build it with transductive=False",
+    )  # fmt: skip
+    deterministic(learner)
 
 
 def _row(x: Tensor, support: Examples) -> Tensor:
-    if x.shape != support.x.shape[1:]:
-        raise MapstoError(
-            f"x: got shape {tuple(x.shape)}, expected {tuple(support.x.shape[1:])}, that of one row of what teaches; "
-            "ask about many with an explainer's `over`, or torch.func.vmap."
-        )
+    checks.shape(support.x.shape[1:], "give one row; for many, use an explainer's `over` or torch.func.vmap", x=x)
     return x
-
-
-def _like(name: str, moved: Tensor, own: Tensor) -> Tensor:
-    if moved.shape != own.shape:
-        raise MapstoError(f"{name}: got shape {tuple(moved.shape)}, expected {tuple(own.shape)}, the support set's.")
-    return moved
 
 
 def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:
     scores = link(learner.predict(state, x[None])[0])
     if target is None:
         return scores
-    known = len(scores) if scores.ndim else 0
-    if not 0 <= target < known:
-        raise MapstoError(f"target: got {target}, expected None or one of the {known} scores, counted from 0.")
+    count = len(scores) if scores.ndim else 0
+    checks.expect(0 <= target < count, "target", target, f"None or one of the {count} scores, counted from 0")
     return scores[target]
 
 
 def _only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tensor:
-    """Return what `part` hands on during `call`; raise MapstoError where that is not one floating-point tensor."""
+    """Return the output of `part` during `call`, or raise MapstoError if it is not one floating-point tensor."""
     outputs: list = []
 
     def keep(output: object) -> object:
@@ -233,31 +279,30 @@ def _only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Ten
         return output
 
     watching.replace(part, keep, call)
-    if len(outputs) != 1:
-        raise MapstoError(
-            f"layer: {layer!r} runs {len(outputs)} times, expected once: there is no one output to move; take one that "
-            "runs once, as those of a feed-forward body do."
-        )
-    if not (isinstance(outputs[0], Tensor) and outputs[0].is_floating_point()):
-        got = outputs[0].dtype if isinstance(outputs[0], Tensor) else type(outputs[0]).__name__
-        raise MapstoError(f"layer: {layer!r} returns {got}, expected one floating-point tensor; take another layer.")
-    return outputs[0]
+    checks.expect(
+        len(outputs) == 1, "layer", f"{layer!r}, which runs {len(outputs)} times", "a layer that runs once",
+        "take one of a feed-forward body",
+    )  # fmt: skip
+    output = outputs[0]
+    kind = str(output.dtype) if isinstance(output, Tensor) else type(output).__name__
+    floating = isinstance(output, Tensor) and output.is_floating_point()
+    checks.expect(floating, "layer", f"{layer!r}, which returns {kind}", "a layer with a floating-point tensor")
+    return output
 
 
 def _reached(layer: str, view: View, point: Tensor) -> tuple[View, Tensor]:
-    """Return the view and its point; raise MapstoError where the score does not depend on what the layer returns."""
+    """Return the view and its point, or raise MapstoError if the score does not depend on the layer's output."""
     reached = []
 
     def probe(moved: Tensor) -> Tensor:
-        reached.append(view(moved).requires_grad)  # at the level of vjp: whatever has parameters does not count
+        reached.append(view(moved).requires_grad)  # inside vjp, parameters do not count
         return moved.sum()
 
     vjp(probe, point)
-    if not any(reached):
-        raise MapstoError(
-            f"layer: the output of {layer!r} does not reach the score with a gradient, expected a layer on the way "
-            "from input to score; take another one."
-        )
+    checks.expect(
+        any(reached), "layer", f"{layer!r}, whose output does not reach the score with a gradient",
+        "a layer between the input and the score",
+    )  # fmt: skip
     return view, point
 
 

@@ -261,16 +261,16 @@ def test_rates_of_layer_and_step_are_those_of_their_step() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Blocked(0), "size: got 0"),
-        (lambda: Truncated(-1), "last: got -1"),
-        (lambda: Implicit(0), "iterations: got 0"),
-        (lambda: FiniteDifference(0.0), "distance: got 0.0"),
-        (lambda: SGD(1.0), "momentum: got 1.0"),
-        (lambda: Adam(beta2=1.0), "beta2: got 1.0"),
-        (lambda: SGD(weight_decay=-1.0), "weight_decay: got -1.0"),
-        (lambda: MAML(mlp(), differentiation=Implicit()), "proximal: got 0.0"),
-        (lambda: MAML(mlp(), differentiation=Implicit(), proximal=1.0, learn_lr=True), "symmetric Jacobian"),
-        (lambda: MAML(mlp(), differentiation=Implicit(), proximal=1.0, optimizer=Adam()), "symmetric Jacobian"),
+        (lambda: Blocked(0), "^size: "),
+        (lambda: Truncated(-1), "^last: "),
+        (lambda: Implicit(0), "^iterations: "),
+        (lambda: FiniteDifference(0.0), "^distance: "),
+        (lambda: SGD(1.0), "^momentum: "),
+        (lambda: Adam(beta2=1.0), "^beta2: "),
+        (lambda: SGD(weight_decay=-1.0), "^weight_decay: "),
+        (lambda: MAML(mlp(), differentiation=Implicit()), "^proximal: "),
+        (lambda: MAML(mlp(), differentiation=Implicit(), proximal=1.0, learn_lr=True), "^differentiation: "),
+        (lambda: MAML(mlp(), differentiation=Implicit(), proximal=1.0, optimizer=Adam()), "^differentiation: "),
     ],
 )
 def test_what_cannot_be_is_refused(build: Callable, message: str) -> None:

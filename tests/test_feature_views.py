@@ -188,7 +188,7 @@ def test_one_inner_step_takes_its_gradients_through_the_moved_layer() -> None:
 def test_another_number_of_inner_steps_has_no_one_output() -> None:
     for steps, runs in ((3, 3), (0, 0)):
         learner, support, xs = maml(steps)
-        with pytest.raises(MapstoError, match=f"layer: '2' runs {runs} times, expected once"):
+        with pytest.raises(MapstoError, match=f"^layer: .*'2'.* runs {runs} times"):
             views.support_feature(learner, support, xs[0], "2")
 
 
@@ -222,13 +222,13 @@ class Pair(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ("conv9", r"layer: got 'conv9', expected the name of a layer of the learner, as again, never, head"),
+        ("conv9", "^layer: got 'conv9'.* again, never, head"),
         ("", "layer: got '', expected the name"),
-        ("again", "layer: 'again' runs 2 times, expected once"),
-        ("never", "layer: 'never' runs 0 times, expected once"),
-        ("idle", "layer: the output of 'idle' does not reach the score"),
-        ("rank", r"layer: 'rank' returns torch.int64, expected one floating-point tensor"),
-        ("pair", "layer: 'pair' returns tuple, expected one floating-point tensor"),
+        ("again", "^layer: .*'again'.* runs 2 times"),
+        ("never", "^layer: .*'never'.* runs 0 times"),
+        ("idle", "^layer: .*'idle'.* does not reach the score"),
+        ("rank", "^layer: .*'rank'.*torch.int64"),
+        ("pair", "^layer: .*'pair'.*tuple"),
     ],
 )
 def test_a_layer_that_cannot_be_moved_is_refused(make, layer: str, message: str) -> None:
@@ -251,7 +251,7 @@ def test_a_name_of_several_layers_is_given_in_full() -> None:
     with pytest.raises(MapstoError, match=r"layer: got '0', the name of several \(one.0, other.0\)"):
         part(both, "0")
     assert part(both, "other.0") is both["other"][0]
-    with pytest.raises(MapstoError, match="expected the name of a layer of the learner, as it has none"):
+    with pytest.raises(MapstoError, match=r"^layer: got '0'.* none"):
         part(nn.ReLU(), "0")
 
 

@@ -234,17 +234,20 @@ def test_training_lowers_the_loss_along_the_way_and_keeps_the_start() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: LearnedOptimizer(body(), loss="l1"), "loss: got 'l1'"),
-        (lambda: LearnedOptimizer(body(), steps=-1), "steps: got -1"),
-        (lambda: LearnedOptimizer(body(), hidden=0), "hidden: got 0"),
-        (lambda: LearnedOptimizer(body(), judged_on="test"), "judged_on: got 'test'"),
-        (lambda: LearnedOptimizer(body(), weights=()), "weights: got \\(\\)"),
-        (lambda: LearnedOptimizer(body(), weights=(-1.0,)), "weights: got \\(-1.0,\\)"),
-        (lambda: LearnedOptimizer(body(), truncation=0), "truncation: got 0"),
-        (lambda: LearnedOptimizer(body().requires_grad_(False)), "no parameter to adapt"),
-        (lambda: LearnedOptimizer(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))), "track_running_stats=False"),
-        (lambda: LearnedOptimizer(body(), differentiation=Implicit()), "differentiation: got Implicit"),
-        (lambda: LearnedOptimizer(body(), differentiation=FirstOrder()), "differentiation: got FirstOrder"),
+        (lambda: LearnedOptimizer(body(), loss="l1"), "^loss: "),
+        (lambda: LearnedOptimizer(body(), steps=-1), "^steps: "),
+        (lambda: LearnedOptimizer(body(), hidden=0), "^hidden: "),
+        (lambda: LearnedOptimizer(body(), judged_on="test"), "^judged_on: "),
+        (lambda: LearnedOptimizer(body(), weights=()), "^weights: "),
+        (lambda: LearnedOptimizer(body(), weights=(-1.0,)), "^weights: "),
+        (lambda: LearnedOptimizer(body(), truncation=0), "^truncation: "),
+        (lambda: LearnedOptimizer(body().requires_grad_(False)), "^body: "),
+        (
+            lambda: LearnedOptimizer(nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))),
+            "^body: .*track_running_stats=False",
+        ),
+        (lambda: LearnedOptimizer(body(), differentiation=Implicit()), "^differentiation: "),
+        (lambda: LearnedOptimizer(body(), differentiation=FirstOrder()), "^differentiation: "),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

@@ -227,12 +227,12 @@ def test_a_stream_shares_its_slope_and_not_its_intercepts() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: MemoryFusion(MAML(nn.Linear(2, 1), loss="mse"), width=0), "width: got 0"),
+        (lambda: MemoryFusion(MAML(nn.Linear(2, 1), loss="mse"), width=0), "^width: "),
         (
             lambda: learner().adapt_to(episode()._replace(context=episode().support)),
-            "context: got weights of shape \\(5,\\), expected \\[j, n\\]",
+            "^context: ",
         ),
-        (lambda: LinearStream(earlier=0), "earlier: got 0"),
+        (lambda: LinearStream(earlier=0), "^earlier: "),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

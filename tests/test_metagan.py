@@ -251,25 +251,25 @@ def test_noise_comes_with_the_task_and_again_the_same() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: generator(latent=0), "latent, fakes: got 0 and 4"),
-        (lambda: generator(fakes=0), "latent, fakes: got 3 and 0"),
-        (lambda: MetaGAN(PrototypicalNetwork(nn.Identity(), 4), generator(), 0), "ways: got 0"),
-        (lambda: MetaGAN(MAML(MLP(2, 1), loss="mse"), generator(), 3), "learner: got one with loss 'mse'"),
+        (lambda: generator(latent=0), "^latent: "),
+        (lambda: generator(fakes=0), "^fakes: "),
+        (lambda: MetaGAN(PrototypicalNetwork(nn.Identity(), 4), generator(), 0), "^ways: "),
+        (lambda: MetaGAN(MAML(MLP(2, 1), loss="mse"), generator(), 3), "^learner: "),
         (
             lambda: MetaGAN(PrototypicalNetwork(nn.Identity(), WAYS), generator(), WAYS).double().loss(episode()),
-            "learner: got one of 3 classes, expected 4, of which the last is for fakes",
+            "^learner: ",
         ),
         (
             lambda: MetaGAN(MAML(MLP(D, WAYS + 2)), generator(), WAYS).double().loss(episode()),
-            "learner: got one of 5 classes, expected 4",
+            "^learner: ",
         ),
-        (lambda: gan().loss(episode()._replace(noise=None)), "noise: got an episode without any"),
-        (lambda: gan().loss(episode()._replace(noise=torch.zeros(2, 9).double())), "noise: got 9 numbers a row"),
+        (lambda: gan().loss(episode()._replace(noise=None)), "^noise: "),
+        (lambda: gan().loss(episode()._replace(noise=torch.zeros(2, 9).double())), "^noise: "),
         (
             lambda: TaskGenerator(nn.Identity(), MLP(4, 5), 2)(
                 examples(torch.zeros(1, 2), torch.zeros(1)), torch.ones(1, 2)
             ),
-            "decoder: got 5 numbers a fake, expected 2",
+            "^decoder: ",
         ),
     ],
 )
@@ -281,5 +281,5 @@ def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str
 def test_a_class_that_would_be_taken_for_fakes_is_refused() -> None:
     generator = TaskGenerator(MLP(2, 3), MLP(5, 2), latent=2)
     gan = MetaGAN(PrototypicalNetwork(MLP(2, 4), 3), generator, ways=2)
-    with pytest.raises(MapstoError, match="y: got class 2, expected one of 0 to 1"):
+    with pytest.raises(MapstoError, match=r"^y: got class 2"):
         gan.adapt(examples(torch.randn(3, 2), torch.arange(3)))

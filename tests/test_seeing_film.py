@@ -236,9 +236,7 @@ def test_no_step_is_a_film_of_one_frame() -> None:
 @pytest.mark.parametrize("ask", [lambda of, e: film(of, e), lambda of, e: gradient_histograms(of, e.support)])
 def test_a_learner_without_inner_gradient_steps_is_told_what_to_use_instead(learner: Learner, ask: Callable) -> None:
     episode = mt.episodes.to(task(), torch.float32)
-    with pytest.raises(
-        MapstoError, match=rf"learner: {type(learner).__name__} takes no inner .* `views.weights`"
-    ) as told:
+    with pytest.raises(MapstoError, match=rf"^learner: got {type(learner).__name__}, .* `views.weights`") as told:
         ask(learner, episode)
     assert str(told.value).count(". ") == 0  # one sentence
 
@@ -249,7 +247,7 @@ def test_a_lesson_that_does_not_fit_or_has_missing_cells_is_refused(ask: Callabl
     missing = episode.support.x.clone()
     missing[0, 0] = torch.nan
     for x, message in (
-        (missing, r"support: \d+ entries of the inner gradients are not finite, expected finite ones: fill missing"),
+        (missing, r"^support: got \d+ entries .* not finite, .*fill missing"),
         (episode.support.x[:, :1], r"tasks: MAML cannot learn from these, whose examples are x \[1\]"),
     ):
         with pytest.raises(MapstoError, match=message):
@@ -299,7 +297,7 @@ def test_layers_have_their_rates_and_norms() -> None:
 
 
 def test_a_row_that_is_not_there_is_refused() -> None:
-    with pytest.raises(MapstoError, match=r"row: got 5, expected 0 to 4"):
+    with pytest.raises(MapstoError, match=r"^row: "):
         film(make("MAML"), task(), row=5)
 
 
@@ -404,7 +402,7 @@ def test_plain_descent_moves_by_its_rate_times_the_gradient() -> None:
 
 def test_gradients_that_are_lost_are_refused() -> None:
     learner = MAML(nn.Linear(2, 1), loss="mse", lr=1e30, steps=4)
-    with pytest.raises(MapstoError, match=r"\d+ entries of the inner gradients are not finite.* lower rate"):
+    with pytest.raises(MapstoError, match=r"^support: got \d+ entries .* not finite.* lower rate"):
         gradient_histograms(learner, examples(torch.randn(4, 2), torch.randn(4, 1)))
     with pytest.raises(MapstoError, match="bins: got 0"):
         gradient_histograms(learner, examples(torch.randn(4, 2), torch.randn(4, 1)), bins=0)
@@ -448,7 +446,7 @@ def test_a_layer_that_starts_from_nothing_has_no_relative_change() -> None:
 )
 def test_a_learner_that_draws_at_random_is_refused_until_it_rests(ask: Callable) -> None:
     learner = MAML(nn.Sequential(body(), nn.Dropout(0.5)), lr=0.3, steps=2)
-    with pytest.raises(MapstoError, match=r"its Dropout '.*' draws at random in training.*learner.eval\(\)"):
+    with pytest.raises(MapstoError, match=r"^learner: .* Dropout .*learner.eval\(\)"):
         ask(learner, task())
     same(
         [leaf for leaf in ask(learner.eval(), task()) if isinstance(leaf, Tensor)],

@@ -375,13 +375,13 @@ def test_a_score_that_is_not_there_is_refused(target: int) -> None:
 
 
 def test_points_of_the_wrong_shape_are_refused() -> None:
-    with pytest.raises(MapstoError, match=r"x: got shape \(2, 3\), expected \(3,\), that of one row"):
+    with pytest.raises(MapstoError, match=r"^x: got shape \(2, 3\), expected \[3\]"):
         views.query(LEARNER, SUPPORT)(torch.stack([X, X]))
-    with pytest.raises(MapstoError, match=r"x: got shape \(4,\), expected \(3,\), that of one row"):
+    with pytest.raises(MapstoError, match=r"^x: got shape \(4,\), expected \[3\]"):
         views.weights(LEARNER, SUPPORT, torch.ones(4, dtype=F64))
-    with pytest.raises(MapstoError, match=r"w: got shape \(3,\), expected \(8,\)"):
+    with pytest.raises(MapstoError, match=r"^w: got shape \(3,\), expected \[8\]"):
         views.weights(LEARNER, SUPPORT, X)(X)
-    with pytest.raises(MapstoError, match=r"x: got shape \(2, 3\), expected \(8, 3\)"):
+    with pytest.raises(MapstoError, match=r"^x: got shape \(2, 3\), expected \[8, 3\]"):
         views.support(LEARNER, SUPPORT, X)(SUPPORT.x[:2])
 
 
@@ -394,7 +394,7 @@ def test_a_learner_that_draws_at_random_is_refused() -> None:
     views.query(Dropped(0.0), SUPPORT)  # draws nothing
     for make in (views.query, lambda learner, support: views.weights(learner, support, X)):
         make(Dropped().eval(), SUPPORT)
-        with pytest.raises(MapstoError, match=r"its Dropout 'drop' draws at random in training.*learner.eval\(\)"):
+        with pytest.raises(MapstoError, match=r"^learner: .*'drop'.*learner.eval\(\)"):
             make(Dropped(), SUPPORT)
 
 

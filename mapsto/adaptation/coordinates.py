@@ -1,9 +1,9 @@
-"""A network's parameters as one vector of coordinates, each of which a small network reads and moves alike.
+"""A network's parameters as one vector of coordinates, which one small network reads and moves alike.
 
-    read(x) = (log|x| / p, sign x)  where |x| ≥ e^{−p},  else  (−1, e^p·x)
+    read(x) = (log|x| / p, sign x)  if |x| ≥ e^{−p},  else  (−1, e^p·x)
 
-Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2.1 and appendix A, where p is
-10; Ravi & Larochelle 2017 and Munkhdalai & Yu 2017 take 10 and 7.
+Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2.1 and appendix A, with p = 10;
+Ravi & Larochelle 2017 use 10, Munkhdalai & Yu 2017 use 7.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import MapstoError
+from .. import checks
 from .differentiation import Differentiation
 
 Params = dict[str, Tensor]
@@ -45,14 +45,18 @@ def read(x: Float[Tensor, "..."], p: float = 10.0) -> Float[Tensor, "... 2"]:
 def gradient_and_value(
     differentiation: Differentiation, objective: Callable[..., Tensor]
 ) -> Callable[..., tuple[Tensor, Tensor]]:
-    """Return `(∇_θ ℓ, ℓ)` as a function of θ and what else ℓ reads, by any route: ℓ is the slope of a·ℓ by a."""
-    both = differentiation.gradient(lambda at, *rest: at[1] * objective(at[0], *rest))
+    """Return `(∇_θ ℓ, ℓ)` as a function of θ and the other arguments of ℓ, by any route.
+
+    The value ℓ is the derivative of a·ℓ by a, so that it comes from the same call as the gradient.
+    """
+    both = differentiation.gradient(lambda scaled, *rest: scaled[1] * objective(scaled[0], *rest))
     return lambda theta, *rest: both((theta, theta.new_ones(())), *rest)
 
 
 def free(body: nn.Module) -> list[str]:
-    """Return the names of the parameters that are not frozen, or raise MapstoError where there are none."""
+    """Return the names of the parameters that are not frozen, or raise MapstoError if there are none."""
     names = [name for name, p in body.named_parameters() if p.requires_grad]
-    if not names:
-        raise MapstoError(f"body: {type(body).__name__} has no parameter to adapt: unfreeze some.")
+    checks.expect(
+        bool(names), "body", f"{type(body).__name__} without a parameter to adapt", "at least one", "unfreeze some"
+    )
     return names

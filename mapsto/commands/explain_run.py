@@ -43,7 +43,7 @@ def _by_features(learner: "Learner", episode: "Episode", args: argparse.Namespac
     from ..reports.task.features import query_reasons
     from .folder import make
 
-    queries = [query_reasons(learner, episode.support, x) for x in episode.query.x[:_QUERIES]]
+    queries = [query_reasons(learner, episode, x) for x in episode.query.x[:_QUERIES]]
     score, predicted, features, teachers = (np.stack(part) for part in zip(*queries, strict=True))
     x, y = episode.query.x[:_QUERIES], episode.query.y[:_QUERIES]
     arrays: dict[str, Any] = {"x": x.numpy(), "y": y.numpy(), "teaching_y": episode.support.y.numpy()}

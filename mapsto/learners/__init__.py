@@ -6,6 +6,7 @@ from .attentive_process import ANP
 from .conditional_process import CNP
 from .hypernetwork import Hypernetwork
 from .in_context import InContext
+from .in_episode import InEpisode
 from .latent_process import NP
 from .learned_optimizer import LearnedOptimizer
 from .lstm_optimizer import MetaLSTM
@@ -33,6 +34,7 @@ __all__ = [
     "VSML",
     "Hypernetwork",
     "InContext",
+    "InEpisode",
     "LearnedOptimizer",
     "Learner",
     "MatchingNetwork",

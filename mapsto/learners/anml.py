@@ -70,6 +70,7 @@ class ANML(Learner):
     """
 
     family = "memory-based"
+    differentiation: Differentiation
 
     def __init__(
         self,

@@ -4,12 +4,11 @@
 
 Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Its relatives are arguments:
 `first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD
-(Li et al. 2017, eq. 1), `learn_lr="layer-step"` the learned rates of MAML++ (Antoniou et al. 2019, §4),
-`zero_head=True` the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` implicit MAML
-(Rajeswaran et al. 2019, eq. 3 and 6).
+(Li et al. 2017, eq. 1), `learn_lr="layer-step"` is the learned rates of MAML++ (Antoniou et al. 2019, §4),
+`zero_head=True` is the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` is implicit
+MAML (Rajeswaran et al. 2019, eq. 3 and 6).
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import checks
 from ..adaptation import losses
 from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
 from ..adaptation.differentiation.route import chosen, detached
@@ -36,11 +36,10 @@ from ..adaptation.learner import Learner
 from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
 from ..adaptation.watching import watch
 from ..episodes import Examples
-from ..errors import MapstoError
 
 
 class Adapted(NamedTuple):
-    """An adapted network: the parameters that moved, and the statistics of its batch-norm layers."""
+    """An adapted network: its adapted parameters, and the statistics of its batch-norm layers."""
 
     params: Params
     statistics: dict[str, Tensor]
@@ -50,33 +49,33 @@ class MAML(Learner):
     """Gradient descent on the support set from a learned start.
 
     `body` is any `nn.Module` from `[n, ...]` to `[n, k]`. Its parameters with `requires_grad=False` are neither
-    adapted nor learned (freeze them before building the learner). Its batch-norm layers are swapped in place for ones
+    adapted nor learned (freeze them before building the learner). Its batch-norm layers are replaced in place by layers
     that normalise by the support set, see `normalisation`.
 
     Args:
         body: the network to adapt.
-        loss: of the support and the query set, "mse" or "cross_entropy".
-        lr: inner learning rate; with `learn_lr` the initial value of every rate.
-        steps: inner steps; may be changed at any time, say to test with more steps than were trained.
+        loss: the loss on the support and the query set, "mse" or "cross_entropy".
+        lr: the inner learning rate; with `learn_lr` the initial value of every rate.
+        steps: the number of inner steps; may be changed at any time, for example to test with more than in training.
         first_order: treat inner gradients as constants.
-        adapt: "all" parameters, or those of the "head", the last layer that has any.
-        learn_lr: learn one rate per parameter entry (True, Meta-SGD), or one per parameter tensor and step
+        adapt: adapt "all" parameters, or only the "head", the last layer that has parameters.
+        learn_lr: learn one rate for each parameter entry (True, Meta-SGD), or for each parameter tensor and step
             ("layer-step", MAML++), as parameters `rates` of the learner.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
-        optimizer: of the inner loop, gradient descent by default.
-        differentiation: of the inner loop, how its derivatives are made: see `differentiation`.
-        minibatch: support rows that a step reads, going round them in their order; None for all. Padding takes turns
-            too: for tasks of one number of shots.
-        proximal: λ of a pull λ/2·‖φ − θ‖² to the start; with `Implicit` differentiation this is implicit MAML.
-        zero_head: start the head, the last layer, from 0 in every task instead of a learned start. Then nothing is
-            learned of a class by itself, so that fewer tasks teach the rest. No gradient passes a layer of zeros: the
-            first step moves the head alone (and costs no more), so that of one step there is only ANIL's. For bodies
-            whose last parameters, in the order of registration, are the layer that all outputs come from.
+        optimizer: the inner optimizer; gradient descent by default.
+        differentiation: the route of the meta-gradient through the inner loop, see `differentiation`.
+        minibatch: the number of support rows in each step, taken in turn; None for all. Padding takes turns too, so
+            use it for tasks with equal numbers of examples.
+        proximal: the weight λ of a penalty λ/2·‖φ − θ‖²; with `Implicit` differentiation this is implicit MAML.
+        zero_head: start the head, the last layer, from 0 in every task, not from a learned start. Then no class has
+            parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient on: the first step
+            adapts the head only, at lower cost, and with steps=1 this is ANIL. The last registered parameters of
+            `body` must belong to the layer that computes all outputs.
 
     Raises:
         MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
-            statistics, or implicit differentiation of a loop that has no fixed point it could differentiate.
+            statistics, or implicit differentiation of a loop without a fixed point that it can differentiate.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -87,6 +86,7 @@ class MAML(Learner):
     """
 
     family = "optimisation-based"
+    differentiation: Differentiation
 
     def __init__(
         self,
@@ -105,12 +105,21 @@ class MAML(Learner):
         zero_head: bool = False,
     ):
         super().__init__()
-        _check(loss, adapt, steps, lr, learn_lr)
-        _check_loop(first_order, differentiation, minibatch, proximal, optimizer)
+        checks.at_least(0, lr=lr, proximal=proximal)
+        checks.one_of(losses.LOSSES, loss=loss)
+        checks.one_of(("all", "head"), adapt=adapt)
+        checks.one_of((True, False, "layer-step"), learn_lr=learn_lr)
+        checks.count(1 if learn_lr == "layer-step" else 0, steps=steps)
+        if minibatch is not None:
+            checks.count(minibatch=minibatch)
+        inner = isinstance(optimizer, InnerOptimizer | None)
+        checks.expect(inner, "optimizer", repr(optimizer), "an inner one, such as SGD() or Adam() of adaptation.inner")
+        twice = first_order and differentiation is not None
+        checks.expect(not twice, "differentiation", "a route and first_order=True", "one of them", "drop first_order")
         self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
         self.differentiation = chosen(differentiation, FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
-            _check_rests(self.optimizer, proximal, learn_lr, minibatch)
+            _check_fixed_point(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
         self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
         self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
@@ -123,13 +132,19 @@ class MAML(Learner):
         )
 
     def adapt(self, support: Examples) -> Adapted:
-        """Descend from the start; an empty support set (all w = 0) has no gradient, so that nothing but decay moves."""
+        """Descend from the start. An empty support set (all w = 0) has gradient 0: only weight decay moves parameters.
+
+        The derivatives of the state are those of the learner's route.
+        """
+        return self.along(self.differentiation, support)
+
+    def along(self, route: Differentiation, support: Examples) -> Adapted:
+        """Adapt along another route: the same steps, with the derivatives of `route`."""
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
-        first_order = isinstance(self.differentiation, FirstOrder)
-        anchor = (detached(params) if first_order else params) if self.proximal else {}
+        anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
         inputs = Inputs(named, self._rates(), support, anchor)
-        params = self.differentiation(self._step(), start(self.optimizer, params), inputs, range(self.steps)).params
+        params = route(self._step(route), start(self.optimizer, params), inputs, range(self.steps)).params
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
@@ -143,11 +158,11 @@ class MAML(Learner):
         return on_query(self.body, state.params, state.statistics, x)
 
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the adapted network, in the order of the calls."""
+        """Return the output of each part of the adapted network by name, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
-    def _step(self) -> InnerStep:
-        gradient = self.differentiation.gradient(self._objective)
+    def _step(self, route: Differentiation) -> InnerStep:
+        gradient = route.gradient(self._objective)
         step = first = gradient_step(gradient, self.optimizer, self.proximal)
         if self.zeroed:
             first = gradient_step(alone(gradient, self.zeroed), self.optimizer, self.proximal)
@@ -158,7 +173,7 @@ class MAML(Learner):
         return turn if self.minibatch is None else on_minibatches(turn, self.minibatch)
 
     def _rates(self) -> dict[str, Sequence[Tensor | float]]:
-        """Return the rates of each parameter, step by step; one alone holds for all steps."""
+        """Return the rates of each parameter, one for each step; a single rate holds for all steps."""
         if not self.learn_lr:
             return {name: (self.lr,) for name in self.adapted}
         by_step = self.learn_lr == "layer-step"
@@ -169,57 +184,25 @@ class MAML(Learner):
         return losses.LOSSES[self.loss_name](scores, support.y, support.w)
 
 
-def _check(loss: str, adapt: str, steps: int, lr: float, learn_lr: bool | str) -> None:
-    if not 0 <= lr < math.inf:
-        raise MapstoError(f"lr: got {lr}, expected an inner learning rate from 0.")
-    if loss not in losses.LOSSES:
-        raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
-    if adapt not in ("all", "head"):
-        raise MapstoError(f"adapt: got {adapt!r}, expected 'all' (MAML) or 'head' (ANIL).")
-    if steps < 0:
-        raise MapstoError(f"steps: got {steps}, expected 0 or more inner gradient steps.")
-    if learn_lr not in (True, False, "layer-step"):
-        raise MapstoError(f"learn_lr: got {learn_lr!r}, expected True (Meta-SGD), 'layer-step' (MAML++) or False.")
-    if learn_lr == "layer-step" and steps < 1:
-        raise MapstoError("steps: got 0 with learn_lr='layer-step', expected a step for each rate to be learned.")
-
-
-def _check_loop(
-    first_order: bool,
-    other: Differentiation | None,
-    minibatch: int | None,
-    proximal: float,
-    rule: InnerOptimizer | None,
-) -> None:
-    if first_order and other is not None:
-        raise MapstoError("differentiation: got one besides first_order=True, which is FirstOrder(): give only one.")
-    if minibatch is not None and minibatch < 1:
-        raise MapstoError(f"minibatch: got {minibatch}, expected at least 1 row, or None for all.")
-    if not 0 <= proximal < math.inf:
-        raise MapstoError(f"proximal: got {proximal}, expected 0 or more.")
-    if not isinstance(rule, InnerOptimizer | None):
-        raise MapstoError(f"optimizer: got {rule!r}, expected an inner one, as SGD() or Adam() of learners.inner.")
-
-
-def _check_rests(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
-    if proximal <= 0:
-        raise MapstoError(f"proximal: got {proximal}, expected λ > 0: implicit gradients reach the start by it alone.")
-    if minibatch is not None:
-        raise MapstoError(f"minibatch: got {minibatch} with Implicit, expected None: a loop over parts never rests.")
-    if optimizer.start({"": torch.zeros(())}) or learn_lr:
-        raise MapstoError(
-            "differentiation: Implicit got an inner loop with memory or with learned rates, expected plain gradient "
-            "descent with one rate, whose step has a symmetric Jacobian."
-        )
+def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
+    """Raise MapstoError unless the inner loop has a fixed point that `Implicit` can differentiate."""
+    checks.above(0, proximal=proximal)  # implicit gradients reach the start only through the proximal term
+    checks.expect(minibatch is None, "minibatch", f"{minibatch} with Implicit", "None, for all rows in every step")
+    plain = not optimizer.start({"": torch.zeros(())}) and not learn_lr
+    checks.expect(
+        plain, "differentiation", "Implicit for an inner loop with memory or learned rates",
+        "gradient descent with one rate, whose step has a symmetric Jacobian",
+    )  # fmt: skip
 
 
 def _adapted_names(body: nn.Module, adapt: str) -> list[str]:
-    """Return the names of the parameters that move: those not frozen, of the whole body or of its last layer."""
+    """Return the names of the parameters to adapt: those not frozen, in the whole body or in its last layer."""
     owners = [name for name, layer in body.named_modules() if any(True for _ in layer.parameters(recurse=False))]
     last = f"{owners[-1]}." if owners and owners[-1] else ""
     free = [
         name for name, p in body.named_parameters() if p.requires_grad and (adapt == "all" or name.startswith(last))
     ]
-    if not free:
-        raise MapstoError(f"body: {type(body).__name__} has no parameter to adapt with adapt={adapt!r}: unfreeze some.")
+    checks.expect(
+        bool(free), "body", f"{type(body).__name__} without a parameter to adapt", "at least one", "unfreeze some"
+    )
     return free

@@ -1,36 +1,39 @@
-"""A learner whose adapted model also has to be of a certain kind: readable, stable, balanced.
+"""Add a penalty on the adapted model to a learner's loss, so that the model is readable, stable or balanced.
 
     loss = learner.loss + weight · penalty(x ↦ features of the adapted model, query rows)
 
-The penalty sees the named intermediate features of what adaptation made, so that it applies to the tree or the concepts
-that a new task gets, not to the start they came from: Frosst & Hinton 2017, eq. 5, and Alvarez-Melis & Jaakkola 2018,
-§2, each meta-learned. Adaptation itself is the learner's and does not know of it.
+The penalty reads the named features of the adapted model, so it applies to the tree or the concepts of each new task,
+not to the start they were adapted from: Frosst & Hinton 2017, eq. 5, and Alvarez-Melis & Jaakkola 2018, §2, each
+meta-learned. The inner loop does not see the penalty.
 """
 
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import checks
 from ..adaptation.learner import Learner, Metrics
 from ..adaptation.penalties import Penalty
-from ..episodes import Episode, Examples, State
-from ..errors import MapstoError
+from ..episodes import Episode
+from .wrapped import Wrapped
 
 
-class Regularised(Learner):
-    """Any learner, and a penalty on what it adapts to.
+class Regularised(Wrapped):
+    """Any learner with a penalty on the model it adapts to.
 
-    The penalty adapts once more, and reads features by hooks, which cannot be compiled: train with `compile=False`.
+    The penalty adapts once more and reads features by hooks, which cannot be compiled: train with `compile=False`.
 
     Args:
         learner: adapts and predicts.
-        penalty: as `penalties.Balance` for a soft tree, `penalties.ConceptStability` for a self-explaining network.
-        weight: of the penalty.
+        penalty: for example `penalties.Balance` for a soft tree, `penalties.ConceptStability` for a self-explaining
+            network.
+        weight: the weight of the penalty.
 
     Raises:
         MapstoError: a negative weight; in use, a penalty on features that the learner's body does not have.
 
     >>> import torch
     >>> from torch import nn
+    >>> from mapsto.episodes import Examples
     >>> from mapsto.learners import PrototypicalNetwork
     >>> learner = PrototypicalNetwork(nn.Sequential(nn.Linear(2, 3), nn.Tanh()), ways=2)
     >>> small = Regularised(learner, lambda read, x, w: w @ read(x)["1"].square().sum(1), weight=0.1)
@@ -42,36 +45,23 @@ class Regularised(Learner):
     family = "interpretable by design"
 
     def __init__(self, learner: Learner, penalty: Penalty, weight: float = 0.1):
-        super().__init__()
-        if not weight >= 0:
-            raise MapstoError(f"weight: got {weight}, expected a number from 0.")
+        super().__init__(learner)
+        checks.at_least(0, weight=weight)
         self.learner, self.penalty, self.weight = learner, penalty, weight
-        self.loss_name, self.transductive = learner.loss_name, learner.transductive
 
-    def adapt(self, support: Examples) -> State:
-        """Adapt as the learner does."""
-        return self.learner.adapt(support)
-
-    def adapt_to(self, episode: Episode) -> State:
-        """Adapt as the learner does."""
-        return self.learner.adapt_to(episode)
-
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Predict as the learner does."""
-        return self.learner.predict(state, x)
-
-    def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the learner's features."""
-        return self.learner.features(state, x)
+    @property
+    def inner(self) -> Learner:
+        """The learner without the penalty."""
+        return self.learner
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the loss without the penalty."""
+        """Return the inner learner's validation loss, without the penalty."""
         return self.learner.query_loss(episode)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the learner's loss with the weighted penalty on the query rows."""
+        """Return the inner learner's loss plus the weighted penalty on the query rows."""
         loss, metrics = self.learner.loss(episode)
-        state, (x, _, w) = self.learner.adapt_to(episode), episode.query
-        penalty = self.penalty(lambda rows: self.learner.features(state, rows), x, w)
+        state, (x, _, w) = self.adapt_to(episode), episode.query
+        penalty = self.penalty(lambda rows: self.features(state, rows), x, w)
         total = loss + self.weight * penalty
         return total, metrics | {"loss": total.detach(), "penalty": penalty.detach()}

@@ -1,9 +1,9 @@
-"""Move the start towards where a few steps on a task lead: no derivative goes through the steps.
+"""Move the start towards the result of a few steps on each task; no derivative goes through the steps.
 
     φ = steps of the inner optimizer from θ on the support;    loss = ½‖θ − stop(φ)‖²,   so that ∇_θ loss = θ − φ
 
 Nichol, Achiam & Schulman 2018, "On First-Order Meta-Learning Algorithms", Algorithms 1 and 2. With an outer SGD of rate
-ε that is θ ← θ + ε(φ − θ), the paper's update; its inner optimizer is Adam with β₁ = 0.
+ε this is the paper's update θ ← θ + ε(φ − θ). The paper's inner optimizer is Adam with β₁ = 0.
 """
 
 from typing import Literal
@@ -14,25 +14,26 @@ from torch import Tensor, nn
 
 from ..adaptation import losses
 from ..adaptation.inner import Adam, InnerOptimizer
-from ..adaptation.learner import Learner, Metrics
-from ..episodes import Episode, Examples
-from .maml import MAML, Adapted
+from ..adaptation.learner import Metrics
+from ..episodes import Episode
+from .maml import MAML
+from .wrapped import Wrapped
 
 
-class Reptile(Learner):
-    """Learns a start from which gradient descent ends nearby, whatever the task.
+class Reptile(Wrapped):
+    """Learn a start that is close to the result of gradient descent on every task.
 
     Args:
         body: the network to adapt, see `MAML`.
-        loss: of the support and the query set, "mse" or "cross_entropy".
-        lr: inner learning rate.
-        steps: inner steps; may be changed at any time (the paper tests with 50).
-        minibatch: support rows that a step reads, see `MAML`; None for all.
-        optimizer: of the inner loop; by default Adam with β₁ = 0, as in the paper.
+        loss: the loss on the support and the query set, "mse" or "cross_entropy".
+        lr: the inner learning rate.
+        steps: the number of inner steps; may be changed at any time (the paper tests with 50).
+        minibatch: the number of support rows in each step, see `MAML`; None for all.
+        optimizer: the inner optimizer; by default Adam with β₁ = 0, as in the paper.
         transductive: normalise query rows by each other, see `MAML`.
 
     Raises:
-        MapstoError: as `MAML`.
+        MapstoError: see `MAML`.
 
     >>> from mapsto.episodes import Episode, examples
     >>> from mapsto.adaptation.inner import SGD
@@ -55,46 +56,39 @@ class Reptile(Learner):
         optimizer: InnerOptimizer | None = None,
         transductive: bool = False,
     ):
-        super().__init__()
-        self.maml = MAML(
+        maml = MAML(
             body, loss, lr, steps, first_order=True, transductive=transductive, minibatch=minibatch,
             optimizer=optimizer or Adam(beta1=0.0),
         )  # fmt: skip
-        self.loss_name, self.transductive = loss, transductive
+        super().__init__(maml)
+        self.maml = maml
+
+    @property
+    def inner(self) -> MAML:
+        """The gradient descent from the learned start."""
+        return self.maml
 
     @property
     def steps(self) -> int:
-        """Inner steps."""
+        """The number of inner steps."""
         return self.maml.steps
 
     @steps.setter
     def steps(self, steps: int) -> None:
         self.maml.steps = steps
 
-    def adapt(self, support: Examples) -> Adapted:
-        """Take the steps from the learned start."""
-        return self.maml.adapt(support)
-
-    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Run the adapted network."""
-        return self.maml.predict(state, x)
-
-    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the adapted network."""
-        return self.maml.features(state, x)
-
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the loss on the query set after adaptation."""
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return half the squared way from the start to where the task leads; the query set only measures it."""
+        """Return half the squared distance from the start to the adapted parameters; the query set gives metrics."""
         state = self.adapt(episode.support)
         start = dict(self.maml.body.named_parameters())
-        ways = [(start[name] - end.detach()).square().sum() for name, end in state.params.items()]
-        loss = 0.5 * torch.stack(ways).sum()
+        distances = [(start[name] - end.detach()).square().sum() for name, end in state.params.items()]
+        loss = 0.5 * torch.stack(distances).sum()
         with torch.no_grad():
             scores = self.predict(state, episode.query.x)
             query = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
-        measured = losses.METRICS[self.loss_name](scores.detach(), episode.query)
-        return loss, {"loss": loss.detach(), "query_loss": query.detach()} | measured
+        metrics = losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        return loss, {"loss": loss.detach(), "query_loss": query.detach()} | metrics

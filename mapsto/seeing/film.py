@@ -1,11 +1,11 @@
-"""The adaptation film: how a learner learned one task, a frame for every inner step.
+"""The adaptation film: how a learner learned one task, with a frame for every inner step.
 
-    frame i:  ℓ(support), ℓ(query),  f_i(x) on the query and on a grid,  φ_i in the plane of the way,
+    frame i:  ℓ(support), ℓ(query),  f_i(x) on the query and on a grid,  φ_i in the plane of the path,
               ‖g_i‖ and mean rate of each layer,  explainer(f_i, x*) of one query row,       i = 0 … steps
 
-A film is no attribution; it holds one for each step where an explainer is given. Frames are the states of the inner
-loop itself (`iterates`), so the last one is `adapt`'s. After the plots of an adapting network in Finn, Abbeel & Levine
-2017, "Model-Agnostic Meta-Learning", figures 2 and 3, and the trajectories of Li et al. 2018, §7.2.
+A film holds an attribution for each step if an explainer is given. Its frames are the states of the inner loop itself
+(`iterates`), so the last frame shows the model that `evaluate` scores. After the plots of an adapting network in Finn,
+Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", figures 2 and 3, and the trajectories of Li et al. 2018, §7.2.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from .. import views
+from .. import checks, views
 from ..adaptation import losses
 from ..adaptation.fitting import answering
 from ..adaptation.inner import Params
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 from ..explainers.explainer import ViewExplainer
 from .iterates import Iterates, by_layer, iterates
 from .plane import plane
@@ -30,22 +29,22 @@ Link = Callable[[Tensor], Tensor]
 
 
 class Film(NamedTuple):
-    """`s` = steps + 1 frames, `l` layers that adapt, `k` outputs after the film's link."""
+    """The frames: `s` = steps + 1 of them, `l` layers that adapt, `k` outputs after the film's link."""
 
     support_loss: Float[Tensor, " s"]
     query_loss: Float[Tensor, " s"]
-    predictions: Float[Tensor, "s m k"]  # of the query rows
-    path: Float[Tensor, "s 2"]  # the parameters, in the plane that shows most of their way
-    kept: float  # of the way's variance, by that plane
+    predictions: Float[Tensor, "s m k"]  # for the query rows
+    path: Float[Tensor, "s 2"]  # the parameters, in the plane of the path's first two principal components
+    kept: float  # the share of the path's variance in that plane
     layers: tuple[str, ...]
-    rates: Float[Tensor, "s l"]  # mean rate of the step from that frame on, see `Iterates`; the last one's is not taken
+    rates: Float[Tensor, "s l"]  # mean rate of the step from the frame, see `Iterates`; the last step is not taken
     gradient_norm: Float[Tensor, "s l"]
     support: Examples
     query: Examples
-    grid: Float[Tensor, "g d"] | None  # inputs that span those of the task, where these have one or two features
-    surface: Float[Tensor, "s g k"] | None  # the predictions there
+    grid: Float[Tensor, "g d"] | None  # inputs that span those of the task, if these have one or two features
+    surface: Float[Tensor, "s g k"] | None  # the predictions on the grid
     row: Shaped[Tensor, "..."]  # the query row that is explained
-    attribution: Float[Tensor, "s ..."] | None  # of each entry of `row`, where an explainer was given
+    attribution: Float[Tensor, "s ..."] | None  # for each entry of `row`, if an explainer was given
 
 
 def film(
@@ -60,48 +59,48 @@ def film(
     """Film how `learner` adapts to `episode`.
 
     Args:
-        learner: one with inner gradient steps, such as `MAML`, or learned ones, such as `LearnedOptimizer`.
-        episode: one task.
+        learner: a learner with inner gradient steps, such as `MAML`, or learned ones, such as `LearnedOptimizer`.
+        episode: one task; its context is read if the learner has a memory.
         explainer: attributes output `target` for query row `row` to its entries, at every step; None for none.
-        row: the query row to explain.
-        target: the output to explain.
-        link: maps scores before they are kept and explained, say `torch.softmax` over the last axis.
-        points: of the grid, on each axis.
+        row: the index of the query row to explain.
+        target: the index of the output to explain.
+        link: maps scores before they are kept and explained, for example `torch.softmax` over the last axis.
+        points: the number of grid points on each axis.
 
     Raises:
-        MapstoError: a learner without inner gradient steps, or that draws at random; an episode that does not fit it,
-            or whose gradients are not finite; a row that the query set does not have; a transductive learner and an
+        MapstoError: a learner without inner gradient steps, or one that draws at random; an episode that does not fit
+            it, or whose gradients are not finite; a row that is not in the query set; a transductive learner with an
             explainer.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import MAML
     >>> task = examples(torch.tensor([[-1.0], [1.0]]), torch.tensor([[1.0], [5.0]]))
-    >>> shown = film(MAML(torch.nn.Linear(1, 1), loss="mse", lr=0.5, steps=20), Episode(task, task))
-    >>> shown.support_loss.shape, shown.predictions[-1, :, 0].round(decimals=3)
+    >>> frames = film(MAML(torch.nn.Linear(1, 1), loss="mse", lr=0.5, steps=20), Episode(task, task))
+    >>> frames.support_loss.shape, frames.predictions[-1, :, 0].round(decimals=3)
     (torch.Size([21]), tensor([1., 5.]))
     """
-    if not 0 <= row < len(episode.query.w):
-        raise MapstoError(f"row: got {row}, expected 0 to {len(episode.query.w) - 1}, a row of the query set.")
-    way = iterates(learner, episode.support)
+    last = len(episode.query.w) - 1
+    checks.expect(0 <= row <= last, "row", row, f"0 to {last}, the index of a query row")
+    steps = iterates(learner, episode)
     with torch.no_grad(), answering(learner, episode.query.x):
-        on_support, on_query = ([learner.predict(state, rows.x) for state in way.states] for rows in episode[:2])
+        on_support, on_query = ([learner.predict(state, rows.x) for state in steps.states] for rows in episode[:2])
     grid = grid_over(torch.cat([episode.support.x, episode.query.x]), points)
     with torch.no_grad():
         predictions = torch.stack([link(scores) for scores in on_query])
-        surface = None if grid is None else torch.stack([link(learner.predict(state, grid)) for state in way.states])
+        surface = None if grid is None else torch.stack([link(learner.predict(state, grid)) for state in steps.states])
         support_loss = _losses(learner, on_support, episode.support)
         query_loss = _losses(learner, on_query, episode.query)
-    path, kept = plane(torch.stack([torch.cat([p.flatten() for p in params.values()]) for params in way.params]))
+    path, kept = plane(torch.stack([torch.cat([p.flatten() for p in params.values()]) for params in steps.params]))
     return Film(
-        support_loss, query_loss, predictions, path, kept, tuple(by_layer(way.params[0])),
-        _each_layer(way.rates, Tensor.mean), _each_layer(way.gradients, Tensor.norm),
+        support_loss, query_loss, predictions, path, kept, tuple(by_layer(steps.params[0])),
+        _each_layer(steps.rates, Tensor.mean), _each_layer(steps.gradients, Tensor.norm),
         episode.support, episode.query, grid, surface, episode.query.x[row],
-        None if explainer is None else _reasons(explainer, way, episode, row, target, link),
+        None if explainer is None else _attributions(explainer, steps, episode, row, target, link),
     )  # fmt: skip
 
 
 def grid_over(x: Float[Tensor, "n ..."], points: int) -> Float[Tensor, "g d"] | None:
-    """Return a grid of `points` a side around rows of one or two features; None where they have more.
+    """Return a grid with `points` on each axis around rows of one or two features; None if they have more.
 
     >>> grid_over(torch.tensor([[0.0], [10.0]]), 3)
     tensor([[-1.],
@@ -125,9 +124,9 @@ def _each_layer(steps: list[Params], measure: Callable[[Tensor], Tensor]) -> Flo
     return torch.stack([torch.stack([measure(entries) for entries in by_layer(step).values()]) for step in steps])
 
 
-def _reasons(
-    explainer: ViewExplainer, way: Iterates, episode: Episode, row: int, target: int, link: Link
+def _attributions(
+    explainer: ViewExplainer, steps: Iterates, episode: Episode, row: int, target: int, link: Link
 ) -> Float[Tensor, "s ..."]:
     x = episode.query.x[row]
-    asked = [views.query(stopped, episode.support, target, link) for stopped in way.learners]
-    return torch.stack([explainer(view, x).detach() for view in asked])
+    frames = [views.query(stopped, episode, target, link) for stopped in steps.learners]
+    return torch.stack([explainer(view, x).detach() for view in frames])

@@ -1,12 +1,12 @@
-"""The way of an adaptation: every state that the inner loop passes, taken from the loop itself.
+"""The path of an adaptation: every state of the inner loop, taken from the loop itself.
 
-    φ_0 = θ,  φ_{i+1} = step(φ_i, inputs, i);    state_i = what `adapt` makes of φ_i;    g_i = the gradient of step i
+    φ_0 = θ,  φ_{i+1} = step(φ_i, inputs, i),    state_i = the state that `adapt` makes of φ_i,    g_i = ∇ℓ(φ_i)
 
-How an inner loop is differentiated is a route that is handed the loop's own step (`learners.differentiation`). So the
-way is read by a route that takes the same steps and keeps where it was, and state i is made by a route that arrives at
-φ_i at once: nothing of a learner's steps is written a second time, and the last state is `adapt`'s. Beyond the last
-state one more step is taken, for the slope where adaptation stops. A learned rule has no rate; in its place stands how
-far it goes against the gradient, −⟨φ_{i+1} − φ_i, g_i⟩ / ‖g_i‖² for each parameter.
+The route through an inner loop is given the loop's own step (`adaptation.differentiation`). So one route takes the same
+steps and records them, and state i comes from a route that returns φ_i at once: no learner's step is written a second
+time, and the last state is the one `adapt` returns. One step more is taken for the gradient at the last state. A
+learned rule has no rate; instead its effective learning rate is reported, −⟨φ_{i+1} − φ_i, g_i⟩ / ‖g_i‖² for each
+parameter.
 """
 
 import copy
@@ -14,50 +14,55 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .. import views
+from .. import checks, views
 from ..adaptation.coordinates import parted
 from ..adaptation.differentiation import Differentiation
 from ..adaptation.differentiation.route import detached
 from ..adaptation.fitting import fitting
-from ..adaptation.inner import Inputs, Params
+from ..adaptation.inner import Inputs, Loop, Params
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
+from ..learners.coordinate_rule import Loop as RuleLoop
 
 
 class Iterates(NamedTuple):
-    """Each step of one adaptation, 0 … steps; a list has one entry a step."""
+    """One adaptation, step by step, 0 … steps; each list has one entry for each step."""
 
-    learners: list[Learner]  # the learner, stopped there: its `adapt` of the same support set returns that state
+    learners: list[Learner]  # the learner stopped there: its `adapt_to` of the same episode returns that state
     states: list[State]
-    params: list[Params]  # those that adapt
-    gradients: list[Params]  # there, by which the next step is taken; the last one's is not
-    rates: list[Params]  # of that step; the last one's is not taken
+    params: list[Params]  # the adapted parameters
+    gradients: list[Params]  # at these parameters; the last one is not followed
+    rates: list[Params]  # of the step from here; the last step is not part of the adaptation
 
 
-def iterates(learner: Learner, support: Examples) -> Iterates:
-    """Adapt to `support`, and return every state on the way.
+def iterates(learner: Learner, support: Examples | Episode) -> Iterates:
+    """Adapt to a support set, or to an episode and its context, and return every state on the path.
 
     Raises:
-        MapstoError: the learner has no inner gradient steps that end in its parameters, or draws at random; or what
-            teaches does not fit it, or leads to gradients that are not finite.
+        MapstoError: a learner without inner gradient steps, or one that draws at random; a support set that does not
+            fit it, or leads to gradients that are not finite.
     """
-    place, of = _loop(views.deterministic(learner))
-    route = _Kept(of)
-    with torch.no_grad(), fitting(learner, Episode(support, support)):
-        _along(learner, place, route).adapt(support)
-        if not route.loops:
-            raise _refused(learner)
-        learners = [_along(learner, place, _Arrived(loop)) for loop in route.loops[:-1]]
-        states = [detached(stopped.adapt(support)) for stopped in learners]
-    part = learner.get_submodule(place.rpartition(".")[0])
-    params = [_named(loop, part) for loop in route.loops]
-    gradients = [{**{n: torch.zeros_like(p) for n, p in params[0].items()}, **_named(g, part)} for g in route.gradients]
-    _refuse_lost(gradients)
-    ways = zip(params, params[1:], gradients, strict=False)
-    rates = [route.rates(params[0], i) or _against(*way) for i, way in enumerate(ways)]
+    episode = support if isinstance(support, Episode) else Episode(support, support)
+    route = views.deterministic(learner).route
+    if route is None:
+        raise MapstoError(
+            f"learner: got {type(learner).__name__}, which takes no inner gradient steps, expected MAML or another one "
+            "whose `adapt` follows gradients; to see how its support set matters, explain `views.weights` or "
+            "`views.support` instead."
+        )
+    path = _Recorded(route)
+    with torch.no_grad(), fitting(learner, episode):
+        _along(learner, path).adapt_to(episode)
+        learners = [_along(learner, _At(loop)) for loop in path.loops[:-1]]
+        states = [detached(stopped.adapt_to(episode)) for stopped in learners]
+    params, given = ([_by_name(part, states[0]) for part in parts] for parts in (path.loops, path.gradients))
+    gradients = [{name: g.get(name, torch.zeros_like(p)) for name, p in params[0].items()} for g in given]
+    _check_finite(gradients)
+    steps = zip(params, params[1:], gradients, strict=False)
+    rates = [path.rates(params[0], i) or _effective_rates(*step) for i, step in enumerate(steps)]
     return Iterates(learners, states, params[:-1], gradients, rates)
 
 
@@ -73,8 +78,8 @@ def by_layer(params: Params) -> dict[str, Tensor]:
     return {layer: torch.cat(parts) for layer, parts in layers.items()}
 
 
-class _Kept(Differentiation):
-    """Take the steps as another route does, and one more, and keep every state and gradient."""
+class _Recorded(Differentiation):
+    """Take the steps of another route and one more, and record every loop state and gradient."""
 
     def __init__(self, of: Differentiation):
         self.of = of
@@ -85,11 +90,11 @@ class _Kept(Differentiation):
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         gradient = self.of.gradient(objective)
 
-        def kept(*arguments: Any) -> Any:
-            self.gradients.append(detached(found := gradient(*arguments)))
-            return found
+        def recorded(*arguments: Any) -> Any:
+            self.gradients.append(detached(result := gradient(*arguments)))
+            return result
 
-        return kept
+        return recorded
 
     def __call__(self, step: Callable[..., Any], state: Any, inputs: Any, steps: range) -> Any:
         self.inputs, self.loops = detached(inputs), [detached(state)]
@@ -98,36 +103,39 @@ class _Kept(Differentiation):
         return self.loops[-2]
 
     def rates(self, params: Params, i: int) -> Params:
-        """Return the rate of each entry of each parameter at step `i`, none of a learned rule; see `inner.Inputs`."""
+        """Return the rate of each parameter entry at step `i`; empty for a learned rule; see `inner.Inputs`."""
         if not isinstance(self.inputs, Inputs):
             return {}
-        given = {n: rates[min(i, len(rates) - 1)] for n, rates in self.inputs.rates.items()}
-        return {n: torch.as_tensor(given[n], dtype=p.dtype, device=p.device).expand_as(p) for n, p in params.items()}
+        rates = {name: steps[min(i, len(steps) - 1)] for name, steps in self.inputs.rates.items()}
+        return {n: torch.as_tensor(rates[n], dtype=p.dtype, device=p.device).expand_as(p) for n, p in params.items()}
 
 
-class _Arrived(Differentiation):
-    """Be where a loop has come to."""
+class _At(Differentiation):
+    """Return one state of the loop, without a step."""
 
-    def __init__(self, at: Any):
-        self.at = at
+    def __init__(self, loop: Any):
+        self.loop = loop
 
     def __call__(self, step: Any, state: Any, inputs: Any, steps: range) -> Any:
-        return self.at
+        return self.loop
 
 
-def _named(found: Any, part: nn.Module) -> Params:
-    """Return parameters or their gradients by name: of a loop, or of one vector of all coordinates."""
-    if isinstance(found, dict):
-        return found
-    if hasattr(found, "params"):
-        return found.params
-    theta = getattr(found, "theta", found)
-    theta = theta if isinstance(theta, Tensor) else theta[0]  # a gradient that comes with the loss
-    return parted(theta, {name: part.body.get_parameter(name) for name in part.adapted})  # type: ignore
+def _by_name(part: Any, state: State) -> Params:
+    """Return the parameters of a loop, or a gradient, by name; a learned rule moves one vector of all coordinates."""
+    match part:
+        case dict():
+            return part
+        case Loop():
+            return part.params
+        case RuleLoop():
+            return parted(part.theta, state.params)
+        case (Tensor() as gradient, _):  # with the loss, see `gradient_and_value`
+            return parted(gradient, state.params)
+    return parted(part, state.params)
 
 
-def _against(here: Params, there: Params, gradient: Params) -> Params:
-    """Return how far a move goes against the gradient, in gradients; 0 where that is 0."""
+def _effective_rates(here: Params, there: Params, gradient: Params) -> Params:
+    """Return the effective learning rate of a step, 0 if the gradient is 0."""
     rates = {}
     for name, g in gradient.items():
         size = g.square().sum()
@@ -136,36 +144,17 @@ def _against(here: Params, there: Params, gradient: Params) -> Params:
     return rates
 
 
-def _refuse_lost(gradients: list[Params]) -> None:
+def _check_finite(gradients: list[Params]) -> None:
     lost = sum(int((~g.isfinite()).sum()) for step in gradients for g in step.values())
-    if lost:
-        raise MapstoError(
-            f"support: {lost} entries of the inner gradients are not finite, expected finite ones: fill missing cells, "
-            "and adapt with a lower rate or fewer steps."
-        )
+    checks.expect(
+        lost == 0, "support", f"{lost} entries of the inner gradients that are not finite", "finite ones",
+        "fill missing cells, and adapt with a lower rate or fewer steps",
+    )  # fmt: skip
 
 
-def _loop(learner: Learner) -> tuple[str, Differentiation]:
-    """Name the attribute that holds the route of `adapt` through the inner loop, and return that route."""
-    for name, part in learner.named_modules():
-        for attribute in ("adapting", "differentiation"):
-            if isinstance(route := vars(part).get(attribute), Differentiation):
-                return f"{name}.{attribute}", route
-    raise _refused(learner)
-
-
-def _refused(learner: Learner) -> MapstoError:
-    return MapstoError(
-        f"learner: {type(learner).__name__} takes no inner gradient steps that could be followed, expected MAML or "
-        "another whose `adapt` follows gradients; to see what its support set taught it, explain "
-        "`views.weights` or `views.support` instead."
-    )
-
-
-def _along(learner: Learner, place: str, route: Differentiation) -> Learner:
-    """Return the learner with another route through its loop; its tensors are shared, not copied."""
+def _along(learner: Learner, route: Differentiation) -> Learner:
+    """Return a copy of the learner with another route; its tensors are shared, not copied."""
     tensors = (*learner.parameters(), *learner.buffers())
     twin = copy.deepcopy(learner, {id(tensor): tensor for tensor in tensors})
-    part, _, attribute = place.rpartition(".")
-    setattr(twin.get_submodule(part), attribute, route)
+    twin.route = route
     return twin

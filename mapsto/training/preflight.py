@@ -22,11 +22,11 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
         not reptile, "estimator", "EvolutionStrategies for Reptile",
         "another one, because Reptile's loss means nothing if its constants may vary",
     )  # fmt: skip
-    routes = [part.differentiation for part in learner.modules() if hasattr(part, "differentiation")]
-    recomputed = [type(route).__name__ for route in routes if type(route) not in UNROLLED]
+    route = learner.differentiation
+    recomputed = route is not None and type(route) not in UNROLLED
     checks.expect(
         not (isinstance(estimator, ForwardMode) and recomputed), "estimator",
-        f"ForwardMode and differentiation by {recomputed and recomputed[0]}",
+        f"ForwardMode and differentiation by {type(route).__name__}",
         "differentiation by Reverse, or no estimator, because this one supports reverse mode only",
     )  # fmt: skip
 

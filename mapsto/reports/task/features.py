@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ... import views
-from ...episodes import Examples
+from ...episodes import Episode
 from ...explainers import IntegratedGradients, Occlusion, Shapley
 from ...joint import SelfExplaining
 from ...learners import Learner
@@ -32,23 +32,23 @@ class QueryReasons(NamedTuple):
     teachers: Float[np.ndarray, " n"]
 
 
-def query_reasons(learner: Learner, support: Examples, x: Tensor) -> QueryReasons:
-    """Return the reasons for the answer to the query `x` after adapting to `support`."""
+def query_reasons(learner: Learner, episode: Episode, x: Tensor) -> QueryReasons:
+    """Return the reasons for the answer to the query `x` after adapting to the episode."""
     classes = learner.loss_name == "cross_entropy"
-    outputs = views.query(learner, support)(x).detach()
+    outputs = views.query(learner, episode)(x).detach()
     target = int(outputs.argmax()) if classes else None
 
     def link(scores: Tensor) -> Tensor:
         return scores.softmax(-1) if classes else scores.mean(-1)
 
     if isinstance(learner, SelfExplaining):
-        features = learner.explain(learner.adapt(support), x[None])[0][0, :, target]
+        features = learner.explain(learner.adapt_to(episode), x[None])[0][0, :, target]
     elif x.isnan().any():  # a gradient cannot move a missing cell, so cells are hidden
-        game = views.game(views.query(learner, support, target, link), x, baseline=torch.nan)
+        game = views.game(views.query(learner, episode, target, link), x, baseline=torch.nan)
         features = Shapley(None if len(x) <= _ENUMERATED else 32 * len(x))(game)
     else:
-        features = IntegratedGradients()(views.query(learner, support, target, link), x)
-    teachers = Occlusion()(views.support_game(learner, support, x, target, link))
+        features = IntegratedGradients()(views.query(learner, episode, target, link), x)
+    teachers = Occlusion()(views.support_game(learner, episode, x, target, link))
     score = link(outputs) if target is None else link(outputs)[target]
     predicted = -1 if target is None else target
     return QueryReasons(score.numpy(), predicted, features.detach().numpy(), teachers.detach().numpy())

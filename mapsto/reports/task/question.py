@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ... import checks, views
-from ...episodes import Episode, Examples, State, unstack
-from ...learners import Learner
+from ...episodes import Episode, Examples, unstack
+from ...learners import InEpisode, Learner
 from ...tasks import Tasks
 
 QUERIES = 4
@@ -49,23 +49,6 @@ class TaskQuestion(NamedTuple):
     def link(self, scores: Tensor) -> Tensor:
         """Map scores to probabilities, or to the mean of the outputs; the score to explain is entry `target` of it."""
         return scores.softmax(-1) if self.has_classes else scores.mean(-1)
-
-
-class InEpisode(Learner):
-    """A learner that adapts to any support set with the memory that one episode gives it."""
-
-    def __init__(self, learner: Learner, episode: Episode):
-        super().__init__()
-        self.learner, self.episode = learner, episode
-        self.loss_name, self.transductive = learner.loss_name, learner.transductive
-
-    def adapt(self, support: Examples) -> State:
-        """Return the state that `support` and the episode's context teach."""
-        return self.learner.adapt_to(self.episode._replace(support=support))
-
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score rows as the learner does."""
-        return self.learner.predict(state, x)
 
 
 def episode_of(tasks: Tasks, index: int, seed: int) -> Episode:

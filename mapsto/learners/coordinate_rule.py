@@ -1,0 +1,131 @@
+"""The base of learned optimizers: one small network, the same for every coordinate, moves a body's parameters.
+
+    φ_{i+1}, memory = step(φ_i, ∇_φ Σ w·ℓ(body_φ(x), y), memory)   on the support, from the body's own parameters
+
+In training the inner gradients are constants by default, as in the papers. The state that `adapt` returns has its exact
+derivatives, so that a prediction can be explained through adaptation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .. import checks
+from ..adaptation import losses
+from ..adaptation.coordinates import free, joined, parted
+from ..adaptation.differentiation import ConstantGradients, Differentiation, FirstOrder, Implicit, Reverse
+from ..adaptation.differentiation.route import chosen
+from ..adaptation.learner import Learner
+from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
+from ..adaptation.watching import watch
+from ..episodes import Examples
+from .maml import Adapted
+
+Params = dict[str, Tensor]
+
+
+class Loop(NamedTuple):
+    """The state that a step changes."""
+
+    theta: Float[Tensor, " c"]  # the adapted parameters as one vector
+    memory: Any  # of the small network, for each coordinate
+    total: tuple[Tensor, ...]  # the sum of the training losses so far; empty if none are summed
+
+
+class Inputs(NamedTuple):
+    """Everything else that a step reads; each leaf may be differentiated."""
+
+    fixed: Params  # parameters of the body that do not adapt
+    cell: Params
+    support: Examples
+    summed: Examples | None = None  # the examples whose loss is summed; None for no sum
+
+
+RuleStep = Callable[[Loop, Inputs, int], Loop]
+
+
+class Cell(nn.Module, ABC):
+    """The small network."""
+
+    @abstractmethod
+    def start(self, theta: Float[Tensor, " c"]) -> Any:
+        """Return the memory of `c` coordinates before the first step."""
+
+
+class CoordinateRule(Learner, ABC):
+    """A learner whose `cell` turns gradients into steps, coordinate by coordinate.
+
+    Raises MapstoError for an unknown `loss`, negative `steps`, a `hidden` width below 1, nothing to adapt, batch norm
+    with running statistics, or first-order or implicit differentiation.
+    """
+
+    family = "learned optimiser"
+    differentiation: Differentiation
+    cell: Cell
+
+    def __init__(self, body: nn.Module, loss: str, steps: int, hidden: int, differentiation: Differentiation | None):
+        super().__init__()
+        checks.one_of(losses.LOSSES, loss=loss)
+        checks.count(0, steps=steps)
+        checks.count(hidden=hidden)
+        self.differentiation, self._route = chosen(differentiation, ConstantGradients()), Reverse()
+        checks.expect(
+            not isinstance(self.differentiation, FirstOrder | Implicit), "differentiation",
+            type(self.differentiation).__name__, "a route through the steps, such as ConstantGradients or Reverse",
+            "a learned optimizer has no fixed point, and FirstOrder would not learn its steps",
+        )  # fmt: skip
+        self.body, self.adapted = prepare(body), free(body)
+        self.loss_name, self.steps = loss, steps
+
+    _route: Differentiation
+
+    @property
+    def route(self) -> Differentiation:
+        """The route of `adapt`, exact by default; `differentiation` is the route of `loss`."""
+        return self._route
+
+    @route.setter
+    def route(self, route: Differentiation) -> None:
+        self._route = route
+
+    def adapt(self, support: Examples) -> Adapted:
+        """Take the steps from the body's own parameters."""
+        return self.stopped(self.run(self.route, support), support)
+
+    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Run the adapted network, normalised by the statistics of the support set."""
+        return on_query(self.body, state.params, state.statistics, x)
+
+    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Return the output of each part of the adapted network by name, in the order of the calls."""
+        return watch(self.body, lambda: self.predict(state, x))
+
+    @abstractmethod
+    def step(self, route: Differentiation) -> RuleStep:
+        """Return the step, made of gradients of `objective` by the route."""
+
+    def run(self, route: Differentiation, support: Examples, summed: Examples | None = None) -> Loop:
+        """Return the loop after the last step, differentiated by the route."""
+        named: Params = dict(self.body.named_parameters())
+        theta = joined({name: named.pop(name) for name in self.adapted})
+        loop = Loop(theta, self.cell.start(theta), () if summed is None else (theta.new_zeros(()),))
+        inputs = Inputs(named, dict(self.cell.named_parameters()), support, summed)
+        return route(self.step(route), loop, inputs, range(self.steps))
+
+    def stopped(self, loop: Loop, support: Examples) -> Adapted:
+        """Return the state of the network with the loop's parameters."""
+        params = self.parts(loop.theta)
+        return Adapted(params, statistics_of(self.body, params, support.x, support.w))
+
+    def parts(self, theta: Float[Tensor, " c"]) -> Params:
+        """Return the vector as the body's parameters by name."""
+        named = dict(self.body.named_parameters())
+        return parted(theta, {name: named[name] for name in self.adapted})
+
+    def objective(self, theta: Float[Tensor, " c"], fixed: Params, support: Examples) -> Float[Tensor, ""]:
+        """Return the support loss at `theta`."""
+        scores, _ = on_support(self.body, {**fixed, **self.parts(theta)}, support.x, support.w)
+        return losses.LOSSES[self.loss_name](scores, support.y, support.w)

@@ -235,7 +235,7 @@ def deterministic(learner: Learner) -> Learner:
     for name, part in learner.named_modules():
         random = isinstance(part, _RANDOM) and part.training and getattr(part, "p", 1) > 0
         checks.expect(
-            not random, "learner", f"a {type(part).__name__} {name!r} that draws at random in training",
+            not random, "learner", f"a random one: its {type(part).__name__} {name!r} draws at random in training",
             "a deterministic one, because every call would give another answer", "call learner.eval() first",
         )  # fmt: skip
     return learner

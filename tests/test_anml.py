@@ -194,27 +194,30 @@ def test_the_network_sees_each_image_by_itself() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ANML(nn.Identity(), None, 2, 0), "ways, width: got 0 and 2"),
-        (lambda: ANML(nn.Identity(), None, 0, 2), "ways, width: got 2 and 0"),
-        (lambda: ANML(nn.Identity(), None, 2, 2, lr=-1.0), "lr: got -1.0"),
-        (lambda: ANML(nn.Identity(), None, 2, 2, differentiation=FirstOrder()), "expected ConstantGradients"),
+        (lambda: ANML(nn.Identity(), None, 2, 0), "^ways: "),
+        (lambda: ANML(nn.Identity(), None, 0, 2), "^width: "),
+        (lambda: ANML(nn.Identity(), None, 2, 2, lr=-1.0), "^lr: "),
+        (
+            lambda: ANML(nn.Identity(), None, 2, 2, differentiation=FirstOrder()),
+            "^differentiation: .*ConstantGradients",
+        ),
         (
             lambda: ANML(nn.Identity(), None, 2, 2, differentiation=Implicit()),
-            "got Implicit, expected ConstantGradients",
+            "^differentiation: got Implicit",
         ),
-        (lambda: ANML(nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), None, 2, 2), "body: layer '0' is a"),
-        (lambda: ANML(nn.Identity(), nn.Sequential(nn.BatchNorm1d(2)), 2, 2), "gate: layer '0' is a BatchNorm1d"),
+        (lambda: ANML(nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), None, 2, 2), "^body: "),
+        (lambda: ANML(nn.Identity(), nn.Sequential(nn.BatchNorm1d(2)), 2, 2), "^gate: "),
         (
             lambda: ANML(nn.Identity(), None, 3, 2).adapt(examples(torch.zeros(2, 2), torch.arange(2))),
-            "width: got 3, expected 2",
+            "^width: ",
         ),
         (
             lambda: ANML(nn.Identity(), None, 1, 2).adapt(examples(torch.zeros(2, 1), torch.zeros(2, 1))),
-            "y: got torch.float32 of shape \\(2, 1\\), expected one class index a row",
+            "^y: ",
         ),
-        (lambda: Conv3(size=21), "^size: got 21"),
-        (lambda: Conv3(pooling="stride"), "pooling: got 'stride'"),
-        (lambda: Conv3(hidden=0), "^hidden: got 0"),
+        (lambda: Conv3(size=21), "^size: "),
+        (lambda: Conv3(pooling="stride"), "^pooling: "),
+        (lambda: Conv3(hidden=0), "^hidden: "),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(build: Callable, message: str) -> None:

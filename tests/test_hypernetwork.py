@@ -110,13 +110,13 @@ def test_the_parameters_of_an_mlp_are_written_and_used():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Hypernetwork(nn.Identity(), nn.Flatten()), "child: Flatten has no parameter"),
-        (lambda: Hypernetwork(nn.Identity(), nn.Linear(1, 1), loss="cross_entropy"), "loss: got 'cross_entropy'"),
-        (lambda: Hypernetwork(nn.BatchNorm1d(1), nn.Linear(1, 1)), "body: got batch norm"),
-        (lambda: MomentNetwork(0), "^features: got 0"),
+        (lambda: Hypernetwork(nn.Identity(), nn.Flatten()), "^child: "),
+        (lambda: Hypernetwork(nn.Identity(), nn.Linear(1, 1), loss="cross_entropy"), "^loss: "),
+        (lambda: Hypernetwork(nn.BatchNorm1d(1), nn.Linear(1, 1)), "^body: "),
+        (lambda: MomentNetwork(0), "^features: "),
         (
             lambda: Hypernetwork(MomentNetwork(3), nn.Linear(5, 1)).double().adapt(data()),
-            r"body: got \(4,\) outputs for a child with 6 parameters",
+            "^body: ",
         ),
     ],
 )

@@ -242,21 +242,21 @@ def test_the_ways_may_change_after_training() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: MatchingNetwork(nn.Identity(), 0), "ways: got 0"),
-        (lambda: MatchingNetwork(nn.Identity(), 5, scale=41.0), "scale: got 41.0"),
-        (lambda: MatchingNetwork(nn.Identity(), 5, scale=0.0), "scale: got 0.0"),
+        (lambda: MatchingNetwork(nn.Identity(), 0), "^ways: "),
+        (lambda: MatchingNetwork(nn.Identity(), 5, scale=41.0), "^scale: "),
+        (lambda: MatchingNetwork(nn.Identity(), 5, scale=0.0), "^scale: "),
         (lambda: MatchingNetwork(nn.Sequential(nn.BatchNorm1d(2)), 5), "track_running_stats=False"),
-        (lambda: FullContext(0), "width, processing_steps: got 0 and 5"),
-        (lambda: FullContext(4, processing_steps=0), "width, processing_steps: got 4 and 0"),
+        (lambda: FullContext(0), "^width: "),
+        (lambda: FullContext(4, processing_steps=0), "^processing_steps: "),
         (
             lambda: MatchingNetwork(nn.Identity(), 2, FullContext(5)).adapt(
                 examples(torch.zeros(2, 4), torch.arange(2))
             ),
-            "width: got 5, expected 4",
+            "^width: ",
         ),
         (
             lambda: MatchingNetwork(nn.Identity(), 5).adapt(examples(torch.zeros(2, 1), torch.zeros(2, 1))),
-            "y: got torch.float32 of shape \\(2, 1\\), expected one class index a row",
+            "^y: ",
         ),
     ],
 )

@@ -106,17 +106,15 @@ def test_a_prepared_body_can_be_copied() -> None:
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(3), nn.InstanceNorm2d(3, track_running_stats=True)])
 def test_running_statistics_are_refused_by_name_with_the_remedy(norm: nn.Module) -> None:
-    with pytest.raises(
-        ValueError, match=r"layer '1' is a \w+Norm2d with running statistics.*track_running_stats=False"
-    ):
+    with pytest.raises(ValueError, match=r"^body: got layer '1', a \w+Norm2d .*track_running_stats=False"):
         prepare(nn.Sequential(nn.Conv2d(2, 3, 3), norm))
 
 
 def test_a_norm_in_two_places_is_refused() -> None:
     norm = nn.BatchNorm1d(2, track_running_stats=False)
-    with pytest.raises(MapstoError, match="body: layer '2' is in more than one place"):
+    with pytest.raises(MapstoError, match=r"^body: got layer '2'"):
         prepare(nn.Sequential(norm, nn.Tanh(), norm))
-    with pytest.raises(MapstoError, match="a batch-norm layer alone"):
+    with pytest.raises(MapstoError, match=r"^body: .* alone"):
         prepare(nn.BatchNorm1d(2, track_running_stats=False))
 
     class Twice(nn.Module):
@@ -127,5 +125,5 @@ def test_a_norm_in_two_places_is_refused() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.norm(self.norm(x).exp())
 
-    with pytest.raises(MapstoError, match="runs twice in one pass"):
+    with pytest.raises(MapstoError, match=r"^body: .* twice"):
         on_support(prepare(Twice()), {}, torch.randn(4, 2), torch.full((4,), 0.25))

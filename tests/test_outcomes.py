@@ -228,15 +228,15 @@ def test_no_row_at_all_is_an_empty_support():
 
 def test_what_cannot_be_learned_is_refused():
     support = measured()
-    with pytest.raises(MapstoError, match=r"y: got targets of shape \(11, 2\)"):
+    with pytest.raises(MapstoError, match=r"^y: got shape \(11, 2\)"):
         numeric(1).adapt(support._replace(y=support.y.expand(-1, 2)))
-    with pytest.raises(MapstoError, match="y: got class 3"):
+    with pytest.raises(MapstoError, match=r"^y: got class 3"):
         mapping(3).adapt(classified(4))
-    with pytest.raises(MapstoError, match="loss: got 'hinge'"):
+    with pytest.raises(MapstoError, match=r"^loss: "):
         InContext(SetTransformer(16, 1, 2), loss="hinge")
-    for wrong in ({"ways": 0}, {"ways": CLASSES + 1}, {"members": 0}):
-        with pytest.raises(MapstoError, match="ways: got"):
-            InContext(SetTransformer(16, 1, 2), **wrong)
+    for name, wrong in (("ways", 0), ("ways", CLASSES + 1), ("members", 0)):
+        with pytest.raises(MapstoError, match=rf"^{name}: "):
+            InContext(SetTransformer(16, 1, 2), **{name: wrong})
 
 
 def test_ten_readings_average_probabilities_not_logarithms():

@@ -215,22 +215,22 @@ def test_the_penalty_that_training_seeks_is_bayes() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: RidgeHead(nn.Identity(), 0), "ways: got 0"),
-        (lambda: RidgeHead(nn.Identity(), 5, loss="l1"), "loss: got 'l1'"),
-        (lambda: RidgeHead(nn.Identity(), 5, penalty=0.0), "penalty, scale: got 0.0 and 1.0"),
-        (lambda: RidgeHead(nn.Identity(), 5, scale=-1.0), "penalty, scale: got 1.0 and -1.0"),
+        (lambda: RidgeHead(nn.Identity(), 0), "^ways: "),
+        (lambda: RidgeHead(nn.Identity(), 5, loss="l1"), "^loss: "),
+        (lambda: RidgeHead(nn.Identity(), 5, penalty=0.0), "^penalty: "),
+        (lambda: RidgeHead(nn.Identity(), 5, scale=-1.0), "^scale: "),
         (lambda: RidgeHead(nn.Sequential(nn.BatchNorm1d(2)), 5), "track_running_stats=False"),
         (
             lambda: RidgeHead(nn.Identity(), 5).adapt(examples(torch.zeros(2, 1), torch.zeros(2, 1))),
-            "y: got torch.float32 of shape \\(2, 1\\), expected one class index a row",
+            "^y: ",
         ),
         (
             lambda: RidgeHead(nn.Identity(), 1, loss="mse").adapt(examples(torch.zeros(2, 1), torch.zeros(2).long())),
-            "y: got torch.int64 of shape \\(2,\\), expected a row of numbers",
+            "^y: ",
         ),
         (
             lambda: RidgeHead(nn.Identity(), 1, loss="mse").adapt(examples(torch.zeros(2, 1), torch.zeros(2, 3))),
-            "y: got targets of shape \\(2, 3\\), expected \\[n, 1\\]",
+            "^y: ",
         ),
     ],
 )

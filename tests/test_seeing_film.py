@@ -258,7 +258,7 @@ def test_a_lesson_that_does_not_fit_or_has_missing_cells_is_refused(ask: Callabl
 def test_queries_of_another_width_are_refused(explainer: Gradient | None) -> None:
     episode = task()
     narrow = episode._replace(query=episode.query._replace(x=episode.query.x[:, :1]))
-    with pytest.raises(MapstoError, match=r"x: MAML cannot answer rows of shape \(1,\) .*like those that taught it"):
+    with pytest.raises(MapstoError, match=r"x: MAML cannot answer rows of shape \(1,\) "):
         film(make("MAML"), narrow, explainer)
 
 

@@ -144,13 +144,13 @@ def test_the_ways_may_change_after_training() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: SiameseNetwork(nn.Identity(), 0), "ways: got 0"),
-        (lambda: SiameseNetwork(nn.Identity(), 5, margin=0.0), "margin: got 0.0"),
-        (lambda: SiameseNetwork(nn.Identity(), 5, margin=math.nan), "margin: got nan"),
+        (lambda: SiameseNetwork(nn.Identity(), 0), "^ways: "),
+        (lambda: SiameseNetwork(nn.Identity(), 5, margin=0.0), "^margin: "),
+        (lambda: SiameseNetwork(nn.Identity(), 5, margin=math.nan), "^margin: "),
         (lambda: SiameseNetwork(nn.Sequential(nn.BatchNorm1d(2)), 5), "track_running_stats=False"),
         (
             lambda: SiameseNetwork(nn.Identity(), 5).adapt(examples(torch.zeros(2, 1), torch.zeros(2, 1))),
-            "y: got torch.float32 of shape \\(2, 1\\), expected one class index a row",
+            "^y: ",
         ),
     ],
 )

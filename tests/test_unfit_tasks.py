@@ -53,7 +53,7 @@ def test_a_task_of_the_other_kind_is_refused(row: Row, unchecked: None) -> None:
         y = rows.y.double()[:, None] if classifies(task) else torch.arange(len(rows.y)) % 2
         return rows._replace(y=y)
 
-    expected = "classifies, so give it a task with classes" if classifies(task) else "regresses, so give it a task with"
+    expected = "^y: .* this learner classifies" if classifies(task) else "^y: .* this learner regresses"
     with pytest.raises(MapstoError, match=expected):
         learner(row).loss(task._replace(support=other(task.support), query=other(task.query)))
 
@@ -165,9 +165,9 @@ def numbered(missing: bool = False) -> mt.tasks.Arrays:
 
 def test_missing_cells_are_named_where_they_spoil_a_learner() -> None:
     made = PrototypicalNetwork(mt.models.MLP(2, 4), ways=2)
-    with pytest.raises(MapstoError, match=r"missing cells \(NaN in x\), of which PrototypicalNetwork makes nothing"):
+    with pytest.raises(MapstoError, match=r"missing cells \(NaN in x\), which PrototypicalNetwork cannot read"):
         mt.evaluate(made, numbered(missing=True).test, episodes=4)
-    with pytest.raises(MapstoError, match=r"cells \(NaN in x\), of which PrototypicalNetwork makes nothing"):
+    with pytest.raises(MapstoError, match=r"cells \(NaN in x\), which PrototypicalNetwork cannot read"):
         list(mt.train(made, numbered(missing=True), steps=20, batch=4, lr=1e-3))
 
 

@@ -212,16 +212,16 @@ def accuracy(made: VSML, tasks: Logistic) -> float:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: VSML(nn.Flatten(), 0), "ways, hidden: got 0 and \\(\\)"),
-        (lambda: VSML(nn.Flatten(), 2, (3, 0)), "ways, hidden: got 2 and \\(3, 0\\)"),
-        (lambda: VSML(nn.Flatten(), 2, loss="l1"), "loss: got 'l1'"),
+        (lambda: VSML(nn.Flatten(), 0), "^ways: "),
+        (lambda: VSML(nn.Flatten(), 2, (3, 0)), "^hidden: "),
+        (lambda: VSML(nn.Flatten(), 2, loss="l1"), "^loss: "),
         (lambda: VSML(nn.BatchNorm1d(2), 2), "track_running_stats=False"),
-        (lambda: LSTMWeight(0), "size, message: got 0 and 8"),
-        (lambda: LSTMWeight(4, 1), "size, message: got 8 and 1"),
-        (lambda: LSTMWeight(ticks=0), "ticks: got 0"),
+        (lambda: LSTMWeight(0), "^size: "),
+        (lambda: LSTMWeight(4, 1), "^message: "),
+        (lambda: LSTMWeight(ticks=0), "^ticks: "),
         (
             lambda: VSML(nn.Flatten(), 2).adapt(examples(torch.zeros(2, 1), torch.zeros(2, 1))),
-            "y: got torch.float32 of shape \\(2, 1\\), expected one class index a row",
+            "^y: ",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""What learners share: the inner loop, its derivatives and optimizers, losses, labels and normalisation."""
+"""The parts that learners share: the inner loop, its derivatives and optimizers, losses, labels, normalisation."""

@@ -1,13 +1,12 @@
-"""A table's cells as vectors, by what the support's columns make of them; units and offsets of a column drop out.
+"""Describe a table's cells relative to the support set's columns; a column's unit and offset do not matter.
 
-Of a cell z (in standard deviations from its column's mean) a network reads z itself, its rank among the support's
-cells, the share of cells that equal it, waves of the rank, and how far it lies from what the row's other cells say:
+For a cell z, in standard deviations from its column's mean, a network reads z itself, its rank among the support's
+cells, the share of cells equal to it, waves of the rank, and its deviation from a prediction by the row's other cells:
 
     u_j = (A⁻¹z)_j / √(A⁻¹)_jj,     A = C + λI
 
-over the visible columns alone, C being the support's covariance: the residual of a ridge regression of the cell on the
-rest of its row, in its own deviations. The difference of two columns that move together is small in each of them, and
-large here.
+over the visible columns, with the support's covariance C: the residual of a ridge regression of the cell on the rest of
+its row, in its own deviations. A small difference between two correlated columns gives a large residual.
 """
 
 from typing import NamedTuple
@@ -16,16 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-STANDING, RESIDUAL = 10, 2  # how many numbers `standing` and `residual` say of a cell
+STANDING, RESIDUAL = 10, 2  # the number of values of `standing` and `residual` for each cell
 _RIDGE = 0.03
-_AT_ONCE = 2**22  # comparisons of cells in flight
+_AT_ONCE = 2**22  # comparisons of cells in memory at a time
 
 
 class Columns(NamedTuple):
-    """What is kept of the support's columns."""
+    """The statistics of the support set's columns."""
 
     value: Float[Tensor, "t n d"]  # 0 where a cell is missing
-    weight: Float[Tensor, "t n d"]  # of each cell, adding up to 1 over the rows of a column
+    weight: Float[Tensor, "t n d"]  # of each cell; they sum to 1 over the rows of a column
     mean: Float[Tensor, "t 1 d"]
     deviation: Float[Tensor, "t 1 d"]
     covariance: Float[Tensor, "t d d"]  # with the ridge
@@ -52,7 +51,7 @@ def columns(x: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Columns:
 
 
 def in_rows(w: Float[Tensor, "t n"]) -> Float[Tensor, "t n"]:
-    """Return each example's weight in rows: 1 if weights are equal, adding up to Kish's effective sample size."""
+    """Return each example's weight in rows: 1 if the weights are equal; they sum to Kish's effective sample size."""
     total, square = w.sum(-1, keepdim=True), w.square().sum(-1, keepdim=True)
     return w * torch.where(total > 0, total, 1.0) / torch.where(total > 0, square, 1.0)
 
@@ -63,7 +62,7 @@ def scores(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d"
 
 
 def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
-    """Say where cells lie within their own columns; a missing cell is taken to lie at the mean."""
+    """Return the position of cells within their own columns; a missing cell is treated as the mean."""
     query = torch.where(torch.isfinite(x), x, columns.mean)
     z = scores(x, columns)
     at_once = max(1, _AT_ONCE // max(1, columns.value.numel()))
@@ -75,7 +74,7 @@ def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
 
 
 def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
-    """Say how far cells lie from what the other visible cells of their rows say; 0 for a missing cell."""
+    """Return the residual of cells given the other visible cells of their rows; 0 for a missing cell."""
     seen = torch.isfinite(x)
     z = _bounded(scores(x, columns))
     both = seen[..., None] & seen[..., None, :]
@@ -88,7 +87,7 @@ def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
 
 
 class CellEncoder(nn.Module):
-    """Numbers said of a cell `[..., f]` ↦ a token `[..., width]`; like cells have like tokens from the start."""
+    """The mapping from a cell's values `[..., f]` to a token `[..., width]`, at first similar for similar cells."""
 
     def __init__(self, numbers: int, width: int):
         super().__init__()
@@ -96,17 +95,17 @@ class CellEncoder(nn.Module):
         nn.init.orthogonal_(last.weight, gain=3.0)
         self.network = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
 
-    def forward(self, said: Float[Tensor, "... f"]) -> Float[Tensor, "... w"]:
-        """Embed what is said of cells."""
-        return self.network(said)
+    def forward(self, values: Float[Tensor, "... f"]) -> Float[Tensor, "... w"]:
+        """Return the tokens of cells."""
+        return self.network(values)
 
 
 def _compare(query: Float[Tensor, "t r d"], columns: Columns) -> tuple[Tensor, Tensor]:
-    """Return the weight of the support's cells below each cell, and of those that equal it."""
+    """Return the weight of the support's cells below each cell, and of the cells equal to it."""
     value, weight, query = columns.value[:, None], columns.weight[:, None], query[:, :, None]
     return (weight * (value < query)).sum(2), (weight * (value == query)).sum(2)
 
 
 def _bounded(z: Tensor) -> Tensor:
-    """Keep small numbers as they are and large ones within ±4."""
+    """Return z, with large values squeezed into ±4."""
     return z / (1 + (z / 4).square()).sqrt()

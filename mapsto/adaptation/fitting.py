@@ -1,4 +1,4 @@
-"""One sentence where tasks do not fit a learner, in place of torch's or of no number."""
+"""Raise one plain sentence if tasks do not fit a learner, in place of torch's error or of a NaN."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +14,7 @@ from .learner import Learner
 
 @contextmanager
 def explained(sentence: Callable[[str], str]) -> Iterator[None]:
-    """Raise MapstoError for what torch raises within, in the `sentence` made of torch's reason."""
+    """Turn errors of torch within the block into a MapstoError with the `sentence` made of torch's reason."""
     try:
         yield
     except MapstoError:
@@ -24,7 +24,7 @@ def explained(sentence: Callable[[str], str]) -> Iterator[None]:
 
 
 def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
-    """Raise MapstoError for what torch raises within, with the shapes that `learner` was given."""
+    """Turn errors of torch within the block into a MapstoError that names the shapes of the episode."""
     x, y = episode.support.x, episode.support.y
     return explained(
         lambda reason: (
@@ -36,29 +36,29 @@ def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
 
 
 def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> AbstractContextManager[None]:
-    """Raise MapstoError for what torch raises within, when `learner` is given rows that do not fit it."""
+    """Turn errors of torch within the block into a MapstoError about rows that do not fit `learner`."""
     return explained(
         lambda reason: (
             f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({reason}), expected rows "
-            "like those that taught it, [n, ...], and the state of its own `adapt`."
+            "like those of its support set, [n, ...], and the state of its own `adapt`."
         )
     )
 
 
 def missing(learner: Learner, episodes: Episode) -> str:
-    """Return what to do about missing cells, for a learner that made no number of them; "" where none are missing."""
+    """Return a sentence about missing cells, for a learner that returns NaN for them; "" if none are missing."""
     cells = sum(int(part.x.isnan().sum()) for part in episodes[:2])
     if not cells:
         return ""
     return (
-        f"{cells} missing cells (NaN in x), of which {type(learner).__name__} makes nothing; fill them, or use a "
-        "learner that knows them, as InContext."
+        f"{cells} missing cells (NaN in x), which {type(learner).__name__} cannot read; fill them, or use a "
+        "learner that can, such as InContext."
     )
 
 
 @torch.no_grad()
 def ruled_out(learner: Learner, episodes: Episode) -> str:
-    """Return what to do about queries of classes that get −∞, as those that nobody taught; "" where there are none."""
+    """Return a sentence about queries whose class has score −∞, because no example has it; "" if there are none."""
     if learner.loss_name != "cross_entropy":
         return ""
     rows = 0
@@ -69,6 +69,6 @@ def ruled_out(learner: Learner, episodes: Episode) -> str:
     if not rows:
         return ""
     return (
-        f"queries ({rows}) of a class that none of their teaching examples has, which {type(learner).__name__} rules "
-        "out; draw more examples a task, or give such queries weight 0."
+        f"queries ({rows}) of a class without a support example, which {type(learner).__name__} rules "
+        "out; draw more examples for each task, or give such queries weight 0."
     )

@@ -2,9 +2,9 @@
 
     φ_0 = θ,    g_i = ∇_φ objective(φ_i, fixed, support) + λ(φ_i − anchor),    φ_{i+1} = φ_i − lr_i ∘ direction(g_i)
 
-A *step* maps `(loop, inputs, i)` to the next loop and reads nothing else, so that how a loop of steps is
-differentiated (`differentiation`) is separate from which step it takes. Momentum and Adam are torch's own (Kingma & Ba
-2015, Algorithm 1), with a derivative at gradient 0, where √ has none.
+A *step* maps `(loop, inputs, i)` to the next loop and reads nothing else. So the derivatives of a loop
+(`differentiation`) are independent of its step. Momentum and Adam are those of torch (Kingma & Ba 2015, Algorithm 1),
+but also have a derivative at gradient 0.
 """
 
 from abc import ABC, abstractmethod
@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..episodes import Examples
-from ..errors import MapstoError
 
 Params = dict[str, Tensor]
 Objective = Callable[[Params, Params, Examples], Tensor]
@@ -23,16 +23,16 @@ Gradient = Callable[[Params, Params, Examples], Params]
 
 
 class Inputs(NamedTuple):
-    """All that a step reads besides the loop's own state; each leaf may be differentiated."""
+    """Everything that a step reads besides the loop's own state; each leaf may be differentiated."""
 
     fixed: Params  # parameters that do not adapt
-    rates: dict[str, Sequence[Tensor | float]]  # of each parameter: one rate a step, the last for all steps after it
+    rates: dict[str, Sequence[Tensor | float]]  # for each parameter one rate a step, the last for all later steps
     support: Examples
-    anchor: Params = {}  # where a proximal term pulls to  # noqa: RUF012
+    anchor: Params = {}  # the centre of the proximal term  # noqa: RUF012
 
 
 class Loop(NamedTuple):
-    """What a step moves: the parameters, and the optimizer's memory of earlier gradients."""
+    """The state that a step changes: the parameters, and the optimizer's memory of earlier gradients."""
 
     params: Params
     memory: tuple[Params, ...] = ()
@@ -42,15 +42,14 @@ InnerStep = Callable[[Loop, Inputs, int], Loop]
 
 
 class InnerOptimizer(ABC):
-    """gradient ↦ direction, whose multiple by the rate is taken away from the parameters.
+    """The mapping gradient ↦ direction; a step subtracts the rate times the direction from the parameters.
 
     Args:
-        weight_decay: adds so much of the parameters to their gradient.
+        weight_decay: the multiple of the parameters that is added to their gradient.
     """
 
     def __init__(self, weight_decay: float = 0.0):
-        if weight_decay < 0:
-            raise MapstoError(f"weight_decay: got {weight_decay}, expected 0 or more.")
+        checks.at_least(0, weight_decay=weight_decay)
         self.weight_decay = weight_decay
 
     @abstractmethod
@@ -67,16 +66,16 @@ class SGD(InnerOptimizer):
 
     def __init__(self, momentum: float = 0.0, weight_decay: float = 0.0):
         super().__init__(weight_decay)
-        if not 0 <= momentum < 1:
-            raise MapstoError(f"momentum: got {momentum}, expected 0 up to 1.")
+        checks.at_least(0, momentum=momentum)
+        checks.expect(momentum < 1, "momentum", momentum, "a number below 1")
         self.momentum = momentum
 
     def start(self, params: Params) -> tuple[Params, ...]:
-        """Return no memory, or one of zeros."""
+        """Return no memory without momentum, or zeros with it."""
         return (_zeros(params),) if self.momentum else ()
 
     def direction(self, g: Params, memory: tuple[Params, ...], i: int) -> tuple[Params, tuple[Params, ...]]:
-        """Follow the gradient, or its running sum."""
+        """Return the gradient, or its running sum."""
         if not memory:
             return g, ()
         b = {name: self.momentum * memory[0][name] + g[name] for name in g}
@@ -86,14 +85,14 @@ class SGD(InnerOptimizer):
 class Adam(InnerOptimizer):
     """m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², direction m̂ / (√v̂ + ε) (`torch.optim.Adam`).
 
-    Where v = 0 the root counts as constant: its derivative, ∞ times 0, would be NaN in second order.
+    If v = 0, the root is treated as a constant: its derivative, ∞ times 0, would be NaN in second order.
     """
 
     def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0):
         super().__init__(weight_decay)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= beta < 1:
-                raise MapstoError(f"{name}: got {beta}, expected 0 up to 1.")
+            checks.at_least(0, **{name: beta})
+            checks.expect(beta < 1, name, beta, "a number below 1")
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def start(self, params: Params) -> tuple[Params, ...]:
@@ -101,7 +100,7 @@ class Adam(InnerOptimizer):
         return _zeros(params), _zeros(params)
 
     def direction(self, g: Params, memory: tuple[Params, ...], i: int) -> tuple[Params, tuple[Params, ...]]:
-        """Follow the mean gradient, in units of its root mean square."""
+        """Return the mean gradient, in units of its root mean square."""
         m = {name: self.beta1 * memory[0][name] + (1 - self.beta1) * g[name] for name in g}
         v = {name: self.beta2 * memory[1][name] + (1 - self.beta2) * g[name].square() for name in g}
         c1, c2 = 1 - self.beta1 ** (i + 1), 1 - self.beta2 ** (i + 1)
@@ -116,7 +115,7 @@ def start(optimizer: InnerOptimizer, params: Params) -> Loop:
 def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float = 0.0) -> InnerStep:
     """Return one step of `optimizer` along `gradient(params, fixed, support)`.
 
-    `proximal` is λ of a pull to `inputs.anchor` (Rajeswaran et al. 2019, eq. 3).
+    `proximal` is the weight λ of a penalty λ/2·‖φ − anchor‖² (Rajeswaran et al. 2019, eq. 3).
     """
 
     def step(loop: Loop, inputs: Inputs, i: int) -> Loop:
@@ -132,7 +131,7 @@ def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float
 
 
 def alone(gradient: Gradient, names: Collection[str]) -> Gradient:
-    """Return the gradient of some parameters, at the cost of these, and 0 for the others."""
+    """Return the gradient of the named parameters only, at their cost, and 0 for the others."""
 
     def partial(params: Params, fixed: Params, support: Examples) -> Params:
         some, others = ({n: p for n, p in params.items() if (n in names) == kept} for kept in (True, False))
@@ -142,9 +141,9 @@ def alone(gradient: Gradient, names: Collection[str]) -> Gradient:
 
 
 def on_minibatches(step: InnerStep, size: int) -> InnerStep:
-    """Let step `i` see `size` support rows, the next ones round and round.
+    """Return the step on minibatches of `size` support rows, taken in turn, again and again.
 
-    Where all rows weigh alike, they weigh together what all would. Rows of weight 0 take their turns too.
+    If all rows have equal weights, a minibatch has the same total weight as all rows. Rows of weight 0 take turns too.
     """
 
     def partial(loop: Loop, inputs: Inputs, i: int) -> Loop:

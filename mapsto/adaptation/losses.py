@@ -1,25 +1,24 @@
-"""The losses of one task: plain sums `Σ w·ℓ`, never renormalised, so that weight 0 is absence."""
+"""The losses of one task: plain sums `Σ w·ℓ`, never renormalised, so that weight 0 means deletion."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import checks
 from ..episodes import Examples
-from ..errors import MapstoError
 from .labels import below, numbers
 
 
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return `−Σ w log softmax(scores)[y]`, a row of weight 0 adding 0 even where its class has score −∞."""
+    """Return `−Σ w log softmax(scores)[y]`; a row of weight 0 adds 0 even if its class has score −∞."""
     surprise = -F.log_softmax(scores, -1).gather(-1, below(scores.shape[-1], y)[:, None])[:, 0]
     return (w * torch.where((w != 0) | surprise.isfinite(), surprise, 0.0)).sum()
 
 
 def mse(scores: Float[Tensor, "n k"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return `Σ w·mean_k (scores − y)²`, a row of weight 0 adding 0 even where a target is not known (NaN)."""
-    if numbers(y).shape != scores.shape:
-        raise MapstoError(f"y: got targets of shape {tuple(y.shape)} for outputs of shape {tuple(scores.shape)}.")
+    """Return `Σ w·mean_k (scores − y)²`; a row of weight 0 adds 0 even if a target is NaN."""
+    checks.shape(scores.shape, "give one target for each output", y=numbers(y))
     error = scores - y
     error = torch.where((w != 0)[:, None] | error.isfinite(), error, 0.0)
     return (w * error.square().mean(-1)).sum()

@@ -1,9 +1,9 @@
-"""The LSTM cell that several learners are made of.
+"""The LSTM cell of several learners.
 
     (i, f, g, o) = W·(x_t, h_{t−1}) + b,   c_t = σ(f)·c_{t−1} + σ(i)·tanh(g),   h_t = σ(o)·tanh(c_t)
 
 Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", with the forget gate of Gers et al. 2000, "Learning to Forget",
-eq. 1 to 4. Written out, because PyTorch's own has no second derivative on a GPU and no batching rule under `vmap`.
+eq. 1 to 4. It is written out because PyTorch's cell has no second derivative on a GPU and no rule for `vmap`.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Cell(nn.Module):
-    """One LSTM cell, which reads its input and its last output as one vector `[..., inputs]`."""
+    """One LSTM cell; its input and its last output are one vector `[..., inputs]`."""
 
     def __init__(self, inputs: int, width: int):
         super().__init__()

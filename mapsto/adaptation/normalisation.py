@@ -2,10 +2,10 @@
 
     mean = Σ w·m / Σ w,   var = Σ w·(v + (m − mean)²) / Σ w,   y = (x − mean) / √(var + eps) · weight + bias
 
-with `m`, `v` each example's mean and variance over space (law of total variance). So padding of weight 0 never counts,
-but among transductive queries, whose rows all weigh alike, and a query row is normalised without its neighbours. Bodies
-stay ordinary modules: `prepare` swaps their batch-norm layers for `SupportNorm`, which computes the same function
-(Ioffe & Szegedy 2015, Algorithm 1) when called alone.
+with `m`, `v` each example's mean and variance over space (law of total variance). So a query row is normalised without
+its neighbours, and padding of weight 0 has no effect, except among transductive queries, whose rows have equal weights.
+Bodies are ordinary modules: `prepare` replaces their batch-norm layers by `SupportNorm`, which computes the same
+function (Ioffe & Szegedy 2015, Algorithm 1) when called alone.
 """
 
 import torch
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from ..errors import MapstoError
+from .. import checks
 
 Tensors = dict[str, Tensor]
 
 
 class SupportNorm(nn.Module):
-    """Batch norm that can be given the weights of its batch, or the statistics to use instead of its batch's own.
+    """Batch norm with optional weights of the batch, or given statistics instead of the batch's own.
 
-    `w`, `mean` and `var` are buffers that are always empty, except inside `functional_call`, which fills them and
-    hands back what the layer measured. Nothing is ever stored between calls.
+    `w`, `mean` and `var` are buffers that are empty, except inside `functional_call`, which fills them and returns the
+    statistics that the layer measured. Nothing is stored between calls.
     """
 
     w: Tensor | None
@@ -41,8 +41,9 @@ class SupportNorm(nn.Module):
         mean, var = self.mean, self.var
         if mean is None or var is None:
             mean, var = moments(x, self.w)
-        elif self.w is not None:
-            raise MapstoError("body: a batch-norm layer runs twice in one pass; expected one layer for each place.")
+        else:
+            twice = self.w is not None
+            checks.expect(not twice, "body", "a batch-norm layer that runs twice in one pass", "one for each place")
         if self.w is not None:
             self.mean, self.var = mean, var
         scale = (var + self.eps).rsqrt() if self.weight is None else (var + self.eps).rsqrt() * self.weight  # [c]
@@ -52,7 +53,7 @@ class SupportNorm(nn.Module):
 
 
 def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -> tuple[Tensor, Tensor]:
-    """Return each channel's mean and variance `[c]`, examples weighing `w` (equally without); 0 and 1 where all w = 0.
+    """Return each channel's mean and variance `[c]`, with weights `w` or equal ones; 0 and 1 if all w = 0.
 
     >>> moments(torch.tensor([[1.0], [3.0], [99.0]]), torch.tensor([0.5, 0.5, 0.0]))
     (tensor([2.]), tensor([1.]))
@@ -70,24 +71,24 @@ def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -
 
 
 def prepare(body: nn.Module) -> nn.Module:
-    """Swap the batch-norm layers of `body`, in place, for `SupportNorm` on the same parameters.
+    """Replace the batch-norm layers of `body` in place by `SupportNorm` layers with the same parameters, and return it.
 
-    Raises `MapstoError` for a layer with running statistics: they mix tasks, and each call of a learner would change
-    them behind its back; and for one layer in two places, whose statistics would be mixed up.
+    Raises MapstoError for a layer with running statistics, which mix tasks and change in every call of a learner, and
+    for one layer in two places, whose statistics would be mixed up.
     """
-    if isinstance(body, _BatchNorm) and not body.track_running_stats:
-        raise MapstoError("body: got a batch-norm layer alone; put it into nn.Sequential.")
-    seen: set[nn.Module] = set()
+    alone = isinstance(body, _BatchNorm) and not body.track_running_stats
+    checks.expect(not alone, "body", "a batch-norm layer alone", "a network", "put it into nn.Sequential")
+    replaced: set[nn.Module] = set()
     for name, layer in list(body.named_modules(remove_duplicate=False)):
-        if isinstance(layer, _NormBase) and layer.track_running_stats:
-            raise MapstoError(
-                f"body: layer {name!r} is a {type(layer).__name__} with running statistics, which mix tasks; expected "
-                "statistics of the support set. Build it with track_running_stats=False."
-            )
+        running = isinstance(layer, _NormBase) and layer.track_running_stats
+        checks.expect(
+            not running, "body", f"layer {name!r}, a {type(layer).__name__} with running statistics",
+            "statistics of the support set, because running ones mix tasks", "build it with track_running_stats=False",
+        )  # fmt: skip
         if isinstance(layer, _BatchNorm):
-            if layer in seen:
-                raise MapstoError(f"body: layer {name!r} is in more than one place; expected one layer for each place.")
-            seen.add(layer)
+            twice = layer in replaced
+            checks.expect(not twice, "body", f"layer {name!r} in more than one place", "one layer for each place")
+            replaced.add(layer)
             parent, _, leaf = name.rpartition(".")
             setattr(body.get_submodule(parent), leaf, SupportNorm(layer))
     return body
@@ -96,21 +97,21 @@ def prepare(body: nn.Module) -> nn.Module:
 def on_support(
     body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]
 ) -> tuple[Tensor, Tensors]:
-    """Run `body` with `params` on a support set; return the outputs and the statistics its norm layers measured."""
+    """Return the outputs of `body` with `params` on a support set, and the statistics of its norm layers."""
     norms = _norms(body)
     tensors: dict = {**params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
-    outputs = functional_call(body, tensors, (x,))  # writes what the layers measured back into `tensors`
+    outputs = functional_call(body, tensors, (x,))  # writes the layers' statistics into `tensors`
     return outputs, {f"{name}.{moment}": tensors[f"{name}.{moment}"] for name in norms for moment in ("mean", "var")}
 
 
 def statistics_of(body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Tensors:
-    """Return what the norm layers measure on a support set; a body that has none is not run."""
+    """Return the statistics of the norm layers on a support set; a body without any is not run."""
     return on_support(body, params, x, w)[1] if _norms(body) else {}
 
 
 def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Float[Tensor, "n ..."]) -> Tensor:
-    """Run `body` with `params` row by row on given `statistics`; with none, on those of `x` itself (transductive)."""
+    """Run `body` row by row with the `statistics`; if these are empty, with those of `x` (transductive)."""
     return functional_call(body, {**params, **statistics}, (x,))
 
 

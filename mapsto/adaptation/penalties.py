@@ -1,13 +1,13 @@
-"""What an adapted model should be like, read off its features: penalties for `Regularised`.
+"""Penalties on the features of an adapted model, for `Regularised`.
 
     balance   = −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)),   α_i = Σ_x w·P_i(x)·p_i(x) / Σ_x w·P_i(x)
     stability = Σ_x w·‖∇_x scores − θ(x)ᵀ·J_h(x)‖²
 
-Of a soft tree, with P_i the probability of reaching inner node i and p_i of going right there: Frosst & Hinton 2017,
-"Distilling a Neural Network Into a Soft Decision Tree", eq. 4 and 5, λ being `Regularised`'s weight. Of a
-self-explaining network, with concepts h and relevances θ: Alvarez-Melis & Jaakkola 2018, their L_θ, squared so that it
-has a slope at 0; with a body below the head, x is the body's input, and the chain rule makes it the same gap seen from
-there. Penalties know features by name, so that learners need not know which network they adapt.
+`balance` is for a soft tree, with the probabilities P_i of reaching inner node i and p_i of going right there: Frosst &
+Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree", eq. 4 and 5, where λ is `Regularised`'s weight.
+`stability` is for a self-explaining network with concepts h and relevances θ: Alvarez-Melis & Jaakkola 2018, their L_θ,
+squared so that it has a derivative at 0. If there is a body below the head, x is the body's input, and by the chain
+rule the penalty is the same gap at that input. Penalties find features by name, so learners need not know the network.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,32 +18,32 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from .. import checks
 from ..errors import MapstoError
 
 Read = Callable[[Tensor], Mapping[str, Tensor]]
 """Rows ↦ the adapted model's features, see `Learner.features`."""
 Penalty = Callable[[Read, Tensor, Tensor], Tensor]
-"""(read, x, w) ↦ a number to be small, a sum over rows x of weights w."""
+"""(read, x, w) ↦ the penalty, a sum over rows x with weights w."""
 
 
 @final
 class Balance:
-    """The penalty of a tree that sends all rows one way; for `Regularised`.
+    """The penalty of a tree that sends all rows the same way; for `Regularised`.
 
-    `decay` lowers it by so much a level, since fewer rows come by. It is least, log 2 at the root, where every
-    node halves its rows.
+    It is multiplied by `decay` at each level, because fewer rows reach deeper nodes. It is least, log 2 at the root, if
+    every node halves its rows.
     """
 
     def __init__(self, decay: float = 0.5):
-        if not 0 < decay <= 1:
-            raise MapstoError(f"decay: got {decay}, expected above 0 and up to 1.")
+        checks.above(0, decay=decay)
+        checks.expect(decay <= 1, "decay", decay, "a number up to 1")
         self.decay = decay
 
     def __call__(self, read: Read, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return the penalty on rows x of weights w, of every tree that the features speak of."""
+        """Return the penalty on rows x with weights w, summed over the trees among the features."""
         paths = [value for name, value in read(x).items() if name.rpartition(".")[2] == "paths"]
-        if not paths:
-            raise MapstoError("penalty: the learner's body has no SoftDecisionTree to balance; give it one as a head.")
+        checks.expect(bool(paths), "penalty", "Balance for a body without a SoftDecisionTree", "one as the body's head")
         return torch.stack([balance(reach, w, self.decay) for reach in paths]).sum()
 
 
@@ -52,21 +52,21 @@ class ConceptStability:
     """The penalty of relevances that change faster than the concepts; for `Regularised`."""
 
     def __call__(self, read: Read, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows x of weights w.
+        """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows x with weights w.
 
-        Raises MapstoError where the learner's body has no SENN.
+        Raises MapstoError if the learner's body has no SENN.
         """
 
         def parts(row: Tensor) -> tuple[Tensor, Tensor]:
-            found = read(row[None])
-            concepts, relevances = (_named(found, name)[0] for name in ("concepts", "relevances"))
+            features = read(row[None])
+            concepts, relevances = (_named(features, name)[0] for name in ("concepts", "relevances"))
             return concepts, relevances.unflatten(0, (len(concepts), -1))  # [c], [c, k]
 
         return w @ vmap(lambda row: _gap(parts, row))(x)
 
 
 def balance(reach: Float[Tensor, "n nodes"], w: Float[Tensor, " n"], decay: float = 0.5) -> Float[Tensor, ""]:
-    """Return −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)), of the log-probabilities of reaching each node.
+    """Return −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)), given the log-probabilities of reaching each node.
 
     >>> balance(torch.tensor([[1.0, 0.25, 0.75]]).log(), torch.ones(1))  # −½·log(0.25) − ½·log(0.75)
     tensor(0.8370)
@@ -88,8 +88,8 @@ def _gap(parts: Callable[[Tensor], tuple[Tensor, Tensor]], row: Tensor) -> Tenso
     return (slope - relevance.T @ concept).square().sum()
 
 
-def _named(found: Mapping[str, Tensor], name: str) -> Tensor:
-    for key, value in found.items():
+def _named(features: Mapping[str, Tensor], name: str) -> Tensor:
+    for key, value in features.items():
         if key.rpartition(".")[2] == name:
             return value
-    raise MapstoError(f"penalty: the learner's body has no SENN (no feature called {name!r}); give it one as a head.")
+    raise MapstoError(f"penalty: got a body without a SENN (no feature {name!r}), expected one as the body's head.")

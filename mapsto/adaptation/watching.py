@@ -1,26 +1,26 @@
-"""Read a network's intermediate features, what each of its parts hands on to the next; or put others in their place."""
+"""Read the intermediate features of a network, the outputs of its parts, or replace them."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from ..errors import MapstoError
+from .. import checks
 
 Result = TypeVar("Result")
 
 
 def watch(body: nn.Module, call: Callable[[], object]) -> dict[str, Tensor]:
-    """Run `call` and name each tensor that a part of `body` returned on the way, in the order of the calls.
+    """Run `call`, and return by name each tensor that a part of `body` returned, in the order of the calls.
 
-    A part that runs twice is named once, by its last output. Works inside `torch.func` transforms.
+    A part that runs twice has one entry, its last output. It works inside `torch.func` transforms.
     """
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
         def hook(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
             if isinstance(output, Tensor):
-                seen[name] = output
+                outputs[name] = output
 
         return hook
 
@@ -30,7 +30,7 @@ def watch(body: nn.Module, call: Callable[[], object]) -> dict[str, Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return outputs
 
 
 def replace(layer: nn.Module, by: Callable[[Any], Any], call: Callable[[], Result]) -> Result:
@@ -49,16 +49,17 @@ def replace(layer: nn.Module, by: Callable[[Any], Any], call: Callable[[], Resul
 
 
 def part(module: nn.Module, name: str) -> nn.Module:
-    """Return the layer that `watch` calls `name` in one of the parts of `module`; or by its name in `module` itself.
+    """Return the layer with that name in `module`, or in one of its parts, as in the names of `watch`.
 
     Raises:
-        MapstoError: no part has a layer of that name, or several have one.
+        MapstoError: no layer has that name, or several parts have one.
     """
     layers = dict(module.named_modules())
-    found = [name] if name and name in layers else [path for path in layers if path.partition(".")[2] == name != ""]
-    if len(found) == 1:
-        return layers[found[0]]
-    if found:
-        raise MapstoError(f"layer: got {name!r}, the name of several ({', '.join(found)}); give one of these in full.")
-    known = ", ".join(filter(None, dict.fromkeys(path.partition(".")[2] for path in layers)))
-    raise MapstoError(f"layer: got {name!r}, expected the name of a layer of the learner, as {known or 'it has none'}.")
+    paths = [name] if name and name in layers else [path for path in layers if path.partition(".")[2] == name != ""]
+    several = f"{name!r}, the name of several ({', '.join(paths)})"
+    checks.expect(len(paths) < 2, "layer", several, "one of these names in full")
+    names = ", ".join(filter(None, dict.fromkeys(path.partition(".")[2] for path in layers)))
+    checks.expect(
+        len(paths) == 1, "layer", repr(name), f"the name of a layer of the learner: {names or 'there is none'}"
+    )
+    return layers[paths[0]]

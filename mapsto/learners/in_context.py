@@ -1,16 +1,16 @@
-"""Adaptation in one forward pass: a transformer, meta-trained over many small tables, reads the support set.
+"""Adapt in one forward pass: a transformer, meta-trained over many small tables, reads the support set.
 
-The state is what the body remembers of the support (keys and values); a query is answered against it. The body reads
-*evidence* e(x) for each class, which moves the support's class frequencies π as Bayes' rule does, and for numbers a
-deviation from the support's mean outcome ȳ, in its standard deviations s:
+The state is the body's memory of the support set (keys and values), to which query rows attend. For classes the body
+returns *evidence* e(x) for each class, which updates the support's class frequencies π by Bayes' rule; for numbers it
+returns a deviation from the support's mean outcome ȳ, in its standard deviations s:
 
     p_c(x) ∝ π_c · exp(e_c(x) − e_c(∅))          ŷ(x) = ȳ + s · (e(x) − e(∅))
 
-∅ is a row without cells, so that knowing nothing of a row leaves exactly the frequencies, or the mean, of the support
+∅ is a row without cells, so the prediction for an empty row is exactly the frequencies, or the mean, of the support set
 (prior-fitted networks: Müller et al. 2022, arXiv 2112.10510; tables: Hollmann et al. 2023, arXiv 2207.01848).
 
-A missing cell (NaN) is an absent column: the body is trained to be asked with columns missing, so that
-`predict(state, x_S)` is a real conditional prediction and the value `v(S)` of a game.
+A missing cell (NaN) is an absent column. The body is trained on rows with missing columns, so `predict(state, x_S)` is
+a real conditional prediction and the value `v(S)` of a game.
 """
 
 from typing import NamedTuple
@@ -21,60 +21,59 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
+from .. import checks
 from ..adaptation.cells import RESIDUAL, STANDING, CellEncoder, Columns, columns, in_rows, residual, scores, standing
 from ..adaptation.labels import below, targets
 from ..adaptation.learner import Learner
 from ..adaptation.losses import LOSSES
 from ..adaptation.outcomes import CLASSES, Frequencies, Outcome, canonical_codes, frequencies, moments
 from ..episodes import Examples, State
-from ..errors import MapstoError
 
-LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # of the quantiles read for numbers
+LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # of the predicted quantiles of numbers
 
 
 class Reading(NamedTuple):
-    """What is kept of the support: `t` tasks, `b = t · members` readings of them by the body."""
+    """The state for a support set: `t` tasks, and `b = t · members` readings of them by the body."""
 
     memories: list  # of the body
     log_weight: Float[Tensor, "b n"]
     columns: Columns
     question: Float[Tensor, "t e v"]  # the label token of a query
     outcome: Outcome
-    nothing: Float[Tensor, "t e o"]  # what is read of a row without cells
+    nothing: Float[Tensor, "t e o"]  # the readout for a row without cells
 
 
 class InContext(Learner):
-    """(D, x) ↦ scores in one forward pass, no gradient step.
+    """The mapping (D, x) ↦ scores in one forward pass, without a gradient step.
 
-    Scores of classes are log-probabilities `[n, ways]`; a class that no support example has gets −∞; an empty support
-    gives equal scores. Numbers (`loss="mse"`, `y` `[n, 1]`) get their mean `[n, 1]`. `x` is `[n, d]` with NaN where a
-    cell is missing.
+    Scores of classes are log-probabilities `[n, ways]`; a class without a support example gets −∞; an empty support set
+    gives equal scores. For numbers (`loss="mse"`, `y` `[n, 1]`) the score is their mean `[n, 1]`. `x` is `[n, d]`, and
+    NaN marks a missing cell.
 
     Args:
         body: reads tokens, see `models.SetTransformer`: has `width`, `remember(tokens, log_weight)` and
             `forward(tokens, memories, log_weight)`.
-        ways: number of classes, at most 10; 1 for numbers.
-        members: readings averaged (classes: in probability), each of which calls the classes by other codes, or turns
-            the sign of the numbers.
+        ways: the number of classes, at most 10; 1 for numbers.
+        members: the number of readings to average (for classes, their probabilities); each reading uses other codes for
+            the classes, or another sign for the numbers.
         loss: "cross_entropy" for classes, "mse" for numbers.
 
-    Raises MapstoError if `ways` or `members` is out of range, or `loss` is another.
+    Raises MapstoError if `ways` or `members` is out of range, or `loss` is unknown.
     """
 
     family = "model-based"
 
     def __init__(self, body: nn.Module, ways: int = 2, members: int = 1, loss: str = "cross_entropy"):
         super().__init__()
-        if not 1 <= ways <= CLASSES or members < 1:
-            raise MapstoError(f"ways: got {ways} ways and {members} members, expected 1 to {CLASSES}, and at least 1.")
-        if loss not in LOSSES:
-            raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(LOSSES)}.")
+        checks.count(ways=ways, members=members)
+        checks.expect(ways <= CLASSES, "ways", ways, f"at most {CLASSES} classes")
+        checks.one_of(LOSSES, loss=loss)
         width = int(body.width)  # type: ignore[arg-type]
         self.body, self.ways, self.members, self.loss_name = body, ways, members, loss
         self.cell = CellEncoder(STANDING + RESIDUAL, width)
         self.missing = nn.Parameter(0.02 * torch.randn(width))
-        self.label = nn.Parameter(0.5 * torch.randn(CLASSES + 1, 2, width))  # each class, and an unknown label:
-        self.number = CellEncoder(STANDING, 2 * width)  # the label token, and the hint that the row's cells get
+        self.label = nn.Parameter(0.5 * torch.randn(CLASSES + 1, 2, width))  # a class, or an unknown label:
+        self.number = CellEncoder(STANDING, 2 * width)  # its label token, and the hint added to the row's cells
         self.setting = nn.Linear(2 + CLASSES, width)
         self.readout = nn.Linear(width, CLASSES + 1 + len(LEVELS))  # classes, a number's mean, its quantiles
 
@@ -100,16 +99,18 @@ class InContext(Learner):
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
-        """Return who attends to whom in each layer: r places for the null row, the n examples, and the query row `x`.
+        """Return the attention in each layer between r rows: the null row, the n examples, and the query row `x`.
 
-        Averaged over heads, columns and readings; the null row, which is learned and attends to nothing, to itself.
-        `attention_rollout(attentions)[-1, 1:-1]` is how much of each example is in what is made of `x`.
+        It is averaged over heads, columns and readings. The null row is learned; its attention is to itself.
+        `attention_rollout(attentions)[-1, 1:-1]` is the share of each example in the last tokens of `x`.
 
         Raises:
             MapstoError: a body without the method `attentions` that `SetTransformer` has.
         """
-        if not hasattr(self.body, "attentions"):
-            raise MapstoError(f"body: {type(self.body).__name__} has no attentions; use a SetTransformer.")
+        checks.expect(
+            hasattr(self.body, "attentions"), "body", f"{type(self.body).__name__} without the method `attentions`",
+            "a SetTransformer",
+        )  # fmt: skip
         state = self.adapt(support)
         support_tokens = self._support_tokens(pytree.tree_map(lambda leaf: leaf[None], support), state)
         both = [
@@ -118,10 +119,10 @@ class InContext(Learner):
         ]
         layers = torch.stack([torch.cat(parts, 1).mean(0) for parts in zip(*both, strict=True)])  # [l, n+1, n+1]
         null = F.one_hot(torch.zeros_like(support.w[:1]).long(), layers.shape[-1]).to(layers)  # [1, n+1]
-        return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # nobody attends to the query row
+        return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # no row attends to the query row
 
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
-        """Adapt to `t` tasks at once (`x [t, n, d]`); `codes`, if given, say how each reading calls the classes."""
+        """Adapt to `t` tasks at once (`x [t, n, d]`); `codes`, if given, are the classes' codes in each reading."""
         about = columns(support.x, support.w)
         outcome = self._outcome(support, about, ways, codes)
         mass = in_rows(support.w)
@@ -138,16 +139,16 @@ class InContext(Learner):
         return reading._replace(nothing=self.readout(empty[:, :, 0, -1]))
 
     def look(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "t e m c v"]:
-        """Return the body's tokens of `m` query rows of each task: one a column, and the label token last."""
+        """Return the body's tokens for `m` query rows of each task: one for each column, and the label token last."""
         tokens = self.body(self._query_tokens(reading, x), reading.memories, reading.log_weight)
         return tokens.unflatten(0, reading.question.shape[:2])
 
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Read off the label tokens what rows say beyond what is known without them; 0 for a row without cells."""
+        """Return the evidence of rows, read off their label tokens; 0 for a row without cells."""
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence as the body gives it, before it is `named`."""
+        """Return the evidence in the order of the readings' codes, before it is `named`."""
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]
 
@@ -167,15 +168,15 @@ class InContext(Learner):
         return Frequencies(frequencies(support.y, support.w, ways), codes)
 
     def _support_tokens(self, support: Examples, reading: Reading) -> Float[Tensor, "b n c v"]:
-        """Embed the support: its cells, each with a hint of the row's label, and the label tokens."""
+        """Embed the support set: its cells, each with a hint of the row's label, and the label tokens."""
         if isinstance(reading.outcome, Frequencies):
             code = reading.outcome.codes.gather(-1, support.y[:, None].expand(-1, reading.outcome.codes.shape[1], -1))
             label, hint = self.label[code].unbind(-2)  # each [t, e, n, v]
         else:
             turned = (support.y[:, None] * reading.outcome.sign[..., None, None]).flatten(0, 1)  # [b, n, 1]
             w = support.w.repeat_interleave(reading.outcome.sign.shape[1], 0)
-            said = self.number(standing(turned, columns(turned, w)))[:, :, 0]  # [b, n, 2v]
-            label, hint = said.unflatten(0, reading.outcome.sign.shape).chunk(2, -1)
+            tokens = self.number(standing(turned, columns(turned, w)))[:, :, 0]  # [b, n, 2v]
+            label, hint = tokens.unflatten(0, reading.outcome.sign.shape).chunk(2, -1)
         setting = reading.question - self.label[-1, 0]
         return self._rows(support.x, reading.columns, label + setting[:, :, None], hint)
 
@@ -189,14 +190,14 @@ class InContext(Learner):
     def _rows(
         self, x: Tensor, about: Columns, label: Float[Tensor, "t e r v"], hint: Float[Tensor, "t e r v"]
     ) -> Tensor:
-        """Put each row's label token behind its cells: `[b, r, d+1, v]`."""
+        """Return each row's cell tokens followed by its label token: `[b, r, d+1, v]`."""
         cells = self.cell(torch.cat([standing(x, about), residual(x, about)], -1))
         cells = torch.where(torch.isfinite(x)[..., None], cells, self.missing)[:, None] + hint[..., None, :]
         return torch.cat([cells, label[..., None, :]], -2).flatten(0, 1)
 
 
 def _setting(mass: Float[Tensor, "t n"], outcome: Outcome) -> Float[Tensor, "t e s"]:
-    """Say what is known of the task beforehand: its rows, its classes, the frequency of each code."""
+    """Describe each task: its number of rows, its number of classes, and the frequency of each code."""
     rows = (mass.sum(-1) + 1).log() / 4 - 1
     if isinstance(outcome, Frequencies):
         share = torch.zeros_like(outcome.codes, dtype=rows.dtype)

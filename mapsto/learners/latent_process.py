@@ -1,4 +1,4 @@
-"""A context is a distribution over one global latent variable, and each draw of it is a whole function.
+"""Map a context to a distribution over one global latent variable; each draw of it is a whole function.
 
     q(z|D) = N(mean, std²) from Σ w_i·encoder(x_i, y_i) / Σ w_i,      p(y|x, z) = N(decoder(x, z))
     loss = −E_{z ~ q(z|D, query)} Σ w_i·log p(y_i|x_i, z) + (Σ w²/Σ w)·KL(q(z|D, query) ‖ q(z|D))
@@ -18,23 +18,23 @@ from .process import LatentProcess, Normal, rowwise, spread
 
 
 class Latent(NamedTuple):
-    """What a context says of the latent."""
+    """The distribution q(z|D) of the latent."""
 
     mean: Float[Tensor, " z"]
     std: Float[Tensor, " z"]
 
 
 class NP(LatentProcess):
-    """Neural process: a latent variable carries all that a context tells.
+    """Neural process: a latent variable carries all the information of a context.
 
     Args:
         encoder: from an example, input and target side by side `[n, d + k]`, to the latent's mean and raw deviation
             `[n, 2·latents]`.
         decoder: from a point and a latent `[n, d + latents]` to means and raw deviations `[n, 2k]`.
-        min_std: the lower bound of the deviation; below the noise of the targets, so that it can be expressed.
+        min_std: the lower bound of the deviation; choose it below the noise of the targets.
 
-    Raises MapstoError where a body has batch norm or an odd number of outputs, `min_std` is not between 0 and 1, or
-    tasks come without noise `[draws, latents]` or with other targets than are decoded.
+    Raises MapstoError if a body has batch norm or an odd number of outputs, `min_std` is not between 0 and 1, or the
+    tasks have no noise `[draws, latents]` or targets of another shape than the decoder's.
 
     >>> learner = NP(nn.Linear(2, 6), nn.Linear(4, 2))
     >>> state = learner.adapt(Examples(torch.zeros(2, 1), torch.ones(2, 1), torch.full((2,), 0.5)))
@@ -60,5 +60,5 @@ class NP(LatentProcess):
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Latent, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the decoder, and the deviation."""
+        """Return the output of each part of the decoder by name, and the deviation."""
         return watch(self.decoder, lambda: self.predict(state, x)) | {"std": self.distribution(state, x).std}

@@ -12,16 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import checks
 from ..adaptation.labels import one_hot
 from ..adaptation.learner import Learner
 from ..adaptation.normalisation import on_query, on_support, prepare
 from ..adaptation.watching import watch
 from ..episodes import Examples
-from ..errors import MapstoError
 
 
 class Prototypes(NamedTuple):
-    """The class means, how much weight each class had, and the statistics of the batch-norm layers."""
+    """The class means, the weight of each class, and the statistics of the batch-norm layers."""
 
     means: Float[Tensor, "k f"]
     mass: Float[Tensor, " k"]
@@ -29,14 +29,14 @@ class Prototypes(NamedTuple):
 
 
 class PrototypicalNetwork(Learner):
-    """Nearest class mean in a learned embedding.
+    """Classify by the nearest class mean in a learned embedding.
 
-    A class without mass gets probability 0 (score −∞), and an empty support set the uniform prediction.
+    A class without weight gets probability 0 (score −∞); an empty support set gives the uniform prediction.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are swapped in place for
-            ones that normalise by the support set, see `normalisation`.
-        ways: the number of classes; may be changed at any time, say to train with 60 and test with 5.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
+            layers that normalise by the support set, see `normalisation`.
+        ways: the number of classes; may be changed at any time, for example to train with 60 and test with 5.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
 
@@ -54,8 +54,7 @@ class PrototypicalNetwork(Learner):
 
     def __init__(self, body: nn.Module, ways: int, transductive: bool = False):
         super().__init__()
-        if ways < 1:
-            raise MapstoError(f"ways: got {ways}, expected at least 1 class.")
+        checks.count(ways=ways)
         self.body, self.ways, self.transductive = prepare(body), ways, transductive
 
     def adapt(self, support: Examples) -> Prototypes:
@@ -70,14 +69,14 @@ class PrototypicalNetwork(Learner):
         """Score each class by minus the squared distance to its mean."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
-        means = state.means - centre  # so that digits are left
+        means = state.means - centre  # keeps the digits that squaring far from 0 would lose
         f = on_query(self.body, {}, state.statistics, x) - centre
         squared = f.square().sum(1, keepdim=True) - 2 * f @ means.T + means.square().sum(1)  # [n, k]
         present = torch.where(state.mass > 0, -squared, -torch.inf)
         return torch.where(total > 0, present, torch.zeros_like(squared))
 
     def features(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the body, and the embedding that is compared with the class means."""
+        """Return the output of each part of the body by name, and the embedding compared with the class means."""
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)
         }

@@ -1,15 +1,15 @@
-"""Learn an embedding on which ridge regression, solved in closed form, learns the task.
+"""Learn an embedding in which ridge regression, solved in closed form, learns the task.
 
     V = argmin_V Σ_i w_i·‖x_i·V − y_i‖² + penalty·‖V‖²,   x_i = body(support),   scores = scale·body(x)·V + offset
-      = (Xᵀ·W·X + penalty·I)⁻¹·Xᵀ·W·Y                       where n ≥ f, a system of f equations
-      = Xᵀ·(W·X·Xᵀ + penalty·I)⁻¹·W·Y                       where n < f, a system of n (Woodbury)
+      = (Xᵀ·W·X + penalty·I)⁻¹·Xᵀ·W·Y                       if n ≥ f, a system of f equations
+      = Xᵀ·(W·X·Xᵀ + penalty·I)⁻¹·W·Y                       if n < f, a system of n (Woodbury)
 
 with W = diag(w), and for classes y one-hot. Bertinetto, Henriques, Torr & Vedaldi 2019, "Meta-learning with
 Differentiable Closed-form Solvers", §3.2 (R2-D2); penalty, scale and offset are learned with the body.
 
-Where we depart: examples have weights. Weighting through W^½ (X ↦ W^½·X, Y ↦ W^½·Y in the paper's formulas) gives the
-same V; multiplied out it needs no root, whose derivative at weight 0 is infinite. As tasks emit w = 1/n, `penalty` is
-the paper's λ divided by n. A class without mass gets score −∞.
+Difference: examples have weights. Weighting through W^½ (X ↦ W^½·X, Y ↦ W^½·Y in the paper's formulas) gives the same
+V; multiplied out it needs no root, whose derivative at weight 0 is infinite. Because tasks have w = 1/n, `penalty` is
+the paper's λ divided by n.
 """
 
 import math
@@ -19,17 +19,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import checks
 from ..adaptation import losses
 from ..adaptation.labels import targets
 from ..adaptation.learner import Learner
 from ..adaptation.normalisation import on_query, on_support, prepare
 from ..adaptation.watching import watch
 from ..episodes import Examples
-from ..errors import MapstoError
 
 
 class Regressor(NamedTuple):
-    """The regression's weights, how much mass each output had, and the statistics of the batch-norm layers."""
+    """The regression's weights, the weight of each output, and the statistics of the batch-norm layers."""
 
     weights: Float[Tensor, "f k"]
     mass: Float[Tensor, " k"]
@@ -39,16 +39,16 @@ class Regressor(NamedTuple):
 class RidgeHead(Learner):
     """Ridge regression in a learned embedding, for classes (R2-D2) or for real targets.
 
-    A class without mass gets probability 0 (score −∞); an empty support set predicts `offset`, for every class alike.
+    A class without weight gets probability 0 (score −∞); an empty support set gives every class the score `offset`.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are swapped in place for
-            ones that normalise by the support set, see `normalisation`.
-        ways: the number of classes, or of target columns under "mse"; may be changed at any time, say to train with
-            20 and test with 5.
-        loss: of the query set, "cross_entropy" or "mse".
-        penalty: initial value; learned as `log_penalty`, so that it stays positive.
-        scale: initial value of what multiplies the regression's answers; learned as `log_scale`.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
+            layers that normalise by the support set, see `normalisation`.
+        ways: the number of classes, or of target columns with "mse"; may be changed at any time, for example to train
+            with 20 and test with 5.
+        loss: the loss on the query set, "cross_entropy" or "mse".
+        penalty: the initial penalty; learned as `log_penalty`, so that it stays positive.
+        scale: the initial factor of the regression's outputs; learned as `log_scale`.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
 
@@ -75,7 +75,9 @@ class RidgeHead(Learner):
         transductive: bool = False,
     ):
         super().__init__()
-        _check(ways, loss, penalty, scale)
+        checks.count(ways=ways)
+        checks.one_of(losses.LOSSES, loss=loss)
+        checks.above(0, penalty=penalty, scale=scale)
         self.body, self.ways, self.loss_name, self.transductive = prepare(body), ways, loss, transductive
         self.log_penalty = nn.Parameter(torch.tensor(math.log(penalty)))
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
@@ -90,14 +92,14 @@ class RidgeHead(Learner):
         return Regressor(weights, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Regressor, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the regression's answers, scaled and offset."""
+        """Return the regression's outputs, scaled and offset."""
         f = on_query(self.body, {}, state.statistics, x)  # [m, f]
         scores = self.log_scale.exp() * (f @ state.weights) + self.offset  # [m, k]
         absent = (state.mass <= 0) & (state.mass > 0).any()
         return scores.masked_fill(absent, -torch.inf)
 
     def features(self, state: Regressor, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the body, and the embedding that is regressed on."""
+        """Return the output of each part of the body by name, and the embedding that is regressed on."""
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)
         }
@@ -115,16 +117,7 @@ def ridge(
 
 
 def _solve(a: Tensor, b: Tensor, penalty: Tensor) -> Tensor:
-    """Return `(a + penalty·I)⁻¹·b`, in single precision at least."""
+    """Return `(a + penalty·I)⁻¹·b`, in single precision or better."""
     precise = torch.promote_types(a.dtype, torch.float32)
     ridged = a.to(precise) + penalty.to(precise) * torch.eye(len(a), dtype=precise, device=a.device)
     return torch.linalg.solve(ridged, b.to(precise)).to(b.dtype)
-
-
-def _check(ways: int, loss: str, penalty: float, scale: float) -> None:
-    if ways < 1:
-        raise MapstoError(f"ways: got {ways}, expected at least 1 class or target column.")
-    if loss not in losses.LOSSES:
-        raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(losses.LOSSES)}.")
-    if not (penalty > 0 and scale > 0):
-        raise MapstoError(f"penalty, scale: got {penalty} and {scale}, expected numbers above 0.")

@@ -1,18 +1,17 @@
-"""Learn an embedding in which two examples are near if they are of one class; a query has the class of the nearest.
+"""Learn an embedding in which examples of one class are close; a query gets the class of its nearest example.
 
     ℓ(a, b) = (1 − y)·d² + y·max(0, margin − d)²,   d = ‖f(a) − f(b)‖,   y = 0 for one class, y = 1 for two
 
     loss = Σ_q w_q · mean of ℓ over the pairs of q and the support examples, by their w
 
-Koch, Zemel & Salakhutdinov 2015, "Siamese
-Neural Networks for One-shot Image Recognition" (twin networks trained to verify, §4.3: the class of the most similar
-example); loss: Hadsell, Chopra & LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping", eq. 4, whose
-labels these are, without its factor ½.
+Koch, Zemel & Salakhutdinov 2015, "Siamese Neural Networks for One-shot Image Recognition" (twin networks trained to
+verify, and §4.3: the class of the most similar example). The loss, with the same labels y but without the factor ½, is
+eq. 4 of Hadsell, Chopra & LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping".
 
-Where we depart: Koch et al. learn a weighted L1 distance by cross-entropy, here the distance is Euclidean and the loss
-contrastive; they draw as many pairs of one class as of two, here all pairs of the episode count alike, as in Hadsell et
-al.: most pairs of two classes are soon far apart, and given half of the weight together, the few that are not would
-have little (95.2 % on 5-way Omniglot after ten minutes of training, against 98.1 %).
+Differences: Koch et al. learn a weighted L1 distance by cross-entropy, here the distance is Euclidean and the loss
+contrastive. They draw equally many pairs of one class and of two; here all pairs of the episode have equal weight, as
+in Hadsell et al. Most pairs of two classes are soon far apart, so giving these pairs half of the total weight leaves
+little for the few that are still close (95.2 % on 5-way Omniglot after ten minutes of training, against 98.1 %).
 """
 
 from typing import NamedTuple
@@ -21,13 +20,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .. import checks
 from ..adaptation import losses
 from ..adaptation.labels import one_hot
 from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import on_query, on_support, prepare
 from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
-from ..errors import MapstoError
 
 
 class Gallery(NamedTuple):
@@ -40,21 +39,20 @@ class Gallery(NamedTuple):
 
 
 class SiameseNetwork(Learner):
-    """Nearest labelled example in an embedding learned from pairs.
+    """Classify by the nearest labelled example in an embedding learned from pairs.
 
-    The score of a class is −d² to its nearest example, for the network was trained to tell whether *two* examples
-    match, and what one example says does not become less true by another. So a prediction asks of `w` only whether it
-    is 0: its derivative by `w` is 0, and the influence of an example is to be had by deleting it. Scores rank classes;
-    nothing has fitted their softmax to be a probability.
+    The score of a class is −d² to its nearest example, because the network was trained to decide whether *two* examples
+    match. A prediction depends on `w` only through which weights are 0, so its derivative by `w` is 0: measure the
+    influence of an example by deleting it. Scores rank the classes; their softmax is not a calibrated probability.
 
-    A class without mass gets probability 0 (score −∞), and an empty support set the uniform prediction.
+    A class without weight gets probability 0 (score −∞); an empty support set gives the uniform prediction.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are swapped in place for
-            ones that normalise by the support set, see `normalisation`.
-        ways: the number of classes; may be changed at any time, say to train with 20 and test with 5.
-        margin: the distance from which on a pair of two classes costs nothing. Take about what the untrained body puts
-            between two examples: where it is far less, training first has to shrink the whole embedding.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
+            layers that normalise by the support set, see `normalisation`.
+        ways: the number of classes; may be changed at any time, for example to train with 20 and test with 5.
+        margin: the distance beyond which a pair of two classes has loss 0. Choose about the distance between two
+            examples in the untrained body: if it is much smaller, training first has to shrink the whole embedding.
         transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
             row-wise and views refuse the learner.
 
@@ -72,10 +70,8 @@ class SiameseNetwork(Learner):
 
     def __init__(self, body: nn.Module, ways: int, margin: float = 1.0, transductive: bool = False):
         super().__init__()
-        if ways < 1:
-            raise MapstoError(f"ways: got {ways}, expected at least 1 class.")
-        if not margin > 0:
-            raise MapstoError(f"margin: got {margin}, expected a distance above 0.")
+        checks.count(ways=ways)
+        checks.above(0, margin=margin)
         self.body, self.ways, self.margin, self.transductive = prepare(body), ways, margin, transductive
 
     def adapt(self, support: Examples) -> Gallery:
@@ -89,13 +85,13 @@ class SiameseNetwork(Learner):
         return _nearest(state, self._squared(state, x))
 
     def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the body, the embedding, and the distance to each support example."""
+        """Return the output of each part of the body by name, the embedding, and the distance to each example."""
         embed = on_query(self.body, {}, state.statistics, x)
-        seen = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
-        return seen | {"embedding": embed, "distance": _root(self._squared(state, x))}
+        parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
+        return parts | {"embedding": embed, "distance": _root(self._squared(state, x))}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the contrastive loss of the pairs of query and support, and how often the nearest is right."""
+        """Return the contrastive loss of all pairs of query and support, and the accuracy of the nearest example."""
         state, query = self.adapt(episode.support), episode.query
         squared = self._squared(state, query.x)  # [m, n]
         same = one_hot(query.y, self.ways, squared) @ state.labels.T  # [m, n]
@@ -113,11 +109,11 @@ class SiameseNetwork(Learner):
 def _nearest(state: Gallery, squared: Float[Tensor, "m n"]) -> Float[Tensor, "m k"]:
     present = state.labels * state.w[:, None] > 0  # [n, k]
     candidates = torch.where(present, squared[..., None], torch.inf)  # [m, n, k]
-    nowhere = candidates.new_full((len(squared), 1, present.shape[-1]), torch.inf)  # also where there is no row at all
+    nowhere = candidates.new_full((len(squared), 1, present.shape[-1]), torch.inf)  # also if there is no row
     least = torch.cat([nowhere, candidates], 1).amin(1)  # [m, k]
     return torch.where(present.any(), -least, 0.0)
 
 
 def _root(squared: Tensor) -> Tensor:
-    """Return √, with derivative 0 at 0, where two examples look alike."""
+    """Return the square root, with derivative 0 at 0, for two equal embeddings."""
     return torch.where(squared > 0, squared, 1.0).sqrt() * (squared > 0)

@@ -1,17 +1,18 @@
-"""A network whose every weight is a little recurrent network, all of them with the same weights: running it learns.
+"""A network whose every weight is a small recurrent network, all with the same parameters: running it learns.
 
     s_ab ← step(s_ab, m⃗_a, m⃖_b)    for all a, b of a layer at once
     m⃗_b = mean_a onward(s_ab),   m⃖_a = mean_b backward(s_ab)
 
-For each support example the layers run forwards from m⃗_a = (x_a, 0, …), then backwards from m⃖_b = (e_b, 0, …), where
-e = ∂ℓ/∂scores, with the m⃗ that the way forwards left. A query runs forwards alone; its scores are the second numbers of
-the last m⃗_b. No gradient is taken to learn: what backpropagation does, or better, has to be in `step`.
+For each support example the layers run forwards from m⃗_a = (x_a, 0, …), then backwards from m⃖_b = (e_b, 0, …) with
+e = ∂ℓ/∂scores and the m⃗ of the forward pass. A query only runs forwards; its scores are the second numbers of the last
+m⃗_b. Adaptation takes no gradient: `step` has to learn a rule at least as good as backpropagation.
 
 Kirsch & Schmidhuber 2021, "Meta Learning Backpropagation And Improving It" (VSML), eq. 3 to 5 and algorithm 1; messages
-are averaged, and the error has a pass of its own, as the authors' code can. Where we depart: states begin at 0 (theirs:
-half of each at random), but for a code that tells hidden units apart, so that the order of inputs and of classes cannot
-matter and their number may change; training is by gradients on the query set, not by evolution on the stream itself. An
-example moves the states in proportion to its weight, once as far where all weigh alike; one of weight 0 is passed over.
+are averaged, and the error has a pass of its own, both options of the authors' code. Differences: states start at 0
+(theirs: half of each at random), except for a code that distinguishes hidden units, so that the order of inputs and of
+classes cannot matter and their number may change; training is by gradients on the query set, not by evolution on the
+stream itself. An example changes the states in proportion to its weight relative to the average weight; one of weight 0
+is skipped.
 """
 
 import itertools
@@ -24,13 +25,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .. import checks
 from ..adaptation.labels import targets
 from ..adaptation.learner import Learner
 from ..adaptation.lstm_cell import Cell
 from ..adaptation.normalisation import on_query, on_support, prepare
 from ..adaptation.watching import watch
 from ..episodes import Examples
-from ..errors import MapstoError
 
 States = list[Tensor]  # of each layer [a, b, s], from a units to b
 ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # the loss's derivative by the scores of one row
@@ -47,17 +48,17 @@ class Trained(NamedTuple):
 
 
 class WeightCell(nn.Module, ABC):
-    """What every weight runs: its state and the messages that reach it ↦ its state and the messages it sends.
+    """The network of every weight: its state and incoming messages ↦ its new state and outgoing messages.
 
     Args:
-        size: numbers in a state.
-        message: numbers in a message, at least 2.
+        size: the number of values in a state.
+        message: the number of values in a message, at least 2.
     """
 
     def __init__(self, size: int, message: int):
         super().__init__()
-        if size < 1 or message < 2:
-            raise MapstoError(f"size, message: got {size} and {message}, expected a size from 1, messages from 2.")
+        checks.count(size=size)
+        checks.count(2, message=message)
         self.size, self.message = size, message
 
     @abstractmethod
@@ -68,23 +69,22 @@ class WeightCell(nn.Module, ABC):
 
 
 class LSTMWeight(WeightCell):
-    """An LSTM: half of the state is its output, half its cell. The paper's: 16 units, messages of 8.
+    """An LSTM: half of the state is its output, half its cell. The paper has 16 units and messages of 8 values.
 
     Args:
-        units: of the LSTM.
-        message: numbers in a message.
-        ticks: updates a visit.
+        units: the width of the LSTM.
+        message: the number of values in a message.
+        ticks: the number of updates in each pass.
     """
 
     def __init__(self, units: int = 16, message: int = 8, ticks: int = 2):
         super().__init__(2 * units, message)
-        if ticks < 1:
-            raise MapstoError(f"ticks: got {ticks}, expected at least 1 update a visit.")
+        checks.count(ticks=ticks)
         self.cell = Cell(2 * message + units, units)
         self.onward, self.backward = nn.Linear(units, message), nn.Linear(units, message)
         self.ticks = ticks
         with torch.no_grad():
-            self.cell.gates.bias[units : 2 * units] += 3.0  # keep, as a memory of many examples must
+            self.cell.gates.bias[units : 2 * units] += 3.0  # forget slowly, to remember many examples
 
     def forward(
         self, s: Float[Tensor, "... s"], onward: Float[Tensor, "... m"], backward: Float[Tensor, "... m"]
@@ -97,14 +97,14 @@ class LSTMWeight(WeightCell):
 
 
 class VSML(Learner):
-    """Learns a learning algorithm: one small recurrent cell, shared by all weights of a network.
+    """Learn a learning algorithm: one small recurrent cell, shared by all weights of a network.
 
     Args:
-        body: what comes before, from `[n, ...]` to features `[n, d]`; `nn.Flatten()` for the paper's.
+        body: a network from `[n, ...]` to features `[n, d]`; `nn.Flatten()` in the paper.
         ways: the number of classes, or of targets; may be changed at any time.
-        hidden: units of each hidden layer; the paper's has none.
-        cell: what every weight runs.
-        loss: whose derivative by the scores is the error that is sent back, "cross_entropy" or "mse".
+        hidden: the number of units in each hidden layer; none in the paper.
+        cell: the network of every weight; an `LSTMWeight` by default.
+        loss: the loss whose derivative by the scores is sent backwards as the error, "cross_entropy" or "mse".
 
     Raises:
         MapstoError: `ways` or a hidden layer below 1, an unknown `loss`, or batch norm with running statistics.
@@ -128,10 +128,10 @@ class VSML(Learner):
         loss: Literal["cross_entropy", "mse"] = "cross_entropy",
     ):
         super().__init__()
-        if min((ways, *hidden)) < 1:
-            raise MapstoError(f"ways, hidden: got {ways} and {tuple(hidden)}, expected numbers of units from 1.")
-        if loss not in ERRORS:
-            raise MapstoError(f"loss: got {loss!r}, expected one of {', '.join(ERRORS)}.")
+        checks.count(ways=ways)
+        for units in hidden:
+            checks.count(hidden=units)
+        checks.one_of(ERRORS, loss=loss)
         self.body, self.cell = prepare(body), cell or LSTMWeight()
         self.ways, self.hidden, self.loss_name = ways, tuple(hidden), loss
         self.register_buffer("codes", torch.randn(sum(hidden), self.cell.size))
@@ -140,8 +140,8 @@ class VSML(Learner):
         """Run the network on the examples in their order."""
         features, statistics = on_support(self.body, {}, support.x, support.w)  # [n, d]
         states = self.start(features)
-        taught = targets(self.loss_name, support.y, self.ways, features)
-        for x, target, r in zip(features, taught, relative(support.w), strict=True):
+        labels = targets(self.loss_name, support.y, self.ways, features)
+        for x, target, r in zip(features, labels, relative(support.w), strict=True):
             moved = self.learn(states, x, target)
             states = [s + r * (new - s) for s, new in zip(states, moved, strict=True)]
         return Trained(states, statistics)
@@ -151,13 +151,13 @@ class VSML(Learner):
         return _scores(self.onward(state.states, on_query(self.body, {}, state.statistics, x))[1])
 
     def features(self, state: Trained, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Name the output of each part of the body, and the messages before, between and after the layers."""
-        seen = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
+        """Return the output of each part of the body by name, and the messages before, between and after the layers."""
+        parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         _, messages = self.onward(state.states, on_query(self.body, {}, state.statistics, x))
-        return seen | {f"messages.{i}": m for i, m in enumerate(messages)}
+        return parts | {f"messages.{i}": m for i, m in enumerate(messages)}
 
     def start(self, features: Float[Tensor, "n d"]) -> States:
-        """Return the states before the first example: 0, and the codes of the hidden units at either end."""
+        """Return the states before the first example: 0 plus the codes of the hidden units at both ends."""
         ends = [features.new_zeros(units, self.cell.size) for units in (features.shape[-1], self.ways)]
         codes = [ends[0], *self.codes.split(self.hidden), ends[1]] if self.hidden else ends
         return [a[:, None] + b for a, b in itertools.pairwise(codes)]
@@ -183,7 +183,7 @@ class VSML(Learner):
         return moved, messages
 
     def _visit(self, s: Tensor, onward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run every weight of a layer, `[..., a, b, s]`, on the messages that reach its ends."""
+        """Run every weight of a layer, `[..., a, b, s]`, on the messages at its two ends."""
         room = (*s.shape[:-1], self.cell.message)
         return self.cell(s, onward[..., :, None, :].expand(room), backward[..., None, :, :].expand(room))
 
@@ -196,10 +196,10 @@ def _scores(messages: list[Tensor]) -> Float[Tensor, "*n k"]:
 
 
 def relative(w: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Return each weight in units of the average (of those that are not 0, were they equal); 0 where all are.
+    """Return each weight in units of the average weight of the effective examples; 0 if all weights are 0.
 
     >>> relative(torch.tensor([0.5, 0.5, 0.0]))
     tensor([1., 1., 0.])
     """
     square = w.square().sum()
-    return w * w.sum() / torch.where(square > 0, square, 1.0)  # the mass by Kish's effective number of examples
+    return w * w.sum() / torch.where(square > 0, square, 1.0)  # Kish's effective number of examples

@@ -1,4 +1,4 @@
-"""How a loop of inner steps is differentiated: one value, several derivatives of it, each at a price of its own."""
+"""Routes through a loop of inner steps: the same value, with derivatives of different accuracy and cost."""
 
 from .constant import ConstantGradients
 from .finite_difference import FiniteDifference

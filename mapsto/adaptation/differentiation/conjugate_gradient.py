@@ -1,4 +1,4 @@
-"""Solve `matrix(x) = b` for a symmetric positive definite matrix that is known by its products alone.
+"""Solve `matrix(x) = b` for a symmetric positive definite matrix given only its products with vectors.
 
 Hestenes & Stiefel 1952, "Methods of Conjugate Gradients for Solving Linear Systems", eq. 3:1. Vectors are tuples of
 tensors, one for each parameter.
@@ -15,9 +15,9 @@ from .pulling import Tensors
 def conjugate_gradient(
     matrix: Callable[[Tensors], Tensors], b: Tensors, iterations: int, tolerance: float = 0.0
 ) -> Tensors:
-    """Return x after so many `iterations`, or once its residual is `tolerance` times that of 0.
+    """Return x after `iterations` iterations, or when its residual is at most `tolerance` times the norm of b.
 
-    With a tolerance the numbers are looked at, which `vmap` and the compiler do not allow.
+    A tolerance above 0 reads the numbers, which `vmap` and the compiler do not allow.
     """
     x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
     for _ in range(iterations):

@@ -1,6 +1,6 @@
-"""Learn from the way, but not from how the way bends: what the steps read off the support set is a constant.
+"""Treat inner gradients as constants.
 
-    θ_{t+1} = step(θ_t, stop(∇ℓ(θ_t)), inputs):   v_t = (∂step/∂θ_t)ᵀ v_{t+1}  at a given gradient
+    θ_{t+1} = step(θ_t, stop(∇ℓ(θ_t)), inputs):   v_t = (∂step/∂θ_t)ᵀ v_{t+1}  with the gradient constant
 
 Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2 and figure 2 (dashed edges);
 Ravi & Larochelle 2017, "Optimization as a Model for Few-Shot Learning", §3.3 (gradient independence).
@@ -16,12 +16,12 @@ from .route import Reverse, detached
 
 
 class ConstantGradients(Reverse):
-    """Unroll, every inner gradient a constant: no second derivative of the objective is taken.
+    """Unroll the loop with constant inner gradients, without second derivatives of the objective.
 
-    For learned optimizers, whose steps have parameters of their own to differentiate. The support set enters by the
-    gradients alone and so is cut off.
+    It is meant for learned optimizers, whose steps have parameters of their own. The support set enters through the
+    gradients only, so there are no derivatives by it.
     """
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient, a constant of everything; see `Differentiation`."""
+        """Return the gradient as a constant; see `Differentiation`."""
         return lambda *arguments: detached(grad(objective)(*detached(arguments)))

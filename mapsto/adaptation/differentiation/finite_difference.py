@@ -1,6 +1,6 @@
-"""Second derivatives from first ones: a Hessian-vector product as the difference of two gradients.
+"""Compute second derivatives from first ones: a Hessian-vector product as the difference of two gradients.
 
-    (∂∇L(φ)/∂a)ᵀ v ≈ (∇_a L(φ + εv) − ∇_a L(φ − εv)) / 2ε    for a = φ, and for anything else that L reads
+    (∂∇L(φ)/∂a)ᵀ v ≈ (∇_a L(φ + εv) − ∇_a L(φ − εv)) / 2ε    for a = φ, and for every other input a of L
 
 Fallah, Mokhtari & Ozdaglar 2020, "On the Convergence Theory of Gradient-Based Model-Agnostic Meta-Learning Algorithms"
 (HF-MAML), eq. 11; Liu, Simonyan & Yang 2019, "DARTS", eq. 8.
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import grad
 from torch.utils import _pytree as pytree
 
-from ...errors import MapstoError
+from ... import checks
 from .pulling import Tensors, pull, split
 from .route import Reverse
 
@@ -23,17 +23,16 @@ class FiniteDifference(Reverse):
     """Take every second derivative of the loop by central differences of first ones.
 
     Args:
-        distance: ε‖v‖, from the middle to either side, in units of (1 + ‖φ‖) times the cube root of the floating
-            type's precision, where the errors of curvature and of rounding balance.
+        distance: ε‖v‖, the distance to either side, in units of (1 + ‖φ‖) times the cube root of the floating type's
+            precision, at which the errors of truncation and of rounding balance.
     """
 
     def __init__(self, distance: float = 1.0):
-        if distance <= 0:
-            raise MapstoError(f"distance: got {distance}, expected a number above 0.")
+        checks.above(0, distance=distance)
         self.distance = distance
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient, exact in value; see `Differentiation`."""
+        """Return the gradient, with an exact value; see `Differentiation`."""
 
         def of(params: Any, *rest: Any) -> Any:
             leaves, spec = pytree.tree_flatten(params)
@@ -48,7 +47,7 @@ class FiniteDifference(Reverse):
 
 
 class _Gradient(torch.autograd.Function):
-    """∇value by its first tensors, with the derivatives of a difference."""
+    """The gradient of `value` by its first tensors, differentiated by central differences."""
 
     generate_vmap_rule = True
 
@@ -74,8 +73,8 @@ class _Gradient(torch.autograd.Function):
 
         def side(sign: float) -> list[Tensor | None]:
             moved = [p + sign * epsilon * d for p, d in zip(params, v, strict=True)]
-            one = lambda *tensors: (ctx.value(*tensors),)  # noqa: E731
-            return pull(one, (*moved, *rest), (torch.ones_like(length),))
+            value = lambda *tensors: (ctx.value(*tensors),)  # noqa: E731
+            return pull(value, (*moved, *rest), (torch.ones_like(length),))
 
         return None, None, None, *(_slope(a, b, epsilon) for a, b in zip(side(1.0), side(-1.0), strict=True))
 

@@ -1,9 +1,9 @@
-"""Differentiate where the loop comes to rest, not the way to it.
+"""Differentiate the fixed point of the loop, not the steps to it.
 
     φ* = step(φ*, inputs):   u = (1 − ∂step/∂φ)⁻ᵀ v  by conjugate gradient,    (∂φ*/∂inputs)ᵀ v = (∂step/∂inputs)ᵀ u
 
 Rajeswaran et al. 2019, "Meta-Learning with Implicit Gradients", eq. 6 and Algorithm 2: for a step of rate α along
-∇L + λ(φ − θ) this is v ↦ λ(H + λ)⁻¹v by the anchor θ.
+∇L + λ(φ − θ) the derivative by the anchor θ is v ↦ λ(H + λ)⁻¹v.
 """
 
 from collections.abc import Callable
@@ -14,28 +14,30 @@ from torch import Tensor
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
+from ... import checks
 from .conjugate_gradient import conjugate_gradient
-from .pulling import Tensors, positive, pull, split
+from .pulling import Tensors, pull, split
 from .route import Differentiation, Reverse, State, Step, detached
 
 
 class Implicit(Differentiation):
-    """Differentiate the fixed point of the steps: the memory of one step, however many are taken.
+    """Differentiate the fixed point of the steps, with the memory of one step for any number of steps.
 
-    For gradient descent with one rate, where ∂step/∂φ is symmetric as conjugate gradient wants. The start gets no
-    gradient: let it enter through `inputs`, as the anchor of a proximal term does.
+    It is exact for gradient descent with one rate: conjugate gradient needs a symmetric ∂step/∂φ. The start gets no
+    gradient, so it must enter through `inputs`, for example as the anchor of a proximal term.
 
     Args:
-        iterations: of conjugate gradient, five in the paper.
+        iterations: the number of conjugate gradient iterations, five in the paper.
     """
 
     def __init__(self, iterations: int = 5):
-        self.iterations = positive("iterations", iterations)
+        checks.count(iterations=iterations)
+        self.iterations = iterations
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Take the steps; see `Differentiation`."""
-        found = Reverse()(step, detached(state), detached(inputs), steps)
-        leaves, spec = pytree.tree_flatten(found)
+        end = Reverse()(step, detached(state), detached(inputs), steps)
+        leaves, spec = pytree.tree_flatten(end)
         tensors, join = split(inputs)
 
         def at(*both: Tensor) -> Tensors:

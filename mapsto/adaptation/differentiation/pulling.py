@@ -1,4 +1,4 @@
-"""A pytree goes through an autograd function as its tensors: taken apart, and vector-Jacobian products by them."""
+"""Pass a pytree through an autograd function as its tensors, with vector-Jacobian products by them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,11 @@ from torch import Tensor
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
-from ...errors import MapstoError
-
 Tensors = tuple[Tensor, ...]
 
 
 def split(tree: Any) -> tuple[list[Tensor], Callable[[Tensors], Any]]:
-    """Return the tensors of a pytree, and how to put others in their places."""
+    """Return the tensors of a pytree, and a function that returns the pytree with other tensors."""
     leaves, spec = pytree.tree_flatten(tree)
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
@@ -30,18 +28,11 @@ def pull(run: Callable[..., Tensors], tensors: Tensors, cotangents: Tensors) -> 
     floating = [i for i, tensor in enumerate(tensors) if tensor.is_floating_point()]
 
     def moved(*values: Tensor) -> Tensors:
-        given = dict(zip(floating, values, strict=True))
-        return run(*(given.get(i, tensor) for i, tensor in enumerate(tensors)))
+        moving = dict(zip(floating, values, strict=True))
+        return run(*(moving.get(i, tensor) for i, tensor in enumerate(tensors)))
 
     gradients = vjp(moved, *(tensors[i] for i in floating))[1](cotangents)
-    found: list[Tensor | None] = [None] * len(tensors)
+    products: list[Tensor | None] = [None] * len(tensors)
     for i, gradient in zip(floating, gradients, strict=True):
-        found[i] = gradient
-    return found
-
-
-def positive(name: str, value: int) -> int:
-    """Return `value`, or refuse it in one sentence."""
-    if value < 1:
-        raise MapstoError(f"{name}: got {value}, expected at least 1.")
-    return value
+        products[i] = gradient
+    return products

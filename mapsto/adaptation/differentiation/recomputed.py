@@ -1,6 +1,6 @@
-"""Exact routes that keep only the states between blocks of steps, and make each block's graph again on the way back.
+"""Exact routes that keep only the states between blocks of steps, and recompute each block's graph backwards.
 
-    forwards: keep φ_0, φ_b, φ_2b, …;     backwards, block by block: v ← (∂φ_{i+b}/∂φ_i)ᵀ v, from a graph made anew
+    forwards: keep φ_0, φ_b, φ_2b, …;     backwards, block by block: v ← (∂φ_{i+b}/∂φ_i)ᵀ v, from a recomputed graph
 
 Griewank & Walther 2000, "Revolve", §1; for meta-learning Maclaurin et al. 2015, "Gradient-based Hyperparameter
 Optimization through Reversible Learning", Algorithm 2 (there the states are recovered, here they are kept).
@@ -15,19 +15,21 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .pulling import Tensors, positive, pull, split
+from ... import checks
+from .pulling import Tensors, pull, split
 from .route import Differentiation, Reverse, State, Step
 
 
 class Blocked(Differentiation):
-    """Keep the state between blocks of `size` steps; unroll one block at a time on the way back. Exact.
+    """Keep the states between blocks of `size` steps, and unroll one block at a time backwards; exact.
 
     Args:
-        size: steps in a block; memory is that of the graph of `size` steps and of `K / size` states.
+        size: the number of steps in a block; the memory is one graph of `size` steps and `K / size` states.
     """
 
     def __init__(self, size: int):
-        self.size = positive("size", size)
+        checks.count(size=size)
+        self.size = size
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Take the steps; see `Differentiation`."""
@@ -37,14 +39,14 @@ class Blocked(Differentiation):
 
 
 class Adjoint(Blocked):
-    """Blocks of one step: v ← (∂step/∂φ)ᵀ v, each step's graph made anew. Memory flat in the steps, but for states."""
+    """Blocks of one step, v ← (∂step/∂φ)ᵀ v with each step's graph recomputed; only the states need memory per step."""
 
     def __init__(self) -> None:
         super().__init__(1)
 
 
 class Checkpointed(Differentiation):
-    """Keep every √K-th state: blocks of √K steps, whose own states are made again and gone through in turn. Exact."""
+    """Keep every √K-th state, and recompute the states within each block of √K steps backwards; exact."""
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Take the steps; see `Differentiation`."""
@@ -56,7 +58,7 @@ class Checkpointed(Differentiation):
 
 
 def _recomputed(step: Step, pieces: list[range], state: State, inputs: Any) -> State:
-    """Take the steps of all pieces, keeping nothing: the way back takes them again, and unrolls piece by piece."""
+    """Take the steps of all pieces without a graph; backwards, take them again and unroll piece by piece."""
     leaves, spec = pytree.tree_flatten(state)
     tensors, join = split(inputs)
 
@@ -69,7 +71,7 @@ def _recomputed(step: Step, pieces: list[range], state: State, inputs: Any) -> S
 
 
 class _Recomputed(torch.autograd.Function):
-    """Run after run from the state, whose graphs exist only while they are differentiated."""
+    """A sequence of runs from the state, each of whose graphs exists only while it is differentiated."""
 
     generate_vmap_rule = True
 
@@ -92,9 +94,9 @@ class _Recomputed(torch.autograd.Function):
             states.append(run(*states[-1], *inputs))
         by_inputs: list[Tensor | None] = [None] * len(inputs)
         for run, state in zip(reversed(ctx.runs), reversed(states), strict=True):
-            found = pull(run, (*state, *inputs), cotangents)
-            cotangents = tuple(gradient for gradient in found[:size] if gradient is not None)  # all floating
-            by_inputs = [_sum(a, b) for a, b in zip(by_inputs, found[size:], strict=True)]
+            products = pull(run, (*state, *inputs), cotangents)
+            cotangents = tuple(gradient for gradient in products[:size] if gradient is not None)  # all floating
+            by_inputs = [_sum(a, b) for a, b in zip(by_inputs, products[size:], strict=True)]
         return None, None, *cotangents, *by_inputs
 
 

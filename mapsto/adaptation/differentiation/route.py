@@ -1,4 +1,4 @@
-"""The choice itself, and the routes that unroll: all of the loop, its last steps, or its steps but not their slopes.
+"""The base of routes, and the routes that unroll the loop: all steps, the last steps, or none (first order).
 
     φ_{i+1} = step(φ_i, inputs, i),  i = 0 … K − 1;     v_i = (∂φ_{i+1}/∂φ_i)ᵀ v_{i+1},  backwards from v_K
 
@@ -14,26 +14,26 @@ from torch import Tensor
 from torch.func import grad
 from torch.utils import _pytree as pytree
 
-from ...errors import MapstoError
+from ... import checks
 
 State = Any
 Step = Callable[[State, Any, int], State]
 
 
 class Differentiation(ABC):
-    """Take the steps of a range: `state ← step(state, inputs, i)`; state and inputs are pytrees of tensors."""
+    """A route through a loop `state ← step(state, inputs, i)`, whose state and inputs are pytrees of tensors."""
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient of `objective(params, *rest)` by `params` that the steps are made of."""
+        """Return the gradient of `objective(params, *rest)` by `params`, as the steps of this route use it."""
         return grad(objective)
 
     @abstractmethod
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Return the state after `steps`; how its derivatives by `state` and `inputs` are made is what differs."""
+        """Return the state after `steps`; routes differ in its derivatives by `state` and `inputs`."""
 
 
 class Reverse(Differentiation):
-    """Unroll: derivatives flow back through every step, and memory grows with their number. Exact."""
+    """Unroll all steps: exact derivatives, with memory proportional to the number of steps."""
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Take the steps; see `Differentiation`."""
@@ -43,13 +43,13 @@ class Reverse(Differentiation):
 
 
 class FirstOrder(Differentiation):
-    """Take the way to be a constant of the start, ∂φ/∂θ = 1, and of what does not adapt.
+    """Treat inner gradients as constants of the start, ∂φ/∂θ = 1, and of the parameters that do not adapt.
 
-    It still varies with the support set and the rates, so that views through adaptation keep their derivatives.
+    Derivatives by the support set and the rates remain, so views through adaptation keep their derivatives.
     """
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient, a constant of what does not adapt; see `Differentiation`."""
+        """Return the gradient, a constant of the parameters that do not adapt; see `Differentiation`."""
         return lambda params, fixed, support: grad(objective)(params, detached(fixed), support)
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
@@ -59,15 +59,14 @@ class FirstOrder(Differentiation):
 
 
 class Truncated(Differentiation):
-    """Differentiate the last `last` steps; what came before is taken to move with the start, ∂φ_{K−last}/∂φ_0 ≈ 1.
+    """Differentiate the last `last` steps only, with ∂φ_{K−last}/∂φ_0 ≈ 1 for the earlier steps.
 
-    With `last = 0` that is first-order MAML by the start, with `last ≥ K` it is `Reverse`
+    With `last = 0` the derivative by the start is first-order MAML's; with `last ≥ K` the route is `Reverse`
     (Shaban et al. 2019, "Truncated Back-propagation for Bilevel Optimization", §2.3).
     """
 
     def __init__(self, last: int):
-        if last < 0:
-            raise MapstoError(f"last: got {last}, expected 0 or more steps to differentiate.")
+        checks.count(0, last=last)
         self.last = last
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
@@ -79,17 +78,17 @@ class Truncated(Differentiation):
 
 
 def _moved(state: State, start: State, end: State) -> State:
-    """Add to each tensor of `state` the way from `start` to `end`."""
+    """Add to each tensor of `state` the difference from `start` to `end`."""
     return pytree.tree_map(lambda s, a, b: s + (b - a), state, start, end)
 
 
-def chosen(given: Differentiation | None, usual: Differentiation) -> Differentiation:
-    """Return the route that is given, else the usual one; raises MapstoError for what is none."""
-    if not isinstance(given, Differentiation | None):
-        raise MapstoError(f"differentiation: got {given!r}, expected a route, as Reverse() or Adjoint().")
-    return usual if given is None else given
+def chosen(route: Differentiation | None, default: Differentiation) -> Differentiation:
+    """Return the route, or the default if it is None; raises MapstoError for any other object."""
+    valid = isinstance(route, Differentiation | None)
+    checks.expect(valid, "differentiation", repr(route), "a route, such as Reverse() or Adjoint()")
+    return default if route is None else route
 
 
 def detached(tree: Any) -> Any:
-    """Cut every tensor of a pytree off its past."""
+    """Return a pytree with every tensor detached."""
     return pytree.tree_map_only(Tensor, Tensor.detach, tree)

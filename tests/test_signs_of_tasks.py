@@ -213,7 +213,7 @@ def rows(classes: bool) -> tuple[Learner, Episode]:
 def test_reasons_and_teachers_are_what_the_score_wins_by_them(classes: bool) -> None:
     learner, episode = rows(classes)
     x, support = episode.query.x[0], episode.support
-    score, predicted, features, teachers = query_reasons(learner, support, x)
+    score, predicted, features, teachers = query_reasons(learner, episode, x)
     target = predicted if classes else None
     link = (lambda s: s.softmax(-1)) if classes else (lambda s: s.mean(-1))
 

@@ -1,9 +1,9 @@
 """Checks of arguments at the border: each raises one sentence that names the argument, its value and the remedy.
 
-count(steps=steps, hidden=hidden)          # whole numbers from 1
-above(0, lr=lr)                            # finite numbers above 0
-one_of(("mean", "max"), readout=readout)
-expect(len(x) == len(y), "y", len(y), f"{len(x)} labels, one for each row of x")
+checks.count(steps=steps, hidden=hidden)          # whole numbers from 1
+checks.above(0, lr=lr)                            # finite numbers above 0
+checks.one_of(("mean", "max"), readout=readout)
+checks.expect(len(x) == len(y), "y", len(y), f"{len(x)} labels, one for each row of x")
 """
 
 import math
@@ -88,8 +88,8 @@ def between(low: float, high: float, **values: Any) -> None:
 
 def one_of(options: Collection[Any], **choices: Any) -> None:
     """Raise MapstoError unless each argument is one of the options."""
+    listed = ", ".join(map(repr, options))
     for name, choice in choices.items():
-        listed = ", ".join(map(repr, options))
         expect(choice in tuple(options), name, repr(choice), f"one of {listed}")
 
 

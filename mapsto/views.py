@@ -52,14 +52,7 @@ def support(
 
     Arguments and errors are those of `query`.
     """
-    examples, adapt = _adaptation(learner, support)
-    _row(x, examples)
-
-    def view(moved: Tensor) -> Tensor:
-        checks.shape(examples.x.shape, "give one row for each support example", x=moved)
-        return _score(learner, adapt(examples._replace(x=moved)), x, target, link)
-
-    return view
+    return _through_adaptation("x", "row", learner, support, x, target, link)
 
 
 def weights(
@@ -69,14 +62,7 @@ def weights(
 
     Arguments and errors are those of `query`.
     """
-    examples, adapt = _adaptation(learner, support)
-    _row(x, examples)
-
-    def view(moved: Tensor) -> Tensor:
-        checks.shape(examples.w.shape, "give one weight for each support example", w=moved)
-        return _score(learner, adapt(examples._replace(w=moved)), x, target, link)
-
-    return view
+    return _through_adaptation("w", "weight", learner, support, x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
@@ -163,7 +149,7 @@ def feature(
     def view(moved: Tensor) -> Tensor:
         return watching.replace(part, lambda output: moved.reshape(output.shape), score)
 
-    return _reached(layer, view, _only_output(layer, part, score).squeeze(0))
+    return _reached(layer, view, watching.only_output(layer, part, score).squeeze(0))
 
 
 def support_feature(
@@ -183,7 +169,7 @@ def support_feature(
     examples, adapt = _adaptation(learner, support)
     part = watching.part(learner, layer)
     _row(x, examples)
-    point = _only_output(layer, part, lambda: adapt(examples))
+    point = watching.only_output(layer, part, lambda: adapt(examples))
 
     def view(moved: Tensor) -> Tensor:
         # Add a difference, so that a learner with inner gradients still takes them through the layer.
@@ -200,7 +186,7 @@ def support_game(
 
     Arguments and errors are those of `query`.
     """
-    view, w = weights(learner, support, x, target, link), _adaptation(learner, support)[0].w
+    view, w = weights(learner, support, x, target, link), _episode(support).support.w
     return Game(lambda mask: view(w * mask.to(w)), len(w))
 
 
@@ -241,10 +227,29 @@ def deterministic(learner: Learner) -> Learner:
     return learner
 
 
+def _through_adaptation(
+    field: str, noun: str, learner: Learner, support: Examples | Episode, x: Tensor, target: int | None, link: Link
+) -> View:
+    """Return the view from one field of the support examples, such as `w`, to the score of row `x`."""
+    examples, adapt = _adaptation(learner, support)
+    _row(x, examples)
+    size = getattr(examples, field).shape
+
+    def view(moved: Tensor) -> Tensor:
+        checks.shape(size, f"give one {noun} for each support example", **{field: moved})
+        return _score(learner, adapt(examples._replace(**{field: moved})), x, target, link)
+
+    return view
+
+
+def _episode(support: Examples | Episode) -> Episode:
+    return support if isinstance(support, Episode) else Episode(support, support)
+
+
 def _adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
     """Return the support set, and the map from support sets to states; it reads the context of an episode."""
     _explainable(learner)
-    episode = support if isinstance(support, Episode) else Episode(support, support)
+    episode = _episode(support)
     return episode.support, lambda examples: learner.adapt_to(episode._replace(support=examples))
 
 
@@ -268,26 +273,6 @@ def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: 
     count = len(scores) if scores.ndim else 0
     checks.expect(0 <= target < count, "target", target, f"None or one of the {count} scores, counted from 0")
     return scores[target]
-
-
-def _only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tensor:
-    """Return the output of `part` during `call`, or raise MapstoError if it is not one floating-point tensor."""
-    outputs: list = []
-
-    def keep(output: object) -> object:
-        outputs.append(output)
-        return output
-
-    watching.replace(part, keep, call)
-    checks.expect(
-        len(outputs) == 1, "layer", f"{layer!r}, which runs {len(outputs)} times", "a layer that runs once",
-        "take one of a feed-forward body",
-    )  # fmt: skip
-    output = outputs[0]
-    kind = str(output.dtype) if isinstance(output, Tensor) else type(output).__name__
-    floating = isinstance(output, Tensor) and output.is_floating_point()
-    checks.expect(floating, "layer", f"{layer!r}, which returns {kind}", "a layer with a floating-point tensor")
-    return output
 
 
 def _reached(layer: str, view: View, point: Tensor) -> tuple[View, Tensor]:

@@ -18,7 +18,6 @@ from .. import checks
 from ..episodes import Examples
 
 Params = dict[str, Tensor]
-Objective = Callable[[Params, Params, Examples], Tensor]
 Gradient = Callable[[Params, Params, Examples], Params]
 
 

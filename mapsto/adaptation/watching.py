@@ -48,6 +48,26 @@ def replace(layer: nn.Module, by: Callable[[Any], Any], call: Callable[[], Resul
         handle.remove()
 
 
+def only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tensor:
+    """Return the output of `part` during `call`, or raise MapstoError if it is not one floating-point tensor."""
+    outputs: list = []
+
+    def keep(output: object) -> object:
+        outputs.append(output)
+        return output
+
+    replace(part, keep, call)
+    checks.expect(
+        len(outputs) == 1, "layer", f"{layer!r}, which runs {len(outputs)} times", "a layer that runs once",
+        "take one of a feed-forward body",
+    )  # fmt: skip
+    output = outputs[0]
+    kind = str(output.dtype) if isinstance(output, Tensor) else type(output).__name__
+    floating = isinstance(output, Tensor) and output.is_floating_point()
+    checks.expect(floating, "layer", f"{layer!r}, which returns {kind}", "a layer with a floating-point tensor")
+    return output
+
+
 def part(module: nn.Module, name: str) -> nn.Module:
     """Return the layer with that name in `module`, or in one of its parts, as in the names of `watch`.
 

@@ -6,7 +6,7 @@
 
 `θ_0` is the start of adaptation and `m_j = Σ w` of task j. `K`, `s` and `c` are learned: which earlier tasks to attend
 to, how much to trust them in each parameter, and how far to extrapolate. A few steps on few examples stop short, and so
-does the mean of many such results; the memory's mean may be extrapolated, whereas scaling a single task's update would
+does the mean of many such results; the memory's mean may be extrapolated, but scaling a single task's update would
 amplify its noise.
 
 This is a plain form of meta-networks, in which a network maps this task's parameters and a memory of earlier ones to

@@ -8,7 +8,7 @@
 `d` and `m` read one coordinate of a gradient at a time, as (log|g| / 7, sign g), or (−1, e⁷·g) if |g| < e⁻⁷.
 Munkhdalai & Yu 2017, "Meta Networks", Algorithm 1 and eq. 1 to 9, with the preprocessing of Andrychowicz et al. 2016.
 
-Differences: all derivatives are taken, whereas the published code treats the gradients as constants. `d` reads every
+Differences: all derivatives are taken, while the published code treats the gradients as constants. `d` reads every
 example, one at a time, and each layer has its own `d` and `m`, except the last layer of `u`, which makes no key. Both
 networks have the task's loss (the paper has a contrastive loss for the keys if there are pairs). Biases and norms have
 no fast weights, and pooling comes before the sum of slow and fast.

@@ -1,4 +1,4 @@
-"""Reports: a question about a table or a test task answered whole, and told on one HTML page."""
+"""Reports: a question about a table or a test task answered completely, on one HTML page."""
 
 from .film import write_film
 from .run import write_run_report

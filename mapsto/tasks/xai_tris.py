@@ -14,7 +14,7 @@ Haufe 2024, "XAI-TRIS: Non-linear image benchmarks to quantify false positive po
 importance"; α, places and patterns follow the 8 × 8 settings that its authors published.
 
 We depart from the authors in three points. The norms are expected values instead of those of a data set, so that each
-image can be drawn by itself. The factor 8 makes the mean square of a pixel about 1, whereas the authors divide by the
+image can be drawn by itself. The factor 8 makes the mean square of a pixel about 1, while the authors divide by the
 largest pixel. Every task rotates and mirrors all its images alike and numbers its classes at random, so that a learner
 must read from the support set which pixels matter.
 """

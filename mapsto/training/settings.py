@@ -93,10 +93,8 @@ class Settings:
         checks.one_of(get_args(Schedule), schedule=self.schedule)
         checks.count(0, warmup=self.warmup)
         checks.expect(self.warmup < self.steps, "warmup", self.warmup, f"fewer steps than all {self.steps}")
-        alone, got = (
-            self.threads == 1 or self.precision == "32-true",
-            f"{self.threads} with precision {self.precision!r}",
-        )
+        alone = self.threads == 1 or self.precision == "32-true"
+        got = f"{self.threads} with precision {self.precision!r}"
         checks.expect(alone, "threads", got, "1, because a lower precision holds in one thread only")
         checks.expect(self.run is None or bool(str(self.run).strip()), "run", "an empty name", "a folder to write to")
 

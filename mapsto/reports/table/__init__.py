@@ -1,4 +1,4 @@
-"""A table's predictions, explained, checked and told on one page."""
+"""A table's predictions, explained, checked and shown on one page."""
 
 import os
 from typing import TYPE_CHECKING, Any

@@ -38,7 +38,7 @@ class Answer:
         question: the table.
         reasons: the contribution of each cell to each class probability.
         probabilities: of the explained rows.
-        cases: the rows whose story is told one by one.
+        cases: the rows that the page explains one by one.
         push: of each training row on the predictions of the `cases`: the prediction minus the one without that row.
         judged: the probabilities of the rows `question.judges`.
         summary: the numbers that `--json` prints.

@@ -1,4 +1,4 @@
-"""A test task's answers, explained, judged and told on one page."""
+"""A test task's answers, explained, judged and shown on one page."""
 
 import os
 
@@ -42,8 +42,8 @@ def task(
         seed: of the test tasks.
 
     Raises:
-        MapstoError: `learner` or `tasks` is none, a method is not an explainer of rows, the task has no examples, or
-            the page cannot be written.
+        MapstoError: `learner` is not a learner or `tasks` not a source of tasks, a method is not an explainer of rows,
+            the task has no examples, or the page cannot be written.
         ValueError: the learner is transductive.
 
     >>> import tempfile, mapsto as mt

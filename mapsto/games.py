@@ -1,4 +1,8 @@
-"""A view with a rule for what "absent" means: the outcome when only some parts of its input are visible."""
+"""A view moves an input of a model; a game hides parts of it. Explainers need nothing else.
+
+View:  point ↦ score or `[k]` scores, differentiable in the point
+Game:  mask ↦ score or `[k]` scores, with only the players of the mask visible
+"""
 
 from collections.abc import Callable
 
@@ -6,26 +10,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .checks import spread
-from .errors import MapstoError
+from . import checks
 
-View = Callable[[Tensor], Tensor]
+View = Callable[[Tensor], Tensor]  # point ↦ scalar, or `[k]` scores
 
 
 class Game:
-    """mask ↦ outcome when only the players with mask 1 are visible."""
+    """mask ↦ the outcome when only the players with mask 1 are visible."""
 
     def __init__(self, value: Callable[[Tensor], Tensor], players: int):
         self.value, self.players = value, players
 
     def __call__(self, mask: Float[Tensor, " players"]) -> Tensor:
-        """Return the outcome, a scalar or `[k]`, with exactly the players of `mask` (1 present, 0 absent).
+        """Return the outcome, a scalar or `[k]`, when exactly the players of `mask` (1 present, 0 absent) are visible.
 
-        A count or a yes or no becomes a floating-point number: means of it are asked.
+        Integers and booleans become floats, so that they can be averaged.
+
+        Raises:
+            MapstoError: if `mask` does not have one entry for each player.
         """
-        if mask.shape != (self.players,):
-            raise ValueError(f"mask: got shape {tuple(mask.shape)}, expected ({self.players},): one entry per player.")
-        return _fraction(self.value(mask))
+        checks.shape((self.players,), "one entry for each player", mask=mask)
+        return _as_float(self.value(mask))
 
 
 def game(
@@ -35,11 +40,16 @@ def game(
     background: Float[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
-    """Play `view` with parts of `x` absent.
+    """Return the game of a view at `x`: the players are the entries of `x`, or groups of entries.
 
-    An absent entry takes the value `baseline` (a number, a tensor such as a mask token, or NaN for a learner that was
-    trained on missing cells), or, with `background`, the values of each background row in turn, outcomes averaged.
-    `groups` (integers of `x`'s shape, 0 … players−1) makes entries of one group appear and vanish together.
+    Absent entries take the value `baseline` (a number, a tensor such as a mask token, or NaN for a learner that was
+    trained on missing cells). If `background` is given, absent entries take the values of each background row in turn
+    instead, and the outcomes are averaged. If `groups` (integers 0 … players−1 in the shape of `x`) is given, the
+    entries of one group appear and vanish together.
+
+    Raises:
+        MapstoError: if `baseline`, `background` or `groups` does not fit `x`, or if both a baseline and a background
+            are given.
     """
     players = x.numel() if groups is None else _count(groups, x)
 
@@ -48,36 +58,27 @@ def game(
         return (mask.reshape(x.shape) if groups is None else mask[groups]) > 0.5
 
     if background is None:
-        absent = spread("baseline", baseline, x)
+        absent = checks.spread("baseline", baseline, x)
         return Game(lambda mask: view(torch.where(visible(mask), x, absent)), players)
     rows = _rows(background, baseline, x)
-    filled = torch.func.vmap(lambda row, seen: _fraction(view(torch.where(seen, x, row))), in_dims=(0, None))
+    filled = torch.func.vmap(lambda row, seen: _as_float(view(torch.where(seen, x, row))), in_dims=(0, None))
     return Game(lambda mask: filled(rows, visible(mask)).mean(0), players)
 
 
-def _fraction(outcome: Tensor) -> Tensor:
+def _as_float(outcome: Tensor) -> Tensor:
     return outcome if outcome.is_floating_point() else outcome.to(torch.get_default_dtype())
 
 
 def _count(groups: Tensor, x: Tensor) -> int:
-    if groups.shape != x.shape:
-        raise MapstoError(
-            f"groups: got shape {tuple(groups.shape)}, expected {tuple(x.shape)}, one group for each entry of x."
-        )
-    if groups.is_floating_point() or int(groups.min()) < 0:
-        raise MapstoError(
-            f"groups: got {groups.dtype} from {groups.min()}, expected integers from 0, one for a player."
-        )
+    checks.shape(tuple(x.shape), "one group for each entry of x", groups=groups)
+    whole = not groups.is_floating_point() and int(groups.min()) >= 0
+    checks.expect(whole, "groups", f"{groups.dtype} from {groups.min()}", "integers from 0, one for each player")
     return int(groups.max()) + 1
 
 
 def _rows(background: Tensor, baseline: float | Tensor, x: Tensor) -> Tensor:
-    if background.shape[1:] != x.shape:
-        raise MapstoError(
-            f"background: rows have shape {tuple(background.shape[1:])}, expected {tuple(x.shape)}, that of x."
-        )
-    if not len(background):
-        raise MapstoError("background: got no rows, expected at least one; take some from the training data.")
-    if isinstance(baseline, Tensor) or baseline != 0:
-        raise MapstoError("baseline: got one beside a background, expected one of them: what absent entries become.")
+    checks.shape(("b", *x.shape), "rows of the shape of x", background=background)
+    checks.expect(len(background) > 0, "background", "no rows", "at least one", "take some from the training data")
+    alone = not isinstance(baseline, Tensor) and baseline == 0
+    checks.expect(alone, "baseline", "a baseline and a background", "one of them, to replace absent entries")
     return background.to(x)

@@ -125,7 +125,7 @@ def _made(name: str, plays: Playing) -> ViewExplainer | GameExplainer:
     given: dict[str, Any] = {}
     if "background" in takes:
         given["background"] = plays.background
-    if "samples" in takes and issubclass(kind, GameExplainer) and plays.players > explainers.shapley.MOST_PLAYERS:
+    if "samples" in takes and issubclass(kind, GameExplainer) and plays.players > explainers.coalitions.MOST_PLAYERS:
         given["samples"] = _SAMPLES * plays.players
     if "explainer" in takes:
         given["explainer"] = explainers.Gradient()

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer
+from ..games import View
+from .explainer import ViewExplainer
 from .gradient import gradient, scale
 
 

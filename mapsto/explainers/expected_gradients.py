@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer, number
+from ..games import View
+from .explainer import ViewExplainer, number
 from .gradient import gradient, scale
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer, number
+from ..games import View
+from .explainer import ViewExplainer, number
 
 
 @final

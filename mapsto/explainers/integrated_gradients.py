@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from ..checks import spread
-from .explainer import View, ViewExplainer, number
+from ..games import View
+from .explainer import ViewExplainer, number
 from .gradient import gradient, scale
 
 

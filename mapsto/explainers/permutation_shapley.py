@@ -27,8 +27,9 @@ from torch import Tensor
 from torch.func import vmap
 
 from ..errors import MapstoError
+from ..games import Game
 from . import coalitions
-from .explainer import Game, GameExplainer
+from .explainer import GameExplainer
 
 _FEWEST_PAIRS = 4  # below, the controls' coefficients are noise
 _RIDGE = 0.1  # of the controls' own sums of squares

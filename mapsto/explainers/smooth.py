@@ -19,7 +19,8 @@ from torch.func import vmap
 
 from ..checks import spread
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer, number
+from ..games import View
+from .explainer import ViewExplainer, number
 
 
 @final

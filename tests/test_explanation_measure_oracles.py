@@ -375,7 +375,7 @@ def captums_sensitivity(neighbours: Tensor) -> Tensor:
 
 def law_of_sensitivity(measure: Callable) -> None:
     neighbours = around(X, radius=0.3, samples=9)
-    found = measure(lambda x: Gradient().over(view, x), X, neighbours)
+    found = measure(Gradient(), lambda x: view, X, neighbours)
     assert_agree(found.relative, captums_sensitivity(neighbours), 1e-4)
     assert_agree(found.absolute, found.relative * Gradient().over(view, X).norm(dim=1))
 
@@ -387,9 +387,9 @@ def test_max_sensitivity_is_captums() -> None:
 @pytest.mark.parametrize(
     "mutant",
     [
-        lambda explain, x, near: max_sensitivity(explain, x, near[:, :5]),
-        lambda explain, x, near: max_sensitivity(lambda x: explain(x).abs(), x, near),
-        lambda explain, x, near: max_sensitivity(explain, near[:, 0], near),
+        lambda explain, of, x, near: max_sensitivity(explain, of, x, near[:, :5]),
+        lambda explain, of, x, near: max_sensitivity(lambda view, x: explain(view, x).abs(), of, x, near),
+        lambda explain, of, x, near: max_sensitivity(explain, of, near[:, 0], near),
     ],
 )
 def test_the_law_of_sensitivity_finds_mutants(mutant: Callable) -> None:
@@ -404,10 +404,11 @@ def test_neighbours_are_near_and_reach_the_border() -> None:
 
 
 def test_sensitivity_of_nothing_and_misfits() -> None:
-    nothing = max_sensitivity(torch.zeros_like, X, around(X, 0.1))
+    zero = lambda view, x: torch.zeros_like(x)  # noqa: E731
+    nothing = max_sensitivity(zero, lambda x: view, X, around(X, 0.1))
     assert nothing.relative.tolist() == [0] * 5  # as captum says
     with pytest.raises(MapstoError, match=r"neighbours: got shape \(5, 0, 6\)"):
-        max_sensitivity(torch.zeros_like, X, X[:, None][:, :0])
+        max_sensitivity(zero, lambda x: view, X, X[:, None][:, :0])
 
 
 # ---- complexity

@@ -22,7 +22,7 @@ from ..adaptation.inner import Params
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples
 from ..errors import MapstoError
-from ..explainers.explainer import ViewExplainer
+from ..explainers.explainer import Explain
 from .iterates import Iterates, by_layer, iterates
 from .plane import plane
 
@@ -51,7 +51,7 @@ class Film(NamedTuple):
 def film(
     learner: Learner,
     episode: Episode,
-    explainer: ViewExplainer | None = None,
+    explainer: Explain | None = None,
     row: int = 0,
     target: int = 0,
     link: Link = lambda scores: scores,
@@ -126,7 +126,7 @@ def _each_layer(steps: list[Params], measure: Callable[[Tensor], Tensor]) -> Flo
 
 
 def _reasons(
-    explainer: ViewExplainer, way: Iterates, episode: Episode, row: int, target: int, link: Link
+    explainer: Explain, way: Iterates, episode: Episode, row: int, target: int, link: Link
 ) -> Float[Tensor, "s ..."]:
     x = episode.query.x[row]
     asked = [views.query(stopped, episode.support, target, link) for stopped in way.learners]

@@ -1,6 +1,7 @@
 """What a person asks with a table, and perhaps another one to learn from: who teaches, who is explained, who judges."""
 
 import argparse
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,12 @@ from .answer import Question
 
 def asked(args: argparse.Namespace) -> Question:
     """Read the table `args.what` (and `args.train`, where given) and share out its rows."""
-    table = _numbered(args.what)
-    return _of_one(args, table) if args.train is None else _of_two(args, table, _numbered(args.train))
+    try:
+        table = _numbered(args.what)
+        return _of_one(args, table) if args.train is None else _of_two(args, table, _numbered(args.train))
+    except MapstoError as error:
+        option = re.sub(r"^(target|train_rows):", lambda match: f"--{match[1].replace('_', '-')}:", str(error))
+        raise MapstoError(option) from error
 
 
 def _of_one(args: argparse.Namespace, table: pd.DataFrame) -> Question:

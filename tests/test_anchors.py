@@ -11,8 +11,9 @@ from sklearn.dummy import DummyClassifier
 
 from mapsto import TableClassifier
 from mapsto.errors import MapstoError
-from mapsto.explainers import Anchor, Anchors, Counterfactual, SurrogateTree
+from mapsto.explainers import Anchors, Counterfactual, SurrogateTree
 from mapsto.explainers.rules import bandit
+from mapsto.explainers.rules.anchors import Anchor
 from mapsto.explainers.rules.bandit import Certificate
 from mapsto.explainers.rules.predicates import matches
 

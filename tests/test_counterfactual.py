@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mapsto.errors import MapstoError
-from mapsto.explainers import Change, Counterfactual
+from mapsto.explainers import Counterfactual
+from mapsto.explainers.rules.counterfactual import Change
 
 Case = tuple[np.ndarray, np.ndarray, float, np.ndarray]
 

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from mapsto.errors import MapstoError
-from mapsto.measures import EvalX, most
+from mapsto.measures import EvalX
+from mapsto.measures.faithfulness.eval_x import most
 from mapsto.models import MLP
 from mapsto.tasks import Planted
 

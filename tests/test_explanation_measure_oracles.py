@@ -18,9 +18,6 @@ from torch import Tensor, nn
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, IntegratedGradients, Shapley
 from mapsto.measures import (
-    Curves,
-    Infidelity,
-    Rationale,
     agreement,
     around,
     auroc,
@@ -29,16 +26,14 @@ from mapsto.measures import (
     infidelity,
     insertion_deletion,
     max_sensitivity,
-    midranks,
-    noise,
-    rank_correlation,
     rationale,
     recovery,
     selection,
-    squares,
 )
-from mapsto.measures.faithfulness.ranking import order
-from mapsto.measures.faithfulness.sufficiency import ERASER
+from mapsto.measures.faithfulness.infidelity import Infidelity, noise, squares
+from mapsto.measures.faithfulness.perturbation_curves import Curves
+from mapsto.measures.faithfulness.ranking import midranks, order, rank_correlation
+from mapsto.measures.faithfulness.sufficiency import ERASER, Rationale
 from mapsto.views import Game, game
 
 F64 = torch.float64

@@ -18,16 +18,16 @@ from mapsto.measures import (
     auroc,
     complexity,
     hiding_infidelity,
-    imputed,
     infidelity,
     insertion_deletion,
     max_sensitivity,
     randomised_model,
-    rank_correlation,
     rationale,
     recovery,
     selection,
 )
+from mapsto.measures.faithfulness.ranking import rank_correlation
+from mapsto.measures.faithfulness.road import imputed
 from mapsto.views import Game, game
 
 F64 = torch.float64

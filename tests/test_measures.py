@@ -12,16 +12,8 @@ from torch import Tensor
 from mapsto.episodes import Episode, Examples
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
-from mapsto.measures import (
-    Classification,
-    Regression,
-    agreement,
-    estimate,
-    evaluate,
-    expected_calibration_error,
-    reliability,
-    summary,
-)
+from mapsto.measures import agreement, estimate, evaluate, expected_calibration_error, reliability, summary
+from mapsto.measures.evaluation.evaluate import Classification, Regression
 from mapsto.tasks import Arrays, Tasks
 
 # agreement

@@ -14,7 +14,8 @@ from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient
 from mapsto.explainers.explainer import Explain
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
-from mapsto.measures import cascading, independent, layers_of, randomised_model, shuffled_labels
+from mapsto.measures import randomised_model, shuffled_labels
+from mapsto.measures.faithfulness.randomisation import cascading, independent, layers_of
 from mapsto.models import MLP
 
 FEATURES = 24

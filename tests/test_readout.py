@@ -12,7 +12,8 @@ from mapsto.errors import MapstoError
 from mapsto.explainers import Shapley
 from mapsto.learners import MAML, MatchingNetwork, PrototypicalNetwork, RidgeHead
 from mapsto.models import MLP
-from mapsto.seeing import attended, looks_like, perplexity, reliance
+from mapsto.seeing import attended, looks_like, reliance
+from mapsto.seeing.readout import perplexity
 
 F64 = torch.float64
 

@@ -10,7 +10,8 @@ from torch.func import vmap
 
 from mapsto.errors import MapstoError
 from mapsto.explainers import Occlusion
-from mapsto.measures import LinearRegression, NoisyLinear, imputed, insertion_deletion
+from mapsto.measures import LinearRegression, NoisyLinear, insertion_deletion
+from mapsto.measures.faithfulness.road import imputed
 
 F64 = torch.float64
 

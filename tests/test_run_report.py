@@ -34,7 +34,7 @@ from mapsto.figures.taught import taught_cells, taught_images, taught_rows
 from mapsto.figures.trusted import trusted
 from mapsto.figures.verdicts import about, lead, verdict
 from mapsto.learners import MAML, PrototypicalNetwork, Reptile
-from mapsto.measures import Trust
+from mapsto.measures.faithfulness.trust import Trust
 
 TRAIN = {
     "planted": "--learner MAML --learner.body MLP --learner.body.widths [11,8,2] --learner.body.activation silu "

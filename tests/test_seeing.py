@@ -19,8 +19,6 @@ from mapsto.episodes import examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork
 from mapsto.seeing import (
-    Embedding,
-    Units,
     cka,
     cka_over,
     embedding,
@@ -29,16 +27,16 @@ from mapsto.seeing import (
     looks_like,
     maximise,
     probes,
-    purity,
     rsa,
     rsa_over,
     unit,
     units,
     variance_explained,
 )
+from mapsto.seeing.embedding import Embedding, purity
 from mapsto.seeing.maximisation import blurred, total_variation
 from mapsto.seeing.probes import dealt
-from mapsto.seeing.units import health
+from mapsto.seeing.units import Units, health
 from mapsto.seeing.variation import Explained
 
 F64 = torch.float64

@@ -6,8 +6,9 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from mapsto.errors import MapstoError
-from mapsto.explainers import Surrogate, SurrogateTree
+from mapsto.explainers import SurrogateTree
 from mapsto.explainers.rules.predicates import matches
+from mapsto.explainers.rules.surrogate_tree import Surrogate
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 8, size=(600, 4)).astype(float)  # whole numbers: the cuts of a tree lie half-way, exactly

@@ -11,8 +11,8 @@ from mapsto.episodes import examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient, Occlusion, Shapley, ViewExplainer
 from mapsto.learners import PrototypicalNetwork
-from mapsto.measures import Trust, estimate, insertion_deletion, over_rows, trust
-from mapsto.measures.faithfulness.trust import HIGHER, LOWER, pooled
+from mapsto.measures import estimate, insertion_deletion, trust
+from mapsto.measures.faithfulness.trust import HIGHER, LOWER, Trust, over_rows, pooled
 from mapsto.views import Game, game
 
 SLOPE = torch.tensor([0.0, 5.0, 0.0, 3.0, 0.0, 2.0])

@@ -272,7 +272,7 @@ def test_an_attack_stays_within_its_bounds_and_refuses_a_view_that_is_nan():
     outside = torch.tensor([2.0, 0.5])
     for attack in (FGSM(0.1, bounds=(0.0, 1.0)), PGD(0.1, bounds=(0.0, 1.0))):
         assert (attack(lambda x: x.sum(), outside) <= 1).all()
-        with pytest.raises(MapstoError, match="view: got NaN, expected a number to raise"):
+        with pytest.raises(MapstoError, match="view: got NaN"):
             attack(lambda x: x.sum() * math.nan, outside)
 
 
@@ -386,7 +386,7 @@ def test_a_truth_that_is_no_number_of_the_learner_is_refused(y, message):
 @pytest.mark.usefixtures("unchecked")
 def test_a_class_that_the_learner_does_not_have_is_refused():
     learner, episode = learners()["ProtoNet"], lesson()
-    for y, message in ((9, "y: got class 9, expected one of 0 to 1"), (0.5, "y: got torch.float32 .* class index")):
+    for y, message in ((9, "y: got class 9"), (0.5, "y: got torch.float32 .* class index")):
         with pytest.raises(MapstoError, match=message):
             stability.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
         with pytest.raises(MapstoError, match=message):
@@ -415,13 +415,13 @@ def test_stability_of_the_only_class_is_refused():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: FGSM(0.0), "radius: got 0.0, expected a number above 0"),
+        (lambda: FGSM(0.0), "radius: got 0.0"),
         (lambda: PGD(math.nan), "radius: got nan"),
-        (lambda: PGD(1.0, "l1"), "norm: got 'l1', expected 'linf' or 'l2'"),
-        (lambda: PGD(1.0, steps=0), "steps: got 0, expected at least 1"),
-        (lambda: PGD(1.0, step=-1.0), "step: got -1.0, expected a length above 0"),
-        (lambda: FGSM(1.0, bounds=(1.0, 0.0)), r"bounds: got \(1.0, 0.0\), expected \(lowest, highest\)"),
-        (lambda: FGSM(1.0)(lambda x: x, torch.ones(3)), r"view: got scores of shape \(3,\), expected one number"),
+        (lambda: PGD(1.0, "l1"), "norm: got 'l1'"),
+        (lambda: PGD(1.0, steps=0), "steps: got 0"),
+        (lambda: PGD(1.0, step=-1.0), "step: got -1.0"),
+        (lambda: FGSM(1.0, bounds=(1.0, 0.0)), r"bounds: got \(1.0, 0.0\)"),
+        (lambda: FGSM(1.0)(lambda x: x, torch.ones(3)), r"view: got scores of shape \(3,\)"),
     ],
 )
 def test_refused(build, message):

@@ -103,7 +103,7 @@ def test_the_values_are_complete_on_views_of_learners(view: str, learner: str) -
 @pytest.mark.parametrize(
     ("view", "message"),
     [
-        (lambda x: x[:, None] * x, r"view: got an output of shape \(3, 3\), expected a scalar or one axis of scores"),
+        (lambda x: x[:, None] * x, r"view: got an output of shape \(3, 3\)"),
         (lambda x: x.detach().sum(), r"view: its output \(torch.float64\) has no gradient by the point"),
         (lambda x: (x > 0).sum(), r"view: its output \(torch.int64\) has no gradient by the point"),
         (lambda x: torch.ones(2, dtype=F64) * x.detach()[0], r"view: its output \(torch.float64\) has no gradient"),
@@ -161,7 +161,7 @@ def test_a_transductive_learner_is_refused(learner: type[Learner], make: str) ->
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_baseline_of_the_wrong_shape_is_refused(explainer: ViewExplainer, learner: str) -> None:
     f, point = VIEWS["query"](LEARNERS[learner])
-    with pytest.raises(ValueError, match=r"(baseline|background): .*\(2,\), expected .*\(3,\)"):
+    with pytest.raises(ValueError, match=r"^(baseline|background): got shape .*2"):
         explainer(f, point)
 
 

@@ -448,9 +448,9 @@ def test_too_few_samples_are_refused() -> None:
 
 
 def test_integrated_gradients_refuses_no_steps_and_a_wrong_baseline() -> None:
-    with pytest.raises(ValueError, match="steps: got 0, expected at least 1"):
+    with pytest.raises(ValueError, match="steps: got 0"):
         IntegratedGradients(steps=0)
-    with pytest.raises(ValueError, match=r"baseline: got shape \(4,\), expected one that broadcasts to \(3,\)"):
+    with pytest.raises(ValueError, match=r"baseline: got shape \(4,\)"):
         IntegratedGradients(baseline=torch.zeros(4))(product, torch.ones(3))
-    with pytest.raises(ValueError, match=r"baseline: got shape \(2, 3\), expected one that broadcasts to \(3,\)"):
+    with pytest.raises(ValueError, match=r"baseline: got shape \(2, 3\)"):
         IntegratedGradients(baseline=torch.zeros(2, 3))(product, torch.ones(3))

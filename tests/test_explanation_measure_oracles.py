@@ -181,7 +181,7 @@ def test_outcomes_that_are_no_numbers_are_refused() -> None:
             measure(lost, X, X)
     with pytest.raises(MapstoError, match="view: got outcomes of 5 of 5 rows that are not finite"):
         infidelity(lambda x: x.sum() / 0, X, X, X[:, None])
-    with pytest.raises(MapstoError, match="samples: got 0, expected at least 1"):
+    with pytest.raises(MapstoError, match="samples: got 0"):
         hiding_infidelity(hiding, X, X, samples=0)
     with pytest.raises(MapstoError, match=r"perturbations: got shape \(5, 0, 6\)"):
         infidelity(view, X, X, X[:, None][:, :0])
@@ -192,7 +192,7 @@ def test_steps_hide_groups_of_players() -> None:
     whole, half = (insertion_deletion(table_game, torch.zeros(1, 1), values, steps) for steps in (None, 2))
     assert half.share_of_players.tolist() == [0, 0.4, 1]
     assert half.deletion.tolist() == whole.deletion[:, [0, 2, 5]].tolist()
-    with pytest.raises(MapstoError, match="steps: got 6, expected 1 to 5"):
+    with pytest.raises(MapstoError, match="steps: got 6"):
         insertion_deletion(table_game, torch.zeros(1, 1), values, 6)
 
 
@@ -211,7 +211,7 @@ def test_share_is_nan_where_hiding_everything_changes_nothing() -> None:
 
 
 def test_curves_refuse_what_does_not_fit() -> None:
-    with pytest.raises(MapstoError, match=r"values: got shape \(5, 4\), expected \(5, 6\)"):
+    with pytest.raises(MapstoError, match=r"values: got shape \(5, 4\)"):
         insertion_deletion(hiding, X, X[:, :4])
     with pytest.raises(MapstoError, match="expected one number; give the view a target"):
         insertion_deletion(lambda x: game(NET, x), X, X)
@@ -345,7 +345,7 @@ def test_squares_hide_every_square_once() -> None:
 
 
 def test_infidelity_refuses_what_does_not_fit() -> None:
-    with pytest.raises(MapstoError, match=r"slopes: got shape \(5, 4\), expected \(5, 6\)"):
+    with pytest.raises(MapstoError, match=r"slopes: got shape \(5, 4\)"):
         infidelity(view, X, X[:, :4], X[:, None])
     with pytest.raises(MapstoError, match=r"perturbations: got shape \(5, 1, 4\)"):
         infidelity(view, X, X, X[:, None, :4])
@@ -477,10 +477,10 @@ def test_rank_correlation_has_no_say_of_constants_and_refuses_misfits(unchecked:
     assert rank_correlation(torch.ones(3), torch.arange(3.0)).isnan()
     rows = normal(4, 6, seed=1), normal(4, 6, seed=2)
     torch.testing.assert_close(torch.func.vmap(rank_correlation)(*rows), rank_correlation(*rows))
-    with pytest.raises(MapstoError, match=r"values: got torch\.int64, expected floating-point numbers"):
+    with pytest.raises(MapstoError, match=r"values: got torch\.int64"):
         rank_correlation(torch.arange(3), torch.arange(3))
     assert midranks(torch.ones(4)).tolist() == [2.5] * 4
-    with pytest.raises(MapstoError, match=r"b: got shape \(4,\), expected \(3,\)"):
+    with pytest.raises(MapstoError, match=r"b: got shape \(4,\)"):
         rank_correlation(torch.ones(3), torch.ones(4))
 
 
@@ -568,12 +568,12 @@ def test_scores_that_are_nan_have_no_auroc() -> None:
 
 
 def test_whole_numbers_have_no_auroc_that_would_be_rounded(unchecked: None) -> None:
-    with pytest.raises(MapstoError, match=r"scores: got torch\.int64, expected floating-point"):
+    with pytest.raises(MapstoError, match=r"scores: got torch\.int64"):
         auroc(torch.tensor([[1, 2, 2]]), torch.tensor([[True, False, False]]))
 
 
 def test_agreement_needs_two_of_one_shape(unchecked: None) -> None:
-    with pytest.raises(MapstoError, match=r"truth: got shape \(2, 4\), expected \(2, 3\)"):
+    with pytest.raises(MapstoError, match=r"truth: got shape \(2, 4\)"):
         agreement(np.ones((2, 3)), np.ones((2, 4)))
 
 
@@ -581,7 +581,7 @@ def test_recovery_needs_a_truth(unchecked: None) -> None:
     values, truth = planted(3, 6)
     with pytest.raises(MapstoError, match=r"truth: got 2 row\(s\) without a true column"):
         recovery(values, truth & torch.tensor([[True], [False], [False]]))
-    with pytest.raises(MapstoError, match=r"truth: got shape \(3, 5\), expected \(3, 6\)"):
+    with pytest.raises(MapstoError, match=r"truth: got shape \(3, 5\)"):
         recovery(values, truth[:, :5])
     with pytest.raises(MapstoError, match="values: got 18 of 18 that are not finite"):
         selection(values * math.nan, truth, 0.5)

@@ -1,4 +1,5 @@
-"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; with parameters: `learned`.
+"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; `learned` holds those with
+parameters.
 
 Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows (`TableExplainer`).
 """

@@ -22,7 +22,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 
 import mapsto as mt
-from mapsto.explainers import Anchor, Anchors, Counterfactual, SurrogateTree
+from mapsto.explainers import Anchors, Counterfactual, SurrogateTree
+from mapsto.explainers.rules.anchors import Anchor
 from mapsto.explainers.rules.predicates import matches
 
 Classifier = Callable[[np.ndarray], np.ndarray]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .errors import MapstoError
+from . import checks
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
@@ -27,15 +27,15 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
-    """Return the mean of one value a task with its 95 % interval, both not finite where a value is not.
+    """Return the mean of one value for each task with its 95 % interval; neither is finite if a value is not.
 
-    Raises MapstoError where there is no value.
+    Raises:
+        MapstoError: if there is no value.
 
     >>> print(estimate(np.array([0.0, 1.0, 1.0, 1.0])))
     0.7500 ± 0.4900
     """
-    if not len(values):
-        raise MapstoError("values: got none, expected one a task, of at least one task.")
+    checks.expect(len(values) > 0, "values", "none", "one for each task, of at least one task")
     if not np.isfinite(values).all():
         return Estimate(float(values.mean()), math.nan)
     spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan

@@ -140,7 +140,7 @@ def test_a_pair_of_query_and_support_is_one_image_at_a_time(explainer: GradCAM |
 def test_a_layer_without_places_is_refused(explainer: GradCAM | HiResCAM) -> None:
     view, point = views.feature(LEARNERS["MAML"], SUPPORT, IMAGES[0], "5", target=1)
     assert InputXGradient()(view, point).shape == (45,)
-    with pytest.raises(MapstoError, match=r"point: got shape \(45,\), expected feature maps \[c, h, w\]"):
+    with pytest.raises(MapstoError, match=r"point: got shape \(45,\)"):
         explainer(view, point)
 
 

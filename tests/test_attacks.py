@@ -272,7 +272,7 @@ def test_an_attack_stays_within_its_bounds_and_refuses_a_view_that_is_nan():
     outside = torch.tensor([2.0, 0.5])
     for attack in (FGSM(0.1, bounds=(0.0, 1.0)), PGD(0.1, bounds=(0.0, 1.0))):
         assert (attack(lambda x: x.sum(), outside) <= 1).all()
-        with pytest.raises(MapstoError, match="view: got NaN, expected a number to raise"):
+        with pytest.raises(MapstoError, match="view: got NaN"):
             attack(lambda x: x.sum() * math.nan, outside)
 
 
@@ -280,7 +280,7 @@ def test_change_and_overlap_by_hand():
     before, after = torch.tensor([[0.0, 4.0], [-3.0, 1.0]]), torch.tensor([[0.0, 4.0], [0.0, 1.0]])
     assert stability.change(before, after) == pytest.approx(0.588348, abs=1e-5)  # 3 / √26
     assert [float(stability.top_overlap(before, after, k)) for k in (1, 2, 4)] == [1.0, 0.5, 1.0]
-    with pytest.raises(MapstoError, match="k: got 5, expected 1 to 4, the entries"):
+    with pytest.raises(MapstoError, match=r"^k: got 5"):
         stability.top_overlap(before, after, 5)
 
 
@@ -364,7 +364,8 @@ def test_poisoned_numbers_are_not_kept():
     learner, episode = numbers(outputs=2)
     x = episode.query.x[0]
     calm, hurt = (
-        stability.teaching_stability(Gradient(), learner, episode, x, 1, PGD(radius), k=1) for radius in (1e-13, 1.0)
+        stability.teaching_stability(Gradient(), learner, episode, x, episode.query.y[0], PGD(radius), k=1)
+        for radius in (1e-13, 1.0)
     )
     assert calm.kept and calm.change < 1e-9 and not hurt.kept and hurt.change > 0.05
 
@@ -378,16 +379,18 @@ def test_a_truth_that_is_no_number_of_the_learner_is_refused(y, message):
     learner, episode = numbers()
     with pytest.raises(MapstoError, match=message):
         stability.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
+    with pytest.raises(MapstoError, match=message):
+        stability.teaching_stability(Gradient(), learner, episode, episode.query.x[0], y, PGD(0.5), k=1)
 
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_class_that_the_learner_does_not_have_is_refused():
     learner, episode = learners()["ProtoNet"], lesson()
-    for y, message in ((9, "y: got class 9, expected one of 0 to 1"), (0.5, "y: got torch.float32 .* class index")):
+    for y, message in ((9, "y: got class 9"), (0.5, "y: got torch.float32 .* class index")):
         with pytest.raises(MapstoError, match=message):
             stability.query_stability(Gradient(), learner, episode.support, episode.query.x[0], y, PGD(0.5), k=1)
-    with pytest.raises(MapstoError, match="target: got 9, expected None or one of the 2 scores"):
-        stability.teaching_stability(Gradient(), learner, episode, episode.query.x[0], 9, FGSM(0.5), k=1)
+        with pytest.raises(MapstoError, match=message):
+            stability.teaching_stability(Gradient(), learner, episode, episode.query.x[0], y, FGSM(0.5), k=1)
 
 
 def test_a_lesson_of_a_learner_that_draws_at_random_is_not_attacked():
@@ -401,7 +404,7 @@ def test_stability_of_the_only_class_is_refused():
     lonely, episode = PrototypicalNetwork(nn.Identity(), ways=1), lesson()
     episode = Episode(*(part._replace(y=torch.zeros_like(part.y)) for part in episode[:2]))
     for measure, taught in ((stability.query_stability, episode.support), (stability.teaching_stability, episode)):
-        with pytest.raises(MapstoError, match="PrototypicalNetwork has one class, which no attack can change"):
+        with pytest.raises(MapstoError, match=r"^learner: got PrototypicalNetwork with one class"):
             measure(Gradient(), lonely, taught, episode.query.x[0], 0, PGD(0.5), k=1)
 
 
@@ -412,13 +415,13 @@ def test_stability_of_the_only_class_is_refused():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: FGSM(0.0), "radius: got 0.0, expected a number above 0"),
+        (lambda: FGSM(0.0), "radius: got 0.0"),
         (lambda: PGD(math.nan), "radius: got nan"),
-        (lambda: PGD(1.0, "l1"), "norm: got 'l1', expected 'linf' or 'l2'"),
-        (lambda: PGD(1.0, steps=0), "steps: got 0, expected at least 1"),
-        (lambda: PGD(1.0, step=-1.0), "step: got -1.0, expected a length above 0"),
-        (lambda: FGSM(1.0, bounds=(1.0, 0.0)), r"bounds: got \(1.0, 0.0\), expected \(lowest, highest\)"),
-        (lambda: FGSM(1.0)(lambda x: x, torch.ones(3)), r"view: got scores of shape \(3,\), expected one number"),
+        (lambda: PGD(1.0, "l1"), "norm: got 'l1'"),
+        (lambda: PGD(1.0, steps=0), "steps: got 0"),
+        (lambda: PGD(1.0, step=-1.0), "step: got -1.0"),
+        (lambda: FGSM(1.0, bounds=(1.0, 0.0)), r"bounds: got \(1.0, 0.0\)"),
+        (lambda: FGSM(1.0)(lambda x: x, torch.ones(3)), r"view: got scores of shape \(3,\)"),
     ],
 )
 def test_refused(build, message):

@@ -71,7 +71,7 @@ def test_all_coalitions_give_the_exact_values() -> None:
 def test_the_posterior_mean_is_that_of_its_gaussian_process() -> None:
     """With a wide prior on the trend, the textbook posterior tends to what is returned."""
     groups = [0, 0, 1, 1, 1]
-    masks, weights = BayesianShapley(12, groups)._design(5)
+    masks, weights = BayesianShapley(12, groups).design(5)
     everything = exact(5, F64)
     told = torch.tensor(prior(everything.masks.numpy().astype(float), masks.numpy().astype(float), (2, 3)))
     among = torch.tensor(prior(masks.numpy().astype(float), masks.numpy().astype(float), (2, 3)))
@@ -85,7 +85,7 @@ def test_the_posterior_mean_is_that_of_its_gaussian_process() -> None:
 
 def test_groups_may_come_in_any_order_and_of_any_size() -> None:
     for groups in ([2, 0, 0, 1, 0, 1], [7, 7, 7, 7, 7, 7], [0, 1, 2, 3, 4, 5]):
-        masks, weights = BayesianShapley(20, groups)._design(6)
+        masks, weights = BayesianShapley(20, groups).design(6)
         assert masks.shape == (20, 6) and len(set(map(tuple, masks.tolist()))) == 20
         assert masks[0].sum() == 0 and masks[1].sum() == 6
         worth = torch.linspace(-1, 2, 6, dtype=F64)  # a sum over players

@@ -184,7 +184,7 @@ BAD = {
     "no target given": (TABLE, [], "--target: got nothing"),
     "only a target": ("outcome\n1\n0\n", ["--target", "outcome"], "no column besides 'outcome'"),
     "one class": (TABLE.replace("no\n", "yes\n"), ["--target", "outcome"], "y: got one class only (yes)"),
-    "no label": (changed(outcome=""), ["--target", "outcome"], "no row has an outcome in 'outcome'"),
+    "no label": (changed(outcome=""), ["--target", "outcome"], "--target: got 0 row(s) with an outcome in 'outcome'"),
     "too many classes": (changed(outcome=range(30)), ["--target", "outcome"], "y: got 20 classes, expected 2 to 10"),
     "a number": (changed(outcome=np.linspace(0, 1, 30)), ["--target", "outcome"], "continuous"),
     "infinite": (changed(age=["inf", *range(29)]), ["--target", "outcome"], "column 'age': got an infinite value"),

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mapsto.errors import MapstoError
-from mapsto.explainers import Change, Counterfactual
+from mapsto.explainers import Counterfactual
+from mapsto.explainers.rules.counterfactual import Change
 
 Case = tuple[np.ndarray, np.ndarray, float, np.ndarray]
 
@@ -155,7 +156,7 @@ def test_the_class_can_be_chosen() -> None:
     explain, row = Counterfactual(x), np.array([0.1, 0.0])
     assert explain(thirds, row).row[0] == pytest.approx(0.5, abs=1e-3)
     assert explain(thirds, row, target=0).row[0] == pytest.approx(-0.5, abs=1e-3)
-    with pytest.raises(MapstoError, match="target: the row has class 1 already"):
+    with pytest.raises(MapstoError, match=r"^target: got 1, the row"):
         explain(thirds, row, target=1)
 
 
@@ -164,7 +165,7 @@ def test_the_class_can_be_chosen() -> None:
 def test_a_class_that_the_classifier_never_gives_is_refused(target: Any) -> None:
     x = np.random.default_rng(0).normal(size=(100, 2))
     for classifier in (lambda r: r[:, 0] > 0, lambda r: np.stack([-r[:, 0], r[:, 0]], 1)):
-        with pytest.raises(MapstoError, match=f"target: got {target!r}, expected a class that the .* gives: 0, 1"):
+        with pytest.raises(MapstoError, match=f"target: got {target!r}"):
             Counterfactual(x)(classifier, x[0], target)
     signs = Counterfactual(x)(lambda r: np.where(r[:, 0] > 0, 1, -1), np.array([1.0, 0.0]), -1)
     assert signs.found and signs.label == -1
@@ -193,14 +194,14 @@ def test_bad_settings_are_refused() -> None:
     x = np.zeros((5, 2))
     with pytest.raises(MapstoError, match="immutable: got every column"):
         Counterfactual(x, immutable=[0, 1])
-    with pytest.raises(MapstoError, match="immutable: got 7, expected a column's name, or its position from 0 to 1"):
+    with pytest.raises(MapstoError, match="immutable: got 7"):
         Counterfactual(x, immutable=[7])
-    with pytest.raises(MapstoError, match="sparsity: got -1, expected at least 0"):
+    with pytest.raises(MapstoError, match="sparsity: got -1"):
         Counterfactual(x, sparsity=-1)
 
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["starts", "orders", "grid", "rounds"])
 def test_counts_are_whole_numbers(name: str) -> None:
-    with pytest.raises(MapstoError, match=f"{name}: got 2.5, expected at least ., a whole number"):
+    with pytest.raises(MapstoError, match=f"{name}: got 2.5, expected a whole number"):
         Counterfactual(np.zeros((5, 2)), **{name: 2.5})

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from mapsto.errors import MapstoError
-from mapsto.measures import EvalX, most
+from mapsto.measures import EvalX
+from mapsto.measures.faithfulness.eval_x import most
 from mapsto.models import MLP
 from mapsto.tasks import Planted
 
@@ -122,9 +123,9 @@ FITTED = EvalX(fresh(), steps=1).fit(X[:50], Y[:50])
     ("call", "told"),
     [
         (lambda: EvalX(fresh(), steps=0), "steps, batch: got 0 and 256"),
-        (lambda: most(torch.ones(2, 3), 4), "m: got 4, expected 0 to 3"),
+        (lambda: most(torch.ones(2, 3), 4), "m: got 4"),
         (lambda: most(torch.full((2, 3), torch.nan), 1), "values: got 6 of 6 that are not finite"),
-        (lambda: EvalX(fresh()).fit(X[:0], Y[:0]), "x: got 0 rows, expected at least one"),
+        (lambda: EvalX(fresh()).fit(X[:0], Y[:0]), "x: got 0 rows"),
         (lambda: EvalX(fresh()).fit(X[:3] * torch.nan, Y[:3]), "x: got 33 cells that are not finite"),
         (lambda: FITTED.judge(X[:3] * torch.nan, Y[:3], TRUTH[:3] | True), "x: got 33 cells that are not"),
         (lambda: FITTED.judge(X[:3], Y[:3], TRUTH[:3, :5]), r"selected: got shape \(3, 5\)"),
@@ -134,11 +135,11 @@ FITTED = EvalX(fresh(), steps=1).fit(X[:50], Y[:50])
         (lambda: FITTED.judge(X[:3, :5], Y[:3], TRUTH[:3, :5]), r"network: it cannot read rows of shape \(10,\)"),
         (lambda: EvalX(fresh()).judge(X[:3], Y[:3], TRUTH[:3]), "network: it has not been trained.* call `fit` first"),
         (lambda: EvalX(fresh()).fit(X[:3], Y[:2]), r"y: got torch.int64 of shape \(2,\) .* each of the 3 rows"),
-        (lambda: EvalX(fresh()).fit(X[:3], Y[:3] * 0 - 100), "y: got .* from -100 to -100, expected the model's class"),
-        (lambda: EvalX(fresh()).fit(X[:3], Y[:3] * 0 + 2), "y: got .* from 2 to 2, expected .* from 0 to 1"),
-        (lambda: EvalX(fresh()).fit(X[:3], Y[:3].float()), r"y: got torch.float32 of shape \(3,\), expected the model"),
+        (lambda: EvalX(fresh()).fit(X[:3], Y[:3] * 0 - 100), "y: got .* from -100 to -100"),
+        (lambda: EvalX(fresh()).fit(X[:3], Y[:3] * 0 + 2), "y: got .* from 2 to 2"),
+        (lambda: EvalX(fresh()).fit(X[:3], Y[:3].float()), r"y: got torch.float32 of shape \(3,\)"),
         (lambda: EvalX(fresh(D)).fit(X[:3], Y[:3]), r"network: it cannot read rows of shape \(22,\)"),
-        (lambda: EvalX(nn.Flatten(0)).fit(X[:3], Y[:3]), r"network: got scores of shape \(22,\), expected \[n, k\]"),
+        (lambda: EvalX(nn.Flatten(0)).fit(X[:3], Y[:3]), r"network: got scores of shape \(22,\)"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

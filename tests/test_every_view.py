@@ -103,7 +103,7 @@ def test_the_values_are_complete_on_views_of_learners(view: str, learner: str) -
 @pytest.mark.parametrize(
     ("view", "message"),
     [
-        (lambda x: x[:, None] * x, r"view: got an output of shape \(3, 3\), expected a scalar or one axis of scores"),
+        (lambda x: x[:, None] * x, r"view: got an output of shape \(3, 3\)"),
         (lambda x: x.detach().sum(), r"view: its output \(torch.float64\) has no gradient by the point"),
         (lambda x: (x > 0).sum(), r"view: its output \(torch.int64\) has no gradient by the point"),
         (lambda x: torch.ones(2, dtype=F64) * x.detach()[0], r"view: its output \(torch.float64\) has no gradient"),
@@ -161,7 +161,7 @@ def test_a_transductive_learner_is_refused(learner: type[Learner], make: str) ->
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_baseline_of_the_wrong_shape_is_refused(explainer: ViewExplainer, learner: str) -> None:
     f, point = VIEWS["query"](LEARNERS[learner])
-    with pytest.raises(ValueError, match=r"(baseline|background): .*\(2,\), expected .*\(3,\)"):
+    with pytest.raises(ValueError, match=r"^(baseline|background): got shape .*2"):
         explainer(f, point)
 
 
@@ -177,10 +177,10 @@ GOOD, BAD = torch.tensor([1.0, 2.0, 3.0], dtype=F64), torch.tensor([1.0, -2.0, 3
 def test_values_that_are_no_numbers_are_refused(name: str) -> None:
     explainer = made(name, GOOD)
     assert bool(explainer.over(root, torch.stack([GOOD, 2 * GOOD])).isfinite().all())
-    message = r"attributions: those of 1 of 2 points hold NaN, expected numbers"
+    message = r"^attributions: got NaN for 1 of 2 points, expected numbers"
     with pytest.raises(MapstoError, match=message):
         explainer.over(root, torch.stack([GOOD, BAD]))
-    with pytest.raises(MapstoError, match=r"attributions: those of 1 of 1 points hold NaN"):
+    with pytest.raises(MapstoError, match=r"^attributions: got NaN for 1 of 1 points"):
         explainer(root, BAD)
     # inside a transform nobody can look at the numbers: they pass
     assert vmap(lambda rows: explainer.over(root, rows))(torch.stack([GOOD, BAD])[None]).isnan().any()
@@ -191,7 +191,7 @@ def test_values_of_games_that_are_no_numbers_are_refused(explainer: Occlusion | 
     def games(x: Tensor) -> views.Game:
         return views.game(lambda x: x.sum() + torch.where(x[0] < 0, -torch.inf, 0.0), x, baseline=-1.0)
 
-    with pytest.raises(MapstoError, match="attributions: those of 2 of 2 points hold NaN"):
+    with pytest.raises(MapstoError, match=r"^attributions: got NaN for 2 of 2 points"):
         explainer.over(games, torch.stack([BAD.neg(), BAD.neg()]))
     finite = explainer.over(lambda x: views.game(lambda x: x.sum(), x), torch.stack([GOOD, BAD]))
     torch.testing.assert_close(finite, torch.stack([GOOD, BAD]))

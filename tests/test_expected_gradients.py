@@ -94,8 +94,8 @@ def test_it_is_what_captums_gradient_shap_converges_to() -> None:
 def test_what_cannot_be_a_background_is_refused() -> None:
     with pytest.raises(MapstoError, match="background: got no rows"):
         ExpectedGradients(torch.zeros(0, 4))
-    with pytest.raises(MapstoError, match=r"background: rows have shape \(3,\), expected \(4,\)"):
+    with pytest.raises(MapstoError, match=r"^background: got shape \(2, 3\)"):
         ExpectedGradients(torch.zeros(2, 3, dtype=F64))(view, X[0])
     for samples, steps in ((0, 4), (None, 0), (4, 0)):
-        with pytest.raises(MapstoError, match="samples, steps: got"):
+        with pytest.raises(MapstoError, match=r"^(samples|steps): got 0"):
             ExpectedGradients(BACKGROUND, samples, steps=steps)

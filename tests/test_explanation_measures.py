@@ -18,16 +18,16 @@ from mapsto.measures import (
     auroc,
     complexity,
     hiding_infidelity,
-    imputed,
     infidelity,
     insertion_deletion,
     max_sensitivity,
     randomised_model,
-    rank_correlation,
     rationale,
     recovery,
     selection,
 )
+from mapsto.measures.faithfulness.ranking import rank_correlation
+from mapsto.measures.faithfulness.road import imputed
 from mapsto.views import Game, game
 
 F64 = torch.float64
@@ -90,8 +90,12 @@ def moved_a_little(p: Problem) -> Tensor:
     return p.points[:, None] + 0.02 * torch.eye(p.points.shape[1]).to(p.points)
 
 
+def of_one(p: Problem) -> Callable:
+    return lambda net, x: p.explain(net, x[None])[0]
+
+
 def sensitivity_of(p: Problem) -> NamedTuple:
-    return max_sensitivity(lambda x: p.explain(p.net, x), p.points, moved_a_little(p))
+    return max_sensitivity(of_one(p), lambda x: p.net, p.points, moved_a_little(p))
 
 
 def curves(p: Problem) -> NamedTuple:
@@ -140,7 +144,7 @@ MEASURES: dict[str, Measure] = {
     "tpr at a threshold": lambda p: selection(p.values, p.truth, 0.7).tpr,
     "fdr at a threshold": lambda p: selection(p.values, p.truth, 0.7).fdr,
     "rank correlation": lambda p: rank_correlation(p.values, exact_shapley(p)),
-    "sanity check": lambda p: randomised_model(lambda net: p.explain(net, p.points), p.net).signed.mean(0),
+    "sanity check": lambda p: randomised_model(of_one(p), p.net, lambda net: net, p.points).signed.mean(0),
 }
 SMALL_IS_GOOD = {
     *("deletion area", "sufficiency", "infidelity", "infidelity, scaled", "hiding infidelity"),

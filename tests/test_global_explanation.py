@@ -172,9 +172,9 @@ def test_padding_is_left_out_even_where_it_has_no_value():
     values, w = np.ones((2, 3, 2)), np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
     values[0, 2] = np.nan
     assert global_importance(values, w).importance.tolist() == [1.0, 1.0]
-    with pytest.raises(MapstoError, match="values: got some that are not finite"):
+    with pytest.raises(MapstoError, match="values: got 2 that are not finite"):
         global_importance(values)
-    with pytest.raises(MapstoError, match="w: 1 of 2 tasks weigh nothing"):
+    with pytest.raises(MapstoError, match="w: got 1 of 2 tasks"):
         global_importance(values, w * np.array([[0.0], [1.0]]))
 
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_asked_is_refused():
     batch = tasks()
     with pytest.raises(MapstoError, match=r"column: got 3 for rows of shape \(3,\)"):
         partial_dependence(learner(), batch, 3, GRID, 1)
-    with pytest.raises(MapstoError, match="target: got 2, expected None or one of the 2 scores"):
+    with pytest.raises(MapstoError, match="target: got 2"):
         partial_dependence(learner(), batch, 0, GRID, 2)
 
 
@@ -213,11 +213,11 @@ def test_a_grid_may_be_an_array():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"grid": GRID[:0]}, r"grid: got shape \(0,\), expected \[g\], one or more values of the column"),
-        ({"grid": GRID[None]}, r"grid: got shape \(1, 6\), expected"),
-        ({"grid": "wide"}, "grid: got a str, expected numbers"),
+        ({"grid": GRID[:0]}, r"grid: got shape \(0,\)"),
+        ({"grid": GRID[None]}, r"grid: got shape \(1, 6\)"),
+        ({"grid": "wide"}, "grid: got a str"),
         ({"column": 0.5}, "column: got 0.5 for rows of shape"),
-        ({"target": None}, "target: got None, expected a class or output, counted from 0"),
+        ({"target": None}, "target: got None"),
         (
             {"learner": MAML(MLP(5, 8, 2).to(F64))},
             "tasks: the learner fails on rows of 3 columns .*expected the columns it",
@@ -238,14 +238,14 @@ VALUES = np.ones((2, 3, 4))
 @pytest.mark.parametrize(
     ("values", "w", "message"),
     [
-        (VALUES, np.array([[1.0, -1.0, 1.0]] * 2), "w: got -1.0, expected finite weights from 0"),
-        (VALUES, np.array([[1.0, 1.0, 1.0], [1.0, np.nan, 1.0]]), "w: got nan, expected finite weights from 0"),
-        (VALUES, np.ones((2, 2)), r"w: got shape \(2, 2\), expected \(2, 3\), one weight a row of each task"),
-        (VALUES, np.ones(3), r"w: got shape \(3,\), expected \(2, 3\)"),
-        (VALUES[0, 0], None, r"values: got shape \(4,\), expected \[t, n, \.\.\.\], n rows in each of t tasks"),
-        (VALUES[:0], None, r"values: got shape \(0, 3, 4\), expected"),
-        (VALUES[:, :0], None, r"values: got shape \(2, 0, 4\), expected"),
-        (VALUES[..., :0], None, r"values: got shape \(2, 3, 0\), expected"),
+        (VALUES, np.array([[1.0, -1.0, 1.0]] * 2), "w: got -1.0"),
+        (VALUES, np.array([[1.0, 1.0, 1.0], [1.0, np.nan, 1.0]]), "w: got nan"),
+        (VALUES, np.ones((2, 2)), r"w: got shape \(2, 2\)"),
+        (VALUES, np.ones(3), r"w: got shape \(3,\)"),
+        (VALUES[0, 0], None, r"values: got shape \(4,\)"),
+        (VALUES[:0], None, r"values: got shape \(0, 3, 4\)"),
+        (VALUES[:, :0], None, r"values: got shape \(2, 0, 4\)"),
+        (VALUES[..., :0], None, r"values: got shape \(2, 3, 0\)"),
     ],
 )
 def test_what_cannot_be_aggregated_is_refused(values, w, message):

@@ -162,13 +162,13 @@ def test_rows_and_scores_are_explained_at_once() -> None:
 
 def test_lost_interactions_are_refused() -> None:
     explainer, xs = ShapleyInteractions(), torch.ones(2, 3)
-    with pytest.raises(MapstoError, match="attributions: those of 2 of 2 points hold NaN"):
+    with pytest.raises(MapstoError, match=r"^attributions: got NaN for 2 of 2 points"):
         explainer.over(lambda x: game(lambda x: x.sum() * math.nan, x), xs)
 
 
 def test_more_players_than_can_be_enumerated_are_refused() -> None:
-    with pytest.raises(MapstoError, match=r"orders: got None for a game of 13 players.* pass orders=32"):
+    with pytest.raises(MapstoError, match=r"^game: got 13 players.* pass orders=32"):
         ShapleyInteractions()(Game(lambda mask: mask.sum(), 13))
     torch.testing.assert_close(ShapleyInteractions(orders=2)(Game(lambda mask: mask.sum(), 13)), torch.eye(13))
-    with pytest.raises(MapstoError, match="orders: got 0, expected at least 1"):
+    with pytest.raises(MapstoError, match=r"^orders: got 0"):
         ShapleyInteractions(orders=0)

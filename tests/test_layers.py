@@ -181,3 +181,10 @@ def test_allowed_imports_are_not_reported(tmp_path: Path, file: str, source: str
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(source)
     assert violations(tmp_path) == []
+
+
+def test_views_and_games_are_defined_once() -> None:
+    from mapsto import explainers, games, views
+
+    assert games.Game is views.Game is explainers.Game
+    assert games.View is views.View is explainers.View

@@ -237,13 +237,13 @@ def test_superpixels_are_players() -> None:
 
 
 def test_bad_input_is_refused_in_one_sentence() -> None:
-    with pytest.raises(MapstoError, match=r"samples: got None for a game of 13 players.* pass samples=832"):
+    with pytest.raises(MapstoError, match=r"^game: got 13 players.* pass samples=832"):
         LIME()(Game(lambda mask: mask.sum(), 13))
     with pytest.raises(MapstoError, match=r"samples, width: got 6 coalitions .* tell 13 players apart"):
         LIME(samples=6)(Game(lambda mask: mask.sum(), 13))
-    with pytest.raises(MapstoError, match=r"kernel of width 0\.001, too few that count"):
+    with pytest.raises(MapstoError, match=r"kernel of width 0\.001, which do not"):
         LIME(width=1e-3)(Game(lambda mask: mask.sum(), 4))
-    with pytest.raises(MapstoError, match="width: got -1, expected a number above 0"):
+    with pytest.raises(MapstoError, match=r"^width: got -1"):
         LIME(width=-1)
     with pytest.raises(MapstoError, match="penalty: got -1"):
         LIME(penalty=-1)
@@ -251,7 +251,7 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
         patches((4,), 2)
     with pytest.raises(MapstoError, match=r"shape, size: got .* and 0"):
         patches((4, 4), 0)
-    with pytest.raises(MapstoError, match="count: got 300, expected 1 to 16"):
+    with pytest.raises(MapstoError, match="count: got 300"):
         superpixels(torch.zeros(1, 4, 4), 300)
     with pytest.raises(MapstoError, match="compactness: got 0"):
         superpixels(torch.zeros(1, 4, 4), 4, compactness=0)
@@ -259,7 +259,7 @@ def test_bad_input_is_refused_in_one_sentence() -> None:
 
 @pytest.mark.parametrize("image", [torch.full((1, 4, 4), torch.nan), torch.zeros(4, 4)])
 def test_what_is_no_image_has_no_superpixels(image: torch.Tensor, unchecked: None) -> None:
-    with pytest.raises(MapstoError, match=r"image: got shape .* expected \[c, h, w\] of finite numbers"):
+    with pytest.raises(MapstoError, match=r"^image: got"):
         superpixels(image, 4)
 
 

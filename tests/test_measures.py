@@ -12,16 +12,8 @@ from torch import Tensor
 from mapsto.episodes import Episode, Examples
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
-from mapsto.measures import (
-    Classification,
-    Regression,
-    agreement,
-    estimate,
-    evaluate,
-    expected_calibration_error,
-    reliability,
-    summary,
-)
+from mapsto.measures import agreement, estimate, evaluate, expected_calibration_error, reliability, summary
+from mapsto.measures.evaluation.evaluate import Classification, Regression
 from mapsto.tasks import Arrays, Tasks
 
 # agreement
@@ -132,7 +124,7 @@ def test_the_law_of_calibration_finds_mutants(mutant: Callable) -> None:
 def test_calibration_needs_a_row() -> None:
     with pytest.raises(MapstoError, match="total weight 0"):
         reliability(np.ones((2, 1)), np.zeros(2, int), np.zeros(2))
-    with pytest.raises(MapstoError, match="p: got NaN in 1 of 2 rows, expected probabilities"):
+    with pytest.raises(MapstoError, match="p: got NaN in 1 of 2 rows"):
         reliability(np.array([[0.5, 0.5], [np.nan, np.nan]]), np.zeros(2, int))
 
 
@@ -144,7 +136,7 @@ def test_the_interval_by_hand() -> None:
     assert estimate(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx((2.0, 1.959964 * math.sqrt(1 / 3)), rel=1e-6)
     assert math.isnan(estimate(np.array([1.0])).interval)
     assert estimate(np.array([1.0, math.inf])).mean == math.inf
-    with pytest.raises(MapstoError, match="values: got none, expected one"):
+    with pytest.raises(MapstoError, match="values: got none"):
         estimate(np.array([]))
 
 

@@ -78,13 +78,13 @@ def test_rows_in_another_order_have_the_same_values() -> None:
 
 def test_bad_input_is_refused(unchecked: None) -> None:
     x, y, query = drawn(4)
-    with pytest.raises(ValueError, match="k: got 0, expected at least 1 neighbour"):
+    with pytest.raises(ValueError, match="k: got 0"):
         knn_shapley(x, y, query, 1, 0)
     with pytest.raises(ValueError, match="x: got no examples"):
         knn_shapley(x[:0], y[:0], query, 1)
-    with pytest.raises(ValueError, match=r"y, query: got shapes \(3,\) and \(3,\), expected \(4,\)"):
+    with pytest.raises(ValueError, match=r"^y: got shape \(3,\)"):
         knn_shapley(x, y[:3], query, 1)
-    with pytest.raises(ValueError, match=r"y, query: got shapes \(4,\) and \(2,\)"):
+    with pytest.raises(ValueError, match=r"^query: got shape \(2,\)"):
         knn_shapley(x, y, query[:2], 1)
     with pytest.raises(ValueError, match="x, query: got NaN"):
         knn_shapley(x, y, query * torch.nan, 1)

@@ -192,7 +192,7 @@ def test_training_raises_the_likelihood_and_none_exceeds_the_exact_posterior(nam
     assert after.shape == (40,) and after.mean() > before.mean() + 0.1
     assert mt.measures.estimate(exact - after).mean > 0
     found = mt.evaluate(learner, tasks.test, episodes=40)  # a point prediction needs no noise
-    assert isinstance(found, mt.measures.Regression) and 0 < found.mse.mean < 2
+    assert isinstance(found, mt.measures.evaluation.evaluate.Regression) and 0 < found.mse.mean < 2
 
 
 def test_the_mean_over_tasks_weighs_each_query_by_its_share():

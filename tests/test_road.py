@@ -10,7 +10,8 @@ from torch.func import vmap
 
 from mapsto.errors import MapstoError
 from mapsto.explainers import Occlusion
-from mapsto.measures import LinearRegression, NoisyLinear, imputed, insertion_deletion
+from mapsto.measures import LinearRegression, NoisyLinear, insertion_deletion
+from mapsto.measures.faithfulness.road import imputed
 
 F64 = torch.float64
 
@@ -156,11 +157,11 @@ def test_a_background_that_cannot_be_regressed_is_refused(background: Tensor) ->
 
 
 def test_what_does_not_fit_an_imputer_is_refused(unchecked: None) -> None:
-    with pytest.raises(MapstoError, match=r"mask: got shape \(2, 2\), expected \(3, 3\)"):
+    with pytest.raises(MapstoError, match=r"mask: got shape \(2, 2\)"):
         NoisyLinear()(torch.ones(1, 3, 3), torch.zeros(2, 2))
-    with pytest.raises(MapstoError, match=r"x, mask: got shapes \(4,\) and \(4,\), expected \(5,\)"):
+    with pytest.raises(MapstoError, match=r"x, mask: got shapes \(4,\) and \(4,\)"):
         LinearRegression(MIXED)(torch.ones(4), torch.ones(4))
-    with pytest.raises(MapstoError, match="groups: got -1, expected integers from 0"):
+    with pytest.raises(MapstoError, match="groups: got -1"):
         imputed(lambda x: x.sum(), MIXED[0], LinearRegression(MIXED), torch.tensor([-1, 0, 0, 1, 1]))
 
 

@@ -28,7 +28,7 @@ from mapsto.figures.reasons import reasons
 from mapsto.figures.style import HIGHER, LOWER, NEUTRAL
 from mapsto.figures.trusted import trusted
 from mapsto.learners import MAML, PrototypicalNetwork, Reptile
-from mapsto.measures import Trust
+from mapsto.measures.faithfulness.trust import Trust
 from mapsto.reports.film import POLICY
 from mapsto.reports.task import TaskAnswer, sections
 from mapsto.reports.task.build import task_answer

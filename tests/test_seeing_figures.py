@@ -25,10 +25,13 @@ from mapsto.figures.svg import svg
 from mapsto.learners import MAML
 from mapsto.models import MLP
 from mapsto.reports.film import POLICY, SCRIPT, overview, slider
+from mapsto.seeing.film import Film
+from mapsto.seeing.layers import Features
+from mapsto.seeing.units import Units
 
 
 @functools.cache
-def film(kind: str, steps: int = 7) -> seeing.Film:
+def film(kind: str, steps: int = 7) -> Film:
     """Film a learner: "curve" of one feature, "regions" or "heights" of two, "rows" or "answers" of five, "image"."""
     torch.manual_seed(0)
     d = {"curve": 1, "regions": 2, "heights": 2, "rows": 5, "answers": 5, "image": 16}[kind]
@@ -211,7 +214,7 @@ def test_the_words_say_whether_later_steps_helped() -> None:
 # --- the other pictures
 
 
-def way() -> tuple[MAML, Episode, seeing.Features]:
+def way() -> tuple[MAML, Episode, Features]:
     torch.manual_seed(0)
     x = torch.randn(30, 2)
     y = (x[:, 0] > 0).long()
@@ -281,9 +284,7 @@ def test_probes_lie_at_their_accuracy() -> None:
 
 
 def test_units_are_drawn_by_their_share() -> None:
-    found = {
-        "a": seeing.Units(torch.zeros(4), torch.tensor([True, False, False, False]), torch.tensor([False] * 3 + [True]))
-    }
+    found = {"a": Units(torch.zeros(4), torch.tensor([True, False, False, False]), torch.tensor([False] * 3 + [True]))}
     widths = [bar.get_width() for bar in figures.units(found).axes[0].patches]
     assert widths == [25, 25]
     assert figures.units(found).axes[0].texts[0].get_text() == "2 of 4"

@@ -29,9 +29,10 @@ from mapsto.learners import (
     Reptile,
 )
 from mapsto.models import MLP
-from mapsto.seeing import changes, film, gradient_histograms, iterates, plane
+from mapsto.seeing import changes, film, gradient_histograms, iterates
 from mapsto.seeing.film import grid_over
 from mapsto.seeing.iterates import Iterates, by_layer
+from mapsto.seeing.plane import plane
 
 F64 = torch.float64
 STEPS = 4

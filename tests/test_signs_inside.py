@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from mapsto import figures, seeing
+from mapsto import figures
 from mapsto.episodes import Examples
 from mapsto.figures.reliability import wilson
 from mapsto.figures.style import HIGHER, LOWER
@@ -14,16 +14,22 @@ from mapsto.measures.evaluation.similarity import TaskMap
 from mapsto.reports import page
 from mapsto.reports.course import course, curve
 from mapsto.reports.film import label, overview
+from mapsto.seeing.changes import Changes
+from mapsto.seeing.embedding import Embedding
+from mapsto.seeing.film import Film
+from mapsto.seeing.histograms import Histograms
+from mapsto.seeing.maximisation import Preferred
+from mapsto.seeing.probes import Probes
 
 
 def rows(x: object, y: object) -> Examples:
     return Examples(torch.tensor(x), torch.tensor(y), torch.ones(len(x)))
 
 
-def film(**changed: object) -> seeing.Film:
+def film(**changed: object) -> Film:
     """Two frames of a model with two layers, asked about two rows of one feature."""
     points = rows([[0.0], [1.0]], [[0.5], [-2.0]])
-    return seeing.Film(
+    return Film(
         torch.tensor([3.0, 1.0]), torch.tensor([4.0, 2.0]), torch.tensor([[[0.0], [0.0]], [[0.25], [-1.0]]]),
         torch.tensor([[0.0, 0.0], [1.0, -2.0]]), 0.87, ("first", "second"), torch.tensor([[0.1, -0.2], [0.3, -0.4]]),
         torch.tensor([[1.0, 2.0], [3.0, 4.0]]), points, points, None, None, torch.zeros(1), None,
@@ -90,7 +96,7 @@ def test_the_film_says_its_numbers() -> None:
 
 
 def test_probes_have_their_interval_and_chance_in_per_cent() -> None:
-    axes = figures.probes(seeing.Probes(("a",), torch.tensor([[0.5, 0.8]]), 0.4, 50)).axes[0]
+    axes = figures.probes(Probes(("a",), torch.tensor([[0.5, 0.8]]), 0.4, 50)).axes[0]
     for bars, share, name in zip(axes.containers, (0.5, 0.8), ("before", "after"), strict=True):
         ends = [float(end[0]) for end in wilson(np.array([share]), np.array([50]))]
         np.testing.assert_allclose(bars.lines[2][0].get_segments()[0][:, 0], 100 * np.array(ends))
@@ -99,13 +105,13 @@ def test_probes_have_their_interval_and_chance_in_per_cent() -> None:
 
 
 def test_changes_are_written_in_per_cent() -> None:
-    shown = seeing.Changes(("a",), torch.tensor([[0.123]]), ("b",), torch.tensor([[2.5]]))
+    shown = Changes(("a",), torch.tensor([[0.123]]), ("b",), torch.tensor([[2.5]]))
     assert [text.get_text() for axes in figures.changes(shown).axes for text in axes.texts] == ["12.3", "250"]
 
 
 def test_an_embedding_says_its_trust_and_chance() -> None:
     points = torch.zeros(4, 2)
-    shown = seeing.Embedding(points, points, torch.tensor([0, 1, 0, 1]), (0.75, 0.875), (0.2, 0.6), 0.33, 5)
+    shown = Embedding(points, points, torch.tensor([0, 1, 0, 1]), (0.75, 0.875), (0.2, 0.6), 0.33, 5)
     left, right = figures.embedding(shown).axes
     assert left.get_title(loc="left") == "before\npurity 20 %\ntrustworthiness 0.75"
     assert right.get_title(loc="left") == "after\npurity 60 %\ntrustworthiness 0.88"
@@ -114,7 +120,7 @@ def test_an_embedding_says_its_trust_and_chance() -> None:
 
 def test_entries_that_are_zero_are_told_in_per_cent() -> None:
     counts, zero = torch.tensor([[[3, 1]], [[2, 2]]]), torch.tensor([[0.2], [0.45]])
-    shown = seeing.Histograms(("a",), torch.tensor([-4.0, -2.0, 0.0]), counts, zero, counts[:1], zero[:1])
+    shown = Histograms(("a",), torch.tensor([-4.0, -2.0, 0.0]), counts, zero, counts[:1], zero[:1])
     axes = figures.gradient_histograms(shown).axes[0]
     assert axes.get_title(loc="left") == "layer a: 20 % are exactly 0, 45 % at the end"
     np.testing.assert_allclose(axes.patches[0].get_data().values, [60, 20])
@@ -122,7 +128,7 @@ def test_entries_that_are_zero_are_told_in_per_cent() -> None:
 
 
 def test_a_unit_is_told_what_it_said_before_and_after() -> None:
-    shown = seeing.Preferred(torch.tensor([1.0, -2.0]), torch.tensor(3.5), torch.tensor(-0.25), torch.zeros(1))
+    shown = Preferred(torch.tensor([1.0, -2.0]), torch.tensor(3.5), torch.tensor(-0.25), torch.zeros(1))
     drawn = figures.preferred(shown)
     assert drawn._suptitle.get_text() == "The unit says 3.5; of the start it said -0.25."
     colours = [to_hex(bar.get_facecolor()) for bar in drawn.axes[0].patches]

@@ -101,11 +101,11 @@ def test_a_method_that_plays_games_is_smoothed_too() -> None:
 
 def test_what_cannot_be_smoothed_is_refused() -> None:
     for samples in (0, 7, -2):
-        with pytest.raises(MapstoError, match=f"samples: got {samples}, expected an even number"):
+        with pytest.raises(MapstoError, match=f"samples: got {samples}"):
             Smooth(Gradient(), samples=samples)
     for noise in (-0.1, float("nan"), torch.tensor([0.1, -1.0])):
-        with pytest.raises(MapstoError, match=r"noise: got .*, expected standard deviations from 0"):
+        with pytest.raises(MapstoError, match=r"noise: got .*"):
             Smooth(Gradient(), noise=noise)
     for shape in ((2,), (1, 3)):
-        with pytest.raises(MapstoError, match=r"noise: got shape .*, expected one that broadcasts to \(3,\)"):
+        with pytest.raises(MapstoError, match=r"noise: got shape .*"):
             Smooth(Gradient(), noise=torch.ones(shape))(NET, X)

@@ -110,7 +110,9 @@ def test_outcomes_that_are_whole_stay_whole_beside_missing_ones():
 
 
 def test_an_outcome_that_is_no_column_names_those_there_are():
-    with pytest.raises(MapstoError, match=r"'died', which is no column of t.csv \(it has 'age', 'outcome'\)"):
+    with pytest.raises(
+        MapstoError, match=r"^target: got 'died', which is no column of t.csv, expected one of 'age', 'outcome'"
+    ):
         outcomes(pd.DataFrame({"age": [1], "outcome": [2]}), "died", "t.csv")
 
 
@@ -137,11 +139,11 @@ def test_fewer_teachers_leave_judges_beside_the_rows_to_explain():
 @pytest.mark.parametrize(
     ("y", "rows", "said"),
     [
-        ([None, None], None, "no row has an outcome in 'y'"),
-        (["a", None], None, "one row has an outcome"),
+        ([None, None], None, r"^target: got 0 row.* in 'y'"),
+        (["a", None], None, "target: got 1 row"),
         (["a", "b"] * 4, 9, r"got 9, expected 2 to 6 \(8 rows"),
         (["a", "b"] * 4, 1, "got 1, expected 2 to 6"),
-        (["a", "b"], 2, "none is left to explain"),
+        (["a", "b"], 2, "train_rows: got 2"),
     ],
 )
 def test_splits_that_cannot_be_made_are_refused(y, rows, said):

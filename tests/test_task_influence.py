@@ -184,7 +184,7 @@ def test_bad_input_is_refused() -> None:
     learner, tasks, score = make(), source(4), asked(source)
     with pytest.raises(MapstoError, match="damping: got 0"):
         task_influence(learner, tasks, score, damping=0)
-    with pytest.raises(MapstoError, match=r"score: got shape \(8, 1\), expected a scalar"):
+    with pytest.raises(MapstoError, match=r"score: got shape \(8, 1\)"):
         task_influence(
             learner, tasks, lambda learner: learner.predict(learner.adapt(unstack(tasks)[0].support), tasks.query.x[0])
         )
@@ -193,7 +193,7 @@ def test_bad_input_is_refused() -> None:
         def loss(self, episode: Episode):  # type: ignore[no-untyped-def]
             return super().loss(episode)
 
-    with pytest.raises(MapstoError, match="Other has a loss of its own"):
+    with pytest.raises(MapstoError, match="learner: got Other with a loss of its own"):
         task_influence(Other(linear(2), 1, loss="mse").to(F64), tasks, score)
 
 
@@ -201,24 +201,24 @@ def test_bad_input_is_refused() -> None:
 def test_what_has_no_influence_to_speak_of_is_refused() -> None:
     make, source = CASES["ridge"]
     learner, tasks, score = make(), source(4), asked(source)
-    with pytest.raises(MapstoError, match=r"tasks: got support weights of shape \(6,\), expected \[t, n\].*stack"):
+    with pytest.raises(MapstoError, match=r"^tasks: got shape \(6,\)"):
         task_influence(learner, unstack(tasks)[0], score)
-    with pytest.raises(MapstoError, match="score: got a float, expected a tensor, so that it has a slope"):
+    with pytest.raises(MapstoError, match="score: got a float"):
         task_influence(learner, tasks, lambda learner: 1.0)
-    with pytest.raises(MapstoError, match="PrototypicalNetwork has no parameter that training moves"):
+    with pytest.raises(MapstoError, match="learner: got PrototypicalNetwork without a trainable parameter"):
         task_influence(PrototypicalNetwork(nn.Identity(), 3), clusters(4), asked(clusters))
 
 
 def test_numbers_that_are_lost_are_refused() -> None:
     make, source = CASES["ridge"]
     learner, tasks, score = make(), source(4), asked(source)
-    with pytest.raises(MapstoError, match="score: got nan, expected a finite number"):
+    with pytest.raises(MapstoError, match="score: got NaN"):
         task_influence(learner, tasks, lambda learner: score(learner) * torch.nan)
     x = tasks.query.x.clone()
     x[2, 0, 0] = torch.nan
-    with pytest.raises(MapstoError, match=r"tasks: got a loss that is not finite on tasks \[2\] of 4"):
+    with pytest.raises(MapstoError, match=r"tasks: got a loss that is not finite on tasks \[2\]"):
         task_influence(learner, tasks._replace(query=tasks.query._replace(x=x)), score)
-    with pytest.raises(MapstoError, match="tasks: got changes that are not finite, expected finite slopes"):
+    with pytest.raises(MapstoError, match="tasks: got NaN or an infinite"):
         task_influence(learner, tasks, lambda learner: (score(learner) * 0).abs().sqrt())
 
 

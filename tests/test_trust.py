@@ -11,8 +11,8 @@ from mapsto.episodes import examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, InputXGradient, Occlusion, Shapley, ViewExplainer
 from mapsto.learners import PrototypicalNetwork
-from mapsto.measures import Trust, estimate, insertion_deletion, over_rows, trust
-from mapsto.measures.faithfulness.trust import HIGHER, LOWER, pooled
+from mapsto.measures import estimate, insertion_deletion, trust
+from mapsto.measures.faithfulness.trust import HIGHER, LOWER, Trust, over_rows, pooled
 from mapsto.views import Game, game
 
 SLOPE = torch.tensor([0.0, 5.0, 0.0, 3.0, 0.0, 2.0])
@@ -66,7 +66,7 @@ def test_groups_pool_the_attributions_of_their_entries() -> None:
     theirs = trust(Occlusion(), lambda x: view, points=POINTS, **played)
     assert ours["gap"].explainer == pytest.approx(theirs["gap"].explainer)
     assert ours["gap"].magnitude is not None
-    with pytest.raises(MapstoError, match=r"groups: got shape \(5,\), expected \(6,\), that of a row"):
+    with pytest.raises(MapstoError, match=r"groups: got shape \(5,\)"):
         trust(InputXGradient(), lambda x: view, played["games"], POINTS, groups=groups[:5])
 
 
@@ -102,7 +102,7 @@ def test_a_model_that_answers_by_chance_is_refused() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(MapstoError, match=r"values: got shape \(12, 6\), expected \(12, 3\)"):
+    with pytest.raises(MapstoError, match=r"values: got shape \(12, 6\)"):
         trust(Gradient(), lambda x: view, lambda x: game(view, x, groups=torch.tensor([0, 0, 1, 1, 2, 2])), POINTS)
     with pytest.raises(MapstoError, match=r"values: got .* that are not finite"):
         trust(Gradient(), lambda x: lambda x: (x - POINTS.max()).sqrt().sum(), games, POINTS)

@@ -1,15 +1,10 @@
-"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; with parameters: `learned`.
+"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; `learned` holds those with
+parameters.
 
 Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows (`TableExplainer`).
 """
 
-from .across_tasks.global_explanation import (
-    GlobalImportance,
-    PartialDependence,
-    attributions,
-    global_importance,
-    partial_dependence,
-)
+from .across_tasks.global_explanation import global_importance, partial_dependence
 from .across_tasks.task_influence import task_influence
 from .activation_maps import GradCAM, HiResCAM, enlarge
 from .attention_rollout import attention_rollout
@@ -24,44 +19,36 @@ from .lime import LIME
 from .neighbours import knn_shapley
 from .occlusion import Occlusion
 from .permutation_shapley import PermutationShapley
-from .rules.anchors import Anchor, Anchors
+from .rules.anchors import Anchors
 from .rules.classifier import TableExplainer
-from .rules.counterfactual import Change, Counterfactual
-from .rules.surrogate_tree import Fidelity, Leaf, Surrogate, SurrogateTree
+from .rules.counterfactual import Counterfactual
+from .rules.surrogate_tree import SurrogateTree
 from .shapley import Shapley
 from .smooth import Smooth
 
 __all__ = [
     "LIME",
-    "Anchor",
     "Anchors",
     "BayesianShapley",
-    "Change",
     "Counterfactual",
     "ExpectedGradients",
-    "Fidelity",
     "Game",
     "GameExplainer",
-    "GlobalImportance",
     "GradCAM",
     "Gradient",
     "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
-    "Leaf",
     "Occlusion",
-    "PartialDependence",
     "PermutationShapley",
     "Shapley",
     "ShapleyInteractions",
     "Smooth",
-    "Surrogate",
     "SurrogateTree",
     "TableExplainer",
     "View",
     "ViewExplainer",
     "attention_rollout",
-    "attributions",
     "enlarge",
     "global_importance",
     "knn_shapley",

@@ -1,14 +1,15 @@
-"""Activation maps: where in an image a convolutional layer saw what the score is made of.
+"""Activation maps: the places of an image at which a convolutional layer's features contribute to a score.
 
     Grad-CAM:  α_c = 1/(h·w) Σ_ij ∂view/∂A_cij,    map = ReLU(Σ_c α_c·A_c)
     HiResCAM:  map = Σ_c ∂view/∂A_c ⊙ A_c
 
-for feature maps `A [c, h, w]`, the point of a feature view (`views.feature` of an image, `views.support_feature` of all
-teaching images, `[n, c, h, w]`). Selvaraju et al. 2017, "Grad-CAM", eq. 1 and 2; the local, element-wise map is that of
-Draelos & Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks"
-(arXiv 2011.08891; LayerCAM, Jiang et al. 2021, takes positive slopes only). Averaging slopes over the image first, as
-Grad-CAM does, also marks places that the model did not use. Behind a mean over the image and a linear head both are the
-class activation map of Zhou et al. 2016, eq. 2, up to the ReLU and, of HiResCAM, the factor 1/(h·w) of the mean.
+for feature maps `A [c, h, w]`, the point of a feature view (`views.feature` for an image, `views.support_feature` for
+all teaching images, `[n, c, h, w]`). Selvaraju et al. 2017, "Grad-CAM", eq. 1 and 2; the local, element-wise map is
+that of Draelos & Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
+networks" (arXiv 2011.08891; LayerCAM, Jiang et al. 2021, takes positive gradients only). Averaging gradients over the
+image first, as Grad-CAM does, also marks places that the model did not use. If only a mean over the image and a linear
+head follow, both are the class activation map of Zhou et al. 2016, eq. 2, up to the ReLU and, for HiResCAM, the factor
+1/(h·w) of the mean.
 """
 
 from typing import final
@@ -17,17 +18,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import MapstoError
-from .explainer import View, ViewExplainer
+from .. import checks
+from ..games import View
+from .explainer import ViewExplainer
 from .gradient import gradient, scale
 
 
 @final
 class GradCAM(ViewExplainer):
-    """Map where the channels lie that raise the score on average; never negative.
+    """Map the places of the channels that raise the score on average; never negative.
 
-    A map, not an attribution of each entry: channels are summed, `[..., c, h, w]` gives `[..., h, w]` (Selvaraju et al.
-    2017, eq. 1 and 2). For what speaks against a score, explain its negative.
+    The channels are summed, so this is a map, not an attribution of each entry: `[..., c, h, w]` gives `[..., h, w]`
+    (Selvaraju et al. 2017, eq. 1 and 2). To map evidence against a score, explain its negative.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -38,7 +40,8 @@ class GradCAM(ViewExplainer):
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` for k scores.
 
-        Raises `MapstoError` for a point that has no channels, height and width.
+        Raises:
+            MapstoError: if the point has no channels, height and width.
         """
         channel = _channel_axis(point)
         alpha = gradient(view, point).mean((channel + 1, channel + 2), keepdim=True)  # [..., c, 1, 1, (k)]
@@ -47,10 +50,11 @@ class GradCAM(ViewExplainer):
 
 @final
 class HiResCAM(ViewExplainer):
-    """Map what each place gives the score to first order, in units of output.
+    """Map the first-order contribution of each place to the score, in units of output.
 
-    A map, not an attribution of each entry: channels are summed, `[..., c, h, w]` gives `[..., h, w]` (Draelos & Carin
-    2020). Complete where the rest of the network is linear: the map adds up to the score without its bias.
+    The channels are summed, so this is a map, not an attribution of each entry: `[..., c, h, w]` gives `[..., h, w]`
+    (Draelos & Carin 2020). Complete if the rest of the network is linear: the map adds up to the score without its
+    bias.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -61,33 +65,29 @@ class HiResCAM(ViewExplainer):
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` for k scores.
 
-        Raises `MapstoError` for a point that has no channels, height and width.
+        Raises:
+            MapstoError: if the point has no channels, height and width.
         """
         channel = _channel_axis(point)
         return scale(gradient(view, point), point).sum(channel)
 
 
 def enlarge(values: Float[Tensor, "h w ..."], size: tuple[int, int]) -> Float[Tensor, "height width ..."]:
-    """Bring a map, or one for each of k scores, to an image's size by bilinear interpolation between its centres.
+    """Enlarge a map, or k maps on the last axis, to an image's size by bilinear interpolation between its centres.
 
     >>> import torch
     >>> enlarge(torch.tensor([[0.0, 4.0]]), (1, 4))
     tensor([[0., 1., 3., 4.]])
     """
-    if values.ndim < 2 or min(size) < 1:
-        raise MapstoError(
-            f"values, size: got shape {tuple(values.shape)} and {tuple(size)}, expected a map [h, w] and the "
-            "height and width of the image."
-        )
+    got = f"shape {tuple(values.shape)} and {tuple(size)}"
+    fits = values.ndim >= 2 and min(size) >= 1
+    checks.expect(fits, "values, size", got, "a map [h, w], and the height and width of the image")
     flat = values.reshape(*values.shape[:2], -1).movedim(-1, 0)[None]  # [1, k, h, w]
     larger = F.interpolate(flat, tuple(size), mode="bilinear", align_corners=False)[0]
     return larger.movedim(0, -1).reshape(*size, *values.shape[2:])
 
 
 def _channel_axis(point: Tensor) -> int:
-    if point.ndim < 3:
-        raise MapstoError(
-            f"point: got shape {tuple(point.shape)}, expected feature maps [c, h, w] of a convolutional layer; take a "
-            "view of one (views.feature with its name), or a method for features without a place."
-        )
+    remedy = "take a feature view of a convolutional layer, or a method for features without a place"
+    checks.expect(point.ndim >= 3, "point", f"shape {tuple(point.shape)}", "feature maps [c, h, w]", remedy)
     return point.ndim - 3

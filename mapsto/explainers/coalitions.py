@@ -1,8 +1,8 @@
-"""Which coalitions to ask about, and how their outcomes add up to Shapley values.
+"""Coalitions to ask, and the linear map from their outcomes to Shapley values.
 
 A *design* is a pair `(masks [c, p], weights [p, c])` with `φ = weights @ v(masks)`: the same masks and the same matrix
-for every row, task and score, made once. Every design satisfies efficiency `Σφ = v(all) − v(none)`; `exact` and
-`permutations` also give a player who changes nothing exactly 0, `kernel` does so up to its sampling error.
+for every row, task and score, made once. Every design satisfies efficiency `Σφ = v(all) − v(none)`. `exact` and
+`permutations` also give exactly 0 to a player who changes nothing; `kernel` does so up to its sampling error.
 """
 
 import functools
@@ -15,7 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import checks
+
 Arrays = tuple[np.ndarray, np.ndarray]
+MOST_PLAYERS = 12  # 4,096 coalitions
 
 
 class Design(NamedTuple):
@@ -23,6 +26,12 @@ class Design(NamedTuple):
 
     masks: Float[Tensor, "c p"]
     weights: Float[Tensor, "p c"]
+
+
+def refuse_many(players: int, remedy: str) -> None:
+    """Raise MapstoError if a game has too many players to ask all its coalitions."""
+    most = f"at most {MOST_PLAYERS} to ask all 2^players coalitions"
+    checks.expect(players <= MOST_PLAYERS, "game", f"{players} players", most, f"pass {remedy}, or play with groups")
 
 
 def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:
@@ -47,13 +56,14 @@ def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = t
 def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
     """Draw about `samples` coalitions for KernelSHAP (Lundberg & Lee 2017, Theorem 2), and solve for its values.
 
-    Coalitions come with their complements (Covert & Lee 2021), no two alike, shared out among the sizes `s` by the
-    Shapley kernel's mass `(p−1)/(s(p−s))`, which is then spread evenly over the coalitions drawn of that size. With
-    `samples ≥ 2^p − 2` all are there with their exact weights and the values are exact. `v(none)` and `v(all)` come
-    on top. The values minimise `Σ_S π(S) (v(S) − v(none) − Σ_{j∈S} φ_j)²` subject to `Σφ = v(all) − v(none)`, a
-    problem linear in `v`.
+    Different coalitions are drawn with their complements (Covert & Lee 2021). They are shared out among the sizes `s`
+    in proportion to the Shapley kernel's mass `(p−1)/(s(p−s))`, which is then spread evenly over the sampled coalitions
+    of that size. If `samples ≥ 2^p − 2`, all coalitions have their exact weights and the values are exact. `v(none)`
+    and `v(all)` are added. The values minimise `Σ_S π(S) (v(S) − v(none) − Σ_{j∈S} φ_j)²` subject to `Σφ = v(all) −
+    v(none)`, which is linear in `v`.
 
-    Raises `ValueError` when the coalitions drawn leave the values undetermined.
+    Raises:
+        MapstoError: if the sampled coalitions do not determine the values.
 
     >>> design = kernel(10, samples=256)
     >>> design.masks.shape  # 128 pairs, nobody and everybody
@@ -63,7 +73,7 @@ def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
 
 
 def design(players: int, limit: int = 10, pairs: int = 32, dtype: torch.dtype = torch.float32) -> Design:
-    """Enumerate up to `limit` players, sample `pairs` of orders beyond."""
+    """Enumerate all coalitions of up to `limit` players; for more players sample `pairs` of orders."""
     return exact(players, dtype) if players <= limit else permutations(players, pairs, dtype=dtype)
 
 
@@ -87,7 +97,7 @@ def _permutations(players: int, pairs: int, seed: int) -> Arrays:
     generator = np.random.default_rng(seed)
     forward = np.stack([generator.permutation(players) for _ in range(pairs)])
     orders = np.concatenate([forward, forward[:, ::-1]])  # [o, p]
-    rank = orders.argsort(1)  # the place of each player in each order
+    rank = orders.argsort(1)  # [o, p]: the place of each player
     masks = rank[:, None, :] < np.arange(players + 1)[:, None]  # [o, p+1, p]: the first i players
     steps = np.eye(players + 1)
     joins = steps[rank + 1] - steps[rank]  # [o, p, p+1]
@@ -100,11 +110,13 @@ def _kernel(players: int, samples: int, seed: int) -> Arrays:
     size = masks.sum(1)
     root = np.sqrt(mass)[:, None]
     across = masks - size[:, None] / players  # masks with the direction of the constraint taken out
-    if np.linalg.matrix_rank(root * across) < players - 1:
-        raise ValueError(
-            f"samples: got {samples}, too few coalitions to tell {players} players apart, expected at least "
-            f"{2 * (players - 1)}; pass about {max(8 * players, 64)}."
-        )
+    checks.expect(
+        bool(np.linalg.matrix_rank(root * across) >= players - 1),
+        "samples",
+        f"{samples}, too few coalitions to tell {players} players apart",
+        f"at least {2 * (players - 1)}",
+        f"pass about {max(8 * players, 64)}",
+    )
     solve = np.linalg.pinv(root * across) * root.T  # [p, c], every column sums to 0
     none = solve @ (size / players - 1) - 1 / players
     everyone = 1 / players - solve @ (size / players)
@@ -113,7 +125,7 @@ def _kernel(players: int, samples: int, seed: int) -> Arrays:
 
 
 def _pairs(players: int, samples: int, seed: int) -> Arrays:
-    """Return coalitions and their complements `[c, p]`, and the kernel mass `[c]` that each stands for."""
+    """Return coalitions and their complements `[c, p]`, and the kernel mass of each `[c]`."""
     generator = np.random.default_rng(seed)
     sizes = range(1, players // 2 + 1)
     mass = [(1 if 2 * s == players else 2) * (players - 1) / (s * (players - s)) for s in sizes]  # of s and p−s
@@ -123,8 +135,8 @@ def _pairs(players: int, samples: int, seed: int) -> Arrays:
         room = math.comb(players, size) // (2 if 2 * size == players else 1)
         count = min(room, round(left * mass[i] / sum(mass[i:])))  # small sizes fill up first
         left -= count
-        drawn = _subsets(players, size, count, room, generator)
-        masks += [drawn, 1 - drawn]
+        subsets = _subsets(players, size, count, room, generator)
+        masks += [subsets, 1 - subsets]
         weights += [np.full(2 * count, mass[i] / max(2 * count, 1))]
     return np.concatenate(masks), np.concatenate(weights)
 

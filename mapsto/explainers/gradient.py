@@ -1,4 +1,4 @@
-"""The slope of an output at one point: the first-order answer to "what would change it?".
+"""The gradient of an output at one point: the first-order effect of each entry.
 
     Gradient:       a = ∂view/∂point           (Simonyan, Vedaldi & Zisserman 2014, eq. 4, with its sign)
     InputXGradient: a = point ⊙ ∂view/∂point   (Shrikumar et al. 2016; Ancona et al. 2018, Table 1)
@@ -12,8 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev, vmap
 
+from .. import checks
 from ..errors import MapstoError
-from .explainer import View, ViewExplainer, number
+from ..games import View
+from .explainer import ViewExplainer, number
 
 
 @final
@@ -26,13 +28,13 @@ class Gradient(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the gradient at `point`: its shape, with one more axis `k` where the view has k scores."""
+        """Return the gradient at `point`: its shape, and one more axis `k` if the view has k scores."""
         return number(gradient(view, point))
 
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute by `point ⊙ ∂view/∂point`, in units of output; complete where the view is linear through 0.
+    """Attribute by `point ⊙ ∂view/∂point`, in units of output; complete if the view is linear through 0.
 
     Shrikumar et al. 2016, "Not Just a Black Box".
 
@@ -42,18 +44,19 @@ class InputXGradient(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return `point` times the gradient: its shape, with one more axis `k` where the view has k scores."""
+        """Return `point` times the gradient: its shape, and one more axis `k` if the view has k scores."""
         return number(scale(gradient(view, point), point))
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`; 0 where the point has no say.
+    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`; 0 if the view does not use the
+    point.
 
-    Raises `MapstoError` where the view returns more than one axis of scores, or the point reaches it only by a way that
-    is not differentiable.
+    Raises:
+        MapstoError: if the view returns more than one axis of scores, or uses the point in a way that is not
+            differentiable.
     """
-    if not point.is_floating_point():
-        raise MapstoError(f"point: got {point.dtype}, expected floating-point numbers, which alone can be moved.")
+    checks.expect(point.is_floating_point(), "point", point.dtype, "floating-point numbers, which can be moved")
     slopes = jacrev(lambda point: _differentiable(view, point))(point)  # [...] or [k, ...]
     return slopes if slopes.ndim == point.ndim else slopes.movedim(0, -1)
 
@@ -65,23 +68,23 @@ def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tenso
 
 def _differentiable(view: View, point: Tensor) -> Tensor:
     scores = view(point)
-    if scores.ndim > 1:
-        raise MapstoError(
-            f"view: got an output of shape {tuple(scores.shape)}, expected a scalar or one axis of scores; pick one "
-            "row of it, or flatten it."
-        )
+    remedy = "pick one row of it, or flatten it"
+    one_axis = scores.ndim <= 1
+    checks.expect(
+        one_axis, "view", f"an output of shape {tuple(scores.shape)}", "a scalar or one axis of scores", remedy
+    )
     if scores.requires_grad:
         return scores
-    if _has_a_say(view, point):  # a derivative of 0 everywhere would look like "nothing matters"
+    if _uses(view, point):  # a derivative of 0 everywhere would look like "nothing matters"
         raise MapstoError(
             f"view: its output ({scores.dtype}) has no gradient by the point, expected a differentiable way between "
-            "them (nothing detached, rounded or compared); use a method that hides parts, as Occlusion or Shapley."
+            "them (nothing detached, rounded or compared); use a method that hides parts, such as Occlusion or Shapley."
         )
-    return scores.to(point.dtype)  # a constant, as MAML without steps is of its teaching weights: its slope is 0
+    return scores.to(point.dtype)  # a constant, such as MAML without steps in its teaching weights: the gradient is 0
 
 
-def _has_a_say(view: View, point: Tensor) -> bool:
-    """Whether the output is made from the point, by whatever operations: those of a batch of points make a batch."""
+def _uses(view: View, point: Tensor) -> bool:
+    """Return whether the output depends on the point by any operations: if it does, a batch of points makes a batch."""
     try:
         vmap(view, out_dims=None)(point[None])  # refuses to return a batch
     except (ValueError, RuntimeError):

@@ -3,35 +3,37 @@
     patches:      a grid of rectangles
     superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, Algorithm 1)
 
-Departures from SLIC: colours are taken as they come, not as CIELAB; every pixel is compared with every centre, which
-is exact and cheap for small images; scattered pixels of a superpixel stay with it.
+Departures from SLIC: colours are used as given, without conversion to CIELAB; every pixel is compared with every
+centre, which is exact and cheap for small images; scattered pixels of a superpixel stay with it.
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import MapstoError
+from .. import checks
 
 
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
-    """Number the `size × size` patches of an image of `shape` `[..., h, w]`; all channels share them.
+    """Return the number of its `size × size` patch for each entry of an image of `shape` `[..., h, w]`; channels share
+    patches.
 
-    Squares as Zeiler & Fergus 2014 occlude; at the right and lower edge smaller where `size` does not divide the image.
+    The patches are squares, as in Zeiler & Fergus 2014; those at the right and lower edge are smaller if `size` does
+    not divide the image.
 
     >>> patches((2, 4), size=2)
     tensor([[0, 0, 1, 1],
             [0, 0, 1, 1]])
     """
-    if len(shape) < 2 or size < 1:
-        raise MapstoError(f"shape, size: got {tuple(shape)} and {size}, expected (..., height, width) and 1 or more.")
+    fits = len(shape) >= 2 and size >= 1
+    checks.expect(fits, "shape, size", f"{tuple(shape)} and {size}", "(..., height, width) and a number from 1")
     rows, columns = (torch.arange(length) // size for length in shape[-2:])
     across = -(-shape[-1] // size)
     return (rows[:, None] * across + columns).expand(shape).contiguous()
 
 
 def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Tensor, "n ..."]:
-    """Share the values of parts evenly among their entries, so that those of a part add up to its value.
+    """Share the values of parts evenly among their entries, so that the entries of a part add up to its value.
 
     >>> shared(torch.tensor([[1.0, 6.0]]), torch.tensor([0, 1, 1]))
     tensor([[1., 3., 3.]])
@@ -43,27 +45,23 @@ def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Te
 def superpixels(
     image: Float[Tensor, "c h w"], count: int, compactness: float = 0.1, steps: int = 10
 ) -> Int[Tensor, "c h w"]:
-    """Number about `count` regions of like pixels, `0 … players−1`; all channels share them.
+    """Return the number of its superpixel for each entry of an image: about `count` regions of similar pixels.
 
-    Centres start on a grid `spacing = √(h·w/count)` pixels apart. Two pixels are `√(colour² + (compactness·place /
-    spacing)²)` apart, `colour` in the image's own units: a smaller `compactness` follows edges, a larger one keeps the
-    regions square. Deterministic; a region that loses all its pixels is dropped.
+    Centres start on a grid `spacing = √(h·w/count)` pixels apart. The distance of two pixels is `√(colour² +
+    (compactness·place / spacing)²)`, with `colour` in the image's own units: a smaller `compactness` follows edges, a
+    larger one keeps the regions square. All channels share the regions. Deterministic; a region that loses all its
+    pixels is dropped.
 
     >>> image = torch.zeros(1, 4, 6)
     >>> image[..., 3:] = 1.0
     >>> superpixels(image, count=2)[0, 0]
     tensor([0, 0, 0, 1, 1, 1])
     """
-    if image.ndim != 3 or not image.isfinite().all():
-        raise MapstoError(
-            f"image: got shape {tuple(image.shape)} with {int((~image.isfinite()).sum())} pixels that are not finite, "
-            "expected [c, h, w] of finite numbers."
-        )
+    checks.shape(("c", "h", "w"), image=image)
+    checks.finite(image=image)
     _, h, w = image.shape
-    if not 1 <= count <= h * w:
-        raise MapstoError(f"count: got {count}, expected 1 to {h * w}, the pixels of the image.")
-    if not compactness > 0:
-        raise MapstoError(f"compactness: got {compactness}, expected a number above 0; 0.1 suits colours in [0, 1].")
+    checks.between(1, h * w, count=count)
+    checks.above(0, compactness=compactness)
     places = _places(h, w).to(image.device)
     pixels = torch.cat([image.flatten(1).float(), places * compactness * (count / (h * w)) ** 0.5]).T  # [h·w, c + 2]
     centres = pixels[_grid(h, w, count)]  # [r, c + 2]
@@ -82,7 +80,7 @@ def _places(h: int, w: int) -> Float[Tensor, "2 hw"]:
 
 
 def _grid(h: int, w: int, count: int) -> Int[Tensor, " r"]:
-    """Return the pixels in the middle of about `count` equal cells."""
+    """Return the indices of the pixels in the middle of about `count` equal cells."""
     down = min(h, max(1, round((count * h / w) ** 0.5)))
     across = min(w, max(1, round(count / down)))
     rows, columns = ((torch.arange(n) * 2 + 1) * length // (2 * n) for n, length in ((down, h), (across, w)))

@@ -1,10 +1,10 @@
-"""Integrated Gradients: add up the slopes on the straight way from a baseline to the point.
+"""Integrated Gradients: add up the gradients along the straight line from a baseline to the point.
 
     a = (point − baseline) ⊙ Σ_i w_i · ∂view/∂point (baseline + t_i·(point − baseline))
 
 (Sundararajan, Taly & Yan 2017, eq. 1), with `t_i, w_i` the `steps` nodes and weights of Gauss–Legendre quadrature on
-[0, 1]. The order is `2·steps`: exact where the view is a polynomial of degree ≤ 2·steps along the way, and for smooth
-views the error falls as the (2·steps + 1)-th power of the way's length. A kink (ReLU) lowers that to the first power of
+[0, 1]. The order is `2·steps`: exact if the view is a polynomial of degree ≤ 2·steps along the line; for smooth views
+the error falls as the (2·steps + 1)-th power of the line's length. A kink (ReLU) lowers that to the first power of
 1/steps. Complete: the values add up to `view(point) − view(baseline)`, to quadrature error.
 """
 
@@ -16,14 +16,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ..checks import spread
-from .explainer import View, ViewExplainer, number
+from .. import checks
+from ..games import View
+from .explainer import ViewExplainer, number
 from .gradient import gradient, scale
 
 
 @final
 class IntegratedGradients(ViewExplainer):
-    """Attribute by the mean slope between `baseline` and the point, times the way between them.
+    """Attribute by the mean gradient between `baseline` and the point, times the difference of the two.
 
     `steps` gradients are taken, all at once, or `chunk_size` at a time to bound memory. `baseline` is a number, or a
     tensor that broadcasts to the point. Values are in units of output.
@@ -34,18 +35,18 @@ class IntegratedGradients(ViewExplainer):
     """
 
     def __init__(self, steps: int = 64, baseline: float | Tensor = 0.0, chunk_size: int | None = None):
-        if steps < 1:
-            raise ValueError(f"steps: got {steps}, expected at least 1; 64 suits most networks.")
+        checks.count(steps=steps)
         self.steps, self.baseline, self.chunk_size = steps, baseline, chunk_size
         nodes, weights = np.polynomial.legendre.leggauss(steps)  # on [−1, 1]
         self.t, self.w = ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the values of `point`'s entries: its shape, with one more axis `k` where the view has k scores.
+        """Return the values of `point`'s entries: its shape, and one more axis `k` if the view has k scores.
 
-        Raises `ValueError` when the baseline does not broadcast to the point.
+        Raises:
+            MapstoError: if the baseline does not broadcast to the point.
         """
-        baseline = spread("baseline", self.baseline, point)
+        baseline = checks.spread("baseline", self.baseline, point)
         way = point - baseline
         t, w = (torch.tensor(values, dtype=point.dtype, device=point.device) for values in (self.t, self.w))
         slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size)(t)  # [s, ...(k)]

@@ -1,12 +1,12 @@
-"""Shapley–Taylor interactions: what single players give alone, and what pairs add on top.
+"""Shapley–Taylor interactions: the contributions of single players, and the additional contributions of pairs.
 
     a_ii = v({i}) − v(none)
     a_ij = ½ · 2/p · Σ_{S∌i,j} (v(S∪ij) − v(S∪i) − v(S∪j) + v(S)) / C(p−1, |S|)              i ≠ j
 
-(Sundararajan, Dhamdhere & Agarwal 2020, at order 2). The paper gives a pair one value; here it
-is split evenly between `a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its
-player's Shapley value. Sampled, the same mean is taken over orders of the players, `S` being those before
-both; any one order already gives these sums, of the matrix exactly and of the rows on average.
+(Sundararajan, Dhamdhere & Agarwal 2020, at order 2). The paper gives a pair one value; here it is split evenly between
+`a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its player's Shapley value. If
+sampled, the same mean is taken over orders of the players, where `S` holds the players before both. Every single order
+already gives the sum of the matrix exactly, and the sums of the rows on average.
 """
 
 import functools
@@ -20,21 +20,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ..errors import MapstoError
+from .. import checks
+from ..games import Game
 from . import coalitions
-from .explainer import Game, numbers
-from .shapley import MOST_PLAYERS
+from .explainer import numbers
 
 
 @final
 class ShapleyInteractions:
     """Attribute to players and pairs of players by the Shapley–Taylor index of order 2, in units of outcome.
 
-    The result is a symmetric matrix, not one value a player, so this is no `GameExplainer`. On the diagonal stands
-    what a player gives alone, off it half of what two give only together. `orders=None` enumerates all `2^players`
-    coalitions: exact, up to 12 players. A number asks along that many orders drawn from `seed`, half of them the
-    others' reverses, at most `players·(players+1)/2` outcomes each besides nobody: symmetric, complete, and 0 for a
-    player who changes nothing. `chunk_size` coalitions at a time bounds memory.
+    The result is a symmetric matrix, not one value for each player, so this is no `GameExplainer`. The diagonal holds
+    the contribution of each player alone, the other entries half of what two players contribute only together. If
+    `orders` is None, all `2^players` coalitions are asked: exact, up to 12 players. A number samples that many orders
+    from `seed`, half of them the reverses of the others, with at most `players·(players+1)/2` outcomes each besides
+    nobody: symmetric, complete, and 0 for a player who changes nothing. `chunk_size` coalitions at a time bounds
+    memory.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -45,32 +46,30 @@ class ShapleyInteractions:
     """
 
     def __init__(self, orders: int | None = None, seed: int = 0, chunk_size: int | None = None):
-        if orders is not None and orders < 1:
-            raise MapstoError(f"orders: got {orders}, expected at least 1, or None for the exact values.")
+        if orders is not None:
+            checks.count(orders=orders)
         self.orders, self.seed, self.chunk_size = orders, seed, chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players players ..."]:
-        """Return the values `[players, players]`, or `[players, players, k]` where the game has k scores.
+        """Return the values `[players, players]`, or `[players, players, k]` if the game has k scores.
 
-        Raises `MapstoError` when enumeration would need more than 12 players.
+        Raises:
+            MapstoError: if `orders` is None and the game has more than 12 players.
         """
         return self._sampled(game, self.orders) if self.orders is not None else self._exact(game)
 
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
-        """Explain the games that `games` makes of `n` points, `chunk_size` of them at a time.
+        """Explain the games that `games` makes of `n` points; `chunk_size` of them at a time bounds memory.
 
-        Raises `MapstoError` for values that are NaN (inside a transform of `torch.func` they pass).
+        Raises:
+            MapstoError: if a value is NaN. Inside a transform of `torch.func` values cannot be read, so NaN passes.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 
     def _exact(self, game: Game) -> Tensor:
-        if game.players > MOST_PLAYERS:
-            raise MapstoError(
-                f"orders: got None for a game of {game.players} players, expected a number beyond {MOST_PLAYERS} "
-                f"players (all 2^{game.players} coalitions are too many); pass orders=32, or play with groups."
-            )
+        coalitions.refuse_many(game.players, "orders=32")
         outcomes = vmap(game, chunk_size=self.chunk_size)(coalitions.exact(game.players).masks)  # [c] or [c, k]
         weights = torch.tensor(_weights(game.players), device=outcomes.device)  # [p, p, c]
         return torch.tensordot(weights, outcomes.double(), 1).to(outcomes.dtype)
@@ -81,7 +80,7 @@ class ShapleyInteractions:
         none, i, j, both = outcomes.double()[corners.to(outcomes.device)]  # [o, p, p, (k)] each
         alone = torch.eye(game.players, dtype=torch.bool, device=outcomes.device)
         alone = alone.reshape(*alone.shape, *(1,) * (outcomes.ndim - 1))
-        # a player with itself has the corners none, none, none and {i}
+        # A player with itself has the corners none, none, none and {i}.
         return torch.where(alone, 1.0, 0.5).mul((both - i - j + none).mean(0)).to(outcomes.dtype)
 
 
@@ -100,15 +99,15 @@ def _weights(players: int) -> np.ndarray:
 
 @functools.cache
 def _orders(players: int, orders: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return coalitions `[c, p]`, and which are the corners `S`, `S∪i`, `S∪j`, `S∪ij` of a pair `[4, o, p, p]`."""
+    """Return coalitions `[c, p]`, and the indices `[4, o, p, p]` of `S`, `S∪i`, `S∪j` and `S∪ij` for each pair."""
     generator = np.random.default_rng(seed)
     forward = np.stack([generator.permutation(players) for _ in range(-(-orders // 2))])
     rank = np.concatenate([forward, forward[:, ::-1]])[:orders].argsort(1)  # [o, p]: the place of each player
     first = np.minimum(rank[:, :, None], rank[:, None, :])  # [o, p, p]
     before = rank[:, None, None, :] < first[..., None]  # [o, p, p, p]
-    one = np.eye(players, dtype=bool)
-    i, j = one[:, None, :], one[None, :, :]
-    same = one[..., None]  # a player with itself: none, none, none, {i}
+    single = np.eye(players, dtype=bool)
+    i, j = single[:, None, :], single[None, :, :]
+    same = single[..., None]
     corners = [before & ~same, np.where(same, False, before | i), np.where(same, False, before | j)]
     corners += [np.where(same, i, before | i | j)]
     masks, place = np.unique(np.stack(corners).reshape(-1, players), axis=0, return_inverse=True)

@@ -1,10 +1,10 @@
-"""Occlusion: hide one player at a time and see what is lost.
+"""Occlusion: hide one player at a time and measure the loss of outcome.
 
     a_j = v(all) − v(all without j)
 
-(Zeiler & Fergus 2014, §4.2; for single features, Ancona et al. 2018, Table 1). What a player is (a column, a patch of
-pixels, a teaching example) and what hiding it means is the game's business. Not complete: what two players give only
-together is counted twice, what either of them gives alone not at all.
+(Zeiler & Fergus 2014, §4.2; for single features, Ancona et al. 2018, Table 1). The game decides what a player is (a
+column, a patch of pixels, a teaching example) and how it is hidden. Not complete: an outcome that needs two players
+together is counted twice, an outcome that either of them gives alone is not counted.
 """
 
 from typing import final
@@ -14,12 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from .explainer import Game, GameExplainer
+from ..games import Game
+from .explainer import GameExplainer
 
 
 @final
 class Occlusion(GameExplainer):
-    """Attribute by what is lost when one player is absent, in units of outcome; `players + 1` outcomes are asked for.
+    """Attribute by the loss of outcome when one player is absent, in units of outcome, from `players + 1` outcomes.
 
     `chunk_size` coalitions at a time bounds memory.
 
@@ -33,8 +34,9 @@ class Occlusion(GameExplainer):
         self.chunk_size = chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the losses `[players]`, or `[players, k]` where the game has k scores."""
+        """Return the losses `[players]`, or `[players, k]` if the game has k scores."""
         everyone = torch.ones(1, game.players)
         masks = torch.cat([everyone, everyone - torch.eye(game.players)])  # [1 + p, p]
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [1 + p, (k)]
+        # Not a `DesignedExplainer`: in its product one infinite outcome would make the values of all players NaN.
         return outcomes[0] - outcomes[1:]

@@ -1,4 +1,4 @@
-"""Shapley values from orders of the players, corrected by games whose Shapley values are known.
+"""Shapley values from orders of the players, corrected by games with known Shapley values.
 
     φ_j = mean over orders of Δ_j v,  Δ_j v = v(those before j, and j) − v(those before j)
 
@@ -6,15 +6,15 @@
 
     φ ← φ − Σ_m β_m (mean over orders of Δg_m − ϕ(g_m))                     (control variates)
 
-where `ϕ(g_m)` are exact. An order and its reverse answer games of single players and pairs exactly, so such a game
-controls nothing: the first that do are of three, `g(S) = x(S)·y(S)·z(S)` with `x(S) = Σ_{j∈S} x_j`, for which
+with exact `ϕ(g_m)`. An order and its reverse give the exact values for games of single players and pairs, so such games
+cannot serve as controls. The simplest that can have three factors, `g(S) = x(S)·y(S)·z(S)` with `x(S) = Σ_{j∈S} x_j`:
 
     ϕ_j(xyz) = Σ x_j(Y·Z/3 + yz/6) + Σ x_j·y_j·Z/2 + x_j·y_j·z_j            X = Σ_{i≠j} x_i,  yz = Σ_{i≠j} y_i·z_i
 
-the sums over the three ways to name the factors. As factors serve, for each player, the mean of `Δ_j v`, the mean
-absolute deviation of its pairs, and its covariance with `j`'s place in the order: all 0 for a player who changes
-nothing, who therefore keeps 0. One `β` for all players, so that the values stay complete, is the ridge
-regression of the pairs' `Δv` on their `Δg`. It is fitted to the same orders: that costs a bias of the order of 1/pairs.
+with sums over the three ways to name the factors. The factors of each player are the mean of `Δ_j v`, the mean absolute
+deviation of its pairs, and its covariance with `j`'s place in the order. They are 0 for a player who changes nothing,
+who therefore keeps the value 0. One `β` for all players keeps the values complete. It is the ridge regression of the
+pairs' `Δv` on their `Δg`, fitted to the same orders, which costs a bias of the order of 1/pairs.
 """
 
 import functools
@@ -26,9 +26,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import vmap
 
-from ..errors import MapstoError
+from .. import checks
+from ..games import Game
 from . import coalitions
-from .explainer import Game, GameExplainer
+from .explainer import GameExplainer
 
 _FEWEST_PAIRS = 4  # below, the controls' coefficients are noise
 _RIDGE = 0.1  # of the controls' own sums of squares
@@ -38,9 +39,9 @@ _RIDGE = 0.1  # of the controls' own sums of squares
 class PermutationShapley(GameExplainer):
     """Attribute by Shapley values sampled along orders of the players, with control variates, in units of outcome.
 
-    `pairs` orders are drawn from `seed`, each with its reverse; they ask for `2·pairs·(players−1) + 2` outcomes, fewer
-    where orders begin alike. Complete, 0 for a player who changes nothing, and exact where the game is made of single
-    players and pairs. `chunk_size` coalitions at a time bounds memory.
+    `pairs` orders are drawn from `seed`, each with its reverse; they need `2·pairs·(players−1) + 2` outcomes, fewer if
+    orders begin alike. Complete, 0 for a player who changes nothing, and exact if the game is made of single players
+    and pairs. `chunk_size` coalitions at a time bounds memory.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -49,12 +50,11 @@ class PermutationShapley(GameExplainer):
     """
 
     def __init__(self, pairs: int = 16, seed: int = 0, chunk_size: int | None = None):
-        if pairs < 1:
-            raise MapstoError(f"pairs: got {pairs}, expected at least 1 order with its reverse; 16 suits 10 players.")
+        checks.count(pairs=pairs)
         self.pairs, self.seed, self.chunk_size = pairs, seed, chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the values `[players]`, or `[players, k]` where the game has k scores."""
+        """Return the values `[players]`, or `[players, k]` if the game has k scores."""
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
         orders = _Orders(*(part.to(outcomes.device) for part in (masks, before, after)))
@@ -64,14 +64,14 @@ class PermutationShapley(GameExplainer):
 
 
 class _Orders(NamedTuple):
-    """The coalitions met along the orders, and which of them each player finds and leaves behind on joining."""
+    """The coalitions along the orders, and for each player the indices of those just before and after it joins."""
 
     masks: Float[Tensor, "c p"]
     before: Int[Tensor, "o p"]
     after: Int[Tensor, "o p"]
 
     def place(self) -> Tensor:
-        """Return how many come before each player, as a deviation from the middle `[o, p]`."""
+        """Return the number of players before each player, as a deviation from the middle `[o, p]`."""
         return self.masks[self.before].sum(-1) - (self.masks.shape[1] - 1) / 2
 
     def joining(self, v: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class _Orders(NamedTuple):
 
 
 def trilinear(x: Float[Tensor, " p"], y: Float[Tensor, " p"], z: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
-    """Return the Shapley values of the game `x(S)·y(S)·z(S)`, where `x(S) = Σ_{j∈S} x_j`.
+    """Return the Shapley values of the game `x(S)·y(S)·z(S)`, with `x(S) = Σ_{j∈S} x_j`.
 
     >>> trilinear(torch.tensor([2.0, 0.0, 0.0]), torch.tensor([0.0, 3.0, 0.0]), torch.tensor([0.0, 0.0, 5.0]))
     tensor([10., 10., 10.])
@@ -112,7 +112,7 @@ def _values(v: Float[Tensor, " c"], orders: _Orders) -> Float[Tensor, " p"]:
 def _coefficients(controls: Float[Tensor, "r p m"], target: Float[Tensor, "r p"]) -> Float[Tensor, " m"]:
     X, y = (controls - controls.mean(0)).flatten(0, 1), (target - target.mean(0)).flatten()
     gram = X.T @ X
-    ridge = torch.diag(_RIDGE * gram.diagonal() + 1e-12)  # where nothing varies the coefficients are 0
+    ridge = torch.diag(_RIDGE * gram.diagonal() + 1e-12)  # if nothing varies, the coefficients are 0
     return torch.linalg.solve(gram + ridge, X.T @ y)
 
 

@@ -2,31 +2,26 @@
 
     φ = weights @ v(masks)
 
-(Shapley 1953; Lundberg & Lee 2017, Theorem 2). The coalitions and the matrix depend only on the number of players and
-the seed, so the weighted least squares of KernelSHAP is solved once; all rows, tasks and scores share one product.
-Complete: the values add up to `v(all) − v(none)`, sampled or not.
+(Shapley 1953; Lundberg & Lee 2017, Theorem 2). The weighted least squares of KernelSHAP is linear in the outcomes, so
+it is solved once for each number of players and seed. Complete: the values add up to `v(all) − v(none)`, sampled or
+not.
 """
 
 from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.func import vmap
 
 from . import coalitions
-from .explainer import Game, GameExplainer
-
-MOST_PLAYERS = 12  # 4,096 coalitions
+from .designed import DesignedExplainer
 
 
 @final
-class Shapley(GameExplainer):
+class Shapley(DesignedExplainer):
     """Attribute by Shapley values, in units of outcome.
 
-    `samples=None` enumerates all `2^players` coalitions: exact, up to 12 players. A number asks for that many of them
-    (KernelSHAP, in complementary pairs drawn from `seed`, no two alike) besides nobody and everybody; where no more
-    exist it enumerates them and is exact too. `chunk_size` coalitions at a time bounds memory.
+    If `samples` is None, all `2^players` coalitions are asked: exact, up to 12 players. A number asks that many
+    coalitions (KernelSHAP, different complementary pairs drawn from `seed`) besides nobody and everybody; if there are
+    no more than that, all are asked and the values are exact too. `chunk_size` coalitions at a time bounds memory.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0])
@@ -37,23 +32,9 @@ class Shapley(GameExplainer):
     def __init__(self, samples: int | None = None, seed: int = 0, chunk_size: int | None = None):
         self.samples, self.seed, self.chunk_size = samples, seed, chunk_size
 
-    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the values `[players]`, or `[players, k]` where the game has k scores.
-
-        Raises `ValueError` when enumeration would need more than 12 players, or the samples are too few to tell the
-        players apart.
-        """
-        masks, weights = self._design(game.players)
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
-        # Thousands of outcomes cancel: in single precision the rounding would show in the fifth digit.
-        return (weights.to(outcomes.device) @ outcomes.double()).to(outcomes.dtype)
-
-    def _design(self, players: int) -> coalitions.Design:
+    def design(self, players: int) -> coalitions.Design:
+        """Return all coalitions and their exact weights, or the sampled ones of KernelSHAP."""
         if self.samples is not None:
             return coalitions.kernel(players, self.samples, self.seed, dtype=torch.float64)
-        if players > MOST_PLAYERS:
-            raise ValueError(
-                f"samples: got None for a game of {players} players, expected a number beyond {MOST_PLAYERS} players "
-                f"(all 2^{players} coalitions are too many); pass samples={32 * players}, or play with groups."
-            )
+        coalitions.refuse_many(players, f"samples={32 * players}")
         return coalitions.exact(players, dtype=torch.float64)

@@ -1,14 +1,13 @@
-"""Smooth explanations: what an explainer says on average near the point, not at the point alone.
+"""Smooth explanations: the mean of an explainer's results near the point.
 
     a = 1/samples Σ_i explainer(view, point + ε_i),     ε_i = noise ⊙ n_i,  n_i ∼ N(0, 1)
 
 Smilkov, Thorat, Kim, Viégas & Wattenberg 2017, "SmoothGrad: removing noise by adding noise", the formula of §3, there
-of the gradient; here of any explainer. Where we depart: noise comes in pairs ±ε, so that whatever is odd in it cancels
-exactly and a gradient that is linear near the point (a quadratic view) is not changed at all; and it is the same for
-every point, so that differences between points are the points'.
+of the gradient, here of any explainer. Departures: noise comes in pairs ±ε, so that odd terms cancel exactly and a
+gradient that is linear near the point (a quadratic view) does not change at all; and the noise is the same for every
+point, so that differences between results come from the points.
 """
 
-from collections.abc import Callable
 from typing import final
 
 import numpy as np
@@ -17,20 +16,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ..checks import spread
-from ..errors import MapstoError
-from .explainer import View, ViewExplainer, number
+from .. import checks
+from ..games import View
+from .explainer import Explain, ViewExplainer, number
 
 
 @final
 class Smooth(ViewExplainer):
     """Average another explainer over noise around the point, in the other's units.
 
-    `explainer` is any `ViewExplainer`, or a function (view, point) ↦ attribution, as which methods that play games pass
-    too: `lambda view, x: Shapley()(game(view, x, baseline=0.0))`. `noise` is the standard deviation in the units of the
-    point, a number, or a tensor that broadcasts to the point (one for each column of a table; 0 holds an entry still);
-    the paper takes 10 to 20 % of the range of an image. `samples` is even: half as many draws from `seed`, and their
-    mirror images. `chunk_size` samples at a time bounds memory.
+    `explainer` is (view, point) ↦ attribution: a `ViewExplainer`, or a function, such as one that plays a game: `lambda
+    view, x: Shapley()(game(view, x, baseline=0.0))`. `noise` is the standard deviation in the units of the point: a
+    number, or a tensor that broadcasts to the point (one for each column of a table; 0 keeps an entry). The paper takes
+    10 to 20 % of the range of an image. `samples` is even: half as many draws from `seed`, and their mirror images.
+    `chunk_size` samples at a time bounds memory.
 
     >>> from mapsto.explainers import Gradient
     >>> Smooth(Gradient(), samples=2, noise=0.5)(lambda x: x[0] * x[1], torch.tensor([2.0, 3.0]))
@@ -39,29 +38,31 @@ class Smooth(ViewExplainer):
 
     def __init__(
         self,
-        explainer: Callable[[View, Tensor], Tensor],
+        explainer: Explain,
         samples: int = 32,
         noise: float | Tensor = 0.1,
         seed: int = 0,
         chunk_size: int | None = None,
     ):
-        if samples < 2 or samples % 2:
-            raise MapstoError(f"samples: got {samples}, expected an even number from 2: noise comes in pairs.")
-        if not bool((torch.as_tensor(noise) >= 0).all()):
-            raise MapstoError(f"noise: got {noise}, expected standard deviations from 0, in the units of the point.")
+        checks.expect(
+            samples >= 2 and samples % 2 == 0, "samples", samples, "an even number from 2, for pairs of noise"
+        )
+        positive = bool((torch.as_tensor(noise) >= 0).all())
+        checks.expect(positive, "noise", noise, "standard deviations from 0, in the units of the point")
         self.explainer, self.samples, self.noise = explainer, samples, noise
         self.seed, self.chunk_size = seed, chunk_size
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the mean of the explainer's answers, in their shape.
+        """Return the mean of the explainer's results, in their shape.
 
-        Raises `MapstoError` when `noise` does not broadcast to the point.
+        Raises:
+            MapstoError: if `noise` does not broadcast to the point.
         """
         near = vmap(lambda shift: self.explainer(view, point + shift), chunk_size=self.chunk_size)
         return number(near(self._shifts(point)).mean(0))
 
     def _shifts(self, point: Tensor) -> Float[Tensor, "s ..."]:
-        noise = spread("noise", self.noise, point)
-        drawn = np.random.default_rng(self.seed).standard_normal((self.samples // 2, *point.shape))
-        unit = torch.tensor(drawn, dtype=point.dtype, device=point.device)  # [s/2, ...]
+        noise = checks.spread("noise", self.noise, point)
+        normal = np.random.default_rng(self.seed).standard_normal((self.samples // 2, *point.shape))
+        unit = torch.tensor(normal, dtype=point.dtype, device=point.device)  # [s/2, ...]
         return torch.cat([unit, -unit]) * noise

@@ -1,17 +1,19 @@
-"""A bias audit: does a protected column drive the predictions, directly or through proxies, and who bears the errors?
+"""A bias audit: whether a protected column drives the predictions, directly or through proxies, and whom the errors
+hit.
 
     change(H) = mean_i |p(x_i) − p_H(x_i)|,   p_H(x) = mean_b p(x with the columns H of row b)
     direct    = change({protected}),          with proxies = change({protected} ∪ proxies)
     gap(H)    = mean p_H over a group − mean p_H over all others,     and of errors: selection, true positives, …
 
-A column that the model uses is a proxy where the protected column can be told from it. What remains of a gap when the
-protected column is hidden does not come from it directly; what remains when its proxies are hidden too does not come
-through them. Hiding averages over other rows' values (as interventional Shapley values do, Janzing et al. 2020),
-hidden columns of one row together, so that they stay consistent with one another, not with those that are shown.
+A column that the model uses is a proxy if the protected column can be predicted from it. The part of a gap that remains
+when the protected column is hidden does not come directly from it; the part that remains when its proxies are hidden
+too does not come through them. Hiding averages over the values of other rows (as interventional Shapley values do,
+Janzing et al. 2020). Hidden columns take the values of one row together, so that they are consistent with one another,
+but not with the shown columns.
 
 Measures of a gap: demographic parity (selection rate) and equal opportunity (true positive rate; Hardt, Price & Srebro
 2016, Definition 2.2), calibration within groups (Kleinberg et al. 2017), accuracy. Proxies by predictability: Feldman
-et al. 2015. Whether a gap is unfair, no number says: groups may differ in what the outcome depends on.
+et al. 2015. No number says whether a gap is unfair: groups may differ in the causes of the outcome.
 """
 
 import math
@@ -21,9 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..errors import MapstoError
+from .. import checks
 from ..estimate import Estimate, estimate
-from ..explainers.rules.classifier import FEW, steady, whole
+from ..explainers.rules.classifier import FEW, steady
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +36,7 @@ MOST_GROUPS, FOLDS = 10, 5
 
 
 class Group(NamedTuple):
-    """How one group of rows fares, each rate with its 95 % interval (mean nan where the group has no such row)."""
+    """Results for one group of rows, each rate with its 95 % interval (mean nan if the group has no such row)."""
 
     rows: int
     probability: Estimate  # mean prediction
@@ -45,7 +47,7 @@ class Group(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """What an audit of one protected column found; changes and gaps are in probability (0.07 = 7 points)."""
+    """The audit of one protected column; changes and gaps are in probability (0.07 = 7 points)."""
 
     direct: Estimate  # change of a prediction when the protected column is hidden
     used: dict[Any, Estimate]  # change when each other column is hidden
@@ -58,10 +60,10 @@ class Audit(NamedTuple):
     gaps_without_proxies: dict[Any, Estimate]  # … and without its proxies either
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} (AUC {auc:.2f})" for name, auc in self.proxies.items()) or "none"
+        proxies = ", ".join(f"{name} (AUC {auc:.2f})" for name, auc in self.proxies.items()) or "none"
         lines = [
             f"hiding the column changes a prediction by {self.direct}",
-            f"hiding its proxies too ({told}) by {self.with_proxies}",
+            f"hiding its proxies too ({proxies}) by {self.with_proxies}",
             f"it can be told from the columns in use with AUC {self.recoverable}",
         ]
         for name, gap in self.gaps.items():
@@ -86,20 +88,20 @@ def audit(
 
     Args:
         predict: rows ↦ probability of the outcome.
-        rows: a data frame, or an array whose columns are named 0 … d−1.
-        outcome: whether each row has it (0 or 1, False or True).
-        protected: the column's name; at most 10 different values.
+        rows: a data frame, or an array, whose columns are named 0 … d−1.
+        outcome: whether each row has the outcome (0 or 1, False or True).
+        protected: the column's name; the column has at most 10 different values.
         threshold: the probability from which a row is selected.
         proxy_from: the AUC from which a column in use is called a proxy.
-        draws: values that a hidden cell is averaged over.
+        draws: how many values to average a hidden cell over.
         seed: of the draws and of the folds.
 
     Raises:
-        MapstoError: an unknown or constant protected column, one of too many values, too few rows a value or missing
-            ones; outcomes that are not 0 and 1, or predictions that are no probabilities.
+        MapstoError: if the protected column is unknown, constant, incomplete, or has too many values or too few rows
+            for one; if outcomes are not 0 and 1; or if predictions are no probabilities.
     """
-    _share(threshold=threshold, proxy_from=proxy_from)
-    whole(("draws", draws, 1))
+    checks.between(0, 1, threshold=threshold, proxy_from=proxy_from)
+    checks.count(draws=draws)
     table = _Table(predict, rows, protected, draws, seed)
     y = _binary(outcome, len(table.p))
     direct = table.change([protected])
@@ -123,22 +125,22 @@ def audit(
 
 
 class _Table:
-    """Rows to be predicted with some columns hidden."""
+    """A table whose rows are predicted with some columns hidden."""
 
     def __init__(self, predict: Predict, rows: Any, protected: Any, draws: int, seed: int):
         import pandas as pd  # slow to import
 
         self.predict, self.array = predict, not isinstance(rows, pd.DataFrame)
         self.rows = pd.DataFrame(rows).reset_index(drop=True)
-        if protected not in self.rows.columns:
-            raise MapstoError(f"protected: got {protected!r}, expected a column: {', '.join(map(str, self.rows))}.")
+        listed = ", ".join(map(str, self.rows))
+        checks.expect(protected in self.rows.columns, "protected", repr(protected), f"a column: {listed}")
         self.protected = protected
         self.codes, values = pd.factorize(self.rows[protected], sort=True)  # of an ordered categorical: in its order
         self.values = values.tolist()
         self._refuse_groups()
         self.others = [name for name in self.rows.columns if name != protected]
         generator = np.random.default_rng(seed)
-        self.drawn = [generator.permutation(len(self.rows)) for _ in range(draws)]
+        self.orders = [generator.permutation(len(self.rows)) for _ in range(draws)]
         steady("predict", predict, lambda: self._ask(self.rows[:FEW]))
         self.p = self._ask(self.rows)
 
@@ -149,12 +151,12 @@ class _Table:
     def without(self, hidden: list[Any]) -> Float[np.ndarray, " n"]:
         """Return the predictions with columns hidden, averaged over the draws."""
         total = np.zeros(len(self.rows))
-        for order in self.drawn:
+        for order in self.orders:
             other = self.rows.copy()
             for name in hidden:
                 other[name] = self.rows[name].iloc[order].array
             total += self._ask(other)
-        return total / len(self.drawn)
+        return total / len(self.orders)
 
     def change(self, hidden: list[Any]) -> Estimate:
         """Return the mean change of a prediction when columns are hidden."""
@@ -162,31 +164,26 @@ class _Table:
 
     def _refuse_groups(self) -> None:
         missing, counts = int((self.codes < 0).sum()), np.bincount(self.codes[self.codes >= 0])
-        if missing:
-            raise MapstoError(
-                f"protected: column {self.protected!r} has no value in {missing} rows, expected one in each; leave "
-                "those rows out, or make them a group of their own."
-            )
-        if not 2 <= len(counts) <= MOST_GROUPS or counts.min() < FOLDS:
-            raise MapstoError(
-                f"protected: column {self.protected!r} has {len(counts)} different value(s), the rarest in "
-                f"{counts.min(initial=len(self.rows))} row(s), expected 2 to {MOST_GROUPS} with at least {FOLDS} rows "
-                "each; put its values in fewer groups."
-            )
+        remedy = "leave those rows out, or make them a group of their own"
+        checks.expect(missing == 0, "protected", f"no value in {missing} rows", "a value in each row", remedy)
+        checks.expect(
+            2 <= len(counts) <= MOST_GROUPS and int(counts.min()) >= FOLDS,
+            "protected",
+            f"{len(counts)} different value(s), the rarest in {counts.min(initial=len(self.rows))} row(s)",
+            f"2 to {MOST_GROUPS} values with at least {FOLDS} rows each",
+            "put the column's values in fewer groups",
+        )
 
     def _ask(self, rows: "pd.DataFrame") -> Float[np.ndarray, " n"]:
         p = np.asarray(self.predict(rows.to_numpy() if self.array else rows), dtype=float)
-        if p.shape != (len(rows),):
-            raise MapstoError(
-                f"predict: got shape {p.shape} for {len(rows)} rows, expected ({len(rows)},): one probability a row, "
-                "of the outcome; of a classifier's two, pass the second."
-            )
+        remedy = "one probability of the outcome for each row; pass the second column of a classifier's two"
+        checks.shape((len(rows),), remedy, predict=p)
         _each("predict", p, (p >= 0) & (p <= 1), "a probability from 0 to 1 for each row")
         return p
 
 
 def _auc(table: _Table, columns: list[Any], seed: int) -> Estimate:
-    """Return the AUC of telling the protected column from others, each row by a model that did not see its fold."""
+    """Return the AUC of predicting the protected column from others; each row's model did not see the row's fold."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
@@ -216,7 +213,7 @@ def _gap(p: np.ndarray, y: np.ndarray, inside: np.ndarray, threshold: float) -> 
 
 
 def _measures(p: np.ndarray, y: np.ndarray, threshold: float) -> tuple[np.ndarray, ...]:
-    """Return one value a row whose means are the measures, in the order of `Group`."""
+    """Return one value for each row and measure, whose means are the measures, in the order of `Group`."""
     selected = (p >= threshold).astype(float)
     return p, selected, selected[y], p - y, (selected == y).astype(float)
 
@@ -238,18 +235,10 @@ def _binary(outcome: Any, n: int) -> Bool[np.ndarray, " n"]:
     import pandas as pd
 
     y = np.asarray(outcome)
-    if y.shape != (n,):
-        raise MapstoError(f"outcome: got shape {y.shape}, expected ({n},): whether each row has it.")
+    checks.shape((n,), "whether each row has it", outcome=y)
     _each("outcome", y, pd.Series(y).isin([0, 1]).to_numpy(), "0 or 1, whether the row has it; encode it so")
     return y.astype(bool)
 
 
 def _each(argument: str, values: np.ndarray, right: Bool[np.ndarray, " n"], expected: str) -> None:
-    if not right.all():
-        raise MapstoError(f"{argument}: got {values[~right].tolist()[0]!r}, expected {expected}.")
-
-
-def _share(**settings: float) -> None:
-    for name, value in settings.items():
-        if not 0 <= value <= 1:
-            raise MapstoError(f"{name}: got {value}, expected a number from 0 to 1.")
+    checks.expect(bool(right.all()), argument, repr(next(iter(values[~right].tolist()), None)), expected)

@@ -1,33 +1,19 @@
 """Seeing inside: what a learner's parts like, hold and do while it learns. Everything here is data; `figures` draws."""
 
-from .changes import Changes, changes
-from .embedding import Embedding, embedding, purity
-from .film import Film, film
-from .histograms import Histograms, gradient_histograms
-from .iterates import Iterates, iterates
-from .layers import Features, features_over
-from .maximisation import Preferred, maximise, unit
-from .plane import plane
-from .probes import Probes, probes
-from .readout import Reliance, Resemblance, attended, looks_like, perplexity, reliance
-from .similarity import Similarity, cka, cka_over, rsa, rsa_over
-from .units import Units, units
-from .variation import Explained, variance_explained
+from .changes import changes
+from .embedding import embedding
+from .film import film
+from .histograms import gradient_histograms
+from .iterates import iterates
+from .layers import features_over
+from .maximisation import maximise, unit
+from .probes import probes
+from .readout import attended, looks_like, reliance
+from .similarity import cka, cka_over, rsa, rsa_over
+from .units import units
+from .variation import variance_explained
 
 __all__ = [
-    "Changes",
-    "Embedding",
-    "Explained",
-    "Features",
-    "Film",
-    "Histograms",
-    "Iterates",
-    "Preferred",
-    "Probes",
-    "Reliance",
-    "Resemblance",
-    "Similarity",
-    "Units",
     "attended",
     "changes",
     "cka",
@@ -39,10 +25,7 @@ __all__ = [
     "iterates",
     "looks_like",
     "maximise",
-    "perplexity",
-    "plane",
     "probes",
-    "purity",
     "reliance",
     "rsa",
     "rsa_over",

@@ -21,7 +21,7 @@ from ..adaptation.fitting import answering
 from ..adaptation.inner import Params
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples
-from ..explainers.explainer import ViewExplainer
+from ..explainers.explainer import Explain
 from .iterates import Iterates, by_layer, iterates
 from .plane import plane
 
@@ -50,7 +50,7 @@ class Film(NamedTuple):
 def film(
     learner: Learner,
     episode: Episode,
-    explainer: ViewExplainer | None = None,
+    explainer: Explain | None = None,
     row: int = 0,
     target: int = 0,
     link: Link = lambda scores: scores,
@@ -125,7 +125,7 @@ def _each_layer(steps: list[Params], measure: Callable[[Tensor], Tensor]) -> Flo
 
 
 def _attributions(
-    explainer: ViewExplainer, steps: Iterates, episode: Episode, row: int, target: int, link: Link
+    explainer: Explain, steps: Iterates, episode: Episode, row: int, target: int, link: Link
 ) -> Float[Tensor, "s ..."]:
     x = episode.query.x[row]
     frames = [views.query(stopped, episode, target, link) for stopped in steps.learners]

@@ -1,7 +1,7 @@
-"""Which rows of a person's table teach, which are explained, and which judge.
+"""Splits of a table's rows: those to learn from, those to explain, and those to measure quality with.
 
-Rows without an outcome are the ones to predict; where every row has one, a seeded stratified sample teaches, in which
-class `c` has `rows · n_c / n` rows, rounded towards the classes furthest from their share.
+Rows without an outcome are the ones to predict. If every row has one, a seeded stratified sample is learned from: class
+`c` has `rows · n_c / n` rows of it, rounded towards the classes furthest from their share.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
-from ..errors import MapstoError
+from .. import checks
 
 Positions = Int[np.ndarray, " _rows"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which rows teach, which are explained, and which (with a known outcome, not used to teach) judge the quality."""
+    """Positions of the rows to learn from, to explain, and to measure quality with (their outcome is known but not
+    learned).
+    """
 
     teach: Positions
     explain: Positions
@@ -25,22 +27,24 @@ class Split:
 
 
 def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
-    """Choose which rows teach: all with an outcome where some lack one; else, or with `rows`, a stratified sample.
+    """Return the rows to learn from, to explain, and to measure quality with.
 
-    Without `rows`, a table in which every row has an outcome teaches with two thirds of them (at most `limit`), so that
-    the quality on the others can be measured.
+    If `rows` is None and some rows lack an outcome, all rows with an outcome are learned from. If `rows` is None and
+    every row has an outcome, two thirds of them (at most `limit`) are learned from, so that quality can be measured on
+    the others. Otherwise a stratified sample of `rows` is learned from.
 
     Raises:
-        MapstoError: fewer than two rows have an outcome, or `rows` is not between 2 and the rows there are.
+        MapstoError: if fewer than two rows have an outcome, `rows` is not between 2 and their number, or no row is left
+            to explain.
     """
-    unknown, known = np.flatnonzero(y.isna()), int(y.notna().sum())
+    unknown, present = np.flatnonzero(y.isna()), int(y.notna().sum())
     if rows is None and not len(unknown):
-        rows = min(max(2 * known // 3, 2), limit)
+        rows = min(max(2 * present // 3, 2), limit)
     teach = teachers(y, rows, limit, seed)
     judge = np.setdiff1d(np.flatnonzero(y.notna()), teach)
     explain = unknown if len(unknown) else judge
-    if not len(explain):
-        raise MapstoError("--train-rows: every row would teach and none is left to explain; pass a smaller number.")
+    got = f"{len(teach)}, with which every row teaches"
+    checks.expect(len(explain) > 0, "train_rows", got, "a row left to explain", "pass a smaller number")
     return Split(teach, explain, judge)
 
 
@@ -48,25 +52,23 @@ def teachers(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions
     """Return the positions of all rows with an outcome, or of a stratified sample of `rows` (at most `limit`) of them.
 
     Raises:
-        MapstoError: as `split`.
+        MapstoError: if fewer than two rows have an outcome, or `rows` is not between 2 and their number.
     """
-    known = np.flatnonzero(y.notna())
-    if len(known) < 2:
-        got = "one row has" if len(known) else "no row has"
-        raise MapstoError(f"--target: {got} an outcome in {str(y.name)!r}; fill it in for the rows that are to teach.")
-    if rows is None and len(known) <= limit:
-        return known
+    present = np.flatnonzero(y.notna())
+    got = f"{len(present)} row(s) with an outcome in {str(y.name)!r}"
+    checks.expect(len(present) > 1, "target", got, "two or more", "fill it in for the rows to learn from")
+    if rows is None and len(present) <= limit:
+        return present
     rows = limit if rows is None else rows
-    if not 2 <= rows <= min(len(known), limit):
-        raise MapstoError(
-            f"--train-rows: got {rows}, expected 2 to {min(len(known), limit)} ({len(known)} rows have an outcome, "
-            f"and the mapping reads at most {limit})."
-        )
-    return known[np.sort(stratified(y.iloc[known].astype(str).to_numpy(), rows, seed))]
+    most = min(len(present), limit)
+    expected = f"2 to {most} ({len(present)} rows have an outcome, and the mapping reads at most {limit})"
+    checks.expect(2 <= rows <= most, "train_rows", rows, expected)
+    return present[np.sort(stratified(y.iloc[present].astype(str).to_numpy(), rows, seed))]
 
 
 def stratified(y: Shaped[np.ndarray, " n"], rows: int, seed: int) -> Positions:
-    """Draw `rows` positions of `y`, each class in proportion, and once at least where `rows` allows.
+    """Return the positions of a sample of `rows` of `y`, with each class in proportion, and each class at least once if
+    `rows` allows.
 
     >>> y = np.array(["ill", "well", "well", "well", "well", "well"])
     >>> sorted(y[stratified(y, 3, seed=0)].tolist())

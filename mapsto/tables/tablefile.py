@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import checks
 from ..errors import MapstoError
 from .columns import listing, refuse_duplicates
 
@@ -49,11 +50,9 @@ def outcomes(table: pd.DataFrame, target: str, name: str) -> pd.Series:
     Raises:
         MapstoError: there is no such column.
     """
-    if target not in table.columns:
-        there = listing([str(column) for column in table.columns], 8)
-        raise MapstoError(
-            f"--target: got {target!r}, which is no column of {name} (it has {there}); pass one of these."
-        )
+    there = listing([str(column) for column in table.columns], 8)
+    got = f"{target!r}, which is no column of {name}"
+    checks.expect(target in table.columns, "target", got, f"one of {there}")
     y = table[target]
     if pd.api.types.is_bool_dtype(y) or not pd.api.types.is_numeric_dtype(y):
         return y.where(y.isna(), y.astype(str)).astype(object)

@@ -1,12 +1,12 @@
-"""What a learner goes by, over all rows and all tasks: importance, interactions, and partial dependence.
+"""Explanations of a learner over all rows and tasks: importance, interactions, and partial dependence.
 
     importance_j = mean_t mean_i |a_tij|,   direction_j = mean_t mean_i a_tij                     ± 1.96·s_t/√T
     PD(v) = mean_t mean_i score(adapt(D_t); x_i with column j set to v)                           ± 1.96·s_t/√T
 
-A mean of attributions explains one model; a learner makes a new model from each support set, so tasks are what is drawn
-and intervals are over tasks. Partial dependence goes *through adaptation*: each task's own model is asked. Friedman
-2001, "Greedy Function Approximation", is of the inner mean; Lundberg et al. 2020, "From local explanations to global
-understanding", of the mean of |a|.
+A mean of attributions explains one model. A learner makes a new model from each support set, so tasks are sampled and
+intervals are over tasks. Partial dependence goes *through adaptation*: each task's own adapted model is used. The inner
+mean is that of Friedman 2001, "Greedy Function Approximation"; the mean of |a| is that of Lundberg et al. 2020, "From
+local explanations to global understanding".
 """
 
 from collections.abc import Callable
@@ -19,19 +19,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ... import views
+from ... import checks, views
 from ...adaptation.batching import each_task
 from ...adaptation.learner import Learner
 from ...episodes import Episode
-from ...errors import MapstoError
+from ...errors import MapstoError  # for the learner's own errors
 from ...estimate import estimate
 from ...views import Link
 
 
 class GlobalImportance(NamedTuple):
-    """Importance of columns, or of pairs of them, in units of what was explained, with half widths of 95 % intervals.
+    """Importance of columns, or of pairs of columns, in units of the explained score, with half widths of 95 %
+    intervals.
 
-    Not an attribution of one prediction: a mean over many. Intervals are nan where there is a single task.
+    It is a mean over many predictions, no attribution of one. Intervals are nan if there is a single task.
     """
 
     importance: Float[np.ndarray, "..."]  # mean size
@@ -52,27 +53,26 @@ class PartialDependence(NamedTuple):
 def global_importance(
     values: Float[np.ndarray, "t n *parts"], w: Float[np.ndarray, "t n"] | None = None
 ) -> GlobalImportance:
-    """Aggregate the attributions of `n` rows in each of `t` tasks, `parts` being `d` columns or `d d` interactions.
+    """Aggregate the attributions of `n` rows in each of `t` tasks; `parts` are `d` columns or `d d` interactions.
 
-    The mean of |values| over rows as Lundberg et al. 2020, over tasks besides.
-    `w` weighs rows (alike by default; a row of weight 0 is left out, so that tasks may have different numbers of rows).
-    Raises MapstoError where a task's rows weigh nothing, a weight is negative, a value is not finite, or shapes differ.
+    The mean of |values| over rows follows Lundberg et al. 2020; it is averaged over tasks too. `w` weighs rows (equally
+    by default); a row of weight 0 is left out, so that tasks may have different numbers of rows.
+
+    Raises:
+        MapstoError: if the rows of a task have no weight, a weight is negative, a value is not finite, or shapes
+            differ.
 
     >>> global_importance(np.array([[[1.0, 0.0], [-3.0, 0.0]], [[4.0, 0.0], [0.0, 0.0]]])).importance
     array([2., 0.])
     """
-    if values.ndim < 2 or not values.size:
-        raise MapstoError(
-            f"values: got shape {values.shape}, expected [t, n, ...], n rows in each of t tasks, 1 or more."
-        )
+    several = values.ndim >= 2 and values.size > 0
+    checks.expect(several, "values", f"shape {values.shape}", "[t, n, ...] of at least one task and row")
     w = np.ones(values.shape[:2]) if w is None else w
     _weigh(w, values.shape[:2])
     kept = w.reshape(*w.shape, *[1] * (values.ndim - 2))
     values = np.where(kept > 0, values, 0.0)
-    if not np.isfinite(values).all():
-        raise MapstoError(
-            "values: got some that are not finite, expected attributions of rows that could be explained."
-        )
+    lost = int((~np.isfinite(values)).sum())
+    checks.expect(lost == 0, "values", f"{lost} that are not finite", "attributions of rows that could be explained")
     share = kept / kept.sum(1, keepdims=True)
     size, signed = (_over_tasks((share * part).sum(1)) for part in (np.abs(values), values))
     return GlobalImportance(*size, *signed)
@@ -86,12 +86,15 @@ def partial_dependence(
     target: int,
     link: Link = lambda scores: scores.softmax(-1),
 ) -> PartialDependence:
-    """Ask the adapted model of each task of a batch for its mean score where `column` is set to each grid value.
+    """Return the mean score of each task's adapted model with `column` set to each grid value.
 
-    Means are over the query rows, by their weights; `link` maps a row's scores first, to probabilities by default (the
-    identity for targets). Each row is asked about alone, as in `views`, so that no answer depends on the rest of the
-    grid. Raises MapstoError for rows that are not tables, or a column or target that they do not have, and what
-    `views.state` raises: for a transductive learner, or one that draws at random.
+    Means are over the query rows, by their weights. `link` maps a row's scores first, to probabilities by default (pass
+    the identity if the outcome is a number). Each row is scored alone, as in `views`, so that no score depends on the
+    rest of the grid.
+
+    Raises:
+        MapstoError: if rows are not tables, or lack the column or target; and as `views.state` raises, for a
+            transductive learner or one with random layers.
 
     >>> from mapsto.learners import PrototypicalNetwork
     >>> from mapsto.tasks import Logistic
@@ -100,13 +103,10 @@ def partial_dependence(
     >>> partial_dependence(learner, tasks, column=0, grid=torch.linspace(-1, 1, 3), target=1).curves.shape
     (5, 3)
     """
-    if tasks.query.x.ndim != 3 or not isinstance(column, Integral) or not 0 <= column < tasks.query.x.shape[-1]:
-        raise MapstoError(
-            f"column: got {column} for rows of shape {tuple(tasks.query.x.shape[2:])}, expected 0 to one less than the "
-            "columns of a table."
-        )
-    if not isinstance(target, Integral):
-        raise MapstoError(f"target: got {target!r}, expected a class or output, counted from 0.")
+    shape = tuple(tasks.query.x.shape[2:])
+    there = isinstance(column, Integral) and len(shape) == 1 and 0 <= column < shape[0]
+    checks.expect(there, "column", f"{column} for rows of shape {shape}", "a column of a table, counted from 0")
+    checks.expect(isinstance(target, Integral), "target", repr(target), "the index of a score, counted from 0")
     grid = _numbers(grid)
     chosen = torch.arange(tasks.query.x.shape[-1], device=grid.device) == column
 
@@ -134,44 +134,43 @@ def partial_dependence(
 
 
 def attributions(
-    learner: Learner, tasks: Episode, explain: Callable[[Episode], Float[Tensor, "m ..."]]
+    learner: Learner, tasks: Episode, explain_task: Callable[[Episode], Float[Tensor, "m ..."]]
 ) -> Float[np.ndarray, "t m ..."]:
-    """Explain the query rows of each task of a batch: `explain(episode)` returns theirs, say by an explainer's `over`.
+    """Explain the query rows of each task of a batch: `explain_task(episode)` returns their attributions.
 
     >>> from mapsto import explainers, views
     >>> from mapsto.learners import PrototypicalNetwork
     >>> from mapsto.tasks import Logistic
     >>> learner = PrototypicalNetwork(torch.nn.Identity(), ways=2)
     >>> method = explainers.Gradient()
-    >>> explain = lambda task: method.over(views.query(learner, task.support, target=1), task.query.x)
-    >>> global_importance(attributions(learner, Logistic(features=2).batch(0, count=5), explain)).importance.shape
+    >>> explain_task = lambda task: method.over(views.query(learner, task.support, target=1), task.query.x)
+    >>> global_importance(attributions(learner, Logistic(features=2).batch(0, count=5), explain_task)).importance.shape
     (2,)
     """
-    return each_task(learner, explain, tasks).detach().double().cpu().numpy()
+    return each_task(learner, explain_task, tasks).detach().double().cpu().numpy()
 
 
 def _weigh(w: Float[np.ndarray, "t n"], shape: tuple[int, ...]) -> None:
     """Refuse weights of another shape, that are negative or not finite, or all 0 in a task."""
-    if w.shape != shape:
-        raise MapstoError(f"w: got shape {w.shape}, expected {shape}, one weight a row of each task.")
+    checks.shape(shape, "one weight for each row of each task", w=w)
     wrong = w[~(np.isfinite(w) & (w >= 0))]
-    if len(wrong):
-        raise MapstoError(f"w: got {float(wrong[0])}, expected finite weights from 0; a row of weight 0 is left out.")
-    if not (w.sum(1) > 0).all():
-        raise MapstoError(f"w: {int((w.sum(1) <= 0).sum())} of {len(w)} tasks weigh nothing, expected rows in each.")
+    checks.expect(
+        len(wrong) == 0, "w", next(map(float, wrong), None), "finite weights from 0", "leave a row out with weight 0"
+    )
+    empty = int((w.sum(1) <= 0).sum())
+    checks.expect(empty == 0, "w", f"{empty} of {len(w)} tasks without weight", "weighted rows in each task")
 
 
 def _numbers(grid: Any) -> Float[Tensor, " g"]:
-    """Return a grid as a tensor; refuse one that has no values, or more than one axis."""
-    if not isinstance(grid, Tensor | np.ndarray):
-        raise MapstoError(f"grid: got a {type(grid).__name__}, expected numbers [g]; pass a tensor or an array.")
+    """Return a grid as a tensor; refuse a grid without values, or with more than one axis."""
+    checks.expect(isinstance(grid, Tensor | np.ndarray), "grid", f"a {type(grid).__name__}", "a tensor or array [g]")
     grid = torch.as_tensor(grid)
-    if grid.ndim != 1 or not len(grid):
-        raise MapstoError(f"grid: got shape {tuple(grid.shape)}, expected [g], one or more values of the column.")
+    values = grid.ndim == 1 and len(grid) > 0
+    checks.expect(values, "grid", f"shape {tuple(grid.shape)}", "[g], at least one value of the column")
     return grid
 
 
 def _over_tasks(values: Float[np.ndarray, "t ..."]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over tasks and the half width of its interval, entry by entry."""
+    """Return the mean over tasks and the half width of its interval, for each entry."""
     flat = [estimate(column) for column in values.reshape(len(values), -1).T]
     return tuple(np.array(part).reshape(values.shape[1:]) for part in zip(*flat, strict=True))  # type: ignore[return-value]

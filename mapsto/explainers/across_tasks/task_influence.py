@@ -1,15 +1,16 @@
-"""Which meta-training task caused a prediction on a new one: what the answer would be had the task not been seen.
+"""Influence of meta-training tasks: how a prediction on a new task would change if one training task had been left out.
 
     change_t = ∇sᵀ·(G + damping·I)⁻¹·∇ℓ_t / T,      G = 1/T · Σ_t Jₜᵀ·Hₜ·Jₜ
 
-`s` is any number asked of the learner, ℓ_t its loss on task t, Jₜ the slope of task t's query scores with respect to
-the learner's parameters, *through adaptation*, and Hₜ the second derivative of the loss with respect to these scores.
-Koh & Liang 2017, "Understanding Black-box Predictions via Influence Functions", eq. 2, with the Gauss–Newton matrix
-for the Hessian (Martens 2010; Schraudolph 2002), since Hₜ is positive and the Hessian need not be. One system is
-solved by conjugate gradients, which ask for products G·v only: a forward and a backward derivative of each task.
+`s` is any scalar function of the learner, ℓ_t its loss on task t, Jₜ the derivative of task t's query scores with
+respect to the learner's parameters, *through adaptation*, and Hₜ the second derivative of the loss with respect to
+these scores. Koh & Liang 2017, "Understanding Black-box Predictions via Influence Functions", eq. 2, with the
+Gauss–Newton matrix for the Hessian (Martens 2010; Schraudolph 2002), because Hₜ is positive and the Hessian need not
+be. One system is solved by conjugate gradients, which need only products G·v: a forward and a backward derivative of
+each task.
 
-It is exact to first order in 1/T, at parameters that minimise the mean loss (with damping/2·‖θ‖², where that is trained
-with). Koh & Liang divide upweighting by −n to delete; we return the change itself, with its sign.
+It is exact to first order in 1/T, at parameters that minimise the mean loss (plus damping/2·‖θ‖², if training has that
+term). Koh & Liang divide the effect of upweighting by −n to delete; here the change itself is returned, with its sign.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 
-from ... import views
+from ... import checks, views
 from ...adaptation import losses
 from ...adaptation.batching import each_task
 from ...adaptation.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
 from ...adaptation.learner import Learner
 from ...episodes import Episode
-from ...errors import MapstoError
 
 Params = dict[str, Tensor]
 
@@ -38,21 +38,21 @@ def task_influence(
     tolerance: float = 1e-6,
     iterations: int = 200,
 ) -> Float[Tensor, " t"]:
-    """Return how `score(learner)` would change, were each task of the batch `tasks` left out of the meta-training.
+    """Return the change of `score(learner)` if each task of the batch `tasks` were left out of the meta-training.
 
-    `score` returns a scalar, as `lambda learner: views.query(learner, support, target=1)(x)`. Conjugate gradients stop
-    at a residual of `tolerance` times that of the start, or after so many `iterations`; more `damping` needs fewer.
+    `score` returns a scalar, for example `lambda learner: views.query(learner, support, target=1)(x)`. Conjugate
+    gradients stop at a residual of `tolerance` times the initial one, or after `iterations` steps; more `damping` needs
+    fewer.
 
     Raises:
-        MapstoError: `damping` not above 0, one episode for a batch, a score that is no scalar, numbers that are not
-            finite, or a learner that has no parameters, draws at random, or is judged by another loss than one of its
-            query scores, for which there is no Gauss–Newton form.
+        MapstoError: if `damping` is not above 0, `tasks` is one episode and no batch, the score is no scalar, or
+            numbers are not finite; or if the learner has no parameters, has random layers, or has a loss that does not
+            depend on its query scores alone, which has no Gauss–Newton form.
     """
-    _check(learner, tasks, damping)
+    _check_learner_and_tasks(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
     slope, value = grad_and_value(lambda params: _scalar(_at(learner, params, score)))(params)
-    if not value.isfinite():
-        raise MapstoError(f"score: got {float(value)}, expected a finite number; does it read missing cells?")
+    checks.finite("does the score read missing cells?", score=value)
     count = len(tasks.support.w)
 
     def product(v: Tensors) -> Tensors:
@@ -65,11 +65,10 @@ def task_influence(
         return dot(direction, tuple(gradient.values())) / count
 
     changes = each_task(learner, change, tasks)
-    if not changes.isfinite().all():
-        raise MapstoError(
-            "tasks: got changes that are not finite, expected finite slopes of score and losses through adaptation; "
-            "see that the learner's parameters are finite, and that nothing it computes has an infinite slope."
-        )
+    checks.finite(
+        "the gradients of score and losses through adaptation must be finite: see that the learner's parameters are",
+        tasks=changes,
+    )
     return changes
 
 
@@ -77,7 +76,7 @@ def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, da
     """Return `(G + damping·I)·v` for the mean over a batch of tasks."""
     loss = losses.LOSSES[learner.loss_name]
 
-    def one(episode: Episode) -> Params:
+    def product(episode: Episode) -> Params:
         def scores(params: Params) -> Tensor:
             return _at(learner, params, lambda learner: learner.predict(learner.adapt_to(episode), episode.query.x))
 
@@ -86,7 +85,7 @@ def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, da
         curved = jvp(slope, (at,), (moved,))[1]  # Hₜ·Jₜ·v
         return vjp(scores, params)[1](curved)[0]
 
-    products = each_task(learner, one, tasks)
+    products = each_task(learner, product, tasks)
     return {name: products[name].mean(0) + damping * v[name] for name in v}
 
 
@@ -105,40 +104,23 @@ def _at(learner: Learner, params: Params, question: Callable[[Learner], Tensor])
     return functional_call(_Asked(learner, question), {f"learner.{name}": p for name, p in params.items()}, ())
 
 
-def _check(learner: Learner, tasks: Episode, damping: float) -> None:
-    if not damping > 0:
-        raise MapstoError(f"damping: got {damping}, expected a number above 0: the matrix alone may be singular.")
-    if type(learner).loss is not Learner.loss:
-        raise MapstoError(
-            f"learner: {type(learner).__name__} has a loss of its own, expected that of its query scores, which the "
-            "Gauss–Newton form is of."
-        )
-    if tasks.support.w.ndim != 2:
-        raise MapstoError(
-            f"tasks: got support weights of shape {tuple(tasks.support.w.shape)}, expected [t, n], those of a batch of "
-            "episodes; put them together with episodes.stack."
-        )
-    if not any(p.requires_grad for p in learner.parameters()):
-        raise MapstoError(
-            f"learner: {type(learner).__name__} has no parameter that training moves (requires_grad), expected one at "
-            "least: without, no task has any influence."
-        )
+def _check_learner_and_tasks(learner: Learner, tasks: Episode, damping: float) -> None:
+    checks.above(0, damping=damping)
+    name = type(learner).__name__
+    usual = type(learner).loss is Learner.loss
+    checks.expect(usual, "learner", f"{name} with a loss of its own", "a loss of the query scores (Gauss–Newton)")
+    checks.shape(("t", "n"), "a batch of episodes: put them together with episodes.stack", tasks=tasks.support.w)
+    trained = any(p.requires_grad for p in learner.parameters())
+    checks.expect(trained, "learner", f"{name} without a trainable parameter", "at least one with requires_grad")
     views.deterministic(learner)
     with torch.no_grad():
-        found = each_task(learner, lambda episode: learner.loss(episode)[0], tasks)
-    if lost := (~found.isfinite()).nonzero().flatten().tolist():
-        raise MapstoError(
-            f"tasks: got a loss that is not finite on tasks {lost} of {len(found)}, expected numbers; leave these out, "
-            "or fill what they miss."
-        )
+        loss = each_task(learner, lambda episode: learner.loss(episode)[0], tasks)
+    lost = (~loss.isfinite()).nonzero().flatten().tolist()
+    checks.expect(not lost, "tasks", f"a loss that is not finite on tasks {lost}", "numbers", "leave these tasks out")
 
 
 def _scalar(value: Tensor) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise MapstoError(
-            f"score: got a {type(value).__name__}, expected a tensor, so that it has a slope; leave out float() and "
-            ".item()."
-        )
-    if value.shape != ():
-        raise MapstoError(f"score: got shape {tuple(value.shape)}, expected a scalar; pick one output by its target.")
+    kind = type(value).__name__
+    checks.expect(isinstance(value, Tensor), "score", f"a {kind}", "a tensor with a gradient", "leave out .item()")
+    checks.shape((), "a scalar; pick one output by its target", score=value)
     return value

@@ -1,16 +1,15 @@
-"""Shapley values in one forward pass: the explainer answers with a *game* whose Shapley values are cheap.
+"""Shapley values in one forward pass: the explainer predicts a *game* with cheap Shapley values.
 
-From the model's tokens of one row it reads how the evidence for each of `k` outputs would fall apart if columns were
-hidden,
+From the model's tokens of one row it predicts how each of `k` outputs would change if columns were hidden,
 
     e(S) = Σ_{j∈S} a_j + Σ_{i<j∈S} q_ij,     q_ij = Σ_r s_r u_ir u_jr  (s_r = ±1),
 
-made to agree with the model where nothing and where everything is visible, and trained to agree in between. The Shapley
-values of this game, in probability too, need additions only, no further call of the model: all coalitions of up to ten
-columns, pairs of orders beyond. They add up exactly, and a missing cell gets exactly 0.
+which equals the model's output when nothing or everything is visible, and is trained to approximate it in between. The
+Shapley values of this game, in probability too, need additions only, without further calls of the model: all coalitions
+of up to ten columns, pairs of orders for more. They add up exactly, and a missing cell gets exactly 0.
 
 Related: FastSHAP (Jethani et al. 2022, eq. 6) and ViaSHAP (Alkhatib et al. 2025) regress the values themselves; the
-game is the easier target, as e(S) is a number the model says while the values are averages over 2^d of them.
+game is the easier target, because e(S) is one output of the model while the values are averages over 2^d of them.
 """
 
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 
 class PairwiseGame(NamedTuple):
-    """A game on `d` columns with single and pairwise terms, worth 0 to nobody, with any leading axes."""
+    """A game on `d` columns with single and pairwise terms, worth 0 if no column is visible, with any leading axes."""
 
     single: Float[Tensor, "... d"]
     factors: Float[Tensor, "... d r"]
@@ -34,13 +33,13 @@ class PairwiseGame(NamedTuple):
 
 
 class PairwiseAttribution(nn.Module):
-    """tokens of a row ↦ the game its prediction comes from.
+    """tokens of a row ↦ the game behind its prediction.
 
     Args:
         width: channels of a token.
-        outputs: numbers that a model reads off a row.
+        outputs: how many numbers the model predicts for a row.
         hidden: units of the two-layer head.
-        rank: `r`, how many factors the pairwise terms have.
+        rank: `r`, the number of factors of the pairwise terms.
     """
 
     def __init__(self, width: int, outputs: int = 11, hidden: int = 64, rank: int = 8):
@@ -58,9 +57,10 @@ class PairwiseAttribution(nn.Module):
         full: Float[Tensor, "... k"],
         outputs: slice = slice(None),
     ) -> PairwiseGame:
-        """Read `k` games, one for each of the model's `outputs`, whose worth to all `visible` columns is `full`.
+        """Predict `k` games, one for each of the model's `outputs`, whose worth is `full` when all `visible` columns
+        are.
 
-        `tokens` holds one token a column and the label token last.
+        `tokens` holds one token for each column, and the label token last.
         """
         cells, label = tokens[..., :-1, :], tokens[..., -1:, :]
         read = self.head(torch.cat([cells, label.expand_as(cells)], -1)) * visible[..., None]
@@ -72,5 +72,5 @@ class PairwiseAttribution(nn.Module):
 
 
 def _signs(factors: Tensor) -> Tensor:
-    """Half of the factors pull together, half push apart."""
+    """Return the signs of the factors: half of them +1, half −1."""
     return 1 - 2.0 * (torch.arange(factors.shape[-1], device=factors.device) % 2).to(factors.dtype)

@@ -1,16 +1,16 @@
-"""Anchors: the rule of few conditions that suffices for one prediction, whatever the other columns hold.
+"""Anchors: a rule of few conditions that suffices for one prediction, whatever values the other columns have.
 
     prec(A) = P(classifier(z) = classifier(row) | z ~ D(· | A)),   cov(A) = P(A(z)),   max cov(A) where prec(A) ≥ τ
 
 (Ribeiro, Singh & Guestrin 2018, "Anchors"). Beam search as in their Algorithm 2: each level adds one condition to the
-best rules so far (or tightens one), leaves out what covers less than the anchor found already, and lets KL-LUCB choose
-the `beam` most precise (`bandit.best`). D(· | A) draws a background row, and redraws each anchored column that
-breaks its condition from the background's values that meet it.
+best rules so far (or tightens one), drops rules that cover less than the best anchor so far, and lets KL-LUCB choose
+the `beam` most precise rules (`bandit.best`). D(· | A) draws a background row, and redraws each anchored column that
+breaks its condition from the background values that meet it.
 
-We depart in four things. A rule is called an anchor on fresh draws only, not on those that selected it, with bounds
-that hold for all rules tested and whenever the test stops (`bandit.certify`). Beside the beam, the widest rules that
-look precise are tested, since coverage is what is maximised. Rules about every column are never candidates: they
-describe the row, not the classifier. And the search ends at `max_size` conditions, saying so.
+There are four departures. A rule counts as an anchor only on fresh draws, not on those that selected it, with bounds
+that hold for all tested rules and whenever the test stops (`bandit.certify`). Besides the beam, the widest rules that
+look precise are tested, since coverage is maximised. Rules about every column are never candidates: they describe the
+row, not the classifier. And the search ends at `max_size` conditions, and the result says so.
 """
 
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...errors import MapstoError
+from ... import checks
 from . import bandit
-from .classifier import Classifier, Inquiry, TableExplainer, whole
+from .classifier import Classifier, Inquiry, TableExplainer
 from .predicates import Predicate, conditions, matches, sentence
 
 Rule = tuple[int, ...]  # positions among the row's conditions, ascending
 
 
 class Anchor(NamedTuple):
-    """A rule that the row meets, and how far it can be trusted; no attribution.
+    """A rule that the row meets, with its precision and coverage; no attribution.
 
     `precision` is the share of `samples` fresh perturbations that got the row's class `label`, `coverage` the share of
-    background rows that meet the rule; their bounds hold with the confidence asked for. Where not `found`, no rule
-    tested reaches the precision with confidence, and this is the most precise one. `evaluations` counts
-    all rows that the classifier was asked about.
+    background rows that meet the rule; their bounds hold with the requested confidence. If `found` is False, no tested
+    rule reaches the precision with confidence, and this is the most precise one. `evaluations` counts all rows that the
+    classifier was asked about.
     """
 
     predicates: tuple[Predicate, ...]
@@ -48,23 +48,23 @@ class Anchor(NamedTuple):
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """The columns that the rule speaks of, ascending."""
+        """The columns of the rule's conditions, ascending."""
         return tuple(sorted({condition.column for condition in self.predicates}))
 
     def __str__(self) -> str:
-        told = sentence(self.predicates) or "any row"
-        return told if self.found else f"no anchor found; the nearest to one: {told}"
+        rule = sentence(self.predicates) or "any row"
+        return rule if self.found else f"no anchor found; the nearest to one: {rule}"
 
 
 @final
 class Anchors(TableExplainer):
     """Find the widest rule of at most `max_size` conditions that keeps the prediction with `precision`.
 
-    Conditions: which side of the background's `bins` quantiles a number lies on, and equality for categories and
-    columns of at most `bins` values. `confidence` holds for the claim and its bounds. `beam` rules are kept a level,
-    chosen up to `epsilon`; `batch` draws are made of a rule at a time, and at most `budget` to certify one, or to
-    choose a level's best beyond the first batch of each. The classifier is asked about some 100,000 rows where there
-    are eight columns, 450,000 where thirty (benchmarks/rules.py): for a slow one, lower `batch`, `beam` and `budget`.
+    A condition is the side of one of the background's `bins` quantiles on which a number lies, or equality for
+    categories and columns of at most `bins` values. `confidence` holds for the claim and its bounds. Each level keeps
+    `beam` rules, chosen up to `epsilon`. `batch` draws are made of a rule at a time, and at most `budget` to certify
+    one, or to choose a level's best beyond the first batch of each. The classifier is asked about some 100,000 rows for
+    eight columns, and 450,000 for thirty (benchmarks/rules.py): if it is slow, lower `batch`, `beam` and `budget`.
 
     >>> X = np.random.default_rng(0).normal(size=(1000, 4)).round(1)
     >>> ask = Anchors(X, names=["age", "bmi", "dose", "pulse"])
@@ -93,10 +93,10 @@ class Anchors(TableExplainer):
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
         for name, value in {"precision": precision, "confidence": confidence, "epsilon": epsilon}.items():
-            if not 0 < value < 1:
-                raise MapstoError(f"{name}: got {value}, expected a number between 0 and 1.")
-        least = (("max_size", max_size, 1), ("bins", bins, 2), ("beam", beam, 1), ("batch", batch, 1))
-        whole(*least, ("budget", budget, batch))
+            checks.expect(0 < value < 1, name, value, "a number between 0 and 1")
+        checks.count(max_size=max_size, beam=beam, batch=batch)
+        checks.count(2, bins=bins)
+        checks.count(batch, budget=budget)
         self.precision, self.confidence, self.max_size, self.bins = precision, confidence, max_size, bins
         self.beam, self.epsilon, self.batch, self.budget = beam, epsilon, batch, budget
 
@@ -104,13 +104,13 @@ class Anchors(TableExplainer):
         """Return the anchor of `classifier`'s prediction for `row`, a row of the background's form.
 
         Raises:
-            MapstoError: the row does not fit the background, or the classifier returns neither class indices `[n]` nor
-                scores `[n, k]`.
+            MapstoError: if the row does not fit the background, or the classifier returns neither class indices `[n]`
+                nor scores `[n, k]`.
         """
         return _Search(self, classifier, self.background.row(row)).anchor()
 
     def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
-        """Mark which of the rows, a table of the background's form, meet the anchor's rule."""
+        """Return which of the rows, a table of the background's form, meet the anchor's rule."""
         return matches(anchor.predicates, self.background.encode(rows, "rows"))
 
 
@@ -131,7 +131,7 @@ class _Search:
         self.met = np.array([matches([c], self.values) for c in self.conditions])  # [p, n]
         self.generator = np.random.default_rng(settings.seed)
         self.tested: list[_Tested] = []
-        self.weighed = 1  # rules whose coverage was looked at, the empty one among them
+        self.weighed = 1  # rules whose coverage was computed, including the empty one
 
     def anchor(self) -> Anchor:
         """Search level by level, from the rule without conditions."""
@@ -143,10 +143,12 @@ class _Search:
                 break
             beam, likely = self._precise(list(rules))
             best = self._widest(beam + likely, rules) or best
-        return self._told(best)
+        return self._result(best)
 
     def _grown(self, beam: Sequence[Rule], beyond: float) -> dict[Rule, float]:
-        """Return the beam's rules, one condition added or tightened, that cover more than `beyond`, widest first."""
+        """Return the beam's rules with one condition added or tightened, if they cover more than `beyond`; the widest
+        first.
+        """
         grown: dict[Rule, float] = {}
         for rule in beam:
             coverage = (self.met & self._all(rule)).mean(1)  # [p]
@@ -158,14 +160,14 @@ class _Search:
         return dict(sorted(grown.items(), key=lambda item: (-item[1], item[0])))
 
     def _joined(self, rule: Rule, new: int) -> Rule:
-        """Add a condition; of two of one kind on a column, keep the tighter one."""
+        """Add a condition; of two conditions of one kind on a column, keep the tighter one."""
         same = [i for i in rule if self.conditions[i][:2] == self.conditions[new][:2]]
         if any(self.met[i].sum() <= self.met[new].sum() for i in same):
             return rule
         return tuple(sorted({*rule, new} - set(same)))
 
     def _precise(self, rules: list[Rule]) -> tuple[list[Rule], list[Rule]]:
-        """Return the most precise rules, and the widest ones whose estimate reaches the precision asked for."""
+        """Return the most precise rules, and the widest rules whose estimate reaches the requested precision."""
         s, m = self.settings, min(self.settings.beam, len(rules))
 
         def pull(arms: Int[np.ndarray, " a"], draws: int) -> Int[np.ndarray, " a"]:
@@ -180,16 +182,22 @@ class _Search:
         s = self.settings
         delta = (1 - s.confidence) / (1 + 2 * s.beam * s.max_size)  # the most rules that can be tested
         for rule in sorted(set(rules), key=lambda rule: (-coverage[rule], rule)):
-            found = bandit.certify(lambda n: int(self._kept([rule], n)[0]), s.precision, delta, s.batch, s.budget)  # noqa: B023
-            self.tested.append(_Tested(rule, coverage[rule], found))
-            if found.lower >= s.precision:
+            certificate = bandit.certify(
+                lambda n: int(self._kept([rule], n)[0]),  # noqa: B023
+                s.precision,
+                delta,
+                s.batch,
+                s.budget,
+            )
+            self.tested.append(_Tested(rule, coverage[rule], certificate))
+            if certificate.lower >= s.precision:
                 return self.tested[-1]
         return None
 
     def _kept(self, rules: Sequence[Rule], draws: int) -> Int[np.ndarray, " r"]:
-        """Count, for each rule, how many of its perturbations get the class of the row; one call for all.
+        """Count, for each rule, its perturbations that get the class of the row, in one call.
 
-        All start from the same background rows, so that rules differ by what they say, not by whom they met.
+        All rules start from the same background rows, so that they differ by their conditions only.
         """
         which = self.generator.integers(len(self.values), size=draws)
         rows = np.concatenate([self._perturbed(rule, which) for rule in rules])
@@ -207,12 +215,13 @@ class _Search:
     def _all(self, rule: Sequence[int]) -> Bool[np.ndarray, " n"]:
         return np.asarray(self.met[list(rule)].all(0))
 
-    def _told(self, found: _Tested | None) -> Anchor:
-        s, told = self.settings, found or max(self.tested, key=lambda t: (t.certificate.mean, t.coverage))
+    def _result(self, best: _Tested | None) -> Anchor:
+        s, rule = self.settings, best or max(self.tested, key=lambda t: (t.certificate.mean, t.coverage))
         beta = float(np.log(2 * self.weighed / (1 - s.confidence)))
-        share, rows = np.array(told.coverage), np.array(len(self.values))
+        share, rows = np.array(rule.coverage), np.array(len(self.values))
         covers = float(bandit.lower(share, rows, beta)), float(bandit.upper(share, rows, beta))
-        c, predicates = told.certificate, tuple(self.conditions[i] for i in told.rule)
-        bounds = c.lower, c.upper
-        asked = self.inquiry.asked
-        return Anchor(predicates, self.label, c.mean, bounds, told.coverage, covers, found is not None, c.draws, asked)
+        c, predicates = rule.certificate, tuple(self.conditions[i] for i in rule.rule)
+        bounds, evaluations = (c.lower, c.upper), self.inquiry.asked
+        return Anchor(
+            predicates, self.label, c.mean, bounds, rule.coverage, covers, best is not None, c.draws, evaluations
+        )

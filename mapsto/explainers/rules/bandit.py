@@ -1,11 +1,11 @@
-"""Bernoulli arms whose means are known from draws only: bounds that hold, which arms are best, is one above a mark?
+"""Bernoulli arms of unknown means: bounds that hold, the best arms, and whether an arm is above a mark.
 
     upper(p̂, n, β) = max{q : n·kl(p̂, q) ≤ β},   kl(p, q) = p·ln(p/q) + (1 − p)·ln((1 − p)/(1 − q))
 
 and `lower` its mirror image (Kaufmann & Kalyanakrishnan 2013): each fails with probability at most e^−β after a fixed
-number n of draws (Chernoff). `best` is their KL-LUCB for the m best arms, with the exploration rate that they prove it
-for; we draw a batch where they draw once, and stop at a budget. `certify` looks at one arm after twice as many draws
-each time, the i-th look spending the share 1/((i+1)(i+2)) of the risk, so that its bounds hold whenever it stops.
+number n of draws (Chernoff). `best` is their KL-LUCB for the m best arms, with the exploration rate of their proof;
+here a batch is drawn at a time, and draws stop at a budget. `certify` checks one arm each time its draws have doubled.
+The i-th check spends the share 1/((i+1)(i+2)) of the risk, so that its bounds hold whenever it stops.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-Pull = Callable[[np.ndarray, int], np.ndarray]  # arms [a], draws of each ↦ how many of these succeed [a]
-_K1, _ALPHA = 405.5, 1.1  # they ask for any α > 1 and k₁ > 2e + 1 + e/(α − 1) + (e + 1)/(α − 1)²
+Pull = Callable[[np.ndarray, int], np.ndarray]  # arms [a], draws of each ↦ successes [a]
+_K1, _ALPHA = 405.5, 1.1  # any α > 1 and k₁ > 2e + 1 + e/(α − 1) + (e + 1)/(α − 1)² will do
 _HALVINGS, _TINY = 40, 1e-300
 
 
@@ -32,7 +32,7 @@ class Tally(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """What is known of one arm's mean: its estimate from fresh draws, and bounds that hold with confidence."""
+    """An arm's estimated mean from fresh draws, and bounds that hold with confidence."""
 
     mean: float
     lower: float
@@ -41,7 +41,7 @@ class Certificate(NamedTuple):
 
 
 def upper(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: float) -> Float[np.ndarray, "..."]:
-    """Return the largest means that `draws` draws with this share of successes leave plausible.
+    """Return the largest plausible means after `draws` draws with this share of successes.
 
     >>> upper(np.array([0.0]), np.array([100]), np.log(20)).round(4)
     array([0.0295])
@@ -50,16 +50,17 @@ def upper(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: f
 
 
 def lower(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: float) -> Float[np.ndarray, "..."]:
-    """Return the smallest means that `draws` draws with this share of successes leave plausible."""
+    """Return the smallest plausible means after `draws` draws with this share of successes."""
     return _edge(mean, np.zeros_like(mean), draws, beta)
 
 
 def best(
     pull: Pull, arms: int, m: int, epsilon: float, delta: float, batch: int, budget: int
 ) -> tuple[Int[np.ndarray, " m"], Tally]:
-    """Return the `m` arms of the largest means, up to `epsilon`, with probability 1 − `delta`; and all arms' tallies.
+    """Return the `m` arms of the largest means, up to `epsilon`, with probability 1 − `delta`, and the tallies of all
+    arms.
 
-    Stops early, without that promise, after `budget` draws beyond the first `batch` of each arm.
+    Stops early, without that guarantee, after `budget` draws beyond the first `batch` of each arm.
     """
     everyone = np.arange(arms)
     tally = Tally(pull(everyone, batch), np.full(arms, batch))
@@ -68,16 +69,16 @@ def best(
         critical = _critical(tally, top, rate(t, arms, delta), epsilon)
         if not len(critical):
             break
-        won, drawn = np.zeros((2, arms), np.int64)
-        won[critical], drawn[critical] = pull(critical, batch), batch
-        tally = Tally(tally.successes + won, tally.draws + drawn)
+        wins, draws = np.zeros((2, arms), np.int64)
+        wins[critical], draws[critical] = pull(critical, batch), batch
+        tally = Tally(tally.successes + wins, tally.draws + draws)
     return _top(tally, m), tally
 
 
 def certify(pull: Callable[[int], int], mark: float, delta: float, batch: int, budget: int) -> Certificate:
     """Draw from one arm until its bounds lie on one side of `mark`, or `budget` draws are spent.
 
-    The bounds hold together with probability 1 − `delta`, whatever made it stop.
+    Both bounds hold with probability 1 − `delta`, wherever it stops.
     """
     wins, n, look = 0, 0, 0
     while True:
@@ -85,9 +86,9 @@ def certify(pull: Callable[[int], int], mark: float, delta: float, batch: int, b
         wins, n = wins + pull(more), n + more
         beta = float(np.log(2 * (look + 1) * (look + 2) / delta))
         mean, draws = np.array(wins / n), np.array(n)
-        found = Certificate(wins / n, float(lower(mean, draws, beta)), float(upper(mean, draws, beta)), n)
-        if found.lower >= mark or found.upper < mark or n >= budget:
-            return found
+        certificate = Certificate(wins / n, float(lower(mean, draws, beta)), float(upper(mean, draws, beta)), n)
+        if certificate.lower >= mark or certificate.upper < mark or n >= budget:
+            return certificate
         look += 1
 
 
@@ -98,7 +99,7 @@ def rate(t: int, arms: int, delta: float) -> float:
 
 
 def _edge(mean: np.ndarray, far: np.ndarray, draws: np.ndarray, beta: float) -> np.ndarray:
-    """Halve the way between the mean, which is plausible, and `far`; the end that is returned errs outwards."""
+    """Bisect between the mean, which is plausible, and `far`; the returned end errs outwards."""
     near, heads, tails = mean, draws * mean, draws * (1 - mean)
     level = heads * np.log(np.maximum(mean, _TINY)) + tails * np.log(np.maximum(1 - mean, _TINY)) - beta
     for _ in range(_HALVINGS):  # kl in terms that stay finite; this loop is where the bandit spends its time
@@ -113,7 +114,7 @@ def _top(tally: Tally, m: int) -> Int[np.ndarray, " m"]:
 
 
 def _critical(tally: Tally, top: np.ndarray, beta: float, epsilon: float) -> Int[np.ndarray, " c"]:
-    """Return the two arms that keep the choice open: the weakest of the top, the most promising of the others."""
+    """Return the two arms that leave the choice open: the weakest of the top, and the most promising of the others."""
     others = np.setdiff1d(np.argsort(-tally.means, kind="stable"), top, assume_unique=True)  # the best first
     if not len(others):
         return others

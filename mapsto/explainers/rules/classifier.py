@@ -1,12 +1,12 @@
-"""Asking any classifier about rows of a table: what is explained by rules, trees and counterfactuals.
+"""Questions to a classifier about rows of a table, for explanations by rules, trees and counterfactuals.
 
-A classifier is a function rows `[n, d]` ↦ class indices `[n]` or scores `[n, k]`: `TableClassifier.predict_proba`, a
-random forest's, or `torch.func.vmap(view)` of a view without a target. Each row must be judged by itself.
+A classifier is a function rows `[n, d]` ↦ class indices `[n]` or scores `[n, k]`: `TableClassifier.predict_proba`, the
+`predict_proba` of a random forest, or `torch.func.vmap(view)` of a view without a target. The answer for a row must not
+depend on the other rows.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,19 +14,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...errors import MapstoError
+from ... import checks
 from ...tables.background import Background
 
 Classifier = Callable[[Any], Any]
-FEW = 32  # rows that a classifier is asked about twice: two random classes are found out but once in 2³² times
+FEW = 32  # rows asked twice: random answers of two classes are all the same only once in 2³² times
 
 
 class TableExplainer(ABC):
-    """(classifier, what about it) ↦ a finding that is no attribution, such as a rule.
+    """(classifier, question) ↦ a result that is no attribution, such as a rule.
 
-    `background` holds the rows that everything else is drawn from: a tensor or array `[n, d]` of numbers, or a
-    DataFrame; the classifier is asked with rows of the same form. `names` are the columns' (default: the DataFrame's,
-    or x0, x1, ...), `categorical` lists those whose numbers are mere labels, `chunk_size` bounds the rows of a call.
+    `background` holds the rows from which all others are drawn: a tensor or array `[n, d]` of numbers, or a DataFrame.
+    The classifier is called with rows of the same form. `names` are the names of the columns (default: those of the
+    DataFrame, or x0, x1, ...), `categorical` lists the columns whose numbers are mere labels, and `chunk_size` bounds
+    the rows of one call.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class TableExplainer(ABC):
         seed: int = 0,
         chunk_size: int = 8192,
     ):
-        whole(("chunk_size", chunk_size, 1))
+        checks.count(chunk_size=chunk_size)
         self.background = Background(background, names, categorical)
         self.seed, self.chunk_size = seed, chunk_size
 
@@ -46,36 +47,20 @@ class TableExplainer(ABC):
         """Explain `classifier`."""
 
 
-def at_least(*settings: tuple[str, float, float]) -> None:
-    """Refuse a setting, (name, value, least), that is too small or NaN."""
-    for name, value, least in settings:
-        if not value >= least:
-            raise MapstoError(f"{name}: got {value}, expected at least {least}.")
-
-
-def whole(*settings: tuple[str, int, int]) -> None:
-    """Refuse a setting, (name, value, least), that is no whole number or too small."""
-    for name, value, least in settings:
-        if not isinstance(value, Integral) or value < least:
-            raise MapstoError(f"{name}: got {value}, expected at least {least}, a whole number.")
-
-
 def steady(argument: str, function: Any, ask: Callable[[], np.ndarray]) -> None:
-    """Refuse a `function` of rows that is none, or whose answers to a few, `ask()`, change when it is asked again."""
-    if not callable(function):
-        raise MapstoError(
-            f"{argument}: got a {type(function).__name__}, expected a function of rows; pass its predict_proba."
-        )
+    """Raise MapstoError if `function` is not callable, or answers differently when called again with a few rows,
+    `ask()`.
+    """
+    name = type(function).__name__
+    checks.expect(callable(function), argument, f"a {name}", "a function of rows", "pass its predict_proba")
     first, again = ask(), ask()
-    if first.shape != again.shape or not np.allclose(first, again, rtol=1e-4, atol=1e-6):  # rounding may differ
-        raise MapstoError(
-            f"{argument}: got other answers for the same rows when asked again, expected a function that draws nothing "
-            "at random; call eval() on a network with dropout, and fix other seeds."
-        )
+    same = first.shape == again.shape and np.allclose(first, again, rtol=1e-4, atol=1e-6)  # up to rounding
+    remedy = "call eval() on a network with dropout, and fix other seeds"
+    checks.expect(same, argument, "different answers for the same rows", "a function without randomness", remedy)
 
 
 class Answers(NamedTuple):
-    """What the classifier says of `n` rows; scores are 0 and 1 where it names classes only."""
+    """The classifier's answers for `n` rows; the scores are 0 and 1 if it returns classes only."""
 
     classes: Int[np.ndarray, " n"]
     scores: Float[np.ndarray, "n k"] | None
@@ -86,54 +71,58 @@ class Answers(NamedTuple):
 
 
 class Inquiry:
-    """Asks one classifier about rows given as numbers, some at a time, and counts them (`asked`).
+    """Asks one classifier about rows given as numbers, a chunk at a time, and counts the rows (`asked`).
 
-    `known` are its classes: one for each score, or those that it has named so far.
+    `seen` holds its classes: one for each score, or the classes that it has returned so far.
 
     Raises:
-        MapstoError: the classifier is no function, or answers at random.
+        MapstoError: if the classifier is not callable, or its answers are random.
     """
 
     def __init__(self, classifier: Classifier, background: Background, chunk_size: int):
         self.classifier, self.background, self.chunk_size, self.asked = classifier, background, chunk_size, 0
-        self.known: set[int] = set()
+        self.seen: set[int] = set()
         few = np.resize(background.values, (FEW, len(background.names)))
-        steady("classifier", classifier, lambda: self._told(few))
+        steady("classifier", classifier, lambda: self._answers(few))
 
     def __call__(self, values: Float[np.ndarray, "n d"]) -> Answers:
         """Return the answers for rows `[n, d]`, at least one.
 
         Raises:
-            MapstoError: the classifier returns anything but class indices `[n]` or scores `[n, k]`, or NaN.
+            MapstoError: if the classifier returns NaN, or neither class indices `[n]` nor scores `[n, k]`.
         """
-        told = self._told(values)
-        if told.ndim == 1:
-            self.known |= set(np.unique(told).astype(int).tolist())
-            return Answers(told.astype(np.int64), None)
-        self.known = set(range(told.shape[1]))
-        return Answers(told.argmax(1), told.astype(np.float64))
+        answers = self._answers(values)
+        if answers.ndim == 1:
+            self.seen |= set(np.unique(answers).astype(int).tolist())
+            return Answers(answers.astype(np.int64), None)
+        self.seen = set(range(answers.shape[1]))
+        return Answers(answers.argmax(1), answers.astype(np.float64))
 
-    def _told(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:
+    def _answers(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:
         self.asked += len(values)
         parts = np.split(values, range(self.chunk_size, len(values), self.chunk_size))
         return np.concatenate([self._ask(part) for part in parts])
 
     def _ask(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:
         with torch.no_grad():
-            told = self.classifier(self.background.form.decode(values))
-        told = told.detach().cpu() if isinstance(told, Tensor) else told
-        told = told.double().numpy() if isinstance(told, Tensor) and told.is_floating_point() else np.asarray(told)
-        _refuse(told, len(values))
-        return told
+            answers = self.classifier(self.background.form.decode(values))
+        if isinstance(answers, Tensor):
+            answers = answers.detach().cpu()
+            answers = answers.double() if answers.is_floating_point() else answers
+        answers = np.asarray(answers)
+        _check_answers(answers, len(values))
+        return answers
 
 
-def _refuse(told: np.ndarray, n: int) -> None:
-    indices = told.shape == (n,) and told.dtype.kind in "biu"
-    scores = told.ndim == 2 and told.shape[0] == n and told.shape[1] >= 2 and told.dtype.kind in "biuf"
-    if not indices and not scores:
-        raise MapstoError(
-            f"classifier: got {told.dtype} of shape {told.shape} for {n} rows, expected class indices [{n}] or scores "
-            f"[{n}, k] of k classes; pass predict_proba, or torch.func.vmap of a view without a target."
-        )
-    if scores and np.isnan(told).any():
-        raise MapstoError("classifier: got NaN scores, expected numbers; does it read missing cells?")
+def _check_answers(answers: np.ndarray, n: int) -> None:
+    indices = answers.shape == (n,) and answers.dtype.kind in "biu"
+    scores = answers.ndim == 2 and answers.shape[0] == n and answers.shape[1] >= 2 and answers.dtype.kind in "biuf"
+    checks.expect(
+        indices or scores,
+        "classifier",
+        f"{answers.dtype} of shape {answers.shape} for {n} rows",
+        f"class indices [{n}] or scores [{n}, k] of k classes",
+        "pass predict_proba, or torch.func.vmap of a view without a target",
+    )
+    lost = scores and bool(np.isnan(answers).any())
+    checks.expect(not lost, "classifier", "NaN scores", "numbers", "does it read missing cells?")

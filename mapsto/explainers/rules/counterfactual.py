@@ -1,18 +1,19 @@
 """Counterfactuals: the smallest plausible change of one row that changes the class.
 
-    minimise Σ_j |row'_j − row_j| / MAD_j + sparsity·#{j : row'_j ≠ row_j}   where classifier(row') is the class wanted
+    minimise Σ_j |row'_j − row_j| / MAD_j + sparsity·#{j : row'_j ≠ row_j}   such that classifier(row') is a wanted
+    class
 
-(Wachter, Mittelstadt & Russell 2017, with their distance: differences over the median absolute deviation of the
-column in the background.) Their λ and its gradient ascent are replaced by the constraint itself, so that any classifier
-will do. Plausible means: a number stays within its observed range, an integer stays whole, a category becomes another
-observed one (distance 1), a missing cell stays missing, and `immutable` columns stay.
+(Wachter, Mittelstadt & Russell 2017, with their distance: differences over the median absolute deviation of the column
+in the background.) The constraint itself replaces their λ and its gradient ascent, so that any classifier will do. A
+plausible number stays within its observed range, an integer stays whole, a category becomes another observed one
+(distance 1), a missing cell stays missing, and `immutable` columns stay.
 
 The search starts from the nearest background rows of another class, as in Brughmans, Leyman & Martens 2023, and from
-changes of one column; puts columns back, one after the other, while the class holds (the feature selection of growing
-spheres, Laugel et al. 2018, Algorithm 2); and halves the way of what remains to the boundary. Ours is what follows: one
-column of the best row is pushed further so that others can come back, as long as that shortens the way. This finds
-local optima: where the class is no half-line along a column, a smaller change may exist. And where neither a change of
-one column nor any background row, its immutable columns put back, has a class that is wanted, none is found.
+changes of one column. It puts columns back, one after the other, while the class holds (the feature selection of
+growing spheres, Laugel et al. 2018, Algorithm 2), and bisects the remaining way to the boundary. The last step is new:
+one column of the best row is pushed further so that others can come back, as long as that shortens the way. The result
+is a local optimum: if the class is no half-line along a column, a smaller change may exist. Nothing is found if neither
+a change of one column nor any background row, with its immutable columns put back, has a wanted class.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,9 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ...errors import MapstoError
+from ... import checks
 from ...tables.plausibility import Columns
-from .classifier import Classifier, Inquiry, TableExplainer, at_least, whole
+from .classifier import Classifier, Inquiry, TableExplainer
 
 _HALVINGS = 14
 
@@ -31,10 +32,10 @@ _HALVINGS = 14
 class Change(NamedTuple):
     """A row of another class near the given one; no attribution.
 
-    `row` has the background's form (of a DataFrame, a frame of one row), `columns` are those that changed, `distance`
-    is the sum of their differences in median absolute deviations, `scores` the score of `label`, the class that `row`
-    gets, before and after. `nearest` is the nearest background row of a wanted class, `nearest_distance` how far it is
-    (NaN: there is none). Where not `found`, `row` is the given one.
+    `row` has the background's form (a frame of one row for a DataFrame), `columns` are the changed ones, `distance` is
+    the sum of their differences in median absolute deviations, and `scores` holds the score of `label`, the class of
+    `row`, before and after. `nearest` is the nearest background row of a wanted class, `nearest_distance` its distance
+    (NaN if there is none). If `found` is False, `row` is the given one.
     """
 
     row: Any
@@ -54,11 +55,11 @@ class Change(NamedTuple):
 
 @final
 class Counterfactual(TableExplainer):
-    """Find the smallest plausible change of a row that changes the class, staying within the columns' types.
+    """Find the smallest plausible change of a row that changes the class, within the columns' types.
 
-    `immutable` columns (name or position) never change. `sparsity` is what changing one more column costs, in median
-    absolute deviations. `starts` nearest rows of another class, each with `orders` orders of putting columns back, and
-    `grid` observed values of each column are tried; `rounds` bounds the improvements.
+    `immutable` columns (name or position) never change. `sparsity` is the cost of changing one more column, in median
+    absolute deviations. The search tries the `starts` nearest rows of another class, each with `orders` orders of
+    putting columns back, and `grid` observed values of each column; `rounds` bounds the improvements.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 3))
     >>> change = Counterfactual(X, names=["age", "bmi", "dose"])(lambda x: x[:, 0] + x[:, 1] / 2 > 1, np.zeros(3))
@@ -81,20 +82,22 @@ class Counterfactual(TableExplainer):
         chunk_size: int = 8192,
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
-        at_least(("sparsity", sparsity, 0))
-        whole(("starts", starts, 1), ("orders", orders, 1), ("grid", grid, 2), ("rounds", rounds, 0))
+        checks.at_least(0, sparsity=sparsity)
+        checks.count(starts=starts, orders=orders)
+        checks.count(2, grid=grid)
+        checks.count(0, rounds=rounds)
         self.immutable = self.background.columns(immutable, "immutable")
-        if len(self.immutable) == len(self.background.names):
-            raise MapstoError("immutable: got every column, expected at least one that may change.")
+        changeable = len(self.immutable) < len(self.background.names)
+        checks.expect(changeable, "immutable", "every column", "at least one that may change")
         self.sparsity, self.starts, self.orders, self.grid, self.rounds = sparsity, starts, orders, grid, rounds
 
     def __call__(self, classifier: Classifier, row: Any, target: int | None = None) -> Change:
-        """Return the smallest change found that gives `row` the class `target`, or (None) any other than it has.
+        """Return the smallest change found that gives `row` the class `target`, or any other class if `target` is None.
 
         Raises:
-            MapstoError: the row does not fit the background or has the class `target` already; the classifier has no
-                such class (where it names classes only: gave it to no row asked about), or returns neither class
-                indices `[n]` nor scores `[n, k]`.
+            MapstoError: if the row does not fit the background or has the class `target` already, the classifier has no
+                such class (or never returned it, if it returns classes only), or it returns neither class indices `[n]`
+                nor scores `[n, k]`.
         """
         return _Search(self, classifier, self.background.row(row), target).change()
 
@@ -106,35 +109,34 @@ class _Search:
         self.settings, self.row, self.target = settings, row, target
         self.inquiry = Inquiry(classifier, settings.background, settings.chunk_size)
         self.before = int(self.inquiry(row[None]).classes[0])
-        if target == self.before:
-            raise MapstoError(f"target: the row has class {target} already, expected another one.")
+        checks.expect(target != self.before, "target", f"{target}, the row's own class", "another class")
         self.columns = Columns(settings.background)
         fixed = [j in settings.immutable for j in range(len(row))]
         self.free = ~np.array(fixed) & ~np.isnan(row) & (self.columns.spread > 0)
         self.generator = np.random.default_rng(settings.seed)
 
     def change(self) -> Change:
-        """Search, then tell."""
+        """Search, and return the result."""
         nearest = self._unlike(self.settings.background.values)
         starts = np.concatenate([self._unlike(self._moves(self.row)), self._others()])
         if not len(starts):
             self._refuse_target()
-            return self._told(None, nearest)
-        found = self._best(self._shortened(self._best(starts, self.settings.starts)))
+            return self._result(None, nearest)
+        best = self._best(self._shortened(self._best(starts, self.settings.starts)))
         for _ in range(self.settings.rounds):
-            better = self._exchanged(found[0])
-            if self._cost(better)[0] >= self._cost(found)[0] * (1 - 1e-6):
+            better = self._exchanged(best[0])
+            if self._cost(better)[0] >= self._cost(best)[0] * (1 - 1e-6):
                 break
-            found = better
-        return self._told(found[0], nearest)
+            best = better
+        return self._result(best[0], nearest)
 
     def _refuse_target(self) -> None:
-        if self.target is not None and self.target not in self.inquiry.known:
-            known = ", ".join(map(str, sorted(self.inquiry.known)))
-            raise MapstoError(f"target: got {self.target!r}, expected a class that the classifier gives: {known}.")
+        classes = ", ".join(map(str, sorted(self.inquiry.seen)))
+        possible = self.target is None or self.target in self.inquiry.seen
+        checks.expect(possible, "target", repr(self.target), f"a class that the classifier returns: {classes}")
 
     def _others(self) -> Float[np.ndarray, "m d"]:
-        """Return the background rows, with what may not change put back, that still have a wanted class."""
+        """Return the background rows, with columns that may not change put back, that still have a wanted class."""
         rows = self.settings.background.values
         return self._unlike(np.where(self.free & ~np.isnan(rows), rows, self.row))
 
@@ -159,27 +161,27 @@ class _Search:
 
     def _moves(self, row: Float[np.ndarray, " d"]) -> Float[np.ndarray, "m d"]:
         """Return `row` with one column at another plausible value, for each column and some of its values."""
-        made = []
+        candidates = []
         for j in np.flatnonzero(self.free):
             values = self.columns.values(int(j), float(row[j]), self.settings.grid)
             moved = np.repeat(row[None], len(values), 0)
             moved[:, j] = values
-            made.append(moved[values != row[j]])
-        return np.concatenate(made) if made else np.empty((0, len(row)))
+            candidates.append(moved[values != row[j]])
+        return np.concatenate(candidates) if candidates else np.empty((0, len(row)))
 
     def _shortened(self, rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "c d"]:
-        """Put columns back in several random orders; then shorten what is left, in random orders again."""
+        """Put columns back in several random orders; then shorten the remaining changes, in random orders again."""
         rows = np.repeat(rows, self.settings.orders, 0)
         sparse = np.unique(self._back(rows, self._order(rows), halvings=0), axis=0)
         rows = np.repeat(sparse, self.settings.orders, 0)
         return self._back(rows, self._order(rows), _HALVINGS)
 
     def _exchanged(self, row: Float[np.ndarray, " d"]) -> Float[np.ndarray, "1 d"]:
-        """Push one column, let the others come back, the pushed one last; return the best of all this."""
+        """Push one column, let the others come back, the pushed one last; return the best result."""
         moves = self._unlike(self._moves(row))
         if not len(moves):
             return row[None]
-        keys = self.generator.random(moves.shape) + 2 * (moves != row)  # the pushed one last
+        keys = self.generator.random(moves.shape) + 2 * (moves != row)  # so that the pushed column comes last
         rough = self._best(self._back(moves, _ordered(keys, moves != self.row), _HALVINGS // 2), self.settings.starts)
         fine = self._back(rough, self._order(rough), _HALVINGS)
         return self._best(np.concatenate([fine, row[None]]))
@@ -188,7 +190,7 @@ class _Search:
         return _ordered(self.generator.random(rows.shape), rows != self.row)
 
     def _back(self, rows: Float[np.ndarray, "m d"], order: np.ndarray, halvings: int) -> Float[np.ndarray, "m d"]:
-        """Bring one column after the other back to the row's value, or as near to it as `halvings` of the way tell."""
+        """Bring one column after the other back to the row's value, or as near to it as `halvings` bisections allow."""
         for columns in order.T:  # [m]
             rows = self._one_back(rows, columns, halvings)
         return rows
@@ -209,7 +211,7 @@ class _Search:
         return kept
 
     def _with(self, rows: np.ndarray, which: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the rows, those of `which` with `values` in `columns` where that leaves them a wanted class."""
+        """Return the rows, with `values` in `columns` of the rows `which` if these then keep a wanted class."""
         tried = rows.copy()
         tried[which, columns[which]] = values[which]
         changed = which[(tried != rows)[which].any(1)] if len(which) else which
@@ -217,8 +219,8 @@ class _Search:
         tried[refused] = rows[refused]
         return tried
 
-    def _told(self, found: np.ndarray | None, unlike: Float[np.ndarray, "u d"]) -> Change:
-        row = self.row if found is None else found
+    def _result(self, best: np.ndarray | None, unlike: Float[np.ndarray, "u d"]) -> Change:
+        row = self.row if best is None else best
         both = self.inquiry(np.stack([self.row, row]))
         label = int(both.classes[1])
         changed = tuple(int(j) for j in np.flatnonzero((row != self.row) & self.free))
@@ -229,12 +231,12 @@ class _Search:
             row=form.single(row[None]),
             columns=changed,
             distance=float(self._distance(row[None])[0]),
-            found=found is not None,
+            found=best is not None,
             label=label,
             scores=(float(before), float(after)),
             nearest=None if near is None else form.single(near),
             nearest_distance=float(gaps.min()) if len(gaps) else float("nan"),
-            text=self._text(row, changed) if found is not None else "no plausible change found that changes the class",
+            text=self._text(row, changed) if best is not None else "no plausible change found that changes the class",
             evaluations=self.inquiry.asked,
         )
 
@@ -245,5 +247,5 @@ class _Search:
 
 
 def _ordered(keys: Float[np.ndarray, "m d"], changed: Bool[np.ndarray, "m d"]) -> Int[np.ndarray, "m s"]:
-    """Sort each row's changed columns by their keys; unchanged ones fill up."""
+    """Return each row's changed columns sorted by their keys; unchanged ones come last."""
     return np.where(changed, keys, np.inf).argsort(1)[:, : int(changed.sum(1).max(initial=0))]

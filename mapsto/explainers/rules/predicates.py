@@ -12,7 +12,7 @@ Sign = Literal["<=", ">", "="]
 
 
 class Predicate(NamedTuple):
-    """A condition on one column; `value` is the number that the column is read as, `text` what a person reads.
+    """A condition on one column; `value` is the column's number, `text` its wording for a reader.
 
     A missing cell meets "= NaN", and a condition with `missing`.
 
@@ -30,7 +30,7 @@ class Predicate(NamedTuple):
         return self.text
 
     def holds(self, values: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-        """Mark the values of the column that meet the condition."""
+        """Return which values of the column meet the condition."""
         if self.sign == "=":
             return np.isnan(values) if np.isnan(self.value) else values == self.value
         met = values <= self.value if self.sign == "<=" else values > self.value
@@ -38,9 +38,9 @@ class Predicate(NamedTuple):
 
 
 def predicate(background: Background, column: int, sign: Sign, value: float, missing: bool = False) -> Predicate:
-    """Return the condition with its text, in the words of the background."""
-    name, told = background.names[column], background.text(column, value)
-    text = f"{name} is missing" if np.isnan(value) else f"{name} {sign} {told}"
+    """Return the condition with its text, which writes values as the background does."""
+    name, shown = background.names[column], background.text(column, value)
+    text = f"{name} is missing" if np.isnan(value) else f"{name} {sign} {shown}"
     if background.kinds[column] == "category" and sign != "=":  # a tree splits categories by rank
         seen = [v for v in background.observed(column) if (v <= value) == (sign == "<=")]
         among = ", ".join(background.text(column, float(v)) for v in seen)
@@ -49,7 +49,7 @@ def predicate(background: Background, column: int, sign: Sign, value: float, mis
 
 
 def matches(rule: Sequence[Predicate], values: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-    """Mark the rows that meet every condition of the rule; the rule without conditions is met by all."""
+    """Return which rows meet every condition of the rule; all rows meet the rule without conditions."""
     met = np.ones(len(values), bool)
     for condition in rule:
         met = met & condition.holds(values[:, condition.column])
@@ -57,7 +57,7 @@ def matches(rule: Sequence[Predicate], values: Float[np.ndarray, "n d"]) -> Bool
 
 
 def sentence(rule: Sequence[Predicate]) -> str:
-    """Write a rule: its conditions in the order of the columns, joined by "and".
+    """Write a rule as a sentence: its conditions in the order of the columns, joined by "and".
 
     >>> sentence([Predicate(1, "<=", 22.1, "bmi <= 22.1"), Predicate(0, ">", 57.0, "age > 57")])
     'age > 57 and bmi <= 22.1'
@@ -66,10 +66,11 @@ def sentence(rule: Sequence[Predicate]) -> str:
 
 
 def conditions(background: Background, row: Float[np.ndarray, " d"], bins: int) -> list[Predicate]:
-    """Return what can be said of `row`: which side of each quantile a number lies on, which category, what is missing.
+    """Return the conditions that `row` meets: the side of each quantile on which a number lies, the category, or
+    "missing".
 
-    The cuts are the `bins − 1` quantiles of the background, observed values all; a column of at most `bins` different
-    values is told by equality.
+    The cuts are the `bins − 1` quantiles of the background, which are observed values. A column of at most `bins`
+    different values gets equality conditions.
     """
     return [p for j in range(len(row)) for p in _of_column(background, j, float(row[j]), bins)]
 

@@ -1,12 +1,12 @@
-"""Surrogate trees: a small decision tree that says what the classifier says, with the share of cases in which it does.
+"""Surrogate trees: a small decision tree that imitates the classifier, with the share of rows on which it agrees.
 
     tree = argmin_T Σ_rows ‖scores(row) − T(row)‖²,   pruned to the T that maximises R²(T) − cost·leaves(T)
 
-(Craven & Shavlik 1996: a tree is fitted to a network's answers, also about rows made up, and judged by its fidelity to
-the network, not by the labels.) The tree is CART (Breiman et al. 1984), the candidates are those of its weakest-link
-pruning (§3.3). We depart in fitting scores, not classes, by plain CART instead of best-first m-of-n splits, and in
-making up rows by mixing the cells of two background rows instead of from kernel densities, so that types are kept.
-Fidelity is measured on background rows that neither the fit nor the pruning saw.
+(Craven & Shavlik 1996: a tree is fitted to a network's answers, also for synthetic rows, and is judged by its fidelity
+to the network, not to the labels.) The tree is CART (Breiman et al. 1984), the candidates are those of its weakest-link
+pruning (§3.3). Departures: scores are fitted, not classes, by plain CART instead of best-first m-of-n splits, and
+synthetic rows mix the cells of two background rows instead of coming from kernel densities, so that types are kept.
+Fidelity is measured on background rows that were used neither for the fit nor for the pruning.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import MapstoError
+from ... import checks
 from ...tables.background import Background
-from .classifier import Answers, Classifier, Inquiry, TableExplainer, at_least, whole
+from .classifier import Answers, Classifier, Inquiry, TableExplainer
 from .predicates import Predicate, Sign, predicate, sentence
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Fidelity(NamedTuple):
-    """How well a tree stands in for the classifier, on `rows` background rows held out.
+    """Agreement of a tree with the classifier, on `rows` background rows held out.
 
-    `agreement` is the share that get the same class from both, `majority` the share that the classifier's most frequent
-    class would reach; `r2` is 1 − (squared error of the scores) / (their variance), 0 for the mean scores.
+    `agreement` is the share of rows that get the same class from both, `majority` the share for a constant answer, the
+    classifier's most frequent class; `r2` is 1 − (squared error of the scores) / (their variance), 0 for the mean
+    scores.
     """
 
     agreement: float
@@ -38,7 +39,7 @@ class Fidelity(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """The rows that meet `conditions` get these scores; `share` is how many of the rows of the fit do."""
+    """The scores of the rows that meet `conditions`; `share` is the share of such rows in the fit."""
 
     conditions: tuple[Predicate, ...]
     scores: Float[np.ndarray, " k"]
@@ -50,7 +51,7 @@ class Leaf(NamedTuple):
 
 
 class Surrogate:
-    """A tree in the classifier's place; no attribution. `fidelity` says how far it can be trusted.
+    """A tree that stands for the classifier; no attribution. `fidelity` says how closely it agrees with the classifier.
 
     `leaves` are its rules, `tree` is the fitted scikit-learn regressor, which reads categories as their rank.
     """
@@ -61,7 +62,7 @@ class Surrogate:
         self.leaves = tuple(self._leaves.values())
 
     def scores(self, rows: Any) -> Float[np.ndarray, "n k"]:
-        """Return the tree's scores for rows of the background's form; usable as a classifier itself."""
+        """Return the tree's scores for rows of the background's form; this method is a classifier itself."""
         return _scores(self.tree, self.background.encode(rows, "rows"))
 
     def path(self, row: Any) -> Leaf:
@@ -75,10 +76,10 @@ class Surrogate:
 
 @final
 class SurrogateTree(TableExplainer):
-    """Fit a decision tree of at most `depth` questions to what a classifier says of all rows.
+    """Fit a decision tree of at most `depth` questions to the classifier's answers for all rows.
 
-    The tree learns from three fifths of the background and `rows` rows mixed from it, is pruned on a fifth, each leaf
-    having to earn `cost` of R², and judged on the last fifth.
+    The tree is fitted to three fifths of the background and `rows` rows mixed from it, pruned on one fifth (each leaf
+    must raise R² by `cost`), and tested on the last fifth.
 
     >>> X = np.random.default_rng(0).normal(size=(500, 3)).round(1)
     >>> surrogate = SurrogateTree(X, names=["age", "bmi", "dose"])(lambda x: x[:, 1] > 0.35)
@@ -101,34 +102,36 @@ class SurrogateTree(TableExplainer):
         chunk_size: int = 8192,
     ):
         super().__init__(background, names, categorical, seed, chunk_size)
-        whole(("depth", depth, 1), ("rows", rows, 0))
-        at_least(("cost", cost, 0))
-        if len(self.background.values) < 10:
-            raise MapstoError(
-                f"background: got {len(self.background.values)} rows, expected at least 10: some fit, others judge."
-            )
+        checks.count(depth=depth)
+        checks.count(0, rows=rows)
+        checks.at_least(0, cost=cost)
+        size = len(self.background.values)
+        checks.expect(size >= 10, "background", f"{size} rows", "at least 10, some of them to test the tree")
         self.depth, self.rows, self.cost = depth, rows, cost
 
     def __call__(self, classifier: Classifier) -> Surrogate:
-        """Return the tree that stands in for `classifier` best, for its number of leaves.
+        """Return the tree that agrees best with `classifier`, for its number of leaves.
 
         Raises:
-            MapstoError: the classifier returns neither class indices `[n]` from 0 nor finite scores `[n, k]`.
+            MapstoError: if the classifier returns neither class indices `[n]` from 0 nor finite scores `[n, k]`.
         """
-        rng, known = np.random.default_rng(self.seed), self.background.values
+        rng, rows = np.random.default_rng(self.seed), self.background.values
         ask = Inquiry(classifier, self.background, self.chunk_size)
-        n = len(known)
-        fit, prune, judge = np.split(known[rng.permutation(n)], [3 * n // 5, 4 * n // 5])
+        n = len(rows)
+        fit, prune, test = np.split(rows[rng.permutation(n)], [3 * n // 5, 4 * n // 5])
         fit = np.concatenate([fit, _mixed(fit, self.rows, rng)])
-        answers = ask(np.concatenate([fit, prune, judge]))
+        answers = ask(np.concatenate([fit, prune, test]))
         scores = _table(answers)
         ends = [len(fit), len(fit) + len(prune)]
-        (fitted, pruning, judging), classes = np.split(scores, ends), answers.classes[ends[1] :]
-        tree = max(self._trees(fit, fitted), key=lambda t: _r2(t, prune, pruning) - self.cost * t.get_n_leaves())
-        told = _scores(tree, judge).argmax(1)
+        (fit_scores, prune_scores, test_scores), classes = np.split(scores, ends), answers.classes[ends[1] :]
+        trees = self._trees(fit, fit_scores)
+        tree = max(trees, key=lambda t: _r2(t, prune, prune_scores) - self.cost * t.get_n_leaves())
+        predicted = _scores(tree, test).argmax(1)
         majority = np.bincount(answers.classes[: ends[1]]).argmax()
-        agreement, by_majority = float((told == classes).mean()), float((classes == majority).mean())
-        return Surrogate(tree, Fidelity(agreement, by_majority, _r2(tree, judge, judging), len(judge)), self.background)
+        agreement, by_majority = float((predicted == classes).mean()), float((classes == majority).mean())
+        return Surrogate(
+            tree, Fidelity(agreement, by_majority, _r2(tree, test, test_scores), len(test)), self.background
+        )
 
     def _trees(self, rows: Float[np.ndarray, "n d"], scores: Float[np.ndarray, "n k"]) -> "list[DecisionTreeRegressor]":
         """Return the trees of weakest-link pruning, the smallest first."""
@@ -144,24 +147,22 @@ class SurrogateTree(TableExplainer):
 
 
 def _mixed(rows: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator) -> Float[np.ndarray, "count d"]:
-    """Make up rows, each taking every cell from one of two rows at random."""
-    one, other = rows[rng.integers(len(rows), size=(2, count))]
-    return np.where(rng.random(one.shape) < 0.5, one, other)
+    """Return synthetic rows that take every cell from one of two rows at random."""
+    first, second = rows[rng.integers(len(rows), size=(2, count))]
+    return np.where(rng.random(first.shape) < 0.5, first, second)
 
 
 def _table(answers: Answers) -> Float[np.ndarray, "n k"]:
-    """Return the scores, 0 and 1 of at least two classes where there are classes only; refuse what has no mean."""
-    if answers.scores is not None and not np.isfinite(answers.scores).all():
-        raise MapstoError(
-            "classifier: got infinite scores, expected finite ones; pass predict_proba, not its logarithm."
-        )
+    """Return the scores, 0 and 1 of at least two classes if there are classes only; refuse scores and classes without a
+    mean.
+    """
     if answers.scores is not None:
+        finite = bool(np.isfinite(answers.scores).all())
+        remedy = "pass predict_proba, not its logarithm"
+        checks.expect(finite, "classifier", "infinite scores", "finite ones", remedy)
         return answers.scores
-    if (answers.classes < 0).any():
-        raise MapstoError(
-            f"classifier: got class {answers.classes.min()}, expected classes counted from 0; pass predict_proba, or "
-            "number them so."
-        )
+    least = int(answers.classes.min())
+    checks.expect(least >= 0, "classifier", f"class {least}", "classes counted from 0", "pass predict_proba")
     return np.eye(max(2, int(answers.classes.max()) + 1))[answers.classes]
 
 
@@ -170,7 +171,7 @@ def _scores(tree: "DecisionTreeRegressor", rows: Float[np.ndarray, "n d"]) -> Fl
 
 
 def _r2(tree: "DecisionTreeRegressor", rows: Float[np.ndarray, "n d"], scores: Float[np.ndarray, "n k"]) -> float:
-    """Return 1 − error/variance over all scores; where nothing varies, 1 if nothing is wrong, else 0."""
+    """Return 1 − error/variance over all scores; if nothing varies, 1 if nothing is wrong, else 0."""
     error, variance = np.square(scores - _scores(tree, rows)).sum(), np.square(scores - scores.mean(0)).sum()
     return float(1 - error / variance) if variance > 1e-12 else float(error <= 1e-12)
 
@@ -193,5 +194,5 @@ def _leaves(
     for sign, child, missing in sides:
         missing = bool(gaps) and missing and all(c.missing for c in before)
         question = predicate(background, column, sign, float(t.threshold[node]), missing)
-        told = [c for c in so_far if (c.column, c.sign) != (column, sign)]  # the new one is tighter
-        yield from _leaves(tree, background, int(child), (*told, question))
+        others = [c for c in so_far if (c.column, c.sign) != (column, sign)]  # the new condition is tighter
+        yield from _leaves(tree, background, int(child), (*others, question))

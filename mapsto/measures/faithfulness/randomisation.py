@@ -3,14 +3,14 @@
     signed   = ρ(a(model), a(randomised model))          absolute = ρ(|a(model)|, |a(randomised model)|)
 
 with ρ the rank correlation of one row's attributions. The model is randomised layer by layer from the outputs down
-(`cascading`) or one layer at a time (`independent`); or it learns from a support set whose labels are shuffled.
+(`cascading`) or one layer at a time (`independent`); or it learns from a support set with shuffled labels.
 
 Adebayo et al. 2018, "Sanity Checks for Saliency Maps": their model parameter and data randomisation tests. A layer is
-re-drawn as normal numbers of the same mean square, where the paper draws its initialisation anew: that needs no
-knowledge of how a layer was initialised, and keeps the scale of what it passes on. A buffer that is nowhere negative
-stays so, as a running variance must. Of a meta-learner these are the *meta*-weights, which then adapt to the same
-support set; of an adapted model (`views.as_module`) also the tensors of its state, each a layer, last: name those alone
-(`layers`) to randomise what was adapted.
+replaced by normal numbers of the same mean square, whereas the paper repeats its initialisation: this needs no
+knowledge of the initialisation, and keeps the scale of the layer's output. A buffer without negative entries stays so,
+as a running variance must. In a meta-learner these are the *meta*-weights, which then adapt to the same support set. In
+an adapted model (`views.as_module`) the tensors of its state are layers too, the last ones: name only those (`layers`)
+to randomise the result of adaptation.
 """
 
 import copy
@@ -20,10 +20,13 @@ from typing import NamedTuple, TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import vmap
 from torch.utils import _pytree as pytree
 
+from ... import checks
 from ...episodes import Examples
-from ...errors import MapstoError
+from ...explainers.explainer import Explain
+from ...views import View
 from .ranking import rank_correlation
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -31,9 +34,9 @@ Plan = Callable[[Sequence[str]], list[list[str]]]
 
 
 class SanityCheck(NamedTuple):
-    """How alike the explanations of `n` rows are before and after each step: near 0 is good, nan where one is constant.
+    """Similarity of the explanations of `n` rows before and after each step: near 0 is good, nan if one is constant.
 
-    `steps` names the layer that was randomised (by `cascading`: together with all before), or the shuffling.
+    `steps` names the layer that was randomised (by `cascading`: together with all earlier ones), or the shuffling.
     """
 
     steps: list[str]
@@ -42,7 +45,7 @@ class SanityCheck(NamedTuple):
 
 
 def cascading(layers: Sequence[str]) -> list[list[str]]:
-    """Randomise the last layer, then the last two, and so on, at last all of them.
+    """Randomise the last layer, then the last two, and so on until all are randomised.
 
     >>> cascading(["first", "head"])
     [['head'], ['head', 'first']]
@@ -60,56 +63,80 @@ def independent(layers: Sequence[str]) -> list[list[str]]:
 
 
 def randomised_model(
-    explain: Callable[[Model], Tensor],
+    explain: Explain,
     model: Model,
+    view: Callable[[Model], View],
+    points: Float[Tensor, "n ..."],
     plan: Plan = cascading,
     layers: Sequence[str] | None = None,
     seed: int = 0,
+    chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare `explain(model)`, attributions `[n, ...]`, with those of copies of `model` that `plan` randomises.
+    """Compare the explanations of a model with those of copies of it that `plan` randomises.
 
-    `model` is any module: a learner, whose meta-weights are re-drawn (let `explain` adapt it to the support set), or a
-    network. `layers` are names as `layers_of` gives them (None: all).
-
-    >>> net, x = nn.Sequential(nn.Linear(3, 1)), torch.randn(2, 3)
-    >>> randomised_model(lambda net: x, net)  # "explains" by the input alone
-    SanityCheck(steps=['0'], signed=tensor([[1., 1.]]), absolute=tensor([[1., 1.]]))
+    Args:
+        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
+        model: any module: a network, or a learner, whose meta-weights are randomised.
+        view: model ↦ the view to explain, such as `lambda learner: views.query(learner, support, target)`.
+        points: the rows to explain.
+        plan: the layers to randomise in each step: `cascading` or `independent`.
+        layers: names as `layers_of` returns them; None for all.
+        seed: of the random numbers.
+        chunk_size: how many points to explain at a time; bounds memory.
 
     Raises:
-        MapstoError: a model without a layer, layers it does not have, or attributions that are not finite.
+        MapstoError: if the model has no layer, or not the named ones, or attributions are not finite.
+
+    >>> net, x = nn.Sequential(nn.Linear(3, 1)), torch.randn(2, 3)
+    >>> randomised_model(lambda view, x: x, net, lambda net: net, x)  # "explains" by the input alone
+    SanityCheck(steps=['0'], signed=tensor([[1., 1.]]), absolute=tensor([[1., 1.]]))
     """
-    known = layers_of(model)
-    chosen = list(known) if layers is None else list(layers)
-    if not chosen or not set(chosen) <= set(known):
-        raise MapstoError(f"layers: got {chosen}, expected some of {list(known)}, the layers of the model.")
-    before, steps = explain(model), plan(chosen)
-    after = [explain(_redrawn(model, step, seed)) for step in steps]
+    every = list(layers_of(model))
+    chosen = every if layers is None else list(layers)
+    checks.expect(bool(chosen) and set(chosen) <= set(every), "layers", chosen, f"some of {every}, the model's layers")
+    steps = plan(chosen)
+    before = _explained(explain, view(model), points, chunk_size)
+    after = [_explained(explain, view(_redrawn(model, step, seed)), points, chunk_size) for step in steps]
     return _compared([step[-1] for step in steps], before, after)
 
 
 def shuffled_labels(
-    explain: Callable[[Examples], Tensor], support: Examples, times: int = 5, seed: int = 0
+    explain: Explain,
+    support: Examples,
+    view: Callable[[Examples], View],
+    points: Float[Tensor, "n ..."],
+    times: int = 5,
+    seed: int = 0,
+    chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare `explain(support)` with what it says when the labels of the support set are shuffled, `times` times.
+    """Compare explanations with those after the labels of the support set are shuffled, `times` times.
 
-    `explain` adapts to the support set and returns attributions `[n, ...]`. Examples of weight 0 keep their label.
+    Args:
+        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
+        support: the support set; examples of weight 0 keep their label.
+        view: support ↦ the view to explain, such as `lambda support: views.query(learner, support, target)`.
+        points: the rows to explain.
+        times: how many shufflings to compare.
+        seed: of the shufflings.
+        chunk_size: how many points to explain at a time; bounds memory.
 
     Raises:
-        MapstoError: examples that all have the same label, or attributions that are not finite.
+        MapstoError: if all examples have the same label, or attributions are not finite.
     """
     real = (support.w > 0).nonzero()[:, 0]
-    if (support.y[real] == support.y[real][:1]).all():
-        raise MapstoError("support: its examples all have the same label, expected at least two to shuffle.")
+    varied = not (support.y[real] == support.y[real][:1]).all()
+    checks.expect(varied, "support", "examples of one label", "at least two labels to shuffle")
     generator = torch.Generator().manual_seed(seed)
-    after = [explain(_shuffled(support, real, generator)) for _ in range(times)]
-    return _compared([f"labels shuffled, {i + 1}" for i in range(times)], explain(support), after)
+    supports = [support, *(_shuffled(support, real, generator) for _ in range(times))]
+    before, *after = [_explained(explain, view(examples), points, chunk_size) for examples in supports]
+    return _compared([f"labels shuffled, {i + 1}" for i in range(times)], before, after)
 
 
 def layers_of(model: nn.Module) -> dict[str, list[str]]:
-    """Return the names of a model's layers, in order of registration, and of the tensors that each holds.
+    """Return the names of a model's layers, in order of registration, with the names of each layer's tensors.
 
-    A layer is a submodule with parameters or buffers of its own; after them comes each tensor that belongs to the
-    model itself.
+    A layer is a submodule with parameters or buffers of its own. The tensors that belong to the model itself follow,
+    each as a layer.
 
     >>> list(layers_of(nn.Sequential(nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 1))))
     ['0', '2']
@@ -127,37 +154,41 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers()
 
 
+def _explained(explain: Explain, view: View, points: Tensor, chunk_size: int | None) -> Tensor:
+    return vmap(lambda point: explain(view, point), chunk_size=chunk_size)(points).detach()
+
+
 def _redrawn(model: Model, layers: Sequence[str], seed: int) -> Model:
-    """Return a copy with the tensors of some layers re-drawn; a layer gets the same numbers in every step."""
+    """Return a copy whose named layers are randomised; a layer gets the same numbers in every step."""
     specs = [part for module in model.modules() for part in vars(module).values() if isinstance(part, pytree.TreeSpec)]
     # Tree specs never change, and torch warns when they are copied.
-    drawn, known = copy.deepcopy(model, {id(spec): spec for spec in specs}), layers_of(model)
-    tensors, order = dict(_tensors(drawn)), list(known)
+    redrawn, names = copy.deepcopy(model, {id(spec): spec for spec in specs}), layers_of(model)
+    tensors, order = dict(_tensors(redrawn)), list(names)
     with torch.no_grad():
         for layer in layers:
             generator = torch.Generator().manual_seed(seed * len(order) + order.index(layer))
-            for name in known[layer]:
+            for name in names[layer]:
                 tensors[name].copy_(_as_large(tensors[name], generator))
-    return drawn
+    return redrawn
 
 
 def _as_large(old: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw numbers of the mean square of others; of a buffer that is nowhere negative their sizes."""
+    """Return random numbers of the same mean square, without a sign if a buffer has no negative entry."""
     new = torch.randn(old.shape, generator=generator, dtype=torch.float64).to(old)
     new = new * old.square().mean().sqrt()
     return new if isinstance(old, nn.Parameter) or (old < 0).any() else new.abs()
 
 
 def _shuffled(support: Examples, real: Tensor, generator: torch.Generator) -> Examples:
-    """Return the support set with the labels of its `real` examples in another order, and not the old labels."""
+    """Return the support set with the labels of its `real` examples shuffled until they differ from the old ones."""
     y = support.y
     while torch.equal(y, support.y):
-        drawn = torch.randperm(len(real), generator=generator).to(real.device)
-        y = support.y.index_copy(0, real, support.y[real[drawn]])
+        order = torch.randperm(len(real), generator=generator).to(real.device)
+        y = support.y.index_copy(0, real, support.y[real[order]])
     return support._replace(y=y)
 
 
 def _compared(steps: list[str], before: Tensor, after: Sequence[Tensor]) -> SanityCheck:
-    first, others = before.detach().flatten(1), torch.stack([values.detach().flatten(1) for values in after])
+    first, others = before.flatten(1), torch.stack([values.flatten(1) for values in after])
     first = first.expand(others.shape)
     return SanityCheck(steps, rank_correlation(first, others), rank_correlation(first.abs(), others.abs()))

@@ -79,19 +79,18 @@ def trust(
             question differently.
     """
 
-    def explain(x: Tensor) -> Tensor:
-        return explained(explainer, views, games, x, chunk_size)
-
-    def of_players(values: Tensor) -> Tensor:
-        return values if isinstance(explainer, GameExplainer) else pooled(values, groups)
+    def attribute(view: View, point: Tensor) -> Tensor:
+        values = explainer(games(point)) if isinstance(explainer, GameExplainer) else explainer(view, point)
+        return values if isinstance(explainer, GameExplainer) else pooled(values[None], groups)[0]
 
     _refuse_chance(views(points[0]), points[0])
-    values = of_players(explain(points) if values is None else values)
-    found = judged(games, points, values, truth, seed, chunk_size)
+    values = explained(explainer, views, games, points, chunk_size) if values is None else values
+    values = values if isinstance(explainer, GameExplainer) else pooled(values, groups)
+    measured = judged(games, points, values, truth, seed, chunk_size)
     chance, plain = against or baselines(games, points, truth, groups, seed, chunk_size)
     near = around(points, radius, seed=seed)
-    moved = max_sensitivity(lambda x: of_players(explain(x)), points, near, values).relative
-    table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in found.items()}
+    moved = max_sensitivity(attribute, views, points, near, values, chunk_size).relative
+    table = {name: Trust(rows, chance[name], plain.get(name)) for name, rows in measured.items()}
     return table | {"max-sensitivity": Trust(over_rows(moved), None, None)}
 
 

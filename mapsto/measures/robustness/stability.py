@@ -1,35 +1,33 @@
-"""How an explanation holds where the model is attacked: its reasons before and after, of a query or of what is taught.
+"""Stability of an explanation under attack: the reasons before and after, when a query or the support set is attacked.
 
     change = ‖after − before‖ / ‖before‖,  rank = Spearman's correlation of entries,  top = share of the k largest kept
 
-The attack is on the answer, see `attacks`; whether that stayed is said beside: where it changed, so should its reasons.
+The attack raises the loss, see `attacks`. A change of the answer is reported too: if the answer changes, its reasons
+should change as well.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from ... import views
+from ... import checks, views
+from ...adaptation import losses
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
-from ...errors import MapstoError
-from ...views import View
+from ...explainers.explainer import Explain
 from ..faithfulness.ranking import rank_correlation
 from .attacks import Attack, surprise, teaching_loss
 
-Explain = Callable[[View, Tensor], Tensor]
-
 
 class Stability(NamedTuple):
-    """How far attributions survived: 0, 1, 1 and True where nothing changed."""
+    """Similarity of attributions before and after an attack: 0, 1, 1 and True if nothing changed."""
 
     change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖
-    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries, nan where they are all alike
+    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries; nan if they are all equal
     top: Float[Tensor, "..."]  # share of the k entries of greatest magnitude that are still among them
-    kept: Bool[Tensor, "..."]  # whether the answer is: the predicted class or, up to rounding, the numbers
+    kept: Bool[Tensor, "..."]  # whether the answer stayed: the predicted class or, up to rounding, the numbers
 
 
 def query_stability(
@@ -41,33 +39,52 @@ def query_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Compare the reasons for class `y` at a query `x` and at what `attack` makes of it.
+    """Compare the reasons for the answer to a query before and after `attack` moves the query.
 
-    By rank correlation and top-k intersection as Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks is
-    Fragile", whose attacks are on the reasons, ours on the answer. Of a learner that regresses, `y` are the true
-    numbers `[k]`, from which the attack drives the answer, and the reasons are those of its score, or of all `k`.
+    Rank correlation and top-k intersection are those of Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks
+    is Fragile", who attack the reasons; here the answer is attacked.
 
-    `explain(view, point)` is a `ViewExplainer`, or a function that plays a game.
+    Args:
+        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
+        learner: the learner.
+        support: the support set.
+        x: one query row.
+        y: the true outcome of `x`, from which the attack drives the answer: a class, whose score is explained, or the
+            numbers `[k]` of a learner that regresses, which are all explained.
+        attack: moves `x` to raise its loss.
+        k: how many of the largest entries to compare.
+
+    Raises:
+        MapstoError: if `y` is no outcome of the learner, or `k` exceeds the number of entries.
     """
     truth = torch.as_tensor(y, device=x.device)
     moved = attack(surprise(learner, support, truth), x)
-    target = int(truth) if learner.loss_name == "cross_entropy" else None if truth.numel() > 1 else 0
-    view, scores = views.query(learner, support, target), views.query(learner, support)
+    view, scores = views.query(learner, support, _target(learner, truth)), views.query(learner, support)
     kept = _kept(learner, scores(x), scores(moved))
     return _compare(explain(view, x), explain(view, moved), kept, k)
 
 
 def teaching_stability(
-    explain: Explain, learner: Learner, episode: Episode, x: Float[Tensor, "..."], y: int, attack: Attack, k: int = 5
+    explain: Explain,
+    learner: Learner,
+    episode: Episode,
+    x: Float[Tensor, "..."],
+    y: int | Shaped[Tensor, "..."],
+    attack: Attack,
+    k: int = 5,
 ) -> Stability:
-    """Compare the reasons for score `y` of a query `x` as taught, and after `attack` poisoned the support set.
+    """Compare the reasons for the answer to `x` before and after `attack` poisons the support set.
 
-    By the measures of `query_stability`; poisoning as Biggio et al. 2012. `y` is a class, or one of the numbers that a
-    learner regresses, counted from 0.
+    Arguments, measures and errors are those of `query_stability`; poisoning follows Biggio et al. 2012. The attack
+    raises the loss on the query set of `episode`.
     """
+    truth = torch.as_tensor(y, device=x.device)
+    was = views.query(learner, episode.support)(x)
+    losses.LOSSES[learner.loss_name](was[None], truth[None], was.new_ones(1))  # refuses a `y` that is no outcome
     poisoned = episode.support._replace(x=attack(teaching_loss(learner, episode), episode.support.x))
-    before, after = (explain(views.query(learner, taught, target=y), x) for taught in (episode.support, poisoned))
-    was, becomes = (views.query(learner, taught)(x) for taught in (episode.support, poisoned))
+    becomes = views.query(learner, poisoned)(x)
+    target = _target(learner, truth)
+    before, after = (explain(views.query(learner, lesson, target), x) for lesson in (episode.support, poisoned))
     return _compare(before, after, _kept(learner, was, becomes), k)
 
 
@@ -81,15 +98,20 @@ def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[T
 
 
 def top_overlap(before: Float[Tensor, "..."], after: Float[Tensor, "..."], k: int) -> Float[Tensor, ""]:
-    """Return the share of the `k` entries of greatest magnitude that both have.
+    """Return the share of the `k` entries of greatest magnitude that both attributions have in common.
 
     >>> top_overlap(torch.tensor([-5.0, 4.0, 1.0]), torch.tensor([5.0, 0.0, 2.0]), k=2)
     tensor(0.5000)
     """
-    if not 1 <= k <= before.numel():
-        raise MapstoError(f"k: got {k}, expected 1 to {before.numel()}, the entries of the attribution.")
+    checks.between(1, before.numel(), k=k)
     first = [torch.zeros_like(v.flatten()).scatter(0, v.flatten().abs().topk(k).indices, 1.0) for v in (before, after)]
     return (first[0] * first[1]).sum() / k
+
+
+def _target(learner: Learner, truth: Tensor) -> int | None:
+    if learner.loss_name == "cross_entropy":
+        return int(truth)
+    return None if truth.numel() > 1 else 0
 
 
 def _compare(before: Tensor, after: Tensor, kept: Tensor, k: int) -> Stability:
@@ -100,9 +122,6 @@ def _compare(before: Tensor, after: Tensor, kept: Tensor, k: int) -> Stability:
 def _kept(learner: Learner, was: Float[Tensor, " k"], becomes: Float[Tensor, " k"]) -> Bool[Tensor, ""]:
     if learner.loss_name != "cross_entropy":
         return change(was, becomes) <= torch.finfo(was.dtype).eps ** 0.5
-    if len(was) < 2:
-        raise MapstoError(
-            f"learner: {type(learner).__name__} has one class, which no attack can change, expected two or more; build "
-            "it with loss='mse' where its score is a number to predict."
-        )
+    remedy = "no attack can change it; build the learner with loss='mse' if its score is a number to predict"
+    checks.expect(len(was) > 1, "learner", f"{type(learner).__name__} with one class", "two or more", remedy)
     return was.argmax() == becomes.argmax()

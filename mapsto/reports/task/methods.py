@@ -116,7 +116,7 @@ def _build(name: str, hiding: Hiding) -> ViewExplainer | GameExplainer:
     arguments: dict[str, Any] = {}
     if "background" in parameters:
         arguments["background"] = hiding.background
-    many = hiding.players > explainers.shapley.MOST_PLAYERS
+    many = hiding.players > explainers.coalitions.MOST_PLAYERS
     if many and "samples" in parameters and issubclass(kind, GameExplainer):
         arguments["samples"] = _SAMPLES * hiding.players
     if "explainer" in parameters:

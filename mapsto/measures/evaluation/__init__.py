@@ -1,1 +1,3 @@
-"""How well a learner predicts: accuracy and error with intervals, calibration, likelihood, similarity of tasks."""
+"""The quality of a learner's predictions: accuracy and error with intervals, calibration, likelihood, similarity of
+tasks.
+"""

@@ -1,4 +1,4 @@
-"""The scikit-learn face of the shipped mapping: a small table in, predictions and reasons out, without any training."""
+"""scikit-learn estimators of the shipped mapping: fit a small table, predict and explain its rows, without training."""
 
 from .classifier import MAX_CLASSES, TableClassifier
 from .regressor import TableRegressor

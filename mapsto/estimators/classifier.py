@@ -1,4 +1,4 @@
-"""Classes of the rows of a small table, predicted and explained without any training."""
+"""Classification of the rows of a small table, with predictions and reasons, without training."""
 
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
-from .. import weights
+from .. import checks, weights
 from ..episodes import State
 from ..errors import MapstoError
 from ..tables.selection import weigh
@@ -24,17 +24,17 @@ MAX_CLASSES = 10
 class TableClassifier(ClassifierMixin, TableEstimator):
     """Predicts and explains the rows of a small table with 2 to 10 classes.
 
-    Up to 1,000 training rows and 100 columns are read; of a larger table a random sample of the rows, and the columns
-    that go most with the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells may
-    be missing (NaN). A missing cell is an absent column; that it is missing carries no information. What is awkward
-    about the training table is said in `notes_`.
+    Up to 1,000 training rows and 100 columns are read. From a larger table a random sample of the rows is read, and the
+    columns most related to the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells
+    may be missing (NaN). A missing cell is an absent column; that it is missing carries no information. `notes_`
+    reports problems of the training table.
 
     Args:
-        members: readings of the training table that are averaged, each calling the classes by other codes. With as
-            many as there are classes no class is preferred.
+        members: the number of readings of the training table that are averaged, each with other codes for the classes.
+            If there are as many as classes, no class is preferred.
 
-    Set by `fit`: `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted,
-    `mapping_` to `support_`, which gave `state_`.
+    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (for a DataFrame) and `notes_`; and the adapted
+    `mapping_`, its `support_` and the resulting `state_`.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -51,11 +51,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
 
-        Whole-numbered `sample_weight` [n] count rows, others say how much each matters; 0 deletes a row.
+        Whole-numbered `sample_weight` [n] counts rows, other weights are relative; 0 deletes a row.
 
         Raises:
-            MapstoError: fewer than 2 classes, or more than 10; an infinite cell; two columns of one name; a negative
-                or missing weight.
+            MapstoError: if there are fewer than 2 or more than 10 classes, an infinite cell, two columns of one name,
+                or a negative or missing weight.
         """
         self._refuse_members()
         frame = self._frame(X, y, reset=True)
@@ -72,14 +72,14 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         """Return each row's class probabilities; a NaN cell is an absent column, so this is v(S) of any coalition S.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
         return self._predictions(X)
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
-        """Return how each probability changes when a training row is deleted; see `TableEstimator.influence`.
+        """Return the change of each probability when a training row is deleted; see `TableEstimator.influence`.
 
-        Negative for a class: the row had spoken for it.
+        A negative change means that the row had supported the class.
         """
         return super().influence(X, among)
 
@@ -90,7 +90,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return _normalised(self.mapping_.predict(state, x).exp())
 
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
-        balanced = values - values.mean(-1, keepdim=True)  # 0 over the classes, but for rounding
+        balanced = values - values.mean(-1, keepdim=True)  # so that values sum to 0 over the classes, up to rounding
         return balanced, _normalised(base), list(self.classes_)
 
 
@@ -100,13 +100,13 @@ def _normalised(p: Tensor) -> Tensor:
 
 
 def _classes(y: Any, read: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the classes of the rows that are read, in order, and the class index of each."""
+    """Return the sorted classes of the rows that are read, and the class index of each row."""
     y = column_or_1d(y, warn=True)
     y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
     check_consistent_length(y, np.empty(rows))
-    if pd.isna(y).any():
-        lacking = pd.isna(y).sum()
-        raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a class in each; leave these rows out.")
+    lacking = int(pd.isna(y).sum())
+    remedy = "leave these rows out"
+    checks.expect(lacking == 0, "y", f"NaN in {lacking} of {rows} rows", "a class in each", remedy)
     assert_all_finite(y, input_name="y")
     try:
         check_classification_targets(y)
@@ -116,14 +116,10 @@ def _classes(y: Any, read: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarra
             "ranges."
         ) from error
     classes, labels = np.unique(y[read], return_inverse=True)
-    if len(classes) == 1:
-        raise MapstoError(
-            f"y: got one class only ({classes[0]!s}), expected 2 to {MAX_CLASSES}; add rows of another class."
-        )
-    if len(classes) > MAX_CLASSES:
-        raise MapstoError(
-            f"y: got {len(classes)} classes, expected 2 to {MAX_CLASSES}; merge rare ones, or cut a number into ranges."
-        )
+    expected, one_class = f"2 to {MAX_CLASSES}", f"one class only ({classes[0]!s})"
+    checks.expect(len(classes) > 1, "y", one_class, expected, "add rows of another class")
+    remedy = "merge rare ones, or cut a number into ranges"
+    checks.expect(len(classes) <= MAX_CLASSES, "y", f"{len(classes)} classes", expected, remedy)
     return classes, labels
 
 

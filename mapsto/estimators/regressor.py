@@ -1,4 +1,4 @@
-"""Numbers of the rows of a small table, predicted with intervals and explained without any training."""
+"""Regression on the rows of a small table, with intervals and reasons, without training."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -12,7 +12,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
-from .. import weights
+from .. import checks, weights
 from ..episodes import State
 from ..errors import MapstoError
 from ..learners.in_context import LEVELS
@@ -25,16 +25,17 @@ _STRATA = 10  # groups of similar outcomes: a sample of rows keeps their shares
 class TableRegressor(RegressorMixin, TableEstimator):
     """Predicts and explains a number for each row of a small table.
 
-    Up to 1,000 training rows and 100 columns are read; of a larger table a random sample of the rows, and the columns
-    that go most with the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells may
-    be missing (NaN). A missing cell is an absent column; that it is missing carries no information.
+    Up to 1,000 training rows and 100 columns are read. From a larger table a random sample of the rows is read, and the
+    columns most related to the outcome (`notes_` says so). Numbers, dates, texts and categories may be mixed, and cells
+    may be missing (NaN). A missing cell is an absent column; that it is missing carries no information.
 
     Args:
-        members: readings of the training table that are averaged, every other one with the sign of the outcome turned.
+        members: the number of readings of the training table that are averaged, every second one with the sign of the
+            outcome flipped.
 
-    Set by `fit`: `n_features_in_`, `feature_names_in_` (of a DataFrame) and `notes_`; and what adapted, `mapping_` to
-    `support_`, which gave `state_`. `explain` gives values [n, d] and base values [n] in units of the outcome; the
-    base is the mean outcome of the training rows that were read.
+    `fit` sets `n_features_in_`, `feature_names_in_` (for a DataFrame) and `notes_`; and the adapted `mapping_`, its
+    `support_` and the resulting `state_`. `explain` gives values [n, d] and base values [n] in units of the outcome;
+    the base is the mean outcome of the training rows that were read.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -52,11 +53,11 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the outcomes `y` [n]: one forward pass, no training.
 
-        Whole-numbered `sample_weight` [n] count rows, others say how much each matters; 0 deletes a row.
+        Whole-numbered `sample_weight` [n] counts rows, other weights are relative; 0 deletes a row.
 
         Raises:
-            MapstoError: an outcome that is missing or no number; an infinite cell; two columns of one name; a negative
-                or missing weight.
+            MapstoError: if an outcome is missing or no number, a cell is infinite, two columns share a name, or a
+                weight is negative or missing.
         """
         self._refuse_members()
         frame = self._frame(X, y, reset=True)
@@ -74,7 +75,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         """Return the expected outcome of each row; a NaN cell is an absent column, so this is v(S) of any coalition S.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
         return self._predictions(X)
 
@@ -84,30 +85,31 @@ class TableRegressor(RegressorMixin, TableEstimator):
         """Return quantiles of each row's outcome, from 0.01 to 0.99.
 
         Raises:
-            MapstoError: a quantile outside that range, or as `predict`.
+            MapstoError: if a quantile is outside that range, or as `predict` raises.
         """
         levels = np.atleast_1d(np.asarray(quantiles, float))
-        if not ((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all():
-            raise MapstoError(f"quantiles: got {levels.tolist()}, expected numbers from {LEVELS[0]} to {LEVELS[-1]}.")
+        inside = bool(((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all())
+        checks.expect(inside, "quantiles", levels.tolist(), f"numbers from {LEVELS[0]} to {LEVELS[-1]}")
         x = self._tensor(self._numbers(self._known(X)))
         read = torch.cat(self._each(lambda rows: self.mapping_.learner.quantiles(self.state_, rows), x))
-        known = self._unit(read.double()).numpy()
-        return np.array([np.interp(levels, LEVELS, row) for row in known]).reshape(len(known), len(levels))
+        quantile_values = self._unit(read.double()).numpy()
+        interpolated = [np.interp(levels, LEVELS, row) for row in quantile_values]
+        return np.array(interpolated).reshape(len(quantile_values), len(levels))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Float[np.ndarray, "n 2"]:
-        """Return the lower and upper end of an interval that holds each row's outcome with probability `coverage`.
+        """Return the lower and upper end of an interval that contains each row's outcome with probability `coverage`.
 
         Raises:
-            MapstoError: `coverage` is not above 0 and at most 0.98, or as `predict`.
+            MapstoError: if `coverage` is not above 0 and at most 0.98, or as `predict` raises.
         """
-        if not 0 < coverage <= LEVELS[-1] - LEVELS[0]:
-            raise MapstoError(f"coverage: got {coverage}, expected a share above 0 and at most 0.98.")
+        inside = 0 < coverage <= LEVELS[-1] - LEVELS[0]
+        checks.expect(inside, "coverage", coverage, "a share above 0 and at most 0.98")
         return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train"]:
-        """Return how each prediction changes when a training row is deleted; see `TableEstimator.influence`.
+        """Return the change of each prediction when a training row is deleted; see `TableEstimator.influence`.
 
-        Negative: the row had raised the prediction.
+        A negative change means that the row had raised the prediction.
         """
         return super().influence(X, among)
 
@@ -121,7 +123,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return values[..., 0] * self.spread_, self._unit(base[:, 0]), []
 
     def _unit(self, standard: Tensor) -> Tensor:
-        """Bring numbers from standard deviations into the unit of the outcome."""
+        """Convert numbers from standard deviations to the unit of the outcome."""
         return self.mean_ + self.spread_ * standard
 
 
@@ -129,15 +131,14 @@ def _outcomes(y: Any, rows: int) -> Float[np.ndarray, " n"]:
     """Return the outcomes as numbers."""
     y = column_or_1d(y, warn=True)
     check_consistent_length(y, np.empty(rows))
-    if y.dtype.kind in "mM":
-        raise MapstoError(f"y: got {y.dtype}, expected numbers; pass a count of days or hours since a fixed day.")
+    remedy = "pass a count of days or hours since a fixed day"
+    checks.expect(y.dtype.kind not in "mM", "y", y.dtype, "numbers", remedy)
     try:
         numbers = np.asarray(y, float)
     except (TypeError, ValueError) as error:
         raise MapstoError(f"y: got outcomes that are no numbers ({error}); use TableClassifier for classes.") from error
     lacking = int(np.isnan(numbers).sum())
-    if lacking:
-        raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a number in each; leave these rows out.")
-    if not np.isfinite(numbers).all():
-        raise MapstoError("y: got an infinite outcome (infinity), expected finite numbers; leave these rows out.")
+    remedy = "leave these rows out"
+    checks.expect(lacking == 0, "y", f"NaN in {lacking} of {rows} rows", "a number in each", remedy)
+    checks.expect(bool(np.isfinite(numbers).all()), "y", "an infinite outcome (infinity)", "finite numbers", remedy)
     return numbers

@@ -1,6 +1,7 @@
 """A fitted estimator as one safetensors file: how columns are read, and the training rows that the mapping adapts to.
 
-Nothing is pickled. The file names the weights that it was fitted with, because with others its answers would differ.
+Nothing is pickled. The file names the weights that it was fitted with, because with other weights its predictions would
+differ.
 """
 
 import json
@@ -30,7 +31,7 @@ def write(estimator: "TableEstimator", path: str | Path) -> None:
     """Write a fitted estimator to `path`.
 
     Raises:
-        MapstoError: classes that are neither texts, numbers nor booleans; a place that cannot be written to.
+        MapstoError: if classes are neither texts, numbers nor booleans, or the file cannot be written.
     """
     from .table import Scale
 
@@ -74,20 +75,20 @@ def read(kind: "type[TableEstimator]", path: str | Path) -> "TableEstimator":
                 f"path: {path} was fitted with the weights of mapsto {meta['mapsto']}, and this version ships others; "
                 "install that version, or fit again."
             )
-        made = kind(members=about["members"])
-        made.columns_ = Columns()
-        made.columns_.columns = [Column(**column) for column in about["columns"]]
-        made.columns_.informative, made.columns_.notes = tensors["informative"].numpy(), []
-        made.used_, made.rows_ = tensors["used"].numpy(), tensors["rows"].numpy()
-        made.n_rows_, made.notes_, made.n_features_in_ = about["rows"], about["notes"], about["features"]
+        estimator = kind(members=about["members"])
+        estimator.columns_ = Columns()
+        estimator.columns_.columns = [Column(**column) for column in about["columns"]]
+        estimator.columns_.informative, estimator.columns_.notes = tensors["informative"].numpy(), []
+        estimator.used_, estimator.rows_ = tensors["used"].numpy(), tensors["rows"].numpy()
+        estimator.n_rows_, estimator.notes_, estimator.n_features_in_ = about["rows"], about["notes"], about["features"]
         if about["names"]:
-            made.feature_names_in_ = np.array(about["names"], object)
+            estimator.feature_names_in_ = np.array(about["names"], object)
         if about["classes"]["values"]:
-            made.classes_ = np.array(about["classes"]["values"], about["classes"]["dtype"])
+            estimator.classes_ = np.array(about["classes"]["values"], about["classes"]["dtype"])
         for name, value in about["extra"].items():
-            setattr(made, name, value)
-        made.scale_ = Scale(*(tensors[f"scale.{name}"].numpy() for name in Scale._fields))
-        return made._adapt(Examples(*(tensors[f"support.{name}"] for name in Examples._fields)))
+            setattr(estimator, name, value)
+        estimator.scale_ = Scale(*(tensors[f"scale.{name}"].numpy() for name in Scale._fields))
+        return estimator._adapt(Examples(*(tensors[f"support.{name}"] for name in Examples._fields)))
     except MapstoError:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -104,7 +105,7 @@ def _open(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def _described(classes: np.ndarray) -> dict[str, Any]:
-    """Describe the classes in JSON."""
+    """Return the classes as JSON values, with their dtype."""
     values = classes.tolist()
     if not all(isinstance(value, str | int | float | bool) for value in values):
         raise MapstoError(f"classes: got {type(values[0]).__name__}, expected texts, numbers or booleans to save.")

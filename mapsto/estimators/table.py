@@ -1,10 +1,10 @@
-"""What the estimators share: a table read, a mapping adapted to it, and its answers, reasons and influences in chunks.
+"""The common part of the estimators: read a table, adapt a mapping to it, and predict, explain and measure influence in
+chunks.
 
-`fit` adapts in one forward pass; the answer to a row with missing cells is the game's value v(S), so anyone can compute
-the exact Shapley values (Shapley 1953) of the very same model and hold them against `explain`.
+`fit` adapts in one forward pass. The prediction for a row with missing cells is the game's value v(S), so anyone can
+compute the exact Shapley values (Shapley 1953) of the same model and compare them with `explain`.
 """
 
-import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +23,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .. import checks
 from ..attention import fused
 from ..episodes import Examples, State
-from ..errors import MapstoError
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
@@ -44,7 +44,7 @@ _NUMBERS, _MOST = 2**21, 128  # the size of the largest intermediate, and rows, 
 
 
 class TableEstimator(BaseEstimator, ABC):
-    """A table ↦ predictions and reasons. Subclasses name the outcome, and say how the mapping's answers are read."""
+    """A table ↦ predictions and reasons. Subclasses name the outcome, and convert the mapping's output to its unit."""
 
     columns_: Columns
     used_: np.ndarray
@@ -60,14 +60,14 @@ class TableEstimator(BaseEstimator, ABC):
         self.members = members
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
-        """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
+        """Return the change of each prediction when a training row is deleted: `prediction without it − with it`.
 
-        Exact leave-one-out: the mapping adapts again with that row's weight 0, once a training row, or once for each
-        of the positions (or the mask) `among` the training rows. Its effect on how columns are read (categories,
-        scales, columns dropped) stays. A row that `fit` left out has 0.
+        Exact leave-one-out: the mapping adapts again with that row's weight 0, for each training row, or for each of
+        the positions (or the mask) `among` the training rows. The row's effect on how columns are read (categories,
+        scales, dropped columns) stays. A row that `fit` left out has influence 0.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
         x = self._tensor(self._numbers(self._known(X)))
         w = self.support_.w
@@ -91,20 +91,20 @@ class TableEstimator(BaseEstimator, ABC):
         return influence
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted estimator, its training rows included, to a safetensors file.
+        """Write the fitted estimator, including its training rows, to a safetensors file.
 
         Raises:
-            MapstoError: classes that are neither texts, numbers nor booleans; a place that cannot be written to.
+            MapstoError: if classes are neither texts, numbers nor booleans, or the file cannot be written.
         """
         check_is_fitted(self)
         storage.write(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read an estimator that `save` wrote; its answers are the same.
+        """Read an estimator that `save` wrote; its predictions are the same.
 
         Raises:
-            MapstoError: the file is missing, damaged, of another estimator, or was written with other weights.
+            MapstoError: if the file is missing, damaged, of another estimator, or was written with other weights.
         """
         return storage.read(cls, path)  # type: ignore[return-value]
 
@@ -123,9 +123,9 @@ class TableEstimator(BaseEstimator, ABC):
     def _teach(
         self, frame: pd.DataFrame, weighed: Weighed, y: Tensor, strata: Int[np.ndarray, " n"], notes: list[str]
     ) -> Self:
-        """Read the weighed rows of `frame`, whose outcomes are `y`, and adapt the mapping to them.
+        """Read the weighted rows of `frame`, whose outcomes are `y`, and adapt the mapping to them.
 
-        `strata` say which of these rows have like outcomes.
+        `strata` are groups of these rows with similar outcomes.
         """
         rows, w = weighed
         self.columns_ = Columns().fit(frame.iloc[np.unique(rows)])
@@ -144,42 +144,40 @@ class TableEstimator(BaseEstimator, ABC):
         return self._adapt(Examples(self._tensor(read[chosen]), y[chosen], share))
 
     def _adapt(self, support: Examples) -> Self:
-        """Adapt the mapping to what was read of the training rows."""
+        """Adapt the mapping to the training rows that were read."""
         self.mapping_, self.support_ = self._mapping(), support
         with torch.no_grad(), one_thread(), fused():
             self.state_ = self.mapping_.adapt(support)
         return self
 
     def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
-        """Return the answers to the rows `X`; a NaN cell is an absent column, so this is v(S) of any coalition S."""
+        """Return the predictions of the rows `X`; a NaN cell is an absent column, so this is v(S) of a coalition."""
         x = self._tensor(self._numbers(self._known(X)))
         return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
 
     def explain(self, X: Any) -> Explanation:
         """Return the reasons for the predictions of the rows `X`, from the same forward pass and in the same unit.
 
-        `base_values + values.sum(1)` is the prediction; a missing cell, and a column that could teach nothing, have
-        exactly 0.
+        `base_values + values.sum(1)` is the prediction; a missing cell, and a column that was left out, have exactly 0.
 
         Raises:
-            MapstoError: the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
         frame = self._known(X)
         codes = self._numbers(frame)
         parts = self._each(partial(self.mapping_.explain, self.state_), self._tensor(codes))
-        given, base, classes = self._reasons(*(torch.cat(part).double() for part in zip(*parts, strict=True)))
-        values = np.zeros((*codes.shape, *given.shape[2:]))
+        used, base, classes = self._reasons(*(torch.cat(part).double() for part in zip(*parts, strict=True)))
+        values = np.zeros((*codes.shape, *used.shape[2:]))
         if len(self.used_):
-            values[:, self.used_] = given
+            values[:, self.used_] = used
         numeric = all(column.kind == "number" for column in self.columns_.columns)
         data = codes if numeric else frame.to_numpy(object)
         names = [column.name for column in self.columns_.columns]
         return Explanation(values, base.numpy(), data, names, classes, codes)
 
     def _refuse_members(self) -> None:
-        """Raise MapstoError if `members` is no count."""
-        if not isinstance(self.members, numbers.Integral) or self.members < 1:
-            raise MapstoError(f"members: got {self.members!r}, expected a whole number from 1; 2 suits most tables.")
+        """Raise MapstoError if `members` is no whole number from 1."""
+        checks.count(members=self.members)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -212,7 +210,7 @@ class TableEstimator(BaseEstimator, ABC):
         return self.columns_.transform(frame)
 
     def _tensor(self, read: np.ndarray) -> Float[Tensor, "n u"]:
-        """Take the informative columns on the scale of the training rows; without any, one absent column."""
+        """Return the informative columns on the scale of the training rows; if there is none, one absent column."""
         if not len(self.used_):
             return torch.full((len(read), 1), torch.nan, dtype=torch.float32)
         return torch.as_tensor(self.scale_(read[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
@@ -221,14 +219,16 @@ class TableEstimator(BaseEstimator, ABC):
         return min(max(_FILL, _NUMBERS // self._numbers_a_row() // _FILL * _FILL), _MOST)
 
     def _numbers_a_row(self) -> int:
-        """Bound what a row takes at a time: attention scores over the training rows, or the coalitions of its game."""
+        """Return a bound on the numbers a row needs at a time: attention scores over training rows, or coalitions of
+        its game.
+        """
         n, d = self.support_.x.shape
         return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
 
     def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
-        """Return what `function` makes of each chunk of rows, the chunks side by side on the cores.
+        """Apply `function` to each chunk of rows, in parallel on the cores, and return the results.
 
-        Chunks are filled up to multiples of 8 rows, so that a row alone is rounded as it is among others.
+        Chunks are padded to multiples of 8 rows, so that a row alone is rounded in the same way as among others.
         """
 
         def quickly(rows: Tensor) -> T:
@@ -241,7 +241,9 @@ class TableEstimator(BaseEstimator, ABC):
 
 
 class Scale(NamedTuple):
-    """Where a column's training cells lie: an affine map that changes no answer, but keeps every digit of it finite."""
+    """The position of a column's training cells: an affine map that changes no prediction but keeps every number
+    finite.
+    """
 
     size: np.ndarray
     middle: np.ndarray
@@ -255,13 +257,13 @@ class Scale(NamedTuple):
         return cls(size, middle, np.nanmax(np.abs(read / size - middle), 0))
 
     def __call__(self, read: np.ndarray) -> np.ndarray:
-        """Bring cells onto the scale."""
-        with np.errstate(over="ignore"):  # what overflows is infinitely far, and is moved to `_FAR`
+        """Return the cells on this scale."""
+        with np.errstate(over="ignore"):  # an overflow is infinitely far, and is moved to `_FAR`
             return (read / self.size - self.middle) / self.reach
 
 
 def _differs(read: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
-    """Say of each column whether two of its visible cells differ."""
+    """Return for each column whether two of its visible cells differ."""
     return np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in read.T], dtype=bool)
 
 

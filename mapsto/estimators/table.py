@@ -1,5 +1,4 @@
-"""The common part of the estimators: read a table, adapt a mapping to it, and predict, explain and measure influence in
-chunks.
+"""The common part of the estimators: read a table, adapt a mapping to it, and predict and explain in chunks.
 
 `fit` adapts in one forward pass. The prediction for a row with missing cells is the game's value v(S), so anyone can
 compute the exact Shapley values (Shapley 1953) of the same model and compare them with `explain`.
@@ -219,9 +218,7 @@ class TableEstimator(BaseEstimator, ABC):
         return min(max(_FILL, _NUMBERS // self._numbers_a_row() // _FILL * _FILL), _MOST)
 
     def _numbers_a_row(self) -> int:
-        """Return a bound on the numbers a row needs at a time: attention scores over training rows, or coalitions of
-        its game.
-        """
+        """Return a bound on the numbers in use for one row: attention scores, or coalitions of its game."""
         n, d = self.support_.x.shape
         return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
 
@@ -241,9 +238,7 @@ class TableEstimator(BaseEstimator, ABC):
 
 
 class Scale(NamedTuple):
-    """The position of a column's training cells: an affine map that changes no prediction but keeps every number
-    finite.
-    """
+    """The position of a column's training cells: an affine map that keeps predictions, and every number finite."""
 
     size: np.ndarray
     middle: np.ndarray

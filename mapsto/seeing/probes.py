@@ -40,8 +40,7 @@ def probes(
     penalty: float = 0.1,
     seed: int = 0,
 ) -> Probes:
-    """Return the accuracy of predicting the classes `y` from each layer's features, on rows that the probe was not
-    fitted to.
+    """Return the accuracy of predicting the classes `y` from each layer's features, on held-out rows.
 
     Raises:
         MapstoError: if there are no features, they are not finite or not of the same rows, `y` or `groups` does not

@@ -1,5 +1,4 @@
-"""Similarity of representations: whether two layers, or one layer before and after adaptation, see the same rows as
-alike.
+"""Similarity of representations: whether two layers, or one layer before and after adaptation, agree on like rows.
 
     CKA(X, Y) = HSIC(XXᵀ, YYᵀ) / √(HSIC(XXᵀ, XXᵀ)·HSIC(YYᵀ, YYᵀ)),     HSIC(K, L) ∝ tr(K·H·L·H),  H = 1 − 11ᵀ/n
     RSA(X, Y) = Spearman correlation of ‖x_i − x_j‖ with ‖y_i − y_j‖ over the pairs of rows i < j

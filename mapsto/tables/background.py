@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import checks
-from ..errors import MapstoError  # for a column that is neither a name nor a position
+from ..errors import MapstoError
 from .forms import described, form_of
 
 Kind = Literal["number", "integer", "category"]

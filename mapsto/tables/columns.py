@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from .. import checks
-from ..errors import MapstoError  # for a message with several parts
+from ..errors import MapstoError
 
 _DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"  # ISO 8601, as databases and pandas write it
 _FEW = 10  # texts that never repeat are taken for names only if there are this many of them
@@ -68,8 +68,7 @@ class Columns:
         return self
 
     def transform(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
-        """Return the table as numbers, NaN for a cell that is missing or was not seen at `fit`; the latter with a
-        warning.
+        """Return the table as numbers, NaN for a missing cell and, with a warning, for a value that `fit` did not see.
 
         Raises:
             MapstoError: if a cell is infinite.

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import checks
-from ..errors import MapstoError  # for messages with several parts
+from ..errors import MapstoError
 
 
 class Form(ABC):

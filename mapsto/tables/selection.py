@@ -18,8 +18,7 @@ class Weighed(NamedTuple):
 
 
 def weigh(sample_weight: ArrayLike | None, rows: int, most: int) -> Weighed:
-    """Read the weights of `rows` rows: whole numbers are counts (unless they add up to more than `most`), others
-    weights.
+    """Read the weights of `rows` rows: whole numbers count rows, unless they add up to more than `most`.
 
     A row of weight 0 is left out.
 

@@ -27,8 +27,7 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read the table in the text file `path` (.csv, .tsv or .txt, also gzipped): names in the first line, one row a
-    line.
+    """Read the table in the text file `path` (.csv, .tsv or .txt, also gzipped), with column names in the first line.
 
     Raises:
         MapstoError: if the file is missing, empty, binary or ragged, has no rows, or two of its columns share a name.

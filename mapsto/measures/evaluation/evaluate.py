@@ -21,7 +21,7 @@ from ...adaptation.batching import each_task
 from ...adaptation.fitting import fitting, missing
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Source, to, unstack
-from ...errors import MapstoError  # for texts that are sentences already
+from ...errors import MapstoError
 from ...estimate import Estimate, estimate
 from .calibration import expected_calibration_error
 

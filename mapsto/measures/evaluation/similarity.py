@@ -81,9 +81,8 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
     centred = (vectors - vectors.mean(0)).double()
     u, s, _ = torch.linalg.svd(centred, full_matrices=False)
     points = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - len(s))))
-    largest = points.gather(
-        0, points.abs().argmax(0, keepdim=True)
-    )  # the sign of an axis is arbitrary: make it positive
+    # The sign of an axis is arbitrary: make its largest entry positive.
+    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
     total = float(s.square().sum())
     kept = float(s[:2].square().sum()) / total if total > 0 else 1.0
     return TaskMap((points * torch.where(largest < 0, -1.0, 1.0)).to(vectors.dtype), kept)

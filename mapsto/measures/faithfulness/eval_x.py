@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ... import checks
 from ...adaptation.fitting import explained
-from ...errors import MapstoError  # for messages with several parts
+from ...errors import MapstoError
 from .known_truth import auroc
 from .ranking import order, refuse_lost
 

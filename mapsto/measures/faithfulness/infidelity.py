@@ -38,8 +38,7 @@ def infidelity(
     perturbations: Float[Tensor, "n s ..."],
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Measure the infidelity of `slopes` of `view` at `n` points by `s` perturbations I of each, see `noise` and
-    `squares`.
+    """Measure the infidelity of `slopes` of `view` at `n` points by `s` perturbations of each: `noise` or `squares`.
 
     Raises:
         MapstoError: if slopes or perturbations have another shape, slopes or outcomes are not finite, or the view has
@@ -70,8 +69,7 @@ def hiding_infidelity(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Measure the infidelity of values in units of outcome by `samples` random coalitions, with each player hidden half
-    of the time.
+    """Measure the infidelity of values in units of outcome by `samples` coalitions that hide each player half the time.
 
     Raises:
         MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or `samples` is

@@ -177,9 +177,9 @@ def test_the_law_of_curves_finds_mutants(mutant: Callable) -> None:
 def test_outcomes_that_are_no_numbers_are_refused() -> None:
     lost = lambda x: game(lambda x: x.sum() * math.nan, x)  # noqa: E731
     for measure in (insertion_deletion, rationale, hiding_infidelity):
-        with pytest.raises(MapstoError, match="games: got outcomes of 5 of 5 rows that are not finite"):
+        with pytest.raises(MapstoError, match="games: got 5 of 5 rows that are not finite"):
             measure(lost, X, X)
-    with pytest.raises(MapstoError, match="view: got outcomes of 5 of 5 rows that are not finite"):
+    with pytest.raises(MapstoError, match="view: got 5 of 5 rows that are not finite"):
         infidelity(lambda x: x.sum() / 0, X, X, X[:, None])
     with pytest.raises(MapstoError, match="samples: got 0"):
         hiding_infidelity(hiding, X, X, samples=0)

@@ -239,7 +239,7 @@ def test_evaluation_leaves_no_gradient_and_is_seeded() -> None:
     learner = Told("cross_entropy")
     first, again, other = (evaluate(learner, Scored(), episodes=8, seed=seed) for seed in (0, 0, 1))
     assert first.values.tolist() == again.values.tolist() != other.values.tolist()
-    with pytest.raises(MapstoError, match="got 0 and 25"):
+    with pytest.raises(MapstoError, match="episodes: got 0"):
         evaluate(learner, Scored(), episodes=0)
 
 
@@ -255,5 +255,5 @@ def test_what_diverged_is_never_right_and_too_many_classes_are_refused() -> None
     x, y = rng.normal(size=(180, 2)), np.arange(180) % 9
     tasks = Arrays(x.astype(np.float32), y, ways=2, shots=1, queries=2)
     assert evaluate(Lost(), tasks, 4, 2).accuracy.mean == 0
-    with pytest.raises(MapstoError, match="got 3 classes, but the learner scores 2"):
+    with pytest.raises(MapstoError, match="tasks: got 3 classes"):
         evaluate(Lost(), Arrays(x.astype(np.float32), y, ways=3, shots=1, queries=2), 4, 2)

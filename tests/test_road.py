@@ -152,14 +152,14 @@ def test_a_row_without_visible_columns_is_the_mean_and_constant_columns_do_no_ha
 
 @pytest.mark.parametrize("background", [MIXED[:1], MIXED.where(MIXED < 100, torch.nan)])
 def test_a_background_that_cannot_be_regressed_is_refused(background: Tensor) -> None:
-    with pytest.raises(MapstoError, match="expected at least two rows without a missing cell"):
+    with pytest.raises(MapstoError, match=r"^background: got"):
         LinearRegression(background)
 
 
 def test_what_does_not_fit_an_imputer_is_refused(unchecked: None) -> None:
     with pytest.raises(MapstoError, match=r"mask: got shape \(2, 2\)"):
         NoisyLinear()(torch.ones(1, 3, 3), torch.zeros(2, 2))
-    with pytest.raises(MapstoError, match=r"x, mask: got shapes \(4,\) and \(4,\)"):
+    with pytest.raises(MapstoError, match=r"x: got shape \(4,\)"):
         LinearRegression(MIXED)(torch.ones(4), torch.ones(4))
     with pytest.raises(MapstoError, match="groups: got -1"):
         imputed(lambda x: x.sum(), MIXED[0], LinearRegression(MIXED), torch.tensor([-1, 0, 0, 1, 1]))

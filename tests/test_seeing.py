@@ -150,9 +150,9 @@ def test_the_blur_is_scipys() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"l2": -1.0}, "l2: got -1.0, expected 0 or more"),
+        ({"l2": -1.0}, "l2: got -1.0"),
         ({"jitter": 1}, r"jitter: got 1 for an input of shape \(6,\)"),
-        ({"steps": 0}, "steps, lr: got 0"),
+        ({"steps": 0}, "steps: got 0"),
     ],
 )
 def test_a_climb_that_cannot_be_is_refused(options: dict, message: str) -> None:
@@ -163,15 +163,15 @@ def test_a_climb_that_cannot_be_is_refused(options: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("view", "start", "options", "message"),
     [
-        (lambda x: x @ W * torch.nan, W, {}, "view: got nan at the start"),
+        (lambda x: x @ W * torch.nan, W, {}, "view: got nan.*another start"),
         (
             lambda x: (x - x).abs().sum().sqrt(),
             W,
             {},
-            "view: got nan after the climb",
+            "view: got nan.*lower lr",
         ),
-        (lambda x: x.square().sum().exp(), W, {"l2": 0.0, "lr": 99.0}, "view: got (inf|nan) after the climb"),
-        (lambda x: x.nan_to_num() @ W, W * torch.nan, {}, "start: got nan in it"),
+        (lambda x: x.square().sum().exp(), W, {"l2": 0.0, "lr": 99.0}, "view: got (inf|nan).*lower lr"),
+        (lambda x: x.nan_to_num() @ W, W * torch.nan, {}, "start: got nan"),
     ],
 )
 def test_a_climb_in_what_is_not_finite_is_refused(view: Callable, start: Tensor, options: dict, message: str) -> None:
@@ -180,7 +180,7 @@ def test_a_climb_in_what_is_not_finite_is_refused(view: Callable, start: Tensor,
 
 
 def test_a_view_of_several_outputs_and_a_unit_that_is_not_there_are_refused() -> None:
-    with pytest.raises(MapstoError, match=r"view: got an output of shape \(2,\)"):
+    with pytest.raises(MapstoError, match=r"^view: got shape \(2,\)"):
         maximise(lambda x: x[:2], torch.zeros(6))
     learner, (x, y) = network(), rows()
     state = learner.adapt(examples(x, y))
@@ -294,8 +294,8 @@ def test_what_is_the_same_for_all_rows_is_like_nothing() -> None:
     [
         (X, Y[:5], "got 12 and 5 rows"),
         (X[:3], Y[:3], "got 3 row"),
-        (X / 0, Y, "not finite"),
-        (X[..., None], Y, r"got shapes \(12, 5, 1\) and \(12, 7\), expected one vector a row"),
+        (X / 0, Y, "^(x|y|before|after): got NaN"),
+        (X[..., None], Y, r"^x: got shape \(12, 5, 1\)"),
     ],
 )
 def test_representations_that_do_not_compare_are_refused(x: Tensor, y: Tensor, message: str, unchecked: None) -> None:
@@ -312,7 +312,7 @@ def test_features_are_those_of_each_state() -> None:
     found = features_over(learner, states, x)
     assert list(found) == ["0", "1", "2", "3"] and found["2"].shape == (3, 30, 12)
     torch.testing.assert_close(found["3"][2], learner.predict(states[2], x).detach())
-    with pytest.raises(MapstoError, match="got 0 state"):
+    with pytest.raises(MapstoError, match="states: got none"):
         features_over(learner, [], x)
 
 
@@ -323,7 +323,7 @@ def test_a_learner_that_names_no_feature_is_refused() -> None:
 
     learner = Silent(nn.Flatten(), 3).to(F64)
     x, y = rows()
-    with pytest.raises(MapstoError, match="Silent names no intermediate features"):
+    with pytest.raises(MapstoError, match="learner: got Silent without named intermediate features"):
         features_over(learner, [learner.adapt(examples(x, y))], x)
 
 
@@ -394,7 +394,7 @@ def test_other_embeddings_are_found_out(mutant: Callable, embedded: Embedding, p
 
 
 def test_purity_needs_fewer_neighbours_than_rows() -> None:
-    with pytest.raises(MapstoError, match="neighbours: got 36 for 36 rows"):
+    with pytest.raises(MapstoError, match=r"^neighbours: got 36"):
         purity(clouds(0), LABELS, 36)
 
 
@@ -408,13 +408,13 @@ def test_purity_is_that_of_scikit_learns_neighbours() -> None:
 @pytest.mark.parametrize(
     ("before", "labels", "neighbours", "message"),
     [
-        (clouds(0)[:, :4], LABELS, 5, "features .* of the same rows and layer twice"),
+        (clouds(0)[:, :4], LABELS, 5, "^before, after, y: got .* of the same rows and layer twice"),
         (clouds(0), LABELS[:9], 5, "a label for each row"),
-        (clouds(0), LABELS, 18, "neighbours: got 18 for 36 rows"),
-        (clouds(0) / 0, LABELS, 5, "not finite"),
-        (clouds(0)[:, :1], LABELS, 5, r"got float64 of shapes \(36, 1\).*at least two columns"),
-        (clouds(0)[:, :, None], LABELS, 5, r"got float64 of shapes \(36, 5, 1\).*flatten"),
-        (clouds(0).long(), LABELS, 5, "got int64 of shapes"),
+        (clouds(0), LABELS, 18, "^neighbours: got 18"),
+        (clouds(0) / 0, LABELS, 5, "^(x|y|before|after): got NaN"),
+        (clouds(0)[:, :1], LABELS, 5, r"got torch.float64 of shapes \(36, 1\)"),
+        (clouds(0)[:, :, None], LABELS, 5, r"got torch.float64 of shapes \(36, 5, 1\).*flatten"),
+        (clouds(0).long(), LABELS, 5, "got torch.int64 of shapes"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
@@ -551,7 +551,7 @@ def test_rows_of_another_width_are_refused(ask: Callable) -> None:
 def test_the_health_of_units_that_get_no_numbers_is_not_known(lost: float) -> None:
     learner, (x, y) = network(), rows()
     state = learner.adapt(examples(x[:9], y[:9]))
-    with pytest.raises(MapstoError, match="x: 12 of the 360 numbers that reach a Tanh are not finite"):
+    with pytest.raises(MapstoError, match=r"^x: got 12 of 360 numbers that are not finite on the way to Tanh"):
         units(learner, state, x.where(torch.arange(30)[:, None, None, None] != 4, lost))
 
 
@@ -564,7 +564,9 @@ def test_units_of_an_adapted_network() -> None:
     assert list(found) == ["body.2"]
     shut = found["body.2"].saturated | found["body.2"].dead  # dead where its slope is rounded to 0
     assert shut.tolist() == [j == 5 for j in range(12)]
-    with pytest.raises(MapstoError, match=r"MAML ran no activation layer, expected modules such as torch\.nn\.ReLU"):
+    with pytest.raises(
+        MapstoError, match=r"learner: got MAML, which ran no activation layer, expected modules such as torch\.nn\.ReLU"
+    ):
         units(flat := MAML(nn.Linear(2, 2)), flat.adapt(examples(torch.eye(2), torch.tensor([0, 1]))), torch.eye(2))
 
 
@@ -621,7 +623,7 @@ def test_a_feature_that_does_not_vary_has_no_share() -> None:
         variance_explained(h, torch.zeros(36).long())
     with pytest.raises(MapstoError, match=r"groups: got shape \(3,\)"):
         variance_explained(h, torch.zeros(3).long())
-    with pytest.raises(MapstoError, match="features: got numbers that are not finite"):
+    with pytest.raises(MapstoError, match=r"^features: got NaN"):
         variance_explained(h * torch.nan, LABELS)
 
 
@@ -681,16 +683,16 @@ def test_folds_share_out_each_class() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folds": 1}, "folds: got 1 for 36 rows"),
+        ({"folds": 1}, "^folds: got 1"),
         ({"penalty": 0.0}, "penalty: got 0.0"),
         ({"groups": torch.zeros(36).long()}, "groups: got one group"),
-        ({"features": {}}, "features: got those of 0 layers"),
-        ({"features": {"h": clouds(1)[None] * torch.nan}}, "features: got those of 1 layers on .* expected finite"),
-        ({"features": {"h": clouds(1)[None], "g": clouds(1)[None, :9]}}, r"2 layers on \[9, 36\] rows"),
+        ({"features": {}}, r"^features: got \[\] rows"),
+        ({"features": {"h": clouds(1)[None] * torch.nan}}, "^features.*: got NaN"),
+        ({"features": {"h": clouds(1)[None], "g": clouds(1)[None, :9]}}, r"features: got \[9, 36\] rows"),
         ({"features": clouds(1)[None]}, r"features: got a Tensor"),
         (
             {"features": {"h": clouds(1)}},
-            r"features: got a dict of \[\(36, 5\)\]",
+            r"^features: got a dict of other shapes",
         ),
         ({"y": LABELS.double()}, r"y: got torch.float64 of shape \(36,\)"),
         ({"y": LABELS[:5]}, r"y: got torch.int64 of shape \(5,\)"),

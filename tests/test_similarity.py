@@ -49,7 +49,7 @@ def test_a_task_without_examples_has_not_moved() -> None:
 def test_states_that_hold_the_examples_themselves_are_no_measure(learner: Learner) -> None:
     x = torch.randn(4, 6, 3)
     rows = mt.episodes.Examples(x, torch.tensor([0, 1] * 3).expand(4, -1), torch.full((4, 6), 1 / 6))
-    with pytest.raises(MapstoError, match=r"learner: its state grows with .* compare them by_outputs"):
+    with pytest.raises(MapstoError, match=r"learner: got one whose state holds .* compare them by_outputs"):
         by_state(learner, mt.Episode(rows, rows))
     assert by_outputs(learner, mt.Episode(rows, rows), torch.randn(5, 3)).std(0).min() > 0
 
@@ -129,5 +129,7 @@ def test_too_few_tasks_are_refused() -> None:
     for lost in (torch.nan, -torch.inf):
         vectors = torch.tensor([[0.0], [1.0], [lost], [2.0]])
         for measure in (task_map, cosine):
-            with pytest.raises(MapstoError, match=r"those of 1 of 4 tasks are not finite.*a class without an example"):
+            with pytest.raises(
+                MapstoError, match=r"vectors: got 1 of 4 that are not finite.*a class without an example"
+            ):
                 measure(vectors)

@@ -1,5 +1,4 @@
-"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; `learned` holds those with
-parameters.
+"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; `learned` ones have parameters.
 
 Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows (`TableExplainer`).
 """

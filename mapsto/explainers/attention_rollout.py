@@ -17,8 +17,7 @@ from .. import checks
 
 
 def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor, "r r"]]) -> Float[Tensor, "r r"]:
-    """Return the share of each input in each output, from the attention of each layer (averaged over heads), first
-    layer first.
+    """Return the share of each input in each output, from the layers' attention (means over heads) in order.
 
     `InContext.attentions` returns the layers' matrices of a learner that attends to its teaching examples.
 

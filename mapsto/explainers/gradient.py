@@ -49,8 +49,7 @@ class InputXGradient(ViewExplainer):
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return `∂view/∂point` with the scores on the last axis, `[...]` or `[..., k]`; 0 if the view does not use the
-    point.
+    """Return `∂view/∂point`, `[...]` or `[..., k]` with the scores last; 0 if the view does not use the point.
 
     Raises:
         MapstoError: if the view returns more than one axis of scores, or uses the point in a way that is not

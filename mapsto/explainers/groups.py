@@ -15,8 +15,7 @@ from .. import checks
 
 
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
-    """Return the number of its `size × size` patch for each entry of an image of `shape` `[..., h, w]`; channels share
-    patches.
+    """Return the `size × size` patch of each entry of an image `[..., h, w]`, as a number; channels share patches.
 
     The patches are squares, as in Zeiler & Fergus 2014; those at the right and lower edge are smaller if `size` does
     not divide the image.

@@ -1,4 +1,4 @@
-"""Measures: what a learner achieves, whether its probabilities can be believed, and whether its reasons are true."""
+"""Measures: how well a learner predicts, whether its probabilities are calibrated, and whether its reasons are true."""
 
 from ..estimate import Estimate, estimate
 from .audit import audit

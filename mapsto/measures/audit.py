@@ -1,5 +1,4 @@
-"""A bias audit: whether a protected column drives the predictions, directly or through proxies, and whom the errors
-hit.
+"""A bias audit: whether a protected column drives predictions, directly or through proxies, and whom errors hit.
 
     change(H) = mean_i |p(x_i) − p_H(x_i)|,   p_H(x) = mean_b p(x with the columns H of row b)
     direct    = change({protected}),          with proxies = change({protected} ∪ proxies)

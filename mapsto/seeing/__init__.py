@@ -1,4 +1,4 @@
-"""Seeing inside: what a learner's parts like, hold and do while it learns. Everything here is data; `figures` draws."""
+"""Looking inside: the preferences, contents and changes of a learner's parts. All of it is data; `figures` draws."""
 
 from .changes import changes
 from .embedding import embedding

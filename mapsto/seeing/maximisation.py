@@ -1,14 +1,14 @@
-"""Activation maximisation: which input does a unit like best?
+"""Activation maximisation: the input to which a unit responds most.
 
     x* = argmax_x  view(x) − l2·‖x‖² − variation·TV(x),        TV(x) = Σ |x_{i+1,j} − x_ij| + |x_{i,j+1} − x_ij|
 
-Simonyan, Vedaldi & Zisserman 2014, "Deep Inside Convolutional Networks", eq. 1, by gradient ascent. What keeps images
-from dissolving into high frequencies is the list of Olah, Mordvintsev & Schubert 2017, "Feature Visualization": the
-total variation TV, `jitter` (each step sees the image moved by up to so many pixels, at random) and `blur` (a Gaussian
-of so many pixels after each step). Where we depart: TV sums absolute differences, and edges wrap around in a jitter.
-The ascent is Adam's, with a rate that falls to 0, so that it comes to rest whatever the unit's scale.
+Simonyan, Vedaldi & Zisserman 2014, "Deep Inside Convolutional Networks", eq. 1, by gradient ascent. Three regularisers
+against high frequencies in images are those listed by Olah, Mordvintsev & Schubert 2017, "Feature Visualization": the
+total variation TV, `jitter` (each step shifts the image at random by up to that many pixels) and `blur` (a Gaussian of
+that many pixels after each step). Departures: TV sums absolute differences, and edges wrap around in a jitter. The
+ascent is Adam's, with a rate that falls to 0, so that it converges whatever the unit's scale.
 
-The result is an input, not an attribution: what a unit likes says nothing of why a given row was answered as it was.
+The result is an input, not an attribution: the preferred input of a unit does not explain the answer for a given row.
 """
 
 from typing import NamedTuple
@@ -20,18 +20,16 @@ from torch import Tensor
 from torch.func import grad_and_value
 from torch.nn import functional as F
 
-from .. import views
+from .. import checks, views
 from ..adaptation.fitting import answering
 from ..adaptation.inner import Adam
 from ..adaptation.learner import Learner
-from ..checks import readable
 from ..episodes import State
-from ..errors import MapstoError
 from ..explainers.explainer import View
 
 
 class Preferred(NamedTuple):
-    """The input that was found, and the way there."""
+    """The input of highest value, with the course of the ascent."""
 
     x: Float[Tensor, "..."]
     value: Float[Tensor, ""]  # view(x), without the penalties
@@ -50,18 +48,18 @@ def maximise(
     blur: float = 0.0,
     seed: int = 0,
 ) -> Preferred:
-    """Find the input that `view` likes best: climb from `start`, in `steps` steps of size `lr` at first.
+    """Return the input that maximises `view`: climb from `start` in `steps` steps, with an initial rate of `lr`.
 
-    `variation`, `jitter` and `blur` are for images `[..., h, w]`. `seed` draws the jitter. Batch over starts with vmap.
+    `variation`, `jitter` and `blur` are for images `[..., h, w]`. `seed` draws the jitter. Use vmap for several starts.
 
     Raises:
-        MapstoError: a view with several outputs, a negative strength, an image's penalty for what is no image, or
-            numbers that are not finite, at the start or where the climb ends.
+        MapstoError: if the view has several outputs, a strength is negative, an image regulariser is set for an input
+            that is no image, or numbers are not finite at the start or the end.
 
     >>> maximise(lambda x: 2 * x[0] - x[1], torch.zeros(2), l2=0.5).x.round(decimals=2)  # w / 2·l2
     tensor([ 2., -1.])
     """
-    _check(view, start, steps, lr, {"l2": l2, "variation": variation, "jitter": jitter, "blur": blur})
+    _check_start(view, start, steps, lr, {"l2": l2, "variation": variation, "jitter": jitter, "blur": blur})
     climber, x, objectives = Adam(), start, []
     memory = climber.start({"x": x})
     for i, shift in enumerate(_shifts(jitter, steps, seed)):
@@ -75,18 +73,18 @@ def maximise(
         x = x + lr * (1 - i / steps) * direction["x"]
         x = blurred(x, blur) if blur else x
         objectives.append(value.detach())
-    value = _finite("view: got {} after the climb", view(x).detach(), "take a lower lr, or a view that has a top")
+    value = _finite("view", view(x).detach(), "take a lower lr, or a view that has a maximum")
     return Preferred(x.detach(), value, view(start).detach(), torch.stack(objectives))
 
 
 def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...]) -> View:
     """Return the view of one unit of a named layer: input ↦ entry `index` of the layer's output.
 
-    Where `index` names a channel of a map, that is the mean over its places: the "channel" objective of Olah et al.
+    If `index` names a channel of a map, the view is the mean over its places: the "channel" objective of Olah et al.
 
     Raises:
-        MapstoError: a learner that draws at random; a layer or a unit that it does not have, when the view is first
-            asked.
+        MapstoError: if the learner has random layers; or, when the view is first called, if there is no such layer or
+            unit.
     """
     views.deterministic(learner)
     at = (index,) if isinstance(index, int) else index
@@ -94,11 +92,11 @@ def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...
     def view(x: Tensor) -> Tensor:
         with answering(learner, x[None]):
             features = learner.features(state, x[None])
-        if layer not in features:
-            raise MapstoError(f"layer: got {layer!r}, expected one of {', '.join(features) or 'none: it names none'}.")
+        listed = ", ".join(features) or "none: the learner names none"
+        checks.expect(layer in features, "layer", repr(layer), f"one of {listed}")
         output = features[layer][0]
-        if len(at) > output.dim() or any(not -n <= i < n for i, n in zip(at, output.shape, strict=False)):
-            raise MapstoError(f"index: got {at}, expected a place in the output {tuple(output.shape)} of {layer!r}.")
+        fits = len(at) <= output.dim() and all(-n <= i < n for i, n in zip(at, output.shape, strict=False))
+        checks.expect(fits, "index", at, f"a place in the output {tuple(output.shape)} of {layer!r}")
         return output[at].mean()
 
     return view
@@ -114,7 +112,7 @@ def total_variation(x: Float[Tensor, "... h w"]) -> Float[Tensor, ""]:
 
 
 def blurred(x: Float[Tensor, "... h w"], sigma: float) -> Float[Tensor, "... h w"]:
-    """Blur an image by a Gaussian of `sigma` pixels, the border's pixels going on beyond it."""
+    """Blur an image by a Gaussian of `sigma` pixels; border pixels are repeated beyond the border."""
     reach = max(1, round(3 * sigma))
     way = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
     kernel = torch.softmax(-way.square() / (2 * sigma**2), 0)  # [2·reach + 1]
@@ -124,26 +122,24 @@ def blurred(x: Float[Tensor, "... h w"], sigma: float) -> Float[Tensor, "... h w
 
 
 def _shifts(jitter: int, steps: int, seed: int) -> list[tuple[int, ...]]:
-    drawn = np.random.default_rng(seed).integers(-jitter, jitter + 1, (steps, 2))  # not torch's: vmap forbids it
-    return [tuple(shift) for shift in drawn.tolist()]
+    shifts = np.random.default_rng(seed).integers(-jitter, jitter + 1, (steps, 2))  # vmap forbids torch's
+    return [tuple(shift) for shift in shifts.tolist()]
 
 
-def _check(view: View, start: Tensor, steps: int, lr: float, strengths: dict[str, float]) -> None:
-    if steps < 1 or not lr > 0:
-        raise MapstoError(f"steps, lr: got {steps} and {lr}, expected at least 1 step and a rate above 0.")
+def _check_start(view: View, start: Tensor, steps: int, lr: float, strengths: dict[str, float]) -> None:
+    checks.count(steps=steps)
+    checks.above(0, lr=lr)
+    checks.at_least(0, **strengths)
     for name, strength in strengths.items():
-        if not strength >= 0:
-            raise MapstoError(f"{name}: got {strength}, expected 0 or more.")
-        if strength and name != "l2" and start.dim() < 2:
-            raise MapstoError(f"{name}: got {strength} for an input of shape {tuple(start.shape)}, expected an image.")
-    _finite("start: got {} in it", start.sum(), "fill what is missing")
-    if (output := view(start)).shape != ():
-        raise MapstoError(f"view: got an output of shape {tuple(output.shape)}, expected one number: choose a target.")
-    _finite("view: got {} at the start", output, "begin elsewhere")
+        image = not strength or name == "l2" or start.dim() >= 2
+        checks.expect(image, name, f"{strength} for an input of shape {tuple(start.shape)}", "an image")
+    _finite("start", start.sum(), "fill missing cells")
+    checks.shape((), "one number: choose a target", view=(output := view(start)))
+    _finite("view", output, "begin at another start")
 
 
-def _finite(got: str, value: Float[Tensor, ""], remedy: str) -> Float[Tensor, ""]:
-    """Return a number, or raise MapstoError where it is none; under vmap nobody looks."""
-    if readable(value) and not value.isfinite():
-        raise MapstoError(f"{got.format(float(value))}, expected a finite number; {remedy}.")
+def _finite(name: str, value: Float[Tensor, ""], remedy: str) -> Float[Tensor, ""]:
+    """Return a number; raise MapstoError if it is not finite. Under vmap it passes."""
+    if checks.readable(value):
+        checks.expect(bool(value.isfinite()), name, value.item(), "a finite number", remedy)
     return value

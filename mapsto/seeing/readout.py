@@ -1,12 +1,12 @@
-"""Read-outs of the teaching examples behind a prediction: how many it rests on, and which of them it looks like.
+"""Teaching examples behind a prediction: how many it relies on, and which of them the row resembles.
 
-    perplexity(a) = exp(−Σ_i a_i·log a_i)                     1 where one example decides, n where n count alike
+    perplexity(a) = exp(−Σ_i a_i·log a_i)                     1 if one example decides, n if n count equally
     similarity_i  = log((‖f(x) − f(x_i)‖² + 1) / (‖f(x) − f(x_i)‖² + ε)),   share_i = similarity_i / Σ_j similarity_j
 
-`attended` reads the attention of learners that look at their support set (matching networks: Vinyals et al. 2016, eq.
-1); `reliance` makes shares of any attribution to teaching examples, which asks the same of learners that do not attend.
-`looks_like` is the "this looks like that" of Chen et al. 2019 (ProtoPNet, §2.1, eq. of g_p), with teaching examples in
-the place of learned prototypes: for learners that compare or regress embeddings.
+`attended` reads the attention of learners that attend to their support set (matching networks: Vinyals et al. 2016, eq.
+1); `reliance` turns any attribution to teaching examples into shares, for learners that do not attend. `looks_like` is
+the "this looks like that" of Chen et al. 2019 (ProtoPNet, §2.1, eq. of g_p), with teaching examples in place of learned
+prototypes, for learners that compare or regress embeddings.
 """
 
 from typing import NamedTuple
@@ -15,24 +15,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .. import views
+from .. import checks, views
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner
 from ..episodes import Examples, State
-from ..errors import MapstoError
 
 _EPSILON = 1e-4  # of the paper's similarity: at distance 0 it is log(1 + 1/ε)
 
 
 class Reliance(NamedTuple):
-    """What each prediction rests on; not an attribution to an input but to the lesson."""
+    """The reliance of each prediction on the teaching examples; not an attribution to an input."""
 
     share: Float[Tensor, "... n"]  # of each teaching example, 0 to 1, adding up to 1
     perplexity: Float[Tensor, "..."]  # how many examples that is
 
 
 class Resemblance(NamedTuple):
-    """The teaching examples that each query row looks most like, nearest first."""
+    """The teaching examples that each query row resembles most, the nearest first."""
 
     nearest: Int[Tensor, "m k"]  # their places in the support set
     y: Int[Tensor, "m k"]  # their classes
@@ -52,7 +51,7 @@ def perplexity(share: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
 def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
     """Return the shares of the absolute values of an attribution to teaching examples, and their perplexity.
 
-    Shares are 0 where nothing is attributed to any example, and the perplexity is then 1.
+    If nothing is attributed to any example, the shares are 0 and the perplexity is 1.
 
     >>> reliance(torch.tensor([3.0, -3.0, 0.0])).perplexity
     tensor(2.)
@@ -64,9 +63,10 @@ def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
 
 
 def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Reliance:
-    """Return the attention of `m` query rows to each teaching example, and how many it comes to.
+    """Return the attention of `m` query rows to each teaching example, and its perplexity.
 
-    Raises MapstoError for a learner whose features name no attention.
+    Raises:
+        MapstoError: if the learner's features contain no attention.
 
     >>> from torch import nn
     >>> from mapsto.episodes import examples
@@ -77,20 +77,20 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
     tensor([2., 1.])
     """
     features = _features(learner, state, x)
-    if "attention" not in features:
-        raise MapstoError(
-            f"learner: {type(learner).__name__} names no attention to its support set; pass an explainer's values on "
-            "views.weights to seeing.reliance instead."
-        )
+    name = type(learner).__name__
+    there, remedy = "attention" in features, "pass an explainer's values on views.weights to seeing.reliance instead"
+    checks.expect(there, "learner", f"{name} without attention to its support set", "one that attends", remedy)
     return Reliance(features["attention"], perplexity(features["attention"]))
 
 
 def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tensor, "m ..."], k: int = 3) -> Resemblance:
     """Return the `k` teaching examples whose embeddings are nearest to those of `m` query rows.
 
-    Compares with examples as the networks of Chen et al. 2019 do with prototypes.
-    Examples of weight 0 are absent. Raises MapstoError for a learner whose features name no embedding, or more than the
-    present examples asked for.
+    This compares rows with examples, as the networks of Chen et al. 2019 do with prototypes. Examples of weight 0 are
+    absent.
+
+    Raises:
+        MapstoError: if the learner's features contain no embedding, or `k` exceeds the number of present examples.
 
     >>> from torch import nn
     >>> from mapsto.episodes import examples
@@ -101,8 +101,7 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
     tensor([[1, 0]])
     """
     present = int((support.w > 0).sum())
-    if not 1 <= k <= present:
-        raise MapstoError(f"k: got {k}, expected 1 to {present}, the examples that the support set has.")
+    checks.between(1, present, k=k)
     squared = (_embedding(learner, state, x)[:, None] - _embedding(learner, state, support.x)).square().sum(-1)
     similarity = ((squared + 1) / (squared + _EPSILON)).log() * (support.w > 0)  # [m, n]
     nearest = squared.masked_fill(support.w <= 0, torch.inf).topk(k, largest=False).indices  # [m, k]
@@ -117,9 +116,7 @@ def _features(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
 
 def _embedding(learner: Learner, state: State, x: Tensor) -> Float[Tensor, "m f"]:
     features = _features(learner, state, x)
-    if "embedding" not in features:
-        raise MapstoError(
-            f"learner: {type(learner).__name__} names no embedding to compare by, expected one that does, as "
-            "PrototypicalNetwork, MatchingNetwork, SiameseNetwork or RidgeHead."
-        )
+    name, there = type(learner).__name__, "embedding" in features
+    expected = "one with it, such as PrototypicalNetwork, MatchingNetwork, SiameseNetwork or RidgeHead"
+    checks.expect(there, "learner", f"{name} without an embedding to compare", expected)
     return features["embedding"].flatten(1)

@@ -1,16 +1,15 @@
-"""Do two layers, or one layer before and after adaptation, see the same rows as alike?
+"""Similarity of representations: whether two layers, or one layer before and after adaptation, agree on like rows.
 
     CKA(X, Y) = HSIC(XXᵀ, YYᵀ) / √(HSIC(XXᵀ, XXᵀ)·HSIC(YYᵀ, YYᵀ)),     HSIC(K, L) ∝ tr(K·H·L·H),  H = 1 − 11ᵀ/n
     RSA(X, Y) = Spearman correlation of ‖x_i − x_j‖ with ‖y_i − y_j‖ over the pairs of rows i < j
 
 Linear centred kernel alignment is that of Kornblith et al. 2019, "Similarity of Neural Network Representations
-Revisited", §3, `‖YᵀX‖² / (‖XᵀX‖·‖YᵀY‖)` of centred features: unchanged by rotations and by one scale for all
-features, but not by other linear maps, and that is wanted (§2). With few rows and many features even unrelated features
-score high; `debiased=True` takes the unbiased estimate of HSIC instead (Song et al. 2012; Nguyen, Raghu &
-Kornblith 2021, "Do Wide and Deep Networks Learn the Same Things?"), which is 0 on average there, below 0 at
-times, and needs four rows. Representational similarity analysis is that of Kriegeskorte, Mur & Bandettini 2008. Where
-we depart: their distance is 1 − Pearson's correlation of two rows, which one or two features do not have; ours is
-Euclidean.
+Revisited", §3, `‖YᵀX‖² / (‖XᵀX‖·‖YᵀY‖)` of centred features: unchanged by rotations and by a common scale of all
+features, but not by other linear maps, which is wanted (§2). With few rows and many features even unrelated features
+score high; `debiased=True` uses the unbiased estimate of HSIC (Song et al. 2012; Nguyen, Raghu & Kornblith 2021, "Do
+Wide and Deep Networks Learn the Same Things?"), which is then 0 on average, sometimes below 0, and needs four rows.
+Representational similarity analysis is that of Kriegeskorte, Mur & Bandettini 2008. Departure: their distance is 1 −
+Pearson's correlation of two rows, which one or two features do not have; here it is Euclidean.
 """
 
 import math
@@ -20,13 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import MapstoError
+from .. import checks
 from ..measures.faithfulness.ranking import midranks
 from .layers import Features
 
 
 class Similarity(NamedTuple):
-    """The similarity of each representation with each: `r` = layers × steps, the steps of a layer side by side."""
+    """The similarity of each pair of representations: `r` = layers × steps, the steps of a layer side by side."""
 
     layers: tuple[str, ...]
     steps: int
@@ -34,45 +33,45 @@ class Similarity(NamedTuple):
 
 
 def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = False) -> Float[Tensor, ""]:
-    """Return the linear CKA of two representations of the same rows: 1 where they are alike up to rotation and scale.
+    """Return the linear CKA of two representations of the same rows: 1 if they agree up to rotation and scale.
+
+    Raises:
+        MapstoError: if the representations have different rows, or too few.
 
     >>> x = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]])
     >>> cka(x, 3 * x @ torch.tensor([[0.0, -1.0], [1.0, 0.0]])).round(decimals=6)
     tensor(1., dtype=torch.float64)
-
-    Raises:
-        MapstoError: representations of different or of too few rows.
     """
-    _check(x, y, 4 if debiased else 2)
+    _check_rows(x, y, 4 if debiased else 2)
     return _normalised(torch.stack([_centred(f, debiased) for f in (x, y)]))[0, 1]
 
 
 def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]:
-    """Return how far the same pairs of rows are near and far in two representations: 1 where their order is the same.
+    """Return the rank correlation of the distances of row pairs in two representations: 1 if their order is the same.
 
     Kriegeskorte, Mur & Bandettini 2008, with Euclidean distances.
 
     Raises:
-        MapstoError: representations of different rows or of fewer than three.
+        MapstoError: if the representations have different rows, or fewer than three.
     """
-    _check(x, y, 3)
+    _check_rows(x, y, 3)
     return _normalised(torch.stack([_ranked_distances(f) for f in (x, y)]))[0, 1]
 
 
 def cka_over(features: Features, debiased: bool = False) -> Similarity:
-    """Return the linear CKA of every layer at every step with every other."""
+    """Return the linear CKA of every pair of layers and steps."""
     parts = _parts(features, 4 if debiased else 2)
     return _similarity(features, torch.stack([_centred(f, debiased) for f in parts]))
 
 
 def rsa_over(features: Features) -> Similarity:
-    """Return the RSA of every layer at every step with every other."""
+    """Return the RSA of every pair of layers and steps."""
     return _similarity(features, torch.stack([_ranked_distances(f) for f in _parts(features, 3)]))
 
 
 def _parts(features: Features, least: int) -> list[Tensor]:
     parts = [f for steps in features.values() for f in steps]  # [n, d] each
-    _check(parts[0], parts[0], least)
+    _check_rows(parts[0], parts[0], least)
     return parts
 
 
@@ -81,17 +80,18 @@ def _similarity(features: Features, vectors: Float[Tensor, "r q"]) -> Similarity
 
 
 def _normalised(vectors: Float[Tensor, "r q"]) -> Float[Tensor, "r r"]:
-    """Return the products of all pairs, over the lengths of both; nan where a vector has none."""
+    """Return the products of all pairs, divided by the lengths of both; nan for a vector of length 0."""
     products = vectors @ vectors.T
     squares = torch.where(products.diagonal() > 0, products.diagonal(), math.nan)
     return products / torch.outer(squares, squares).sqrt()
 
 
 def _centred(x: Float[Tensor, "n d"], debiased: bool) -> Float[Tensor, " q"]:
-    """Return the Gram matrix of the rows, so centred that products of two of them are estimates of HSIC, as a vector.
+    """Return the Gram matrix of the rows as a vector, centred so that the product of two of them estimates HSIC.
 
-    Unbiased, its diagonal is 0 and its rows sum to 0: U-centring (Székely & Rizzo 2014, "Partial distance correlation
-    with methods for dissimilarities", definition 2), whose products are n(n − 3) times the estimate of Song et al.
+    If unbiased, its diagonal is 0 and its rows sum to 0: U-centring (Székely & Rizzo 2014, "Partial distance
+    correlation with methods for dissimilarities", definition 2), whose products are n(n − 3) times the estimate of Song
+    et al.
     """
     wide = x.double()
     x = wide - wide.mean(0)
@@ -114,14 +114,8 @@ def _ranked_distances(x: Float[Tensor, "n d"]) -> Float[Tensor, " q"]:
     return ranks - ranks.mean()
 
 
-def _check(x: Tensor, y: Tensor, least: int) -> None:
-    if x.ndim != 2 or y.ndim != 2:
-        raise MapstoError(
-            f"x, y: got shapes {tuple(x.shape)} and {tuple(y.shape)}, expected one vector a row, [n, d]; flatten them."
-        )
-    if len(x) != len(y):
-        raise MapstoError(f"x, y: got {len(x)} and {len(y)} rows, expected two representations of the same rows.")
-    if len(x) < least:
-        raise MapstoError(f"x: got {len(x)} row(s), expected at least {least}.")
-    if not (x.isfinite().all() and y.isfinite().all()):
-        raise MapstoError("x, y: got numbers that are not finite, expected finite features.")
+def _check_rows(x: Tensor, y: Tensor, least: int) -> None:
+    checks.shape(("n", "d"), "one vector for each row; flatten other shapes", x=x, y=y)
+    checks.expect(len(x) == len(y), "x, y", f"{len(x)} and {len(y)} rows", "the same rows")
+    checks.expect(len(x) >= least, "x", f"{len(x)} row(s)", f"at least {least}")
+    checks.finite(x=x, y=y)

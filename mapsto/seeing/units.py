@@ -1,12 +1,12 @@
-"""Dead and saturated units: those through which nothing passes.
+"""Dead and saturated units: activations that pass no gradient, on all or on most rows.
 
     slope = ∂activation(z)/∂z,     shut: |slope| ≤ 0.05·max_z |slope|
     dead: slope 0 on all rows;     saturated: not dead, but shut on at least 95 % of the rows
 
-A dead ReLU is never active and no gradient reaches what lies before it; a saturated tanh stands at ±1 (|h| > 0.975) and
+A dead ReLU is never active and no gradient reaches the layers before it; a saturated tanh is near ±1 (|h| > 0.975) and
 hardly learns (Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", §3).
-By its slope one definition holds for every activation: a ReLU shut on 95 % of the rows is nearly dead. The unit of an
-image's layer is a channel, each of its places counting as a row; else the last axis.
+The slope gives one definition for every activation: a ReLU shut on 95 % of the rows is nearly dead. A unit of an
+image's layer is a channel, with each of its places counting as a row; otherwise units lie on the last axis.
 """
 
 from typing import NamedTuple
@@ -16,11 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import grad
 
-from .. import views
+from .. import checks, views
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner
 from ..episodes import State
-from ..errors import MapstoError
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign,
@@ -30,7 +29,7 @@ _SHUT, _ROWS = 0.05, 0.95
 
 
 class Units(NamedTuple):
-    """The health of one activation layer's `u` units over the rows."""
+    """The health of the `u` units of one activation layer over the rows."""
 
     shut: Float[Tensor, " u"]  # share of the rows on which hardly anything passes
     dead: Bool[Tensor, " u"]
@@ -40,21 +39,19 @@ class Units(NamedTuple):
 def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Units]:
     """Return the health of the units of every activation layer, over rows `x`, by the layer's name in the learner.
 
-    An activation that runs more than once counts with all its runs, each place in the network having its own layer.
+    An activation module that runs more than once counts with all its runs; use one module for each place in the network
+    to tell them apart.
 
     Raises:
-        MapstoError: no row, rows that do not fit, or are not finite where they reach such a layer, a network without
-            activation layers (`torch.nn` modules) that act on the rows, or one that draws at random.
+        MapstoError: if there is no row, rows do not fit, or are not finite when they reach such a layer, or the learner
+            has no activation layers (`torch.nn` modules) that act on the rows, or random layers.
     """
     views.deterministic(learner)
-    if len(x) == 0:
-        raise MapstoError("x: got no row, expected at least one.")
+    checks.expect(len(x) > 0, "x", "no row", "at least one")
     inputs = _inputs(learner, state, x)
-    if not inputs:
-        raise MapstoError(
-            f"learner: {type(learner).__name__} ran no activation layer, expected modules such as torch.nn.ReLU: what "
-            "a network calls as a function cannot be watched."
-        )
+    got = f"{type(learner).__name__}, which ran no activation layer"
+    remedy = "functions that a network calls cannot be watched"
+    checks.expect(bool(inputs), "learner", got, "modules such as torch.nn.ReLU", remedy)
     layers = dict(learner.named_modules())
     return {name: health(layers[name], z) for name, z in inputs.items()}
 
@@ -62,16 +59,16 @@ def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str
 def health(activation: nn.Module, z: Float[Tensor, "n ..."]) -> Units:
     """Return the health of units whose activation receives `z`.
 
+    Raises:
+        MapstoError: if numbers are not finite.
+
     >>> health(nn.ReLU(), torch.tensor([[-1.0, -1.0], [-2.0, 3.0]])).dead
     tensor([ True, False])
-
-    Raises MapstoError for numbers that are not finite: they say nothing of a unit.
     """
-    if lost := int((~z.isfinite()).sum()):
-        raise MapstoError(
-            f"x: {lost} of the {z.numel()} numbers that reach a {type(activation).__name__} are not finite, expected "
-            "finite ones; fill missing cells, and see that the state is finite."
-        )
+    lost, name = int((~z.isfinite()).sum()), type(activation).__name__
+    remedy = "fill missing cells, and see that the state is finite"
+    got = f"{lost} of {z.numel()} numbers that are not finite on the way to {name}"
+    checks.expect(lost == 0, "x", got, "finite numbers", remedy)
     slope_at = grad(lambda z: activation(z).sum())
     slope = slope_at(z).movedim(1 if z.dim() > 3 else -1, -1).flatten(0, -2).abs()  # [rows · places, u]
     steepest = slope_at(torch.linspace(-8, 8, 257).to(z)).abs().max()
@@ -81,10 +78,10 @@ def health(activation: nn.Module, z: Float[Tensor, "n ..."]) -> Units:
 
 
 def _inputs(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
-    """Return what each activation layer received while the learner answered."""
+    """Return the inputs of each activation layer during a prediction."""
     seen: dict[str, list[Tensor]] = {}
     handles = [
-        layer.register_forward_pre_hook(lambda _, given, name=name: seen.setdefault(name, []).append(given[0]))
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: seen.setdefault(name, []).append(inputs[0]))
         for name, layer in learner.named_modules()
         if isinstance(layer, ACTIVATIONS)
     ]
@@ -94,4 +91,4 @@ def _inputs(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    return {name: torch.cat(given) for name, given in seen.items()}
+    return {name: torch.cat(inputs) for name, inputs in seen.items()}

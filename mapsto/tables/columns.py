@@ -1,7 +1,7 @@
-"""The columns of a person's table as numbers that a learner reads, remembered so that later rows are read the same way.
+"""The columns of a table as numbers, with a memory of how they are read, so that later rows are read in the same way.
 
-Numbers stay numbers, dates become days, texts and categories become the rank of their value among those seen at `fit`.
-NaN means missing; a value that `fit` never saw has no rank, so it becomes NaN too, and that is said.
+Numbers stay numbers, dates become days, texts and categories become their rank among the values seen at `fit`. NaN
+means missing; a value that `fit` did not see has no rank, so it becomes NaN too, with a warning.
 """
 
 import re
@@ -13,25 +13,26 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from .. import checks
 from ..errors import MapstoError
 
 _DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"  # ISO 8601, as databases and pandas write it
-_FEW = 10  # texts that never repeat are names only when there are this many of them
+_FEW = 10  # texts that never repeat are taken for names only if there are this many of them
 _STRAY = 0.1  # numbers with at most this share of texts between them ("unknown", "<0.5") are still numbers
-_BOUND = r"\s*[<>≤≥]=?\s*\d.*"  # beyond what an instrument measures; there is no number to read, but it is no name
+_BOUND = r"\s*[<>≤≥]=?\s*\d.*"  # beyond an instrument's range: no number to read, but no name either
 _DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 
 
 @dataclass
 class Column:
-    """How one column is read: `kind` is "number", "date", "category" or "absent" (nothing in it can teach)."""
+    """How one column is read: `kind` is "number", "date", "category" or "absent" (it carries no information)."""
 
     name: str
     kind: str
     codes: dict[str, int] = field(default_factory=dict)
 
     def read(self, values: pd.Series) -> tuple[Float[np.ndarray, " n"], list[str]]:
-        """Return the column's numbers, and the values it could not read (they become NaN)."""
+        """Return the column's numbers, and the values that could not be read (they become NaN)."""
         if self.kind == "absent":
             return np.full(len(values), np.nan), []
         numbers = {"number": _numbers, "date": _days, "category": self._ranks}[self.kind](values)
@@ -53,10 +54,10 @@ class Columns:
     """
 
     def fit(self, frame: pd.DataFrame) -> Self:
-        """Learn how to read each column of `frame`; `notes` says which of them can teach nothing, and why.
+        """Learn how to read each column of `frame`; `notes` lists the columns that carry no information, and why.
 
         Raises:
-            MapstoError: two columns share a name, or a cell is infinite.
+            MapstoError: if two columns share a name, or a cell is infinite.
         """
         refuse_duplicates([str(name) for name in frame.columns])
         self.columns = [_learn(str(name), frame.iloc[:, j]) for j, name in enumerate(frame.columns)]
@@ -67,10 +68,10 @@ class Columns:
         return self
 
     def transform(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
-        """Return the table as numbers, NaN where a cell is missing or was never seen; the latter in a warning.
+        """Return the table as numbers, NaN for a missing cell and, with a warning, for a value that `fit` did not see.
 
         Raises:
-            MapstoError: a cell is infinite.
+            MapstoError: if a cell is infinite.
         """
         numbers, unread = self._read(frame)
         for column, texts in zip(self.columns, unread, strict=True):
@@ -86,23 +87,17 @@ class Columns:
 
 
 def refuse_duplicates(names: list[str]) -> None:
-    """Refuse a table in which two columns share a name.
-
-    Raises:
-        MapstoError: naming the columns.
-    """
+    """Raise MapstoError, naming the columns, if two columns share a name."""
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise MapstoError(
-            f"columns: got {listing(twice)} more than once, expected different names; rename or drop one of each."
-        )
+    remedy = "rename or drop one of each"
+    checks.expect(not twice, "columns", f"{listing(twice)} more than once", "different names", remedy)
 
 
 def reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return the columns `names` of `X`, in that order.
 
     Raises:
-        MapstoError: `X` lacks one of them, has another, or has one twice.
+        MapstoError: if a column is missing, unknown, or there twice.
     """
     given = [str(name) for name in X.columns]
     refuse_duplicates(given)
@@ -117,7 +112,7 @@ def reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def listing(names: list[str], most: int = 5) -> str:
-    """Name a few things in a sentence: 'a', 'b' and 3 more."""
+    """Write a list of names for a sentence: 'a', 'b' and 3 more."""
     shown = ", ".join(repr(str(name)) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
@@ -148,7 +143,7 @@ def _mostly_numbers(values: pd.Series) -> bool:
 
 
 def as_texts(values: pd.Series | pd.Index) -> pd.Series:
-    """Write each value as its text (4.0 as "4", for a column of integers becomes one of floats by one missing cell)."""
+    """Return each value as text (4.0 as "4", because one missing cell turns a column of integers into floats)."""
     values = pd.Series(values)
     return pd.Series([_text(value) for value in values], values.index, dtype=object)
 
@@ -185,11 +180,9 @@ def _days(values: pd.Series) -> np.ndarray:
 
 def _refuse_infinite(columns: list[Column], numbers: np.ndarray, names: pd.Index) -> None:
     rows, places = np.nonzero(np.isinf(numbers))
-    if len(rows):
-        raise MapstoError(
-            f"column {columns[places[0]].name!r}: got an infinite value (row {names[rows[0]]}), expected finite "
-            "numbers; put a number there or leave the cell empty."
-        )
+    name, row = (columns[places[0]].name, names[rows[0]]) if len(rows) else ("", "")
+    remedy = "put a number there or leave the cell empty"
+    checks.expect(not len(rows), f"column {name!r}", f"an infinite value (row {row})", "finite numbers", remedy)
 
 
 def _notes(column: Column, numbers: np.ndarray, informative: bool, empty: bool) -> list[str]:
@@ -201,5 +194,5 @@ def _notes(column: Column, numbers: np.ndarray, informative: bool, empty: bool) 
 
 
 def _unread(column: Column, unread: list[str]) -> str:
-    what = {"category": "never seen in the training rows", "date": "not a date", "number": "not a number"}[column.kind]
-    return f"column {column.name!r}: {listing(unread)} {what}; read as missing."
+    problem = {"category": "never seen in the training rows", "date": "not a date", "number": "not a number"}
+    return f"column {column.name!r}: {listing(unread)} {problem[column.kind]}; read as missing."

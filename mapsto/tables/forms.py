@@ -1,7 +1,7 @@
-"""The forms a table comes in: how each is read as numbers, and how numbers are written in it again.
+"""The forms of a table: how each form is read as numbers, and how numbers are written in it again.
 
-A tensor or an array of numbers, or a DataFrame, whose columns are found by name, and whose texts, booleans and
-categories are read as their rank.
+A table is a tensor or an array of numbers, or a DataFrame, whose columns are matched by name, and whose texts, booleans
+and categories are read as their rank.
 """
 
 from abc import ABC, abstractmethod
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import checks
 from ..errors import MapstoError
 
 
@@ -35,18 +36,18 @@ class Form(ABC):
         return row[None] if isinstance(row, type(self.like)) and row.ndim == 1 else row
 
     def fitting(self, rows: Any, argument: str) -> Any:
-        """Return a table whose columns are the background's, in its order; `argument` is whose mistake an error names.
+        """Return a table with the background's columns in its order; errors name `argument`.
 
         Raises:
-            MapstoError: no table of this form, of this width.
+            MapstoError: if the rows are no table of this form and width.
         """
         kind, d = type(self.like).__name__, self.like.shape[1]
-        if not isinstance(rows, type(self.like)) or rows.ndim != 2 or rows.shape[1] != d:
-            raise MapstoError(f"{argument}: got {told(rows)}, expected a {kind} of {d} columns, as the background is.")
+        fits = isinstance(rows, type(self.like)) and rows.ndim == 2 and rows.shape[1] == d
+        checks.expect(fits, argument, described(rows), f"a {kind} of {d} columns, as the background is")
         return rows
 
     def single(self, values: Float[np.ndarray, "1 d"]) -> Any:
-        """Return one row: `[d]`, or of a DataFrame a frame of one row."""
+        """Return one row `[d]`; for a DataFrame, a frame of one row."""
         return self.decode(values)[0]
 
     def text(self, column: int, value: float) -> str:
@@ -81,7 +82,7 @@ class _Array(Form):
 
 
 class _Frame(Form):
-    """A DataFrame: texts, booleans and categories are read as their rank among those that the background has."""
+    """A DataFrame: texts, booleans and categories are read as their rank among the values in the background."""
 
     def __init__(self, frame: Any):
         self.like, self.names = frame.iloc[:0], [str(name) for name in frame.columns]
@@ -107,19 +108,21 @@ class _Frame(Form):
         return row.to_frame().T if isinstance(row, pd.Series) else row
 
     def fitting(self, rows: Any, argument: str) -> Any:
-        """Return a frame with its columns, found by their names, in the background's order."""
+        """Return a frame with the background's columns, matched by name, in its order."""
         if not isinstance(rows, type(self.like)):
             return super().fitting(rows, argument)
-        known, got = list(self.like.columns), list(rows.columns)
+        names, got = list(self.like.columns), list(rows.columns)
         wrong = {
-            "lacks": [name for name in known if name not in got],
-            "has unknown": [name for name in got if name not in known],
-            "has more than once": [name for name in known if got.count(name) > 1],
+            "lacks": [name for name in names if name not in got],
+            "has unknown": [name for name in got if name not in names],
+            "has more than once": [name for name in names if got.count(name) > 1],
         }
-        told = ", ".join(f"{what} {', '.join(map(repr, names))}" for what, names in wrong.items() if names)
-        if told:
-            raise MapstoError(f"{argument}: {told}, expected the background's columns, each once, in any order.")
-        return rows[known]
+        problems = ", ".join(
+            f"{problem} {', '.join(map(repr, columns))}" for problem, columns in wrong.items() if columns
+        )
+        if problems:
+            raise MapstoError(f"{argument}: {problems}, expected the background's columns, each once, in any order.")
+        return rows[names]
 
     def text(self, column: int, value: float) -> str:
         return str(self.levels[column][int(value)]) if column in self.levels else f"{value:.6g}"
@@ -153,7 +156,7 @@ class _Frame(Form):
 
 
 def form_of(rows: Any) -> Form:
-    """Return the form of a table, or raise MapstoError where it is none."""
+    """Return the form of a table; raise MapstoError if it is none."""
     if isinstance(rows, Tensor) and rows.ndim == 2:
         return _Tensor(rows)
     if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "biuf":
@@ -162,11 +165,13 @@ def form_of(rows: Any) -> Form:
 
     if isinstance(rows, pd.DataFrame):
         return _Frame(rows)
-    raise MapstoError(f"background: got {told(rows)}, expected a tensor or array of numbers [n, d], or a DataFrame.")
+    raise MapstoError(
+        f"background: got {described(rows)}, expected a tensor or array of numbers [n, d], or a DataFrame."
+    )
 
 
-def told(rows: Any) -> str:
-    """Say what was given in place of a table."""
+def described(rows: Any) -> str:
+    """Return a description of an argument that is no table, for a message."""
     shape = f" of shape {tuple(rows.shape)}" if isinstance(rows, Tensor | np.ndarray) else ""
     return f"a {type(rows).__name__}{shape}"
 

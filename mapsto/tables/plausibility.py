@@ -1,4 +1,4 @@
-"""What values a column may take, and how far apart two of them are: in units of the median absolute deviation.
+"""Plausible values of a column, and distances between them in units of the median absolute deviation.
 
 A number stays within the observed range, an integer stays whole, a category is one that was observed.
 """
@@ -10,7 +10,7 @@ from .background import Background
 
 
 class Columns:
-    """What is plausible in each column of the background, and how far its values lie apart."""
+    """The plausible values of each column of the background, and the distances between values."""
 
     def __init__(self, background: Background):
         self.observed = [background.observed(j) for j in range(len(background.names))]
@@ -21,17 +21,17 @@ class Columns:
         self.spread = np.array([_spread(v, bool(o)) for v, o in zip(present, self.ordered, strict=True)])
 
     def steps(self, rows: Float[np.ndarray, "m d"], row: Float[np.ndarray, " d"]) -> Float[np.ndarray, "m d"]:
-        """Return how far each cell is from the row's: over the spread of its column; 1 for another category."""
+        """Return the distance of each cell from the row's: over the spread of its column; 1 for another category."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.ordered, np.where(rows == row, 0.0, np.abs(rows - row) / self.spread), rows != row)
 
     def plausible(self, columns: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Return the values, one of each given column, moved to the nearest plausible ones."""
+        """Return the values, one for each given column, moved to the nearest plausible ones."""
         values = np.where(self.whole[columns], np.round(values), values)
         return values.clip(self.low[columns], self.high[columns])
 
     def values(self, column: int, at: float, count: int) -> Float[np.ndarray, " v"]:
-        """Return the observed categories, or `count` quantiles, the extremes among them, and values near `at`."""
+        """Return the observed categories, or `count` quantiles including the extremes, and values near `at`."""
         seen = self.observed[column]
         if not self.ordered[column]:
             return seen
@@ -41,7 +41,7 @@ class Columns:
 
 
 def _spread(values: Float[np.ndarray, " n"], ordered: bool) -> float:
-    """Return the median absolute deviation; where half of the values are the same, the mean one; 0: nothing varies."""
+    """Return the median absolute deviation; the mean one if half of the values are equal; 0 if nothing varies."""
     if not len(values) or (values == values[0]).all():
         return 0.0
     if not ordered:

@@ -1,4 +1,4 @@
-"""Which rows and columns of a table to learn from: what weights say, and what is left out of a table too large."""
+"""The rows and columns of a table to learn from: rows by their weights, and a part of a table that is too large."""
 
 from typing import NamedTuple
 
@@ -7,23 +7,23 @@ import pandas as pd
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from ..errors import MapstoError
+from .. import checks
 
 
 class Weighed(NamedTuple):
-    """The rows to learn from, by position (a row that counts twice comes twice), and what each weighs."""
+    """The positions of the rows to learn from (a row with count 2 appears twice), and their weights."""
 
     rows: Int[np.ndarray, " m"]
     weight: Float[np.ndarray, " m"]
 
 
 def weigh(sample_weight: ArrayLike | None, rows: int, most: int) -> Weighed:
-    """Read the weights of `rows` rows: whole numbers count rows (unless more than `most` come out), others do not.
+    """Read the weights of `rows` rows: whole numbers count rows, unless they add up to more than `most`.
 
     A row of weight 0 is left out.
 
     Raises:
-        MapstoError: weights of another length, missing, infinite, negative, or all 0.
+        MapstoError: if there is not one weight for each row, or weights are missing, infinite, negative, or all 0.
 
     >>> weigh([2.0, 0.0, 1.0], 3, most=10).rows
     array([0, 0, 2])
@@ -35,13 +35,10 @@ def weigh(sample_weight: ArrayLike | None, rows: int, most: int) -> Weighed:
     weight = np.asarray(sample_weight, float)
     if weight.ndim == 0:
         weight = np.full(rows, float(weight))
-    if weight.shape != (rows,):
-        raise MapstoError(f"sample_weight: got shape {weight.shape}, expected one weight for each of {rows} rows.")
-    if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
-        raise MapstoError(
-            "sample_weight: got a missing, infinite or negative weight, or only zeros; expected numbers "
-            "from 0, with one above 0."
-        )
+    checks.shape((rows,), "one weight for each row", sample_weight=weight)
+    usable = bool(np.isfinite(weight).all() and (weight >= 0).all() and weight.any())
+    got = "a missing, infinite or negative weight, or only zeros"
+    checks.expect(usable, "sample_weight", got, "numbers from 0, at least one of them above 0")
     kept = np.flatnonzero(weight)
     if (weight == weight.round()).all() and weight.sum() <= most:
         counted = np.repeat(kept, weight[kept].astype(int))
@@ -50,10 +47,10 @@ def weigh(sample_weight: ArrayLike | None, rows: int, most: int) -> Weighed:
 
 
 def strongest(x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
-    """Return the positions, in order, of the `most` columns whose ranks the classes explain best.
+    """Return the sorted positions of the `most` columns whose ranks the classes explain best.
 
-    The measure is the correlation ratio η², the share of a column's rank variance that lies between the classes
-    (Fisher 1925); missing cells count as the mean rank.
+    The measure is the correlation ratio η², the share of a column's rank variance that lies between the classes (Fisher
+    1925); missing cells count as the mean rank.
 
     >>> x = np.array([[0.0, 5.0], [1.0, 2.0], [2.0, 2.5], [3.0, 4.0]])
     >>> strongest(x, np.array([0, 0, 1, 1]), 1)

@@ -17,9 +17,7 @@ Positions = Int[np.ndarray, " _rows"]
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the rows to learn from, to explain, and to measure quality with (their outcome is known but not
-    learned).
-    """
+    """Positions of the rows to learn from, to explain, and to measure quality with (outcome known, but not learned)."""
 
     teach: Positions
     explain: Positions
@@ -67,8 +65,7 @@ def teachers(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions
 
 
 def stratified(y: Shaped[np.ndarray, " n"], rows: int, seed: int) -> Positions:
-    """Return the positions of a sample of `rows` of `y`, with each class in proportion, and each class at least once if
-    `rows` allows.
+    """Return the positions of `rows` sampled rows of `y`, each class in proportion and, if possible, at least once.
 
     >>> y = np.array(["ill", "well", "well", "well", "well", "well"])
     >>> sorted(y[stratified(y, 3, seed=0)].tolist())

@@ -1,4 +1,4 @@
-"""A table in a text file, read with suspicion: what cannot be a table is refused in one sentence that says what to do.
+"""A table in a text file, read with care: a file that is no table is refused in one sentence with the remedy.
 
 Commas, semicolons and tabs separate columns; an empty cell, `?` and pandas' usual words (NA, NaN, null) mean missing.
 """
@@ -27,14 +27,14 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read the table in the text file `path` (.csv, .tsv or .txt, also gzipped): names in the first line, a row a line.
+    """Read the table in the text file `path` (.csv, .tsv or .txt, also gzipped), with column names in the first line.
 
     Raises:
-        MapstoError: the file is missing, empty, binary or ragged, has no rows, or two of its columns share a name.
+        MapstoError: if the file is missing, empty, binary or ragged, has no rows, or two of its columns share a name.
     """
     path = Path(path)
     text = _decode(path, _bytes(path))
-    text = re.sub(r"^\s*\"?sep=.\"?\r?\n", "", text)  # what spreadsheets may say first
+    text = re.sub(r"^\s*\"?sep=.\"?\r?\n", "", text)  # a first line that some spreadsheets write
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(_SEPARATORS, key=lambda s: len(next(csv.reader([header], delimiter=s))))
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
@@ -45,10 +45,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def outcomes(table: pd.DataFrame, target: str, name: str) -> pd.Series:
-    """Return the outcome column of the table `name`: whole numbers as integers, truth values and words as words.
+    """Return the outcome column of the table `name`: whole numbers as integers, booleans and texts as texts.
 
     Raises:
-        MapstoError: there is no such column.
+        MapstoError: if there is no such column.
     """
     there = listing([str(column) for column in table.columns], 8)
     got = f"{target!r}, which is no column of {name}"
@@ -83,11 +83,11 @@ def _decode(path: Path, content: bytes) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")  # what older spreadsheets write
+        return content.decode("cp1252", errors="replace")  # the encoding of older spreadsheets
 
 
 def _refuse_short(path: Path, text: str, separator: str, cells: int) -> None:
-    """Refuse a line that was cut off, whose lost cells would pass for missing ones."""
+    """Refuse a line that was cut off, because its lost cells would pass for missing ones."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     try:
         short = next((line for line in reader if any(cell.strip() for cell in line) and len(line) < cells), None)
@@ -118,16 +118,16 @@ def _parse(path: Path, text: str, separator: str) -> pd.DataFrame:
         table = parse(".")
         comma = parse(",") if separator == ";" else table  # where semicolons separate, commas are often decimal
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        what = " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split()).rstrip(".")
+        reason = " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split()).rstrip(".")
         raise MapstoError(
-            f"file: {path} is not a table with equally long rows ({what}); mend or export it again."
+            f"file: {path} is not a table with equally long rows ({reason}); mend or export it again."
         ) from error
     numeric = [t.select_dtypes("number").shape[1] for t in (table, comma)]
     return comma if numeric[1] > numeric[0] else table
 
 
 def _tidy(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Strip the texts, and drop the nameless row numbers that spreadsheets and pandas write first."""
+    """Strip the texts, and drop the nameless first column of row numbers that spreadsheets and pandas write."""
     table = table.rename(columns=lambda name: str(name).strip())
     for name in (name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])):
         table[name] = table[name].map(lambda v: (v.strip() or None) if isinstance(v, str) else v)

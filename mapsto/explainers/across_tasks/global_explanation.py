@@ -23,14 +23,13 @@ from ... import checks, views
 from ...adaptation.batching import each_task
 from ...adaptation.learner import Learner
 from ...episodes import Episode
-from ...errors import MapstoError  # for the learner's own errors
+from ...errors import MapstoError
 from ...estimate import estimate
 from ...views import Link
 
 
 class GlobalImportance(NamedTuple):
-    """Importance of columns, or of pairs of columns, in units of the explained score, with half widths of 95 %
-    intervals.
+    """Importance of columns or of pairs of columns, in units of the explained score, with 95 % half widths.
 
     It is a mean over many predictions, no attribution of one. Intervals are nan if there is a single task.
     """

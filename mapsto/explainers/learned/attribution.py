@@ -57,8 +57,7 @@ class PairwiseAttribution(nn.Module):
         full: Float[Tensor, "... k"],
         outputs: slice = slice(None),
     ) -> PairwiseGame:
-        """Predict `k` games, one for each of the model's `outputs`, whose worth is `full` when all `visible` columns
-        are.
+        """Predict `k` games, one for each of the model's `outputs`, worth `full` when all `visible` columns are.
 
         `tokens` holds one token for each column, and the label token last.
         """

@@ -57,8 +57,7 @@ def lower(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: f
 def best(
     pull: Pull, arms: int, m: int, epsilon: float, delta: float, batch: int, budget: int
 ) -> tuple[Int[np.ndarray, " m"], Tally]:
-    """Return the `m` arms of the largest means, up to `epsilon`, with probability 1 − `delta`, and the tallies of all
-    arms.
+    """Return the `m` best arms, up to `epsilon` with probability 1 − `delta`, and the tallies of all arms.
 
     Stops early, without that guarantee, after `budget` draws beyond the first `batch` of each arm.
     """

@@ -48,9 +48,7 @@ class TableExplainer(ABC):
 
 
 def steady(argument: str, function: Any, ask: Callable[[], np.ndarray]) -> None:
-    """Raise MapstoError if `function` is not callable, or answers differently when called again with a few rows,
-    `ask()`.
-    """
+    """Raise MapstoError if `function` is not callable, or if its answers to a few rows, `ask()`, change."""
     name = type(function).__name__
     checks.expect(callable(function), argument, f"a {name}", "a function of rows", "pass its predict_proba")
     first, again = ask(), ask()

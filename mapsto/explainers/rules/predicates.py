@@ -66,8 +66,7 @@ def sentence(rule: Sequence[Predicate]) -> str:
 
 
 def conditions(background: Background, row: Float[np.ndarray, " d"], bins: int) -> list[Predicate]:
-    """Return the conditions that `row` meets: the side of each quantile on which a number lies, the category, or
-    "missing".
+    """Return the conditions that `row` meets: sides of quantiles for numbers, equality for categories, or "missing".
 
     The cuts are the `bins − 1` quantiles of the background, which are observed values. A column of at most `bins`
     different values gets equality conditions.

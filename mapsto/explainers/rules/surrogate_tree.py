@@ -153,9 +153,7 @@ def _mixed(rows: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator)
 
 
 def _table(answers: Answers) -> Float[np.ndarray, "n k"]:
-    """Return the scores, 0 and 1 of at least two classes if there are classes only; refuse scores and classes without a
-    mean.
-    """
+    """Return the scores, or 0 and 1 if there are classes only; refuse scores and classes without a mean."""
     if answers.scores is not None:
         finite = bool(np.isfinite(answers.scores).all())
         remedy = "pass predict_proba, not its logarithm"

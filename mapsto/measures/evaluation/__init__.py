@@ -1,1 +1,1 @@
-"""How well a learner predicts: accuracy and error with intervals, calibration, likelihood, similarity of tasks."""
+"""The quality of predictions: accuracy and error with intervals, calibration, likelihood, similarity of tasks."""

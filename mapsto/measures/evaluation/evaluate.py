@@ -1,7 +1,7 @@
-"""What a learner achieves on many tasks: adapt to each support set, predict each query set, and average over tasks.
+"""Evaluation of a learner on many tasks: adapt to each support set, predict each query set, and average over tasks.
 
 Class scores give accuracy, log loss and calibration error; real outputs give the squared error. Every mean over tasks
-comes with its 95 % interval; each task counts alike, and each query row by its weight.
+comes with its 95 % interval; all tasks count equally, and each query row counts by its weight.
 """
 
 import math
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from ... import checks
 from ...adaptation.batching import each_task
 from ...adaptation.fitting import fitting, missing
 from ...adaptation.learner import Learner
@@ -27,7 +28,7 @@ from .calibration import expected_calibration_error
 
 @dataclass(frozen=True)
 class Classification:
-    """How well classes are predicted."""
+    """The quality of predicted classes."""
 
     tasks: int
     accuracy: Estimate
@@ -44,10 +45,10 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """How well real outputs are predicted.
+    """The quality of predicted numbers.
 
-    A task has diverged where its error is not finite, or more than ten times that of predicting 0 on the average task;
-    it counts in the mean all the same.
+    A task has diverged if its error is not finite, or more than ten times the error of predicting 0 on the average
+    task; its error counts in the mean nevertheless.
     """
 
     tasks: int
@@ -65,25 +66,28 @@ Evaluation = Classification | Regression
 
 
 def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
-    """Measure `learner` on `episodes` tasks, `batch` of them at a time, drawn with `seed`.
+    """Measure `learner` on `episodes` tasks, `batch` of them at a time, sample with `seed`.
 
-    Returns a `Classification` for a learner whose loss is "cross_entropy", a `Regression` for "mse". Raises MapstoError
-    where `episodes` or `batch` is below 1, tasks do not fit the learner, or cells are missing that it knows nothing of.
+    Returns a `Classification` if the learner's loss is "cross_entropy", a `Regression` if it is "mse".
+
+    Raises:
+        MapstoError: if `episodes` or `batch` is below 1, the tasks do not fit the learner, or cells are missing that
+            the learner cannot read.
     """
     parts = []
-    for drawn in batches(learner, tasks, episodes, batch, seed):
-        with torch.no_grad(), _in_evaluation(learner), fitting(learner, unstack(drawn)[0]):
-            scores = each_task(learner, lambda one: learner.predict(learner.adapt_to(one), one.query.x), drawn)
-        if scores.isnan().any() and (told := missing(learner, drawn)):
-            raise MapstoError(f"tasks: got {told}")
-        parts.append((scores, drawn.query.y, drawn.query.w))
+    for sample in batches(learner, tasks, episodes, batch, seed):
+        with torch.no_grad(), _in_evaluation(learner), fitting(learner, unstack(sample)[0]):
+            scores = each_task(learner, lambda task: learner.predict(learner.adapt_to(task), task.query.x), sample)
+        if scores.isnan().any() and (problem := missing(learner, sample)):
+            raise MapstoError(f"tasks: got {problem}")
+        parts.append((scores, sample.query.y, sample.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 
 @contextmanager
 def _in_evaluation(learner: Learner) -> Iterator[None]:
-    """Switch off what belongs to training, as dropout."""
+    """Switch off layers that differ in training, such as dropout."""
     training = [module for module in learner.modules() if module.training]
     learner.eval()
     try:
@@ -94,33 +98,30 @@ def _in_evaluation(learner: Learner) -> Iterator[None]:
 
 
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
-    """Yield the first `episodes` tasks, `batch` of them at a time, where the learner is."""
-    if min(episodes, batch) < 1:
-        raise MapstoError(f"episodes, batch: got {episodes} and {batch}, expected at least 1 task and 1 at a time.")
+    """Yield the first `episodes` tasks, `batch` of them at a time, on the learner's device."""
+    checks.count(episodes=episodes, batch=batch)
     device = next(iter(learner.parameters()), torch.empty(0)).device
     for index, start in enumerate(range(0, episodes, batch)):
         yield to(tasks.batch(index, min(batch, episodes - start), seed), device)
 
 
-def summary(found: Evaluation) -> dict[str, Any]:
+def summary(evaluation: Evaluation) -> dict[str, Any]:
     """Return an evaluation as plain numbers, each estimate as `{mean, interval}`."""
-    plain = {name: value for name, value in vars(found).items() if name != "values"}
+    plain = {name: value for name, value in vars(evaluation).items() if name != "values"}
     return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in plain.items()}
 
 
 def _classification(scores: Tensor, y: Tensor, w: Tensor) -> Classification:
-    if int(y.max()) >= scores.shape[-1]:
-        raise MapstoError(
-            f"tasks: got {int(y.max()) + 1} classes, but the learner scores {scores.shape[-1]}; set its `ways`."
-        )
+    got, expected = f"{int(y.max()) + 1} classes", f"at most the {scores.shape[-1]} that the learner scores"
+    checks.expect(int(y.max()) < scores.shape[-1], "tasks", got, expected, "set the learner's `ways`")
     share = w / w.sum(1, keepdim=True)  # [T, m]
-    right = ((scores.argmax(-1) == y) & ~scores.isnan().any(-1)).double()  # what diverged is never right
+    right = ((scores.argmax(-1) == y) & ~scores.isnan().any(-1)).double()  # diverged scores are never right
     surprise = -F.log_softmax(scores, -1).gather(-1, y[..., None])[..., 0]
     accuracy = (share * right).sum(1).numpy()
     log_loss = (share * torch.where(w > 0, surprise, 0)).sum(1).numpy()
     p = scores.softmax(-1).flatten(0, 1).numpy()
-    known = np.isfinite(p).all()  # an adaptation may have diverged
-    error = expected_calibration_error(p, y.flatten().numpy(), share.flatten().numpy()) if known else math.nan
+    finite = np.isfinite(p).all()  # an adaptation may have diverged
+    error = expected_calibration_error(p, y.flatten().numpy(), share.flatten().numpy()) if finite else math.nan
     return Classification(len(y), estimate(accuracy), estimate(log_loss), error, accuracy)
 
 

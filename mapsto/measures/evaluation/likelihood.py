@@ -1,4 +1,4 @@
-"""How probable a process finds the targets, each by itself: its marginal log-likelihood a point, averaged a task.
+"""Marginal log-likelihood of the query targets under a process, per point, averaged within each task.
 
 value_t = Σ w_i·log p(y_i | x_i, D_t) / Σ w_i  over the query of task t, in nats
 """
@@ -16,10 +16,13 @@ from .evaluate import Source, batches
 def log_likelihoods(
     learner: Process, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0
 ) -> Float[np.ndarray, " t"]:
-    """Return one value a task of the first `episodes` tasks, `batch` of them at a time; `estimate` averages them.
+    """Return one value for each of the first `episodes` tasks, `batch` of them at a time; `estimate` averages them.
 
-    Compare two learners, or one with an exact posterior, by the differences of their values on the same tasks.
-    Raises MapstoError where `episodes` or `batch` is below 1.
+    To compare two learners, or a learner with an exact posterior, take the differences of their values on the same
+    tasks.
+
+    Raises:
+        MapstoError: if `episodes` or `batch` is below 1.
     """
 
     def value(episode: Episode) -> torch.Tensor:
@@ -27,5 +30,5 @@ def log_likelihoods(
         return (w * learner.log_likelihood(episode)).sum() / w.sum()
 
     with torch.no_grad():
-        parts = [each_task(learner, value, drawn) for drawn in batches(learner, tasks, episodes, batch, seed)]
+        parts = [each_task(learner, value, sample) for sample in batches(learner, tasks, episodes, batch, seed)]
     return torch.cat(parts).double().cpu().numpy()

@@ -1,12 +1,12 @@
-"""How alike tasks are: by what a learner makes of them.
+"""Similarity of tasks: two tasks are alike if a learner adapts to them in the same way.
 
-    v_t = adapt(D_t) − adapt(∅)                    all numbers of the state, moved from where no example leaves them
-    v_t = predict(adapt(D_t), probe)               what the adapted model says of the same inputs
+    v_t = adapt(D_t) − adapt(∅)                    all numbers of the state, relative to the state without examples
+    v_t = predict(adapt(D_t), probe)               the adapted model's outputs for the same inputs
     s_ij = v_i·v_j / ‖v_i‖‖v_j‖                    (cosine);       d_ij = ‖v_i − v_j‖
 
-and the map of tasks: points in a plane whose distances are as near to d_ij as any linear projection's, classical
+The map of tasks places them in a plane whose distances are as near to d_ij as those of any linear projection: classical
 scaling (Torgerson 1952, "Multidimensional Scaling: I", which on these distances is the plane of the first two principal
-components). Achille et al. 2019, "Task2Vec", §1, embed tasks so by Fisher information.
+components). Achille et al. 2019, "Task2Vec", §1, embed tasks in this way by Fisher information.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from ... import checks
 from ...adaptation.batching import each_task
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
-from ...errors import MapstoError
 
 
 class TaskMap(NamedTuple):
@@ -31,14 +31,14 @@ class TaskMap(NamedTuple):
 
 
 def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
-    """Return how the state of each task of a batch differs from that of no support set, as one vector a task.
+    """Return the difference of each task's state from the state without examples, one vector for each task of a batch.
 
-    The states must have the same shape for all tasks: adapted parameters, prototypes, a latent. Normalisation
-    statistics count too, being part of the state. An episode's context stays where it is.
+    The states must have the same shape for all tasks: adapted parameters, prototypes, a latent variable. Normalisation
+    statistics count too, as part of the state. The context of an episode stays unchanged.
 
     Raises:
-        MapstoError: a learner whose state has no numbers, or holds the support set's examples one by one, in an order
-            that means nothing, as those that attend to them do.
+        MapstoError: if the learner's state has no numbers, or holds the examples of the support set one by one in an
+            arbitrary order, as in learners that attend to them.
     """
     _refuse_examples(learner, tasks)
 
@@ -50,19 +50,20 @@ def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
 
 
 def by_outputs(learner: Learner, tasks: Episode, probe: Float[Tensor, "m ..."]) -> Float[Tensor, "t q"]:
-    """Return what the adapted models of a batch of tasks say of the same inputs `probe`, as one vector a task."""
+    """Return the outputs of the adapted models for the same inputs `probe`, one vector for each task of a batch."""
     return _each(learner, lambda episode: _flat(learner.predict(learner.adapt_to(episode), probe)), tasks)
 
 
 def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
-    """Return the cosine of each pair, 1 where they point the same way; 0 for a vector of length 0.
+    """Return the cosine of each pair, 1 for equal directions; 0 for a vector of length 0.
+
+    Raises:
+        MapstoError: if numbers are not finite.
 
     >>> cosine(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]))
     tensor([[1., 0., 1.],
             [0., 1., 0.],
             [1., 0., 1.]])
-
-    Raises MapstoError for numbers that are not finite.
     """
     _refuse_lost(vectors)
     unit = torch.nn.functional.normalize(vectors, dim=1)
@@ -70,18 +71,18 @@ def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
 
 
 def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
-    """Return the tasks as points in a plane, the first axis being that in which they differ most.
+    """Return the tasks as points in a plane; they differ most along the first axis.
 
     Raises:
-        MapstoError: fewer than three tasks, or numbers that are not finite.
+        MapstoError: if there are fewer than three tasks, or numbers are not finite.
     """
-    if len(vectors) < 3:
-        raise MapstoError(f"vectors: got {len(vectors)} task(s), expected at least three.")
+    checks.expect(len(vectors) >= 3, "vectors", f"{len(vectors)} task(s)", "at least three")
     _refuse_lost(vectors)
     centred = (vectors - vectors.mean(0)).double()
     u, s, _ = torch.linalg.svd(centred, full_matrices=False)
     points = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - len(s))))
-    largest = points.gather(0, points.abs().argmax(0, keepdim=True))  # its sign is arbitrary: that one is positive
+    # The sign of an axis is arbitrary: make its largest entry positive.
+    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
     total = float(s.square().sum())
     kept = float(s[:2].square().sum()) / total if total > 0 else 1.0
     return TaskMap((points * torch.where(largest < 0, -1.0, 1.0)).to(vectors.dtype), kept)
@@ -89,24 +90,18 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
 
 def _refuse_lost(vectors: Tensor) -> None:
     lost = int((~vectors.isfinite()).any(1).sum())
-    if lost:
-        raise MapstoError(
-            f"vectors: those of {lost} of {len(vectors)} tasks are not finite, expected finite numbers: adapt with a "
-            "lower rate where adapting diverges, and leave out tasks that have a class without an example."
-        )
+    remedy = "lower the learning rate if adaptation diverges, and leave out tasks that have a class without an example"
+    checks.expect(lost == 0, "vectors", f"{lost} of {len(vectors)} that are not finite", "finite numbers", remedy)
 
 
 def _refuse_examples(learner: Learner, tasks: Episode) -> None:
-    """Raise MapstoError where one more row, though it weighs nothing, makes the state of a task larger."""
+    """Raise MapstoError if one more row of weight 0 makes the state of a task larger."""
     x, y, w = (leaf[0] for leaf in tasks.support)
     longer = Examples(torch.cat([x, x[:1]]), torch.cat([y, y[:1]]), torch.cat([w, torch.zeros_like(w[:1])]))
     with torch.no_grad():
         sizes = {len(_flat(learner.adapt(support))) for support in (Examples(x, y, w), longer)}
-    if len(sizes) > 1:
-        raise MapstoError(
-            "learner: its state grows with the support set, whose examples it holds one by one, so that the states of "
-            "two tasks do not compare; compare them by_outputs."
-        )
+    got = "one whose state holds the examples one by one"
+    checks.expect(len(sizes) == 1, "learner", got, "states that compare across tasks", "compare them by_outputs")
 
 
 def _each(learner: Learner, function: Callable[[Episode], Tensor], tasks: Episode) -> Tensor:
@@ -116,6 +111,5 @@ def _each(learner: Learner, function: Callable[[Episode], Tensor], tasks: Episod
 
 def _flat(tree: object) -> Tensor:
     leaves = [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-    if not leaves:
-        raise MapstoError("learner: its state holds no numbers to compare tasks by; compare them by_outputs.")
+    checks.expect(bool(leaves), "learner", "one whose state holds no numbers", "some", "compare tasks by_outputs")
     return torch.cat([leaf.flatten() for leaf in leaves])

@@ -1,13 +1,13 @@
-"""EVAL-X: would someone who sees only what an explanation selects come to the model's answer?
+"""EVAL-X: whether a reader who sees only the selection of an explanation predicts the model's answer.
 
     q = argmax_q E_x E_{y ~ model(x)} E_{r ~ Bernoulli(½)} [log q(y | x·r, r)]            score(R) = q's hits, given x·R
 
 Jethani et al. 2021, "Have We Learned to Explain?". The evaluator is trained on random masks, never on those of an
-explainer. Trained on the explainer's own masks it could read the label off *which* columns were selected; so a selector
-that encodes the answer in its mask, and shows columns that decide nothing, would win.
+explainer. If it were trained on the explainer's masks, it could read the label from *which* columns are selected, so
+that a selector that encodes the answer in its mask, and shows irrelevant columns, would win.
 
-Here `y` is the class that the *model* gives to a row (the paper: the label), since it is the model that is explained. A
-model that was trained with columns missing (`InContext`, where NaN is an absent cell) is such an evaluator already:
+Here `y` is the class that the *model* predicts for a row (in the paper: the label), because the model is explained. A
+model that was trained with missing columns (`InContext`, for which NaN is an absent cell) is such an evaluator already:
 play it with `views.game(..., baseline=nan)` and read the sufficiency of `rationale`.
 """
 
@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ... import checks
 from ...adaptation.fitting import explained
 from ...errors import MapstoError
 from .known_truth import auroc
@@ -26,7 +27,7 @@ from .ranking import order, refuse_lost
 
 
 class Judgement(NamedTuple):
-    """What the evaluator makes of `n` rows of which it sees a selection: large is good."""
+    """The evaluator's results for `n` rows of which it sees a selection: large is good."""
 
     right: Float[Tensor, " n"]  # 1 where it comes to the model's class
     log_probability: Float[Tensor, " n"]  # of the model's class, in nats
@@ -38,19 +39,18 @@ class EvalX:
     """A network that predicts a model's class from any part of a row.
 
     `network` maps `cat([x·mask, mask], dim=1)` to class scores `[n, k]`: rows of a table have twice their columns,
-    images `[n, c, h, w]` one more channel, their mask being `[n, 1, h, w]`. A copy of it is trained.
+    images `[n, c, h, w]` have one more channel, the mask `[n, 1, h, w]`. A copy of it is trained.
 
     Args:
-        network: any module; its start decides the result, besides `seed`.
+        network: any module; its initial weights and `seed` decide the result.
         steps: of Adam.
-        lr: its learning rate.
-        batch: rows a step, each with a mask of its own.
+        lr: the learning rate.
+        batch: rows of a step, each with its own mask.
         seed: of the order of the rows and of the masks.
     """
 
     def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
-        if steps < 1 or batch < 1:
-            raise MapstoError(f"steps, batch: got {steps} and {batch}, expected at least 1 step and 1 row.")
+        checks.count(steps=steps, batch=batch)
         self._start, self.steps, self.lr = copy.deepcopy(network).requires_grad_(True), steps, lr
         self.network: nn.Module | None = None  # until it is fitted
         self.batch, self.seed = batch, seed
@@ -58,16 +58,18 @@ class EvalX:
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
         """Train on rows `x` with the model's classes `y`, seen through random masks; returns itself.
 
-        A second `fit` starts anew. Raises MapstoError for no rows, not a class of the network for each, rows that are
-        not finite, or a network of another width.
+        A second `fit` starts anew.
+
+        Raises:
+            MapstoError: if there are no rows, `y` does not hold a class of the network for each row, rows are not
+                finite, or the network has another width.
         """
-        if not len(x):
-            raise MapstoError("x: got 0 rows, expected at least one to learn from.")
+        checks.expect(len(x) > 0, "x", "0 rows", "at least one to learn from")
         _refuse_missing(x)
         network = copy.deepcopy(self._start).eval()
         with torch.no_grad():
-            known = _scores(network, x[:1], x.new_ones(1, *_mask_shape(x))).shape[1]
-        y = _classes(y, len(x), known)
+            classes = _scores(network, x[:1], x.new_ones(1, *_mask_shape(x))).shape[1]
+        y = _classes(y, len(x), classes)
         generator = torch.Generator().manual_seed(self.seed)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
         network.train()
@@ -82,43 +84,41 @@ class EvalX:
         return self
 
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
-        """Score selections: which entries of each row the evaluator may see; see `most`.
+        """Score selections: the entries of each row that the evaluator may see; see `most`.
 
-        Raises MapstoError before `fit`, for selections of another shape or kind, or of entries that are not finite, or
-        for not a class of the network for each row.
+        Raises:
+            MapstoError: if `fit` was not called, selections have another shape or dtype or mark entries that are not
+                finite, or `y` does not hold a class of the network for each row.
         """
         if self.network is None:
-            raise MapstoError("network: it has not been trained, expected an evaluator that is; call `fit` first.")
-        if selected.shape != (len(x), *_mask_shape(x)) or selected.dtype != torch.bool:
-            raise MapstoError(
-                f"selected: got shape {tuple(selected.shape)} of {selected.dtype}, expected "
-                f"{(len(x), *_mask_shape(x))} of torch.bool, an entry for each column, or for each pixel with all its "
-                "channels; see `most`."
-            )
+            raise MapstoError("network: it has not been trained, expected an evaluator that has; call `fit` first.")
+        remedy = "an entry for each column, or for each pixel with all its channels; see `most`"
+        checks.shape((len(x), *_mask_shape(x)), remedy, selected=selected)
+        checks.expect(selected.dtype == torch.bool, "selected", selected.dtype, "torch.bool")
         _refuse_missing(torch.where(selected, x, 0.0))
         with torch.no_grad():
             log_q = _scores(self.network, x, selected.to(x)).log_softmax(-1)
         y = _classes(y, *log_q.shape)
         right = (log_q.argmax(-1) == y).to(x.dtype)
-        told = log_q.gather(-1, y[:, None])[:, 0]
-        return Judgement(right, told, _mean_auroc(log_q, y))
+        log_probability = log_q.gather(-1, y[:, None])[:, 0]
+        return Judgement(right, log_probability, _mean_auroc(log_q, y))
 
 
 def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n p"]:
-    """Select the `m` players of largest |value| of each row, ties as `ranking.order` breaks them.
+    """Return the `m` players of largest |value| of each row, with ties broken as by `ranking.order`.
+
+    Raises:
+        MapstoError: if `m` exceeds the number of players, or values are not finite.
 
     >>> most(torch.tensor([[0.1, -3.0, 2.0]]), 2)
     tensor([[False,  True,  True]])
-
-    Raises MapstoError for `m` beyond the players, or values that are not finite.
     """
-    if not 0 <= m <= values.shape[1]:
-        raise MapstoError(f"m: got {m}, expected 0 to {values.shape[1]}, the number of players.")
+    checks.between(0, values.shape[1], m=m)
     return order(refuse_lost(values).abs(), seed).argsort(-1) < m
 
 
 def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]:
-    """Score rows of which the entries in `mask` are seen; raise MapstoError where the network cannot."""
+    """Score rows of which the entries in `mask` are seen; raise MapstoError if the network cannot read them."""
     seen = torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1)
     with explained(
         lambda reason: (
@@ -127,30 +127,28 @@ def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]
         )
     ):
         scores = network(seen)
-    if scores.ndim != 2:
-        raise MapstoError(f"network: got scores of shape {tuple(scores.shape)}, expected [n, k], one for each class.")
+    checks.shape(("n", "k"), "one score for each class", network=scores)
     return scores
 
 
-def _classes(y: Tensor, rows: int, known: int) -> Int[Tensor, " n"]:
+def _classes(y: Tensor, rows: int, classes: int) -> Int[Tensor, " n"]:
     whole = not y.is_floating_point() and y.dtype != torch.bool
-    if y.shape != (rows,) or not whole or ((y < 0) | (y >= known)).any():
+    if y.shape != (rows,) or not whole or ((y < 0) | (y >= classes)).any():
         between = f" from {y.min()} to {y.max()}" if whole and y.numel() else ""
         raise MapstoError(
             f"y: got {y.dtype} of shape {tuple(y.shape)}{between}, expected the model's class of each of the {rows} "
-            f"rows, an integer from 0 to {known - 1}, as the network has {known} scores; take argmax(-1) of the model."
+            f"rows, an integer from 0 to {classes - 1}, one of the network's; take argmax(-1) of the model."
         )
     return y.long()
 
 
 def _refuse_missing(x: Tensor) -> None:
     lost = int((~x.isfinite()).sum())
-    if lost:
-        raise MapstoError(f"x: got {lost} cells that are not finite, expected numbers where it may be seen.")
+    checks.expect(lost == 0, "x", f"{lost} cells that are not finite", "numbers in the visible cells")
 
 
 def _mask_shape(x: Tensor) -> tuple[int, ...]:
-    """Return the shape of a row's mask: that of a table's row, one channel for an image."""
+    """Return the shape of a row's mask: the shape of a table's row, one channel for an image."""
     return (1, *x.shape[2:]) if x.ndim > 2 else tuple(x.shape[1:])
 
 

@@ -1,14 +1,14 @@
-"""Infidelity: how far attributions are from accounting for what perturbing the input really changes.
+"""Infidelity: the error of attributions in predicting the change of the output when the input is perturbed.
 
     plain  = E_I [(I·a − (f(x) − f(x − I)))²]                                                    (Definition 2.1)
     scaled = E_I [(β·I·a − (f(x) − f(x − I)))²],      β = E[I·a (f(x) − f(x − I))] / E[(I·a)²]
 
 Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations". `a` are slopes, in units of output per unit of
-input. Attributions in units of output (Shapley, Integrated Gradients, occlusion) are judged by the same formula with
-hidden players instead of moved entries, I the players that are hidden: `hiding_infidelity`, for any game.
+input. For attributions in units of output (Shapley, Integrated Gradients, occlusion) the same formula applies with
+hidden players instead of moved entries, where I marks the hidden players: `hiding_infidelity`, for any game.
 
-captum's `infidelity` is `plain`, with `normalize=True` `scaled`. Quantus' Infidelity differs: it removes patches one
-after the other without putting them back, so that its patches add up.
+captum's `infidelity` is `plain`, with `normalize=True` it is `scaled`. Quantus' Infidelity differs: it removes patches
+one after the other without putting them back, so that its patches add up.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ...errors import MapstoError
+from ... import checks
 from ...views import View
 from .perturbation_curves import Games, answered, fitting, play
 from .ranking import refuse_lost
@@ -38,29 +38,26 @@ def infidelity(
     perturbations: Float[Tensor, "n s ..."],
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Judge `slopes` of `view` at `n` points by `s` perturbations I of each, see `noise` and `squares`.
+    """Measure the infidelity of `slopes` of `view` at `n` points by `s` perturbations of each: `noise` or `squares`.
+
+    Raises:
+        MapstoError: if slopes or perturbations have another shape, slopes or outcomes are not finite, or the view has
+            several scores.
 
     >>> view, x = lambda x: 3 * x[0] + x[1], torch.tensor([[1.0, 1.0]])
     >>> infidelity(view, x, torch.tensor([[3.0, 0.0]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]))
     Infidelity(plain=tensor([2.]), scaled=tensor([2.]))
-
-    Raises:
-        MapstoError: slopes or perturbations of another shape or none, slopes or outcomes that are not finite, a view
-            of several scores.
     """
-    if slopes.shape != points.shape:
-        raise MapstoError(f"slopes: got shape {tuple(slopes.shape)}, expected {tuple(points.shape)}, that of points.")
-    if perturbations.shape[:1] + perturbations.shape[2:] != points.shape or not perturbations.shape[1]:
-        raise MapstoError(
-            f"perturbations: got shape {tuple(perturbations.shape)}, expected [n, s, ...] with points "
-            f"{tuple(points.shape)}: s of them, at least one, for each point."
-        )
+    checks.shape(tuple(points.shape), "the shape of points", slopes=slopes)
+    expected = (len(points), "s", *points.shape[1:])
+    checks.shape(expected, "at least one for each point", perturbations=perturbations)
+    some = perturbations.shape[1] > 0
+    checks.expect(some, "perturbations", f"shape {tuple(perturbations.shape)}", "at least one for each point")
     refuse_lost(slopes, "slopes")
     with torch.no_grad():
-        moved = vmap(lambda x, by: view(x) - vmap(lambda one: view(x - one))(by), chunk_size=chunk_size)
+        moved = vmap(lambda x, by: view(x) - vmap(lambda step: view(x - step))(by), chunk_size=chunk_size)
         change = moved(points, perturbations)
-    if change.ndim != 2:
-        raise MapstoError(f"view: got scores of shape {tuple(change.shape[2:])}, expected one number; give a target.")
+    checks.expect(change.ndim == 2, "view", f"scores of shape {tuple(change.shape[2:])}", "one number; give a target")
     return _error((perturbations * slopes[:, None]).flatten(2).sum(-1), answered("view", change))
 
 
@@ -72,15 +69,14 @@ def hiding_infidelity(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Judge values in units of outcome by `samples` random coalitions: each player is hidden half of the time.
+    """Measure the infidelity of values in units of outcome by `samples` coalitions that hide each player half the time.
 
     Raises:
-        MapstoError: values that do not fit the points or the players, values or outcomes that are not finite, or no
-            sample.
+        MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or `samples` is
+            0.
     """
     players = fitting(games, points, values)
-    if samples < 1:
-        raise MapstoError(f"samples: got {samples}, expected at least 1 coalition.")
+    checks.count(samples=samples)
     generator = torch.Generator().manual_seed(seed)
     hidden = (torch.rand(samples, players, generator=generator) < 0.5).to(values)  # [s, p]
     masks = torch.cat([torch.ones_like(hidden[:1]), 1 - hidden]).expand(len(points), -1, -1)
@@ -91,21 +87,22 @@ def hiding_infidelity(
 def noise(
     points: Float[Tensor, "n ..."], samples: int, deviation: float = 0.1, seed: int = 0
 ) -> Float[Tensor, "n s ..."]:
-    """Draw Gaussian perturbations, the same for all points: what the paper calls a noisy baseline, around the point."""
-    drawn = torch.randn(samples, *points.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return (deviation * drawn).to(points).expand(len(points), *drawn.shape)
+    """Return Gaussian perturbations, the same for all points: the paper's noisy baseline, around the point."""
+    normal = torch.randn(samples, *points.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (deviation * normal).to(points).expand(len(points), *normal.shape)
 
 
 def squares(points: Float[Tensor, "n ..."], side: int, baseline: float = 0.0) -> Float[Tensor, "n s ..."]:
     """Return the perturbations that set one square of an image `[..., h, w]` to `baseline`, for every such square.
 
+    Raises:
+        MapstoError: if points do not have two axes of at least `side`.
+
     >>> squares(torch.ones(1, 3, 3), side=2).shape
     torch.Size([1, 4, 3, 3])
-
-    Raises MapstoError for points without two axes of at least `side`.
     """
-    if points.ndim < 3 or not 1 <= side <= min(points.shape[-2:]):
-        raise MapstoError(f"side: got {side} for points of shape {tuple(points.shape)}, expected a square that fits.")
+    fits = points.ndim >= 3 and 1 <= side <= min(points.shape[-2:])
+    checks.expect(fits, "side", f"{side} for points of shape {tuple(points.shape)}", "a square that fits")
     h, w = points.shape[-2:]
     rows, columns = (
         (torch.arange(size) >= start[:, None]) & (torch.arange(size) < start[:, None] + side)
@@ -116,8 +113,8 @@ def squares(points: Float[Tensor, "n ..."], side: int, baseline: float = 0.0) ->
     return (points - baseline)[:, None] * inside
 
 
-def _error(told: Float[Tensor, "n s"], change: Float[Tensor, "n s"]) -> Infidelity:
-    square = told.square().mean(-1)
-    scale = torch.where(square > 0, (told * change).mean(-1) / torch.where(square > 0, square, 1.0), 0.0)
-    errors = [(by[:, None] * told - change).square().mean(-1) for by in (torch.ones_like(scale), scale)]
+def _error(predicted: Float[Tensor, "n s"], change: Float[Tensor, "n s"]) -> Infidelity:
+    square = predicted.square().mean(-1)
+    scale = torch.where(square > 0, (predicted * change).mean(-1) / torch.where(square > 0, square, 1.0), 0.0)
+    errors = [(by[:, None] * predicted - change).square().mean(-1) for by in (torch.ones_like(scale), scale)]
     return Infidelity(*errors)

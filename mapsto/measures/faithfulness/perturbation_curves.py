@@ -1,4 +1,4 @@
-"""Insertion and deletion: hide the parts in the order of their attribution, or show them in it, and watch the outcome.
+"""Insertion and deletion: hide or show the parts in the order of their attribution, and record the outcome.
 
     deletion_i  = v(all but the first c_i players)          insertion_i = v(only the first c_i players)
     area        = ∫ curve d(c/p), by trapezoids             small for deletion, large for insertion
@@ -7,8 +7,8 @@
     aopc        = 1/(L+1) Σ_{i=0…L} (v(all) − deletion_i)
 
 Petsiuk, Das & Saenko 2018, "RISE", §4 (both areas); Samek et al. 2017, "Evaluating the Visualization of What a Deep
-Neural Network Has Learned" (aopc, most relevant first). Players with the same value come in a random order that
-a seed fixes, see `ranking`. Hidden parts may look like nothing the model has seen; `road` fills them in more plausibly.
+Neural Network Has Learned" (aopc, most relevant first). Players with the same value come in a random order that a seed
+fixes, see `ranking`. Hidden parts may be unlike any training input; `road` fills them in more plausibly.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import vmap
 
-from ...errors import MapstoError
+from ... import checks
 from ...views import Game
 from .ranking import order, refuse_lost
 
@@ -27,7 +27,7 @@ Games = Callable[[Tensor], Game]
 
 
 class Curves(NamedTuple):
-    """Outcomes of `n` rows while players vanish and while they appear, and which share of them has."""
+    """Outcomes of `n` rows while players vanish and while players appear, and the share of players so far."""
 
     deletion: Float[Tensor, "n c"]
     insertion: Float[Tensor, "n c"]
@@ -50,13 +50,13 @@ class Curves(NamedTuple):
 
     @property
     def share(self) -> Float[Tensor, " n"]:
-        """The area between the curves over what hiding everything changes; nan where that changes nothing."""
+        """The area between the curves relative to the change when everything is hidden; nan if that is 0."""
         whole = (self.deletion[:, 0] - self.deletion[:, -1]).abs()
         return torch.where(whole > 0, self.gap / whole, torch.nan)
 
     @property
     def aopc(self) -> Float[Tensor, " n"]:
-        """The area over the deletion curve: the mean loss over the steps, the first of which loses nothing."""
+        """The area over the deletion curve: the mean loss over the steps, including the first, which hides nothing."""
         return (self.deletion[:, :1] - self.deletion).mean(-1)
 
 
@@ -68,23 +68,23 @@ def insertion_deletion(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Curves:
-    """Return both curves of the games that `games` makes of `n` points, players in the order of their `values`.
+    """Return both curves of the games that `games` makes of `n` points, with players in the order of their `values`.
 
-    `steps` hides that many groups of about the same number of players (None: one player at a time); all outcomes of
-    `chunk_size` rows are asked for at once.
+    If `steps` is None, one player is hidden at a time; otherwise that many groups of about the same number of players.
+    `chunk_size` rows are computed at once.
+
+    Raises:
+        MapstoError: if values do not fit the points or the players, or are not finite, or `steps` is below 1 or above
+            the number of players.
 
     >>> from mapsto.views import game
     >>> x, slope = torch.tensor([[1.0, 1.0]]), torch.tensor([3.0, 1.0])
     >>> curves = insertion_deletion(lambda x: game(lambda x: x @ slope, x), x, values=slope * x)
     >>> curves.deletion, curves.insertion, curves.share
     (tensor([[4., 1., 0.]]), tensor([[0., 3., 4.]]), tensor([0.2500]))
-
-    Raises:
-        MapstoError: values that do not fit the points or the players, or are not finite; no step.
     """
     players = fitting(games, points, values)
-    if steps is not None and not 1 <= steps <= players:
-        raise MapstoError(f"steps: got {steps}, expected 1 to {players}, the number of players.")
+    checks.between(1, players, steps=players if steps is None else steps)
     cuts = torch.linspace(0, players, (steps or players) + 1, dtype=torch.float64).round().to(values.device)
     rank = order(values, seed).argsort(-1)  # [n, p]
     shown = (rank[:, None] < cuts[:, None]).to(values.dtype)  # [n, c, p]
@@ -98,37 +98,28 @@ def play(
 ) -> Float[Tensor, "n c"]:
     """Return the outcomes of each row's own coalitions.
 
-    Raises MapstoError for games with several scores, or outcomes that are not finite.
+    Raises:
+        MapstoError: if games have several scores, or outcomes are not finite.
     """
     with torch.no_grad():
         outcomes = vmap(lambda x, masks: vmap(games(x))(masks), chunk_size=chunk_size)(points, masks)
-    if outcomes.ndim != 2:
-        raise MapstoError(
-            f"games: got outcomes of shape {tuple(outcomes.shape[2:])}, expected one number; give the view a target."
-        )
+    shape = tuple(outcomes.shape[2:])
+    checks.expect(outcomes.ndim == 2, "games", f"outcomes of shape {shape}", "one number", "give the view a target")
     return answered("games", outcomes)
 
 
 def answered(name: str, outcomes: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-    """Return what a view or game said, or raise MapstoError where that is not finite."""
+    """Return the outcomes of a view or game; raise MapstoError if one is not finite."""
     lost = int((~outcomes.isfinite()).any(-1).sum())
-    if lost:
-        raise MapstoError(
-            f"{name}: got outcomes of {lost} of {len(outcomes)} rows that are not finite, expected finite numbers: can "
-            "the model read missing cells, has the target been taught?"
-        )
+    remedy = "check whether the model can read missing cells, and whether the target has support examples"
+    checks.expect(lost == 0, name, f"{lost} of {len(outcomes)} rows that are not finite", "finite outcomes", remedy)
     return outcomes
 
 
 def fitting(games: Games, points: Tensor, values: Tensor) -> int:
-    """Return the number of players, or raise MapstoError where `values` is not one finite number a row and player."""
-    if not len(points):
-        raise MapstoError("points: got no row, expected at least one.")
+    """Return the number of players; raise MapstoError unless `values` holds a finite number for each row and player."""
+    checks.expect(len(points) > 0, "points", "no row", "at least one")
     players = games(points[0]).players
-    if values.shape != (len(points), players):
-        raise MapstoError(
-            f"values: got shape {tuple(values.shape)}, expected {(len(points), players)}: one number a row and player "
-            "(for several scores, one at a time)."
-        )
+    checks.shape((len(points), players), "one number for each row and player, of one score", values=values)
     refuse_lost(values)
     return players

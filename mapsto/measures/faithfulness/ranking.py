@@ -1,11 +1,11 @@
-"""Who comes first: the orders and ranks that attributions give, with a rule for ties.
+"""Orders and ranks of attributions, with a rule for ties.
 
     midrank_i = #{a_j < a_i} + (#{a_j = a_i} + 1) / 2
     ρ(a, b)   = Pearson correlation of the midranks of a and of b                                   (Spearman 1904)
     top_i     = min(1, max(0, (m − #{a_j > a_i}) / #{a_j = a_i}))        the chance that i is among the m largest
 
-Where an order must be taken, ties are broken by one order of the players that a seed draws, the same for all rows: a
-constant attribution then fares as a random one does, and not as the order in which columns happen to be written.
+Ties in an order are broken by a random order of the players, drawn from a seed, the same for all rows: a constant
+attribution is then ranked like a random one, and not by the order in which columns happen to be written.
 """
 
 import numpy as np
@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...checks import readable
-from ...errors import MapstoError
+from ... import checks
 
 
 def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:
@@ -28,56 +27,52 @@ def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:
 
 
 def midranks(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
-    """Return ranks from 1, the smallest value first, equal values sharing the mean of theirs; batches under vmap.
+    """Return ranks from 1, the smallest value first; equal values share the mean of their ranks. Works under vmap.
 
     >>> midranks(torch.tensor([5.0, 1.0, 5.0]))
     tensor([2.5000, 1.0000, 2.5000])
     """
-    ascending, asked = values.sort(-1).values.contiguous(), values.contiguous()
-    below = torch.searchsorted(ascending, asked)  # #{a_j < a_i}
-    return (below + torch.searchsorted(ascending, asked, right=True) + 1).to(values.dtype) / 2
+    ascending, queries = values.sort(-1).values.contiguous(), values.contiguous()
+    below = torch.searchsorted(ascending, queries)  # #{a_j < a_i}
+    return (below + torch.searchsorted(ascending, queries, right=True) + 1).to(values.dtype) / 2
 
 
 def top(values: Float[Tensor, "*n p"], m: Float[Tensor, "*n 1"]) -> Float[Tensor, "*n p"]:
-    """Return the chance of each player to be among the `m` of largest value, those of equal value alike.
+    """Return the chance of each player to be among the `m` of largest value; equal values have equal chances.
 
     >>> top(torch.tensor([9.0, 1.0, 1.0]), torch.tensor([2.0]))
     tensor([1.0000, 0.5000, 0.5000])
     """
-    ascending, asked = values.sort(-1).values.contiguous(), values.contiguous()
-    not_above = torch.searchsorted(ascending, asked, right=True)
-    equal = not_above - torch.searchsorted(ascending, asked)
+    ascending, queries = values.sort(-1).values.contiguous(), values.contiguous()
+    not_above = torch.searchsorted(ascending, queries, right=True)
+    equal = not_above - torch.searchsorted(ascending, queries)
     return ((m - (values.shape[-1] - not_above)) / equal).clamp(0, 1).to(values.dtype)
 
 
 def rank_correlation(a: Float[Tensor, "*n p"], b: Float[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
-    """Return Spearman's rank correlation of each row; nan where one of its two attributions is constant.
+    """Return Spearman's rank correlation of each row; nan if one of its two attributions is constant.
 
-    Constant attributions have no order that another could share or reverse. Batches under vmap.
+    A constant attribution has no order that another could share or reverse. Works under vmap.
+
+    Raises:
+        MapstoError: if the shapes differ, or values are not finite.
 
     >>> rank_correlation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 4.0, 9.0]))
     tensor(1.)
-
-    Raises MapstoError for attributions of different shapes or that are not finite.
     """
-    if a.shape != b.shape:
-        raise MapstoError(f"b: got shape {tuple(b.shape)}, expected {tuple(a.shape)}, that of a.")
+    checks.shape(tuple(a.shape), "the shape of a", b=b)
     ranks = [midranks(refuse_lost(values).double()) for values in (a, b)]
     u, v = (rank - rank.mean(-1, keepdim=True) for rank in ranks)
     return ((u * v).sum(-1) / (u.square().sum(-1) * v.square().sum(-1)).sqrt()).to(a.dtype)
 
 
 def refuse_lost(values: Tensor, name: str = "values") -> Tensor:
-    """Return `values`, or raise MapstoError where they are no floats, or some are not finite.
+    """Return `values`; raise MapstoError if they are no floats, or some are not finite.
 
-    Inside a transform of `torch.func` what is not finite passes.
+    Inside a transform of `torch.func`, values that are not finite pass.
     """
-    if not values.is_floating_point():
-        raise MapstoError(f"{name}: got {values.dtype}, expected floating-point numbers; convert them.")
-    lost = int((~values.isfinite()).sum()) if readable(values) else 0
-    if lost:
-        raise MapstoError(
-            f"{name}: got {lost} of {values.numel()} that are not finite, expected finite attributions: explain again "
-            "with an explainer that can take these rows, or leave them out."
-        )
+    checks.expect(values.is_floating_point(), name, values.dtype, "floating-point numbers")
+    lost = int((~values.isfinite()).sum()) if checks.readable(values) else 0
+    remedy = "use an explainer that can explain these rows, or leave them out"
+    checks.expect(lost == 0, name, f"{lost} of {values.numel()} that are not finite", "finite attributions", remedy)
     return values

@@ -1,4 +1,4 @@
-"""ROAD: fill hidden parts with what the visible ones suggest, so that hiding does not announce itself.
+"""ROAD: fill hidden parts with values predicted from the visible ones, so that hiding is hard to notice.
 
     images   s_i·x_i = Σ_{j ∈ N(i)} w_ij·x_j  for every hidden pixel i,      s_i = Σ_{j ∈ N(i)} w_ij
              N(i) the up to 8 neighbours, w = 1/6 beside, above and below, 1/12 diagonally; plus noise
@@ -6,10 +6,10 @@
              V in background rows; plus noise
 
 Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods": noisy linear imputation
-makes "most relevant first" and "least relevant first" agree, because the filled-in pixels tell little of where they
-are. ROAD's curves are `insertion_deletion` of the games that `imputed` makes. The images are the paper's; tables are
-ours, by the same idea. Where nothing is visible, an image is filled with 0 (the equations leave its level open), a row
-of a table with the means. The noise is drawn once from a seed, so that games are functions of their masks.
+makes "most relevant first" and "least relevant first" agree, because the imputed pixels reveal little of their places.
+ROAD's curves are `insertion_deletion` of the games that `imputed` makes. The images follow the paper; tables apply the
+same idea. If nothing is visible, an image is filled with 0 (the equations leave its level open), a row of a table with
+the means. The noise is drawn once from a seed, so that games are functions of their masks.
 """
 
 from typing import Protocol, final
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ...errors import MapstoError
+from ... import checks
 from ...views import Game, View
 
 _BESIDE = dict.fromkeys([(-1, 0), (0, -1), (0, 1), (1, 0)], 1 / 6)
@@ -27,7 +27,7 @@ _DIAGONAL = dict.fromkeys([(-1, -1), (-1, 1), (1, -1), (1, 1)], 1 / 12)
 
 
 class Imputer(Protocol):
-    """(x, mask) ↦ x with its hidden entries (mask 0) filled in; the mask has x's shape, or a channel's."""
+    """(x, mask) ↦ x with its hidden entries (mask 0) filled in; the mask has the shape of x, or of one channel."""
 
     def __call__(self, x: Tensor, mask: Tensor, /) -> Tensor:
         """Return `x` with the same visible entries."""
@@ -38,8 +38,9 @@ class Imputer(Protocol):
 class NoisyLinear:
     """Fill the hidden pixels of images `[..., h, w]` with weighted means of their neighbours, plus noise.
 
-    All hidden pixels are solved for at once, the channels alike: a dense system of h·w equations, meant for images of
-    up to about 32 × 32. `noise` is its standard deviation, in units of pixel value (0.01 in the authors' code).
+    All hidden pixels are solved for at once, by a dense system of h·w equations that all channels share, meant for
+    images of up to about 32 × 32. `noise` is the standard deviation, in units of pixel value (0.01 in the authors'
+    code).
 
     >>> x, mask = torch.tensor([[1.0, 9.0, 3.0]]), torch.tensor([[1.0, 0.0, 1.0]])
     >>> NoisyLinear(noise=0.0)(x, mask)
@@ -50,18 +51,18 @@ class NoisyLinear:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, "*c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "*c h w"]:
-        """Fill in where `mask` is 0.
+        """Fill in the pixels whose `mask` is 0.
 
-        Raises MapstoError for a mask that is not of the images' height and width.
+        Raises:
+            MapstoError: if the mask does not have the images' height and width.
         """
-        if mask.shape != x.shape[-2:]:
-            raise MapstoError(f"mask: got shape {tuple(mask.shape)}, expected {tuple(x.shape[-2:])}, as images.")
+        checks.shape(tuple(x.shape[-2:]), "the height and width of the images", mask=mask)
         visible = (mask > 0.5).flatten()  # [p]
         pixels = x.flatten(-2).reshape(-1, visible.numel()).double()  # [c, p]
         weights = neighbours(*x.shape[-2:]).to(pixels)
         hidden = weights.sum(1).diag() - weights  # [p, p]: s_i·x_i − Σ w_ij·x_j
-        one = torch.eye(len(weights)).to(pixels)
-        system = torch.where(visible[:, None] | ~visible.any(), one, hidden)
+        identity = torch.eye(len(weights)).to(pixels)
+        system = torch.where(visible[:, None] | ~visible.any(), identity, hidden)
         filled = torch.linalg.solve(system, (pixels * visible).mT).mT + self.noise * draw(pixels[:1], self.seed)
         return torch.where(visible, pixels, filled).to(x).reshape(x.shape)
 
@@ -70,11 +71,11 @@ class NoisyLinear:
 class LinearRegression:
     """Fill the hidden columns of rows `[d]` by regressing them on the visible ones, over `background` rows `[b, d]`.
 
-    `ridge` is λ, in units of the mean variance of a column; `noise` is its standard deviation as a share of the
-    column's.
+    `ridge` is λ, in units of the mean variance of a column; `noise` is the standard deviation of the noise as a share
+    of the column's.
 
     Raises:
-        MapstoError: fewer than two background rows, or cells that are missing.
+        MapstoError: if there are fewer than two background rows, or cells are missing.
 
     >>> x = torch.arange(4.0)
     >>> impute = LinearRegression(torch.stack([x, 2 * x], 1), noise=0.0)
@@ -83,11 +84,8 @@ class LinearRegression:
     """
 
     def __init__(self, background: Float[Tensor, "b d"], ridge: float = 1e-6, noise: float = 0.01, seed: int = 0):
-        if len(background) < 2 or not background.isfinite().all():
-            raise MapstoError(
-                f"background: got {len(background)} row(s), {int((~background.isfinite()).sum())} cells of them "
-                "missing, expected at least two rows without a missing cell."
-            )
+        checks.expect(len(background) >= 2, "background", f"{len(background)} row(s)", "at least two")
+        checks.finite("leave out rows with missing cells", background=background)
         rows = background.double()
         self.mean, self.deviation = rows.mean(0), rows.std(0, correction=0)
         self.covariance = (rows - self.mean).T @ (rows - self.mean) / len(rows)
@@ -95,15 +93,12 @@ class LinearRegression:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, " d"], mask: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """Fill in where `mask` is 0.
+        """Fill in the columns whose `mask` is 0.
 
-        Raises MapstoError for a row that is not as wide as the background.
+        Raises:
+            MapstoError: if the row is not as wide as the background.
         """
-        if not x.shape == mask.shape == self.mean.shape:
-            raise MapstoError(
-                f"x, mask: got shapes {tuple(x.shape)} and {tuple(mask.shape)}, expected {tuple(self.mean.shape)}, as "
-                "background rows have."
-            )
+        checks.shape(tuple(self.mean.shape), "as wide as the background", x=x, mask=mask)
         visible = mask > 0.5
         seen = visible.double()
         away = torch.where(visible, x.double() - self.mean, 0.0)
@@ -114,10 +109,10 @@ class LinearRegression:
 
 
 def imputed(view: View, x: Float[Tensor, "..."], imputer: Imputer, groups: Int[Tensor, "..."] | None = None) -> Game:
-    """Play `view` with the hidden parts of `x` filled in by `imputer`.
+    """Return the game of `view` in which `imputer` fills in the hidden parts of `x`.
 
-    `groups` (integers, 0 … players−1) has the shape of the imputer's masks: that of a row, or `[h, w]` for images; None
-    makes each entry of a row, or each pixel with all its channels, a player.
+    `groups` (integers, 0 … players−1) has the shape of the imputer's masks: the shape of a row, or `[h, w]` for images.
+    If None, each entry of a row, or each pixel with all its channels, is a player.
 
     >>> game = imputed(lambda x: x.sum(), torch.tensor([[1.0, 9.0, 3.0]]), NoisyLinear(noise=0.0))
     >>> game(torch.tensor([1.0, 0.0, 1.0]))
@@ -126,14 +121,13 @@ def imputed(view: View, x: Float[Tensor, "..."], imputer: Imputer, groups: Int[T
     if groups is None:
         shape = x.shape[-2:]
         groups = torch.arange(shape.numel(), device=x.device).reshape(shape)
-    if int(groups.min()) < 0:
-        raise MapstoError(f"groups: got {int(groups.min())}, expected integers from 0, one for each player.")
+    checks.at_least(0, groups=int(groups.min()))
     players = int(groups.max()) + 1
     return Game(lambda mask: view(imputer(x, mask.to(x)[groups])), players)
 
 
 def neighbours(h: int, w: int) -> Float[Tensor, "p p"]:
-    """Return the weight of each pixel (column) in the mean of each other's neighbourhood (row)."""
+    """Return the weight of each pixel (column) in the mean of the neighbourhood of each pixel (row)."""
     row, column = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
     down, right = row - row[:, None], column - column[:, None]
     parts = [((down == di) & (right == dj)) * weight for (di, dj), weight in (_BESIDE | _DIAGONAL).items()]

@@ -1,12 +1,12 @@
-"""Comprehensiveness and sufficiency: does the outcome need what is said to matter, and is that enough?
+"""Comprehensiveness and sufficiency: the loss of outcome without the most important parts, and with these alone.
 
     comprehensiveness_b = v(all) − v(all but the top q_b)                               (eq. 1; large is good)
     sufficiency_b       = v(all) − v(only the top q_b)                                  (eq. 2; small is good)
     aopc                = mean over the bins b = 1 … |B|,   q_b = ⌈share_b · players⌉
 
 DeYoung et al. 2020, "ERASER", §4, with its bins of 1, 5, 10, 20 and 50 %. The outcome should be the probability of the
-predicted class. The paper's eq. 3 also counts a bin of nothing and divides by |B| + 1; its published code, as here,
-averages over the bins that were asked for. Ties as in `ranking`.
+predicted class. The paper's eq. 3 also counts an empty bin and divides by |B| + 1; its published code, as here,
+averages over the given bins. Ties are broken as in `ranking`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...errors import MapstoError
+from ... import checks
 from .perturbation_curves import Games, fitting, play
 from .ranking import order
 
@@ -24,7 +24,7 @@ ERASER = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 class Rationale(NamedTuple):
-    """What `n` rows lose without their top players, and what they lose when left with these alone, for each bin."""
+    """The loss of `n` rows without their top players, and with these alone, for each bin."""
 
     comprehensiveness: Float[Tensor, "n b"]
     sufficiency: Float[Tensor, "n b"]
@@ -50,17 +50,17 @@ def rationale(
 ) -> Rationale:
     """Return comprehensiveness and sufficiency of the players of largest value, for each of `shares` of them.
 
+    Raises:
+        MapstoError: if values do not fit the points or the players, or are not finite, or a share is outside (0, 1].
+
     >>> from mapsto.views import game
     >>> x, slope = torch.tensor([[1.0, 1.0]]), torch.tensor([3.0, 1.0])
     >>> rationale(lambda x: game(lambda x: x @ slope, x), x, slope * x, shares=[0.5])
     Rationale(comprehensiveness=tensor([[3.]]), sufficiency=tensor([[1.]]))
-
-    Raises:
-        MapstoError: values that do not fit the points or the players, or are not finite; a share outside (0, 1].
     """
     players = fitting(games, points, values)
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise MapstoError(f"shares: got {list(shares)}, expected at least one, each above 0 and at most 1.")
+    fits = bool(shares) and all(0 < share <= 1 for share in shares)
+    checks.expect(fits, "shares", list(shares), "at least one, each above 0 and at most 1")
     sizes = (torch.tensor(shares, dtype=torch.float64) * players - 1e-9).ceil()  # 0.2 · 5 is 1.0000000000000002
     rank = order(values, seed).argsort(-1)  # [n, p]
     chosen = (rank[:, None] < sizes.to(rank.device)[:, None]).to(values.dtype)  # [n, b, p]

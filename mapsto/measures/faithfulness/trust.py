@@ -1,9 +1,9 @@
-"""How far an explainer can be trusted on a model: every measure beside what random orders and input magnitudes get.
+"""Trust in an explainer: every measure beside the values for random attributions and for input magnitudes.
 
-A number says little by itself: an insertion area depends on the model more than on the explainer. So each comes three
-times, for the attributions, for attributions drawn at random, and for |x|, which knows nothing of the model. Only an
-explainer that beats both has shown that it explains. Whether it depends on what was learned is asked by
-`randomisation`, whether its selections are honest by `eval_x`.
+A number says little by itself: an insertion area depends on the model more than on the explainer. So each measure comes
+three times: for the attributions, for random attributions, and for |x|, which knows nothing of the model. Only an
+explainer that beats both has shown that it explains. `randomisation` tests whether it depends on the learned model,
+`eval_x` whether its selections are honest.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.func import vmap
 
-from ...errors import MapstoError
+from ... import checks
 from ...estimate import Estimate, estimate
 from ...explainers import GameExplainer, ViewExplainer
 from ...views import View
@@ -30,7 +30,7 @@ LOWER = {"deletion area", "sufficiency", "infidelity", "fdr", "max-sensitivity"}
 
 
 class Trust(NamedTuple):
-    """A measure of an explainer, of random attributions and of |x| (None where it has none), over rows or tasks."""
+    """A measure of an explainer, of random attributions and of |x| (None if it does not apply), over rows or tasks."""
 
     explainer: Estimate
     random: Estimate | None
@@ -38,7 +38,7 @@ class Trust(NamedTuple):
 
 
 class Baselines(NamedTuple):
-    """The measures of what knows nothing of the model: random attributions, and |x| (empty where it has none)."""
+    """The measures of attributions that know nothing of the model: random ones, and |x| (may be empty)."""
 
     random: dict[str, Estimate]
     magnitude: dict[str, Estimate]
@@ -59,24 +59,32 @@ def trust(
 ) -> dict[str, Trust]:
     """Return all measures that apply to `explainer`, at `n` points.
 
-    `views` makes the view that a `ViewExplainer` explains of a point, `games` the game that measures play, and that a
-    `GameExplainer` explains: `lambda x: game(views(x), x)`. Both give one number, say the probability of the class that
-    is predicted of the point. Where the games' players are `groups` of entries, the
-    attributions of a `ViewExplainer` are added up over them. `truth` marks the players that are known to decide.
-    Infidelity is of hidden players, up to the attributions' best multiple; `radius` is of max-sensitivity, in units of
-    the points. `values` are what `explained` returns of these points, where that is there already, `against` the
-    `baselines` of the same games and points, where several explainers share them.
+    Args:
+        explainer: the explainer.
+        views: point ↦ the view that a `ViewExplainer` explains there, with one score, such as the probability of the
+            class predicted for the point.
+        games: point ↦ the game that measures play, and that a `GameExplainer` explains: `lambda x: game(views(x), x)`.
+        points: the points.
+        truth: the players that are known to decide.
+        groups: the group of each entry, if the players of the games are groups; the attributions of a `ViewExplainer`
+            are added up over them.
+        radius: of max-sensitivity, in units of the points.
+        seed: of random attributions, coalitions and neighbours.
+        chunk_size: how many points to explain at a time.
+        values: the result of `explained` for these points, if it is known already.
+        against: the `baselines` of the same games and points, if several explainers share them.
+
+    Infidelity hides players, and scales the attributions by their best multiple.
+
+    Raises:
+        MapstoError: if attributions do not fit the games' players, or are not finite, or the model is random.
 
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game
     >>> view = lambda x: x @ torch.tensor([3.0, 1.0, 0.0])
-    >>> found = trust(InputXGradient(), lambda x: view, lambda x: game(view, x), torch.eye(3) + 1)
-    >>> found["gap"].explainer.mean > found["gap"].random.mean
+    >>> table = trust(InputXGradient(), lambda x: view, lambda x: game(view, x), torch.eye(3) + 1)
+    >>> table["gap"].explainer.mean > table["gap"].random.mean
     True
-
-    Raises:
-        MapstoError: attributions that do not fit the games' players, or are not finite; a model that answers the same
-            question differently.
     """
 
     def attribute(view: View, point: Tensor) -> Tensor:
@@ -102,7 +110,7 @@ def baselines(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Baselines:
-    """Return the measures of random attributions and of |x|, which every explainer of these games is held against."""
+    """Return the measures of random attributions and of |x|, to compare every explainer of these games with."""
     shape, size = (len(points), games(points[0]).players), pooled(points.nan_to_num().abs(), groups)
     random = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(points)
     chance = judged(games, points, random, truth, seed, chunk_size)
@@ -116,7 +124,7 @@ def explained(
     points: Float[Tensor, "n ..."],
     chunk_size: int | None = None,
 ) -> Float[Tensor, "n ..."]:
-    """Return the attributions of `n` points, each of its own view, or to the players of its own game."""
+    """Return the attributions of `n` points, each by its own view, or to the players of its own game."""
     if isinstance(explainer, GameExplainer):
         return explainer.over(games, points, chunk_size).detach()
     return vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(points).detach()
@@ -130,9 +138,10 @@ def judged(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> dict[str, Estimate]:
-    """Return the measures of attributions that are there already; see `HIGHER` and `LOWER` for what is good.
+    """Return the measures of known attributions; see `HIGHER` and `LOWER` for the good direction.
 
-    Raises MapstoError as `trust` does.
+    Raises:
+        MapstoError: as `trust` does.
     """
     curves = insertion_deletion(games, points, values, None, seed, chunk_size)
     reasons = rationale(games, points, values, seed=seed, chunk_size=chunk_size)
@@ -146,11 +155,11 @@ def judged(
         **complexity(values)._asdict(),
         **({} if truth is None else recovery(values, truth)._asdict()),
     }
-    return {name: over_rows(one) for name, one in rows.items()}
+    return {name: over_rows(values) for name, values in rows.items()}
 
 
 def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
-    """Return the mean with its interval over the first axis, rows or tasks, each counting as the mean of what it holds.
+    """Return the mean over the first axis with its interval; each row or task counts by its own mean.
 
     >>> print(over_rows(torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.5, 1.5], [2.0, 0.0]])))
     0.7500 ± 0.4900
@@ -159,16 +168,14 @@ def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
 
 
 def pooled(values: Float[Tensor, "n ..."], groups: Int[Tensor, "..."] | None) -> Float[Tensor, "n p"]:
-    """Return attributions of entries as those of players: added up over `groups`, or each entry by itself.
+    """Return attributions of entries as attributions of players: added up over `groups`, or of each entry alone.
 
-    Raises MapstoError for groups of another shape.
+    Raises:
+        MapstoError: if `groups` has another shape.
     """
     if groups is None:
         return values.flatten(1)
-    if groups.shape != values.shape[1:]:
-        raise MapstoError(
-            f"groups: got shape {tuple(groups.shape)}, expected {tuple(values.shape[1:])}, that of a row."
-        )
+    checks.shape(tuple(values.shape[1:]), "the shape of a row", groups=groups)
     players = values.new_zeros(len(values), int(groups.max()) + 1)
     return players.index_add(1, groups.flatten(), values.flatten(1))
 
@@ -176,8 +183,6 @@ def pooled(values: Float[Tensor, "n ..."], groups: Int[Tensor, "..."] | None) ->
 def _refuse_chance(view: View, point: Tensor) -> None:
     with torch.no_grad():
         once, again = view(point), view(point)
-    if not torch.allclose(once, again, rtol=0, atol=0, equal_nan=True):
-        raise MapstoError(
-            f"views: asked twice about one point, one said {once.tolist()} and {again.tolist()}, expected a model that "
-            "is deterministic; call its eval(), or fix its noise."
-        )
+    same = torch.allclose(once, again, rtol=0, atol=0, equal_nan=True)
+    remedy = "call its eval(), or fix its noise"
+    checks.expect(same, "views", f"{once} and then {again} at one point", "a deterministic model", remedy)

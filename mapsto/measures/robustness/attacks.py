@@ -1,12 +1,13 @@
-"""Attacks: the small move that hurts most, of the query or, through adaptation, of the teaching examples.
+"""Attacks: the small move of a query or, through adaptation, of the teaching examples that raises a loss most.
 
     FGSM   x' = x + ε·sign(∇loss(x))                                             (Goodfellow et al. 2015, §4)
     PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018)
 
 with Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`, direction(g) = sign(g) for the maximum norm, g/‖g‖ for
-the Euclidean one. An attack raises a `View`, so one function attacks whatever a view speaks of: the query
+the Euclidean one. An attack raises a `View`, so one function attacks any input that a view has: the query
 (`views.query`), or the support set (`views.support`, `teaching_loss`: poisoning through adaptation, Biggio et al. 2012;
-of meta-learners, Goldblum et al. 2020). PGD returns the best point that it passed, so it never does worse than nothing.
+of meta-learners, Goldblum et al. 2020). PGD returns the best point that it passed, so the view is never lower than at
+the start.
 """
 
 import math
@@ -19,12 +20,10 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from ... import views
+from ... import checks, views
 from ...adaptation import losses
 from ...adaptation.learner import Learner
-from ...checks import readable
 from ...episodes import Episode, Examples
-from ...errors import MapstoError
 from ...views import View
 
 Bounds = tuple[float, float]
@@ -32,11 +31,11 @@ _ANYWHERE = (-math.inf, math.inf)
 
 
 class Attack(ABC):
-    """(view, point) ↦ a point near it at which the view is higher. Moves an input; attributes nothing."""
+    """(view, point) ↦ a nearby point at which the view is higher. It moves an input and attributes nothing."""
 
     @abstractmethod
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the moved point. A missing entry (NaN) stays missing; one that the view ignores is not pushed."""
+        """Return the moved point. A missing entry (NaN) stays missing; an entry that the view ignores is not pushed."""
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
         """Move `n` points at once; `chunk_size` of them at a time bounds memory."""
@@ -45,35 +44,37 @@ class Attack(ABC):
 
 @final
 class FGSM(Attack):
-    """One step of `radius` in every entry, up the sign of the slope; entries stay within `bounds`.
+    """One step of `radius` in every entry along the sign of the gradient; entries stay within `bounds`.
 
-    Raises MapstoError for a radius that is not above 0, bounds in the wrong order, or a view of several scores.
+    Raises:
+        MapstoError: if the radius is not above 0, bounds are in the wrong order, or the view has several scores.
 
     >>> FGSM(0.1)(lambda x: x @ torch.tensor([3.0, -2.0, 0.0]), torch.zeros(3))
     tensor([ 0.1000, -0.1000,  0.0000])
     """
 
     def __init__(self, radius: float, bounds: Bounds = _ANYWHERE):
-        _check(radius, bounds)
+        _check_ball(radius, bounds)
         self.radius, self.bounds = radius, bounds
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the moved point; see `Attack`."""
         slope, score = grad_and_value(_scalar(view))(point)
         _number(score)
-        return (point + self.radius * _known(point, slope).sign()).clamp(*self.bounds)
+        return (point + self.radius * _present(point, slope).sign()).clamp(*self.bounds)
 
 
 @final
 class PGD(Attack):
-    """`steps` steps up the slope, each projected back on the ball of `radius` and on `bounds`.
+    """`steps` steps along the gradient, each projected back on the ball of `radius` and on `bounds`.
 
-    `norm` is "linf" (each entry moves by at most `radius`) or "l2" (the whole point does). A step is as long as
-    `step`, by default 2.5·radius/steps, which can leave the ball's middle and reach its edge (Madry et al. 2018).
-    `seed` starts from a random point of the ball, None from the point itself.
+    `norm` is "linf" (each entry moves by at most `radius`) or "l2" (the whole point does). `step` is the length of a
+    step, by default 2.5·radius/steps, which suffices to reach the edge of the ball from its middle (Madry et al. 2018).
+    If `seed` is None, the attack starts from the point itself, otherwise from a random point of the ball.
 
-    Raises MapstoError for a radius or step that is not above 0, fewer than 1 steps, an unknown norm, bounds in the
-    wrong order, or a view of several scores.
+    Raises:
+        MapstoError: if the radius or step is not above 0, `steps` is below 1, the norm is unknown, bounds are in the
+            wrong order, or the view has several scores.
 
     >>> PGD(0.5, "l2")(lambda x: x @ torch.tensor([3.0, -4.0]), torch.zeros(2))
     tensor([ 0.3000, -0.4000])
@@ -88,14 +89,11 @@ class PGD(Attack):
         bounds: Bounds = _ANYWHERE,
         seed: int | None = None,
     ):
-        _check(radius, bounds)
-        if norm not in ("linf", "l2"):
-            raise MapstoError(f"norm: got {norm!r}, expected 'linf' or 'l2'.")
-        if steps < 1:
-            raise MapstoError(f"steps: got {steps}, expected at least 1.")
+        _check_ball(radius, bounds)
+        checks.one_of(("linf", "l2"), norm=norm)
+        checks.count(steps=steps)
         self.step = 2.5 * radius / steps if step is None else step
-        if not self.step > 0:
-            raise MapstoError(f"step: got {step}, expected a length above 0, or None for 2.5·radius/steps.")
+        checks.above(0, step=self.step)
         self.radius, self.norm, self.steps, self.bounds, self.seed = radius, norm, steps, bounds, seed
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -106,7 +104,7 @@ class PGD(Attack):
         for _ in range(self.steps):
             slope, value = grad_and_value(loss)(at)
             highest, best = torch.maximum(value, highest), torch.where(value > highest, at, best)
-            at = self._project(point, at - point + self.step * self._direction(_known(point, slope)))
+            at = self._project(point, at - point + self.step * self._direction(_present(point, slope)))
         return torch.where(loss(at) > highest, at, best)
 
     def _start(self, point: Tensor) -> Tensor:
@@ -119,16 +117,16 @@ class PGD(Attack):
         return slope.sign() if self.norm == "linf" else slope / _length(slope)
 
     def _project(self, point: Tensor, move: Tensor) -> Tensor:
-        """Return the nearest point in the ball; clamping to the bounds afterwards only comes nearer to `point`."""
+        """Return the nearest point in the ball; clamping to the bounds afterwards only moves nearer to `point`."""
         if self.norm == "linf":
             move = move.clamp(-self.radius, self.radius)
         else:
-            move = move * (self.radius / _length(_known(point, move))).clamp(max=1)
+            move = move * (self.radius / _length(_present(point, move))).clamp(max=1)
         return (point + move).clamp(*self.bounds)
 
 
 def surprise(learner: Learner, support: Examples, y: Shaped[Tensor, "..."]) -> View:
-    """x ↦ the loss of row x, whose truth is `y`: the view to raise in order to turn one prediction.
+    """Return the view x ↦ the loss of row x with true outcome `y`: raise it to change one prediction.
 
     That is −log p(y | x) of a class (`y` an integer), or the mean squared error of the numbers `y` `[k]`.
     """
@@ -137,7 +135,7 @@ def surprise(learner: Learner, support: Examples, y: Shaped[Tensor, "..."]) -> V
 
 
 def teaching_loss(learner: Learner, episode: Episode) -> View:
-    """D.x ↦ the loss on the query set after adaptation: the view to raise in order to poison what is taught."""
+    """Return the view D.x ↦ the loss on the query set after adaptation: raise it to poison the support set."""
     views.deterministic(learner)
     (_, y, w), query = episode.support, episode.query
 
@@ -152,33 +150,29 @@ def _length(values: Tensor) -> Tensor:
     return values.square().sum().sqrt().clamp(min=torch.finfo(values.dtype).tiny)
 
 
-def _known(point: Tensor, slope: Tensor) -> Tensor:
-    """Leave missing entries out: nothing is known of their slope."""
+def _present(point: Tensor, slope: Tensor) -> Tensor:
+    """Return the slope with 0 for missing entries, whose slope is unknown."""
     return torch.where(point.isnan(), torch.zeros_like(slope), slope)
 
 
 def _scalar(view: View) -> View:
     def value(point: Tensor) -> Tensor:
         score = view(point)
-        if score.ndim:
-            raise MapstoError(
-                f"view: got scores of shape {tuple(score.shape)}, expected one number to raise; pass a target, or a "
-                "loss such as measures.attacks.surprise."
-            )
+        remedy = "pass a target, or a loss such as measures.surprise"
+        got = f"scores of shape {tuple(score.shape)}"
+        checks.expect(score.ndim == 0, "view", got, "one number to raise", remedy)
         return score
 
     return value
 
 
 def _number(score: Tensor) -> Tensor:
-    """Refuse a score that is NaN, which nothing raises (inside a transform of `torch.func` it passes)."""
-    if readable(score) and score.isnan():
-        raise MapstoError("view: got NaN, expected a number to raise; does it read missing cells?")
+    """Return a score; raise MapstoError if it is NaN. Inside a transform of `torch.func` NaN passes."""
+    if checks.readable(score):
+        checks.expect(not score.isnan(), "view", "NaN", "a number to raise", "does it read missing cells?")
     return score
 
 
-def _check(radius: float, bounds: Bounds) -> None:
-    if not 0 < radius < math.inf:
-        raise MapstoError(f"radius: got {radius}, expected a number above 0, in units of the input.")
-    if not bounds[0] < bounds[1]:
-        raise MapstoError(f"bounds: got {bounds}, expected (lowest, highest).")
+def _check_ball(radius: float, bounds: Bounds) -> None:
+    checks.above(0, radius=radius)
+    checks.expect(bounds[0] < bounds[1], "bounds", bounds, "(lowest, highest)")

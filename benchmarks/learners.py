@@ -49,6 +49,7 @@ from mapsto.learners import (
 )
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
+from mapsto.measures.evaluation.evaluate import summary
 from mapsto.models import MLP, Conv4
 from mapsto.models.norms import Norm
 from mapsto.training import memory, meta_gradient
@@ -272,7 +273,7 @@ def measure(name: str, tested: tuple[int, ...], ways: int, args: argparse.Namesp
     for k in tested:
         method.ready(learner, k)
         test = mt.tasks.Omniglot(ways=k, shots=1, queries=5).test
-        tests[k] = mt.measures.summary(mt.evaluate(learner, test, episodes=args.episodes))
+        tests[k] = summary(mt.evaluate(learner, test, episodes=args.episodes))
     found = {"learner": name, "ways": ways, "steps": steps, "minutes": args.minutes, "tests": tests}
     path.write_text(json.dumps(found, indent=1))
 

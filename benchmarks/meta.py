@@ -25,7 +25,8 @@ from torch.nn import Module
 import mapsto as mt
 from mapsto.adaptation.inner import SGD
 from mapsto.episodes import over_tasks
-from mapsto.training import Step
+from mapsto.measures.evaluation.evaluate import summary
+from mapsto.training.loop import Step
 
 TEST_STEPS = (1, 5, 10)  # on 5 points, and one step on 10
 WAVES: dict[str, Callable[[Module], mt.learners.MAML | mt.learners.Reptile | mt.learners.MultiTask]] = {
@@ -128,7 +129,7 @@ def one_seed(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     tests = []
     for learner.steps, shots in (*((n, 5) for n in TEST_STEPS), (1, 10)):  # type: ignore[misc]
         tasks = mt.tasks.Sinusoids(shots=shots, queries=100).test
-        tests.append(mt.measures.summary(mt.evaluate(learner, tasks, episodes=waves, batch=500)))
+        tests.append(summary(mt.evaluate(learner, tasks, episodes=waves, batch=500)))
     return {"seed": seed, "chosen": chosen["step"], "seconds": log[-1]["seconds"], "tests": tests}
 
 
@@ -178,7 +179,7 @@ def characters(args: argparse.Namespace, run: Path) -> dict[str, Any]:
     tests = {}
     for learner.ways in (5, 20):
         tasks = mt.tasks.Omniglot(ways=learner.ways, shots=1, queries=5).test
-        tests[learner.ways] = mt.measures.summary(mt.evaluate(learner, tasks, episodes=episodes))
+        tests[learner.ways] = summary(mt.evaluate(learner, tasks, episodes=episodes))
     return {"steps": steps, "seconds": seconds, "tests": tests}
 
 

@@ -32,7 +32,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import mapsto as mt
-from mapsto.explainers import LIME, GradCAM, HiResCAM, ViewExplainer, enlarge, patches, superpixels
+from mapsto.explainers import LIME, GradCAM, HiResCAM, ViewExplainer, patches, superpixels
+from mapsto.explainers.activation_maps import enlarge
 from mapsto.explainers.groups import shared
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 

@@ -12,6 +12,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+__all__ = ["Episode", "Examples", "examples", "over_tasks", "to", "unstack"]
+
 State = Any
 """The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
 

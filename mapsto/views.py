@@ -18,9 +18,12 @@ from . import checks
 from .adaptation import watching
 from .adaptation.learner import Learner
 from .episodes import Episode, Examples, State
-from .games import Game as Game
-from .games import View as View
-from .games import game as game
+from .games import Game, View, game
+
+__all__ = [
+    "Game", "View", "as_module", "feature", "game", "query", "state", "support", "support_feature", "support_game",
+    "taught", "weights",
+]  # fmt: skip
 
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]

@@ -10,7 +10,8 @@ import mapsto as mt
 from mapsto import views
 from mapsto.episodes import Examples, examples
 from mapsto.errors import MapstoError
-from mapsto.explainers import GradCAM, HiResCAM, InputXGradient, enlarge
+from mapsto.explainers import GradCAM, HiResCAM, InputXGradient
+from mapsto.explainers.activation_maps import enlarge
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 
 F64 = torch.float64

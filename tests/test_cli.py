@@ -179,19 +179,10 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
 
 
 PARTS = {  # public names that no reader looks for by themselves: parts and arguments of methods
-    "explainers": {"Game", "enlarge"},
-    "measures": {
-        *("around", "auroc", "by_outputs", "by_state", "cosine", "estimate", "expected_calibration_error", "summary"),
-        *("surprise", "teaching_loss"),
-    },
+    "explainers": {"Game"},
+    "measures": {"auroc", "by_outputs", "by_state", "estimate"},
     "seeing": {"cka_over", "rsa_over", "unit"},
 }
-MOST_NAMES = {"measures": 36, "seeing": 20, "explainers": 29}
-
-
-@pytest.mark.parametrize("room", MOST_NAMES)
-def test_a_room_has_few_public_names(room: str) -> None:
-    assert 10 < len(importlib.import_module(f"mapsto.{room}").__all__) <= MOST_NAMES[room]
 
 
 @pytest.mark.parametrize("room", PARTS)

@@ -19,7 +19,6 @@ from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient, IntegratedGradients, Shapley
 from mapsto.measures import (
     agreement,
-    around,
     auroc,
     complexity,
     hiding_infidelity,
@@ -34,6 +33,7 @@ from mapsto.measures.faithfulness.infidelity import Infidelity, noise, squares
 from mapsto.measures.faithfulness.perturbation_curves import Curves
 from mapsto.measures.faithfulness.ranking import midranks, order, rank_correlation
 from mapsto.measures.faithfulness.sufficiency import ERASER, Rationale
+from mapsto.measures.robustness.sensitivity import around
 from mapsto.views import Game, game
 
 F64 = torch.float64

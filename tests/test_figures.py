@@ -9,13 +9,13 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy.stats import spearmanr
 
-from mapsto.figures import beeswarm, influence, learning_curve, reliability, reliability_bins, waterfall
+from mapsto.figures import beeswarm, influence, reliability, waterfall
 from mapsto.figures import beeswarm as beeswarm_picture
 from mapsto.figures.beeswarm import lines, ranking, stack
-from mapsto.figures.curve import smooth
+from mapsto.figures.curve import learning_curve, smooth
 from mapsto.figures.influence import strongest
 from mapsto.figures.numbers import as_floats, cell
-from mapsto.figures.reliability import wilson
+from mapsto.figures.reliability import reliability_bins, wilson
 from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, distinct, label, low_to_high
 from mapsto.figures.svg import svg
 from mapsto.figures.waterfall import steps

@@ -13,6 +13,7 @@ from mapsto.episodes import Episode, unstack
 from mapsto.errors import MapstoError
 from mapsto.tasks import gaussian_process
 from mapsto.tasks.gaussian_process import GaussianProcesses
+from mapsto.tasks.source import SPLITS
 
 KERNELS = {"rbf": RBF, "matern52": lambda length: Matern(length, nu=2.5)}
 both_kernels = pytest.mark.parametrize("kernel", KERNELS)
@@ -119,7 +120,7 @@ def test_padding_is_absent_from_the_posterior():
 def test_noise_comes_with_the_tasks_and_changes_nothing_else():
     tasks = GaussianProcesses(shots=3, queries=2)
     noisy = mt.tasks.WithNoise(tasks, (5, 2))
-    for split in mt.tasks.SPLITS:
+    for split in SPLITS:
         plain, drawn = tasks.of(split).batch(1, 400), noisy.of(split).batch(1, 400)
         assert torch.equal(plain.support.y, drawn.support.y) and torch.equal(plain.query.x, drawn.query.x)
         assert drawn.noise.shape == (400, 5, 2) and abs(float(drawn.noise.std()) - 1) < 0.05
@@ -127,7 +128,7 @@ def test_noise_comes_with_the_tasks_and_changes_nothing_else():
     assert not torch.equal(noisy.batch(1, 4).noise, noisy.batch(2, 4).noise)
 
 
-@pytest.mark.parametrize("split", mt.tasks.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_noise_keeps_the_split_of_its_tasks(split: str) -> None:
     held = GaussianProcesses(shots=3, queries=2).of(split)
     noisy = mt.tasks.WithNoise(held, (5, 2))

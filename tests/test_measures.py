@@ -12,8 +12,8 @@ from torch import Tensor
 from mapsto.episodes import Episode, Examples
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
-from mapsto.measures import agreement, estimate, evaluate, expected_calibration_error, reliability, summary
-from mapsto.measures.evaluation.evaluate import Classification, Regression
+from mapsto.measures import agreement, estimate, evaluate, reliability
+from mapsto.measures.evaluation.evaluate import Classification, Regression, summary
 from mapsto.tasks import Arrays, Tasks
 
 # agreement

@@ -10,8 +10,9 @@ from mapsto.errors import MapstoError
 from mapsto.learners import MAML
 from mapsto.models import MLP
 from mapsto.tasks import Sinusoids
-from mapsto.training import Settings, train
+from mapsto.training import train
 from mapsto.training.optimizers import optimizer
+from mapsto.training.settings import Settings
 
 NAMES = pytest.mark.parametrize("name", ["adamw", "muon", "sgd"])
 SHAPES = {"layer.weight": (6, 10), "layer.bias": (10,), "table": (4, 6), "cube.weight": (2, 3, 4), "norm.weight": (6,)}

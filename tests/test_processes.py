@@ -15,6 +15,7 @@ import mapsto as mt
 from mapsto.episodes import Episode, Examples, over_tasks, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import ANP, CNP, NP, process
+from mapsto.measures import log_likelihoods
 from mapsto.models import MLP, KernelAttention
 from mapsto.tasks import GaussianProcesses, WithNoise
 
@@ -184,10 +185,10 @@ def processes(latents: int = 4) -> dict[str, process.Process]:
 def test_training_raises_the_likelihood_and_none_exceeds_the_exact_posterior(name):
     learner, tasks = processes()[name], GaussianProcesses(shots=(3, 20), queries=20, noise=0.1)
     noisy = WithNoise(tasks, (2, 4))
-    before = mt.measures.log_likelihoods(learner, noisy.test, episodes=40)
+    before = log_likelihoods(learner, noisy.test, episodes=40)
     for _ in mt.train(learner, noisy, steps=150, batch=8, lr=5e-3, clip=1.0):
         pass
-    after = mt.measures.log_likelihoods(learner, noisy.test, episodes=40)
+    after = log_likelihoods(learner, noisy.test, episodes=40)
     exact = torch.cat([tasks.test.log_likelihood(i, n).mean(1) for i, n in enumerate((25, 15))]).numpy()
     assert after.shape == (40,) and after.mean() > before.mean() + 0.1
     assert mt.measures.estimate(exact - after).mean > 0
@@ -203,7 +204,7 @@ def test_the_mean_over_tasks_weighs_each_query_by_its_share():
             drawn = tasks.batch(index, count, seed)
             return drawn._replace(query=drawn.query._replace(w=torch.tensor([0.2, 0.6, 0.0]).expand(count, 3)))
 
-    found = mt.measures.log_likelihoods(learner, Weighed(), episodes=3, batch=2)
+    found = log_likelihoods(learner, Weighed(), episodes=3, batch=2)
     points = torch.cat([over_tasks(learner.log_likelihood)(tasks.batch(i, n)) for i, n in enumerate((2, 1))])
     np.testing.assert_allclose(found, (0.25 * points[:, 0] + 0.75 * points[:, 1]).detach(), rtol=1e-5)
 

@@ -15,7 +15,7 @@ from mapsto.explainers import Gradient, InputXGradient
 from mapsto.explainers.explainer import Explain
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 from mapsto.measures import randomised_model, shuffled_labels
-from mapsto.measures.faithfulness.randomisation import cascading, independent, layers_of
+from mapsto.measures.faithfulness.randomisation import layers_of
 from mapsto.models import MLP
 
 FEATURES = 24
@@ -82,7 +82,7 @@ def test_plans_randomise_the_layers_they_name() -> None:
     net, seen = body(), []
     named = list(layers_of(net))
     assert named == ["1", "3", "5"]
-    for plan, expected in ((cascading, [{2}, {1, 2}, {0, 1, 2}]), (independent, [{2}, {1}, {0}])):
+    for plan, expected in (("cascading", [{2}, {1, 2}, {0, 1, 2}]), ("independent", [{2}, {1}, {0}])):
         seen.clear()
         found = randomised_model(Gradient(), net, lambda net: seen.append(net) or of_net(net), X, plan)
         assert found.steps == ["5", "3", "1"] and seen[0] is net
@@ -139,7 +139,7 @@ def test_the_state_of_an_adapted_model_can_be_redrawn_alone() -> None:
         randomised_model(Gradient(), adapted, of_net, X, layers=states, seed=seed).signed[-1] for seed in range(16)
     ]
     assert torch.stack(checks).mean().abs() < 0.3
-    alone = randomised_model(Gradient(), adapted, of_net, X, independent, layers=["learner.body.1"])
+    alone = randomised_model(Gradient(), adapted, of_net, X, "independent", layers=["learner.body.1"])
     torch.testing.assert_close(alone.signed, torch.ones(1, 8))  # what was adapted no longer reads its start
 
 

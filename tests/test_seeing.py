@@ -18,24 +18,12 @@ from torch import Tensor, nn
 from mapsto.episodes import examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork
-from mapsto.seeing import (
-    cka,
-    cka_over,
-    embedding,
-    features_over,
-    iterates,
-    looks_like,
-    maximise,
-    probes,
-    rsa,
-    rsa_over,
-    unit,
-    units,
-    variance_explained,
-)
+from mapsto.seeing import cka, embedding, iterates, looks_like, maximise, probes, rsa, unit, units, variance_explained
 from mapsto.seeing.embedding import Embedding, purity
+from mapsto.seeing.layers import features_over
 from mapsto.seeing.maximisation import blurred, total_variation
 from mapsto.seeing.probes import dealt
+from mapsto.seeing.similarity import cka_over, rsa_over
 from mapsto.seeing.units import Units, health
 from mapsto.seeing.variation import Explained
 

@@ -18,6 +18,7 @@ from mapsto import figures, reports, seeing
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient
+from mapsto.figures import film as pictures
 from mapsto.figures.colours import ZERO, around_zero
 from mapsto.figures.film import chosen
 from mapsto.figures.style import HIGHER, LOWER
@@ -27,6 +28,7 @@ from mapsto.models import MLP
 from mapsto.reports.film import POLICY, SCRIPT, overview, slider
 from mapsto.seeing.film import Film
 from mapsto.seeing.layers import Features
+from mapsto.seeing.similarity import cka_over
 from mapsto.seeing.units import Units
 
 
@@ -62,25 +64,31 @@ def curve_law(draw: Callable) -> None:
 
 
 def test_the_curve_is_what_the_model_says_at_that_step() -> None:
-    curve_law(figures.film_said)
+    curve_law(pictures.film_said)
 
 
 def test_a_picture_of_another_step_is_found_out() -> None:
     with pytest.raises(AssertionError):
-        curve_law(lambda film, i: figures.film_said(film, max(i - 1, 0)))
+        curve_law(lambda film, i: pictures.film_said(film, max(i - 1, 0)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_frames_have_the_same_scales(kind: str) -> None:
     shown = film(kind)
-    for draw in (figures.film_said, figures.film_losses, figures.film_path, figures.film_layers, figures.film_reasons):
+    for draw in (
+        pictures.film_said,
+        pictures.film_losses,
+        pictures.film_path,
+        pictures.film_layers,
+        pictures.film_reasons,
+    ):
         limits = [[(axes.get_xlim(), axes.get_ylim()) for axes in draw(shown, i).axes] for i in (0, 4, 7)]
         assert limits[0] == limits[1] == limits[2], draw.__name__
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_strip_has_at_most_six_frames_from_the_first_to_the_last(kind: str) -> None:
-    drawn = figures.film_strip(film(kind))
+    drawn = pictures.film_strip(film(kind))
     titles = [axes.get_title(loc="left") for axes in drawn.axes if axes.get_title(loc="left")]
     assert [int(re.match(r"step (\d+),", title)[1]) for title in titles] == [0, 1, 3, 4, 6, 7]
     assert svg(drawn).startswith(b"<?xml")
@@ -88,12 +96,12 @@ def test_the_strip_has_at_most_six_frames_from_the_first_to_the_last(kind: str) 
 
 def test_a_short_film_is_shown_whole() -> None:
     assert chosen(1, 6) == [0] and chosen(3, 6) == [0, 1, 2] and len(chosen(100, 6)) == 6
-    assert len(figures.film_strip(film("curve", 2)).axes) == 3
+    assert len(pictures.film_strip(film("curve", 2)).axes) == 3
 
 
 def test_regions_are_those_of_the_highest_score() -> None:
     shown = film("regions")
-    image = figures.film_said(shown, 5).axes[0].images[0].get_array()  # [second feature, first feature, rgb]
+    image = pictures.film_said(shown, 5).axes[0].images[0].get_array()  # [second feature, first feature, rgb]
     winner = shown.surface[5].argmax(-1).reshape(9, 9).T
     assert len(winner.unique()) > 1
     for c in winner.unique():
@@ -103,27 +111,27 @@ def test_regions_are_those_of_the_highest_score() -> None:
 
 def test_losses_and_the_place_on_the_way_are_marked() -> None:
     shown = film("rows")
-    marks = [line for line in figures.film_losses(shown, 3).axes[0].lines if line.get_marker() == "o"]
+    marks = [line for line in pictures.film_losses(shown, 3).axes[0].lines if line.get_marker() == "o"]
     assert [float(mark.get_ydata()[0]) for mark in marks] == [float(shown.support_loss[3]), float(shown.query_loss[3])]
-    x, y = line(figures.film_path(shown, 3).axes[0], "this step")
+    x, y = line(pictures.film_path(shown, 3).axes[0], "this step")
     np.testing.assert_allclose([x[0], y[0]], shown.path[3])
 
 
 def test_reasons_are_bars_or_pixels_around_a_neutral_zero() -> None:
-    bars = figures.film_reasons(film("rows"), 4).axes[0].patches
+    bars = pictures.film_reasons(film("rows"), 4).axes[0].patches
     values = film("rows").attribution[4]
     np.testing.assert_allclose([bar.get_width() for bar in bars], values)
     assert [to_hex(bar.get_facecolor()) for bar in bars] == [HIGHER if v > 0 else LOWER for v in values]
-    image = figures.film_reasons(film("image"), 4).axes[0].images[0]
+    image = pictures.film_reasons(film("image"), 4).axes[0].images[0]
     np.testing.assert_allclose(image.get_array(), film("image").attribution[4, 0])
     assert image.norm.vmin == -image.norm.vmax and to_hex(image.cmap(image.norm(0.0))) == ZERO
     with pytest.raises(ValueError, match="film: got one without attributions"):
-        figures.film_reasons(film("rows")._replace(attribution=None), 0)
+        pictures.film_reasons(film("rows")._replace(attribution=None), 0)
 
 
 def test_bars_beyond_twelve_are_summed_and_none_is_lost() -> None:
     shown = film("rows")._replace(attribution=torch.randn(8, 30))
-    bars = figures.film_reasons(shown, 2).axes[0].patches
+    bars = pictures.film_reasons(shown, 2).axes[0].patches
     assert len(bars) == 12
     assert sum(bar.get_width() for bar in bars) == pytest.approx(float(shown.attribution[2].sum()), abs=1e-5)
 
@@ -131,7 +139,7 @@ def test_bars_beyond_twelve_are_summed_and_none_is_lost() -> None:
 def test_the_lead_of_the_true_class_is_told_right_from_wrong() -> None:
     shown = film("rows")
     right = shown.predictions[7].argmax(-1) == shown.query.y
-    bars = [(bar.get_width(), to_hex(bar.get_facecolor())) for bar in figures.film_said(shown, 7).axes[0].patches]
+    bars = [(bar.get_width(), to_hex(bar.get_facecolor())) for bar in pictures.film_said(shown, 7).axes[0].patches]
     assert sum(width > 0 for width, _ in bars) == int(right.sum()) not in (0, len(right))
     assert all(colour == (HIGHER if width > 0 else LOWER) for width, colour in bars)
 
@@ -227,7 +235,7 @@ def way() -> tuple[MAML, Episode, Features]:
 def test_histograms_show_every_entry(of: str) -> None:
     learner, task, _ = way()
     found = seeing.gradient_histograms(learner, task.support, bins=12)
-    drawn = figures.gradient_histograms(found, of)
+    drawn = figures.draw(found, of=of)
     zero = found.zero_gradients if of == "gradients" else found.zero_updates
     assert 0 < zero.max() < 1
     steps = chosen(len(zero), 4)
@@ -240,31 +248,31 @@ def test_histograms_of_no_update_are_refused() -> None:
     learner, task, _ = way()
     learner.steps = 0
     found = seeing.gradient_histograms(learner, task.support)
-    assert figures.gradient_histograms(found)
+    assert figures.draw(found)
     with pytest.raises(ValueError, match="of: got 'updates' of an adaptation without steps"):
-        figures.gradient_histograms(found, "updates")
+        figures.draw(found, of="updates")
 
 
 def test_the_matrix_is_drawn_as_it_is_with_zero_neutral() -> None:
-    found = seeing.cka_over(way()[2])
-    image = figures.similarity(found).axes[0].images[0]
+    found = cka_over(way()[2])
+    image = figures.draw(found).axes[0].images[0]
     np.testing.assert_allclose(image.get_array(), found.matrix)
     assert to_hex(image.cmap(image.norm(0.0))) == ZERO
     assert to_hex(around_zero()(np.nan)) not in (ZERO, HIGHER, LOWER)
-    labels = [label.get_text() for label in figures.similarity(found).axes[0].get_yticklabels()]
+    labels = [label.get_text() for label in figures.draw(found).axes[0].get_yticklabels()]
     assert labels == list(found.layers)
 
 
 def test_a_small_matrix_has_its_numbers_written() -> None:
-    found = seeing.cka_over({name: f[[0]] for name, f in way()[2].items()})
-    texts = [text.get_text() for text in figures.similarity(found).axes[0].texts]
+    found = cka_over({name: f[[0]] for name, f in way()[2].items()})
+    texts = [text.get_text() for text in figures.draw(found).axes[0].texts]
     assert texts == [f"{value:.2f}" for value in found.matrix.flatten().tolist()]
 
 
 def test_rows_lie_where_the_embedding_has_them() -> None:
     _, task, features = way()
     found = seeing.embedding(features["2"][0], features["2"][-1], task.query.y)
-    drawn = figures.embedding(found, ["low", "high"])
+    drawn = figures.draw(found, classes=["low", "high"])
     for axes, points, pure in zip(drawn.axes, (found.before, found.after), found.purity, strict=True):
         for c in (0, 1):
             np.testing.assert_allclose(np.stack(axes.lines[c].get_data(), 1), points[found.y == c])
@@ -276,35 +284,35 @@ def test_rows_lie_where_the_embedding_has_them() -> None:
 def test_probes_lie_at_their_accuracy() -> None:
     _, task, features = way()
     found = seeing.probes(features, task.query.y)
-    containers = figures.probes(found).axes[0].containers
+    containers = figures.draw(found).axes[0].containers
     for bars, i in zip(containers, (0, -1), strict=True):
         np.testing.assert_allclose(bars.lines[0].get_xdata(), 100 * found.accuracy[:, i], rtol=1e-5)
     alone = found._replace(accuracy=found.accuracy[:, :1])
-    assert len(figures.probes(alone).axes[0].containers) == 1
+    assert len(figures.draw(alone).axes[0].containers) == 1
 
 
 def test_units_are_drawn_by_their_share() -> None:
     found = {"a": Units(torch.zeros(4), torch.tensor([True, False, False, False]), torch.tensor([False] * 3 + [True]))}
-    widths = [bar.get_width() for bar in figures.units(found).axes[0].patches]
+    widths = [bar.get_width() for bar in figures.draw(found).axes[0].patches]
     assert widths == [25, 25]
-    assert figures.units(found).axes[0].texts[0].get_text() == "2 of 4"
+    assert figures.draw(found).axes[0].texts[0].get_text() == "2 of 4"
 
 
 def test_changes_are_drawn_in_per_cent() -> None:
     learner, task, _ = way()
     found = seeing.changes(learner, task.support, task.query.x)
-    top, bottom = figures.changes(found).axes
+    top, bottom = figures.draw(found).axes
     np.testing.assert_allclose([bar.get_width() for bar in top.patches], 100 * found.parameters[-1], rtol=1e-5)
     np.testing.assert_allclose([bar.get_width() for bar in bottom.patches], 100 * found.features[-1], rtol=1e-5)
     nothing = found._replace(parameters=found.parameters * float("nan"))
-    assert {text.get_text() for text in figures.changes(nothing).axes[0].texts} == {"from 0"}
+    assert {text.get_text() for text in figures.draw(nothing).axes[0].texts} == {"from 0"}
 
 
 def test_what_a_unit_likes_is_drawn() -> None:
     learner = MAML(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)))
     state = learner.adapt(examples(torch.randn(4, 1, 4, 4), torch.tensor([0, 1, 0, 1])))
     found = seeing.maximise(seeing.unit(learner, state, "1", 0), torch.zeros(1, 4, 4), steps=5)
-    drawn = figures.preferred(found)
+    drawn = figures.draw(found)
     np.testing.assert_allclose(drawn.axes[0].images[0].get_array(), found.x[0])
     assert f"The unit says {float(found.value):.3g}" in drawn._suptitle.get_text()
 

@@ -7,6 +7,7 @@ from matplotlib.colors import to_hex
 
 from mapsto import figures
 from mapsto.episodes import Examples
+from mapsto.figures import film as pictures
 from mapsto.figures.reliability import wilson
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.figures.task_map import task_map
@@ -47,7 +48,7 @@ def test_a_surface_of_numbers_and_its_rows_share_their_colours() -> None:
     grid = torch.cartesian_prod(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
     points = rows([[0.0, 0.0], [1.0, 1.0]], [[0.5], [-2.0]])
     shown = film(grid=grid, surface=torch.tensor([[[1.0], [-1.0], [0.0], [3.0]]] * 2), support=points, query=points)
-    axes = figures.film_said(shown, 1).axes[0]
+    axes = pictures.film_said(shown, 1).axes[0]
     image, dots = axes.images[0], axes.collections
     np.testing.assert_allclose(image.get_array(), [[1, 0], [-1, 3]])  # [second feature, first feature]
     assert image.norm.vmax == -image.norm.vmin == 3
@@ -56,13 +57,13 @@ def test_a_surface_of_numbers_and_its_rows_share_their_colours() -> None:
 
 
 def test_answers_lie_over_their_targets() -> None:
-    points = figures.film_said(film(), 1).axes[0].lines[1]
+    points = pictures.film_said(film(), 1).axes[0].lines[1]
     np.testing.assert_allclose(np.stack(points.get_data()), [[0.5, -2], [0.25, -1]])
 
 
 def test_a_curve_is_drawn_through_rows_that_lie_where_they_are() -> None:
     shown = film(grid=torch.tensor([[0.0], [1.0]]), surface=torch.tensor([[[0.5], [-2.0]]] * 2))
-    lines = {line.get_label(): np.stack(line.get_data()) for line in figures.film_said(shown, 1).axes[0].lines}
+    lines = {line.get_label(): np.stack(line.get_data()) for line in pictures.film_said(shown, 1).axes[0].lines}
     assert set(lines) == {"the model", "query (judges)", "support (teaches)"}
     for points in lines.values():
         np.testing.assert_allclose(points, [[0, 1], [0.5, -2]])
@@ -71,7 +72,7 @@ def test_a_curve_is_drawn_through_rows_that_lie_where_they_are() -> None:
 def test_true_classes_that_lead_are_told_right() -> None:
     points = rows([[0.0], [1.0]], [0, 1])
     shown = film(predictions=torch.tensor([[[0.9, 0.1], [0.8, 0.2]]] * 2), query=points, support=points)
-    handles, names = figures.film_said(shown, 1).axes[0].get_legend_handles_labels()
+    handles, names = pictures.film_said(shown, 1).axes[0].get_legend_handles_labels()
     told = dict(zip(names, handles, strict=True))
     assert [round(told[f"told {name}"][0].get_width(), 5) for name in ("right", "wrong")] == [0.8, -0.6]
     assert [to_hex(told[f"told {name}"][0].get_facecolor()) for name in ("right", "wrong")] == [HIGHER, LOWER]
@@ -79,14 +80,14 @@ def test_true_classes_that_lead_are_told_right() -> None:
 
 def test_layers_have_the_norms_and_rates_of_the_step() -> None:
     for i in (0, 1):
-        norms, rates = figures.film_layers(film(), i).axes
+        norms, rates = pictures.film_layers(film(), i).axes
         assert widths(norms) == film().gradient_norm[i].tolist()
         assert widths(rates) == pytest.approx(film().rates[i].tolist())
 
 
 def test_the_film_says_its_numbers() -> None:
-    assert "with 87 % of the way's variance" in figures.film_path(film(), 1).axes[0].get_xlabel()
-    titles = [axes.get_title(loc="left") for axes in figures.film_strip(film()).axes]
+    assert "with 87 % of the way's variance" in pictures.film_path(film(), 1).axes[0].get_xlabel()
+    titles = [axes.get_title(loc="left") for axes in pictures.film_strip(film()).axes]
     assert titles == ["step 0, query loss 4", "step 1, query loss 2"]
     assert "teaches, went from 3 to 1, and on the query set, which judges, from 4 to 2" in overview(film())[0]
     assert label(film(), 1) == "Step 1 of 1: support loss 1, query loss 2"
@@ -96,7 +97,7 @@ def test_the_film_says_its_numbers() -> None:
 
 
 def test_probes_have_their_interval_and_chance_in_per_cent() -> None:
-    axes = figures.probes(Probes(("a",), torch.tensor([[0.5, 0.8]]), 0.4, 50)).axes[0]
+    axes = figures.draw(Probes(("a",), torch.tensor([[0.5, 0.8]]), 0.4, 50)).axes[0]
     for bars, share, name in zip(axes.containers, (0.5, 0.8), ("before", "after"), strict=True):
         ends = [float(end[0]) for end in wilson(np.array([share]), np.array([50]))]
         np.testing.assert_allclose(bars.lines[2][0].get_segments()[0][:, 0], 100 * np.array(ends))
@@ -106,13 +107,13 @@ def test_probes_have_their_interval_and_chance_in_per_cent() -> None:
 
 def test_changes_are_written_in_per_cent() -> None:
     shown = Changes(("a",), torch.tensor([[0.123]]), ("b",), torch.tensor([[2.5]]))
-    assert [text.get_text() for axes in figures.changes(shown).axes for text in axes.texts] == ["12.3", "250"]
+    assert [text.get_text() for axes in figures.draw(shown).axes for text in axes.texts] == ["12.3", "250"]
 
 
 def test_an_embedding_says_its_trust_and_chance() -> None:
     points = torch.zeros(4, 2)
     shown = Embedding(points, points, torch.tensor([0, 1, 0, 1]), (0.75, 0.875), (0.2, 0.6), 0.33, 5)
-    left, right = figures.embedding(shown).axes
+    left, right = figures.draw(shown).axes
     assert left.get_title(loc="left") == "before\npurity 20 %\ntrustworthiness 0.75"
     assert right.get_title(loc="left") == "after\npurity 60 %\ntrustworthiness 0.88"
     assert left.get_xlabel() == "purity by chance: 33 %"
@@ -121,7 +122,7 @@ def test_an_embedding_says_its_trust_and_chance() -> None:
 def test_entries_that_are_zero_are_told_in_per_cent() -> None:
     counts, zero = torch.tensor([[[3, 1]], [[2, 2]]]), torch.tensor([[0.2], [0.45]])
     shown = Histograms(("a",), torch.tensor([-4.0, -2.0, 0.0]), counts, zero, counts[:1], zero[:1])
-    axes = figures.gradient_histograms(shown).axes[0]
+    axes = figures.draw(shown).axes[0]
     assert axes.get_title(loc="left") == "layer a: 20 % are exactly 0, 45 % at the end"
     np.testing.assert_allclose(axes.patches[0].get_data().values, [60, 20])
     np.testing.assert_allclose(axes.patches[0].get_data().edges, [-4, -2, 0])
@@ -129,7 +130,7 @@ def test_entries_that_are_zero_are_told_in_per_cent() -> None:
 
 def test_a_unit_is_told_what_it_said_before_and_after() -> None:
     shown = Preferred(torch.tensor([1.0, -2.0]), torch.tensor(3.5), torch.tensor(-0.25), torch.zeros(1))
-    drawn = figures.preferred(shown)
+    drawn = figures.draw(shown)
     assert drawn._suptitle.get_text() == "The unit says 3.5; of the start it said -0.25."
     colours = [to_hex(bar.get_facecolor()) for bar in drawn.axes[0].patches]
     assert widths(drawn.axes[0]) == [1, -2] and colours == [HIGHER, LOWER]

@@ -10,7 +10,8 @@ from mapsto.errors import MapstoError
 from mapsto.figures.task_map import task_map as drawn
 from mapsto.learners import MAML, SNAIL, Learner, MatchingNetwork, MemoryFusion, RidgeHead, SiameseNetwork
 from mapsto.learners.matching import FullContext
-from mapsto.measures import by_outputs, by_state, cosine, task_map
+from mapsto.measures import by_outputs, by_state, task_map
+from mapsto.measures.evaluation.similarity import cosine
 
 
 def planes() -> tuple[mt.Episode, torch.Tensor]:

@@ -26,11 +26,12 @@ from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, MultiTask, PrototypicalNetwork, Reptile
 from mapsto.models import MLP, Conv4
 from mapsto.tasks import Sinusoids, Tasks
-from mapsto.training import ValidationLoss, load_weights, memory, meta, meta_gradient, train
+from mapsto.training import load_weights, memory, meta, meta_gradient, train
 from mapsto.training.estimators import Exact
 from mapsto.training.meta import MetaGradient
 from mapsto.training.run import read_config, read_tensors
 from mapsto.training.schedule import factor
+from mapsto.training.validation import ValidationLoss
 
 WAVES = Sinusoids(shots=4, queries=3)
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mapsto.episodes import Episode
 from mapsto.errors import MapstoError
-from mapsto.tasks import SPLITS, Tasks, Trajectories
+from mapsto.tasks import Tasks, Trajectories
+from mapsto.tasks.source import SPLITS
 
 CLASSES, SHOTS, QUERIES, REMEMBER = 4, 3, 2, 10
 POOLS = {"train": [*range(30)], "validation": [*range(30, 36)], "test": [*range(36, 48)]}  # of the small drawings

@@ -20,7 +20,8 @@ from .. import joint, models  # noqa: F401 - a class can be named once it is imp
 from ..errors import MapstoError
 from ..learners import Learner
 from ..tasks import Tasks
-from ..training import load_weights, read_config
+from ..training import load_weights
+from ..training.run import read_config
 
 
 class Parser(jsonargparse.ArgumentParser):

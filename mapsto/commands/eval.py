@@ -45,7 +45,8 @@ def main(args: argparse.Namespace) -> int:
     """Read the run back, evaluate it, and print or write the measures."""
     from rich.console import Console
 
-    from ..measures import evaluate, summary
+    from ..measures import evaluate
+    from ..measures.evaluation.evaluate import summary
     from .configuration import load_run
 
     run = load_run(args.run, args.changes, args.allow_imports)

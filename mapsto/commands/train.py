@@ -18,8 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..errors import MapstoError
-from ..training import Settings, Step, ValidationLoss, train
+from ..training import train
+from ..training.loop import Step
 from ..training.run import started
+from ..training.settings import Settings
+from ..training.validation import ValidationLoss
 from . import configuration
 from .options import write_json
 

@@ -1,11 +1,11 @@
 """Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; `learned` ones have parameters.
 
-Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows (`TableExplainer`).
+Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows.
 """
 
 from .across_tasks.global_explanation import global_importance, partial_dependence
 from .across_tasks.task_influence import task_influence
-from .activation_maps import GradCAM, HiResCAM, enlarge
+from .activation_maps import GradCAM, HiResCAM
 from .attention_rollout import attention_rollout
 from .bayesian_shapley import BayesianShapley
 from .expected_gradients import ExpectedGradients
@@ -19,7 +19,6 @@ from .neighbours import knn_shapley
 from .occlusion import Occlusion
 from .permutation_shapley import PermutationShapley
 from .rules.anchors import Anchors
-from .rules.classifier import TableExplainer
 from .rules.counterfactual import Counterfactual
 from .rules.surrogate_tree import SurrogateTree
 from .shapley import Shapley
@@ -44,11 +43,9 @@ __all__ = [
     "ShapleyInteractions",
     "Smooth",
     "SurrogateTree",
-    "TableExplainer",
     "View",
     "ViewExplainer",
     "attention_rollout",
-    "enlarge",
     "global_importance",
     "knn_shapley",
     "partial_dependence",

@@ -40,7 +40,7 @@ class ViewExplainer(ABC):
 
 
 class GameExplainer(ABC):
-    """game ↦ attribution."""
+    """An explainer that attributes a game's outcome to its players: game ↦ attribution."""
 
     @abstractmethod
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from ..seeing.embedding import Embedding
 
 
-def embedding(found: Embedding, classes: Sequence[object] = ()) -> Figure:
+def embedding(result: Embedding, classes: Sequence[object] = ()) -> Figure:
     """Draw the rows before adaptation beside the same rows after it; a colour and a mark for each class."""
-    y = found.y.cpu().numpy()
+    y = result.y.cpu().numpy()
     figure = style.canvas(3.6)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, points, when, trust, pure in zip(
         (left, right),
-        (found.before, found.after),
+        (result.before, result.after),
         ("before", "after"),
-        found.trustworthiness,
-        found.purity,
+        result.trustworthiness,
+        result.purity,
         strict=True,
     ):
         _scatter(axes, points.cpu().numpy(), y, classes)
         axes.set_title(f"{when}\npurity {100 * pure:.0f} %\ntrustworthiness {trust:.2f}", fontsize=9.5, loc="left")
-    left.set_xlabel(f"purity by chance: {100 * found.chance:.0f} %", fontsize=9, color=style.MUTED, loc="left")
+    left.set_xlabel(f"purity by chance: {100 * result.chance:.0f} %", fontsize=9, color=style.MUTED, loc="left")
     handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower left", fontsize=9, frameon=False, ncols=3, columnspacing=1.2)
     return figure

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 _LAYERS, _STEPS = 8, 4
 
 
-def gradient_histograms(found: Histograms, of: Literal["gradients", "updates"] = "gradients") -> Figure:
+def gradient_histograms(result: Histograms, of: Literal["gradients", "updates"] = "gradients") -> Figure:
     """Draw up to four steps, with the first and the last, of up to eight layers; raises MapstoError without steps."""
-    counts, zero = (found.gradients, found.zero_gradients) if of == "gradients" else (found.updates, found.zero_updates)
+    counts, zero = (
+        (result.gradients, result.zero_gradients) if of == "gradients" else (result.updates, result.zero_updates)
+    )
     checks.expect(len(counts) > 0, "of", f"{of!r} of an adaptation without steps", "'gradients'")
     from matplotlib import colormaps
 
-    layers, steps = chosen(len(found.layers), _LAYERS), chosen(len(counts), _STEPS)
-    edges, n, gone = found.edges.cpu().numpy(), counts.cpu().numpy(), zero.cpu().numpy()
+    layers, steps = chosen(len(result.layers), _LAYERS), chosen(len(counts), _STEPS)
+    edges, n, gone = result.edges.cpu().numpy(), counts.cpu().numpy(), zero.cpu().numpy()
     n = 100 * n / (n.sum(-1, keepdims=True) / np.maximum(1 - gone[..., None], 1e-12)).clip(1)  # per cent of all entries
     figure = style.canvas(1.0 + 1.05 * len(layers))
     panels = figure.subplots(len(layers), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
@@ -38,7 +40,7 @@ def gradient_histograms(found: Histograms, of: Literal["gradients", "updates"] =
         for i, colour, line in zip(steps, colours, ("-", "--", "-.", ":"), strict=False):
             axes.stairs(n[i, j], edges, color=colour, linewidth=1.6, linestyle=line, label=f"step {i}")
         axes.set_title(
-            f"layer {style.label(found.layers[j], 20)}: {_zeros(gone[steps, j])}", fontsize=9, loc="left", pad=3
+            f"layer {style.label(result.layers[j], 20)}: {_zeros(gone[steps, j])}", fontsize=9, loc="left", pad=3
         )
         axes.tick_params(labelsize=8.5)
     panels[0].set_ylim(bottom=0)

@@ -19,32 +19,32 @@ if TYPE_CHECKING:
     from ..seeing.units import Units
 
 
-def probes(found: Probes) -> Figure:
+def probes(result: Probes) -> Figure:
     """Draw the accuracy of a linear probe on each layer, in the first state and in the last."""
-    accuracy = found.accuracy.cpu().numpy()
-    figure = style.canvas(1.3 + 0.42 * len(found.layers))
-    axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in found.layers])
+    accuracy = result.accuracy.cpu().numpy()
+    figure = style.canvas(1.3 + 0.42 * len(result.layers))
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in result.layers])
     ends = [(0, "o", style.LOWER, "before"), (-1, "s", style.HIGHER, "after")]
     for i, mark, colour, name in ends if accuracy.shape[1] > 1 else [(0, "o", style.LOWER, "accuracy")]:
         share, at = accuracy[:, i], np.arange(len(accuracy)) + (0.13 if i else -0.13 * (accuracy.shape[1] > 1))
-        low, high = wilson(share, np.full(len(share), found.rows))
+        low, high = wilson(share, np.full(len(share), result.rows))
         axes.errorbar(
             100 * share, at, xerr=100 * np.maximum(np.stack([share - low, high - share]), 0), fmt=mark, color=colour,
             markersize=6, elinewidth=1.3, capsize=3, label=f"{name}, with 95 % interval",
         )  # fmt: skip
-    axes.axvline(100 * found.chance, color=style.NEUTRAL, linestyle=(0, (4, 3)), label="commonest class")
+    axes.axvline(100 * result.chance, color=style.NEUTRAL, linestyle=(0, (4, 3)), label="commonest class")
     axes.set_xlim(-2, 102)
-    axes.set_xlabel(f"rows told right by a linear probe, in per cent of {found.rows}", fontsize=9.5, color=style.INK)
+    axes.set_xlabel(f"rows told right by a linear probe, in per cent of {result.rows}", fontsize=9.5, color=style.INK)
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2)
     return figure
 
 
-def units(found: Mapping[str, Units]) -> Figure:
+def units(result: Mapping[str, Units]) -> Figure:
     """Draw the share of dead and of saturated units of each activation layer."""
-    figure = style.canvas(1.2 + 0.36 * len(found))
-    axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in found])
-    dead, saturated = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(found))
-    at = range(len(found))
+    figure = style.canvas(1.2 + 0.36 * len(result))
+    axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in result])
+    dead, saturated = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(result))
+    at = range(len(result))
     axes.barh(at, dead, color=style.INK, height=0.62, label="dead: shut on every row")
     axes.barh(
         at,
@@ -56,7 +56,7 @@ def units(found: Mapping[str, Units]) -> Figure:
         edgecolor="white",
         label="shut on 95 % of them",
     )
-    for i, (layer, total) in enumerate(zip(found.values(), dead + saturated, strict=True)):
+    for i, (layer, total) in enumerate(zip(result.values(), dead + saturated, strict=True)):
         axes.annotate(
             f"{int(layer.dead.sum() + layer.saturated.sum())} of {len(layer.dead)}", (total, i), xytext=(4, 0),
             textcoords="offset points", va="center", fontsize=9, color=style.INK,
@@ -68,13 +68,13 @@ def units(found: Mapping[str, Units]) -> Figure:
     return figure
 
 
-def changes(found: Changes) -> Figure:
+def changes(result: Changes) -> Figure:
     """Draw by how much adaptation changed each layer's parameters, and the features of each part of the network."""
-    layers, parts = found.parameters[-1].cpu().numpy(), found.features[-1].cpu().numpy()
+    layers, parts = result.parameters[-1].cpu().numpy(), result.features[-1].cpu().numpy()
     figure = style.canvas(1.7 + 0.34 * (len(layers) + len(parts)))
     top, bottom = figure.subplots(2, 1, height_ratios=[len(layers) + 1, len(parts) + 1])
-    _bars(top, found.layers, layers, "change of the parameters, in per cent of their size")
-    _bars(bottom, found.parts, parts, "change of the features, in per cent of their size")
+    _bars(top, result.layers, layers, "change of the parameters, in per cent of their size")
+    _bars(bottom, result.parts, parts, "change of the features, in per cent of their size")
     return figure
 
 
@@ -89,5 +89,5 @@ def _bars(axes: Axes, names: tuple[str, ...], shares: np.ndarray, title: str) ->
     axes.set_xlabel(title, fontsize=9.5, color=style.INK)
 
 
-def _parts(found: Mapping[str, Units]) -> tuple[list, list]:
-    return [layer.dead for layer in found.values()], [layer.saturated for layer in found.values()]
+def _parts(result: Mapping[str, Units]) -> tuple[list, list]:
+    return [layer.dead for layer in result.values()], [layer.saturated for layer in result.values()]

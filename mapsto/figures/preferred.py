@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ..seeing.maximisation import Preferred
 
 
-def preferred(found: Preferred, names: Sequence[object] = ()) -> Figure:
+def preferred(result: Preferred, names: Sequence[object] = ()) -> Figure:
     """Draw the preferred input, pixels or features, under the unit's answers to it and to the start."""
-    x = found.x.detach().cpu().numpy()
+    x = result.x.detach().cpu().numpy()
     figure = signed(x, float(abs(x).max()), "input", names)
     figure.suptitle(
-        f"The unit says {float(found.value):.3g}; of the start it said {float(found.start):.3g}.", fontsize=9.5
+        f"The unit says {float(result.value):.3g}; of the start it said {float(result.start):.3g}.", fontsize=9.5
     )
     return figure

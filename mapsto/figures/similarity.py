@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _WRITTEN = 7  # up to so many representations, each number is written
 
 
-def similarity(found: Similarity, name: str = "linear CKA") -> Figure:
+def similarity(result: Similarity, name: str = "linear CKA") -> Figure:
     """Draw the matrix of the measure `name`; within a layer, steps go from left to right and from top to bottom."""
-    matrix = found.matrix.detach().cpu().numpy()
+    matrix = result.matrix.detach().cpu().numpy()
     figure = style.canvas(3.9)
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap=around_zero(), vmin=-1, vmax=1)
-    _layers(axes, found)
+    _layers(axes, result)
     if len(matrix) <= _WRITTEN:
         for (i, j), value in np.ndenumerate(matrix):
             ink = "white" if abs(value) > 0.75 else style.INK
@@ -35,16 +35,16 @@ def similarity(found: Similarity, name: str = "linear CKA") -> Figure:
     return figure
 
 
-def _layers(axes: Axes, found: Similarity) -> None:
+def _layers(axes: Axes, result: Similarity) -> None:
     """Name each layer at the middle of its steps, and part it from the next by a line."""
-    middles = [found.steps * (place + 0.5) - 0.5 for place in range(len(found.layers))]
-    names = [style.label(layer, 14) for layer in found.layers]
+    middles = [result.steps * (place + 0.5) - 0.5 for place in range(len(result.layers))]
+    names = [style.label(layer, 14) for layer in result.layers]
     axes.set_xticks(middles, names, rotation=90 if max(map(len, names)) * len(names) > 40 else 0)
     axes.set_yticks(middles, names)
     axes.tick_params(length=0, labelsize=9, colors=style.INK)
     axes.spines[:].set_visible(False)
     for middle in middles[1:]:
-        axes.axhline(middle - found.steps / 2, color="white", linewidth=1.5)
-        axes.axvline(middle - found.steps / 2, color="white", linewidth=1.5)
-    inside = f"; in each, steps 0 to {found.steps - 1}" if found.steps > 1 else ""
+        axes.axhline(middle - result.steps / 2, color="white", linewidth=1.5)
+        axes.axvline(middle - result.steps / 2, color="white", linewidth=1.5)
+    inside = f"; in each, steps 0 to {result.steps - 1}" if result.steps > 1 else ""
     axes.set_xlabel(f"layer{inside}", fontsize=9.5, color=style.INK)

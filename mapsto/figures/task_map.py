@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from ..measures.evaluation.similarity import TaskMap
 
 
-def task_map(found: TaskMap, of: Sequence[float] | None = None, name: str = "") -> Figure:
+def task_map(result: TaskMap, of: Sequence[float] | None = None, name: str = "") -> Figure:
     """Draw the tasks of a map; `of` holds a number for each task, shown by colour and called `name`.
 
     Raises:
         MapstoError: `of` does not hold one number for each task.
     """
-    points = np.asarray(found.points, float)
+    points = np.asarray(result.points, float)
     count = len(points) if of is None else len(of)
     checks.expect(count == len(points), "of", f"{count} number(s)", f"{len(points)}, one for each task")
     figure = style.canvas(4.2)
@@ -30,7 +30,7 @@ def task_map(found: TaskMap, of: Sequence[float] | None = None, name: str = "") 
     colour: dict[str, Any] = {"color": style.LOWER} if of is None else {"c": np.asarray(of, float), "cmap": "cividis"}
     dots = axes.scatter(points[:, 0], points[:, 1], s=22, alpha=0.85, linewidth=0, **colour)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel(f"first of two axes, which show {100 * found.kept:.0f} % of the differences", fontsize=9.5)
+    axes.set_xlabel(f"first of two axes, which show {100 * result.kept:.0f} % of the differences", fontsize=9.5)
     axes.set_ylabel("second axis", fontsize=9.5)
     if of is not None:
         bar = figure.colorbar(dots, ax=axes, fraction=0.04, pad=0.03)

@@ -8,20 +8,19 @@ from .linear import Linear
 from .logistic import Logistic
 from .mislabelled import Mislabelled
 from .omniglot import Omniglot
-from .planted import Planted, Truth
-from .planted_images import PlantedStrokes, StrokeTruth
+from .planted import Planted
+from .planted_images import PlantedStrokes
 from .sinusoids import Sinusoids
-from .source import SPLITS, Tasks
+from .source import Tasks
 from .streams import LinearStream
 from .table import Table
 from .table_family import TableFamily
 from .tables import Tables
 from .trajectories import Trajectories
 from .with_noise import WithNoise
-from .xai_tris import TetrominoTruth, XAITris
+from .xai_tris import XAITris
 
 __all__ = [
-    "SPLITS",
     "Arrays",
     "GaussianProcesses",
     "ImageFolder",
@@ -34,14 +33,11 @@ __all__ = [
     "Planted",
     "PlantedStrokes",
     "Sinusoids",
-    "StrokeTruth",
     "Table",
     "TableFamily",
     "Tables",
     "Tasks",
-    "TetrominoTruth",
     "Trajectories",
-    "Truth",
     "WithNoise",
     "XAITris",
 ]

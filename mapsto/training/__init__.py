@@ -1,9 +1,7 @@
 """Meta-training: the meta-gradient, the loop around it, and the folder that it writes."""
 
-from .loop import Step, train
+from .loop import train
 from .meta import meta_gradient
-from .run import load_weights, read_config
-from .settings import Settings
-from .validation import ValidationLoss
+from .run import load_weights
 
-__all__ = ["Settings", "Step", "ValidationLoss", "load_weights", "meta_gradient", "read_config", "train"]
+__all__ = ["load_weights", "meta_gradient", "train"]

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from ..errors import MapstoError
 from ..joint import SelfExplaining
 
+__all__ = ["load"]
+
 FOLDER = Path(__file__).parent
 
 

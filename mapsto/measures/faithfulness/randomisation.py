@@ -15,7 +15,7 @@ to randomise the result of adaptation.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import torch
 from jaxtyping import Float
@@ -30,13 +30,13 @@ from ...views import View
 from .ranking import rank_correlation
 
 Model = TypeVar("Model", bound=nn.Module)
-Plan = Callable[[Sequence[str]], list[list[str]]]
+Plan = Literal["cascading", "independent"]
 
 
 class SanityCheck(NamedTuple):
     """Similarity of the explanations of `n` rows before and after each step: near 0 is good, nan if one is constant.
 
-    `steps` names the layer that was randomised (by `cascading`: together with all earlier ones), or the shuffling.
+    `steps` names the layer that was randomised ("cascading": together with all earlier ones), or the shuffling.
     """
 
     steps: list[str]
@@ -44,19 +44,19 @@ class SanityCheck(NamedTuple):
     absolute: Float[Tensor, "s n"]
 
 
-def cascading(layers: Sequence[str]) -> list[list[str]]:
+def _cascading(layers: Sequence[str]) -> list[list[str]]:
     """Randomise the last layer, then the last two, and so on until all are randomised.
 
-    >>> cascading(["first", "head"])
+    >>> _cascading(["first", "head"])
     [['head'], ['head', 'first']]
     """
     return [list(layers[: -i - 1 : -1]) for i in range(1, len(layers) + 1)]
 
 
-def independent(layers: Sequence[str]) -> list[list[str]]:
+def _independent(layers: Sequence[str]) -> list[list[str]]:
     """Randomise each layer alone, the last one first.
 
-    >>> independent(["first", "head"])
+    >>> _independent(["first", "head"])
     [['head'], ['first']]
     """
     return [[name] for name in reversed(layers)]
@@ -67,7 +67,7 @@ def randomised_model(
     model: Model,
     view: Callable[[Model], View],
     points: Float[Tensor, "n ..."],
-    plan: Plan = cascading,
+    plan: Plan = "cascading",
     layers: Sequence[str] | None = None,
     seed: int = 0,
     chunk_size: int | None = None,
@@ -79,8 +79,9 @@ def randomised_model(
         model: any module: a network, or a learner, whose meta-weights are randomised.
         view: model ↦ the view to explain, such as `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.
-        plan: the layers to randomise in each step: `cascading` or `independent`.
-        layers: names as `layers_of` returns them; None for all.
+        plan: the layers to randomise in each step. "cascading": the last one, then the last two, and so on;
+            "independent": each one alone, the last one first.
+        layers: names of submodules with parameters of their own; None for all.
         seed: of the random numbers.
         chunk_size: how many points to explain at a time; bounds memory.
 
@@ -94,7 +95,8 @@ def randomised_model(
     every = list(layers_of(model))
     chosen = every if layers is None else list(layers)
     checks.expect(bool(chosen) and set(chosen) <= set(every), "layers", chosen, f"some of {every}, the model's layers")
-    steps = plan(chosen)
+    checks.one_of(get_args(Plan), plan=plan)
+    steps = (_cascading if plan == "cascading" else _independent)(chosen)
     before = _explained(explain, view(model), points, chunk_size)
     after = [_explained(explain, view(_redrawn(model, step, seed)), points, chunk_size) for step in steps]
     return _compared([step[-1] for step in steps], before, after)

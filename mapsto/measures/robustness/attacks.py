@@ -158,7 +158,7 @@ def _present(point: Tensor, slope: Tensor) -> Tensor:
 def _scalar(view: View) -> View:
     def value(point: Tensor) -> Tensor:
         score = view(point)
-        remedy = "pass a target, or a loss such as measures.surprise"
+        remedy = "pass a target, or a loss"
         got = f"scores of shape {tuple(score.shape)}"
         checks.expect(score.ndim == 0, "view", got, "one number to raise", remedy)
         return score

@@ -44,7 +44,7 @@ def max_sensitivity(
         explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
         views: point ↦ the view to explain there; `lambda x: view` if all points share one.
         points: the points.
-        neighbours: `s` neighbours of each point, such as `around` samples.
+        neighbours: `s` neighbours of each point, such as the function `around` of this file samples.
         values: the explanations of the points, if they are known already.
         chunk_size: how many points to explain at a time; bounds memory.
 

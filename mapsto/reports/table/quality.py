@@ -24,7 +24,7 @@ UNKNOWN = {
 
 def quality(classifier: "TableClassifier", question: Question, p: Float[np.ndarray, "m k"]) -> dict[str, Any]:
     """Measure the probabilities `p` of the rows `question.judges`, and the rivals on the same rows."""
-    from ...measures import expected_calibration_error
+    from ...measures.evaluation.calibration import expected_calibration_error
 
     if not len(p):
         return dict(UNKNOWN)

@@ -14,8 +14,10 @@ class OneThread:
     machine. Contexts may overlap in several threads; the last one to end restores torch's number of threads.
     """
 
+    _before: int
+
     def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, 1
+        self._lock, self._inside = threading.Lock(), 0
 
     @contextmanager
     def __call__(self) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """Anchors on classifiers whose reasons are known: the rule is found, its figures hold, and failure is said."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,14 @@ RANDOM = np.random.default_rng(5)
 
 def restless(x: np.ndarray) -> np.ndarray:
     return RANDOM.integers(2, size=len(x))
+
+
+def test_answers_that_differ_by_a_hundredth_are_not_the_same() -> None:
+    shaken = itertools.count(1)
+    with pytest.raises(MapstoError, match=r"^classifier: "):
+        SurrogateTree(X)(lambda x: np.full((len(x), 2), 0.5) * (1 + 0.01 * (next(shaken) % 2) * np.array([1, -1])))
+    rounded = itertools.count(1)
+    SurrogateTree(X)(lambda x: np.eye(2)[(x[:, 0] > 0).astype(int)] * (1 + 1e-6 * (next(rounded) % 2)))
 
 
 @pytest.mark.parametrize("explain", [Anchors(X[:5]), Counterfactual(X[:1]), SurrogateTree(X, chunk_size=7)])

@@ -402,6 +402,10 @@ def test_sensitivity_of_nothing_and_misfits() -> None:
     zero = lambda view, x: torch.zeros_like(x)  # noqa: E731
     nothing = max_sensitivity(zero, lambda x: view, X, around(X, 0.1))
     assert nothing.relative.tolist() == [0] * 5  # as captum says
+    far = lambda view, x: (x - X[0]).abs().ge(1e-9).double()  # noqa: E731 (0 at the first point, 1 beside it)
+    beside = max_sensitivity(far, lambda x: view, X[:1], around(X[:1], 0.1))
+    torch.testing.assert_close(beside.relative, beside.absolute)
+    assert beside.absolute.item() == pytest.approx(6**0.5)
     with pytest.raises(MapstoError, match=r"neighbours: got shape \(5, 0, 6\)"):
         max_sensitivity(zero, lambda x: view, X, X[:, None][:, :0])
 

@@ -130,4 +130,12 @@ def test_bad_input_is_refused() -> None:
         Mislabelled(source(), 13).batch(0, 2)
     with pytest.raises(MapstoError, match=r"^tasks: got targets of torch.float32"):
         Mislabelled(Linear(features=2)).batch(0, 2)
+    with pytest.raises(MapstoError, match=r"^tasks: got 1 class"):
+        Mislabelled(_OneClass()).batch(0, 2)
     Mislabelled(Logistic(features=2), 2).batch(0, 2)
+
+
+class _OneClass(Logistic):
+    def draw(self, generator: torch.Generator, count: int) -> Episode:
+        episode = super().draw(generator, count)
+        return episode._replace(support=episode.support._replace(y=torch.zeros_like(episode.support.y)))

@@ -22,8 +22,9 @@ from mapsto.explanation import Explanation
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.reports import page
 from mapsto.reports.table import Answer, Question
-from mapsto.reports.table.answer import answer
+from mapsto.reports.table.answer import answer, typical_rows
 from mapsto.reports.table.html import write
+from mapsto.reports.table.overview import trust
 from mapsto.reports.table.quality import quality
 from mapsto.reports.table.words import comparison
 
@@ -170,6 +171,22 @@ def test_the_reliability_curve_is_of_the_class_it_names(report: tuple[str, list[
     assert "probability of died" in drawn[1].get_xlabel()
     ends = [np.array(part.get_segments())[0, :, 1] for part in drawn[0].collections]
     np.testing.assert_allclose(ends[0], [0, 65.76], atol=0.01)  # two rows without the event
+
+
+def test_the_reliability_of_three_classes_is_of_the_most_probable() -> None:
+    p = np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.3, 0.6, 0.1]])
+    two, outcomes = hand_made(), np.array(["c", "a", "a", "b"], object)
+    flat = Explanation(np.zeros((4, 2, 3)), np.full((4, 3), 1 / 3), CELLS, ["age", "dose"], ["a", "b", "c"], CELLS)
+    question, push = replace(two.question, outcomes=outcomes), np.zeros((2, 3, 3))
+    section = trust(replace(two, question=question, reasons=flat, probabilities=p, judged=p, push=push))
+    assert section is not None and section["what"] == "the most probable class"
+    right = {bin["predicted"]: bin["frequency"] for bin in section["bins"]}
+    assert right == pytest.approx({0.7: 1, 0.6: 1, 0.5: 0})
+
+
+def test_typical_rows_are_medians_of_the_two_commonest_predictions() -> None:
+    probable = np.array([90, 70, 60, 80, 50, 99, 55, 66, 77, 88, 98, 99]) / 100
+    assert typical_rows(probable[:, None] * np.eye(3)[[0] * 5 + [1] * 4 + [2] * 3]) == [1, 8, 4]
 
 
 # --- the terminal

@@ -15,12 +15,15 @@ from torch import nn
 
 from mapsto import views
 from mapsto.commands.explain_run import query_line
-from mapsto.episodes import Episode, examples
+from mapsto.episodes import Episode, examples, unstack
 from mapsto.estimate import Estimate
+from mapsto.explainers.learned.attribution import PairwiseAttribution
 from mapsto.figures.style import GRID, HIGHER, INK, LOWER
 from mapsto.figures.svg import plain_style
-from mapsto.learners import Learner, PrototypicalNetwork, RidgeHead
+from mapsto.joint import SelfExplaining
+from mapsto.learners import InContext, Learner, PrototypicalNetwork, RidgeHead
 from mapsto.measures.faithfulness.trust import Trust
+from mapsto.models import SetTransformer
 from mapsto.reports import page
 from mapsto.reports.run_folder import with_interval
 from mapsto.reports.task.answer import Reasons, TaskAnswer, Teaching
@@ -28,6 +31,7 @@ from mapsto.reports.task.features import query_reasons
 from mapsto.reports.task.question import task_question
 from mapsto.reports.task.sections import _drawn, sections
 from mapsto.reports.task.teaching import draw_images
+from mapsto.tasks import Tables
 
 SHAPLEY = np.array([[0.30, -0.05], [-0.10, 0.02]])
 CELLS = np.array([[0.02, -0.01], [0.0, -0.03], [0.04, 0.0]])
@@ -225,6 +229,22 @@ def test_reasons_and_teachers_are_what_the_score_wins_by_them(classes: bool) -> 
     np.testing.assert_allclose(teachers, score - np.array(without), atol=1e-5)
     assert features.sum() == pytest.approx(asked(support, x) - asked(support, 0 * x), abs=2e-3)
     assert min(abs(features.sum()), np.abs(teachers).max()) > 0.01
+
+
+def test_a_mapping_that_explains_itself_gives_its_own_values() -> None:
+    torch.manual_seed(0)
+    learner = SelfExplaining(InContext(SetTransformer(8, 1, 2), 2, 2), PairwiseAttribution(8)).requires_grad_(False)
+    episode = unstack(Tables(rows=(9, 9), columns=(3, 3), queries=4).batch(0, 1))[0]
+    values, base = learner.explain(learner.adapt(episode.support), episode.query.x)
+    for x, own, start in zip(episode.query.x, values, base, strict=True):
+        score, predicted, features, _ = query_reasons(learner, episode, x)
+        np.testing.assert_allclose(features, own[:, predicted], atol=1e-5)
+        assert start[predicted] + features.sum() == pytest.approx(float(score), abs=1e-5)
+
+
+def test_the_truth_has_three_digits() -> None:
+    assert replace(NUMBERS, y=np.array([[1.23456], [-0.0123456]])).truth(0) == "1.23"
+    assert CLASSES.truth(0) == "died"
 
 
 def test_titles_say_the_class_and_its_probability() -> None:

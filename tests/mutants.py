@@ -2,9 +2,9 @@
 
     python tests/mutants.py --count 200 --seed 1 [mapsto/games.py ...]        or: make mutants
 
-A fault changes one operator, number, condition or sign. Strings, annotations, docstrings and error messages are left
-alone. The tests that run the changed line judge the fault, the quickest first, for at most a minute. Coverage measures
-once which tests these are; the result is kept in `.mutants/` until the sources change.
+A fault changes one operator, number, condition or sign. Strings, annotations, docstrings, error messages and the layout
+of pictures are left alone. The tests that run the changed line judge the fault, the quickest first, for at most a
+minute. Coverage measures once which tests these are; the result is kept in `.mutants/` until the sources change.
 """
 
 import argparse
@@ -27,6 +27,12 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".mutants"
 SECONDS = 60.0
 COPIED = ("mapsto", "tests", "configs", "benchmarks", "examples", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
+DRAWN = ("mapsto/figures", "mapsto/reports")
+LAYOUT = (
+    "alpha", "bottom", "capsize", "columnspacing", "fontsize", "fraction", "frameon", "height", "hspace", "labelpad",
+    "labelsize", "left", "length", "linestyle", "linewidth", "linewidths", "lw", "markeredgewidth", "markersize", "ncols",
+    "pad", "right", "rotation", "s", "size", "top", "visible", "width", "wspace", "xytext", "zorder",
+)  # fmt: skip
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult,
     ast.FloorDiv: ast.Mult, ast.MatMult: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -85,23 +91,33 @@ def _texts(*nodes: ast.AST) -> bool:
 
 def mutants(file: str, text: str) -> Iterator[Mutant]:
     """Yield every fault that can be planted in a file."""
-    for node in _nodes(ast.parse(text)):
+    for node in _nodes(ast.parse(text), file.startswith(DRAWN)):
         if (fault := changed(node)) is not None:
             place = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
             old = " ".join((ast.get_source_segment(text, node) or "").split())
             yield Mutant(file, *place, old, f"({ast.unparse(fault)})")
 
 
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that run and that no string, annotation, error or call of `checks` contains."""
+def _nodes(node: ast.AST, drawn: bool) -> Iterator[ast.AST]:
+    """Yield the nodes that run, but none of a string, annotation or error, nor, if it is `drawn`, of the layout."""
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
             continue
         for child in value if isinstance(value, list) else [value]:
             skipped = isinstance(child, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Assert)
-            if isinstance(child, ast.AST) and not skipped and not _typed(child):
-                yield from _nodes(child)
+            if isinstance(child, ast.AST) and not (skipped or _typed(child) or (drawn and _lays_out(child))):
+                yield from _nodes(child, drawn)
+
+
+def _lays_out(node: ast.AST) -> bool:
+    """Whether the node sets a size, a margin or a limit of a picture."""
+    match node:
+        case ast.keyword(arg):
+            return arg in LAYOUT
+        case ast.Call(ast.Attribute(attr=name)) | ast.Call(ast.Name(name)):
+            return name in ("canvas", "set_xlim", "set_ylim", "subplots_adjust", "tick_params")
+    return False
 
 
 def _typed(node: ast.AST) -> bool:
@@ -253,10 +269,10 @@ def _survivors(
     alive = []
     for mutant in part:
         tests = chosen(mutant, lines, seconds)
-        if not copy.notices(mutant, tests):
-            alive.append(mutant)
-            sys.stdout.write(f"survived ({len(tests)} tests): {mutant}\n")
-            sys.stdout.flush()
+        noticed = copy.notices(mutant, tests)
+        alive += [] if noticed else [mutant]
+        sys.stdout.write(f"{'noticed ' if noticed else 'survived'} ({len(tests)} tests): {mutant}\n")
+        sys.stdout.flush()
     return alive
 
 

@@ -4,10 +4,12 @@
 changelog. The signatures of the public names are pinned in the same way.
 """
 
+import importlib
 import inspect
 import json
+import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -135,11 +137,24 @@ def of_stream(name: str) -> list[float]:
     return [float(stream(seed, 3)) for seed in (0, 7, -7, 2**32 + 1, -(2**70))]
 
 
-def signature(room: str, name: str) -> list[str]:
-    """Return the arguments of a public function or class, with their defaults."""
-    member = getattr(getattr(mt, room), name)
-    if get_origin(member) is not None or inspect.isabstract(member):
-        return []
+def signatures() -> dict[str, list[str]]:
+    """Return the arguments and defaults of public functions, and of the classes that a configuration can name."""
+    public = {f"{room}.{name}": getattr(getattr(mt, room), name) for room, name in PUBLIC}
+    parts = {f"{kind.__module__.removeprefix('mapsto.')}.{kind.__name__}": kind for kind in _classes()}
+    members = {**public, **parts}
+    return {name: _arguments(member) for name, member in members.items() if get_origin(member) is None}
+
+
+def _classes() -> Iterator[type]:
+    for room in ("adaptation", "explainers", "joint", "learners", "models", "tasks", "training"):
+        package = importlib.import_module(f"mapsto.{room}")
+        files = pkgutil.walk_packages(getattr(package, "__path__", []), f"mapsto.{room}.")
+        for module in (package, *(importlib.import_module(file.name) for file in files)):
+            kinds = inspect.getmembers(module, inspect.isclass)
+            yield from (kind for name, kind in kinds if kind.__module__ == module.__name__ and name[0] != "_")
+
+
+def _arguments(member: Callable) -> list[str]:
     return [
         argument.name if argument.default is argument.empty else f"{argument.name}={_default(argument.default)}"
         for argument in inspect.signature(member).parameters.values()
@@ -169,7 +184,7 @@ def test_the_numbers_are_the_same(kind: str, name: str) -> None:
 
 def test_the_signatures_are_the_same() -> None:
     pinned = json.loads(FILE.read_text())["signature"]
-    assert {f"{room}.{name}": signature(room, name) for room, name in PUBLIC} == pinned
+    assert signatures() == pinned
 
 
 def _lines(part: dict[str, list]) -> str:
@@ -178,5 +193,5 @@ def _lines(part: dict[str, list]) -> str:
 
 if __name__ == "__main__":
     parts = {kind: {name: of(name) for name in names} for kind, (of, names) in KINDS.items()}
-    parts["signature"] = {f"{room}.{name}": signature(room, name) for room, name in PUBLIC}
+    parts["signature"] = signatures()
     FILE.write_text("{\n" + ",\n".join(f'"{kind}": {{\n{_lines(part)}\n}}' for kind, part in parts.items()) + "\n}\n")

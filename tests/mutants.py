@@ -29,9 +29,9 @@ SECONDS = 60.0
 COPIED = ("mapsto", "tests", "configs", "benchmarks", "examples", "docs", "pyproject.toml", "README.md", "CHANGELOG.md")
 DRAWN = ("mapsto/figures", "mapsto/reports")
 LAYOUT = (
-    "alpha", "bottom", "capsize", "columnspacing", "fontsize", "fraction", "frameon", "height", "hspace", "labelpad",
-    "labelsize", "left", "length", "linestyle", "linewidth", "linewidths", "lw", "markeredgewidth", "markersize", "ncols",
-    "pad", "right", "rotation", "s", "size", "top", "visible", "width", "wspace", "xytext", "zorder",
+    "alpha", "capsize", "columnspacing", "fontsize", "fraction", "frameon", "height", "hspace", "labelpad", "labelsize",
+    "length", "linestyle", "linewidth", "linewidths", "lw", "markeredgewidth", "markersize", "ncols", "pad", "rotation",
+    "s", "visible", "width", "wspace", "xytext", "zorder",
 )  # fmt: skip
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult,

@@ -116,7 +116,7 @@ def _lays_out(node: ast.AST) -> bool:
         case ast.keyword(arg):
             return arg in LAYOUT
         case ast.Call(ast.Attribute(attr=name)) | ast.Call(ast.Name(name)):
-            return name in ("canvas", "set_xlim", "set_ylim", "subplots_adjust", "tick_params")
+            return name in ("canvas", "margins", "locator_params", "set_xlim", "set_ylim", "tick_params")
     return False
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Explanation:
     """The reasons for `n` predictions over `d` columns and `k` classes, in probability (0.07 = 7 percentage points).
 
-    If numbers are predicted, there is no last axis: values are [n, d] and base values [n], in units of the outcome.
-    `data` holds the original cells (floats, or objects if some column holds text). `codes` holds the numbers that the
-    model read for them, for pictures that are coloured by value; if `data` is numeric, `codes` is None.
+    If the outcome is a number, there is no axis of classes: values are [n, d] and base values [n], in the unit of the
+    outcome. `data` holds the original cells (floats, or objects if a column holds text). `codes` holds these cells as
+    the numbers that the model reads, by which pictures colour them; if `data` is numeric, `codes` is None.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)

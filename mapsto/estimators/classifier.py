@@ -24,17 +24,17 @@ MAX_CLASSES = 10
 class TableClassifier(ClassifierMixin, TableEstimator):
     """Predict and explain the class of each row of a small table with 2 to 10 classes.
 
-    Up to 1,000 training rows and 100 columns are read. Of a larger table, a random sample of the rows and the columns
-    most related to the outcome are used, and a note says so. Columns may hold numbers,
-    dates, texts or categories. Cells may be missing (NaN): a missing cell is an absent column, and the fact that it is
-    missing carries no information. Remarks on the training table are in `notes_`.
+    The model reads up to 1,000 training rows and 100 columns. From a larger table it reads a random sample of the rows
+    and the columns that are most related to the outcome, and `notes_` says so. Columns may hold numbers, dates, texts
+    or categories. Cells may be missing (NaN): such a cell is treated as if the row had no such column, so the fact that
+    it is missing carries no information. `notes_` lists such remarks on the training table.
 
     Args:
-        members: number of passes over the training table that are averaged, each with other codes for the classes.
-            With as many members as classes, all classes are treated alike.
+        members: the number of predictions to average, each with a different numbering of the classes. If there are as
+            many members as classes, no class is preferred.
 
-    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (of a DataFrame), `notes_`, the mapping `mapping_`,
-    the training rows it reads, `support_`, and its adapted state `state_`.
+    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the shipped
+    mapping `mapping_`, the training rows `support_` that it reads, and the adapted state `state_`.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -51,10 +51,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the labels `y` [n]: one forward pass, no training.
 
-        Whole numbers in `sample_weight` [n] count rows, other numbers weight them; 0 deletes a row.
+        If all of `sample_weight` [n] are whole numbers, a row counts as that many equal rows; otherwise they are
+        relative weights. Weight 0 deletes a row.
 
         Raises:
-            MapstoError: if there are fewer than 2 or more than 10 classes, an infinite cell, two columns of the same
+            MapstoError: if there are fewer than 2 or more than 10 classes, an infinite cell, two columns with the same
                 name, or a negative or missing weight.
         """
         checks.count(members=self.members)
@@ -69,7 +70,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Return the class probabilities of each row; a NaN cell is an absent column, so this is v(S) for any S.
+        """Return the class probabilities of each row; a missing (NaN) cell is treated as an absent column.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.

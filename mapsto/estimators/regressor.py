@@ -25,18 +25,17 @@ _STRATA = 10  # groups of similar outcomes, whose shares a sample of the rows ke
 class TableRegressor(RegressorMixin, TableEstimator):
     """Predict and explain a number for each row of a small table.
 
-    Up to 1,000 training rows and 100 columns are read. Of a larger table, a random sample of the rows and the columns
-    most related to the outcome are used, and a note says so. Columns may hold numbers,
-    dates, texts or categories. Cells may be missing (NaN): a missing cell is an absent column, and the fact that it is
-    missing carries no information.
+    The model reads up to 1,000 training rows and 100 columns. From a larger table it reads a random sample of the rows
+    and the columns that are most related to the outcome, and `notes_` says so. Columns may hold numbers, dates, texts
+    or categories. Cells may be missing (NaN): such a cell is treated as if the row had no such column, so the fact that
+    it is missing carries no information.
 
     Args:
-        members: number of passes over the training table that are averaged, every second one with the sign of the
-            outcome reversed.
+        members: the number of predictions to average; every second one reads the outcomes with their signs reversed.
 
-    `fit` sets `n_features_in_`, `feature_names_in_` (of a DataFrame), `notes_`, the mapping `mapping_`, the training
-    rows it reads, `support_`, and its adapted state `state_`. `explain` gives values [n, d] and base values [n] in the
-    unit of the outcome. The base value is the mean outcome of the training rows that were read.
+    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the shipped mapping `mapping_`,
+    the training rows `support_` that it reads, and the adapted state `state_`. `explain` returns values [n, d] and base
+    values [n] in the unit of the outcome. The base value is the mean outcome of these training rows.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -54,7 +53,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt to the rows `X` [n, d] with the outcomes `y` [n]: one forward pass, no training.
 
-        Whole numbers in `sample_weight` [n] count rows, other numbers weight them; 0 deletes a row.
+        If all of `sample_weight` [n] are whole numbers, a row counts as that many equal rows; otherwise they are
+        relative weights. Weight 0 deletes a row.
 
         Raises:
             MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name,
@@ -73,7 +73,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return self._teach(frame, weighed, target, np.nan_to_num(strata).astype(int), [])
 
     def predict(self, X: Any) -> Float[np.ndarray, " n"]:
-        """Return the expected outcome of each row; a NaN cell is an absent column, so this is v(S) for any S.
+        """Return the expected outcome of each row; a missing (NaN) cell is treated as an absent column.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
@@ -83,10 +83,10 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def predict_quantiles(
         self, X: Any, quantiles: float | Sequence[float] | np.ndarray = (0.05, 0.5, 0.95)
     ) -> Float[np.ndarray, "n q"]:
-        """Return quantiles of each row's outcome, from 0.01 to 0.99.
+        """Return the given quantiles of each row's predicted outcome, as an array [n, number of quantiles].
 
         Raises:
-            MapstoError: if a quantile lies outside this range, or as in `predict`.
+            MapstoError: if a quantile is below 0.01 or above 0.99, or for any reason that `predict` raises.
         """
         levels = np.atleast_1d(np.asarray(quantiles, float))
         inside = ((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all()
@@ -97,10 +97,10 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return np.array([np.interp(levels, LEVELS, row) for row in rows]).reshape(len(rows), len(levels))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Float[np.ndarray, "n 2"]:
-        """Return the ends of an interval that contains each row's outcome with probability `coverage`.
+        """Return the lower and upper bounds of an interval [n, 2] that holds each outcome with probability `coverage`.
 
         Raises:
-            MapstoError: unless `coverage` is above 0 and at most 0.98, or as in `predict`.
+            MapstoError: if `coverage` is not in (0, 0.98], or for any reason that `predict` raises.
         """
         inside = 0 < coverage <= LEVELS[-1] - LEVELS[0]
         checks.expect(inside, "coverage", coverage, "a number above 0 and at most 0.98")

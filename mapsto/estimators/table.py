@@ -42,7 +42,7 @@ _NUMBERS, _MOST = 2**21, 128  # bounds on a chunk: numbers in its largest interm
 
 
 class TableEstimator(BaseEstimator, ABC):
-    """Predict and explain the rows of a table. Subclasses convert between the mapping's scores and the outcome."""
+    """The common part of both estimators; subclasses convert between the mapping's scores and the outcome."""
 
     columns_: Columns
     used_: np.ndarray
@@ -60,9 +60,9 @@ class TableEstimator(BaseEstimator, ABC):
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
 
-        This is exact leave-one-out: the mapping adapts again with the weight of that row set to 0, for each training
-        row, or only for the rows that `among` selects (positions or a boolean mask). Categories, scales and dropped
-        columns stay as they were. The influence of a row that `fit` did not use is 0.
+        This is exact leave-one-out: for each training row, the mapping adapts again with the weight of that row set to
+        0. `among` (row positions or a boolean mask) restricts this to some training rows. The encoding of the columns,
+        which was fitted with the row, stays the same. A row that `fit` did not read has influence 0.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
@@ -99,10 +99,11 @@ class TableEstimator(BaseEstimator, ABC):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read an estimator that `save` wrote; its predictions are the same.
+        """Return the estimator that `save` wrote to a file; it makes the same predictions.
 
         Raises:
-            MapstoError: if the file is missing, damaged, of another estimator, or was written with other weights.
+            MapstoError: if the file is missing or damaged, or was saved by another estimator class or with other
+                weights of the mapping.
         """
         return storage.read(cls, path)  # type: ignore[return-value]
 
@@ -155,10 +156,10 @@ class TableEstimator(BaseEstimator, ABC):
         return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
 
     def explain(self, X: Any) -> Explanation:
-        """Explain the predictions for the rows `X`, in the same forward pass and the same unit.
+        """Explain the predictions for the rows `X`, in the unit of the predictions and by the same forward pass.
 
-        `base_values + values.sum(1)` is the prediction. The value of a missing cell, and of a column that is constant
-        in the training rows, is exactly 0.
+        `base_values + values.sum(1)` is the prediction. A missing cell, and a column that is constant in the training
+        rows, has the value 0 exactly.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.

@@ -26,12 +26,12 @@ def attributions(
     titles: Sequence[str],
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw `n` images `[n, c, h, w]` or table rows `[n, d]` and the values of each method for their entries.
+    """Draw `n` images `[n, c, h, w]` or table rows `[n, d]`, each with its attributions by each method.
 
-    `titles` name the rows, `names` the columns of a table.
+    `titles` has a title for each image or row; `names` are the names of a table's columns.
 
     Raises:
-        MapstoError: there is no row or no method, or the values or the rows have another shape.
+        MapstoError: if there is no row or no method, or an attribution differs in shape from `points`.
     """
     checks.expect(len(points) > 0 and len(values) > 0, "points, values", "none", "at least one row and one method")
     shapes = "images [n, c, h, w] or table rows [n, d]"

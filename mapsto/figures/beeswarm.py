@@ -47,10 +47,11 @@ def beeswarm(
     limits: tuple[float, float] | None = None,
     order: Int[np.ndarray, " d"] | None = None,
 ) -> Figure:
-    """Draw the contributions `values` (probability) of `data`'s cells to the probability of the class `target`.
+    """Draw how much each cell of `data` contributes to the probability of the class `target`, one dot for each cell.
 
-    The `top` columns with the largest mean contribution get lines of their own; `order` fixes another order and
-    `limits` another horizontal range (percentage points), so that pictures of several classes can be compared.
+    `values` are the contributions as probabilities. Each of the `top` columns with the largest mean absolute
+    contribution has its own line. `order` sets another order of the columns and `limits` another horizontal range (in
+    percentage points), so that pictures of several classes can be compared.
 
     Raises:
         MapstoError: no row is given.

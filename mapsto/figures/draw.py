@@ -41,14 +41,15 @@ def draw(result: Any, **options: Any) -> Figure:
     """Draw the result of a function of `mt.seeing`, or the result of `mt.measures.task_map`.
 
     Args:
-        result: of `changes`, `cka_over`, `embedding`, `film`, `gradient_histograms`, `maximise`, `probes`, `rsa_over`,
-            `task_map` or `units`.
-        options: `classes` (their names) for `embedding` and `film`; `most` (steps) for `film`; `of` ("gradients" or
-            "updates") for `gradient_histograms`; `names` (of the features) for `maximise`; `name` (of the measure) for
-            `cka_over` and `rsa_over`; `of` (a number for each task, shown by colour) and `name` for `task_map`.
+        result: the return value of `changes`, `cka_over`, `embedding`, `film`, `gradient_histograms`, `maximise`,
+            `probes`, `rsa_over`, `task_map` or `units`.
+        options: for `embedding` and `film`, `classes` (the names of the classes); for `film`, `most` (the maximum
+            number of steps shown); for `gradient_histograms`, `of` ("gradients" or "updates"); for `maximise`, `names`
+            (of the features); for `cka_over` and `rsa_over`, `name` (of the measure); for `task_map`, `of` (a number
+            for each task, shown by colour) and `name` (of that number).
 
     Raises:
-        MapstoError: if the result has no picture.
+        MapstoError: if the result is none of these.
     """
     if isinstance(result, Mapping):  # of layers to their units
         return units(result)

@@ -66,9 +66,10 @@ def wilson(
 
 
 def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
-    """Draw predicted probability against the frequency of the event `what`, over the number of rows in each bin.
+    """Draw the reliability curve: how often the event came true, against its predicted probability.
 
-    Raises MapstoError if no row is given.
+    Below it are the numbers of rows in each bin. `what` is the name of the event. Raises MapstoError if there is no
+    row.
     """
     checks.expect(len(predicted) > 0, "predicted", "no rows", "at least one row whose outcome is known")
     parts = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)

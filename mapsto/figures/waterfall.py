@@ -39,9 +39,10 @@ def waterfall(
     target: str,
     top: int = 7,
 ) -> Figure:
-    """Draw how the cells of `row` move the probability of class `target` from `base` to the prediction.
+    """Draw how the cells of `row` raise and lower the probability of class `target`, from `base` to the prediction.
 
-    `values` are the contributions in probability; the `top` largest get a bar each, the others one together.
+    `values` are the contributions as probabilities. Each of the `top` largest has its own bar; one more bar shows the
+    sum of the others.
     """
     bars = steps(values, base, top)
     figure = style.canvas(1.0 + _LINE * (len(bars) + 2))

@@ -52,9 +52,10 @@ def write_film(
     names: Sequence[object] = (),
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write the film of one adaptation as one self-contained HTML file, with a slider over its steps.
+    """Write a film of one adaptation (see `mt.seeing.film`) as one HTML file, with a slider over the inner steps.
 
-    `classes` and `names` name the outputs and the features of the explained row. Of more than 13 steps, 13 are shown.
+    `classes` are the names of the outputs, `names` those of the features of the explained row. If there are more than
+    13 steps, 13 of them are shown.
 
     Raises:
         MapstoError: there is not one name for each output or feature, or the file cannot be written.

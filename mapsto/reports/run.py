@@ -25,11 +25,11 @@ def write_run_report(
     notes: Sequence[str] = (),
     task: TaskAnswer | None = None,
 ) -> Path:
-    """Write the report of a training run as one self-contained HTML file, and return its path.
+    """Write the report of a training run as one HTML file, and return its path.
 
-    `metrics` are the logged steps, each with `step` and some numbers; `config` is the text of `config.yaml`;
-    `evaluation` maps the name of a measure to its value; `files` are the run's (name, bytes). If `task` is given, the
-    page shows that test task first.
+    `metrics` holds one dictionary for each logged step, with the key `step`; `config` is the text of `config.yaml`;
+    `evaluation` maps the name of a measure to its value; `files` lists the name and the size in bytes of each file of
+    the run. `task` is the answer about a test task, which the page shows first.
 
     Raises:
         MapstoError: the file cannot be written.

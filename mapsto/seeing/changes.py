@@ -29,10 +29,10 @@ class Changes(NamedTuple):
 
 
 def changes(learner: Learner, support: Examples, x: Float[Tensor, "n ..."]) -> Changes:
-    """Return how far adapting to `support` moved parameters, and the features of rows `x`, at every inner step.
+    """Return the relative change, after each inner step, of every layer's parameters and of its features of rows `x`.
 
     Raises:
-        MapstoError: if the learner has no inner gradient steps or no intermediate features, or there is no row.
+        MapstoError: if the learner has no inner gradient steps or no intermediate features, or `x` has no row.
     """
     path = iterates(learner, support)
     params = [by_layer(p) for p in path.params]

@@ -39,15 +39,14 @@ def embedding(
     perplexity: float | None = None,
     seed: int = 0,
 ) -> Embedding:
-    """Put features of the same rows, before and after adaptation, on one plane.
+    """Map the features of rows, before and after adaptation, to points in one plane by t-SNE.
 
-    `perplexity` is about the number of neighbours that t-SNE keeps near; if None, it is 30, or a sixth of the points if
-    there are few.
+    `perplexity` is roughly the number of neighbours that t-SNE keeps close to each point; if None, it is 30, or a sixth
+    of the number of points if that is less.
 
     Raises:
-        MapstoError: if shapes differ, features are not finite or the same for all rows, there are fewer than
-            `2·neighbours + 1` rows, or the perplexity is not above 0 and below the number of points, which is twice the
-            number of rows.
+        MapstoError: if shapes differ, features are not finite or are the same for all rows, there are fewer than
+            `2·neighbours + 1` rows, or the perplexity is not between 0 and the number of points (two for each row).
     """
     _check_features(before, after, y, neighbours)
     from sklearn.manifold import TSNE, trustworthiness

@@ -56,21 +56,23 @@ def film(
     link: Link = lambda scores: scores,
     points: int = 41,
 ) -> Film:
-    """Film how `learner` adapts to `episode`.
+    """Record every inner step of adapting `learner` to `episode`: losses, predictions, parameters and reasons.
 
     Args:
-        learner: a learner with inner gradient steps, such as `MAML`, or learned ones, such as `LearnedOptimizer`.
-        episode: one task; its context is read if the learner has a memory.
-        explainer: attributes output `target` for query row `row` to its entries, at every step; None for none.
+        learner: a learner that adapts in steps, such as `MAML` or `LearnedOptimizer`.
+        episode: one task. A learner with a memory also reads its `context`, the examples of earlier tasks.
+        explainer: explains one prediction after every step: it attributes output `target` for query row `row` to the
+            entries of that row. If None, nothing is explained.
         row: the index of the query row to explain.
         target: the index of the output to explain.
-        link: maps scores before they are kept and explained, for example `torch.softmax` over the last axis.
-        points: the number of grid points on each axis.
+        link: a function of the scores, applied before they are stored and explained; for example `torch.softmax` over
+            the last axis.
+        points: if the inputs have one or two features, the model's outputs are also recorded on a grid with so many
+            points on each axis.
 
     Raises:
-        MapstoError: a learner without inner gradient steps, or one that draws at random; an episode that does not fit
-            it, or whose gradients are not finite; a row that is not in the query set; a transductive learner with an
-            explainer.
+        MapstoError: if the learner has no inner steps or is stochastic, the episode does not fit it, gradients are not
+            finite, `row` is not in the query set, or an explainer is given for a transductive learner.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import MAML

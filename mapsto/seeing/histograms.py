@@ -33,7 +33,7 @@ class Histograms(NamedTuple):
 
 
 def gradient_histograms(learner: Learner, support: Examples, bins: int = 30) -> Histograms:
-    """Count the entries of gradients and updates by magnitude, at every inner step of adapting to `support`.
+    """Return histograms of the magnitudes of each layer's gradients and updates, for every inner step of adaptation.
 
     Raises:
         MapstoError: if the learner has no inner gradient steps, `bins` is below 1, or gradients are not finite.

@@ -39,11 +39,11 @@ class Iterates(NamedTuple):
 
 
 def iterates(learner: Learner, support: Examples | Episode) -> Iterates:
-    """Adapt to a support set, or to an episode and its context, and return every state on the path.
+    """Adapt to a support set or an episode, and return the state after every inner step.
 
     Raises:
-        MapstoError: a learner without inner gradient steps, or one that draws at random; a support set that does not
-            fit it, or leads to gradients that are not finite.
+        MapstoError: if the learner has no inner steps or is stochastic, the support set does not fit it, or gradients
+            are not finite.
     """
     episode = support if isinstance(support, Episode) else Episode(support, support)
     route = views.deterministic(learner).route

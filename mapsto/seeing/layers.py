@@ -16,12 +16,13 @@ Features = dict[str, Float[Tensor, "s n d"]]
 
 
 def features_over(learner: Learner, states: list[State], x: Float[Tensor, "n ..."]) -> Features:
-    """Return the intermediate features of rows `x` in each state, by layer, in the order of the network.
+    """Return each layer's output for the rows `x` in each adapted state, in the order of the network.
 
-    Features that do not have a row for each row of `x` are left out. For one state, pass a list of one.
+    Features whose first dimension does not match `x` are left out. Pass a single state as `[state]`.
 
     Raises:
-        MapstoError: if there is no state or no row, or the learner names no intermediate feature or has random layers.
+        MapstoError: if there is no state or no row, the learner has no intermediate features, or it has stochastic
+            layers.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import MAML

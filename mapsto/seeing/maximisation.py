@@ -48,9 +48,11 @@ def maximise(
     blur: float = 0.0,
     seed: int = 0,
 ) -> Preferred:
-    """Return the input that maximises `view`: climb from `start` in `steps` steps, with an initial rate of `lr`.
+    """Return the input that maximises `view`, by `steps` steps of gradient ascent from `start` (activation
+    maximisation).
 
-    `variation`, `jitter` and `blur` are for images `[..., h, w]`. `seed` draws the jitter. Use vmap for several starts.
+    `lr` is the initial step size. `variation`, `jitter` and `blur` regularise images `[..., h, w]`; `seed` is the
+    random seed of the jitter. For several starts, use vmap.
 
     Raises:
         MapstoError: if the view has several outputs, a strength is negative, an image regulariser is set for an input
@@ -78,13 +80,13 @@ def maximise(
 
 
 def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...]) -> View:
-    """Return the view of one unit of a named layer: input ↦ entry `index` of the layer's output.
+    """Return the function from an input to one unit's output: entry `index` of the output of a named layer.
 
     If `index` names a channel of a map, the view is the mean over its places: the "channel" objective of Olah et al.
 
     Raises:
-        MapstoError: if the learner has random layers; or, when the view is first called, if there is no such layer or
-            unit.
+        MapstoError: if the learner has stochastic layers; when the function is first called, if there is no such layer
+            or unit.
     """
     views.deterministic(learner)
     at = (index,) if isinstance(index, int) else index

@@ -40,11 +40,12 @@ def probes(
     penalty: float = 0.1,
     seed: int = 0,
 ) -> Probes:
-    """Return the accuracy of predicting the classes `y` from each layer's features, on held-out rows.
+    """Return how accurately a linear probe on each layer's features predicts the classes `y` of held-out rows.
 
     Raises:
-        MapstoError: if there are no features, they are not finite or not of the same rows, `y` or `groups` does not
-            hold an integer for each row, there are too few rows or groups for the folds, or the penalty is not above 0.
+        MapstoError: if there are no features, they are not finite or differ in their number of rows, `y` or `groups`
+            does not have an integer for each row, there are fewer rows or groups than `folds`, or the penalty is not
+            above 0.
     """
     fits = isinstance(features, dict) and all(f.ndim == 3 for f in features.values())
     kind, remedy = type(features).__name__, "pass the result of features_over"

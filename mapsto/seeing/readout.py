@@ -49,9 +49,10 @@ def perplexity(share: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
 
 
 def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
-    """Return the shares of the absolute values of an attribution to teaching examples, and their perplexity.
+    """Return each support example's fraction of the absolute attribution, and the perplexity of these fractions.
 
-    If nothing is attributed to any example, the shares are 0 and the perplexity is 1.
+    The perplexity is the effective number of examples. If all attributions are 0, the fractions are 0 and the
+    perplexity is 1.
 
     >>> reliance(torch.tensor([3.0, -3.0, 0.0])).perplexity
     tensor(2.)
@@ -63,7 +64,7 @@ def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
 
 
 def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Reliance:
-    """Return the attention of `m` query rows to each teaching example, and its perplexity.
+    """Return the attention of each of `m` query rows to each support example, and the perplexity of that attention.
 
     Raises:
         MapstoError: if the learner's features contain no attention.
@@ -84,13 +85,13 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
 
 
 def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tensor, "m ..."], k: int = 3) -> Resemblance:
-    """Return the `k` teaching examples whose embeddings are nearest to those of `m` query rows.
+    """Return, for each of `m` query rows, the `k` support examples with the nearest embeddings.
 
-    This compares rows with examples, as the networks of Chen et al. 2019 do with prototypes. Examples of weight 0 are
-    absent.
+    Chen et al. 2019 ("This Looks Like That") compare parts of images with learned prototypes in the same way. Examples
+    of weight 0 are ignored.
 
     Raises:
-        MapstoError: if the learner's features contain no embedding, or `k` exceeds the number of present examples.
+        MapstoError: if the learner's features contain no embedding, or there are fewer than `k` examples.
 
     >>> from torch import nn
     >>> from mapsto.episodes import examples

@@ -33,7 +33,7 @@ class Similarity(NamedTuple):
 
 
 def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = False) -> Float[Tensor, ""]:
-    """Return the linear CKA of two representations of the same rows: 1 if they agree up to rotation and scale.
+    """Return the linear CKA of two representations of the same rows; it is 1 if they agree up to rotation and scale.
 
     Raises:
         MapstoError: if the representations have different rows, or too few.
@@ -47,9 +47,10 @@ def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = Fal
 
 
 def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]:
-    """Return the rank correlation of the distances of row pairs in two representations: 1 if their order is the same.
+    """Compare two representations of the same rows: the rank correlation of their distances between pairs of rows.
 
-    Kriegeskorte, Mur & Bandettini 2008, with Euclidean distances.
+    The result is 1 if both representations put the distances in the same order. Kriegeskorte, Mur & Bandettini 2008,
+    with Euclidean distances.
 
     Raises:
         MapstoError: if the representations have different rows, or fewer than three.
@@ -59,13 +60,13 @@ def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]
 
 
 def cka_over(features: Features, debiased: bool = False) -> Similarity:
-    """Return the linear CKA of every pair of layers and steps."""
+    """Return the linear CKA of every pair of layers and inner steps, from the result of `features_over`."""
     parts = _parts(features, 4 if debiased else 2)
     return _similarity(features, torch.stack([_centred(f, debiased) for f in parts]))
 
 
 def rsa_over(features: Features) -> Similarity:
-    """Return the RSA of every pair of layers and steps."""
+    """Return the RSA of every pair of layers and inner steps, from the result of `features_over`."""
     return _similarity(features, torch.stack([_ranked_distances(f) for f in _parts(features, 3)]))
 
 

@@ -37,14 +37,14 @@ class Units(NamedTuple):
 
 
 def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Units]:
-    """Return the health of the units of every activation layer, over rows `x`, by the layer's name in the learner.
+    """Return which units of every activation layer are dead or saturated on the rows `x`, by the layer's name.
 
-    An activation module that runs more than once counts with all its runs; use one module for each place in the network
-    to tell them apart.
+    If a network calls one activation module several times, its calls are pooled; use a separate module at each place to
+    tell them apart.
 
     Raises:
-        MapstoError: if there is no row, rows do not fit, or are not finite when they reach such a layer, or the learner
-            has no activation layers (`torch.nn` modules) that act on the rows, or random layers.
+        MapstoError: if there is no row, the rows do not fit the learner, an activation layer receives numbers that are
+            not finite, or the learner has stochastic layers or no activation layers (modules of `torch.nn`).
     """
     views.deterministic(learner)
     checks.expect(len(x) > 0, "x", "no row", "at least one")

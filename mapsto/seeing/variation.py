@@ -26,11 +26,11 @@ class Explained(NamedTuple):
 
 
 def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " _n"]) -> Explained:
-    """Return the share of each feature's variance over the rows that lies between the groups.
+    """Return, for each feature, the fraction of its variance over the rows that the groups explain.
 
     Raises:
-        MapstoError: if there is not one group for each row, there are fewer than two groups or no group of two rows, or
-            features are not finite.
+        MapstoError: if `groups` does not have one entry for each row, there are fewer than two groups, no group has two
+            rows, or features are not finite.
 
     >>> variance_explained(torch.tensor([[0.0, 1.0], [0.0, 2.0], [3.0, 1.0], [3.0, 2.0]]), torch.tensor([0, 0, 1, 1]))
     Explained(share=tensor([1., 0.]), chance=0.3333333333333333)

@@ -17,9 +17,10 @@ class Arrays(Tasks):
     """N-way K-shot tasks from examples `x` `[n, ...]` with labels `y` `[n]` (integers or text).
 
     Each episode has `ways` classes, with `shots` support examples and `queries` query examples of each class. If
-    `shots` is a pair, the number is drawn anew for each task between the two, and the rest is padding. `splits` gives
-    the fractions of the classes for train, validation and test, which are shuffled by `seed`, or the classes
-    themselves: `{"train": ["cat", ...], "test": [...]}`. `x` may hold NaN if the learner supports missing cells.
+    `shots` is a pair (low, high), each task draws its own number of them, and the others are padding with weight 0.
+    `splits` gives the fractions of the classes for train, validation and test (`seed` shuffles the classes first), or
+    the classes themselves: `{"train": ["cat", ...], "test": [...]}`. `x` may contain NaN if the learner supports
+    missing cells.
 
     Raises:
         MapstoError: if a value is infinite, a label is missing, there are too few classes, or a class has too few

@@ -41,11 +41,12 @@ class Posterior(NamedTuple):
 
 
 class GaussianProcesses(Tasks):
-    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one draw from a Gaussian process.
+    """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is a function drawn from a Gaussian process.
 
-    Each task has `shots` context points and `queries` target points. If `shots` is a pair, the number is drawn anew for
-    each task between the two, and the rest is padding. `lengthscale` and `span` (of x) are ranges of uniform
-    distributions; `scale` and `noise` are standard deviations. The noise is in the query set too.
+    Each task has `shots` context points and `queries` target points. If `shots` is a pair (low, high), each task draws
+    its own number of them, and the others are padding with weight 0. `lengthscale` and `span` are the ranges of uniform
+    distributions, of the kernel's lengthscale and of x. `scale` is the standard deviation of the function, and `noise`
+    that of the noise on all targets, including those of the query set.
 
     Raises:
         MapstoError: if the kernel is unknown, a range is empty, or a lengthscale, `scale` or `noise` is not positive.
@@ -91,13 +92,15 @@ class GaussianProcesses(Tasks):
         return self._draw_lengthscales(self.generator(index, count, seed), count)
 
     def posterior(self, index: int, count: int, seed: int = 0) -> Posterior:
-        """Return the exact posterior of the query targets of `batch(index, count, seed)`."""
+        """Return the exact Gaussian posterior of the query targets of `batch(index, count, seed)` given the support
+        sets."""
         tasks = self.batch(index, count, seed)
         lengthscale = self.lengthscales(index, count, seed)
         return posterior(tasks.support, tasks.query.x, self.kernel, lengthscale, self.scale, self.noise)
 
     def log_likelihood(self, index: int, count: int, seed: int = 0) -> Float[Tensor, "T m"]:
-        """Return the exact log-likelihood of each query target of that batch given its context, in nats."""
+        """Return the exact log-likelihood of each query target of `batch(index, count, seed)` given its support set, in
+        nats."""
         return self.posterior(index, count, seed).log_likelihood(self.batch(index, count, seed).query.y.double())
 
     def _draw_lengthscales(self, generator: torch.Generator, count: int) -> Tensor:

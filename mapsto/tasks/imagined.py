@@ -32,12 +32,12 @@ class Process(Protocol):
 
 
 class Imagined(Tasks):
-    """The tasks of `tasks`, with targets that `process` draws for their inputs.
+    """The tasks of another source, with targets that a trained neural process samples for their inputs.
 
     Args:
-        tasks: source of the inputs, the weights and the shape of the targets.
-        process: a trained `NP` or `ANP`; targets are drawn with its present parameters, without a gradient.
-        context: examples that the functions fit; none by default.
+        tasks: the source of the inputs, the weights and the shape of the targets.
+        process: a trained `NP` or `ANP`. Targets are sampled with its current parameters, without a gradient.
+        context: examples that the sampled functions are conditioned on; none by default.
 
     Raises:
         MapstoError: if the process has no latent variable.
@@ -55,7 +55,7 @@ class Imagined(Tasks):
         self.tasks, self.process, self.context, self.split = tasks, process, context, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks, then a function for each; see `Tasks.draw`."""
+        """Draw `count` tasks, then sample a function for each; see `Tasks.draw`."""
         batch = self.tasks.of(self.split).draw(generator, count)
         inputs, targets = (torch.cat([a, b], 1) for a, b in zip(batch.support[:2], batch.query[:2], strict=True))
         y = self._targets(generator, inputs, targets)  # [T, n + m, k]

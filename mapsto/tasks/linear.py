@@ -16,11 +16,11 @@ from .source import Tasks
 
 
 class Linear(Tasks):
-    """Regression tasks x `[n, features]` ↦ y `[n, 1]`; each task is one noisy plane.
+    """Regression tasks y = a·x + b + ε, with x `[n, features]` and y `[n, 1]`; each task has its own a and b.
 
-    Each task has `shots` support points and `queries` query points. If `shots` is a pair, the number is drawn anew for
-    each task between the two, and the rest is padding. `slope`, `intercept` and `noise` are the standard deviations of
-    a, b and ε. The noise is in the query set too.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
+    its own number of them, and the others are padding with weight 0. `slope`, `intercept` and `noise` are the standard
+    deviations of a, b and ε. The query set is noisy too.
 
     >>> Linear(features=3, shots=5).batch(0, count=2).support.x.shape
     torch.Size([2, 5, 3])

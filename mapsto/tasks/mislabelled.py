@@ -13,15 +13,15 @@ from .source import Tasks
 
 
 class Mislabelled(Tasks):
-    """The tasks of `tasks`, with another class of the task as the label of `mislabelled` support examples in each.
+    """The tasks of another source, in which `mislabelled` support examples of each task have a wrong label.
 
-    The method `truth`, with the same arguments as `batch`, returns which examples are mislabelled; the episode does not
-    contain it, so that no learner can read it. Inputs, weights and query sets are unchanged, and padding is never
-    mislabelled.
+    A wrong label is another class of the same task. Inputs, weights and query sets are unchanged, and padding is never
+    mislabelled. The method `truth`, with the same arguments as `batch`, returns which examples are mislabelled; it is
+    not a part of the episode, so that no learner can read it.
 
     Raises:
-        MapstoError: if `mislabelled` is below 1; in `batch`, if the tasks have no classes, one class only, or too few
-            examples.
+        MapstoError: if `mislabelled` is below 1. The method `batch` raises it if the tasks have no classes, only one
+            class, or too few examples.
 
     >>> from mapsto.tasks import Logistic
     >>> tasks = Mislabelled(Logistic(features=2, shots=8), mislabelled=1)

@@ -23,23 +23,24 @@ Rotations = Literal["classes", "random", "none"]
 
 
 class Omniglot(Tasks):
-    """N-way K-shot tasks x `[n, 1, size, size]`, with ink 1 on background 0.
+    """N-way K-shot tasks of handwritten characters, x `[n, 1, size, size]` with ink 1 on background 0.
 
-    For the files see `omniglot_files`.
+    The module `omniglot_files` describes the files.
 
     Args:
         ways: number of classes in a task.
         shots: number of support examples of each class, see `Arrays`.
         queries: number of query examples of each class.
-        scheme: how to divide the characters among train / validation / test: "vinyals" (1,028 / 172 / 423, alphabets
-            shared), "snell" (the same, but training includes the validation characters: 1,200 / 0 / 423), "background"
-            (by the authors' sets: the 20 evaluation alphabets for test, every sixth of the 30 background alphabets for
-            validation), "random" (1,100 / 100 / 423 as in MAML, shuffled by a fixed seed).
-        rotations: "classes" makes four classes of each character; "random" turns each class of each task at random,
-            at test too; "none" leaves the characters upright.
+        scheme: how to divide the characters among train / validation / test: "vinyals" (1,028 / 172 / 423; the splits
+            may share alphabets), "snell" (the same, but training includes the validation characters: 1,200 / 0 / 423),
+            "background" (by the authors' sets: the 20 evaluation alphabets for test, every sixth of the 30 background
+            alphabets for validation), "random" (1,100 / 100 / 423 as in MAML, shuffled by a fixed seed).
+        rotations: "classes" treats each rotation by 90° as a class of its own; "random" rotates each class of each task
+            by a random multiple of 90°, also in testing; "none" leaves the characters upright.
         size: height and width of an image in pixels.
         grey: shrink the original 105 × 105 drawings; False reads the one-bit drawings of `omniglot{size}.npz`.
-        within_alphabet: take the classes of a task from one alphabet and rotation, which is harder.
+        within_alphabet: take all classes of a task from the same alphabet, at the same rotation. This makes the tasks
+            harder.
 
     Raises:
         MapstoError: if an argument is out of range or unknown, or if a file is missing or corrupt.

@@ -38,20 +38,21 @@ class Truth(NamedTuple):
 
 
 class Planted(Tasks):
-    """Two-class tables x `[n, features]` ↦ y `[n]` that follow one of the rules syn1 … syn6.
+    """Two-class tables x `[n, features]` ↦ y `[n]` whose labels follow a known rule on a few columns (syn1 to syn6).
 
-    The method `truth`, with the same arguments as `batch`, returns which columns matter; the episode does not contain
-    this, so that no learner can read it.
+    The method `truth`, with the same arguments as `batch`, returns which columns matter; it is not a part of the
+    episode, so that no learner can read it.
 
     Args:
-        rule: which rule the classes follow.
-        shots: number of support rows; if a pair, it is drawn anew for each task, and the rest is padding.
+        rule: the name of the rule; the module docstring has the formulas.
+        shots: the number of support rows. If a pair (low, high), each task draws its own number, and the other rows are
+            padding with weight 0.
         queries: number of query rows.
-        sharpness: factor of the rule's score. 1 gives the published labels, for which the best possible AUC on syn1 is
-            0.70; `math.inf` makes the labels deterministic, so that a learner can be accurate.
+        sharpness: multiplier on the rule's score. With 1, labels are as random as in the publications (the best
+            possible AUC on syn1 is 0.70); with `math.inf` they follow the rule without noise.
         features: number of columns; columns after the first 11 never matter.
         mislabelled: number of support rows whose label is flipped.
-        spurious: whether one irrelevant column has a sign that agrees with the label in the support set, but not in the
+        spurious: if True, the sign of one irrelevant column agrees with the label in the support set, but not in the
             query set.
 
     Raises:
@@ -94,7 +95,8 @@ class Planted(Tasks):
         return episode(_permute(x, columns), y, weights(generator, count, self.shots))
 
     def truth(self, index: int, count: int, seed: int = 0) -> Truth:
-        """Return which columns decide the class of each row in `batch(index, count, seed)`, the switch x₁₁ included."""
+        """Return which columns determine the class of each row in `batch(index, count, seed)`, including the switch
+        x₁₁."""
         columns, flipped, x = self._inputs(self.generator(index, count, seed), count)
         mask, n = _permute(relevant(self.rule, x), columns), self.shots[1]
         return Truth(mask[:, :n], mask[:, n:], flipped[:, :n], self._agreeing()[columns])

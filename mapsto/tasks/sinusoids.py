@@ -18,9 +18,9 @@ from .source import Tasks
 class Sinusoids(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one sine wave.
 
-    Each task has `shots` support points and `queries` query points. If `shots` is a pair, the number is drawn anew for
-    each task between the two, and the rest is padding. `amplitude`, `phase` and `span` (of x) are ranges of uniform
-    distributions.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
+    its own number of them, and the others are padding with weight 0. `amplitude`, `phase` and `span` are the ranges of
+    uniform distributions, of the wave's amplitude and phase and of x.
 
     >>> Sinusoids(shots=5, queries=7).batch(0, count=3).query.x.shape
     torch.Size([3, 7, 1])

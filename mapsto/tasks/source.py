@@ -22,16 +22,18 @@ _BATCHES = 2**32 // 3
 
 
 class Tasks(ABC):
-    """A distribution over tasks in three splits, which have no task (or no class) in common."""
+    """The base of all sources of tasks: a distribution over tasks, divided into train, validation and test."""
 
     split: str = "train"
 
     @abstractmethod
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks of `self.split` with `generator`, as one batch with a leading task axis."""
+        """Draw `count` tasks of `self.split` with `generator`, as one `Episode` whose tensors have a leading task
+        axis."""
 
     def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return batch `index` of this split, which is always the same for the same `(seed, split, index, count)`.
+        """Return batch number `index` of this split; the same `(seed, split, index, count)` always gives the same
+        batch.
 
         Raises:
             MapstoError: if `index` is outside 0 … 2³²/3, or `count` is below 1.
@@ -39,14 +41,14 @@ class Tasks(ABC):
         return self.draw(self.generator(index, count, seed), count)
 
     def generator(self, index: int, count: int = 1, seed: int = 0) -> torch.Generator:
-        """Return a new generator in the state from which `batch(index, count, seed)` draws."""
+        """Return a new random generator in the state with which `batch(index, count, seed)` begins."""
         inside = 0 <= index < _BATCHES
         checks.expect(inside, "index", index, f"0 to {_BATCHES - 1}", "use another seed for further batches")
         checks.count(count=count)
         return torch.Generator().manual_seed(stream(seed, 3 * index + SPLITS.index(self.split)))
 
     def of(self, split: str) -> Self:
-        """Return this source restricted to `split`."""
+        """Return this source for another split: "train", "validation" or "test"."""
         checks.one_of(SPLITS, split=split)
         other = copy.copy(self)
         other.split = split
@@ -54,12 +56,12 @@ class Tasks(ABC):
 
     @property
     def validation(self) -> Self:
-        """The tasks for choosing among models."""
+        """The validation tasks, for choosing among models."""
         return self.of("validation")
 
     @property
     def test(self) -> Self:
-        """The tasks for the reported results."""
+        """The test tasks, for reported results."""
         return self.of("test")
 
 

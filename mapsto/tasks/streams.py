@@ -17,10 +17,10 @@ from .source import Tasks
 
 
 class LinearStream(Tasks):
-    """Regression tasks x `[n, features]` ↦ y `[n, 1]`, with `earlier` tasks of the same slope as context.
+    """Linear regression tasks x `[n, features]` ↦ y `[n, 1]`, each preceded by `earlier` tasks with the same slope.
 
-    This task and each earlier one have `shots` support points; this task has `queries` query points. The first axis of
-    the context's tensors is the earlier task: x `[earlier, shots, features]`.
+    The examples of the earlier tasks are the episode's `context`, with x `[earlier, shots, features]`. Every task has
+    `shots` support points, and the last task also has `queries` query points.
 
     >>> LinearStream(features=3, shots=2, earlier=5).batch(0, count=4).context.x.shape
     torch.Size([4, 5, 2, 3])
@@ -41,7 +41,7 @@ class LinearStream(Tasks):
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` streams, and return the last task of each; see `Tasks.draw`."""
+        """Draw `count` streams of tasks, and return the last task of each; see `Tasks.draw`."""
         tasks, rows = self.earlier + 1, self.shots + self.queries
         a = self.slope * torch.randn(count, 1, self.features, 1, generator=generator)
         b = self.intercept * torch.randn(count, tasks, 1, 1, generator=generator)

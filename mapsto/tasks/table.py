@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 
 class Table(Tasks):
-    """Tasks x `[n, columns]` ↦ y `[n]` from a table, which is a data frame or the path of a text file.
+    """Tasks x `[n, columns]` ↦ y `[n]` that are random samples of rows of one table, a DataFrame or a text file.
 
-    Each episode has `shots` support rows and `queries` other query rows. If `shots` is a pair, the number is drawn anew
-    for each task between the two, and the rest is padding. If there are enough support rows, each class has at least
-    one. `splits` gives the fractions of the rows for train, validation and test, which are drawn by `seed`. Classes are
-    numbered in sorted order (`names`); with `regression`, y `[n, 1]` is the number in the column `target`. Texts and
-    dates become numbers, and missing cells become NaN (see `Columns`). Rows without a value of `target` are left out.
+    Each episode has `shots` support rows and `queries` other query rows. If `shots` is a pair (low, high), each task
+    draws its own number of them, and the others are padding with weight 0. If there are enough support rows, every
+    class has at least one. `splits` gives the fractions of the rows for train, validation and test; `seed` is the
+    random seed of this division. Classes are numbered in the order of `names`, which is sorted. If `regression` is
+    True, y `[n, 1]` is the number in the column `target`. Texts and dates become numbers, and missing cells become NaN
+    (see `mapsto.tables.columns`). Rows without a value of `target` are left out.
 
     Raises:
-        MapstoError: if the file is not a table, there is no column `target`, it has one class only, or there are too
-            few rows.
+        MapstoError: if the file is not a table, there is no column `target`, the column has only one class, or there
+            are too few rows.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"age": range(20), "ward": ["a", "b"] * 10, "ill": [False, True] * 10})

@@ -24,26 +24,25 @@ ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 
 
 class TableFamily(Tasks):
-    """Tasks x `[n, columns]` ↦ y `[n]` from the text files of a folder; all rows of a task are from one file.
+    """Tasks x `[n, columns]` ↦ y `[n]` from a folder of tables; all rows of one task come from the same file.
 
-    Columns are matched by name. If a file lacks a column, its cells are missing (NaN), like cells without a value.
-    Texts become numbers as in `Table`, fitted to the training files. Classes are collected from all files (`names`);
-    values that are written alike are the same class, such as 1, 1.0 and the text "1". A file with too few rows for an
-    episode is left out (`left_out`).
+    Columns are matched by name. A column that a file lacks is missing (NaN) in all of its rows. Texts become numbers as
+    in `Table`; the encoding is fitted to the training files. `names` lists the classes of all files; 1, 1.0 and the
+    text "1" are the same class. `left_out` lists the files that have too few rows for an episode.
 
     Args:
-        folder: folder of the files.
-        target: name of the column to predict.
-        shots: number of support rows, see `Table`.
-        queries: number of query rows.
+        folder: the path of the folder.
+        target: the name of the column to predict.
+        shots: the number of support rows, see `Table`.
+        queries: the number of query rows.
         regression: predict the number in `target` instead of a class.
-        splits: fractions of the files for train, validation and test, or the names of the files of each split without
-            their endings: `{"train": ["rome", ...], "test": [...]}`.
-        seed: seed of the shuffle before the files are divided by fraction.
+        splits: the fractions of the files for train, validation and test, or the names of the files of each split
+            without their extension: `{"train": ["rome", ...], "test": [...]}`.
+        seed: the random seed by which files are divided into fractions.
 
     Raises:
-        MapstoError: if there is no such folder, it has fewer than two tables or two of the same name, a file is not a
-            table or lacks the target, there is one class only, or no training file has enough rows.
+        MapstoError: if the folder does not exist, it has fewer than two tables or two tables with the same name, a file
+            is not a table or lacks the target, there is only one class, or no training file has enough rows.
     """
 
     def __init__(

@@ -22,18 +22,20 @@ _GRAPHS, _CENTRES = 0.25, 0.12  # fractions of the tables; the others follow rul
 
 
 class Tables(Tasks):
-    """Tables with missing cells, mixed columns, noise and imbalance; all tasks of a batch have the same shape.
+    """Random synthetic tables with missing cells, mixed columns, noise and imbalance, on which the mapping is trained.
 
-    The field `noise` `[queries, columns + 1]` of an episode, uniform in [0, 1), decides which cells to hide in
-    training. A query row has weight 0 if its class is not in the support set. Numbers to predict are y `[n, 1]`.
+    All tasks of a batch have the same shape. Each task predicts a class y `[n]` or a number y `[n, 1]`. A query row has
+    weight 0 if its class is not in the support set. The field `noise` `[queries, columns + 1]` of an episode, uniform
+    in [0, 1), determines which cells are hidden in training.
 
     Args:
-        rows: smallest and largest number of support rows (the logarithm of their number is uniform).
-        columns: smallest and largest number of columns; in half of the batches the logarithm is uniform.
-        ways: smallest and largest number of classes; at least half of the batches have the smallest.
-        queries: number of query rows.
-        cells: largest number of cells in a batch, if positive; a batch that would exceed it has fewer tasks.
-        numeric: fraction of the batches whose outcome is a number.
+        rows: the smallest and largest number of support rows; its logarithm is uniformly distributed.
+        columns: the smallest and largest number of columns; uniformly distributed in half of the batches, its logarithm
+            in the other half.
+        ways: the smallest and largest number of classes; at least half of the batches have the smallest.
+        queries: the number of query rows.
+        cells: the largest number of cells in a batch; a batch that would exceed it gets fewer tasks. 0 means no limit.
+        numeric: the fraction of batches whose outcome is a number.
     """
 
     def __init__(

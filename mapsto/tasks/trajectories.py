@@ -26,15 +26,16 @@ from .source import Tasks
 
 
 class Trajectories(Tasks):
-    """Sequences of images `[n, 1, size, size]`, with ink 1 on background 0, one character after the other.
+    """Continual-learning tasks: sequences of Omniglot images `[n, 1, size, size]`, one character after the other.
 
-    The support set has `shots` images of each of `classes` characters. The query set has the same images in the same
-    order, then `queries` other images of each character. In training, `context` is a remember set: `remember` images of
-    any training characters. Its rows have the same weight as those of the query set, so that both form one loss.
-    Characters are divided by Omniglot's scheme "background"; for the files see `omniglot_files`.
+    The support set has `shots` images of each of `classes` characters, to be learned in this order. The query set has
+    the same images, then `queries` other images of each character. In training, the episode's `context` is a remember
+    set: `remember` images of any training characters, which test what the learner has kept. Its rows have the same
+    weight as those of the query set. Characters are divided by the scheme "background" of `Omniglot`; the module
+    `omniglot_files` describes the files.
 
     Raises:
-        MapstoError: if a number is below 1 (0 for `queries` and `remember`), or a character has fewer images.
+        MapstoError: if a number is below 1 (`queries` and `remember` may be 0), or a character has too few images.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Trajectories(Tasks):
 
     @property
     def known(self) -> int:
-        """The number of training characters, which is the number of outputs that a learner needs for training."""
+        """The number of training characters; a learner needs as many outputs."""
         return len(self.pools["train"])
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

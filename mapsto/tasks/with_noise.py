@@ -15,7 +15,7 @@ from .source import Tasks
 
 
 class WithNoise(Tasks):
-    """The tasks of `tasks`, each with a field `noise` of the given shape, such as `(draws, latents)`.
+    """The tasks of another source, each with standard normal `noise` of the given shape, such as `(draws, latents)`.
 
     Raises:
         MapstoError: if `shape` is empty or a size is below 1.

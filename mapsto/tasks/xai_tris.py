@@ -52,10 +52,11 @@ class TetrominoTruth(NamedTuple):
 
 
 class XAITris(Tasks):
-    """Two-class tasks x `[n, 1, 8, 8]` ↦ y `[n]` of one `scenario` on one `background`.
+    """Two-class tasks of 8 × 8 images x `[n, 1, 8, 8]`, in which tetrominoes on a noisy background determine the class.
 
-    `alpha` is the fraction of the signal, 0 to 1; by default it is the published one for the scenario and background.
-    If `shots` is a pair, the number is drawn anew for each task between the two, and the rest is padding.
+    `scenario` is how the tetrominoes determine the class, `background` the kind of noise. `alpha` is the fraction of
+    the signal in the image, 0 to 1; by default it is the published value for the scenario and background. If `shots` is
+    a pair (low, high), each task draws its own number of them, and the others are padding with weight 0.
 
     The method `truth`, with the same arguments as `batch`, returns the pixels that determine the class. For linear and
     multiplicative images these are the pixels of both patterns, because the absence of one pattern is as informative as

@@ -40,11 +40,11 @@ class Step(NamedTuple):
 
 
 def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1e-3, **options: Any) -> Iterator[Step]:
-    """Train `learner` in place, yielding a `Step` after each step.
+    """Train `learner` in place; yield a `Step` with the metrics after each optimizer step.
 
-    After the last step the learner holds the weights to use: the best on `validation`; without validation, the moving
-    average; without both, the last weights. If the caller stops early, the last weights stay, and the run gets a
-    checkpoint of the last step.
+    After the last step the learner holds the weights that did best on `validation`. Without `validation` it holds their
+    moving average if there is one, else the last weights. If the caller stops early, the learner keeps the weights of
+    the last step, and the run folder gets a checkpoint of that step.
 
     Args:
         learner: the learner; parameters with `requires_grad=False` stay as they are.
@@ -52,7 +52,7 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
         steps: number of optimizer steps.
         batch: number of tasks in each step.
         lr: peak learning rate.
-        options: the other fields of `Settings`.
+        options: any other field of `training.settings.Settings`.
 
     Raises:
         MapstoError: if a setting is out of range; if the tasks do not fit the learner; if a loss or a gradient is not

@@ -43,17 +43,19 @@ def meta_gradient(
     threads: int = 1,
     estimator: Estimator | None = None,
 ) -> MetaGradient:
-    """Return the function `f(params, episodes, index=0) -> (grads, metrics)`; both results are means over the tasks.
+    """Return a function `f(params, episodes, index=0) -> (grads, metrics)`, the mean meta-gradient of a batch of tasks.
 
     Args:
-        learner: the learner, whose `loss` is differentiated with respect to `params`, named as in `named_parameters`.
-        compile: compile the gradient of each chunk as one graph; without a C++ compiler it stays eager and logs that.
-        vectorise: True computes all tasks at once through `learner.batch_loss`, False one task at a time; None chooses
-            the faster of the two, see `learners.batching`.
-        chunk_size: number of tasks to compute at a time, which bounds the memory; their gradients are added up.
-        threads: number of chunks to compute in parallel; small operations gain more from this than from torch's own
-            threads, and OMP_NUM_THREADS=1 prevents the two from competing for the cores.
-        estimator: how to compute the gradient of the loss; exactly by default, see `estimators`.
+        learner: its `loss` is differentiated with respect to `params`, a dictionary like that of `named_parameters`.
+        compile: compile the gradient of each chunk as one graph. If there is no C++ compiler, a warning is logged and
+            nothing is compiled.
+        vectorise: if True, all tasks of a chunk are computed at once by `learner.batch_loss`; if False, one after the
+            other. None chooses the faster way, see `adaptation.batching`.
+        chunk_size: the number of tasks to compute at a time, which bounds the memory. The gradients of the chunks are
+            added up.
+        threads: the number of chunks to compute in parallel. For small networks this is faster than torch's own
+            threads; set OMP_NUM_THREADS=1, so that both do not compete for the cores.
+        estimator: how to compute the gradient of the loss. The default is exact; see `training.estimators` for others.
     """
     estimator = estimator or Exact()
     at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise

@@ -156,7 +156,7 @@ def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
 def load_weights(learner: nn.Module, source: str | Path) -> int:
     """Load the weights of a run folder, or of a safetensors file, into `learner`.
 
-    Returns the number of steps that they were trained for.
+    Returns the number of training steps that produced the weights.
 
     Raises:
         MapstoError: if there are no weights, or if they do not fit the learner.

@@ -19,13 +19,13 @@ FOLDER = Path(__file__).parent
 def load(
     ways: int = 2, members: int = 2, loss: str = "cross_entropy", path: str | Path = FOLDER / "tables.safetensors"
 ) -> SelfExplaining:
-    """Return the shipped mapping with frozen parameters, for tables with `ways` classes or with numbers to predict.
+    """Return the shipped mapping with frozen parameters, for tables with `ways` classes or with a numeric outcome.
 
     Args:
-        ways: number of classes, 2 to 10; 1 for numbers.
-        members: number of predictions to average, see `InContext`.
-        loss: "cross_entropy" for classes, "mse" for numbers.
-        path: safetensors file with the weights.
+        ways: the number of classes, 2 to 10; 1 if the outcome is numeric.
+        members: the number of predictions to average, see `InContext`.
+        loss: "cross_entropy" for classes, "mse" for a numeric outcome.
+        path: the safetensors file with the weights.
 
     Raises:
         MapstoError: if the file is missing, truncated, or holds the weights of another mapping.

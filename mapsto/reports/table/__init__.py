@@ -24,25 +24,25 @@ def table(
     title: str = "Predictions and their reasons",
     seed: int = 0,
 ) -> Answer:
-    """Predict and explain the rows `X`, check the answer, write it as one HTML page, and return it.
+    """Predict and explain the rows `X`, write the answer as one HTML page, and return it.
 
     The page shows which columns moved the predictions, single predictions step by step, the training rows behind them,
-    the quality of the predictions on the rows whose outcome is known, and how far the reasons agree with exact Shapley
-    values. `mapsto explain TABLE` does the same from the command line.
+    the quality of the predictions on the rows whose outcome is known, and how closely the reasons agree with exact
+    Shapley values. `mapsto explain TABLE` does the same from the command line.
 
     Args:
         clf: a fitted classifier.
         X: the rows to explain `[n, d]`, a DataFrame or an array; the index of a DataFrame names them on the page.
-        y: their outcomes `[n]`, which measure the quality. None, or a missing entry, means unknown.
+        y: the true outcomes `[n]` of these rows, used to measure the quality. None, or a missing entry, means unknown.
         path: the file to write.
-        train: the rows and labels that `clf` was fitted with. If None, the rows that it has read are recovered from
-            `clf`: to single precision, named by their number, and without the columns that it left out.
-        title: of the page.
-        seed: of the random forest that the predictions are compared with.
+        train: the rows and labels that `clf` was fitted with. If None, the page uses the training rows stored in `clf`:
+            in single precision, labelled by row number, and without the columns that `clf` dropped.
+        title: the title of the page.
+        seed: the random seed of the forest that the predictions are compared with.
 
     Raises:
-        MapstoError: `clf` is not a fitted classifier, the rows do not suit it, `y` or `train` have another length than
-            the rows they belong to, or the page cannot be written.
+        MapstoError: if `clf` is not a fitted classifier, `X` lacks one of its columns, `y` and `X` (or the rows and
+            labels of `train`) differ in length, or the page cannot be written.
 
     >>> import tempfile
     >>> from pathlib import Path

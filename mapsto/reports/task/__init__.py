@@ -25,25 +25,25 @@ def task(
     title: str = "",
     seed: int = 0,
 ) -> TaskAnswer:
-    """Ask a learner about a test task, write the answer as one HTML page, and return it.
+    """Adapt a learner to one test task, write its predictions and reasons as one HTML page, and return them.
 
-    The page shows the answers to the first four queries beside the truth, the reasons by several methods, the teaching
-    examples behind the first answer, the adaptation step by step, and how far each method can be trusted. A part that
-    the learner or the task cannot give is replaced by a sentence that says why. `mapsto report RUN` does the same for
-    a run.
+    The page shows the predictions for the first four query rows beside the truth, their explanations by several
+    methods, the support examples behind the first prediction, the adaptation step by step, and how far each method can
+    be trusted. If a part does not apply to the learner or the task, the page says why. `mapsto report RUN` does the
+    same for a trained run.
 
     Args:
-        learner: any learner, also a subclass of `mt.learners.Learner` of your own.
-        tasks: any source of tasks, also a subclass of `mt.tasks.Tasks` of your own.
-        index: the number of the test task.
-        methods: names of explainers, such as `["Shapley", "LIME"]`. If empty, some that suit the learner are chosen.
+        learner: any learner, including your own subclass of `mt.learners.Learner`.
+        tasks: any source of tasks, including your own subclass of `mt.tasks.Tasks`.
+        index: the number of the test task, counted from 0.
+        methods: names of explainers, such as `["Shapley", "LIME"]`. If empty, methods that suit the learner are chosen.
         path: the file to write.
         title: of the page; by default it names the learner and the tasks.
-        seed: of the test tasks.
+        seed: the random seed of the test tasks.
 
     Raises:
-        MapstoError: `learner` is not a learner or `tasks` not a source of tasks, a method is not an explainer of rows,
-            the task has no examples, or the page cannot be written.
+        MapstoError: if `learner` is not a learner, `tasks` is not a source of tasks, a method is not an explainer of
+            rows, the task has no examples, or the page cannot be written.
         ValueError: the learner is transductive.
 
     >>> import tempfile, mapsto as mt

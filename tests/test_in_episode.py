@@ -12,8 +12,10 @@ from mapsto.adaptation.coordinates import joined, parted
 from mapsto.episodes import Episode, Examples, examples, unstack
 from mapsto.explainers import Gradient, IntegratedGradients
 from mapsto.learners import MAML, InEpisode, Learner, MemoryFusion, Regularised
+from mapsto.measures import query_stability, teaching_stability
+from mapsto.measures.robustness.attacks import Attack, surprise, teaching_loss
 from mapsto.models import MLP
-from mapsto.seeing import film, iterates
+from mapsto.seeing import changes, film, gradient_histograms, iterates
 from mapsto.tasks import LinearStream
 
 F64 = torch.float64
@@ -171,3 +173,61 @@ def test_a_penalised_memory_is_explained_as_it_is_evaluated() -> None:
     explains_the_evaluated_model(learner, AT_ITS_POINT["iterates"], lambda episode: episode)
     with pytest.raises(AssertionError):
         explains_the_evaluated_model(learner, AT_ITS_POINT["iterates"], lambda episode: episode.support)
+
+
+# attacks, their stability and looking inside
+
+
+def test_attacks_raise_the_loss_of_the_evaluated_model() -> None:
+    learner, episode = fused(), task()
+    with torch.no_grad():
+        scores = learner.predict(learner.adapt_to(episode), episode.query.x)
+    loss = (episode.query.w * (scores - episode.query.y).square().mean(-1)).sum() / episode.query.w.sum()
+    torch.testing.assert_close(teaching_loss(learner, episode)(episode.support.x), loss)
+    forgetful = teaching_loss(learner, episode._replace(context=None))(episode.support.x)
+    assert (forgetful - loss).abs() > 1e-3
+    for x, y, score in zip(episode.query.x, episode.query.y, scores, strict=True):
+        torch.testing.assert_close(surprise(learner, episode, y)(x), (score - y).square().mean())
+
+
+class Noted(Attack):
+    """Moves nothing, and notes the loss that it is asked to raise."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+
+    def __call__(self, view: views.View, point: Tensor) -> Tensor:
+        self.losses.append(view(point).detach())
+        return point
+
+
+def test_stability_is_that_of_the_evaluated_model() -> None:
+    learner, episode, attack, seen = fused(), task(), Noted(), []
+    x, y = episode.query.x[0], episode.query.y[0]
+
+    def explain(view: views.View, point: Tensor) -> Tensor:
+        seen.append(view(point).detach())
+        return point
+
+    expected = answer(learner, episode, x).detach()
+    query_stability(explain, learner, episode, x, y, attack, k=1)
+    teaching_stability(explain, learner, episode, x, y, attack, k=1)
+    assert len(seen) == 4
+    for score in seen:
+        torch.testing.assert_close(score.squeeze(), expected.squeeze())
+    torch.testing.assert_close(attack.losses[0], (expected - y).square().mean())
+    torch.testing.assert_close(attack.losses[1], teaching_loss(learner, episode)(episode.support.x).detach())
+
+
+def test_changes_of_features_are_those_of_the_evaluated_model() -> None:
+    learner, episode = fused(), task()
+    x, states = episode.query.x, iterates(learner, episode).states
+    seen, forgetful = (changes(learner, given, x) for given in (episode, episode.support))
+    for j, part in enumerate(seen.parts):
+        before, after = (learner.features(states[i], x)[part] for i in (0, -1))
+        torch.testing.assert_close(seen.features[-1, j], (after - before).norm() / before.norm())
+    assert (seen.features - forgetful.features).abs().max() > 1e-3
+        gradient_histograms(learner, episode).updates.shape
+        == gradient_histograms(learner, episode.support).updates.shape
+    )
+    gradient_histograms(learner, episode)  # of the inner steps, which the memory does not change

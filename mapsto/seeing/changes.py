@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..adaptation.learner import Learner
-from ..episodes import Examples
+from ..episodes import Episode, Examples
 from .iterates import by_layer, iterates
 from .layers import features_over
 
@@ -28,7 +28,7 @@ class Changes(NamedTuple):
     features: Float[Tensor, "s m"]
 
 
-def changes(learner: Learner, support: Examples, x: Float[Tensor, "n ..."]) -> Changes:
+def changes(learner: Learner, support: Examples | Episode, x: Float[Tensor, "n ..."]) -> Changes:
     """Return the relative change, after each inner step, of every layer's parameters and of its features of rows `x`.
 
     Raises:

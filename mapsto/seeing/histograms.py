@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import checks
 from ..adaptation.inner import Params
 from ..adaptation.learner import Learner
-from ..episodes import Examples
+from ..episodes import Episode, Examples
 from .iterates import by_layer, iterates
 
 
@@ -32,7 +32,7 @@ class Histograms(NamedTuple):
     zero_updates: Float[Tensor, "u l"]
 
 
-def gradient_histograms(learner: Learner, support: Examples, bins: int = 30) -> Histograms:
+def gradient_histograms(learner: Learner, support: Examples | Episode, bins: int = 30) -> Histograms:
     """Return histograms of the magnitudes of each layer's gradients and updates, for every inner step of adaptation.
 
     Raises:

@@ -125,7 +125,7 @@ class PGD(Attack):
         return (point + move).clamp(*self.bounds)
 
 
-def surprise(learner: Learner, support: Examples, y: Shaped[Tensor, "..."]) -> View:
+def surprise(learner: Learner, support: Examples | Episode, y: Shaped[Tensor, "..."]) -> View:
     """Return the view x ↦ the loss of row x with true outcome `y`: raise it to change one prediction.
 
     That is −log p(y | x) of a class (`y` an integer), or the mean squared error of the numbers `y` `[k]`.
@@ -140,7 +140,7 @@ def teaching_loss(learner: Learner, episode: Episode) -> View:
     (_, y, w), query = episode.support, episode.query
 
     def loss(x: Tensor) -> Tensor:
-        scores = learner.predict(learner.adapt(Examples(x, y, w)), query.x)
+        scores = learner.predict(learner.adapt_to(episode._replace(support=Examples(x, y, w))), query.x)
         return losses.LOSSES[learner.loss_name](scores, query.y, query.w)
 
     return loss

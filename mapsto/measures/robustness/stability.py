@@ -33,7 +33,7 @@ class Stability(NamedTuple):
 def query_stability(
     explain: Explain,
     learner: Learner,
-    support: Examples,
+    support: Examples | Episode,
     x: Float[Tensor, "..."],
     y: int | Shaped[Tensor, "..."],
     attack: Attack,
@@ -47,7 +47,7 @@ def query_stability(
     Args:
         explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
         learner: the learner.
-        support: the support set.
+        support: the support set, or an episode, whose context is then read too.
         x: one query row.
         y: the true outcome of `x`, from which the attack drives the answer: a class, whose score is explained, or the
             numbers `[k]` of a learner that regresses, which are all explained.
@@ -79,12 +79,13 @@ def teaching_stability(
     raises the loss on the query set of `episode`.
     """
     truth = torch.as_tensor(y, device=x.device)
-    was = views.query(learner, episode.support)(x)
+    was = views.query(learner, episode)(x)
     losses.LOSSES[learner.loss_name](was[None], truth[None], was.new_ones(1))  # refuses a `y` that is no outcome
-    poisoned = episode.support._replace(x=attack(teaching_loss(learner, episode), episode.support.x))
+    support = episode.support
+    poisoned = episode._replace(support=support._replace(x=attack(teaching_loss(learner, episode), support.x)))
     becomes = views.query(learner, poisoned)(x)
     target = _target(learner, truth)
-    before, after = (explain(views.query(learner, lesson, target), x) for lesson in (episode.support, poisoned))
+    before, after = (explain(views.query(learner, task, target), x) for task in (episode, poisoned))
     return _compare(before, after, _kept(learner, was, becomes), k)
 
 

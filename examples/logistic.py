@@ -41,7 +41,7 @@ def curvature(phi: Tensor, d: Examples) -> Tensor:
 
 lr, features = 2.0, 2
 tasks = mt.tasks.Logistic(features, shots=10, queries=10, intercept=0.0)
-episode = mt.episodes.to(unstack(tasks.batch(0, count=1))[0], torch.double)
+episode = unstack(tasks.batch(0, count=1))[0].to(torch.double)
 
 learner = mt.learners.MAML(LogOdds(features), lr=lr, steps=1)
 nn.init.constant_(learner.body.phi, 0.5)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-__all__ = ["Episode", "Examples", "examples", "over_tasks", "to", "unstack"]
+__all__ = ["Episode", "Examples", "examples", "over_tasks", "unstack"]
 
 State = Any
 """The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
@@ -30,6 +30,10 @@ class Examples(NamedTuple):
     y: Shaped[Tensor, "n ..."]  # class index (int64), or target vector
     w: Float[Tensor, " n"]
 
+    def to(self, *args: Any) -> "Examples":
+        """Return the examples with every tensor moved to a device, and floating-point tensors converted to a dtype."""
+        return to(self, *args)
+
 
 class Episode(NamedTuple):
     """A task: its support set, to adapt to, and its query set, to test on."""
@@ -38,6 +42,10 @@ class Episode(NamedTuple):
     query: Examples
     noise: Tensor | None = None  # latent draws or minibatch orders; drawn by sources of tasks, never by learners
     context: Examples | None = None  # earlier tasks, for learners with a memory and for continual learning
+
+    def to(self, *args: Any) -> "Episode":
+        """Return the episode with every tensor moved to a device, and floating-point tensors converted to a dtype."""
+        return to(self, *args)
 
 
 class Source(Protocol):

@@ -180,7 +180,7 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
 
 PARTS = {  # public names that no reader looks for by themselves: parts and arguments of methods
     "explainers": {"Game"},
-    "measures": {"auroc", "by_outputs", "by_state", "estimate"},
+    "measures": {"auroc", "by_outputs", "by_state", "estimate", "surprise", "teaching_loss"},
     "seeing": {"cka_over", "rsa_over", "unit"},
 }
 

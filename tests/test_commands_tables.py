@@ -123,7 +123,7 @@ def test_where_every_row_has_an_outcome_quality_is_measured_on_a_stated_split(ma
     done = mapsto(folder, "explain", "known.csv", "--target", "outcome", "--out", "there")
     assert (done.returncode, done.stderr) == (0, "")
     assert "26 rows taught, 14 predicted and explained" in done.stdout
-    assert "26 teach and 14 judge (a stratified split, seed 0)" in done.stdout
+    assert "26 are used for training and 14 for testing (a stratified split, seed 0)" in done.stdout
     assert "column 'same': the same value in every training row" in done.stdout
     assert "column 'empty': every training cell is empty" in done.stdout
     assert sorted(path.name for path in (folder / "there").iterdir()) == ["predictions.csv", "report.html"]
@@ -155,7 +155,7 @@ def test_what_is_merely_awkward_works_and_is_said(mapsto, folder):
     assert (done.returncode, done.stderr) == (0, "")
     assert "class 'unknown': a single training row" in done.stdout
     assert "column 'ward': 'west' never seen in the training rows; read as missing" in done.stdout
-    assert "12 rows with an outcome that no training row has (moved away) do not judge" in done.stdout
+    assert "12 rows with an outcome that no training row has (moved away) are not used for testing" in done.stdout
 
 
 @pytest.mark.slow

@@ -27,7 +27,6 @@ from mapsto.measures import (
     selection,
 )
 from mapsto.measures.faithfulness.ranking import rank_correlation
-from mapsto.measures.faithfulness.road import imputed
 from mapsto.views import Game, game
 
 F64 = torch.float64
@@ -52,7 +51,7 @@ class Problem(NamedTuple):
         return game(lambda x: self.net(x)[0], x)
 
     def roads(self, x: Tensor) -> Game:
-        return imputed(lambda x: self.net(x)[0], x, LinearRegression(self.background, noise=0.0))
+        return LinearRegression(self.background, noise=0.0).game(lambda x: self.net(x)[0], x)
 
 
 def slope_times_input(net: nn.Module, points: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ OWN = {
 }
 ROOMS = {
     "episodes": """
-        Episode Examples examples over_tasks to unstack
+        Episode Examples examples over_tasks unstack
     """,
     "explainers": """
         Anchors BayesianShapley Counterfactual ExpectedGradients Game GameExplainer GradCAM Gradient
@@ -43,15 +43,15 @@ ROOMS = {
     "measures": """
         EvalX FGSM LinearRegression NoisyLinear PGD agreement audit auroc by_outputs by_state complexity
         estimate evaluate hiding_infidelity infidelity insertion_deletion log_likelihoods max_sensitivity
-        query_stability randomised_model rationale recovery reliability selection shuffled_labels task_map
-        teaching_stability trust
+        query_stability randomised_model rationale recovery reliability selection shuffled_labels surprise
+        task_map teaching_loss teaching_stability trust
     """,
     "models": """
         AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork Recurrent ResNet12 SENN SetTransformer
         SoftDecisionTree VGG
     """,
     "reports": """
-        table task write_film write_run_report
+        table task write_film
     """,
     "seeing": """
         attended changes cka cka_over embedding features_over film gradient_histograms iterates

@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from mapsto import cli
 from mapsto.errors import MapstoError
 from mapsto.explanation import Explanation
-from mapsto.reports import write_run_report
 from mapsto.reports.course import course
+from mapsto.reports.run import write_run_report
 from mapsto.reports.run_folder import read_metrics
 from mapsto.reports.table import Answer, Question
 from mapsto.reports.table.answer import row_names, typical_rows

@@ -22,8 +22,8 @@ import mapsto as mt
 from mapsto.episodes import Episode, examples
 from mapsto.learners import MAML, PrototypicalNetwork
 from mapsto.models import MLP
-from mapsto.reports import write_run_report
 from mapsto.reports.film import POLICY
+from mapsto.reports.run import write_run_report
 from mapsto.reports.task.build import task_answer
 
 pytestmark = pytest.mark.skipif(

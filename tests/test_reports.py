@@ -107,7 +107,9 @@ def test_outcomes_judge_where_they_are_known(folder: Path) -> None:
     known = np.delete(np.arange(12), 3)
     right = part.probabilities[known].argmax(1) == (new["outcome"].to_numpy()[known] == "lived")
     assert part.outcome_count == 11 and part.summary["accuracy"] == pytest.approx(right.mean()) and right.mean() > 0.5
-    assert any("1 rows with an outcome that no training row has (moved away) do not judge" in n for n in part.notes)
+    assert any(
+        "1 rows with an outcome that no training row has (moved away) are not used for testing" in n for n in part.notes
+    )
     assert "known: 11 of 15." in plain(Path("r.html").read_text())
 
 

@@ -11,7 +11,6 @@ from torch.func import vmap
 from mapsto.errors import MapstoError
 from mapsto.explainers import Occlusion
 from mapsto.measures import LinearRegression, NoisyLinear, insertion_deletion
-from mapsto.measures.faithfulness.road import imputed
 
 F64 = torch.float64
 
@@ -162,7 +161,7 @@ def test_what_does_not_fit_an_imputer_is_refused(unchecked: None) -> None:
     with pytest.raises(MapstoError, match=r"x: got shape \(4,\)"):
         LinearRegression(MIXED)(torch.ones(4), torch.ones(4))
     with pytest.raises(MapstoError, match="groups: got -1"):
-        imputed(lambda x: x.sum(), MIXED[0], LinearRegression(MIXED), torch.tensor([-1, 0, 0, 1, 1]))
+        LinearRegression(MIXED).game(lambda x: x.sum(), MIXED[0], torch.tensor([-1, 0, 0, 1, 1]))
 
 
 # ---- games
@@ -171,7 +170,7 @@ def test_what_does_not_fit_an_imputer_is_refused(unchecked: None) -> None:
 def test_a_game_of_groups_of_pixels() -> None:
     image = normal(3, 4, 4, seed=8)
     groups = torch.arange(4).repeat_interleave(2).reshape(2, 4)[:, ::2].repeat_interleave(2, 0).repeat_interleave(2, 1)
-    played = imputed(lambda x: x.sum(), image, NoisyLinear(noise=0.0), groups)
+    played = NoisyLinear(noise=0.0).game(lambda x: x.sum(), image, groups)
     assert played.players == int(groups.max()) + 1
     mask = torch.zeros(played.players).index_fill(0, torch.tensor([0]), 1)
     expected = NoisyLinear(noise=0.0)(image, (groups == 0).to(F64)).sum()
@@ -182,10 +181,10 @@ def test_a_game_of_groups_of_pixels() -> None:
 def test_a_copied_column_is_not_missed_when_it_is_hidden_alone() -> None:
     rows = normal(300, 3, seed=9)
     rows[:, 1] = rows[:, 0]  # what one hides, the other tells
-    played = imputed(lambda x: x.sum(), rows[0], LinearRegression(rows, noise=0.0))
+    played = LinearRegression(rows, noise=0.0).game(lambda x: x.sum(), rows[0])
     lost = Occlusion()(played)
     assert lost[:2].abs().max() < 1e-3 < 0.1 < lost[2].abs()
     found = insertion_deletion(
-        lambda x: imputed(lambda x: x.sum(), x, LinearRegression(rows, noise=0.0)), rows[:5], rows[:5]
+        lambda x: LinearRegression(rows, noise=0.0).game(lambda x: x.sum(), x), rows[:5], rows[:5]
     )
     assert found.deletion.shape == (5, 4) and found.gap.isfinite().all()

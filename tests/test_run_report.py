@@ -214,7 +214,7 @@ def test_a_run_that_cannot_be_asked_still_tells_its_course(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for name, damage, said in (
-        ("weights", lambda run: (run / "weights.safetensors").unlink(), "No test task is told on this page"),
+        ("weights", lambda run: (run / "weights.safetensors").unlink(), "This page shows no test task"),
         ("class", lambda run: _change(run, "learner", {"class_path": "mapsto.learners.Nobody"}), "Nobody"),
         ("python", lambda run: _change(run, "learner", "MAML"), "trained from Python"),
     ):

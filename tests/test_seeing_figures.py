@@ -26,6 +26,7 @@ from mapsto.figures.svg import svg
 from mapsto.learners import MAML
 from mapsto.models import MLP
 from mapsto.reports.film import POLICY, SCRIPT, overview, slider
+from mapsto.reports.run import write_run_report
 from mapsto.seeing.film import Film
 from mapsto.seeing.layers import Features
 from mapsto.seeing.similarity import cka_over
@@ -177,7 +178,7 @@ def test_a_long_film_shows_thirteen_steps(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_page_without_a_slider_lets_no_script_run(tmp_path) -> None:
-    text = reports.write_run_report(tmp_path / "r.html", title="run", metrics=[], config="").read_text()
+    text = write_run_report(tmp_path / "r.html", title="run", metrics=[], config="").read_text()
     assert "script-src" not in text and "<script" not in text
 
 

@@ -64,7 +64,7 @@ def test_answers_lie_over_their_targets() -> None:
 def test_a_curve_is_drawn_through_rows_that_lie_where_they_are() -> None:
     shown = film(grid=torch.tensor([[0.0], [1.0]]), surface=torch.tensor([[[0.5], [-2.0]]] * 2))
     lines = {line.get_label(): np.stack(line.get_data()) for line in pictures.film_said(shown, 1).axes[0].lines}
-    assert set(lines) == {"the model", "query (judges)", "support (teaches)"}
+    assert set(lines) == {"the model", "query set", "support set"}
     for points in lines.values():
         np.testing.assert_allclose(points, [[0, 1], [0.5, -2]])
 

@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the options of `mapsto explain`."""
     options = Parser(
         "explain",
-        "Predict and explain the rows of a table whose outcome is empty (where none is, a part that does not teach), "
-        "or a test task of a run folder.",
+        "Predict and explain the rows of a table whose outcome is empty (if there are none, the rows held out for "
+        "testing), or a test task of a run folder.",
         "mapsto explain patients.csv --target outcome",
     )
     add = options.add_argument

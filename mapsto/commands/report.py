@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = options.add_argument
     add("run", type=Path, metavar="RUN", help="the folder of a run, as `mapsto train` left it")
-    add("--episode", type=int, metavar="N", help="which test task is told (default: 0)")
+    add("--episode", type=int, metavar="N", help="number of the test task on the page (default: 0)")
     add("--method", metavar="A,B", help="explain by these methods (default: some that fit the learner)")
     add("--out", type=Path, metavar="FILE", help="the file to write (default: RUN/report.html)")
     return options
@@ -34,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> int:
     """Write the report and say where it is."""
-    from ..reports import write_run_report
     from ..reports.page import refuse_unwritable
+    from ..reports.run import write_run_report
     from ..reports.run_folder import read_evaluation, read_metrics
     from ..training.run import CONFIG, METRICS, read_config
 
@@ -86,12 +86,12 @@ def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | None, list[s
         failure = "run could not be made again"
         try:
             run = load_run(args.run)
-            failure = "learner could not be asked"
+            failure = "learner could not be evaluated"
             return task_answer(run.learner, run.tasks, args.episode or 0, args.method or (), args.seed), []
         except (MapstoError, ValueError, OSError) as error:
             if args.episode is not None or args.method is not None:
                 raise
-            return None, [f"No test task is told on this page, since the {failure}: {in_line(error)}."]
+            return None, [f"This page shows no test task, since the {failure}: {in_line(error)}."]
 
 
 def _print(

@@ -71,8 +71,8 @@ def film_losses(film: Film, i: int) -> Figure:
     figure = style.canvas(2.9)
     axes = framed(figure.subplots())
     for loss, colour, line, name in (
-        (film.support_loss, style.LOWER, "-", "support (teaches)"),
-        (film.query_loss, style.HIGHER, "--", "query (judges)"),
+        (film.support_loss, style.LOWER, "-", "support set"),
+        (film.query_loss, style.HIGHER, "--", "query set"),
     ):
         y = array(loss)
         axes.plot(y, line, color=colour, linewidth=1.6, label=name)

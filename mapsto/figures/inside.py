@@ -34,7 +34,9 @@ def probes(result: Probes) -> Figure:
         )  # fmt: skip
     axes.axvline(100 * result.chance, color=style.NEUTRAL, linestyle=(0, (4, 3)), label="commonest class")
     axes.set_xlim(-2, 102)
-    axes.set_xlabel(f"rows told right by a linear probe, in per cent of {result.rows}", fontsize=9.5, color=style.INK)
+    axes.set_xlabel(
+        f"rows that a linear probe classifies correctly, in per cent of {result.rows}", fontsize=9.5, color=style.INK
+    )
     figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=2, columnspacing=1.2)
     return figure
 

@@ -54,7 +54,7 @@ def _curves(axes: Axes, film: Film, i: int, classes: Sequence[object]) -> None:
         name = "the model" if curves.shape[2] == 1 else f"score of {_class(classes, k)}"
         axes.plot(x, curves[i, :, k], color=colour, linewidth=1.8, label=name)
     if regression:
-        for rows, mark, name in ((film.query, "s", "query (judges)"), (film.support, "o", "support (teaches)")):
+        for rows, mark, name in ((film.query, "s", "query set"), (film.support, "o", "support set")):
             there = array(rows.w) > 0
             face = style.LOWER if mark == "o" else "none"
             axes.plot(
@@ -74,7 +74,7 @@ def _heights(axes: Axes, film: Film, i: int) -> ScalarMappable:
     reach = max(float(np.abs(v).max()) for v in (surface, *(array(part.y)[:, 0] for part in rows))) or 1.0
     look: dict[str, Any] = {"cmap": around_zero(), "vmin": -reach, "vmax": reach}
     heights = axes.imshow(_square(surface[i]).T, **look, **_place(film))
-    for part, size, mark, name in zip(rows, (16, 42), "so", ("query (judges)", "support (teaches)"), strict=True):
+    for part, size, mark, name in zip(rows, (16, 42), "so", ("query set", "support set"), strict=True):
         there = array(part.w) > 0
         x, y = array(part.x)[there], array(part.y)[there, 0]
         axes.scatter(x[:, 0], x[:, 1], c=y, s=size, marker=mark, edgecolor=style.INK, linewidth=0.8, label=name, **look)
@@ -126,7 +126,7 @@ def _margins(axes: Axes, film: Film, i: int) -> None:
     if len(order) > _ROWS:
         order = order[np.linspace(0, len(order) - 1, _ROWS).round().astype(int)]
     at, reach = margins[i][order], max(np.abs(margins).max(), 1e-12)
-    for mine, colour, name in ((at >= 0, style.HIGHER, "told right"), (at < 0, style.LOWER, "told wrong")):
+    for mine, colour, name in ((at >= 0, style.HIGHER, "right"), (at < 0, style.LOWER, "wrong")):
         axes.barh(np.flatnonzero(mine), at[mine], color=colour, height=0.7, label=name)
     axes.axvline(0, color=style.INK, linewidth=0.8)
     axes.set_yticks([])

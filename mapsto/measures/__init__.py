@@ -16,7 +16,7 @@ from .faithfulness.randomisation import randomised_model, shuffled_labels
 from .faithfulness.road import LinearRegression, NoisyLinear
 from .faithfulness.sufficiency import rationale
 from .faithfulness.trust import trust
-from .robustness.attacks import FGSM, PGD
+from .robustness.attacks import FGSM, PGD, surprise, teaching_loss
 from .robustness.sensitivity import max_sensitivity
 from .robustness.stability import query_stability, teaching_stability
 
@@ -46,7 +46,9 @@ __all__ = [
     "reliability",
     "selection",
     "shuffled_labels",
+    "surprise",
     "task_map",
+    "teaching_loss",
     "teaching_stability",
     "trust",
 ]

@@ -1,8 +1,7 @@
 """Reports: a question about a table or a test task answered completely, on one HTML page."""
 
 from .film import write_film
-from .run import write_run_report
 from .table import table
 from .task import task
 
-__all__ = ["table", "task", "write_film", "write_run_report"]
+__all__ = ["table", "task", "write_film"]

@@ -126,7 +126,7 @@ def _folder(settings: Settings) -> runs.Run | None:
     folder = runs.Run(settings.run)
     checks.expect(
         settings.resume or not folder.started, "run", f"{settings.run}, which already holds a checkpoint",
-        "a new folder", "resume the run (--resume, or resume=True), or use another folder",
+        "a new folder", "resume the run (resume=True), or use another folder",
     )  # fmt: skip
     return folder
 

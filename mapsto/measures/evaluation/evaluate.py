@@ -66,7 +66,7 @@ Evaluation = Classification | Regression
 
 
 def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
-    """Measure `learner` on `episodes` tasks, `batch` of them at a time, sample with `seed`.
+    """Measure `learner` on `episodes` tasks, `batch` of them at a time; `seed` selects the tasks.
 
     Returns a `Classification` if the learner's loss is "cross_entropy", a `Regression` if it is "mse".
 

@@ -7,12 +7,13 @@
 
 Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods": noisy linear imputation
 makes "most relevant first" and "least relevant first" agree, because the imputed pixels reveal little of their places.
-ROAD's curves are `insertion_deletion` of the games that `imputed` makes. The images follow the paper; tables apply the
-same idea. If nothing is visible, an image is filled with 0 (the equations leave its level open), a row of a table with
-the means. The noise is drawn once from a seed, so that games are functions of their masks.
+ROAD's curves are `insertion_deletion` of the games that the method `game` of an imputer returns. The images follow the
+paper; tables apply the same idea. If nothing is visible, an image is filled with 0 (the equations leave its level
+open), a row of a table with the means. The noise is drawn once from a seed, so that games are functions of their masks.
 """
 
-from typing import Protocol, final
+from abc import ABC, abstractmethod
+from typing import final
 
 import numpy as np
 import torch
@@ -26,16 +27,36 @@ _BESIDE = dict.fromkeys([(-1, 0), (0, -1), (0, 1), (1, 0)], 1 / 6)
 _DIAGONAL = dict.fromkeys([(-1, -1), (-1, 1), (1, -1), (1, 1)], 1 / 12)
 
 
-class Imputer(Protocol):
-    """(x, mask) ↦ x with its hidden entries (mask 0) filled in; the mask has the shape of x, or of one channel."""
+class Imputer(ABC):
+    """A rule that fills in the hidden entries of an input: (x, mask) ↦ x with the entries of mask 0 replaced."""
 
-    def __call__(self, x: Tensor, mask: Tensor, /) -> Tensor:
-        """Return `x` with the same visible entries."""
-        ...
+    @abstractmethod
+    def __call__(self, x: Float[Tensor, "..."], mask: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return `x` with its hidden entries filled in; the mask has the shape of `x`, or of one image channel."""
+
+    def game(self, view: View, x: Float[Tensor, "..."], groups: Int[Tensor, "..."] | None = None) -> Game:
+        """Return the game of `view` in which the hidden parts of `x` are filled in.
+
+        `groups` (integers from 0 to players − 1) has the shape of the masks: that of a row, or `[h, w]` for images. If
+        None, each entry of a row, or each pixel with all its channels, is a player.
+
+        Raises:
+            MapstoError: if a group is below 0.
+
+        >>> game = NoisyLinear(noise=0.0).game(lambda x: x.sum(), torch.tensor([[1.0, 9.0, 3.0]]))
+        >>> game(torch.tensor([1.0, 0.0, 1.0]))
+        tensor(6.)
+        """
+        if groups is None:
+            shape = x.shape[-2:]
+            groups = torch.arange(shape.numel(), device=x.device).reshape(shape)
+        checks.at_least(0, groups=int(groups.min()))
+        players = int(groups.max()) + 1
+        return Game(lambda mask: view(self(x, mask.to(x)[groups])), players)
 
 
 @final
-class NoisyLinear:
+class NoisyLinear(Imputer):
     """Fill the hidden pixels of images `[..., h, w]` with weighted means of their neighbours, plus noise.
 
     All hidden pixels are solved for at once, by a dense system of h·w equations that all channels share, meant for
@@ -68,7 +89,7 @@ class NoisyLinear:
 
 
 @final
-class LinearRegression:
+class LinearRegression(Imputer):
     """Fill the hidden columns of rows `[d]` by regressing them on the visible ones, over `background` rows `[b, d]`.
 
     `ridge` is λ, in units of the mean variance of a column; `noise` is the standard deviation of the noise as a share
@@ -106,24 +127,6 @@ class LinearRegression:
         filled = self.mean + self.covariance @ (seen * torch.linalg.solve(system, away))
         filled = filled + self.noise * self.deviation * draw(filled, self.seed)
         return torch.where(visible, x, filled.to(x))
-
-
-def imputed(view: View, x: Float[Tensor, "..."], imputer: Imputer, groups: Int[Tensor, "..."] | None = None) -> Game:
-    """Return the game of `view` in which `imputer` fills in the hidden parts of `x`.
-
-    `groups` (integers, 0 … players−1) has the shape of the imputer's masks: the shape of a row, or `[h, w]` for images.
-    If None, each entry of a row, or each pixel with all its channels, is a player.
-
-    >>> game = imputed(lambda x: x.sum(), torch.tensor([[1.0, 9.0, 3.0]]), NoisyLinear(noise=0.0))
-    >>> game(torch.tensor([1.0, 0.0, 1.0]))
-    tensor(6.)
-    """
-    if groups is None:
-        shape = x.shape[-2:]
-        groups = torch.arange(shape.numel(), device=x.device).reshape(shape)
-    checks.at_least(0, groups=int(groups.min()))
-    players = int(groups.max()) + 1
-    return Game(lambda mask: view(imputer(x, mask.to(x)[groups])), players)
 
 
 def neighbours(h: int, w: int) -> Float[Tensor, "p p"]:

@@ -34,7 +34,8 @@ def pushes(
     near = np.unique(_nearest(classifier, train, rows)[:, : max(1, most // len(rows))])
     push = np.zeros((len(rows), n, k))
     push[:, near] = -classifier.influence(rows, among=places[near])
-    return push, [f"influence: of {n} training rows, the {len(near)} nearest to the rows told were each deleted."]
+    deleted = f"the {len(near)} nearest to the rows on this page were deleted, one at a time"
+    return push, [f"influence: of {n} training rows, {deleted}."]
 
 
 def _places(classifier: "TableClassifier", train: "pd.DataFrame") -> Int[np.ndarray, " n_train"]:

@@ -69,8 +69,8 @@ def of_table(
     notes = []
     if len(parts.judge):
         notes.append(
-            f"of {y.notna().sum()} rows with an outcome, {len(parts.teach)} teach and {len(parts.judge)} judge "
-            f"(a stratified split, seed {seed})."
+            f"of {y.notna().sum()} rows with an outcome, {len(parts.teach)} are used for training and "
+            f"{len(parts.judge)} for testing (a stratified split, seed {seed})."
         )
     train, labels = x.iloc[parts.teach], _labels(y.iloc[parts.teach])
     return of_rows(train, labels, x, y, parts.explain, parts.judge, seed, notes)
@@ -124,7 +124,10 @@ def of_rows(
     new = [texts[i] for i in judge if label_of[i] is None]
     if new:
         listed = ", ".join(sorted(set(new)))
-        notes = [*notes, f"{len(new)} rows with an outcome that no training row has ({listed}) do not judge."]
+        notes = [
+            *notes,
+            f"{len(new)} rows with an outcome that no training row has ({listed}) are not used for testing.",
+        ]
     elsewhere = np.array([i for i in np.setdiff1d(judge, explain) if label_of[i] is not None], int)
     judged = np.isin(explain, judge)
     outcome = np.array([label_of[i] if there else None for i, there in zip(explain, judged, strict=True)], object)

@@ -44,7 +44,7 @@ def task(
     Raises:
         MapstoError: if `learner` is not a learner, `tasks` is not a source of tasks, a method is not an explainer of
             rows, the task has no examples, or the page cannot be written.
-        ValueError: the learner is transductive.
+        MapstoError: if the learner is transductive.
 
     >>> import tempfile, mapsto as mt
     >>> learner = mt.learners.MAML(mt.models.MLP(1, 8, 1), loss="mse", steps=2)

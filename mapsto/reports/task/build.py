@@ -32,7 +32,7 @@ def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, se
 
     Raises:
         MapstoError: a method is not an explainer of rows, or not of this learner; or there is no such task.
-        ValueError: the learner is transductive.
+        MapstoError: if the learner is transductive.
     """
     if methods:
         refuse_own(names_of(methods), learner)

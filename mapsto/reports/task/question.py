@@ -67,7 +67,7 @@ def task_question(learner: Learner, episode: Episode, queries: int = QUERIES) ->
 
     Raises:
         MapstoError: the episode has no teaching examples or no queries.
-        ValueError: the learner is transductive.
+        MapstoError: if the learner is transductive.
     """
     support, everyone = real(episode.support), real(episode.query)
     both = len(support.w) > 0 and len(everyone.w) > 0

@@ -49,13 +49,13 @@ def about(answer: TaskAnswer) -> str:
         off = np.abs(answer.scores - means(answer.y)).mean()
         return (
             f"In {answer.name}, {examples} taught {answer.learner} a new task. On the "
-            f"{count(m, 'query', 'queries')} told here, which it had not seen, it was off by {significant(off)} on "
+            f"{count(m, 'query', 'queries')} shown here, which it had not seen, it was off by {significant(off)} on "
             "average."
         )
     right = int((answer.outputs.argmax(1) == answer.y).sum())
     return (
         f"In {answer.name}, {examples} of {len(np.unique(answer.support_y))} classes taught {answer.learner} a new "
-        f"task. Of the {m} queries told here, which it had not seen, it put {right} in the right class."
+        f"task. Of the {m} queries shown here, which it had not seen, it put {right} in the right class."
     )
 
 

@@ -166,7 +166,7 @@ class _Search:
         return self._result(best)
 
     def _grown(self, beam: Sequence[Rule], beyond: float) -> dict[Rule, float]:
-        """Return the beam's rules with one condition more or tighter, if they cover more than `beyond`, widest first."""
+        """Return the beam's rules with one condition more or tighter that cover more than `beyond`, widest first."""
         grown: dict[Rule, float] = {}
         for rule in beam:
             coverage = (self.met & self._all(rule)).mean(1)  # [p]

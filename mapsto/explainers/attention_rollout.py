@@ -26,8 +26,8 @@ def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor
             matrices.
 
     Raises:
-        MapstoError: if there are no layers, if the matrices are not square or differ in size, or if a row does not hold
-            weights from 0 that sum to 1.
+        MapstoError: if there are no layers, if the matrices are not square or differ in size, or if a row has negative
+            weights or does not sum to 1.
 
     >>> looks_at_first = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     >>> attention_rollout([looks_at_first, looks_at_first])

@@ -3,7 +3,8 @@
     v ~ GP(β₀ + Σ_j β_j·S_j, κ),  κ(S, T) = Π_g (a + [S_g, T_g both or neither empty]·exp(−ρ·‖S_g/|S_g| − T_g/|T_g|‖²))
     φ = E[Shapley values of v | outcomes] = weights @ v(masks)
 
-S and T are coalitions as vectors of zeros and ones, S_g is the part of S in group g, and [ ] is 1 if true, else 0.
+S and T are coalitions as vectors of zeros and ones, S_g is the part of S in group g, and [ ] is 1 if true, else 0. a
+and ρ are constants.
 
 Players come in groups `g`, such as the classes of support examples. The prior assumes that a group matters mostly by
 whether any of its members is present, and less by which members these are. It also assumes that the contribution of a

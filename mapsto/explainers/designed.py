@@ -36,7 +36,7 @@ class DesignedExplainer(GameExplainer):
         """Return the players' values `[players]`, or `[players, k]` if the game has k scores.
 
         Raises:
-            MapstoError: if `design` raises it.
+            MapstoError: if there are too many coalitions, or too few to determine the values.
         """
         masks, weights = self.design(game.players)
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]

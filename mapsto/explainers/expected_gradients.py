@@ -9,10 +9,10 @@ attribution priors and expected gradients" (a mean over baselines and places t).
 `GradientShap` make the same estimate ("gradient SHAP": Lundberg & Lee 2017).
 
 If all rows are used, `t_i, w_i` are those of Gauss–Legendre quadrature, and the result is the mean of Integrated
-Gradients over the rows. It is deterministic and complete up to the quadrature error: `Σa = view(point) −
-mean_b view(background_b)`. If gradients are sampled, there are two departures: the rows are drawn equally often (up to
-one), and the places on the lines from a row are spread evenly, one in each of equal parts of [0, 1]. The expectation
-stays the same, and the error is smaller.
+Gradients over the rows. It is deterministic, and adds up to view(point) − mean_b view(background_b), up to the
+quadrature error. If gradients are sampled, there are two departures from the paper. The rows are drawn equally often
+(their counts differ by at most one). And the places on the lines from a row are spread evenly: one is drawn in each of
+equal parts of [0, 1]. The expectation stays the same, and the error is smaller.
 """
 
 from typing import final
@@ -31,7 +31,7 @@ from .gradient import gradient, scale
 
 @final
 class ExpectedGradients(ViewExplainer):
-    """Attribute by Integrated Gradients, averaged over the rows of a background instead of using one baseline.
+    """Attribute a score to the input's entries by Integrated Gradients, averaged over many baseline rows.
 
     The gradients on the line from each background row to the point are averaged and multiplied by the difference of
     point and row. Values are in the unit of the score. They add up to the score minus the mean score of the background,
@@ -89,8 +89,8 @@ class ExpectedGradients(ViewExplainer):
         """Return `samples` row numbers, with one place on the line and one weight for each.
 
         Every round visits each row once, in random order. The line is cut into as many equal parts as there are rounds,
-        and a row gets another part in each round. Within these parts, the places of one round are spread evenly over
-        the rows, which matters most if there is only one round.
+        and a row gets a different part in each round. Within these parts, the places of one round are spread evenly
+        over the rows, which matters most if there is only one round.
         """
         generator, b = np.random.default_rng(self.seed), len(self.background)
         rounds = -(-samples // b)

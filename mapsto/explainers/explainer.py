@@ -39,8 +39,8 @@ class ViewExplainer(ABC):
         `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, where values cannot be read, NaN
-                passes.
+            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN
+                passes unnoticed.
         """
         return numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
 
@@ -64,8 +64,8 @@ class GameExplainer(ABC):
         `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, where values cannot be read, NaN
-                passes.
+            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN
+                passes unnoticed.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -21,7 +21,7 @@ from .explainer import ViewExplainer, number
 
 @final
 class Gradient(ViewExplainer):
-    """Attribute by the gradient: the rate at which the score changes with each entry of the input.
+    """Attribute to each entry of the input its gradient: the rate at which the score changes with the entry.
 
     Values `∂view/∂point` are in the unit of the score per unit of the entry.
 
@@ -37,7 +37,7 @@ class Gradient(ViewExplainer):
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute by each entry times its gradient: the entry's part of the score if the score were linear.
+    """Attribute to each entry of the input its value times its gradient: its part of the score, if that is linear.
 
     Values `point ⊙ ∂view/∂point` are in the unit of the score. They add up to the score if the view is linear without a
     constant (Shrikumar et al. 2016, "Not Just a Black Box").

@@ -63,7 +63,7 @@ def superpixels(
 
     Args:
         image: the image.
-        count: the number of centres, about.
+        count: about how many regions to make.
         compactness: the weight of place against colour. A smaller number follows edges, a larger one keeps regions
             square.
         steps: the number of k-means steps.

@@ -24,7 +24,7 @@ from .gradient import gradient, scale
 
 @final
 class IntegratedGradients(ViewExplainer):
-    """Attribute by the gradient averaged over the line from a baseline to the point, times the difference of the two.
+    """Attribute to each entry its difference from a baseline, times the mean gradient on the line from there.
 
     Values are in the unit of the score. They add up to `view(point) − view(baseline)`, up to the error of integration.
 

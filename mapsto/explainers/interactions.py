@@ -33,8 +33,8 @@ class ShapleyInteractions:
 
     The result is a symmetric matrix in the unit of the game's outcome. The diagonal holds the contribution of each
     player alone. The other entries hold half of what two players contribute only together, so that the matrix sums to
-    v(all) − v(none). A player who changes nothing gets 0. The class is no `GameExplainer`, because it does not return
-    one value for each player.
+    v(all) − v(none). A player who changes nothing gets 0. The class is not a `GameExplainer`, because it does not
+    return one value for each player.
 
     Args:
         orders: the number of random orders of the players, half of them the reverses of the others. An order takes at
@@ -72,7 +72,8 @@ class ShapleyInteractions:
         `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if a value is NaN. Inside a transform of `torch.func`, where values cannot be read, NaN passes.
+            MapstoError: if a value is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN passes
+                unnoticed.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -1,4 +1,4 @@
-"""LIME: a weighted linear model of the outcome given which players are present; its coefficients are the attributions.
+"""LIME: a linear model that predicts the outcome from the players' presence; its coefficients are the attributions.
 
     a, b = argmin Σ_S π(S) (v(S) − b − Σ_{j∈S} a_j)² + penalty·‖a‖²,        π(S) = exp(−D(S)² / (2·width²))
 
@@ -7,10 +7,10 @@
 tables) or 1 − √(1 − absent/p) (the cosine distance, which it uses for images). The solution is linear in `v`, so its
 matrix is computed once for each number of players and seed.
 
-Departures from the paper: the kernel divides by 2·width² (the paper: by width²), as lime's code does. All players are
-kept, without K-LASSO; lime's code then fits them by ridge regression with penalty 1. Every coalition is equally likely,
-as in that code, but it comes with its complement and no coalition is drawn twice. With all coalitions and the Euclidean
-distance, the values are weighted Banzhaf values in which each player is present with probability
+There are three departures from the paper. The kernel divides by 2·width², as lime's code does (the paper: by width²).
+All players are kept, without K-LASSO; without it, lime's code uses ridge regression with penalty 1. Every coalition is
+equally likely, as in that code, but each comes with its complement, and none is drawn twice. With all coalitions and
+the Euclidean distance, the values are weighted Banzhaf values in which each player is present with probability
 `1/(1 + exp(−1/(2·width²)))`.
 """
 
@@ -31,15 +31,17 @@ _WIDTH = {"euclidean": lambda players: 0.75 * players**0.5, "cosine": lambda pla
 
 @final
 class LIME(DesignedExplainer):
-    """Fit a weighted linear model of the outcome on which players are present; the coefficients are the attributions.
+    """Attribute by the coefficients of a linear model that predicts the outcome from the players' presence.
 
-    Coalitions weigh more the fewer players they lack. Values are in the unit of the game's outcome, and need not add up
-    to it. Players are columns of a table, or parts of an image: `game(view, image, groups=patches(...))`.
+    The model is fitted by weighted least squares to the outcomes of many coalitions; a coalition weighs less, the more
+    players it lacks. Values are in the unit of the game's outcome, and need not add up to it. Players are columns of a
+    table, or parts of an image: `game(view, image, groups=patches(...))`.
 
     Args:
-        samples: the number of random coalitions, the empty and the full one included. None evaluates all `2^players`
+        samples: the number of random coalitions, including the empty and the full one. None evaluates all `2^players`
             coalitions of at most 12 players.
-        distance: how far a coalition is from the full one, "euclidean" or "cosine"; the module has the formulas.
+        distance: how the distance of a coalition from the full one is measured, "euclidean" or "cosine"; the module has
+            the formulas.
         width: the width of the exponential kernel that turns distance into weight. None: that of lime's code,
             `0.75·√players` for "euclidean" and 0.25 for "cosine".
         penalty: the ridge penalty on the coefficients, but not on the intercept.

@@ -21,10 +21,10 @@ from .explainer import GameExplainer
 
 @final
 class Occlusion(GameExplainer):
-    """Attribute by how much the outcome falls when one player is hidden and all others stay visible.
+    """Attribute to each player the fall of the outcome when this player is hidden and all others stay visible.
 
-    Values are in the unit of the game's outcome, and take `players + 1` evaluations. `chunk_size` is the number of
-    coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+    Values are in the unit of the game's outcome. The game is evaluated for `players + 1` coalitions. `chunk_size` is
+    the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])

@@ -12,11 +12,12 @@ simplest that have one are products of three sums, `g(S) = x(S)·y(S)·z(S)` wit
 
     ϕ_j(xyz) = Σ x_j(Y·Z/3 + yz/6) + Σ x_j·y_j·Z/2 + x_j·y_j·z_j            X = Σ_{i≠j} x_i,  yz = Σ_{i≠j} y_i·z_i
 
-where each plain Σ adds the three ways to exchange the roles of x, y and z. The vectors x, y and z are any of three: the
-mean of `Δ_j v` for each player j, the mean absolute deviation of its pairs of orders, and its covariance with the place
-of j in the order. They are 0 for a player who changes nothing, who therefore keeps the value 0. The coefficients β are
-the same for all players, which keeps the values complete. They come from the ridge regression of the pairs' `Δv` on
-their `Δg` over the same orders, which costs a bias of the order of 1/pairs. Below four pairs there is no correction.
+where each plain Σ adds the three ways to exchange the roles of x, y and z. Three vectors take the places of x, y and z,
+in all combinations. For each player j they hold the mean of `Δ_j v`, its mean absolute deviation over pairs of orders,
+and its covariance with the place of j in the order. They are 0 for a player who changes nothing, who therefore keeps
+the value 0. The coefficients β are the same for all players, so that the values still add up to v(all) − v(none). They
+come from the ridge regression of the pairs' `Δv` on their `Δg` over the same orders, which costs a bias of the order of
+1/pairs. Below four pairs there is no correction.
 """
 
 import functools

@@ -17,14 +17,14 @@ from .designed import DesignedExplainer
 
 @final
 class Shapley(DesignedExplainer):
-    """Attribute by Shapley values: the marginal contribution of each player, averaged over all orders of joining.
+    """Attribute an outcome to players by Shapley values: marginal contributions, averaged over all orders of joining.
 
     Values are in the unit of the game's outcome, and add up to v(all) − v(none).
 
     Args:
-        samples: about how many random coalitions to evaluate for an estimate (KernelSHAP). They come in complementary
-            pairs, besides the empty and the full one; if they are all coalitions, the values are exact. None evaluates
-            all `2^players` coalitions of at most 12 players, and is exact.
+        samples: None evaluates all `2^players` coalitions of at most 12 players, and the values are exact. A number
+            evaluates about as many random coalitions, in complementary pairs, besides the empty and the full one
+            (KernelSHAP).
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 

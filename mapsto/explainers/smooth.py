@@ -27,7 +27,7 @@ class Smooth(ViewExplainer):
 
     Args:
         explainer: a function (view, point) ↦ attribution: a `ViewExplainer`, or a function that plays a game, such as
-            `lambda view, x: Shapley()(game(view, x, baseline=0.0))`. The result has its unit.
+            `lambda view, x: Shapley()(game(view, x, baseline=0.0))`. The mean is in the unit of its attributions.
         samples: the number of noisy copies, even: one half mirrors the other.
         noise: the standard deviation of the noise, in the unit of the point: a number, or a tensor that broadcasts to
             the point, such as one number for each column of a table. An entry with 0 stays as it is. The paper uses 10

@@ -1,4 +1,4 @@
-"""A bias audit: whether a protected column drives predictions, directly or through proxies, and whom errors hit.
+"""A bias audit: whether a protected column drives predictions, directly or by proxies, and which groups its errors hit.
 
     change(H) = mean_i |p(x_i) − p_H(x_i)|,   p_H(x) = mean_b p(x with the columns H of row b)
     direct    = change({protected}),          with proxies = change({protected} ∪ proxies)
@@ -37,7 +37,7 @@ MOST_GROUPS, FOLDS = 10, 5
 
 
 class Group(NamedTuple):
-    """The results for one group of rows, with 95 % intervals; a rate is NaN if no row of the group counts for it."""
+    """The results for one group of rows, with 95 % intervals; a mean over no rows is NaN."""
 
     rows: int
     probability: Estimate  # mean predicted probability of the outcome
@@ -85,7 +85,7 @@ def audit(
     draws: int = 16,
     seed: int = 0,
 ) -> Audit:
-    """Audit a classifier of a table's rows for bias by one protected column, directly or through proxies.
+    """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
     Args:
         predict: a function from rows (in the form of `rows`) to the probability of the outcome for each.
@@ -93,7 +93,8 @@ def audit(
         outcome: whether each row has the outcome (0 or 1, False or True).
         protected: the name of the protected column, which has at most 10 different values.
         threshold: rows with at least this probability count as selected.
-        proxy_from: the AUC, from which on a column that the model uses is called a proxy.
+        proxy_from: a column that the model uses is called a proxy if it predicts the protected column with at least
+            this AUC.
         draws: the number of random values over which a hidden cell is averaged.
         seed: the random seed of these values and of the cross-validation folds.
 

@@ -39,9 +39,9 @@ class GlobalImportance(NamedTuple):
     """
 
     importance: Float[np.ndarray, "..."]  # mean |attribution|
-    interval: Float[np.ndarray, "..."]  # of the importance
+    interval: Float[np.ndarray, "..."]  # half the width of its interval
     direction: Float[np.ndarray, "..."]  # mean attribution: its sign is that of the usual effect
-    direction_interval: Float[np.ndarray, "..."]  # of the direction
+    direction_interval: Float[np.ndarray, "..."]  # half the width of its interval
 
 
 class PartialDependence(NamedTuple):
@@ -102,12 +102,12 @@ def partial_dependence(
 
     Args:
         learner: the learner.
-        tasks: a batch of episodes whose rows are tables' rows.
+        tasks: a batch of episodes whose inputs are rows of a table.
         column: the number of the column to set, from 0.
-        grid: the values to set it to.
+        grid: the values that the column is set to.
         target: the index of the score to average.
-        link: maps a row's scores before one is taken, to probabilities by default. If the learner predicts a number,
-            pass the identity.
+        link: a function that is applied to a row's scores before `target` is taken; by default softmax, which gives
+            probabilities. If the learner predicts a number, pass the identity.
 
     Raises:
         MapstoError: if rows are not those of a table, the column, grid or target does not fit, or the learner is

@@ -7,9 +7,9 @@ t's query scores with respect to the learner's parameters, *through adaptation*.
 with respect to these scores.
 
 This is eq. 2 of Koh & Liang 2017, "Understanding Black-box Predictions via Influence Functions". The Gauss–Newton
-matrix G replaces the Hessian (Martens 2010; Schraudolph 2002), because Hₜ is positive, and the Hessian need not be. One
-linear system is solved by conjugate gradients, which need only products G·v: a forward and a backward derivative of
-each task.
+matrix G replaces the Hessian (Martens 2010; Schraudolph 2002), because Hₜ is positive semidefinite, and the Hessian
+need not be. One linear system is solved by conjugate gradients, which need only products G·v: a forward and a backward
+derivative of each task.
 
 The result is exact to first order in 1/T, at parameters that minimise the mean loss (plus damping/2·‖θ‖², if training
 has that term). Koh & Liang report the effect of upweighting a task, and divide it by −n to delete one; here the change

@@ -36,13 +36,13 @@ class Anchor(NamedTuple):
     Args:
         predicates: the conditions of the rule.
         label: the class that the classifier gives the row.
-        precision: the fraction of random rows meeting the rule that get the class `label`, of `samples` fresh draws.
+        precision: of random rows that meet the rule, the fraction to which the classifier gives the class `label`.
         precision_bounds: the lower and upper confidence bound of the precision.
         coverage: the fraction of background rows that meet the rule.
         coverage_bounds: the lower and upper confidence bound of the coverage.
         found: False if no tested rule reaches the requested precision with confidence. The rule is then the most
             precise one of those tested.
-        samples: the number of draws behind `precision`.
+        samples: the number of random rows from which `precision` was estimated.
         evaluations: the number of rows that the classifier was asked about in all.
     """
 
@@ -70,13 +70,15 @@ class Anchor(NamedTuple):
 class Anchors(TableExplainer):
     """Find a short rule, true of the row, that keeps the classifier's prediction whatever the other columns are.
 
-    The precision of a rule is the fraction of random rows meeting it that get the row's class. Of the rules that are
-    precise enough, an anchor is the one that most background rows meet. A condition bounds a number by a quantile, or
-    fixes the value of a category or of a column with at most `bins` values. `background`, `names`, `categorical`,
-    `seed` and `chunk_size` are those of `TableExplainer`. For eight columns the classifier is asked about some 100,000
-    rows, and for thirty about 450,000 (benchmarks/rules.py): if it is slow, lower `batch`, `beam` and `budget`.
+    The precision of a rule is measured on random rows that meet it: the fraction to which the classifier gives the
+    row's class. Of the rules that are precise enough, an anchor is the one that most rows of the background meet. A
+    condition bounds a number by a quantile, or fixes the value of a category or of a column with at most `bins` values.
+    For eight columns the classifier is asked about some 100,000 rows, and for thirty about 450,000
+    (benchmarks/rules.py): if it is slow, lower `batch`, `beam` and `budget`.
 
     Args:
+        background: rows of the table, from which random rows are made: a tensor, an array or a DataFrame.
+        names, categorical, seed, chunk_size: see `TableExplainer`.
         precision: the precision that an anchor must reach.
         confidence: the probability that the anchor has this precision, and that all bounds hold.
         max_size: the largest number of conditions.
@@ -84,7 +86,8 @@ class Anchors(TableExplainer):
         beam: the number of rules that each level of the search keeps.
         epsilon: the difference in precision that does not matter when a level chooses its rules.
         batch: the number of random rows to draw for a rule at a time.
-        budget: the most draws to certify one rule, or, beyond the first batch of each rule, to choose a level's best.
+        budget: the largest number of random rows to certify one rule, and, beyond the first batch of each rule, to
+            choose the rules of one level.
 
     >>> X = np.random.default_rng(0).normal(size=(1000, 4)).round(1)
     >>> ask = Anchors(X, names=["age", "bmi", "dose", "pulse"])

@@ -51,7 +51,10 @@ class TableExplainer(ABC):
 
 
 def steady(argument: str, function: Any, ask: Callable[[], np.ndarray]) -> None:
-    """Raise MapstoError if `function` is not callable, or if two calls of `ask()` differ: its answers to a few rows."""
+    """Raise MapstoError if `function` is not callable, or if two calls of `ask()` return different answers.
+
+    `ask` returns the answers of `function` for a few rows.
+    """
     name = type(function).__name__
     checks.expect(callable(function), argument, f"a {name}", "a function of rows", "pass its predict_proba")
     first, again = ask(), ask()

@@ -72,14 +72,15 @@ class Counterfactual(TableExplainer):
     """Find the smallest plausible change of a row that changes its class.
 
     The search starts from rows of another class and puts their columns back to the row's values while the class stays
-    changed; the module describes it. `background`, `names`, `categorical`, `seed` and `chunk_size` are those of
-    `TableExplainer`.
+    changed; the module describes it.
 
     Args:
+        background: rows of the table, from which the search starts: a tensor, an array or a DataFrame.
+        names, categorical, seed, chunk_size: see `TableExplainer`.
         immutable: the columns (name or position) that never change.
         sparsity: the cost of changing one more column, in median absolute deviations.
         starts: the number of rows to start from: the nearest background rows and one-column changes of another class.
-        orders: the number of random orders in which to put the columns of each start back.
+        orders: the number of random orders in which the columns of each starting row are put back.
         grid: the number of quantiles to try as values of each numeric column, besides some near the row's own value.
         rounds: the largest number of improvements at the end.
 
@@ -233,7 +234,7 @@ class _Search:
         return kept
 
     def _with(self, rows: np.ndarray, which: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the rows, with `values` in `columns` of the rows `which` if these then keep a wanted class."""
+        """Set `columns` of the rows `which` to `values`, except in rows that would lose the wanted class."""
         tried = rows.copy()
         tried[which, columns[which]] = values[which]
         changed = which[(tried != rows)[which].any(1)] if len(which) else which

@@ -32,8 +32,7 @@ class Fidelity(NamedTuple):
 
     Args:
         agreement: the fraction of rows to which the tree and the classifier give the same class.
-        majority: the fraction of rows that a constant answer would get right: the class that the classifier gives most
-            often.
+        majority: the same fraction for a constant answer, the class that the classifier gives most often.
         r2: 1 − (squared error of the tree's scores) / (variance of the classifier's); 0 for a tree that returns the
             mean.
         rows: the number of rows.
@@ -90,10 +89,11 @@ class SurrogateTree(TableExplainer):
     """Fit a small decision tree to the classifier's answers, as a readable summary of the whole classifier.
 
     The tree is fitted to three fifths of the background and to synthetic rows mixed from them, pruned on one fifth, and
-    tested on the last fifth. `background`, `names`, `categorical`, `seed` and `chunk_size` are those of
-    `TableExplainer`.
+    tested on the last fifth.
 
     Args:
+        background: rows of the table to which the tree is fitted: a tensor, an array or a DataFrame.
+        names, categorical, seed, chunk_size: see `TableExplainer`.
         depth: the largest number of questions on the way to a leaf.
         rows: the number of synthetic rows.
         cost: how much each leaf must raise R² to be kept.

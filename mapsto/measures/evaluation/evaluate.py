@@ -47,8 +47,8 @@ class Classification:
 class Regression:
     """The quality of predicted numbers over many tasks.
 
-    A task counts as diverged if its error is not finite, or more than ten times the mean error, over tasks, of
-    predicting 0. The means include the errors of diverged tasks.
+    A task counts as diverged if its error is not finite, or more than ten times the error of always predicting 0,
+    averaged over the tasks. `mse` and `median` include diverged tasks.
     """
 
     tasks: int

@@ -18,7 +18,7 @@ def log_likelihoods(
 ) -> Float[np.ndarray, " t"]:
     """Return the mean log-likelihood of each task's query targets under the learner's predicted distributions, in nats.
 
-    Each row counts by itself, without the dependence between rows. `estimate` averages the tasks. To compare two
+    The likelihood is that of each row alone, not of all rows jointly. `estimate` averages the tasks. To compare two
     learners, or a learner with an exact posterior, take the differences of their values on the same tasks.
 
     Args:

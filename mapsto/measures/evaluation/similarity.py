@@ -27,11 +27,11 @@ class TaskMap(NamedTuple):
     """Tasks as points in a plane, and how much of their differences the plane shows."""
 
     points: Float[Tensor, "t 2"]
-    kept: float  # fraction of the squared distances that the plane shows
+    kept: float  # fraction of the squared distances between vectors that the plane shows
 
 
 def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
-    """Return one vector for each task of a batch: how far adapting to the task moves the learner's state.
+    """Return one vector for each task of a batch: how adapting to the task changes the learner's state.
 
     The vector is the state after adaptation minus the state that the learner reaches without support examples; an
     episode's context (the examples of earlier tasks) is read in both. The states must have the same shape for all

@@ -3,7 +3,7 @@
     R²     = 1 − Σ (values − truth)² / Σ (truth − mean truth)²                  over all rows, columns and outputs
     cosine = mean of ⟨values, truth⟩ / (‖values‖·‖truth‖) over rows and outputs with ‖truth‖ > 10⁻³
 
-where the vectors of the cosine are the columns of one row and output.
+A vector of the cosine holds the attributions of all columns, for one row and one output.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Recovery of known reasons: how well |attributions| find the columns that are known to decide the outcome.
 
     auroc    = P(|a| of a true column > |a| of another), ties counting ½
-    tpr      = share of the m true columns among the m of largest |a|;      fdr = 1 − tpr
+    tpr      = fraction of the m true columns among the m of largest |a|;      fdr = 1 − tpr
     pointing = 1 if the largest |a| belongs to a true column
     mass     = Σ_{true} |a| / Σ |a|
 

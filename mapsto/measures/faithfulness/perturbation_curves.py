@@ -35,8 +35,8 @@ class Curves(NamedTuple):
     shown so far, at each of `c` steps.
     """
 
-    deletion: Float[Tensor, "n c"]
-    insertion: Float[Tensor, "n c"]
+    deletion: Float[Tensor, "n c"]  # outcome when the first players are hidden
+    insertion: Float[Tensor, "n c"]  # outcome when only the first players are shown
     share_of_players: Float[Tensor, " c"]
 
     @property

@@ -37,7 +37,7 @@ Plan = Literal["cascading", "independent"]
 class SanityCheck(NamedTuple):
     """Rank correlations of the explanations of `n` rows before and after each randomisation: near 0 is good."""
 
-    steps: list[str]  # the layer randomised last ("cascading": all earlier ones stay so), or the shuffling
+    steps: list[str]  # the layer randomised in this step ("cascading": and in all later ones), or the shuffling
     signed: Float[Tensor, "s n"]  # of the attributions; NaN if those before or after are all equal
     absolute: Float[Tensor, "s n"]  # the same of |attributions|
 
@@ -70,7 +70,7 @@ def randomised_model(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare a model's explanations with those of copies with random weights, which should be quite different.
+    """Compare a model's explanations with those of copies whose weights are random; they should differ clearly.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
@@ -110,7 +110,7 @@ def shuffled_labels(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare explanations with those after the support labels are shuffled, which should be quite different.
+    """Compare explanations with those after the support labels are shuffled; they should differ clearly.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.

@@ -58,7 +58,7 @@ class NoisyLinear:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, "*c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "*c h w"]:
-        """Return the image with the pixels filled in whose `mask` is 0.
+        """Return the image, with the pixels whose `mask` is 0 filled in.
 
         Raises:
             MapstoError: if the mask does not have the image's height and width.
@@ -103,7 +103,7 @@ class LinearRegression:
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, " d"], mask: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """Return the row `x` with the columns filled in whose `mask` is 0.
+        """Return the row `x`, with the columns whose `mask` is 0 filled in.
 
         Raises:
             MapstoError: if the row or the mask is not as wide as the background.

@@ -28,8 +28,8 @@ ERASER = (0.01, 0.05, 0.1, 0.2, 0.5)
 class Rationale(NamedTuple):
     """The loss of outcome of `n` rows without their top players, and with only these, for each fraction of players."""
 
-    comprehensiveness: Float[Tensor, "n b"]
-    sufficiency: Float[Tensor, "n b"]
+    comprehensiveness: Float[Tensor, "n b"]  # loss without the top players: large is good
+    sufficiency: Float[Tensor, "n b"]  # loss with only the top players: small is good
 
     @property
     def aopc_comprehensiveness(self) -> Float[Tensor, " n"]:

@@ -40,7 +40,7 @@ class Trust(NamedTuple):
 class Baselines(NamedTuple):
     """The measures of two kinds of attributions that do not depend on the model: random ones, and |x|."""
 
-    random: dict[str, Estimate]
+    random: dict[str, Estimate]  # of random attributions
     magnitude: dict[str, Estimate]  # of |x|; empty if |x| does not have one value for each player
 
 
@@ -140,7 +140,7 @@ def judged(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> dict[str, Estimate]:
-    """Return the measures of given attributions by name; `HIGHER` and `LOWER` tell which direction is good.
+    """Return the measures of given attributions by name: `HIGHER` names those where large is good, `LOWER` small.
 
     Raises:
         MapstoError: if values do not fit the points or the players, or values or outcomes are not finite.

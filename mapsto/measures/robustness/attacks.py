@@ -6,9 +6,10 @@
 ε is the radius of the attack, and Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`. direction(g) is sign(g)
 for the maximum norm, and g/‖g‖ for the Euclidean one.
 
-An attack raises a `View`, so one function attacks any input that a view has: the query (`views.query`), or the support
-set (`views.support`, `teaching_loss`: poisoning through adaptation, Biggio et al. 2012; of meta-learners, Goldblum et
-al. 2020). PGD returns the best point that it passed, so the view is never lower than at the start.
+An attack raises the score of a `View`, so one function attacks any input that a view can have: the query
+(`views.query`), or the support set (`views.support`, `teaching_loss`: poisoning through adaptation, Biggio et al. 2012;
+of meta-learners, Goldblum et al. 2020). PGD returns the point of highest score that it passed, so the score is never
+lower than at the start.
 """
 
 import math

@@ -39,7 +39,7 @@ def max_sensitivity(
     values: Float[Tensor, "n ..."] | None = None,
     chunk_size: int | None = None,
 ) -> Sensitivity:
-    """Return the largest change of a point's explanation among given neighbours of the point, for `n` points.
+    """Return the largest change of each point's explanation when the point moves to one of its neighbours.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.

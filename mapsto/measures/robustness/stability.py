@@ -22,10 +22,10 @@ from .attacks import Attack, surprise, teaching_loss
 
 
 class Stability(NamedTuple):
-    """How similar attributions before and after an attack are: 0, 1, 1 and True if nothing changed."""
+    """How similar the attributions before and after an attack are, and whether the answer stayed the same."""
 
-    change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖
-    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries; NaN if those before or after are all equal
+    change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖; 0 if nothing changed
+    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries; NaN if all are equal before or after
     top: Float[Tensor, "..."]  # fraction of the k entries of largest magnitude that are still among them
     kept: Bool[Tensor, "..."]  # True if the predicted class or, up to rounding, the predicted numbers stayed the same
 
@@ -51,7 +51,7 @@ def query_stability(
         x: the query row.
         y: the true outcome of `x`, from which the attack drives the answer. For a class, its score is explained; for
             the numbers `[k]` of a learner that regresses, all are explained.
-        attack: moves `x` to raise the learner's loss.
+        attack: the attack, which moves `x` to raise the learner's loss.
         k: the number of largest entries to compare.
 
     Raises:

@@ -1,6 +1,6 @@
-"""A mean over tasks with its 95 % interval, as few-shot papers report it.
+"""A mean over tasks with its 95 % confidence interval, as few-shot papers report it.
 
-mean ± 1.96 · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)
+mean ± 1.96 · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)      for one value for each of T tasks
 """
 
 import math
@@ -15,7 +15,10 @@ _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 class Estimate(NamedTuple):
-    """A mean, and half the width of its 95 % interval (nan for a single task)."""
+    """A mean and half the width of its 95 % confidence interval.
+
+    `interval` is NaN if there is a single task, or if a value is not finite.
+    """
 
     mean: float
     interval: float
@@ -27,10 +30,12 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
-    """Return the mean of one value for each task with its 95 % interval; neither is finite if a value is not.
+    """Return the mean of `values`, one for each task, with half the width of its 95 % confidence interval.
+
+    If a value is not finite, the mean is not finite either, and the interval is NaN.
 
     Raises:
-        MapstoError: if there is no value.
+        MapstoError: if `values` is empty.
 
     >>> print(estimate(np.array([0.0, 1.0, 1.0, 1.0])))
     0.7500 ± 0.4900

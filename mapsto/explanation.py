@@ -1,8 +1,8 @@
-"""Reasons for predictions of a table: a signed contribution for each row, column and, if there are any, class.
+"""Explanations of a table's predictions: how much each column raised or lowered each prediction.
 
-`base_values` is the prediction with every column absent, and `base_values + values.sum(1)` is the prediction (Shapley
-1953; Lundberg and Lee 2017, eq. 5, "local accuracy"). A missing cell has the value 0. The values of a cell sum to 0
-over the classes.
+A prediction is `base_values + values.sum(1)`. The base value is the prediction when every column is hidden, and each
+value is the signed contribution of one column (Shapley 1953; Lundberg and Lee 2017, eq. 5, "local accuracy"). A missing
+cell contributes 0. If classes are predicted, the contributions of a cell sum to 0 over the classes.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The reasons for `n` predictions over `d` columns and `k` classes, in probability (0.07 = 7 percentage points).
+    """The explanations of `n` predictions: the signed contribution of each of `d` columns to each prediction.
 
-    If the outcome is a number, there is no axis of classes: values are [n, d] and base values [n], in the unit of the
-    outcome. `data` holds the original cells (floats, or objects if a column holds text). `codes` holds these cells as
-    the numbers that the model reads, by which pictures colour them; if `data` is numeric, `codes` is None.
+    If one of `k` classes is predicted, contributions are in probability (0.07 = 7 percentage points). If a number is
+    predicted, there is no axis `k`, and contributions are in the unit of the predicted column.
+
+    Args:
+        values: the contributions, `[n, d, k]` or `[n, d]`.
+        base_values: the predictions when every column is hidden, `[n, k]` or `[n]`.
+        data: the original cells `[n, d]`: floats, or objects if a column holds text.
+        feature_names: the names of the `d` columns.
+        class_names: the names of the `k` classes; empty if a number is predicted.
+        codes: the numbers `[n, d]` that the model read for the cells, for plots that colour points by value. None if
+            `data` is numeric.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)
@@ -41,10 +49,10 @@ class Explanation:
     codes: Float[np.ndarray, "_n _d"] | None = None
 
     def __post_init__(self) -> None:
-        """Check that the fields fit together.
+        """Check that the shapes of the fields fit together.
 
         Raises:
-            MapstoError: if the shape of a field does not fit the shape of `values`.
+            MapstoError: if a field does not fit the shape of `values`.
         """
         n, d, *k = self.values.shape
         remedy = "`values` has [rows, columns, classes]"
@@ -60,7 +68,7 @@ class Explanation:
         return len(self.values)
 
     def __getitem__(self, rows: Any) -> "Explanation":
-        """Return the reasons for some rows, chosen by a slice, a mask or a list of positions."""
+        """Return the explanations of some rows: one row number, a slice, a mask or a list of row numbers."""
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
         codes = None if self.codes is None else self.codes[rows]
         parts = self.values[rows], self.base_values[rows], self.data[rows]
@@ -68,18 +76,18 @@ class Explanation:
 
     @property
     def predictions(self) -> Float[np.ndarray, "n *k"]:
-        """The predictions that the values explain: `base_values + Σ_j values`."""
+        """The explained predictions: `base_values` plus the sum of `values` over the columns."""
         return self.base_values + self.values.sum(1)
 
     @property
     def importance(self) -> Float[np.ndarray, "d *k"]:
-        """The mean absolute contribution of each column: `mean_n |values|`."""
+        """The mean absolute contribution of each column over the rows: `mean_n |values|`."""
         return np.abs(self.values).mean(0)
 
     def to_shap(self) -> "shap.Explanation":
-        """Return the same reasons as a `shap.Explanation` with values `[n, d, k]`, for `shap.plots`.
+        """Return the explanations as a `shap.Explanation`, which the functions in `shap.plots` can draw.
 
-        For plots of one class, choose the class: `shap.plots.beeswarm(e.to_shap()[:, :, 1])`.
+        Most plots show one class, for example class 1: `shap.plots.beeswarm(e.to_shap()[:, :, 1])`.
 
         Raises:
             ImportError: if shap is not installed.

@@ -1,7 +1,8 @@
 """A matrix product that does not copy a shared factor under `torch.func.vmap`.
 
-If only one factor is mapped, `vmap` computes a batched product, for which it copies the other factor, for example the
-keys of a support set for every coalition of every row. Here the mapped factor becomes more rows of a single product.
+If `vmap` maps only one factor of `a @ b`, PyTorch computes a batched product and copies the other factor for every
+entry of the batch: for example the keys of a support set, for every coalition of every row. Here the batch becomes
+additional rows of one ordinary product instead, and nothing is copied.
 """
 
 from typing import Any
@@ -11,10 +12,11 @@ from torch import Tensor
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return `a @ b` for `[..., n, e]` and `[..., e, m]` with the same leading axes.
+    """Return the matrix product `a @ b`, without copies if `torch.func.vmap` maps only one of the factors.
 
-    If vmap maps one factor only, its mapped axis is folded into its rows or columns, and the other factor is not
-    copied. The product can be differentiated any number of times.
+    `a` has shape `[..., n, e]` and `b` has shape `[..., e, m]`, with the same leading axes. If vmap maps only one
+    factor, its mapped axis is folded into that factor's rows (`a`) or columns (`b`). The product can be differentiated
+    any number of times.
     """
     return _Product.apply(a, b)
 

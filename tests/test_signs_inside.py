@@ -74,8 +74,8 @@ def test_true_classes_that_lead_are_told_right() -> None:
     shown = film(predictions=torch.tensor([[[0.9, 0.1], [0.8, 0.2]]] * 2), query=points, support=points)
     handles, names = pictures.film_said(shown, 1).axes[0].get_legend_handles_labels()
     told = dict(zip(names, handles, strict=True))
-    assert [round(told[f"told {name}"][0].get_width(), 5) for name in ("right", "wrong")] == [0.8, -0.6]
-    assert [to_hex(told[f"told {name}"][0].get_facecolor()) for name in ("right", "wrong")] == [HIGHER, LOWER]
+    assert [round(told[name][0].get_width(), 5) for name in ("right", "wrong")] == [0.8, -0.6]
+    assert [to_hex(told[name][0].get_facecolor()) for name in ("right", "wrong")] == [HIGHER, LOWER]
 
 
 def test_layers_have_the_norms_and_rates_of_the_step() -> None:

@@ -1,6 +1,8 @@
-"""Explainers: (view, point) ↦ attribution or game ↦ attribution, one method a file; `learned` ones have parameters.
+"""Explainers attribute a model's score to the parts of its input; each file holds one method.
 
-Rules, surrogate trees and counterfactuals are no attributions: they ask a classifier about rows.
+A `ViewExplainer` maps a view and a point to an attribution, and a `GameExplainer` maps a game to an attribution: see
+`explainer`. The explainers in `learned` have trained parameters. Those in `rules` (rules, surrogate trees and
+counterfactuals) return no attributions: they describe a classifier by its answers for rows of a table.
 """
 
 from .across_tasks.global_explanation import global_importance, partial_dependence

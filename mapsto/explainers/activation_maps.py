@@ -1,15 +1,16 @@
-"""Activation maps: the places of an image at which a convolutional layer's features contribute to a score.
+"""Activation maps: where in an image the features of a convolutional layer contribute to a score.
 
     Grad-CAM:  α_c = 1/(h·w) Σ_ij ∂view/∂A_cij,    map = ReLU(Σ_c α_c·A_c)
     HiResCAM:  map = Σ_c ∂view/∂A_c ⊙ A_c
 
-for feature maps `A [c, h, w]`, the point of a feature view (`views.feature` for an image, `views.support_feature` for
-all teaching images, `[n, c, h, w]`). Selvaraju et al. 2017, "Grad-CAM", eq. 1 and 2; the local, element-wise map is
-that of Draelos & Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
-networks" (arXiv 2011.08891; LayerCAM, Jiang et al. 2021, takes positive gradients only). Averaging gradients over the
-image first, as Grad-CAM does, also marks places that the model did not use. If only a mean over the image and a linear
-head follow, both are the class activation map of Zhou et al. 2016, eq. 2, up to the ReLU and, for HiResCAM, the factor
-1/(h·w) of the mean.
+`A [c, h, w]` are the layer's feature maps and α_c is the weight of channel c. The maps are the point of a feature view:
+`views.feature` for one image, or `views.support_feature` for all support images (`[n, c, h, w]`).
+
+Grad-CAM is that of Selvaraju et al. 2017, "Grad-CAM", eq. 1 and 2. HiResCAM is that of Draelos & Carin 2020, "Use
+HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks" (arXiv 2011.08891; LayerCAM,
+Jiang et al. 2021, takes positive gradients only). Grad-CAM averages the gradients over the image first, so that it also
+marks places that the model did not use. If only a mean over the image and a linear head follow the layer, both maps are
+the class activation map of Zhou et al. 2016, eq. 2, divided by h·w; Grad-CAM also sets its negative values to 0.
 """
 
 from typing import final
@@ -26,10 +27,11 @@ from .gradient import gradient, scale
 
 @final
 class GradCAM(ViewExplainer):
-    """Map the places of the channels that raise the score on average; never negative.
+    """Map where an image raises a score: the sum of a layer's feature maps, weighted by their mean gradients.
 
-    The channels are summed, so this is a map, not an attribution of each entry: `[..., c, h, w]` gives `[..., h, w]`
-    (Selvaraju et al. 2017, eq. 1 and 2). To map evidence against a score, explain its negative.
+    The result is a map of places, not an attribution of each entry: the channels are summed, so that feature maps
+    `[..., c, h, w]` give a map `[..., h, w]` (Selvaraju et al. 2017, eq. 1 and 2). Negative values are set to 0. To map
+    the places that lower the score, explain the negative of the score.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -38,10 +40,10 @@ class GradCAM(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` for k scores.
+        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` if the view has k scores.
 
         Raises:
-            MapstoError: if the point has no channels, height and width.
+            MapstoError: if `point` does not have at least three axes: channels, height and width.
         """
         channel = _channel_axis(point)
         alpha = gradient(view, point).mean((channel + 1, channel + 2), keepdim=True)  # [..., c, 1, 1, (k)]
@@ -50,11 +52,11 @@ class GradCAM(ViewExplainer):
 
 @final
 class HiResCAM(ViewExplainer):
-    """Map the first-order contribution of each place to the score, in units of output.
+    """Map how much each place of an image contributes to a score: gradient times feature map, summed over channels.
 
-    The channels are summed, so this is a map, not an attribution of each entry: `[..., c, h, w]` gives `[..., h, w]`
-    (Draelos & Carin 2020). Complete if the rest of the network is linear: the map adds up to the score without its
-    bias.
+    The result is a map of places, not an attribution of each entry: the channels are summed, so that feature maps
+    `[..., c, h, w]` give a map `[..., h, w]` (Draelos & Carin 2020). Values are in the unit of the score. If the rest
+    of the network is linear, the map adds up to the score without its bias.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -63,17 +65,20 @@ class HiResCAM(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` for k scores.
+        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` if the view has k scores.
 
         Raises:
-            MapstoError: if the point has no channels, height and width.
+            MapstoError: if `point` does not have at least three axes: channels, height and width.
         """
         channel = _channel_axis(point)
         return scale(gradient(view, point), point).sum(channel)
 
 
 def enlarge(values: Float[Tensor, "h w ..."], size: tuple[int, int]) -> Float[Tensor, "height width ..."]:
-    """Enlarge a map, or k maps on the last axis, to an image's size by bilinear interpolation between its centres.
+    """Enlarge a map `[h, w]`, or k maps `[h, w, k]`, to an image's `size` (height, width) by bilinear interpolation.
+
+    Raises:
+        MapstoError: if `values` has fewer than two axes, or `size` is below 1.
 
     >>> import torch
     >>> enlarge(torch.tensor([[0.0, 4.0]]), (1, 4))

@@ -1,10 +1,11 @@
-"""Attention rollout: the share of each input in each output, if attention is followed through all layers.
+"""Attention rollout: how much of each output comes from each input, if attention is followed through all layers.
 
     Ã_i = (A_i + 1)/2 · Ã_{i−1},   Ã_0 = 1
 
-Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", eq. 1 with the residual connection of §3 (half of a
-layer's output is its input). Row r of the result holds the shares of the inputs in output r; rows sum to 1. Attention
-alone is followed: values and MLPs are assumed to pass on all inputs alike.
+`A_i` is the attention matrix of layer i, and 1 is the identity matrix. Abnar & Zuidema 2020, "Quantifying Attention
+Flow in Transformers", eq. 1 with the residual connection of §3: half of a layer's output is its own input. Row r of the
+result holds the fractions of output r that come from each input; they sum to 1. Only attention is followed: values and
+MLPs are assumed to pass on all inputs alike.
 """
 
 from collections.abc import Iterable
@@ -17,13 +18,16 @@ from .. import checks
 
 
 def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor, "r r"]]) -> Float[Tensor, "r r"]:
-    """Return the share of each input in each output, from the layers' attention (means over heads) in order.
+    """Return the fraction of each output that comes from each input, by following attention through all layers.
 
-    `InContext.attentions` returns the layers' matrices of a learner that attends to its teaching examples.
+    Args:
+        attentions: one matrix `[r, r]` for each layer, the first layer first, averaged over heads. Row i holds the
+            attention that output i pays to each input: weights that sum to 1. `InContext.attentions` returns such
+            matrices.
 
     Raises:
-        MapstoError: if there are no layers, or the attentions are not square matrices of one size whose rows are
-            shares.
+        MapstoError: if there are no layers, if the matrices are not square or differ in size, or if a row has negative
+            weights or does not sum to 1.
 
     >>> looks_at_first = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     >>> attention_rollout([looks_at_first, looks_at_first])

@@ -1,18 +1,21 @@
-"""Shapley values by Bayesian quadrature: ask the coalitions that say most, given a prior over games.
+"""Shapley values by Bayesian quadrature: a Gaussian process over games chooses the most informative coalitions.
 
     v ~ GP(β₀ + Σ_j β_j·S_j, κ),  κ(S, T) = Π_g (a + [S_g, T_g both or neither empty]·exp(−ρ·‖S_g/|S_g| − T_g/|T_g|‖²))
     φ = E[Shapley values of v | outcomes] = weights @ v(masks)
 
-Players come in groups `g`, such as the classes of teaching examples. The prior says that it matters most whether a
-group has any member present, less which members these are, and that one member's contribution depends on the other
-members present. Given the outcomes, the posterior mean of v is known for every coalition, and its Shapley values are a
-linear map of the outcomes (O'Hagan 1991, "Bayes–Hermite Quadrature", with a linear trend). Each next coalition is the
-one that most reduces the remaining variance of φ, which depends on no outcome: sequential Bayesian quadrature (Huszár &
-Duvenaud 2012; for Shapley values, over orders of the players, Mitchell et al. 2022). So masks and weights are made once
-for each list of group sizes.
+S and T are coalitions as vectors of zeros and ones, S_g is the part of S in group g, and [ ] is 1 if true, else 0. a
+and ρ are constants.
 
-Complete, and exact for games that are a sum over players, whatever the prior. Without groups every player is a group:
-the prior then depends on the number of players in which two coalitions differ.
+Players come in groups `g`, such as the classes of support examples. The prior assumes that a group matters mostly by
+whether any of its members is present, and less by which members these are. It also assumes that the contribution of a
+member depends on the other members present. Given the outcomes of some coalitions, the posterior mean of v is known for
+every coalition, and its Shapley values are a linear map of the outcomes (O'Hagan 1991, "Bayes–Hermite Quadrature", with
+a linear trend). Each next coalition is the one that most reduces the remaining variance of φ. This choice does not
+depend on the outcomes: it is sequential Bayesian quadrature (Huszár & Duvenaud 2012; for Shapley values, over orders of
+the players, Mitchell et al. 2022). So masks and weights are computed once for each list of group sizes.
+
+Whatever the prior, the values sum to v(all) − v(none), and they are exact for games that are a sum over players.
+Without groups every player is a group: κ(S, T) then depends only on the number of players in which S and T differ.
 """
 
 import functools
@@ -31,10 +34,16 @@ _BASE, _LENGTH, _NUGGET = 1.0, 0.3, 1e-10  # a, ρ, and a diagonal that keeps th
 
 @final
 class BayesianShapley(DesignedExplainer):
-    """Estimate Shapley values from `samples` well-chosen coalitions, in units of outcome; up to 12 players.
+    """Estimate Shapley values from a few coalitions, chosen by Bayesian quadrature as the most informative.
 
-    `groups` holds the group of each player, such as `support.y.tolist()` for teaching examples: with groups few samples
-    are enough. Nobody and everybody are among the coalitions; `chunk_size` of them at a time bounds memory.
+    Values are in the unit of the game's outcome. The game may have at most 12 players. The empty and the full coalition
+    are always included.
+
+    Args:
+        samples: the number of coalitions to evaluate, at least `players + 2`.
+        groups: the group number of each player, such as `support.y.tolist()` for support examples. Players of a group
+            are assumed to be similar, so that fewer samples are enough. None: every player is a group.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -46,10 +55,11 @@ class BayesianShapley(DesignedExplainer):
         self.samples, self.groups, self.chunk_size = samples, groups, chunk_size
 
     def design(self, players: int) -> coalitions.Design:
-        """Return the chosen coalitions, and the weights of the posterior mean of the Shapley values.
+        """Return the chosen coalitions, and the matrix from their outcomes to the posterior mean of the Shapley values.
 
         Raises:
-            MapstoError: also if `groups` is for another number of players.
+            MapstoError: if there are more than 12 players, `groups` does not have one entry for each player, or there
+                are too few `samples`.
         """
         coalitions.refuse_many(players, f"use Shapley(samples={32 * players})")
         groups = list(range(players)) if self.groups is None else list(self.groups)
@@ -79,7 +89,10 @@ def _design(sizes: tuple[int, ...], samples: int) -> coalitions.Arrays:
 
 
 def _chosen(masks: np.ndarray, shapley: np.ndarray, sizes: tuple[int, ...], samples: int) -> np.ndarray:
-    """Return the indices of the coalitions to ask, by a pivoted Cholesky factor; nobody and everybody come first."""
+    """Return the indices of the coalitions to evaluate, by a pivoted Cholesky factor.
+
+    The empty and the full coalition come first.
+    """
     variance = prior(masks[:1], masks[:1], sizes)[0, 0] * np.ones(len(masks))
     left = shapley @ prior(masks, masks, sizes)  # [p, c]: the covariance of φ with each outcome
     factor, chosen, least = np.zeros((len(masks), samples)), [0, len(masks) - 1], 1e-9 * variance[0]
@@ -96,7 +109,10 @@ def _chosen(masks: np.ndarray, shapley: np.ndarray, sizes: tuple[int, ...], samp
 
 
 def prior(s: np.ndarray, t: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """Return κ `[s, t]` of coalitions `[s, p]` and `[t, p]`; the players are in the order of groups of `sizes`."""
+    """Return the covariance κ `[s, t]` between coalitions `[s, p]` and `[t, p]`.
+
+    `sizes` holds the number of players in each group; the players are in the order of their groups.
+    """
     together, start = np.ones((len(s), len(t))), 0
     for size in sizes:
         a, b = s[:, start : start + size], t[:, start : start + size]

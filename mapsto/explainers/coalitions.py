@@ -1,8 +1,9 @@
-"""Coalitions to ask, and the linear map from their outcomes to Shapley values.
+"""Coalitions to evaluate, and the linear map from their outcomes to Shapley values.
 
-A *design* is a pair `(masks [c, p], weights [p, c])` with `φ = weights @ v(masks)`: the same masks and the same matrix
-for every row, task and score, made once. Every design satisfies efficiency `Σφ = v(all) − v(none)`. `exact` and
-`permutations` also give exactly 0 to a player who changes nothing; `kernel` does so up to its sampling error.
+A *design* is a pair `(masks [c, p], weights [p, c])` with `φ = weights @ v(masks)`, for c coalitions of p players. The
+same design serves every row, task and score, so it is computed once. The values of every design add up to `v(all) −
+v(none)`. `exact` and `permutations` also give exactly 0 to a player who changes nothing; `kernel` does so only up to
+its sampling error.
 """
 
 import functools
@@ -22,20 +23,22 @@ MOST_PLAYERS = 12  # 4,096 coalitions
 
 
 class Design(NamedTuple):
-    """Coalitions (float32 zeros and ones) and the linear map from their outcomes to the players' values."""
+    """Coalitions to evaluate, and the linear map from their outcomes to the players' values."""
 
-    masks: Float[Tensor, "c p"]
+    masks: Float[Tensor, "c p"]  # 1 present, 0 absent; float32
     weights: Float[Tensor, "p c"]
 
 
 def refuse_many(players: int, remedy: str) -> None:
-    """Raise MapstoError if a game has too many players to ask all its coalitions."""
+    """Raise MapstoError, with the advice `remedy`, if a game has too many players to evaluate all its coalitions."""
     most = f"at most {MOST_PLAYERS} to ask all 2^players coalitions"
     checks.expect(players <= MOST_PLAYERS, "game", f"{players} players", most, f"pass {remedy}, or play with groups")
 
 
 def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:
-    """Enumerate all `2^p` coalitions (Shapley 1953): `φ_j = Σ_S |S|!(p−|S|−1)!/p! · (v(S∪j) − v(S))`.
+    """Return all `2^p` coalitions and their exact Shapley weights (Shapley 1953).
+
+    `φ_j = Σ_S |S|!(p−|S|−1)!/p! · (v(S∪j) − v(S))`, summed over the coalitions S without j.
 
     >>> design = exact(2)
     >>> v = torch.tensor([0.0, 1.0, 2.0, 5.0])  # v(none), v(first), v(second), v(both)
@@ -46,34 +49,36 @@ def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:
 
 
 def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
-    """Draw `pairs` orders of the players and their reverses (antithetic; Mitchell et al. 2022).
+    """Return the coalitions along `pairs` random orders of the players and along the reverses of these orders.
 
-    Along one order each player gets its marginal contribution; the weights average over the `2·pairs` orders.
+    The players join one after the other, in each order. A player's value is the mean of its marginal contributions over
+    the `2·pairs` orders (antithetic sampling; Mitchell et al. 2022).
     """
     return _tensors(_permutations(players, pairs, seed), dtype)
 
 
 def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
-    """Draw about `samples` coalitions for KernelSHAP (Lundberg & Lee 2017, Theorem 2), and solve for its values.
+    """Return about `samples` random coalitions, and the weights that map their outcomes to KernelSHAP's values.
 
-    Different coalitions are drawn with their complements (Covert & Lee 2021). They are shared out among the sizes `s`
-    in proportion to the Shapley kernel's mass `(p−1)/(s(p−s))`, which is then spread evenly over the sampled coalitions
-    of that size. If `samples ≥ 2^p − 2`, all coalitions have their exact weights and the values are exact. `v(none)`
-    and `v(all)` are added. The values minimise `Σ_S π(S) (v(S) − v(none) − Σ_{j∈S} φ_j)²` subject to `Σφ = v(all) −
-    v(none)`, which is linear in `v`.
+    The values minimise `Σ_S π(S) (v(S) − v(none) − Σ_{j∈S} φ_j)²` subject to `Σφ = v(all) − v(none)` (Lundberg & Lee
+    2017, Theorem 2), so they are linear in `v`. The sampled coalitions are all different, and each comes with its
+    complement (Covert & Lee 2021). The Shapley kernel gives the size `s` the mass `(p−1)/(s(p−s))`. The number of
+    samples of each size is proportional to this mass, and π spreads the mass evenly over the sampled coalitions of the
+    size. The empty and the full coalition are always added. If `samples ≥ 2^p − 2`, all coalitions are evaluated with
+    their exact weights, and the values are exact.
 
     Raises:
         MapstoError: if the sampled coalitions do not determine the values.
 
     >>> design = kernel(10, samples=256)
-    >>> design.masks.shape  # 128 pairs, nobody and everybody
+    >>> design.masks.shape  # 128 pairs, the empty and the full coalition
     torch.Size([258, 10])
     """
     return _tensors(_kernel(players, samples, seed), dtype)
 
 
 def design(players: int, limit: int = 10, pairs: int = 32, dtype: torch.dtype = torch.float32) -> Design:
-    """Enumerate all coalitions of up to `limit` players; for more players sample `pairs` of orders."""
+    """Return all coalitions of up to `limit` players; for more, those along `pairs` orders and their reverses."""
     return exact(players, dtype) if players <= limit else permutations(players, pairs, dtype=dtype)
 
 
@@ -142,7 +147,7 @@ def _pairs(players: int, samples: int, seed: int) -> Arrays:
 
 
 def _subsets(players: int, size: int, count: int, room: int, generator: np.random.Generator) -> np.ndarray:
-    """Return `count` different coalitions of one size `[count, p]`; at half size one of each complementary pair."""
+    """Return `count` different coalitions of one size `[count, p]`; at half size, one of each complementary pair."""
     half = 2 * size == players
     if count == room:
         subsets = set(itertools.combinations(range(players), size))

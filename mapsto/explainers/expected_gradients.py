@@ -1,14 +1,18 @@
-"""Expected gradients: Integrated Gradients from a background of rows instead of one baseline.
+"""Expected gradients: Integrated Gradients, averaged over a background of baseline rows.
 
     a = Σ_b Σ_i w_i/B · (point − background_b) ⊙ ∂view/∂point (background_b + t_i·(point − background_b))
 
+B is the number of background rows; t_i in [0, 1] is a place on the line from a row to the point, and w_i its weight.
+
 Erion, Janizek, Sturmfels, Lundberg & Lee 2021, "Improving performance of deep learning models with axiomatic
-attribution priors and expected gradients" (a mean over baselines and places t); the estimate that shap's
-`GradientExplainer` and captum's `GradientShap` make ("gradient SHAP": Lundberg & Lee 2017). The whole background with
-`t_i, w_i` of Gauss–Legendre is the mean of Integrated Gradients over its rows: deterministic, and complete to
-quadrature error, `Σa = view(point) − mean_b view(background_b)`. Departures if sampled: every row is drawn equally
-often (up to one), and the places on the lines from a row are spread evenly over [0, 1], one drawn within each of equal
-shares. The mean stays the same, its error is smaller.
+attribution priors and expected gradients" (a mean over baselines and places t). shap's `GradientExplainer` and captum's
+`GradientShap` make the same estimate ("gradient SHAP": Lundberg & Lee 2017).
+
+If all rows are used, `t_i, w_i` are those of Gauss–Legendre quadrature, and the result is the mean of Integrated
+Gradients over the rows. It is deterministic, and adds up to view(point) − mean_b view(background_b), up to the
+quadrature error. If gradients are sampled, there are two departures from the paper. The rows are drawn equally often
+(their counts differ by at most one). And the places on the lines from a row are spread evenly: one is drawn in each of
+equal parts of [0, 1]. The expectation stays the same, and the error is smaller.
 """
 
 from typing import final
@@ -27,11 +31,19 @@ from .gradient import gradient, scale
 
 @final
 class ExpectedGradients(ViewExplainer):
-    """Attribute by the mean gradient on the lines from the background's rows, times the lines, in units of output.
+    """Attribute a score to the input's entries by Integrated Gradients, averaged over many baseline rows.
 
-    If `samples` is None, all lines from the rows `[b, ...]` of `background` are followed in `steps` steps each: `b ·
-    steps` gradients. A number takes that many gradients at rows and places drawn from `seed`, whatever the size of the
-    background (`steps` is then not used). `chunk_size` gradients at a time bounds memory.
+    The gradients on the line from each background row to the point are averaged and multiplied by the difference of
+    point and row. Values are in the unit of the score. They add up to the score minus the mean score of the background,
+    up to the error of integration or sampling.
+
+    Args:
+        background: the baseline rows, `[b, ...]`.
+        samples: the number of gradients, at random rows and places on their lines. None uses every row, with `steps`
+            gradients each.
+        seed: the random seed, if `samples` is given.
+        steps: the number of gradients on each line, if `samples` is None.
+        chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.
 
     >>> background = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
     >>> ExpectedGradients(background, steps=2)(lambda x: x[0] * x[1], torch.tensor([2.0, 3.0]))
@@ -52,7 +64,7 @@ class ExpectedGradients(ViewExplainer):
         self.steps, self.chunk_size = steps, chunk_size
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the values of `point`'s entries: its shape, and one more axis `k` if the view has k scores.
+        """Return the attributions of the entries: the shape of `point`, with a last axis `k` if the view has k scores.
 
         Raises:
             MapstoError: if the background's rows do not have the shape of the point.
@@ -69,14 +81,16 @@ class ExpectedGradients(ViewExplainer):
         return number(vmap(value, chunk_size=self.chunk_size)(starts, t, w).sum(0))  # of [s, ...(k)]
 
     def _whole(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return all rows, each with all places and weights of the quadrature."""
+        """Return every row with every place of the quadrature: the row numbers, the places and their weights."""
         b, (nodes, weights) = len(self.background), np.polynomial.legendre.leggauss(self.steps)
         return np.arange(b).repeat(self.steps), np.tile((nodes + 1) / 2, b), np.tile(weights / (2 * b), b)
 
     def _sampled(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the rows in random orders, and for each of them places spread over the way: one in each round's share.
+        """Return `samples` row numbers, with one place on the line and one weight for each.
 
-        Within the shares the places of one round are spread over the rows, which counts where rows are seen once.
+        Every round visits each row once, in random order. The line is cut into as many equal parts as there are rounds,
+        and a row gets a different part in each round. Within these parts, the places of one round are spread evenly
+        over the rows, which matters most if there is only one round.
         """
         generator, b = np.random.default_rng(self.seed), len(self.background)
         rounds = -(-samples // b)

@@ -1,7 +1,7 @@
-"""An explainer maps a model to reasons.
+"""The two kinds of explainers: one moves the input of a model, the other hides parts of it.
 
-There are two kinds: a `ViewExplainer` *moves* the input (gradients, paths), a `GameExplainer` *hides* parts of it
-(occlusion, Shapley). Both are written for one point and know nothing of learners; `vmap` batches them.
+A `ViewExplainer` *moves* the input (gradients, paths), and a `GameExplainer` *hides* parts of it (occlusion, Shapley
+values). Each explains one point of any function of tensors; `vmap` applies it to a batch of points.
 """
 
 from abc import ABC, abstractmethod
@@ -21,26 +21,36 @@ Explain = Callable[[View, Tensor], Tensor]
 
 
 class ViewExplainer(ABC):
-    """(view, point) ↦ attribution."""
+    """An explainer that attributes a view's score to the entries of its input: (view, point) ↦ attribution.
+
+    A view is a differentiable function from an input, the point, to one score or `[k]` scores.
+    """
 
     @abstractmethod
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Attribute `view(point)` to the entries of `point`.
+        """Attribute the score `view(point)` to the entries of `point`.
 
-        The result has the shape of `point`, and one more axis `k` if the view has k scores.
+        The result has the shape of `point`, with a last axis `k` if the view has k scores.
         """
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
-        """Explain `n` points at once; `chunk_size` of them at a time bounds memory.
+        """Explain `n` points in one batch.
+
+        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if a value is NaN. Inside a transform of `torch.func` values cannot be read, so NaN passes.
+            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN
+                passes unnoticed.
         """
         return numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
 
 
 class GameExplainer(ABC):
-    """An explainer that attributes a game's outcome to its players: game ↦ attribution."""
+    """An explainer that attributes a game's outcome to its players: game ↦ attribution.
+
+    A game is a function from a mask, 1 for each visible player, to an outcome. The players are parts of an input, such
+    as columns, patches of pixels or support examples.
+    """
 
     @abstractmethod
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
@@ -49,21 +59,24 @@ class GameExplainer(ABC):
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players ..."]:
-        """Explain the games that `games` makes of `n` points; `chunk_size` of them at a time bounds memory.
+        """Explain the games of `n` points in one batch; `games` maps a point to its game.
+
+        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if a value is NaN. Inside a transform of `torch.func` values cannot be read, so NaN passes.
+            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN
+                passes unnoticed.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 
 
 def number(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return the values of one point; raise MapstoError if one of them is NaN."""
+    """Return the attributions of one point; raise MapstoError if one of them is NaN."""
     return numbers(values[None])[0]
 
 
 def numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
-    """Return the values of `n` points; raise MapstoError if one of them is NaN."""
+    """Return the attributions of `n` points; raise MapstoError if one of them is NaN."""
     if checks.readable(values):
         lost = int(values.isnan().flatten(1).any(1).sum())
         checks.expect(

@@ -1,9 +1,10 @@
-"""The gradient of an output at one point: the first-order effect of each entry.
+"""The gradient of a score at one point: how the score changes with each entry, to first order.
 
     Gradient:       a = ∂view/∂point           (Simonyan, Vedaldi & Zisserman 2014, eq. 4, with its sign)
     InputXGradient: a = point ⊙ ∂view/∂point   (Shrikumar et al. 2016; Ancona et al. 2018, Table 1)
 
-Both describe the output near the point only: neither is complete, so a saturated score gets small values.
+Both describe the score near the point only. Their values need not add up to the score, and they are small where the
+score is saturated.
 """
 
 from typing import final
@@ -20,7 +21,9 @@ from .explainer import ViewExplainer, number
 
 @final
 class Gradient(ViewExplainer):
-    """Attribute by `∂view/∂point`, in units of output per unit of input.
+    """Attribute to each entry of the input its gradient: the rate at which the score changes with the entry.
+
+    Values `∂view/∂point` are in the unit of the score per unit of the entry.
 
     >>> import torch
     >>> Gradient()(lambda x: x[0] * x[1], torch.tensor([2.0, 3.0]))
@@ -28,15 +31,16 @@ class Gradient(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the gradient at `point`: its shape, and one more axis `k` if the view has k scores."""
+        """Return the gradient at `point`: the shape of `point`, with a last axis `k` if the view has k scores."""
         return number(gradient(view, point))
 
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute by `point ⊙ ∂view/∂point`, in units of output; complete if the view is linear through 0.
+    """Attribute to each entry of the input its value times its gradient: its part of the score, if that is linear.
 
-    Shrikumar et al. 2016, "Not Just a Black Box".
+    Values `point ⊙ ∂view/∂point` are in the unit of the score. They add up to the score if the view is linear without a
+    constant (Shrikumar et al. 2016, "Not Just a Black Box").
 
     >>> import torch
     >>> InputXGradient()(lambda x: x @ torch.tensor([2.0, -1.0]), torch.tensor([3.0, 4.0]))
@@ -44,16 +48,18 @@ class InputXGradient(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return `point` times the gradient: its shape, and one more axis `k` if the view has k scores."""
+        """Return `point` times the gradient: the shape of `point`, with a last axis `k` if the view has k scores."""
         return number(scale(gradient(view, point), point))
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return `∂view/∂point`, `[...]` or `[..., k]` with the scores last; 0 if the view does not use the point.
+    """Return the gradient `∂view/∂point`: the shape of `point`, with a last axis `k` if the view has k scores.
+
+    The gradient is 0 if the view does not use the point.
 
     Raises:
-        MapstoError: if the view returns more than one axis of scores, or uses the point in a way that is not
-            differentiable.
+        MapstoError: if `point` does not hold floating-point numbers, the view returns more than one axis of scores, or
+            its scores depend on the point without a derivative.
     """
     checks.expect(point.is_floating_point(), "point", point.dtype, "floating-point numbers, which can be moved")
     slopes = jacrev(lambda point: _differentiable(view, point))(point)  # [...] or [k, ...]
@@ -61,7 +67,7 @@ def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Multiply slopes `[...]` or `[..., k]` by a tensor `[...]` of the point's shape."""
+    """Multiply gradients `[...]` or `[..., k]` by a tensor `[...]` of the point's shape."""
     return slopes * by.reshape(by.shape + (1,) * (slopes.ndim - by.ndim))
 
 
@@ -79,13 +85,13 @@ def _differentiable(view: View, point: Tensor) -> Tensor:
             f"view: its output ({scores.dtype}) has no gradient by the point, expected a differentiable way between "
             "them (nothing detached, rounded or compared); use a method that hides parts, such as Occlusion or Shapley."
         )
-    return scores.to(point.dtype)  # a constant, such as MAML without steps in its teaching weights: the gradient is 0
+    return scores.to(point.dtype)  # a constant: the gradient is 0 (MAML without inner steps ignores support weights)
 
 
 def _uses(view: View, point: Tensor) -> bool:
-    """Return whether the output depends on the point by any operations: if it does, a batch of points makes a batch."""
+    """Return whether the output depends on the point in any way, differentiable or not."""
     try:
-        vmap(view, out_dims=None)(point[None])  # refuses to return a batch
+        vmap(view, out_dims=None)(point[None])  # fails if the output is a batch, so depends on the point
     except (ValueError, RuntimeError):
         return True
     return False

@@ -1,10 +1,11 @@
-"""Parts of an image that appear and vanish together: the players of `views.game(view, image, groups=...)`.
+"""Divisions of an image into parts that are hidden together: the players of `views.game(view, image, groups=...)`.
 
-    patches:      a grid of rectangles
+    patches:      a grid of squares
     superpixels:  k-means of pixels in (colour, place), after SLIC (Achanta et al. 2012, Algorithm 1)
 
-Departures from SLIC: colours are used as given, without conversion to CIELAB; every pixel is compared with every
-centre, which is exact and cheap for small images; scattered pixels of a superpixel stay with it.
+There are three departures from SLIC. Colours are used as given, without conversion to CIELAB. Every pixel is compared
+with every centre, which is exact, and cheap for small images. And pixels of a superpixel that lie apart from the rest
+of it are not given to another superpixel.
 """
 
 import torch
@@ -15,10 +16,17 @@ from .. import checks
 
 
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
-    """Return the `size × size` patch of each entry of an image `[..., h, w]`, as a number; channels share patches.
+    """Divide an image into square patches, and return the patch number of each entry.
 
-    The patches are squares, as in Zeiler & Fergus 2014; those at the right and lower edge are smaller if `size` does
-    not divide the image.
+    The patches are those of Zeiler & Fergus 2014, numbered row by row; all channels share them. If `size` does not
+    divide the height or width, the patches at the lower or right edge are smaller.
+
+    Args:
+        shape: the shape of the image, `(..., h, w)`, which the result also has.
+        size: the side of a patch, in pixels.
+
+    Raises:
+        MapstoError: if `shape` has fewer than two axes, or `size` is below 1.
 
     >>> patches((2, 4), size=2)
     tensor([[0, 0, 1, 1],
@@ -32,7 +40,9 @@ def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
 
 
 def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Tensor, "n ..."]:
-    """Share the values of parts evenly among their entries, so that the entries of a part add up to its value.
+    """Split the value of each part evenly among its entries, so that the entries of a part add up to its value.
+
+    `values` holds the value of each of `p` parts, for `n` images; `groups` holds the part number of each entry.
 
     >>> shared(torch.tensor([[1.0, 6.0]]), torch.tensor([0, 1, 1]))
     tensor([[1., 3., 3.]])
@@ -44,12 +54,23 @@ def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Te
 def superpixels(
     image: Float[Tensor, "c h w"], count: int, compactness: float = 0.1, steps: int = 10
 ) -> Int[Tensor, "c h w"]:
-    """Return the number of its superpixel for each entry of an image: about `count` regions of similar pixels.
+    """Divide an image into about `count` regions of similar pixels, and return the region number of each entry.
 
-    Centres start on a grid `spacing = √(h·w/count)` pixels apart. The distance of two pixels is `√(colour² +
-    (compactness·place / spacing)²)`, with `colour` in the image's own units: a smaller `compactness` follows edges, a
-    larger one keeps the regions square. All channels share the regions. Deterministic; a region that loses all its
-    pixels is dropped.
+    All channels share the regions. The k-means centres start on a grid, `spacing = √(h·w/count)` pixels apart. The
+    distance of two pixels is `√(colour² + (compactness·place / spacing)²)`: `colour` is their distance in the image's
+    own units, and `place` their distance in pixels. The result is deterministic. A region that loses all its pixels is
+    dropped.
+
+    Args:
+        image: the image.
+        count: about how many regions to make.
+        compactness: the weight of place against colour. A smaller number follows edges, a larger one keeps regions
+            square.
+        steps: the number of k-means steps.
+
+    Raises:
+        MapstoError: if the image is not `[c, h, w]` or not finite, `count` is not a number from 1 to h·w, or
+            `compactness` is not above 0.
 
     >>> image = torch.zeros(1, 4, 6)
     >>> image[..., 3:] = 1.0

@@ -3,9 +3,9 @@
     a = (point − baseline) ⊙ Σ_i w_i · ∂view/∂point (baseline + t_i·(point − baseline))
 
 (Sundararajan, Taly & Yan 2017, eq. 1), with `t_i, w_i` the `steps` nodes and weights of Gauss–Legendre quadrature on
-[0, 1]. The order is `2·steps`: exact if the view is a polynomial of degree ≤ 2·steps along the line; for smooth views
-the error falls as the (2·steps + 1)-th power of the line's length. A kink (ReLU) lowers that to the first power of
-1/steps. Complete: the values add up to `view(point) − view(baseline)`, to quadrature error.
+[0, 1]. The values add up to `view(point) − view(baseline)`, up to the quadrature error. They are exact if the view is a
+polynomial of degree ≤ 2·steps along the line. For smooth views the error falls as the (2·steps + 1)-th power of the
+line's length; with a kink (ReLU) it falls only as 1/steps.
 """
 
 from typing import final
@@ -24,10 +24,14 @@ from .gradient import gradient, scale
 
 @final
 class IntegratedGradients(ViewExplainer):
-    """Attribute by the mean gradient between `baseline` and the point, times the difference of the two.
+    """Attribute to each entry its difference from a baseline, times the mean gradient on the line from there.
 
-    `steps` gradients are taken, all at once, or `chunk_size` at a time to bound memory. `baseline` is a number, or a
-    tensor that broadcasts to the point. Values are in units of output.
+    Values are in the unit of the score. They add up to `view(point) − view(baseline)`, up to the error of integration.
+
+    Args:
+        steps: the number of gradients on the line.
+        baseline: the input to compare the point with: a number, or a tensor that broadcasts to the point.
+        chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.
 
     >>> import torch
     >>> IntegratedGradients(steps=2)(lambda x: x[0] * x[1] ** 2, torch.tensor([2.0, 3.0]))
@@ -41,7 +45,7 @@ class IntegratedGradients(ViewExplainer):
         self.t, self.w = ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the values of `point`'s entries: its shape, and one more axis `k` if the view has k scores.
+        """Return the attributions of the entries: the shape of `point`, with a last axis `k` if the view has k scores.
 
         Raises:
             MapstoError: if the baseline does not broadcast to the point.

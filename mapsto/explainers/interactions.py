@@ -3,10 +3,11 @@
     a_ii = v({i}) − v(none)
     a_ij = ½ · 2/p · Σ_{S∌i,j} (v(S∪ij) − v(S∪i) − v(S∪j) + v(S)) / C(p−1, |S|)              i ≠ j
 
-(Sundararajan, Dhamdhere & Agarwal 2020, at order 2). The paper gives a pair one value; here it is split evenly between
-`a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its player's Shapley value. If
-sampled, the same mean is taken over orders of the players, where `S` holds the players before both. Every single order
-already gives the sum of the matrix exactly, and the sums of the rows on average.
+(Sundararajan, Dhamdhere & Agarwal 2020, at order 2). The paper gives a pair one value. Here it is split evenly between
+`a_ij` and `a_ji`, so that the whole matrix sums to `v(all) − v(none)`, and each row to its player's Shapley value.
+
+If sampled, the same mean is taken over random orders of the players, where `S` holds the players before both i and j.
+Every single order already gives the exact sum of the matrix; the sums of the rows are exact on average.
 """
 
 import functools
@@ -28,14 +29,19 @@ from .explainer import numbers
 
 @final
 class ShapleyInteractions:
-    """Attribute to players and pairs of players by the Shapley–Taylor index of order 2, in units of outcome.
+    """Divide a game's outcome among players and pairs of players, by the Shapley–Taylor interaction index.
 
-    The result is a symmetric matrix, not one value for each player, so this is no `GameExplainer`. The diagonal holds
-    the contribution of each player alone, the other entries half of what two players contribute only together. If
-    `orders` is None, all `2^players` coalitions are asked: exact, up to 12 players. A number samples that many orders
-    from `seed`, half of them the reverses of the others, with at most `players·(players+1)/2` outcomes each besides
-    nobody: symmetric, complete, and 0 for a player who changes nothing. `chunk_size` coalitions at a time bounds
-    memory.
+    The result is a symmetric matrix in the unit of the game's outcome. The diagonal holds the contribution of each
+    player alone. The other entries hold half of what two players contribute only together, so that the matrix sums to
+    v(all) − v(none). A player who changes nothing gets 0. The class is not a `GameExplainer`, because it does not
+    return one value for each player.
+
+    Args:
+        orders: the number of random orders of the players, half of them the reverses of the others. An order takes at
+            most `players·(players+1)/2` outcomes, and the empty coalition is evaluated once. None evaluates all
+            `2^players` coalitions of at most 12 players, and is exact.
+        seed: the random seed of the orders.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -51,7 +57,7 @@ class ShapleyInteractions:
         self.orders, self.seed, self.chunk_size = orders, seed, chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players players ..."]:
-        """Return the values `[players, players]`, or `[players, players, k]` if the game has k scores.
+        """Return the matrix `[players, players]`, or `[players, players, k]` if the game has k scores.
 
         Raises:
             MapstoError: if `orders` is None and the game has more than 12 players.
@@ -61,10 +67,13 @@ class ShapleyInteractions:
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
-        """Explain the games that `games` makes of `n` points; `chunk_size` of them at a time bounds memory.
+        """Explain the games of `n` points in one batch; `games` maps a point to its game.
+
+        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if a value is NaN. Inside a transform of `torch.func` values cannot be read, so NaN passes.
+            MapstoError: if a value is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN passes
+                unnoticed.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -1,16 +1,17 @@
-"""LIME: a weighted linear model of the outcomes, fitted around the whole input; its coefficients are the attributions.
+"""LIME: a linear model that predicts the outcome from the players' presence; its coefficients are the attributions.
 
-    a, b = argmin Σ_S π(S) (v(S) − b − Σ_{j∈S} a_j)² + penalty·‖a‖²,        π(S) = exp(−D(S)² / 2·width²)
+    a, b = argmin Σ_S π(S) (v(S) − b − Σ_{j∈S} a_j)² + penalty·‖a‖²,        π(S) = exp(−D(S)² / (2·width²))
 
-(Ribeiro, Singh & Guestrin 2016, eq. 1–2 and Algorithm 1). `D` is the distance of a coalition from everybody. If
+(Ribeiro, Singh & Guestrin 2016, eq. 1–2 and Algorithm 1). `D(S)` is the distance of a coalition from the full one. If
 `absent` of `p` players are missing, it is √absent (the Euclidean distance between masks, which lime's code uses for
-tables) or 1 − √(1 − absent/p) (the cosine distance, which it uses for images). The problem is linear in `v`, so it is
-solved once for each number of players and seed.
+tables) or 1 − √(1 − absent/p) (the cosine distance, which it uses for images). The solution is linear in `v`, so its
+matrix is computed once for each number of players and seed.
 
-Departures from the paper: width² counts twice, as in lime's code. All players are kept, without K-LASSO (lime's code
-then fits them by ridge regression with penalty 1). Every coalition is equally likely, as in that code, but it comes
-with its complement and no coalition is drawn twice. With all coalitions and the Euclidean distance the kernel is a
-product over players, and the values are weighted Banzhaf values with presence `1/(1 + exp(−1/2·width²))`.
+There are three departures from the paper. The kernel divides by 2·width², as lime's code does (the paper: by width²).
+All players are kept, without K-LASSO; without it, lime's code uses ridge regression with penalty 1. Every coalition is
+equally likely, as in that code, but each comes with its complement, and none is drawn twice. With all coalitions and
+the Euclidean distance, the values are weighted Banzhaf values in which each player is present with probability
+`1/(1 + exp(−1/(2·width²)))`.
 """
 
 import functools
@@ -30,14 +31,22 @@ _WIDTH = {"euclidean": lambda players: 0.75 * players**0.5, "cosine": lambda pla
 
 @final
 class LIME(DesignedExplainer):
-    """Attribute by the coefficients of a linear model fitted around the whole input, in units of outcome.
+    """Attribute by the coefficients of a linear model that predicts the outcome from the players' presence.
 
-    If `samples` is None, all `2^players` coalitions are asked, up to 12 players; a number asks that many, drawn from
-    `seed`, with everybody and nobody among them. `width` is the width of the exponential kernel; if None, it is
-    `0.75·√players` for the Euclidean distance and 0.25 for the cosine, as in lime's code. `penalty` is the ridge
-    penalty on the coefficients, not on the intercept. `chunk_size` coalitions at a time bounds memory. Not complete.
+    The model is fitted by weighted least squares to the outcomes of many coalitions; a coalition weighs less, the more
+    players it lacks. Values are in the unit of the game's outcome, and need not add up to it. Players are columns of a
+    table, or parts of an image: `game(view, image, groups=patches(...))`.
 
-    Players are columns of a table, or patches or superpixels of an image: `game(view, image, groups=patches(...))`.
+    Args:
+        samples: the number of random coalitions, including the empty and the full one. None evaluates all `2^players`
+            coalitions of at most 12 players.
+        distance: how the distance of a coalition from the full one is measured, "euclidean" or "cosine"; the module has
+            the formulas.
+        width: the width of the exponential kernel that turns distance into weight. None: that of lime's code,
+            `0.75·√players` for "euclidean" and 0.25 for "cosine".
+        penalty: the ridge penalty on the coefficients, but not on the intercept.
+        seed: the random seed of the coalitions.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 1.0])
@@ -62,10 +71,11 @@ class LIME(DesignedExplainer):
         self.seed, self.chunk_size = seed, chunk_size
 
     def design(self, players: int) -> coalitions.Design:
-        """Return all or sampled coalitions, and the weights of the fitted coefficients.
+        """Return all or sampled coalitions, and the matrix from their outcomes to the fitted coefficients.
 
         Raises:
-            MapstoError: also if the width is too small to tell the players apart.
+            MapstoError: if there are too many players to evaluate all coalitions, or if `samples` or `width` is too
+                small to determine the coefficients.
         """
         if self.samples is None:
             coalitions.refuse_many(players, f"samples={64 * players}")
@@ -76,7 +86,7 @@ class LIME(DesignedExplainer):
 
 
 def kernel(masks: np.ndarray, distance: Distance, width: float) -> np.ndarray:
-    """Return the weight π of each coalition `[c]`."""
+    """Return the weight π of each coalition `[c]`, which falls with its distance from the full coalition."""
     present = masks.sum(1) / masks.shape[1]
     far = np.sqrt(masks.shape[1] * (1 - present)) if distance == "euclidean" else 1 - np.sqrt(present)
     return np.exp(-np.square(far) / (2 * width**2))
@@ -99,7 +109,7 @@ def _design(
 
 
 def _coalitions(players: int, samples: int, seed: int) -> np.ndarray:
-    """Return everybody, nobody, and coalitions with their complements `[c, p]`, equally likely and all different."""
+    """Return different, equally likely coalitions and their complements `[c, p]`; the first pair is full and empty."""
     generator, chosen = np.random.default_rng(seed), {(0.0,) * players: None}
     pairs = min(max(samples // 2, 1), 2 ** (players - 1))
     if pairs == 2 ** (players - 1):

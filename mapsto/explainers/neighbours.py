@@ -1,11 +1,11 @@
-"""The worth of each teaching example to a K-nearest-neighbour vote: exact Shapley values after one sort.
+"""The value of each support example to a vote of the K nearest neighbours: exact Shapley values after one sort.
 
     v(S) = 1/K · Σ_{i among the K nearest of S} [y_i = label]
     φ_n = [y_n = label] / max(n, K),    φ_i = φ_{i+1} + ([y_i = label] − [y_{i+1} = label]) / K · min(K, i) / i
 
-with the examples 1 … n ordered from the nearest to the farthest (Jia et al. 2019, "Efficient Task-Specific Data
-Valuation for Nearest Neighbor Algorithms", Theorem 1). The theorem assumes n ≥ K, where max(n, K) is n; with fewer
-examples every match gives 1/K, hence max(n, K). Examples at equal distance are ordered by their rows.
+[ ] is 1 if true, else 0. The examples 1 … n are ordered from the nearest to the farthest (Jia et al. 2019, "Efficient
+Task-Specific Data Valuation for Nearest Neighbor Algorithms", Theorem 1). The theorem assumes n ≥ K and divides φ_n by
+n. With fewer examples every match contributes 1/K, hence max(n, K). Examples at equal distance keep their order.
 """
 
 import torch
@@ -22,14 +22,21 @@ def knn_shapley(
     label: Int[Tensor, ""] | int,
     k: int = 5,
 ) -> Float[Tensor, " n"]:
-    """Return the Shapley value of each example for one query, in `n·log n` operations and without adaptation.
+    """Return the Shapley value of each support example for a vote of the `k` nearest neighbours on one query.
 
-    If raw inputs have no meaningful distance, pass embeddings, for example from a learner's `features`. The values add
-    up to the share of the `k` nearest examples that have the query's class. For several queries, use `vmap` and take
-    the mean: Shapley values are linear. Leave out examples of weight 0.
+    The values add up to the fraction of the `k` nearest examples that have the query's class. They take `n·log n`
+    operations, and no learner adapts. For several queries, use `vmap` and take the mean: Shapley values are linear.
+
+    Args:
+        x: the features of the examples. If raw inputs have no meaningful distance, pass embeddings, for example from a
+            learner's `features`. Leave out examples of weight 0.
+        y: the class of each example.
+        query: the features of the query.
+        label: the class of the query.
+        k: the number of neighbours that vote.
 
     Raises:
-        MapstoError: if `k` is below 1, there are no examples, labels or query do not fit them, or a distance is NaN.
+        MapstoError: if `k` is below 1, there are no examples, `y` or `query` does not fit `x`, or a distance is NaN.
 
     >>> x, y = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([1, 0, 1])
     >>> knn_shapley(x, y, torch.tensor([0.2]), label=1, k=1)

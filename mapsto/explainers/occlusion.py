@@ -1,10 +1,11 @@
-"""Occlusion: hide one player at a time and measure the loss of outcome.
+"""Occlusion: hide one player at a time and measure how much the outcome falls.
 
     a_j = v(all) − v(all without j)
 
 (Zeiler & Fergus 2014, §4.2; for single features, Ancona et al. 2018, Table 1). The game decides what a player is (a
-column, a patch of pixels, a teaching example) and how it is hidden. Not complete: an outcome that needs two players
-together is counted twice, an outcome that either of them gives alone is not counted.
+column, a patch of pixels, a support example) and how it is hidden. The values need not add up to the outcome. If an
+outcome needs two players together, both get it, so it counts twice. If either of two players is enough for an outcome,
+neither gets it.
 """
 
 from typing import final
@@ -20,9 +21,10 @@ from .explainer import GameExplainer
 
 @final
 class Occlusion(GameExplainer):
-    """Attribute by the loss of outcome when one player is absent, in units of outcome, from `players + 1` outcomes.
+    """Attribute to each player the fall of the outcome when this player is hidden and all others stay visible.
 
-    `chunk_size` coalitions at a time bounds memory.
+    Values are in the unit of the game's outcome. The game is evaluated for `players + 1` coalitions. `chunk_size` is
+    the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -34,7 +36,7 @@ class Occlusion(GameExplainer):
         self.chunk_size = chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the losses `[players]`, or `[players, k]` if the game has k scores."""
+        """Return the fall of the outcome for each player, `[players]`, or `[players, k]` if the game has k scores."""
         everyone = torch.ones(1, game.players)
         masks = torch.cat([everyone, everyone - torch.eye(game.players)])  # [1 + p, p]
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [1 + p, (k)]

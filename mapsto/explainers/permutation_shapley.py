@@ -1,20 +1,23 @@
-"""Shapley values from orders of the players, corrected by games with known Shapley values.
+"""Shapley values from random orders of the players, corrected by games whose Shapley values are known.
 
     φ_j = mean over orders of Δ_j v,  Δ_j v = v(those before j, and j) − v(those before j)
 
-(Castro, Gómez & Tejada 2009), every order with its reverse (antithetic; Mitchell et al. 2022), then
+(Castro, Gómez & Tejada 2009), each order together with its reverse (antithetic sampling; Mitchell et al. 2022). Then
 
     φ ← φ − Σ_m β_m (mean over orders of Δg_m − ϕ(g_m))                     (control variates)
 
-with exact `ϕ(g_m)`. An order and its reverse give the exact values for games of single players and pairs, so such games
-cannot serve as controls. The simplest that can have three factors, `g(S) = x(S)·y(S)·z(S)` with `x(S) = Σ_{j∈S} x_j`:
+with games g_m whose Shapley values `ϕ(g_m)` are known exactly: the bracket is their sampling error. An order and its
+reverse give the exact values for games of single players and pairs, so such games have no error to learn from. The
+simplest that have one are products of three sums, `g(S) = x(S)·y(S)·z(S)` with `x(S) = Σ_{j∈S} x_j`:
 
     ϕ_j(xyz) = Σ x_j(Y·Z/3 + yz/6) + Σ x_j·y_j·Z/2 + x_j·y_j·z_j            X = Σ_{i≠j} x_i,  yz = Σ_{i≠j} y_i·z_i
 
-with sums over the three ways to name the factors. The factors of each player are the mean of `Δ_j v`, the mean absolute
-deviation of its pairs, and its covariance with `j`'s place in the order. They are 0 for a player who changes nothing,
-who therefore keeps the value 0. One `β` for all players keeps the values complete. It is the ridge regression of the
-pairs' `Δv` on their `Δg`, fitted to the same orders, which costs a bias of the order of 1/pairs.
+where each plain Σ adds the three ways to exchange the roles of x, y and z. Three vectors take the places of x, y and z,
+in all combinations. For each player j they hold the mean of `Δ_j v`, its mean absolute deviation over pairs of orders,
+and its covariance with the place of j in the order. They are 0 for a player who changes nothing, who therefore keeps
+the value 0. The coefficients β are the same for all players, so that the values still add up to v(all) − v(none). They
+come from the ridge regression of the pairs' `Δv` on their `Δg` over the same orders, which costs a bias of the order of
+1/pairs. Below four pairs there is no correction.
 """
 
 import functools
@@ -37,11 +40,17 @@ _RIDGE = 0.1  # of the controls' own sums of squares
 
 @final
 class PermutationShapley(GameExplainer):
-    """Attribute by Shapley values sampled along orders of the players, with control variates, in units of outcome.
+    """Estimate Shapley values: the marginal contribution of each player, averaged over random orders of joining.
 
-    `pairs` orders are drawn from `seed`, each with its reverse; they need `2·pairs·(players−1) + 2` outcomes, fewer if
-    orders begin alike. Complete, 0 for a player who changes nothing, and exact if the game is made of single players
-    and pairs. `chunk_size` coalitions at a time bounds memory.
+    Each order comes with its reverse, and games with known Shapley values (control variates) correct the estimate.
+    Values are in the unit of the game's outcome. They add up to v(all) − v(none), are 0 for a player who changes
+    nothing, and are exact if the game is a sum over single players and pairs.
+
+    Args:
+        pairs: the number of orders, without their reverses. They take `2·pairs·(players−1) + 2` outcomes, or fewer if
+            orders pass through the same coalition.
+        seed: the random seed of the orders.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -54,7 +63,7 @@ class PermutationShapley(GameExplainer):
         self.pairs, self.seed, self.chunk_size = pairs, seed, chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the values `[players]`, or `[players, k]` if the game has k scores."""
+        """Return the players' values `[players]`, or `[players, k]` if the game has k scores."""
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
         orders = _Orders(*(part.to(outcomes.device) for part in (masks, before, after)))
@@ -71,16 +80,16 @@ class _Orders(NamedTuple):
     after: Int[Tensor, "o p"]
 
     def place(self) -> Tensor:
-        """Return the number of players before each player, as a deviation from the middle `[o, p]`."""
+        """Return how many players come before each player, minus the mean number, `[o, p]`."""
         return self.masks[self.before].sum(-1) - (self.masks.shape[1] - 1) / 2
 
     def joining(self, v: Tensor) -> Tensor:
-        """Return Δv `[o, p, ...]` of outcomes `[c, ...]`."""
+        """Return the marginal contributions Δv `[o, p, ...]` from the outcomes `[c, ...]`."""
         return v[self.after] - v[self.before]
 
 
 def trilinear(x: Float[Tensor, " p"], y: Float[Tensor, " p"], z: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
-    """Return the Shapley values of the game `x(S)·y(S)·z(S)`, with `x(S) = Σ_{j∈S} x_j`.
+    """Return the exact Shapley values of the game `x(S)·y(S)·z(S)`, where `x(S) = Σ_{j∈S} x_j`.
 
     >>> trilinear(torch.tensor([2.0, 0.0, 0.0]), torch.tensor([0.0, 3.0, 0.0]), torch.tensor([0.0, 0.0, 5.0]))
     tensor([10., 10., 10.])

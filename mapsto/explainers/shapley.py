@@ -2,9 +2,9 @@
 
     φ = weights @ v(masks)
 
-(Shapley 1953; Lundberg & Lee 2017, Theorem 2). The weighted least squares of KernelSHAP is linear in the outcomes, so
-it is solved once for each number of players and seed. Complete: the values add up to `v(all) − v(none)`, sampled or
-not.
+(Shapley 1953; Lundberg & Lee 2017, Theorem 2). The weighted least squares of KernelSHAP are linear in the outcomes, so
+the weights are computed once for each number of players and seed. Exact or sampled, the values add up to `v(all) −
+v(none)`.
 """
 
 from typing import final
@@ -17,11 +17,16 @@ from .designed import DesignedExplainer
 
 @final
 class Shapley(DesignedExplainer):
-    """Attribute by Shapley values, in units of outcome.
+    """Attribute an outcome to players by Shapley values: marginal contributions, averaged over all orders of joining.
 
-    If `samples` is None, all `2^players` coalitions are asked: exact, up to 12 players. A number asks that many
-    coalitions (KernelSHAP, different complementary pairs drawn from `seed`) besides nobody and everybody; if there are
-    no more than that, all are asked and the values are exact too. `chunk_size` coalitions at a time bounds memory.
+    Values are in the unit of the game's outcome, and add up to v(all) − v(none).
+
+    Args:
+        samples: None evaluates all `2^players` coalitions of at most 12 players, and the values are exact. A number
+            evaluates about as many random coalitions, in complementary pairs, besides the empty and the full one
+            (KernelSHAP).
+        seed: the random seed of the coalitions.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0])

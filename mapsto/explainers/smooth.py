@@ -1,11 +1,11 @@
-"""Smooth explanations: the mean of an explainer's results near the point.
+"""Smooth explanations: the mean of an explainer's attributions at noisy copies of the point.
 
     a = 1/samples Σ_i explainer(view, point + ε_i),     ε_i = noise ⊙ n_i,  n_i ∼ N(0, 1)
 
-Smilkov, Thorat, Kim, Viégas & Wattenberg 2017, "SmoothGrad: removing noise by adding noise", the formula of §3, there
-of the gradient, here of any explainer. Departures: noise comes in pairs ±ε, so that odd terms cancel exactly and a
-gradient that is linear near the point (a quadratic view) does not change at all; and the noise is the same for every
-point, so that differences between results come from the points.
+Smilkov, Thorat, Kim, Viégas & Wattenberg 2017, "SmoothGrad: removing noise by adding noise", §3, with any explainer in
+place of the gradient. There are two departures. Noise comes in pairs ±ε, so that odd terms cancel exactly: a gradient
+that is linear near the point (a quadratic view) does not change at all. And every point gets the same noise, so that
+results differ only because points do.
 """
 
 from typing import final
@@ -23,13 +23,17 @@ from .explainer import Explain, ViewExplainer, number
 
 @final
 class Smooth(ViewExplainer):
-    """Average another explainer over noise around the point, in the other's units.
+    """Average the attributions of another explainer over noisy copies of the point, to make them smoother.
 
-    `explainer` is (view, point) ↦ attribution: a `ViewExplainer`, or a function, such as one that plays a game: `lambda
-    view, x: Shapley()(game(view, x, baseline=0.0))`. `noise` is the standard deviation in the units of the point: a
-    number, or a tensor that broadcasts to the point (one for each column of a table; 0 keeps an entry). The paper takes
-    10 to 20 % of the range of an image. `samples` is even: half as many draws from `seed`, and their mirror images.
-    `chunk_size` samples at a time bounds memory.
+    Args:
+        explainer: a function (view, point) ↦ attribution: a `ViewExplainer`, or a function that plays a game, such as
+            `lambda view, x: Shapley()(game(view, x, baseline=0.0))`. The mean is in the unit of its attributions.
+        samples: the number of noisy copies, even: one half mirrors the other.
+        noise: the standard deviation of the noise, in the unit of the point: a number, or a tensor that broadcasts to
+            the point, such as one number for each column of a table. An entry with 0 stays as it is. The paper uses 10
+            to 20 % of the range of an image.
+        seed: the random seed of the noise.
+        chunk_size: the number of copies to explain at a time, to limit memory; None explains all at once.
 
     >>> from mapsto.explainers import Gradient
     >>> Smooth(Gradient(), samples=2, noise=0.5)(lambda x: x[0] * x[1], torch.tensor([2.0, 3.0]))
@@ -53,7 +57,7 @@ class Smooth(ViewExplainer):
         self.seed, self.chunk_size = seed, chunk_size
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the mean of the explainer's results, in their shape.
+        """Return the mean of the explainer's attributions, in their shape.
 
         Raises:
             MapstoError: if `noise` does not broadcast to the point.

@@ -1,4 +1,4 @@
-"""Measures: how well a learner predicts, whether its probabilities are calibrated, and whether its reasons are true."""
+"""Measures: how well a learner predicts, whether its probabilities are calibrated, and whether explanations hold."""
 
 from ..estimate import estimate
 from .audit import audit

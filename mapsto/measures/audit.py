@@ -1,18 +1,20 @@
-"""A bias audit: whether a protected column drives predictions, directly or through proxies, and whom errors hit.
+"""A bias audit: whether a protected column drives predictions, directly or by proxies, and which groups its errors hit.
 
     change(H) = mean_i |p(x_i) − p_H(x_i)|,   p_H(x) = mean_b p(x with the columns H of row b)
     direct    = change({protected}),          with proxies = change({protected} ∪ proxies)
     gap(H)    = mean p_H over a group − mean p_H over all others,     and of errors: selection, true positives, …
 
+p(x) is the predicted probability of the outcome for row x, and H is a set of hidden columns.
+
 A column that the model uses is a proxy if the protected column can be predicted from it. The part of a gap that remains
-when the protected column is hidden does not come directly from it; the part that remains when its proxies are hidden
-too does not come through them. Hiding averages over the values of other rows (as interventional Shapley values do,
-Janzing et al. 2020). Hidden columns take the values of one row together, so that they are consistent with one another,
-but not with the shown columns.
+when the protected column is hidden does not come directly from this column. The part that remains when the proxies are
+hidden too does not come through them either. Hiding averages over the values of other rows (as interventional Shapley
+values do, Janzing et al. 2020). Hidden columns take the values of one row together, so that they are consistent with
+one another, but not with the shown columns.
 
 Measures of a gap: demographic parity (selection rate) and equal opportunity (true positive rate; Hardt, Price & Srebro
 2016, Definition 2.2), calibration within groups (Kleinberg et al. 2017), accuracy. Proxies by predictability: Feldman
-et al. 2015. No number says whether a gap is unfair: groups may differ in the causes of the outcome.
+et al. 2015. No number tells whether a gap is unfair: groups may differ in the causes of the outcome.
 """
 
 import math
@@ -35,28 +37,28 @@ MOST_GROUPS, FOLDS = 10, 5
 
 
 class Group(NamedTuple):
-    """Results for one group of rows, each rate with its 95 % interval (mean nan if the group has no such row)."""
+    """The results for one group of rows, with 95 % intervals; a mean over no rows is NaN."""
 
     rows: int
-    probability: Estimate  # mean prediction
-    selected: Estimate  # share that is predicted to have the outcome
-    true_positives: Estimate  # share selected, of those who have the outcome
-    calibration: Estimate  # mean prediction less the share who have the outcome
+    probability: Estimate  # mean predicted probability of the outcome
+    selected: Estimate  # fraction that is predicted to have the outcome
+    true_positives: Estimate  # fraction selected, of those who have the outcome
+    calibration: Estimate  # mean predicted probability, minus the fraction who have the outcome
     accuracy: Estimate
 
 
 class Audit(NamedTuple):
-    """The audit of one protected column; changes and gaps are in probability (0.07 = 7 points)."""
+    """The result of auditing one protected column; changes and gaps are in probability (0.07 = 7 percentage points)."""
 
-    direct: Estimate  # change of a prediction when the protected column is hidden
-    used: dict[Any, Estimate]  # change when each other column is hidden
-    recoverable: Estimate  # AUC of telling the protected column from the used ones, over folds; 0.5 is chance
-    proxies: dict[Any, float]  # used columns from which alone it can be told, with that AUC
-    with_proxies: Estimate  # change when it and its proxies are hidden
-    groups: dict[Any, Group]
-    gaps: dict[Any, Group]  # of each group, less all others
-    gaps_hidden: dict[Any, Estimate]  # gap in probability without the protected column …
-    gaps_without_proxies: dict[Any, Estimate]  # … and without its proxies either
+    direct: Estimate  # mean absolute change of a prediction when the protected column is hidden
+    used: dict[Any, Estimate]  # the same for each other column
+    recoverable: Estimate  # AUC of predicting the protected column from all columns that the model uses; 0.5 is chance
+    proxies: dict[Any, float]  # used columns that predict the protected column on their own, with their AUC
+    with_proxies: Estimate  # mean absolute change when the protected column and its proxies are hidden
+    groups: dict[Any, Group]  # by the value of the protected column
+    gaps: dict[Any, Group]  # each group minus all others
+    gaps_hidden: dict[Any, Estimate]  # gap in mean probability if the protected column is hidden
+    gaps_without_proxies: dict[Any, Estimate]  # gap in mean probability if its proxies are hidden too
 
     def __str__(self) -> str:
         proxies = ", ".join(f"{name} (AUC {auc:.2f})" for name, auc in self.proxies.items()) or "none"
@@ -83,21 +85,22 @@ def audit(
     draws: int = 16,
     seed: int = 0,
 ) -> Audit:
-    """Audit a row classifier for one protected column of a table.
+    """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
     Args:
-        predict: rows ↦ probability of the outcome.
-        rows: a data frame, or an array, whose columns are named 0 … d−1.
+        predict: a function from rows (in the form of `rows`) to the probability of the outcome for each.
+        rows: a data frame, or an array, whose columns are then named 0 … d−1.
         outcome: whether each row has the outcome (0 or 1, False or True).
-        protected: the column's name; the column has at most 10 different values.
-        threshold: the probability from which a row is selected.
-        proxy_from: the AUC from which a column in use is called a proxy.
-        draws: how many values to average a hidden cell over.
-        seed: of the draws and of the folds.
+        protected: the name of the protected column, which has at most 10 different values.
+        threshold: rows with at least this probability count as selected.
+        proxy_from: a column that the model uses is called a proxy if it predicts the protected column with at least
+            this AUC.
+        draws: the number of random values over which a hidden cell is averaged.
+        seed: the random seed of these values and of the cross-validation folds.
 
     Raises:
-        MapstoError: if the protected column is unknown, constant, incomplete, or has too many values or too few rows
-            for one; if outcomes are not 0 and 1; or if predictions are no probabilities.
+        MapstoError: if the protected column is unknown, constant or incomplete, or has too many values or a value with
+            too few rows; if outcomes are not 0 and 1; or if predictions are not probabilities.
     """
     checks.between(0, 1, threshold=threshold, proxy_from=proxy_from)
     checks.count(draws=draws)
@@ -124,7 +127,7 @@ def audit(
 
 
 class _Table:
-    """A table whose rows are predicted with some columns hidden."""
+    """A table and its predictions, also with some columns hidden."""
 
     def __init__(self, predict: Predict, rows: Any, protected: Any, draws: int, seed: int):
         import pandas as pd  # slow to import
@@ -144,11 +147,11 @@ class _Table:
         self.p = self._ask(self.rows)
 
     def of(self, value: Any) -> Bool[np.ndarray, " n"]:
-        """Return which rows belong to a group."""
+        """Return which rows belong to the group with this value of the protected column."""
         return self.codes == self.values.index(value)
 
     def without(self, hidden: list[Any]) -> Float[np.ndarray, " n"]:
-        """Return the predictions with columns hidden, averaged over the draws."""
+        """Return the predictions with some columns hidden, averaged over the draws."""
         total = np.zeros(len(self.rows))
         for order in self.orders:
             other = self.rows.copy()
@@ -158,7 +161,7 @@ class _Table:
         return total / len(self.orders)
 
     def change(self, hidden: list[Any]) -> Estimate:
-        """Return the mean change of a prediction when columns are hidden."""
+        """Return the mean absolute change of the predictions when some columns are hidden."""
         return estimate(np.abs(self.p - self.without(hidden)))
 
     def _refuse_groups(self) -> None:
@@ -182,7 +185,7 @@ class _Table:
 
 
 def _auc(table: _Table, columns: list[Any], seed: int) -> Estimate:
-    """Return the AUC of predicting the protected column from others; each row's model did not see the row's fold."""
+    """Return the AUC of predicting the protected column from other columns, by cross-validation."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
@@ -194,7 +197,7 @@ def _auc(table: _Table, columns: list[Any], seed: int) -> Estimate:
 
 
 def _numbers(column: "pd.Series") -> Float[np.ndarray, " n"]:
-    """Return a column as numbers, text as codes."""
+    """Return a column as numbers; texts become codes."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
@@ -212,7 +215,7 @@ def _gap(p: np.ndarray, y: np.ndarray, inside: np.ndarray, threshold: float) -> 
 
 
 def _measures(p: np.ndarray, y: np.ndarray, threshold: float) -> tuple[np.ndarray, ...]:
-    """Return one value for each row and measure, whose means are the measures, in the order of `Group`."""
+    """Return one value for each row that counts, in the order of `Group`; their means are the measures."""
     selected = (p >= threshold).astype(float)
     return p, selected, selected[y], p - y, (selected == y).astype(float)
 

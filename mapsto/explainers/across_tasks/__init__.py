@@ -1,1 +1,1 @@
-"""Explanations of a learner over many tasks: the importance of features, partial dependence, the influence of tasks."""
+"""Explanations of a learner over many tasks: importance of columns, partial dependence, and influence of tasks."""

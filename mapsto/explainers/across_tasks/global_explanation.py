@@ -3,7 +3,10 @@
     importance_j = mean_t mean_i |a_tij|,   direction_j = mean_t mean_i a_tij                     ± 1.96·s_t/√T
     PD(v) = mean_t mean_i score(adapt(D_t); x_i with column j set to v)                           ± 1.96·s_t/√T
 
-A mean of attributions explains one model. A learner makes a new model from each support set, so tasks are sampled and
+`a_tij` is the attribution of column j for row i of task t, `D_t` the support set of task t, `s_t` the standard
+deviation over the T tasks.
+
+A mean of attributions explains one model. A learner makes a new model from each support set, so tasks are sampled, and
 intervals are over tasks. Partial dependence goes *through adaptation*: each task's own adapted model is used. The inner
 mean is that of Friedman 2001, "Greedy Function Approximation"; the mean of |a| is that of Lundberg et al. 2020, "From
 local explanations to global understanding".
@@ -29,37 +32,43 @@ from ...views import Link
 
 
 class GlobalImportance(NamedTuple):
-    """Importance of columns or of pairs of columns, in units of the explained score, with 95 % half widths.
+    """The importance of columns, or of pairs of columns: mean attributions over tasks, with 95 % intervals.
 
-    It is a mean over many predictions, no attribution of one. Intervals are nan if there is a single task.
+    All fields are in the unit of the explained score. The intervals are given as half their width; they are NaN if
+    there is a single task. The means describe many predictions, not one.
     """
 
-    importance: Float[np.ndarray, "..."]  # mean size
-    interval: Float[np.ndarray, "..."]
-    direction: Float[np.ndarray, "..."]  # mean value: its sign is that of the usual effect
-    direction_interval: Float[np.ndarray, "..."]
+    importance: Float[np.ndarray, "..."]  # mean |attribution|
+    interval: Float[np.ndarray, "..."]  # half the width of its interval
+    direction: Float[np.ndarray, "..."]  # mean attribution: its sign is that of the usual effect
+    direction_interval: Float[np.ndarray, "..."]  # half the width of its interval
 
 
 class PartialDependence(NamedTuple):
-    """The mean score at each grid value, as a curve with the half width of its 95 % interval."""
+    """A partial dependence curve: the mean score at each value of one column, with its 95 % interval over tasks."""
 
     grid: Float[np.ndarray, " g"]
     mean: Float[np.ndarray, " g"]
-    interval: Float[np.ndarray, " g"]
-    curves: Float[np.ndarray, "t g"]  # of each task
+    interval: Float[np.ndarray, " g"]  # half the width
+    curves: Float[np.ndarray, "t g"]  # the curve of each task
 
 
 def global_importance(
     values: Float[np.ndarray, "t n *parts"], w: Float[np.ndarray, "t n"] | None = None
 ) -> GlobalImportance:
-    """Aggregate the attributions of `n` rows in each of `t` tasks; `parts` are `d` columns or `d d` interactions.
+    """Return the mean size and the mean value of attributions over rows and tasks, with 95 % intervals over tasks.
 
-    The mean of |values| over rows follows Lundberg et al. 2020; it is averaged over tasks too. `w` weighs rows (equally
-    by default); a row of weight 0 is left out, so that tasks may have different numbers of rows.
+    The mean of |values| over rows follows Lundberg et al. 2020.
+
+    Args:
+        values: attributions of `n` rows in each of `t` tasks: `[t, n, d]` for `d` columns, or `[t, n, d, d]` for their
+            interactions.
+        w: the weights of the rows; None weighs them equally. Rows of weight 0 are left out, so that tasks may have
+            different numbers of rows.
 
     Raises:
-        MapstoError: if the rows of a task have no weight, a weight is negative, a value is not finite, or shapes
-            differ.
+        MapstoError: if the weights of a task sum to 0, a weight is negative, a value is not finite, or shapes do not
+            fit.
 
     >>> global_importance(np.array([[[1.0, 0.0], [-3.0, 0.0]], [[4.0, 0.0], [0.0, 0.0]]])).importance
     array([2., 0.])
@@ -85,15 +94,24 @@ def partial_dependence(
     target: int,
     link: Link = lambda scores: scores.softmax(-1),
 ) -> PartialDependence:
-    """Return the mean score of each task's adapted model with `column` set to each grid value.
+    """Return the learner's mean score when one column of all rows is set to each value of a grid.
 
-    Means are over the query rows, by their weights. `link` maps a row's scores first, to probabilities by default (pass
-    the identity if the outcome is a number). Each row is scored alone, as in `views`, so that no score depends on the
-    rest of the grid.
+    In each task, the learner adapts to the support set, the column is set in all query rows, and their scores are
+    averaged by the weights of the rows. The curve is the mean over tasks. As in `views`, each row is scored alone, so
+    that no score depends on the other rows.
+
+    Args:
+        learner: the learner.
+        tasks: a batch of episodes whose inputs are rows of a table.
+        column: the number of the column to set, from 0.
+        grid: the values that the column is set to.
+        target: the index of the score to average.
+        link: a function that is applied to a row's scores before `target` is taken; by default softmax, which gives
+            probabilities. If the learner predicts a number, pass the identity.
 
     Raises:
-        MapstoError: if rows are not tables, or lack the column or target; and as `views.state` raises, for a
-            transductive learner or one with random layers.
+        MapstoError: if rows are not those of a table, the column, grid or target does not fit, or the learner is
+            transductive or has random layers.
 
     >>> from mapsto.learners import PrototypicalNetwork
     >>> from mapsto.tasks import Logistic
@@ -135,7 +153,7 @@ def partial_dependence(
 def attributions(
     learner: Learner, tasks: Episode, explain_task: Callable[[Episode], Float[Tensor, "m ..."]]
 ) -> Float[np.ndarray, "t m ..."]:
-    """Explain the query rows of each task of a batch: `explain_task(episode)` returns their attributions.
+    """Return the attributions of the query rows of each task in a batch, from `explain_task(episode)` for one task.
 
     >>> from mapsto import explainers, views
     >>> from mapsto.learners import PrototypicalNetwork
@@ -150,7 +168,7 @@ def attributions(
 
 
 def _weigh(w: Float[np.ndarray, "t n"], shape: tuple[int, ...]) -> None:
-    """Refuse weights of another shape, that are negative or not finite, or all 0 in a task."""
+    """Raise MapstoError if weights differ in shape from the rows, are negative or not finite, or all 0 in a task."""
     checks.shape(shape, "one weight for each row of each task", w=w)
     wrong = w[~(np.isfinite(w) & (w >= 0))]
     checks.expect(
@@ -161,7 +179,7 @@ def _weigh(w: Float[np.ndarray, "t n"], shape: tuple[int, ...]) -> None:
 
 
 def _numbers(grid: Any) -> Float[Tensor, " g"]:
-    """Return a grid as a tensor; refuse a grid without values, or with more than one axis."""
+    """Return a grid as a tensor; raise MapstoError if it has no values, or more than one axis."""
     checks.expect(isinstance(grid, Tensor | np.ndarray), "grid", f"a {type(grid).__name__}", "a tensor or array [g]")
     grid = torch.as_tensor(grid)
     values = grid.ndim == 1 and len(grid) > 0

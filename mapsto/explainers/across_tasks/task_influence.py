@@ -2,15 +2,18 @@
 
     change_t = ∇sᵀ·(G + damping·I)⁻¹·∇ℓ_t / T,      G = 1/T · Σ_t Jₜᵀ·Hₜ·Jₜ
 
-`s` is any scalar function of the learner, ℓ_t its loss on task t, Jₜ the derivative of task t's query scores with
-respect to the learner's parameters, *through adaptation*, and Hₜ the second derivative of the loss with respect to
-these scores. Koh & Liang 2017, "Understanding Black-box Predictions via Influence Functions", eq. 2, with the
-Gauss–Newton matrix for the Hessian (Martens 2010; Schraudolph 2002), because Hₜ is positive and the Hessian need not
-be. One system is solved by conjugate gradients, which need only products G·v: a forward and a backward derivative of
-each task.
+`s` is any scalar function of the learner, and ℓ_t is its loss on task t, one of T tasks. Jₜ is the derivative of task
+t's query scores with respect to the learner's parameters, *through adaptation*. Hₜ is the second derivative of the loss
+with respect to these scores.
 
-It is exact to first order in 1/T, at parameters that minimise the mean loss (plus damping/2·‖θ‖², if training has that
-term). Koh & Liang divide the effect of upweighting by −n to delete; here the change itself is returned, with its sign.
+This is eq. 2 of Koh & Liang 2017, "Understanding Black-box Predictions via Influence Functions". The Gauss–Newton
+matrix G replaces the Hessian (Martens 2010; Schraudolph 2002), because Hₜ is positive semidefinite, and the Hessian
+need not be. One linear system is solved by conjugate gradients, which need only products G·v: a forward and a backward
+derivative of each task.
+
+The result is exact to first order in 1/T, at parameters that minimise the mean loss (plus damping/2·‖θ‖², if training
+has that term). Koh & Liang report the effect of upweighting a task, and divide it by −n to delete one; here the change
+by the deletion is returned, with its sign.
 """
 
 from collections.abc import Callable
@@ -38,16 +41,24 @@ def task_influence(
     tolerance: float = 1e-6,
     iterations: int = 200,
 ) -> Float[Tensor, " t"]:
-    """Return the change of `score(learner)` if each task of the batch `tasks` were left out of the meta-training.
+    """Return the estimated change of `score(learner)` if each task in turn had been left out of the meta-training.
 
-    `score` returns a scalar, for example `lambda learner: views.query(learner, support, target=1)(x)`. Conjugate
-    gradients stop at a residual of `tolerance` times the initial one, or after `iterations` steps; more `damping` needs
-    fewer.
+    The estimate comes from influence functions, to first order and without training again. It holds for a learner whose
+    training has converged.
+
+    Args:
+        learner: the trained learner.
+        tasks: a batch of the `t` training tasks.
+        score: a function from the learner to a scalar, for example
+            `lambda learner: views.query(learner, support, target=1)(x)`.
+        damping: the number added to the diagonal of the Gauss–Newton matrix; with more, fewer steps are needed.
+        tolerance: the conjugate gradients stop when the residual is this fraction of the initial one.
+        iterations: the largest number of conjugate-gradient steps.
 
     Raises:
-        MapstoError: if `damping` is not above 0, `tasks` is one episode and no batch, the score is no scalar, or
-            numbers are not finite; or if the learner has no parameters, has random layers, or has a loss that does not
-            depend on its query scores alone, which has no Gauss–Newton form.
+        MapstoError: if `damping` is not above 0, `tasks` is one episode instead of a batch, the score is not a scalar,
+            or numbers are not finite. Also if the learner has no trainable parameters, has random layers, or has its
+            own `loss`, which need not have a Gauss–Newton form.
     """
     _check_learner_and_tasks(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
@@ -73,7 +84,7 @@ def task_influence(
 
 
 def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, damping: float) -> Params:
-    """Return `(G + damping·I)·v` for the mean over a batch of tasks."""
+    """Return `(G + damping·I)·v`, where G is the mean Gauss–Newton matrix of a batch of tasks."""
     loss = losses.LOSSES[learner.loss_name]
 
     def product(episode: Episode) -> Params:
@@ -90,7 +101,7 @@ def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, da
 
 
 class _Asked(nn.Module):
-    """A learner as a module that answers one question, because `functional_call` calls modules."""
+    """A module whose forward pass applies a function to a learner, because `functional_call` calls modules only."""
 
     def __init__(self, learner: Learner, question: Callable[[Learner], Tensor]):
         super().__init__()

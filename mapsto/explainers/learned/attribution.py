@@ -1,15 +1,17 @@
-"""Shapley values in one forward pass: the explainer predicts a *game* with cheap Shapley values.
+"""Shapley values in one forward pass: a network predicts a simple *game* whose Shapley values are cheap.
 
-From the model's tokens of one row it predicts how each of `k` outputs would change if columns were hidden,
+From the model's tokens of one row, the network predicts how each of `k` outputs changes if the columns S become
+visible, compared with a row without visible columns:
 
     e(S) = Σ_{j∈S} a_j + Σ_{i<j∈S} q_ij,     q_ij = Σ_r s_r u_ir u_jr  (s_r = ±1),
 
-which equals the model's output when nothing or everything is visible, and is trained to approximate it in between. The
-Shapley values of this game, in probability too, need additions only, without further calls of the model: all coalitions
-of up to ten columns, pairs of orders for more. They add up exactly, and a missing cell gets exactly 0.
+The game equals the model's change if nothing (0) or everything is visible, and is trained to approximate it in between.
+The outputs are unnormalised scores, but the Shapley values can be in probability too. They need additions only, without
+further calls of the model: over all coalitions of up to ten columns, and over pairs of orders for more. They add up
+exactly, and a missing cell gets exactly 0.
 
-Related: FastSHAP (Jethani et al. 2022, eq. 6) and ViaSHAP (Alkhatib et al. 2025) regress the values themselves; the
-game is the easier target, because e(S) is one output of the model while the values are averages over 2^d of them.
+Related: FastSHAP (Jethani et al. 2022, eq. 6) and ViaSHAP (Alkhatib et al. 2025) predict the Shapley values themselves.
+The game is the easier target: e(S) is one output of the model, but a Shapley value is an average over 2^d of them.
 """
 
 from typing import NamedTuple
@@ -20,25 +22,28 @@ from torch import Tensor, nn
 
 
 class PairwiseGame(NamedTuple):
-    """A game on `d` columns with single and pairwise terms, worth 0 if no column is visible, with any leading axes."""
+    """A game of `d` columns with a term for each column and each pair; its outcome is 0 if no column is visible.
 
-    single: Float[Tensor, "... d"]
-    factors: Float[Tensor, "... d r"]
+    The fields may have any leading axes, such as rows and outputs.
+    """
+
+    single: Float[Tensor, "... d"]  # a
+    factors: Float[Tensor, "... d r"]  # u
 
     def __call__(self, masks: Float[Tensor, "... c d"]) -> Float[Tensor, "... c"]:
-        """Return `e(S)` for `c` coalitions."""
+        """Return the outcomes `e(S)` of `c` coalitions."""
         sign = _signs(self.factors)
         pairs = (masks @ self.factors).square() - masks @ self.factors.square()  # [..., c, r]: twice the sums over i<j
         return (masks @ self.single[..., None])[..., 0] + pairs @ sign / 2
 
 
 class PairwiseAttribution(nn.Module):
-    """tokens of a row ↦ the game behind its prediction.
+    """Predict, from the tokens of a row, the game whose Shapley values explain the prediction for the row.
 
     Args:
-        width: channels of a token.
-        outputs: how many numbers the model predicts for a row.
-        hidden: units of the two-layer head.
+        width: the number of channels of a token.
+        outputs: the number of outputs that the model has for a row.
+        hidden: the number of units in the hidden layer.
         rank: `r`, the number of factors of the pairwise terms.
     """
 
@@ -57,9 +62,13 @@ class PairwiseAttribution(nn.Module):
         full: Float[Tensor, "... k"],
         outputs: slice = slice(None),
     ) -> PairwiseGame:
-        """Predict `k` games, one for each of the model's `outputs`, worth `full` when all `visible` columns are.
+        """Predict one game for each of the `k` chosen model outputs.
 
-        `tokens` holds one token for each column, and the label token last.
+        Args:
+            tokens: one token for each column, then the label token.
+            visible: 1 for each visible column, 0 for a missing one.
+            full: the outcome of each game if all `visible` columns are shown.
+            outputs: which of the model's outputs to return games for; all by default.
         """
         cells, label = tokens[..., :-1, :], tokens[..., -1:, :]
         read = self.head(torch.cat([cells, label.expand_as(cells)], -1)) * visible[..., None]
@@ -71,5 +80,5 @@ class PairwiseAttribution(nn.Module):
 
 
 def _signs(factors: Tensor) -> Tensor:
-    """Return the signs of the factors: half of them +1, half −1."""
+    """Return the signs of the factors, alternately +1 and −1."""
     return 1 - 2.0 * (torch.arange(factors.shape[-1], device=factors.device) % 2).to(factors.dtype)

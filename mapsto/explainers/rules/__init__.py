@@ -1,1 +1,1 @@
-"""Explanations of a classifier in words: rules, surrogate trees and counterfactuals. They ask only for its answers."""
+"""Explanations of a classifier by rules, surrogate trees and counterfactuals; they need only its answers for rows."""

@@ -2,15 +2,18 @@
 
     prec(A) = P(classifier(z) = classifier(row) | z ~ D(· | A)),   cov(A) = P(A(z)),   max cov(A) where prec(A) ≥ τ
 
-(Ribeiro, Singh & Guestrin 2018, "Anchors"). Beam search as in their Algorithm 2: each level adds one condition to the
-best rules so far (or tightens one), drops rules that cover less than the best anchor so far, and lets KL-LUCB choose
-the `beam` most precise rules (`bandit.best`). D(· | A) draws a background row, and redraws each anchored column that
-breaks its condition from the background values that meet it.
+(Ribeiro, Singh & Guestrin 2018, "Anchors"). A is a rule that the row meets, prec its precision, cov its coverage, and τ
+the requested precision. D(· | A) draws a background row, and redraws each column that breaks its condition from the
+background values that meet it.
 
-There are four departures. A rule counts as an anchor only on fresh draws, not on those that selected it, with bounds
-that hold for all tested rules and whenever the test stops (`bandit.certify`). Besides the beam, the widest rules that
-look precise are tested, since coverage is maximised. Rules about every column are never candidates: they describe the
-row, not the classifier. And the search ends at `max_size` conditions, and the result says so.
+The search is the beam search of their Algorithm 2. Each level adds a condition to the best rules so far (or tightens
+one), drops rules that cover less than the best anchor so far, and lets the bandit algorithm KL-LUCB choose the `beam`
+most precise rules (`bandit.best`).
+
+There are four departures. A rule counts as an anchor only if fresh draws confirm it, with bounds that hold for all
+tested rules together and whenever the test stops (`bandit.certify`). Since coverage is maximised, the rules of largest
+coverage that look precise are tested too. Rules about every column are never tried: they describe the row, not the
+classifier. And the search ends at `max_size` conditions; the result says if no anchor was found by then.
 """
 
 from collections.abc import Sequence
@@ -28,12 +31,19 @@ Rule = tuple[int, ...]  # positions among the row's conditions, ascending
 
 
 class Anchor(NamedTuple):
-    """A rule that the row meets, with its precision and coverage; no attribution.
+    """A rule that the explained row meets, with its precision and its coverage.
 
-    `precision` is the share of `samples` fresh perturbations that got the row's class `label`, `coverage` the share of
-    background rows that meet the rule; their bounds hold with the requested confidence. If `found` is False, no tested
-    rule reaches the precision with confidence, and this is the most precise one. `evaluations` counts all rows that the
-    classifier was asked about.
+    Args:
+        predicates: the conditions of the rule.
+        label: the class that the classifier gives the row.
+        precision: of random rows that meet the rule, the fraction to which the classifier gives the class `label`.
+        precision_bounds: the lower and upper confidence bound of the precision.
+        coverage: the fraction of background rows that meet the rule.
+        coverage_bounds: the lower and upper confidence bound of the coverage.
+        found: False if no tested rule reaches the requested precision with confidence. The rule is then the most
+            precise one of those tested.
+        samples: the number of random rows from which `precision` was estimated.
+        evaluations: the number of rows that the classifier was asked about in all.
     """
 
     predicates: tuple[Predicate, ...]
@@ -48,7 +58,7 @@ class Anchor(NamedTuple):
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """The columns of the rule's conditions, ascending."""
+        """The column numbers of the rule's conditions, ascending."""
         return tuple(sorted({condition.column for condition in self.predicates}))
 
     def __str__(self) -> str:
@@ -58,13 +68,26 @@ class Anchor(NamedTuple):
 
 @final
 class Anchors(TableExplainer):
-    """Find the widest rule of at most `max_size` conditions that keeps the prediction with `precision`.
+    """Find a short rule, true of the row, that keeps the classifier's prediction whatever the other columns are.
 
-    A condition is the side of one of the background's `bins` quantiles on which a number lies, or equality for
-    categories and columns of at most `bins` values. `confidence` holds for the claim and its bounds. Each level keeps
-    `beam` rules, chosen up to `epsilon`. `batch` draws are made of a rule at a time, and at most `budget` to certify
-    one, or to choose a level's best beyond the first batch of each. The classifier is asked about some 100,000 rows for
-    eight columns, and 450,000 for thirty (benchmarks/rules.py): if it is slow, lower `batch`, `beam` and `budget`.
+    The precision of a rule is measured on random rows that meet it: the fraction to which the classifier gives the
+    row's class. Of the rules that are precise enough, an anchor is the one that most rows of the background meet. A
+    condition bounds a number by a quantile, or fixes the value of a category or of a column with at most `bins` values.
+    For eight columns the classifier is asked about some 100,000 rows, and for thirty about 450,000
+    (benchmarks/rules.py): if it is slow, lower `batch`, `beam` and `budget`.
+
+    Args:
+        background: rows of the table, from which random rows are made: a tensor, an array or a DataFrame.
+        names, categorical, seed, chunk_size: see `TableExplainer`.
+        precision: the precision that an anchor must reach.
+        confidence: the probability that the anchor has this precision, and that all bounds hold.
+        max_size: the largest number of conditions.
+        bins: the number of equally large groups into which quantiles divide the values of a column.
+        beam: the number of rules that each level of the search keeps.
+        epsilon: the difference in precision that does not matter when a level chooses its rules.
+        batch: the number of random rows to draw for a rule at a time.
+        budget: the largest number of random rows to certify one rule, and, beyond the first batch of each rule, to
+            choose the rules of one level.
 
     >>> X = np.random.default_rng(0).normal(size=(1000, 4)).round(1)
     >>> ask = Anchors(X, names=["age", "bmi", "dose", "pulse"])
@@ -101,7 +124,7 @@ class Anchors(TableExplainer):
         self.beam, self.epsilon, self.batch, self.budget = beam, epsilon, batch, budget
 
     def __call__(self, classifier: Classifier, row: Any) -> Anchor:
-        """Return the anchor of `classifier`'s prediction for `row`, a row of the background's form.
+        """Return the anchor of the classifier's prediction for `row`, which has the form of the background's rows.
 
         Raises:
             MapstoError: if the row does not fit the background, or the classifier returns neither class indices `[n]`
@@ -110,7 +133,7 @@ class Anchors(TableExplainer):
         return _Search(self, classifier, self.background.row(row)).anchor()
 
     def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
-        """Return which of the rows, a table of the background's form, meet the anchor's rule."""
+        """Return which rows of a table, in the form of the background, meet the anchor's rule."""
         return matches(anchor.predicates, self.background.encode(rows, "rows"))
 
 
@@ -158,7 +181,7 @@ class _Search:
         return dict(sorted(grown.items(), key=lambda item: (-item[1], item[0])))
 
     def _joined(self, rule: Rule, new: int) -> Rule:
-        """Add a condition; of two conditions of one kind on a column, keep the tighter one."""
+        """Add a condition to a rule; of two conditions with the same column and sign, keep the tighter one."""
         same = [i for i in rule if self.conditions[i][:2] == self.conditions[new][:2]]
         if any(self.met[i].sum() <= self.met[new].sum() for i in same):
             return rule
@@ -176,7 +199,7 @@ class _Search:
         return [rules[i] for i in top], [rules[i] for i in likely]
 
     def _widest(self, rules: Sequence[Rule], coverage: dict[Rule, float]) -> _Tested | None:
-        """Certify rules from the widest on, until one is an anchor."""
+        """Test rules from the largest coverage on, and return the first that is an anchor; None if there is none."""
         s = self.settings
         delta = (1 - s.confidence) / (1 + 2 * s.beam * s.max_size)  # the most rules that can be tested
         for rule in sorted(set(rules), key=lambda rule: (-coverage[rule], rule)):
@@ -193,7 +216,7 @@ class _Search:
         return None
 
     def _kept(self, rules: Sequence[Rule], draws: int) -> Int[np.ndarray, " r"]:
-        """Count, for each rule, its perturbations that get the class of the row, in one call.
+        """Return, for each rule, how many of its random rows get the class of the explained row, in one call.
 
         All rules start from the same background rows, so that they differ by their conditions only.
         """
@@ -202,7 +225,7 @@ class _Search:
         return (self.inquiry(rows).classes == self.label).reshape(len(rules), draws).sum(1)
 
     def _perturbed(self, rule: Rule, which: Int[np.ndarray, " draws"]) -> Float[np.ndarray, "draws d"]:
-        """Draw from D(· | rule), starting from these background rows."""
+        """Draw from D(· | rule), starting from the background rows `which`."""
         rows = self.values[which]
         for column in {self.conditions[i].column for i in rule}:
             meets = self._all([i for i in rule if self.conditions[i].column == column])  # [n]

@@ -1,11 +1,12 @@
-"""Bernoulli arms of unknown means: bounds that hold, the best arms, and whether an arm is above a mark.
+"""Bernoulli bandits: bounds of unknown success rates, the best arms, and whether an arm's rate is above a mark.
 
     upper(p̂, n, β) = max{q : n·kl(p̂, q) ≤ β},   kl(p, q) = p·ln(p/q) + (1 − p)·ln((1 − p)/(1 − q))
 
-and `lower` its mirror image (Kaufmann & Kalyanakrishnan 2013): each fails with probability at most e^−β after a fixed
-number n of draws (Chernoff). `best` is their KL-LUCB for the m best arms, with the exploration rate of their proof;
-here a batch is drawn at a time, and draws stop at a budget. `certify` checks one arm each time its draws have doubled.
-The i-th check spends the share 1/((i+1)(i+2)) of the risk, so that its bounds hold whenever it stops.
+p̂ is an arm's fraction of successes in n draws. `lower` is the mirror image of `upper` (Kaufmann & Kalyanakrishnan
+2013): each fails with probability at most e^−β after a fixed number of draws (Chernoff). `best` is their algorithm
+KL-LUCB for the m best arms, with the exploration rate of their proof. Here it draws a batch at a time, and stops at a
+budget. `certify` checks one arm each time its draws have doubled. The i-th check, counted from 0, may fail with the
+fraction 1/((i+1)(i+2)) of the allowed probability, so that the bounds hold whenever it stops.
 """
 
 from collections.abc import Callable
@@ -20,19 +21,19 @@ _HALVINGS, _TINY = 40, 1e-300
 
 
 class Tally(NamedTuple):
-    """Successes and draws of each arm."""
+    """The numbers of successes and of draws of each arm."""
 
     successes: Int[np.ndarray, " a"]
     draws: Int[np.ndarray, " a"]
 
     @property
     def means(self) -> Float[np.ndarray, " a"]:
-        """The share of successes."""
+        """The fraction of successes of each arm."""
         return self.successes / self.draws
 
 
 class Certificate(NamedTuple):
-    """An arm's estimated mean from fresh draws, and bounds that hold with confidence."""
+    """The fraction of successes in fresh draws of an arm, with confidence bounds of its true rate."""
 
     mean: float
     lower: float
@@ -41,7 +42,9 @@ class Certificate(NamedTuple):
 
 
 def upper(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: float) -> Float[np.ndarray, "..."]:
-    """Return the largest plausible means after `draws` draws with this share of successes.
+    """Return the upper confidence bounds of arms with these fractions of successes (`mean`) in `draws` draws.
+
+    Each bound fails with probability at most `exp(−beta)`.
 
     >>> upper(np.array([0.0]), np.array([100]), np.log(20)).round(4)
     array([0.0295])
@@ -50,16 +53,29 @@ def upper(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: f
 
 
 def lower(mean: Float[np.ndarray, "..."], draws: Int[np.ndarray, "..."], beta: float) -> Float[np.ndarray, "..."]:
-    """Return the smallest plausible means after `draws` draws with this share of successes."""
+    """Return the lower confidence bounds of arms with these fractions of successes (`mean`) in `draws` draws.
+
+    Each bound fails with probability at most `exp(−beta)`.
+    """
     return _edge(mean, np.zeros_like(mean), draws, beta)
 
 
 def best(
     pull: Pull, arms: int, m: int, epsilon: float, delta: float, batch: int, budget: int
 ) -> tuple[Int[np.ndarray, " m"], Tally]:
-    """Return the `m` best arms, up to `epsilon` with probability 1 − `delta`, and the tallies of all arms.
+    """Return the `m` arms of highest success rate, and the successes and draws of all arms.
 
-    Stops early, without that guarantee, after `budget` draws beyond the first `batch` of each arm.
+    With probability 1 − `delta`, no other arm is better than a returned one by more than `epsilon`. This guarantee is
+    lost if `budget` draws beyond the first `batch` of each arm are spent before.
+
+    Args:
+        pull: a function (arm numbers, number of draws of each) ↦ the number of successes of each.
+        arms: the number of arms.
+        m: the number of arms to return.
+        epsilon: the difference in success rate that does not matter.
+        delta: the allowed probability of a wrong choice.
+        batch: the number of draws of an arm at a time.
+        budget: the largest number of draws beyond the first batches.
     """
     everyone = np.arange(arms)
     tally = Tally(pull(everyone, batch), np.full(arms, batch))
@@ -75,9 +91,10 @@ def best(
 
 
 def certify(pull: Callable[[int], int], mark: float, delta: float, batch: int, budget: int) -> Certificate:
-    """Draw from one arm until its bounds lie on one side of `mark`, or `budget` draws are spent.
+    """Draw from one arm until its confidence bounds lie on one side of `mark`, or until `budget` draws are spent.
 
-    Both bounds hold with probability 1 − `delta`, wherever it stops.
+    Both bounds hold with probability 1 − `delta`, whenever the draws stop. `pull` returns the successes in a number of
+    draws, and `batch` is the first number.
     """
     wins, n, look = 0, 0, 0
     while True:
@@ -92,13 +109,13 @@ def certify(pull: Callable[[int], int], mark: float, delta: float, batch: int, b
 
 
 def rate(t: int, arms: int, delta: float) -> float:
-    """Return the exploration rate β(t, δ) = ln(k₁·K·t^α/δ) + ln ln(k₁·K·t^α/δ)."""
+    """Return KL-LUCB's exploration rate β(t, δ) = ln(k₁·K·t^α/δ) + ln ln(k₁·K·t^α/δ) for K arms at step t."""
     x = float(np.log(_K1 * arms * t**_ALPHA / delta))
     return x + float(np.log(x))
 
 
 def _edge(mean: np.ndarray, far: np.ndarray, draws: np.ndarray, beta: float) -> np.ndarray:
-    """Bisect between the mean, which is plausible, and `far`; the returned end errs outwards."""
+    """Bisect between the mean and `far`, and return the end nearer to `far`, so that the bound errs outwards."""
     near, heads, tails = mean, draws * mean, draws * (1 - mean)
     level = heads * np.log(np.maximum(mean, _TINY)) + tails * np.log(np.maximum(1 - mean, _TINY)) - beta
     for _ in range(_HALVINGS):  # kl in terms that stay finite; this loop is where the bandit spends its time
@@ -113,7 +130,10 @@ def _top(tally: Tally, m: int) -> Int[np.ndarray, " m"]:
 
 
 def _critical(tally: Tally, top: np.ndarray, beta: float, epsilon: float) -> Int[np.ndarray, " c"]:
-    """Return the two arms that leave the choice open: the weakest of the top, and the most promising of the others."""
+    """Return the two arms that leave the choice open: the weakest of the top arms, and the strongest rival.
+
+    Returns none if the choice is settled up to `epsilon`.
+    """
     others = np.setdiff1d(np.argsort(-tally.means, kind="stable"), top, assume_unique=True)  # the best first
     if not len(others):
         return others

@@ -1,8 +1,8 @@
-"""Questions to a classifier about rows of a table, for explanations by rules, trees and counterfactuals.
+"""The interface to a classifier that rules, surrogate trees and counterfactuals explain.
 
-A classifier is a function rows `[n, d]` ↦ class indices `[n]` or scores `[n, k]`: `TableClassifier.predict_proba`, the
-`predict_proba` of a random forest, or `torch.func.vmap(view)` of a view without a target. The answer for a row must not
-depend on the other rows.
+A classifier is a function from rows `[n, d]` to class indices `[n]` or scores `[n, k]`:
+`TableClassifier.predict_proba`, the `predict_proba` of a random forest, or `torch.func.vmap(view)` of a view without a
+target. The answer for a row must not depend on the other rows.
 """
 
 from abc import ABC, abstractmethod
@@ -22,12 +22,15 @@ FEW = 32  # rows asked twice: random answers of two classes are all the same onl
 
 
 class TableExplainer(ABC):
-    """(classifier, question) ↦ a result that is no attribution, such as a rule.
+    """An explainer that asks a classifier about rows of a table and returns a result such as a rule.
 
-    `background` holds the rows from which all others are drawn: a tensor or array `[n, d]` of numbers, or a DataFrame.
-    The classifier is called with rows of the same form. `names` are the names of the columns (default: those of the
-    DataFrame, or x0, x1, ...), `categorical` lists the columns whose numbers are mere labels, and `chunk_size` bounds
-    the rows of one call.
+    Args:
+        background: the rows from which all other rows are drawn: a tensor or array `[n, d]` of numbers, or a DataFrame.
+            The classifier is called with rows of the same form.
+        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
+        categorical: the columns (name or position) whose numbers are mere labels.
+        seed: the random seed.
+        chunk_size: the largest number of rows in one call of the classifier.
     """
 
     def __init__(
@@ -48,7 +51,10 @@ class TableExplainer(ABC):
 
 
 def steady(argument: str, function: Any, ask: Callable[[], np.ndarray]) -> None:
-    """Raise MapstoError if `function` is not callable, or if its answers to a few rows, `ask()`, change."""
+    """Raise MapstoError if `function` is not callable, or if two calls of `ask()` return different answers.
+
+    `ask` returns the answers of `function` for a few rows.
+    """
     name = type(function).__name__
     checks.expect(callable(function), argument, f"a {name}", "a function of rows", "pass its predict_proba")
     first, again = ask(), ask()
@@ -58,23 +64,24 @@ def steady(argument: str, function: Any, ask: Callable[[], np.ndarray]) -> None:
 
 
 class Answers(NamedTuple):
-    """The classifier's answers for `n` rows; the scores are 0 and 1 if it returns classes only."""
+    """The classifier's answers for `n` rows; `scores` is None if it returns class indices."""
 
     classes: Int[np.ndarray, " n"]
     scores: Float[np.ndarray, "n k"] | None
 
     def score(self, label: int) -> Float[np.ndarray, " n"]:
-        """Return the scores of one class."""
+        """Return the scores of class `label`; if there are no scores, 1 for rows of this class and 0 for others."""
         return (self.classes == label).astype(np.float64) if self.scores is None else self.scores[:, label]
 
 
 class Inquiry:
-    """Asks one classifier about rows given as numbers, a chunk at a time, and counts the rows (`asked`).
+    """A classifier to ask about rows of numbers, `chunk_size` rows at a time.
 
-    `seen` holds its classes: one for each score, or the classes that it has returned so far.
+    `asked` counts the rows so far. `seen` holds the known classes: one for each score, or, if the classifier returns
+    class indices, those returned so far.
 
     Raises:
-        MapstoError: if the classifier is not callable, or its answers are random.
+        MapstoError: if the classifier is not callable, or answers the same rows differently.
     """
 
     def __init__(self, classifier: Classifier, background: Background, chunk_size: int):

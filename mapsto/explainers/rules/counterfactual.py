@@ -1,19 +1,25 @@
-"""Counterfactuals: the smallest plausible change of one row that changes the class.
+"""Counterfactuals: the smallest plausible change of one row that changes its class.
 
     minimise Σ_j |row'_j − row_j| / MAD_j + sparsity·#{j : row'_j ≠ row_j}   such that classifier(row') is a wanted
     class
 
-(Wachter, Mittelstadt & Russell 2017, with their distance: differences over the median absolute deviation of the column
-in the background.) The constraint itself replaces their λ and its gradient ascent, so that any classifier will do. A
-plausible number stays within its observed range, an integer stays whole, a category becomes another observed one
-(distance 1), a missing cell stays missing, and `immutable` columns stay.
+(Wachter, Mittelstadt & Russell 2017, with their distance: differences divided by the median absolute deviation of the
+column in the background, MAD_j.) The constraint itself replaces their penalty λ and its gradient ascent, so that any
+classifier will do. The change must be plausible: a number stays within its observed range, an integer stays whole, a
+category becomes another observed one (distance 1), a missing cell stays missing, and `immutable` columns stay.
 
-The search starts from the nearest background rows of another class, as in Brughmans, Leyman & Martens 2023, and from
-changes of one column. It puts columns back, one after the other, while the class holds (the feature selection of
-growing spheres, Laugel et al. 2018, Algorithm 2), and bisects the remaining way to the boundary. The last step is new:
-one column of the best row is pushed further so that others can come back, as long as that shortens the way. The result
-is a local optimum: if the class is no half-line along a column, a smaller change may exist. Nothing is found if neither
-a change of one column nor any background row, with its immutable columns put back, has a wanted class.
+The search has three steps:
+
+1. It starts from background rows of a wanted class, as in Brughmans, Leyman & Martens 2023, and from changes of one
+   column.
+2. It puts columns back to the row's values, one after the other, while the class stays a wanted one (the feature
+   selection of growing spheres, Laugel et al. 2018, Algorithm 2). It then bisects the remaining changes.
+3. It pushes one column of the best row further, so that others can come back, as long as this lowers the cost. This
+   step is new.
+
+The result is a local optimum: a smaller change may exist, for example if the class comes and goes along a column.
+Nothing is found if neither a change of one column nor any background row, with its immutable columns put back, has a
+wanted class.
 """
 
 from collections.abc import Sequence
@@ -30,12 +36,20 @@ _HALVINGS = 14
 
 
 class Change(NamedTuple):
-    """A row of another class near the given one; no attribution.
+    """A counterfactual: a row of another class near the given one, with what was changed.
 
-    `row` has the background's form (a frame of one row for a DataFrame), `columns` are the changed ones, `distance` is
-    the sum of their differences in median absolute deviations, and `scores` holds the score of `label`, the class of
-    `row`, before and after. `nearest` is the nearest background row of a wanted class, `nearest_distance` its distance
-    (NaN if there is none). If `found` is False, `row` is the given one.
+    Args:
+        row: the changed row, in the form of the background (for a DataFrame, a frame of one row). If `found` is False,
+            the given row.
+        columns: the numbers of the changed columns.
+        distance: the sum of the columns' differences, in median absolute deviations.
+        found: whether a change of the class was found.
+        label: the class of `row`.
+        scores: the score of the class `label` before and after the change.
+        nearest: the background row of a wanted class that is nearest to the given row; None if there is none.
+        nearest_distance: its distance; NaN if there is none.
+        text: the change in words.
+        evaluations: the number of rows that the classifier was asked about.
     """
 
     row: Any
@@ -55,11 +69,20 @@ class Change(NamedTuple):
 
 @final
 class Counterfactual(TableExplainer):
-    """Find the smallest plausible change of a row that changes the class, within the columns' types.
+    """Find the smallest plausible change of a row that changes its class.
 
-    `immutable` columns (name or position) never change. `sparsity` is the cost of changing one more column, in median
-    absolute deviations. The search tries the `starts` nearest rows of another class, each with `orders` orders of
-    putting columns back, and `grid` observed values of each column; `rounds` bounds the improvements.
+    The search starts from rows of another class and puts their columns back to the row's values while the class stays
+    changed; the module describes it.
+
+    Args:
+        background: rows of the table, from which the search starts: a tensor, an array or a DataFrame.
+        names, categorical, seed, chunk_size: see `TableExplainer`.
+        immutable: the columns (name or position) that never change.
+        sparsity: the cost of changing one more column, in median absolute deviations.
+        starts: the number of rows to start from: the nearest background rows and one-column changes of another class.
+        orders: the number of random orders in which the columns of each starting row are put back.
+        grid: the number of quantiles to try as values of each numeric column, besides some near the row's own value.
+        rounds: the largest number of improvements at the end.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 3))
     >>> change = Counterfactual(X, names=["age", "bmi", "dose"])(lambda x: x[:, 0] + x[:, 1] / 2 > 1, np.zeros(3))
@@ -95,15 +118,15 @@ class Counterfactual(TableExplainer):
         """Return the smallest change found that gives `row` the class `target`, or any other class if `target` is None.
 
         Raises:
-            MapstoError: if the row does not fit the background or has the class `target` already, the classifier has no
-                such class (or never returned it, if it returns classes only), or it returns neither class indices `[n]`
-                nor scores `[n, k]`.
+            MapstoError: if the row does not fit the background, if it has the class `target` already, or if the
+                classifier has no class `target` (or, if it returns class indices, never returned it). Also if the
+                classifier returns neither class indices `[n]` nor scores `[n, k]`.
         """
         return _Search(self, classifier, self.background.row(row), target).change()
 
 
 class _Search:
-    """The search for one row's counterfactual; candidates `[m, d]` all have a wanted class."""
+    """The search for one row's counterfactual; all its candidates `[m, d]` have a wanted class."""
 
     def __init__(self, settings: Counterfactual, classifier: Classifier, row: np.ndarray, target: int | None):
         self.settings, self.row, self.target = settings, row, target
@@ -136,7 +159,7 @@ class _Search:
         checks.expect(possible, "target", repr(self.target), f"a class that the classifier returns: {classes}")
 
     def _others(self) -> Float[np.ndarray, "m d"]:
-        """Return the background rows, with columns that may not change put back, that still have a wanted class."""
+        """Return the background rows that have a wanted class when the columns that may not change are put back."""
         rows = self.settings.background.values
         return self._unlike(np.where(self.free & ~np.isnan(rows), rows, self.row))
 
@@ -160,7 +183,7 @@ class _Search:
         return rows[self._cost(rows).argsort(kind="stable")[:count]]
 
     def _moves(self, row: Float[np.ndarray, " d"]) -> Float[np.ndarray, "m d"]:
-        """Return `row` with one column at another plausible value, for each column and some of its values."""
+        """Return copies of `row` with one column at another plausible value, for each column and some of its values."""
         candidates = []
         for j in np.flatnonzero(self.free):
             values = self.columns.values(int(j), float(row[j]), self.settings.grid)
@@ -170,14 +193,14 @@ class _Search:
         return np.concatenate(candidates) if candidates else np.empty((0, len(row)))
 
     def _shortened(self, rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "c d"]:
-        """Put columns back in several random orders; then shorten the remaining changes, in random orders again."""
+        """Put columns back in several random orders; then bisect the remaining changes, again in random orders."""
         rows = np.repeat(rows, self.settings.orders, 0)
         sparse = np.unique(self._back(rows, self._order(rows), halvings=0), axis=0)
         rows = np.repeat(sparse, self.settings.orders, 0)
         return self._back(rows, self._order(rows), _HALVINGS)
 
     def _exchanged(self, row: Float[np.ndarray, " d"]) -> Float[np.ndarray, "1 d"]:
-        """Push one column, let the others come back, the pushed one last; return the best result."""
+        """Push one column further and let the others come back, then the pushed one; return the best result."""
         moves = self._unlike(self._moves(row))
         if not len(moves):
             return row[None]
@@ -211,7 +234,7 @@ class _Search:
         return kept
 
     def _with(self, rows: np.ndarray, which: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the rows, with `values` in `columns` of the rows `which` if these then keep a wanted class."""
+        """Set `columns` of the rows `which` to `values`, except in rows that would lose the wanted class."""
         tried = rows.copy()
         tried[which, columns[which]] = values[which]
         changed = which[(tried != rows)[which].any(1)] if len(which) else which

@@ -1,4 +1,4 @@
-"""Conditions on one column ("age > 57"), and rules that join them with "and"."""
+"""Conditions on one column ("age > 57"), and rules that join conditions with "and"."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -12,9 +12,10 @@ Sign = Literal["<=", ">", "="]
 
 
 class Predicate(NamedTuple):
-    """A condition on one column; `value` is the column's number, `text` its wording for a reader.
+    """A condition on one column of a table, such as "age > 57".
 
-    A missing cell meets "= NaN", and a condition with `missing`.
+    `value` is the number to compare the column with, and `text` is the wording for a reader. A missing cell meets the
+    condition "= NaN", and any condition whose `missing` is True.
 
     >>> print(Predicate(0, ">", 57.0, "age > 57"))
     age > 57
@@ -38,7 +39,7 @@ class Predicate(NamedTuple):
 
 
 def predicate(background: Background, column: int, sign: Sign, value: float, missing: bool = False) -> Predicate:
-    """Return the condition with its text, which writes values as the background does."""
+    """Return a condition with its text, in which values are written as in the background's table."""
     name, shown = background.names[column], background.text(column, value)
     text = f"{name} is missing" if np.isnan(value) else f"{name} {sign} {shown}"
     if background.kinds[column] == "category" and sign != "=":  # a tree splits categories by rank
@@ -49,7 +50,7 @@ def predicate(background: Background, column: int, sign: Sign, value: float, mis
 
 
 def matches(rule: Sequence[Predicate], values: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-    """Return which rows meet every condition of the rule; all rows meet the rule without conditions."""
+    """Return which rows meet every condition of the rule; a rule without conditions is met by all rows."""
     met = np.ones(len(values), bool)
     for condition in rule:
         met = met & condition.holds(values[:, condition.column])
@@ -57,7 +58,7 @@ def matches(rule: Sequence[Predicate], values: Float[np.ndarray, "n d"]) -> Bool
 
 
 def sentence(rule: Sequence[Predicate]) -> str:
-    """Write a rule as a sentence: its conditions in the order of the columns, joined by "and".
+    """Return a rule as a sentence: its conditions in the order of the columns, joined by "and".
 
     >>> sentence([Predicate(1, "<=", 22.1, "bmi <= 22.1"), Predicate(0, ">", 57.0, "age > 57")])
     'age > 57 and bmi <= 22.1'
@@ -66,10 +67,10 @@ def sentence(rule: Sequence[Predicate]) -> str:
 
 
 def conditions(background: Background, row: Float[np.ndarray, " d"], bins: int) -> list[Predicate]:
-    """Return the conditions that `row` meets: sides of quantiles for numbers, equality for categories, or "missing".
+    """Return all conditions that `row` meets: bounds for numbers, equality for categories, or "is missing".
 
-    The cuts are the `bins − 1` quantiles of the background, which are observed values. A column of at most `bins`
-    different values gets equality conditions.
+    The bounds of a column are its `bins − 1` quantiles in the background, which are observed values. A column of at
+    most `bins` different values gets an equality condition instead.
     """
     return [p for j in range(len(row)) for p in _of_column(background, j, float(row[j]), bins)]
 

@@ -1,12 +1,15 @@
-"""Surrogate trees: a small decision tree that imitates the classifier, with the share of rows on which it agrees.
+"""Surrogate trees: a small decision tree that imitates a classifier, and the fraction of rows on which both agree.
 
     tree = argmin_T Σ_rows ‖scores(row) − T(row)‖²,   pruned to the T that maximises R²(T) − cost·leaves(T)
 
 (Craven & Shavlik 1996: a tree is fitted to a network's answers, also for synthetic rows, and is judged by its fidelity
-to the network, not to the labels.) The tree is CART (Breiman et al. 1984), the candidates are those of its weakest-link
-pruning (§3.3). Departures: scores are fitted, not classes, by plain CART instead of best-first m-of-n splits, and
-synthetic rows mix the cells of two background rows instead of coming from kernel densities, so that types are kept.
-Fidelity is measured on background rows that were used neither for the fit nor for the pruning.
+to the network, not to the labels.) The tree is CART (Breiman et al. 1984), and the candidates for T are the trees of
+its weakest-link pruning (§3.3).
+
+There are three departures from Craven & Shavlik. The tree is fitted to scores, not classes. It is grown by plain CART
+instead of best-first m-of-n splits. And a synthetic row mixes the cells of two background rows instead of coming from
+kernel densities, so that the types of the columns are kept. Fidelity is measured on background rows that were used
+neither to fit nor to prune the tree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 
 
 class Fidelity(NamedTuple):
-    """Agreement of a tree with the classifier, on `rows` background rows held out.
+    """How closely a tree agrees with the classifier on background rows that were held out.
 
-    `agreement` is the share of rows that get the same class from both, `majority` the share for a constant answer, the
-    classifier's most frequent class; `r2` is 1 − (squared error of the scores) / (their variance), 0 for the mean
-    scores.
+    Args:
+        agreement: the fraction of rows to which the tree and the classifier give the same class.
+        majority: the same fraction for a constant answer, the class that the classifier gives most often.
+        r2: 1 − (squared error of the tree's scores) / (variance of the classifier's); 0 for a tree that returns the
+            mean.
+        rows: the number of rows.
     """
 
     agreement: float
@@ -39,7 +45,10 @@ class Fidelity(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """The scores of the rows that meet `conditions`; `share` is the share of such rows in the fit."""
+    """A leaf of the tree: the scores of all rows that meet `conditions`.
+
+    `share` is the fraction of such rows among those that the tree was fitted to.
+    """
 
     conditions: tuple[Predicate, ...]
     scores: Float[np.ndarray, " k"]
@@ -51,9 +60,10 @@ class Leaf(NamedTuple):
 
 
 class Surrogate:
-    """A tree that stands for the classifier; no attribution. `fidelity` says how closely it agrees with the classifier.
+    """A fitted decision tree that stands for the classifier.
 
-    `leaves` are its rules, `tree` is the fitted scikit-learn regressor, which reads categories as their rank.
+    `fidelity` tells how closely the tree agrees with the classifier, and `leaves` are the tree's rules. `tree` is the
+    fitted scikit-learn regressor, which reads categories as their rank.
     """
 
     def __init__(self, tree: "DecisionTreeRegressor", fidelity: Fidelity, background: Background):
@@ -62,11 +72,11 @@ class Surrogate:
         self.leaves = tuple(self._leaves.values())
 
     def scores(self, rows: Any) -> Float[np.ndarray, "n k"]:
-        """Return the tree's scores for rows of the background's form; this method is a classifier itself."""
+        """Return the tree's scores for rows in the form of the background; this method is itself a classifier."""
         return _scores(self.tree, self.background.encode(rows, "rows"))
 
     def path(self, row: Any) -> Leaf:
-        """Return the rule that decides for `row`, a row of the background's form."""
+        """Return the leaf, with its rule, that decides for `row`, which has the form of the background's rows."""
         node = self.tree.apply(self.background.row(row)[None])[0]
         return self._leaves[int(node)]
 
@@ -76,10 +86,17 @@ class Surrogate:
 
 @final
 class SurrogateTree(TableExplainer):
-    """Fit a decision tree of at most `depth` questions to the classifier's answers for all rows.
+    """Fit a small decision tree to the classifier's answers, as a readable summary of the whole classifier.
 
-    The tree is fitted to three fifths of the background and `rows` rows mixed from it, pruned on one fifth (each leaf
-    must raise R² by `cost`), and tested on the last fifth.
+    The tree is fitted to three fifths of the background and to synthetic rows mixed from them, pruned on one fifth, and
+    tested on the last fifth.
+
+    Args:
+        background: rows of the table to which the tree is fitted: a tensor, an array or a DataFrame.
+        names, categorical, seed, chunk_size: see `TableExplainer`.
+        depth: the largest number of questions on the way to a leaf.
+        rows: the number of synthetic rows.
+        cost: how much each leaf must raise R² to be kept.
 
     >>> X = np.random.default_rng(0).normal(size=(500, 3)).round(1)
     >>> surrogate = SurrogateTree(X, names=["age", "bmi", "dose"])(lambda x: x[:, 1] > 0.35)
@@ -110,7 +127,7 @@ class SurrogateTree(TableExplainer):
         self.depth, self.rows, self.cost = depth, rows, cost
 
     def __call__(self, classifier: Classifier) -> Surrogate:
-        """Return the tree that agrees best with `classifier`, for its number of leaves.
+        """Return the pruned tree that agrees best with `classifier`, given the cost of its leaves.
 
         Raises:
             MapstoError: if the classifier returns neither class indices `[n]` from 0 nor finite scores `[n, k]`.
@@ -147,13 +164,13 @@ class SurrogateTree(TableExplainer):
 
 
 def _mixed(rows: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator) -> Float[np.ndarray, "count d"]:
-    """Return synthetic rows that take every cell from one of two rows at random."""
+    """Return synthetic rows, each of whose cells comes from one of two background rows at random."""
     first, second = rows[rng.integers(len(rows), size=(2, count))]
     return np.where(rng.random(first.shape) < 0.5, first, second)
 
 
 def _table(answers: Answers) -> Float[np.ndarray, "n k"]:
-    """Return the scores, or 0 and 1 if there are classes only; refuse scores and classes without a mean."""
+    """Return the scores, or 0 and 1 for class indices; raise MapstoError for answers that have no mean."""
     if answers.scores is not None:
         finite = bool(np.isfinite(answers.scores).all())
         remedy = "pass predict_proba, not its logarithm"

@@ -1,1 +1,1 @@
-"""The quality of predictions: accuracy and error with intervals, calibration, likelihood, similarity of tasks."""
+"""The quality of predictions: accuracy and error with intervals, calibration, likelihood, and similarity of tasks."""

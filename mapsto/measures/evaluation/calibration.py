@@ -1,8 +1,11 @@
 """Calibration: whether a predicted probability of 80 % comes true 80 times out of 100.
 
-Rows are put in equal bins by the probability p_i of their predicted class, ŷ_i = argmax p; over the bins
+The probability of a row's predicted class is its confidence. Rows are sorted into bins of equal width by confidence,
+and
 
     calibration error = Σ_b share_b · |accuracy_b − confidence_b|
+
+where share_b is the fraction of all rows that bin b holds, and accuracy_b the fraction of its rows predicted right.
 
 Naeini, Cooper & Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning"; Guo et al. 2017, "On
 Calibration of Modern Neural Networks", eq. 3.
@@ -17,22 +20,32 @@ from ... import checks
 
 
 class Reliability(NamedTuple):
-    """The bins that hold rows: mean confidence, share of right predictions, and share of all rows."""
+    """A reliability diagram: for each bin of rows, its mean confidence, its accuracy and its size.
 
-    confidence: Float[np.ndarray, " b"]
-    accuracy: Float[np.ndarray, " b"]
-    share: Float[np.ndarray, " b"]
+    Confidence is the probability of the predicted class. Bins without rows are left out.
+    """
+
+    confidence: Float[np.ndarray, " b"]  # mean probability of the predicted class
+    accuracy: Float[np.ndarray, " b"]  # fraction of right predictions
+    share: Float[np.ndarray, " b"]  # fraction of all rows that are in the bin
 
 
 def reliability(
     p: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"], w: Float[np.ndarray, " n"] | None = None, bins: int = 15
 ) -> Reliability:
-    """Bin rows by the probability `p` of their most probable class; a bin includes its upper edge.
+    """Return a reliability diagram: how often predictions of each level of confidence are right.
 
-    `y` are class indices and `w` weights (equal by default; rows of weight 0 are left out).
+    Rows are sorted into bins of equal width by confidence, the probability of their most probable class. A bin includes
+    its upper edge.
+
+    Args:
+        p: the predicted probabilities of `k` classes.
+        y: the true classes, as indices.
+        w: the weights of the rows; None weighs all equally. Rows of weight 0 are left out.
+        bins: the number of bins from 0 to 1.
 
     Raises:
-        MapstoError: if no row has weight, or a probability is NaN.
+        MapstoError: if the weights sum to 0, or a probability is NaN.
 
     >>> reliability(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]), bins=2).accuracy.tolist()
     [0.5]
@@ -52,7 +65,7 @@ def reliability(
 def expected_calibration_error(
     p: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"], w: Float[np.ndarray, " n"] | None = None, bins: int = 15
 ) -> float:
-    """Return the mean gap between confidence and accuracy, over bins weighted by their rows; see `reliability`.
+    """Return the mean gap between confidence and accuracy over bins, weighted by their rows; see `reliability`.
 
     >>> round(expected_calibration_error(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]), bins=2), 3)
     0.35

@@ -1,7 +1,7 @@
 """Evaluation of a learner on many tasks: adapt to each support set, predict each query set, and average over tasks.
 
-Class scores give accuracy, log loss and calibration error; real outputs give the squared error. Every mean over tasks
-comes with its 95 % interval; all tasks count equally, and each query row counts by its weight.
+Predicted classes are judged by accuracy, log loss and calibration error, predicted numbers by the squared error. Every
+mean over tasks comes with its 95 % interval. All tasks count equally; within a task, query rows count by their weights.
 """
 
 import math
@@ -28,10 +28,10 @@ from .calibration import expected_calibration_error
 
 @dataclass(frozen=True)
 class Classification:
-    """The quality of predicted classes."""
+    """The quality of predicted classes over many tasks."""
 
     tasks: int
-    accuracy: Estimate
+    accuracy: Estimate  # fraction of right predictions
     log_loss: Estimate  # nats
     calibration_error: float  # over the query rows of all tasks
     values: Float[np.ndarray, " t"]  # each task's accuracy
@@ -45,16 +45,16 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """The quality of predicted numbers.
+    """The quality of predicted numbers over many tasks.
 
-    A task has diverged if its error is not finite, or more than ten times the error of predicting 0 on the average
-    task; its error counts in the mean nevertheless.
+    A task counts as diverged if its error is not finite, or more than ten times the error of always predicting 0,
+    averaged over the tasks. `mse` and `median` include diverged tasks.
     """
 
     tasks: int
-    mse: Estimate
-    median: float
-    diverged: int
+    mse: Estimate  # mean squared error
+    median: float  # of the tasks' squared errors
+    diverged: int  # number of tasks
     values: Float[np.ndarray, " t"]  # each task's mean squared error
 
     def __str__(self) -> str:
@@ -66,13 +66,20 @@ Evaluation = Classification | Regression
 
 
 def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
-    """Measure `learner` on `episodes` tasks, `batch` of them at a time; `seed` selects the tasks.
+    """Return how well a learner predicts the query sets of many tasks after adapting to their support sets.
 
-    Returns a `Classification` if the learner's loss is "cross_entropy", a `Regression` if it is "mse".
+    The result is a `Classification` if the learner's loss is "cross_entropy", and a `Regression` if it is "mse".
+
+    Args:
+        learner: the learner.
+        tasks: the source of the tasks.
+        episodes: the number of tasks.
+        batch: the number of tasks to compute at a time.
+        seed: the random seed of the tasks.
 
     Raises:
-        MapstoError: if `episodes` or `batch` is below 1, the tasks do not fit the learner, or cells are missing that
-            the learner cannot read.
+        MapstoError: if `episodes` or `batch` is below 1, if the tasks do not fit the learner, or if cells are missing
+            that the learner cannot read.
     """
     parts = []
     for sample in batches(learner, tasks, episodes, batch, seed):
@@ -87,7 +94,7 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
 
 @contextmanager
 def _in_evaluation(learner: Learner) -> Iterator[None]:
-    """Switch off layers that differ in training, such as dropout."""
+    """Switch off layers that behave differently in training, such as dropout."""
     training = [module for module in learner.modules() if module.training]
     learner.eval()
     try:
@@ -98,7 +105,7 @@ def _in_evaluation(learner: Learner) -> Iterator[None]:
 
 
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
-    """Yield the first `episodes` tasks, `batch` of them at a time, on the learner's device."""
+    """Yield the first `episodes` tasks on the learner's device, `batch` of them at a time."""
     checks.count(episodes=episodes, batch=batch)
     device = next(iter(learner.parameters()), torch.empty(0)).device
     for index, start in enumerate(range(0, episodes, batch)):
@@ -106,7 +113,7 @@ def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: in
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as plain numbers, each estimate as `{mean, interval}`."""
+    """Return an evaluation as plain numbers, with each estimate as `{mean, interval}`."""
     plain = {name: value for name, value in vars(evaluation).items() if name != "values"}
     return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in plain.items()}
 

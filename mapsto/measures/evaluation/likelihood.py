@@ -1,6 +1,6 @@
-"""Marginal log-likelihood of the query targets under a process, per point, averaged within each task.
+"""The log-likelihood that a process gives to the query targets, per row, averaged within each task.
 
-value_t = Σ w_i·log p(y_i | x_i, D_t) / Σ w_i  over the query of task t, in nats
+value_t = Σ w_i·log p(y_i | x_i, D_t) / Σ w_i  over the query set of task t with support set D_t, in nats
 """
 
 import numpy as np
@@ -16,10 +16,17 @@ from .evaluate import Source, batches
 def log_likelihoods(
     learner: Process, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0
 ) -> Float[np.ndarray, " t"]:
-    """Return one value for each of the first `episodes` tasks, `batch` of them at a time; `estimate` averages them.
+    """Return the mean log-likelihood of each task's query targets under the learner's predicted distributions, in nats.
 
-    To compare two learners, or a learner with an exact posterior, take the differences of their values on the same
-    tasks.
+    The likelihood is that of each row alone, not of all rows jointly. `estimate` averages the tasks. To compare two
+    learners, or a learner with an exact posterior, take the differences of their values on the same tasks.
+
+    Args:
+        learner: a process, which predicts a distribution for each row.
+        tasks: the source of the tasks.
+        episodes: the number of tasks.
+        batch: the number of tasks to compute at a time.
+        seed: the random seed of the tasks.
 
     Raises:
         MapstoError: if `episodes` or `batch` is below 1.

@@ -4,9 +4,9 @@
     v_t = predict(adapt(D_t), probe)               the adapted model's outputs for the same inputs
     s_ij = v_i·v_j / ‖v_i‖‖v_j‖                    (cosine);       d_ij = ‖v_i − v_j‖
 
-The map of tasks places them in a plane whose distances are as near to d_ij as those of any linear projection: classical
-scaling (Torgerson 1952, "Multidimensional Scaling: I", which on these distances is the plane of the first two principal
-components). Achille et al. 2019, "Task2Vec", §1, embed tasks in this way by Fisher information.
+D_t is the support set of task t. Of all linear projections to a plane, the map of tasks is the one whose distances are
+nearest to d_ij: classical scaling (Torgerson 1952, "Multidimensional Scaling: I"), here the plane of the first two
+principal components. Achille et al. 2019, "Task2Vec", §1, embed tasks in this way by Fisher information.
 """
 
 from collections.abc import Callable
@@ -24,21 +24,22 @@ from ...episodes import Episode, Examples
 
 
 class TaskMap(NamedTuple):
-    """Tasks as points in a plane."""
+    """Tasks as points in a plane, and how much of their differences the plane shows."""
 
     points: Float[Tensor, "t 2"]
-    kept: float  # share of the squared distances that the plane shows, 0 … 1
+    kept: float  # fraction of the squared distances between vectors that the plane shows
 
 
 def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
-    """Return the difference of each task's state from the state without examples, one vector for each task of a batch.
+    """Return one vector for each task of a batch: how adapting to the task changes the learner's state.
 
-    The states must have the same shape for all tasks: adapted parameters, prototypes, a latent variable. Normalisation
-    statistics count too, as part of the state. The context of an episode stays unchanged.
+    The vector is the state after adaptation minus the state that the learner reaches without support examples; an
+    episode's context (the examples of earlier tasks) is read in both. The states must have the same shape for all
+    tasks, as adapted parameters, prototypes or a latent variable have. Normalisation statistics are part of the state.
 
     Raises:
-        MapstoError: if the learner's state has no numbers, or holds the examples of the support set one by one in an
-            arbitrary order, as in learners that attend to them.
+        MapstoError: if the state has no numbers, or if it holds the support examples one by one, as in learners that
+            attend to them: their order is arbitrary.
     """
     _refuse_examples(learner, tasks)
 
@@ -50,12 +51,12 @@ def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
 
 
 def by_outputs(learner: Learner, tasks: Episode, probe: Float[Tensor, "m ..."]) -> Float[Tensor, "t q"]:
-    """Return the outputs of the adapted models for the same inputs `probe`, one vector for each task of a batch."""
+    """Return one vector for each task of a batch: the adapted model's outputs for the same inputs `probe`."""
     return _each(learner, lambda episode: _flat(learner.predict(learner.adapt_to(episode), probe)), tasks)
 
 
 def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
-    """Return the cosine of each pair, 1 for equal directions; 0 for a vector of length 0.
+    """Return the cosine of the angle between each pair of vectors: 1 for equal directions, 0 for a vector of length 0.
 
     Raises:
         MapstoError: if numbers are not finite.
@@ -71,7 +72,10 @@ def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
 
 
 def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
-    """Return the tasks as points in a plane; they differ most along the first axis.
+    """Return a map of tasks: points in a plane that lie close together if the tasks' vectors are similar.
+
+    `vectors` holds one vector for each task, such as `by_state` or `by_outputs` returns. The axes are the first two
+    principal components, so that tasks differ most along the first one.
 
     Raises:
         MapstoError: if there are fewer than three tasks, or numbers are not finite.
@@ -95,7 +99,7 @@ def _refuse_lost(vectors: Tensor) -> None:
 
 
 def _refuse_examples(learner: Learner, tasks: Episode) -> None:
-    """Raise MapstoError if one more row of weight 0 makes the state of a task larger."""
+    """Raise MapstoError if the state of a task grows when a support example of weight 0 is added."""
     x, y, w = (leaf[0] for leaf in tasks.support)
     longer = Examples(torch.cat([x, x[:1]]), torch.cat([y, y[:1]]), torch.cat([w, torch.zeros_like(w[:1])]))
     with torch.no_grad():

@@ -1,1 +1,1 @@
-"""Whether an explanation is true to the model that it explains."""
+"""Whether an explanation is true of the model that it explains."""

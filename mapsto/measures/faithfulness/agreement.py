@@ -1,9 +1,9 @@
 """Agreement of attributions with the true ones, for example with exact Shapley values of the same model.
 
     R²     = 1 − Σ (values − truth)² / Σ (truth − mean truth)²                  over all rows, columns and outputs
-    cosine = mean of ⟨values, truth⟩ / (‖values‖·‖truth‖) of one row and output's columns, where ‖truth‖ > 10⁻³
+    cosine = mean of ⟨values, truth⟩ / (‖values‖·‖truth‖) over rows and outputs with ‖truth‖ > 10⁻³
 
-If the true values hardly vary (variance below 10⁻⁴), there is nothing to explain and R² is noise.
+A vector of the cosine holds the attributions of all columns, for one row and one output.
 """
 
 import math
@@ -18,18 +18,25 @@ _SOMETHING = 1e-3  # of a probability: the norm from which a row's true values h
 
 
 class Agreement(NamedTuple):
-    """Agreement of attributions with the truth, and the variance of the true values."""
+    """How closely attributions agree with the true ones.
 
-    r2: float
-    cosine: float  # nan if no row has anything to explain
+    `r2` is 1 if all attributions are true, and 0 if they are no better than the mean of the true ones. `cosine` is the
+    mean cosine similarity of a row's attributions to its true ones. `variance` is that of the true attributions: below
+    10⁻⁴, for attributions in probability, they hardly vary, and `r2` is noise.
+    """
+
+    r2: float  # NaN if the true attributions are all equal
+    cosine: float  # NaN if the true attributions of every row are nearly 0
     variance: float
 
 
 def agreement(values: Float[np.ndarray, "n d *k"], truth: Float[np.ndarray, "n d *k"]) -> Agreement:
-    """Compare attributions with the true ones of `n` rows, `d` columns and, if there are several, `k` outputs.
+    """Return how closely attributions agree with the true ones, as R² and as mean cosine similarity.
+
+    Both arrays have shape `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
 
     Raises:
-        MapstoError: if their shapes differ.
+        MapstoError: if the shapes of `values` and `truth` differ.
 
     >>> agreement(np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]]))
     Agreement(r2=1.0, cosine=1.0, variance=0.25)

@@ -3,10 +3,10 @@
     gini    = Σ_k (2k − p − 1)·|a|_(k) / (p·Σ|a|)          |a|_(k) the k-th smallest; 0 all equal … 1 − 1/p a single one
     entropy = −Σ_j q_j ln q_j,      q_j = |a_j| / Σ|a|     0 a single one … ln p all equal
 
-Chalasani et al. 2020, "Concise Explanations of Neural Networks using Adversarial Training" (Gini index); Bhatt, Weller
-& Moura 2020, "Evaluating and Aggregating Feature-based Model Explanations" (entropy). Neither depends on whether the
-explanation is true. An attribution of zeros counts as constant: nothing stands out. Quantus' Sparseness adds 10⁻⁷ to
-every value first; its Complexity is nan for zeros.
+for the attributions a_j of p parts. Chalasani et al. 2020, "Concise Explanations of Neural Networks using Adversarial
+Training" (Gini index); Bhatt, Weller & Moura 2020, "Evaluating and Aggregating Feature-based Model Explanations"
+(entropy). Neither depends on whether the explanation is true. If all attributions are 0, they count as equal. Quantus'
+Sparseness adds 10⁻⁷ to every value first; its Complexity is NaN if all are 0.
 """
 
 from typing import NamedTuple
@@ -19,14 +19,14 @@ from .ranking import refuse_lost
 
 
 class Complexity(NamedTuple):
-    """How unevenly attributions are spread (Gini index), and over how many parts (entropy, in nats)."""
+    """How unevenly attributions are spread over the parts: the more uneven, the simpler the explanation."""
 
-    gini: Float[Tensor, "*n"]
-    entropy: Float[Tensor, "*n"]
+    gini: Float[Tensor, "*n"]  # 0 if all |values| are equal, near 1 if one part has it all
+    entropy: Float[Tensor, "*n"]  # in nats: 0 if one part has it all, ln p if all p are equal
 
 
 def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
-    """Return the Gini index and the entropy of each row of attributions.
+    """Return how unevenly each row's attributions are spread, as Gini index and as entropy.
 
     Raises:
         MapstoError: if values are not finite.
@@ -42,7 +42,7 @@ def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
 
 
 def shares(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
-    """Return each player's share of a row's total magnitude; equal shares in a row of zeros."""
+    """Return |values| of each row as fractions that sum to 1; the fractions are equal in a row of zeros."""
     size = values.abs()
     largest = size.amax(-1, keepdim=True)  # first, so that the sum stays within what numbers can hold
     size = torch.where(largest > 0, size / torch.where(largest > 0, largest, 1.0), 1.0)

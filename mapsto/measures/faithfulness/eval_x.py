@@ -2,13 +2,15 @@
 
     q = argmax_q E_x E_{y ~ model(x)} E_{r ~ Bernoulli(½)} [log q(y | x·r, r)]            score(R) = q's hits, given x·R
 
-Jethani et al. 2021, "Have We Learned to Explain?". The evaluator is trained on random masks, never on those of an
-explainer. If it were trained on the explainer's masks, it could read the label from *which* columns are selected, so
-that a selector that encodes the answer in its mask, and shows irrelevant columns, would win.
+q is the reader, a network called the evaluator. r is a random mask of the entries of x, and R is the mask that an
+explainer selects. Jethani et al. 2021, "Have We Learned to Explain?".
+
+The evaluator is trained on random masks, never on those of an explainer. Otherwise it could read the class from *which*
+columns are selected, and a selector that encodes the answer in its mask, while it shows irrelevant columns, would win.
 
 Here `y` is the class that the *model* predicts for a row (in the paper: the label), because the model is explained. A
 model that was trained with missing columns (`InContext`, for which NaN is an absent cell) is such an evaluator already:
-play it with `views.game(..., baseline=nan)` and read the sufficiency of `rationale`.
+use it in `views.game(..., baseline=nan)` and read the sufficiency of `rationale`.
 """
 
 import copy
@@ -27,26 +29,28 @@ from .ranking import order, refuse_lost
 
 
 class Judgement(NamedTuple):
-    """The evaluator's results for `n` rows of which it sees a selection: large is good."""
+    """How well the evaluator predicts the model's class of `n` rows from the selected entries: large is good."""
 
-    right: Float[Tensor, " n"]  # 1 where it comes to the model's class
-    log_probability: Float[Tensor, " n"]  # of the model's class, in nats
-    auroc: Float[Tensor, ""]  # over the rows, of each class that some but not all rows have, averaged
+    right: Float[Tensor, " n"]  # 1 where it predicts the model's class, else 0
+    log_probability: Float[Tensor, " n"]  # of the model's class in the evaluator's prediction, in nats
+    auroc: Float[Tensor, ""]  # of one class against the rest, averaged over classes that some but not all rows have
 
 
 @final
 class EvalX:
-    """A network that predicts a model's class from any part of a row.
+    """Judge an explanation by how well a network predicts the model's class from the selected entries alone.
 
-    `network` maps `cat([x·mask, mask], dim=1)` to class scores `[n, k]`: rows of a table have twice their columns,
-    images `[n, c, h, w]` have one more channel, the mask `[n, 1, h, w]`. A copy of it is trained.
+    The network, called the evaluator, is trained with `fit` on rows of which random entries are hidden, and then scores
+    the selections of explainers with `judge`. It sees the visible entries (hidden ones are 0) and the mask (1 =
+    visible). For rows of a table `[n, d]`, `network` must map inputs `[n, 2·d]`, the row followed by its mask, to class
+    scores `[n, k]`. For images `[n, c, h, w]`, the mask is one more channel: `[n, c + 1, h, w]`.
 
     Args:
-        network: any module; its initial weights and `seed` decide the result.
-        steps: of Adam.
-        lr: the learning rate.
-        batch: rows of a step, each with its own mask.
-        seed: of the order of the rows and of the masks.
+        network: the module to train; the module itself is not changed, only a copy.
+        steps: the number of Adam steps.
+        lr: the learning rate of Adam.
+        batch: the number of rows in a step; each has its own mask.
+        seed: the random seed of the order of rows and of the masks.
     """
 
     def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
@@ -56,13 +60,13 @@ class EvalX:
         self.batch, self.seed = batch, seed
 
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
-        """Train on rows `x` with the model's classes `y`, seen through random masks; returns itself.
+        """Train the evaluator on rows `x` with the model's classes `y`, seen through random masks; return itself.
 
-        A second `fit` starts anew.
+        A second `fit` starts again from the initial weights.
 
         Raises:
-            MapstoError: if there are no rows, `y` does not hold a class of the network for each row, rows are not
-                finite, or the network has another width.
+            MapstoError: if there are no rows, rows are not finite, the network does not read inputs of this shape, or
+                `y` does not hold a class of the network for each row.
         """
         checks.expect(len(x) > 0, "x", "0 rows", "at least one to learn from")
         _refuse_missing(x)
@@ -84,11 +88,14 @@ class EvalX:
         return self
 
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
-        """Score selections: the entries of each row that the evaluator may see; see `most`.
+        """Return how well the evaluator predicts the model's classes `y` from the `selected` entries of rows `x`.
+
+        `selected` is True for the entries to show; for images it is a mask `[n, 1, h, w]`. The function `most` of this
+        file selects the entries of largest attribution.
 
         Raises:
-            MapstoError: if `fit` was not called, selections have another shape or dtype or mark entries that are not
-                finite, or `y` does not hold a class of the network for each row.
+            MapstoError: if `fit` was not called, if `selected` has another shape, is not boolean or marks entries that
+                are not finite, or if `y` does not hold a class of the network for each row.
         """
         if self.network is None:
             raise MapstoError("network: it has not been trained, expected an evaluator that has; call `fit` first.")
@@ -105,10 +112,10 @@ class EvalX:
 
 
 def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n p"]:
-    """Return the `m` players of largest |value| of each row, with ties broken as by `ranking.order`.
+    """Return a mask of the `m` entries of largest |value| in each row, with ties broken as by `ranking.order`.
 
     Raises:
-        MapstoError: if `m` exceeds the number of players, or values are not finite.
+        MapstoError: if `m` exceeds the number of entries, or values are not finite.
 
     >>> most(torch.tensor([[0.1, -3.0, 2.0]]), 2)
     tensor([[False,  True,  True]])
@@ -118,7 +125,7 @@ def most(values: Float[Tensor, "n p"], m: int, seed: int = 0) -> Bool[Tensor, "n
 
 
 def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]:
-    """Score rows of which the entries in `mask` are seen; raise MapstoError if the network cannot read them."""
+    """Score rows whose entries outside `mask` are hidden; raise MapstoError if the network cannot read them."""
     seen = torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1)
     with explained(
         lambda reason: (
@@ -148,7 +155,7 @@ def _refuse_missing(x: Tensor) -> None:
 
 
 def _mask_shape(x: Tensor) -> tuple[int, ...]:
-    """Return the shape of a row's mask: the shape of a table's row, one channel for an image."""
+    """Return the shape of a row's mask: the shape of a table's row, or one channel for an image."""
     return (1, *x.shape[2:]) if x.ndim > 2 else tuple(x.shape[1:])
 
 

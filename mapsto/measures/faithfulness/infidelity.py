@@ -1,13 +1,15 @@
-"""Infidelity: the error of attributions in predicting the change of the output when the input is perturbed.
+"""Infidelity: the error of attributions in predicting how the score changes when the input is perturbed.
 
     plain  = E_I [(I·a − (f(x) − f(x − I)))²]                                                    (Definition 2.1)
     scaled = E_I [(β·I·a − (f(x) − f(x − I)))²],      β = E[I·a (f(x) − f(x − I))] / E[(I·a)²]
 
-Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations". `a` are slopes, in units of output per unit of
-input. For attributions in units of output (Shapley, Integrated Gradients, occlusion) the same formula applies with
-hidden players instead of moved entries, where I marks the hidden players: `hiding_infidelity`, for any game.
+f is the view, I a random perturbation of the point x, and a its attributions; β scales them to their best multiple.
 
-captum's `infidelity` is `plain`, with `normalize=True` it is `scaled`. Quantus' Infidelity differs: it removes patches
+Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations". `a` are slopes, in the unit of the score per
+unit of input. `hiding_infidelity` applies the same formula to attributions in the unit of the score (Shapley,
+Integrated Gradients, occlusion): players of a game are hidden instead of entries moved, and I marks the hidden players.
+
+captum's `infidelity` is `plain`; with `normalize=True` it is `scaled`. Quantus' Infidelity differs: it removes patches
 one after the other without putting them back, so that its patches add up.
 """
 
@@ -25,10 +27,10 @@ from .ranking import refuse_lost
 
 
 class Infidelity(NamedTuple):
-    """The mean squared error of `n` attributions as they are, and of the best multiple of each: small is good."""
+    """The mean squared error of each of `n` attributions in predicting changes of the score: small is good."""
 
-    plain: Float[Tensor, " n"]
-    scaled: Float[Tensor, " n"]
+    plain: Float[Tensor, " n"]  # of the attributions as they are
+    scaled: Float[Tensor, " n"]  # of the attributions times the number that fits best
 
 
 def infidelity(
@@ -38,11 +40,19 @@ def infidelity(
     perturbations: Float[Tensor, "n s ..."],
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Measure the infidelity of `slopes` of `view` at `n` points by `s` perturbations of each: `noise` or `squares`.
+    """Return the error of gradients in predicting how the score changes when the point is perturbed.
+
+    Args:
+        view: the explained function, from a point to one score.
+        points: the explained points.
+        slopes: the attributions of the points, such as gradients, in the unit of the score per unit of input.
+        perturbations: `s` perturbations of each point, which are subtracted from it. The functions `noise` and
+            `squares` of this file make some.
+        chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if slopes or perturbations have another shape, slopes or outcomes are not finite, or the view has
-            several scores.
+        MapstoError: if slopes or perturbations differ in shape from the points, slopes or scores are not finite, or the
+            view has several scores.
 
     >>> view, x = lambda x: 3 * x[0] + x[1], torch.tensor([[1.0, 1.0]])
     >>> infidelity(view, x, torch.tensor([[3.0, 0.0]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]))
@@ -69,11 +79,19 @@ def hiding_infidelity(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Measure the infidelity of values in units of outcome by `samples` coalitions that hide each player half the time.
+    """Return the error of attributions in predicting how the outcome changes when random players are hidden.
+
+    Args:
+        games: a function from a point to its game.
+        points: the explained points.
+        values: the attribution of each player, in the unit of the game's outcome.
+        samples: the number of coalitions; each hides every player with probability ½.
+        seed: the random seed of the coalitions.
+        chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
         MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or `samples` is
-            0.
+            below 1.
     """
     players = fitting(games, points, values)
     checks.count(samples=samples)
@@ -87,13 +105,15 @@ def hiding_infidelity(
 def noise(
     points: Float[Tensor, "n ..."], samples: int, deviation: float = 0.1, seed: int = 0
 ) -> Float[Tensor, "n s ..."]:
-    """Return Gaussian perturbations, the same for all points: the paper's noisy baseline, around the point."""
+    """Return `samples` Gaussian perturbations with standard deviation `deviation`, the same for all points."""
     normal = torch.randn(samples, *points.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (deviation * normal).to(points).expand(len(points), *normal.shape)
 
 
 def squares(points: Float[Tensor, "n ..."], side: int, baseline: float = 0.0) -> Float[Tensor, "n s ..."]:
     """Return the perturbations that set one square of an image `[..., h, w]` to `baseline`, for every such square.
+
+    `side` is the side of the squares, in pixels.
 
     Raises:
         MapstoError: if points do not have two axes of at least `side`.

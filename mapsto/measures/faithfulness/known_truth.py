@@ -1,18 +1,18 @@
-"""Recovery of known reasons: how well |attributions| find the columns that are known to decide.
+"""Recovery of known reasons: how well |attributions| find the columns that are known to decide the outcome.
 
     auroc    = P(|a| of a true column > |a| of another), ties counting ½
-    tpr      = share of the m true columns among the m of largest |a|;      fdr = 1 − tpr
+    tpr      = fraction of the m true columns among the m of largest |a|;      fdr = 1 − tpr
     pointing = 1 if the largest |a| belongs to a true column
     mass     = Σ_{true} |a| / Σ |a|
 
-TPR and FDR follow Yoon et al. 2019 (INVASE) and Chen et al. 2018 (L2X), with as many columns selected as are true; this
-TPR is also the relevance rank accuracy of Arras et al. 2022, "CLEVR-XAI", and `mass` its relevance mass accuracy;
-`pointing` is the pointing game of Zhang et al. 2018, "Top-down Neural Attention by Excitation Backprop", without its
-margin of 15 pixels. `selection` gives TPR and FDR at a threshold.
+TPR (true positive rate) and FDR (false discovery rate) follow Yoon et al. 2019 (INVASE) and Chen et al. 2018 (L2X),
+with as many columns selected as are true. This TPR is also the relevance rank accuracy of Arras et al. 2022,
+"CLEVR-XAI", and `mass` its relevance mass accuracy. `pointing` is the pointing game of Zhang et al. 2018, "Top-down
+Neural Attention by Excitation Backprop", without its margin of 15 pixels. `selection` gives TPR and FDR at a threshold.
 
-Equal values share the places they compete for, and an attribution of zeros counts as constant: a constant attribution
-gets ½ for AUROC and m/p for the rest, which is chance. Quantus takes signed attributions for all of these; its pointing
-game is won if one of several largest values is true.
+Equal values share the places for which they compete, and an attribution of zeros counts as constant. A constant
+attribution gets ½ for AUROC and m/p for the others of p columns, which is chance. Quantus takes signed attributions for
+all of these, and its pointing game is won if one of several largest values is true.
 """
 
 from typing import NamedTuple
@@ -27,27 +27,30 @@ from .ranking import midranks, refuse_lost, top
 
 
 class Recovery(NamedTuple):
-    """Recovery of the true columns by each row's attribution; auroc is nan if all columns are true."""
+    """How well each row's attribution finds the true columns, those that are known to decide the outcome."""
 
-    auroc: Float[Tensor, "*n"]
-    tpr: Float[Tensor, "*n"]
-    fdr: Float[Tensor, "*n"]
-    pointing: Float[Tensor, "*n"]
-    mass: Float[Tensor, "*n"]
+    auroc: Float[Tensor, "*n"]  # chance that a true column has a larger |value| than another; NaN if all are true
+    tpr: Float[Tensor, "*n"]  # fraction of the m true columns that are among the m of largest |value|
+    fdr: Float[Tensor, "*n"]  # 1 − tpr
+    pointing: Float[Tensor, "*n"]  # 1 if the largest |value| belongs to a true column, else 0
+    mass: Float[Tensor, "*n"]  # fraction of the sum of |values| that is on true columns
 
 
 class Selection(NamedTuple):
-    """The share of true columns that are selected, and of selected columns that are not true (0 if none is)."""
+    """How many of the true columns are selected, and how many of the selected columns are not true."""
 
-    tpr: Float[Tensor, "*n"]
-    fdr: Float[Tensor, "*n"]
+    tpr: Float[Tensor, "*n"]  # fraction of the true columns that are selected
+    fdr: Float[Tensor, "*n"]  # fraction of the selected columns that are not true; 0 if none is selected
 
 
 def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Recovery:
-    """Compare attributions with the columns that are known to decide, with any leading axes, such as tasks and rows.
+    """Return how well attributions find the columns that are known to decide the outcome.
+
+    `values` are the attributions and `truth` is True for the true columns; both may have any leading axes, such as
+    tasks and rows.
 
     Raises:
-        MapstoError: if the truth has another shape, a row has no true column, or values are not finite.
+        MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.
 
     >>> result = recovery(torch.tensor([[3.0, -2.0, 1.0, 0.0]]), torch.tensor([[True, False, True, False]]))
     >>> result.auroc.item(), result.tpr.item(), result.pointing.item(), round(result.mass.item(), 3)
@@ -61,10 +64,12 @@ def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Reco
 
 
 def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], threshold: float) -> Selection:
-    """Return TPR and FDR of selecting the columns with |value| above `threshold`.
+    """Return how well the columns with |attribution| above a threshold match the columns known to decide the outcome.
+
+    `truth` is True for the columns that are known to decide.
 
     Raises:
-        MapstoError: as `recovery` does.
+        MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.
     """
     chosen = _sizes(values, truth) > threshold
     hits = (chosen & truth).sum(-1).to(values.dtype)
@@ -72,9 +77,10 @@ def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], thresh
 
 
 def auroc(scores: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
-    """Return the area under the ROC curve along the last axis, by midranks.
+    """Return the probability that a true entry scores higher than another one: the area under the ROC curve.
 
-    It is nan if all or none are true, or if a score is nan.
+    The last axis holds the entries. Ties count ½. The result is NaN if all or none of the entries are true, or if a
+    score is NaN.
 
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([False, False, True, True]))
     tensor(0.7500)

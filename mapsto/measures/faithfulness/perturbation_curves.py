@@ -1,10 +1,12 @@
-"""Insertion and deletion: hide or show the parts in the order of their attribution, and record the outcome.
+"""Insertion and deletion: show or hide the parts in the order of their attribution, and record the outcome.
 
     deletion_i  = v(all but the first c_i players)          insertion_i = v(only the first c_i players)
     area        = ∫ curve d(c/p), by trapezoids             small for deletion, large for insertion
     gap         = insertion area − deletion area            0 on average for a random order
     share       = gap / |v(all) − v(none)|
     aopc        = 1/(L+1) Σ_{i=0…L} (v(all) − deletion_i)
+
+v is the game's outcome for a set of its p players, of which the first have the largest attributions.
 
 Petsiuk, Das & Saenko 2018, "RISE", §4 (both areas); Samek et al. 2017, "Evaluating the Visualization of What a Deep
 Neural Network Has Learned" (aopc, most relevant first). Players with the same value come in a random order that a seed
@@ -27,36 +29,40 @@ Games = Callable[[Tensor], Game]
 
 
 class Curves(NamedTuple):
-    """Outcomes of `n` rows while players vanish and while players appear, and the share of players so far."""
+    """The outcomes of `n` rows as more and more players are hidden (deletion) or shown (insertion).
 
-    deletion: Float[Tensor, "n c"]
-    insertion: Float[Tensor, "n c"]
+    The players of largest attribution come first. `share_of_players` is the fraction of players that are hidden or
+    shown so far, at each of `c` steps.
+    """
+
+    deletion: Float[Tensor, "n c"]  # outcome when the first players are hidden
+    insertion: Float[Tensor, "n c"]  # outcome when only the first players are shown
     share_of_players: Float[Tensor, " c"]
 
     @property
     def deletion_area(self) -> Float[Tensor, " n"]:
-        """The mean outcome while parts vanish, the most important first: small is good."""
+        """The mean outcome while parts are hidden, the most important first: small is good."""
         return torch.trapezoid(self.deletion, self.share_of_players)
 
     @property
     def insertion_area(self) -> Float[Tensor, " n"]:
-        """The mean outcome while parts appear, the most important first: large is good."""
+        """The mean outcome while parts are shown, the most important first: large is good."""
         return torch.trapezoid(self.insertion, self.share_of_players)
 
     @property
     def gap(self) -> Float[Tensor, " n"]:
-        """The area between the two curves, in units of outcome."""
+        """The insertion area minus the deletion area, in the unit of the game's outcome: large is good."""
         return self.insertion_area - self.deletion_area
 
     @property
     def share(self) -> Float[Tensor, " n"]:
-        """The area between the curves relative to the change when everything is hidden; nan if that is 0."""
+        """The gap, divided by the absolute change of outcome when everything is hidden; NaN if that change is 0."""
         whole = (self.deletion[:, 0] - self.deletion[:, -1]).abs()
         return torch.where(whole > 0, self.gap / whole, torch.nan)
 
     @property
     def aopc(self) -> Float[Tensor, " n"]:
-        """The area over the deletion curve: the mean loss over the steps, including the first, which hides nothing."""
+        """The area over the deletion curve: the mean loss of outcome over all steps; the first step hides nothing."""
         return (self.deletion[:, :1] - self.deletion).mean(-1)
 
 
@@ -68,14 +74,19 @@ def insertion_deletion(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Curves:
-    """Return both curves of the games that `games` makes of `n` points, with players in the order of their `values`.
+    """Return how the outcome falls as the most important parts are hidden, and rises as they are shown.
 
-    If `steps` is None, one player is hidden at a time; otherwise that many groups of about the same number of players.
-    `chunk_size` rows are computed at once.
+    Args:
+        games: a function from a point to its game.
+        points: the explained points.
+        values: the attribution of each player of each game, which gives the order of the players.
+        steps: the number of groups of players to hide or show one after the other; None takes single players.
+        seed: the random seed of the order of equal values.
+        chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if values do not fit the points or the players, or are not finite, or `steps` is below 1 or above
-            the number of players.
+        MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or `steps` is
+            not a number from 1 to the number of players.
 
     >>> from mapsto.views import game
     >>> x, slope = torch.tensor([[1.0, 1.0]]), torch.tensor([3.0, 1.0])
@@ -96,7 +107,7 @@ def insertion_deletion(
 def play(
     games: Games, points: Float[Tensor, "n ..."], masks: Float[Tensor, "n c p"], chunk_size: int | None = None
 ) -> Float[Tensor, "n c"]:
-    """Return the outcomes of each row's own coalitions.
+    """Return the outcomes of each point's game for the point's own coalitions, `masks` `[n, c, p]`.
 
     Raises:
         MapstoError: if games have several scores, or outcomes are not finite.
@@ -109,7 +120,7 @@ def play(
 
 
 def answered(name: str, outcomes: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-    """Return the outcomes of a view or game; raise MapstoError if one is not finite."""
+    """Return the outcomes of a view or game; raise MapstoError if an outcome is not finite."""
     lost = int((~outcomes.isfinite()).any(-1).sum())
     remedy = "check whether the model can read missing cells, and whether the target has support examples"
     checks.expect(lost == 0, name, f"{lost} of {len(outcomes)} rows that are not finite", "finite outcomes", remedy)

@@ -2,15 +2,16 @@
 
     signed   = ρ(a(model), a(randomised model))          absolute = ρ(|a(model)|, |a(randomised model)|)
 
-with ρ the rank correlation of one row's attributions. The model is randomised layer by layer from the outputs down
-(`cascading`) or one layer at a time (`independent`); or it learns from a support set with shuffled labels.
+a are the attributions of one row, and ρ is their rank correlation. Either the model is randomised, layer by layer from
+the outputs down (`cascading`) or one layer at a time (`independent`), or it learns from a support set with shuffled
+labels.
 
-Adebayo et al. 2018, "Sanity Checks for Saliency Maps": their model parameter and data randomisation tests. A layer is
-replaced by normal numbers of the same mean square, whereas the paper repeats its initialisation: this needs no
+These are the model parameter and data randomisation tests of Adebayo et al. 2018, "Sanity Checks for Saliency Maps". A
+layer is replaced by normal numbers of the same mean square, whereas the paper repeats its initialisation. This needs no
 knowledge of the initialisation, and keeps the scale of the layer's output. A buffer without negative entries stays so,
-as a running variance must. In a meta-learner these are the *meta*-weights, which then adapt to the same support set. In
-an adapted model (`views.as_module`) the tensors of its state are layers too, the last ones: name only those (`layers`)
-to randomise the result of adaptation.
+as a running variance must. In a meta-learner, the layers are those of the *meta*-weights, which then adapt to the same
+support set. In an adapted model (`views.as_module`), the tensors of its state are layers too, the last ones: name only
+those (`layers`) to randomise the result of adaptation.
 """
 
 import copy
@@ -34,18 +35,15 @@ Plan = Literal["cascading", "independent"]
 
 
 class SanityCheck(NamedTuple):
-    """Similarity of the explanations of `n` rows before and after each step: near 0 is good, nan if one is constant.
+    """Rank correlations of the explanations of `n` rows before and after each randomisation: near 0 is good."""
 
-    `steps` names the layer that was randomised ("cascading": together with all earlier ones), or the shuffling.
-    """
-
-    steps: list[str]
-    signed: Float[Tensor, "s n"]
-    absolute: Float[Tensor, "s n"]
+    steps: list[str]  # the layer randomised in this step ("cascading": and in all later ones), or the shuffling
+    signed: Float[Tensor, "s n"]  # of the attributions; NaN if those before or after are all equal
+    absolute: Float[Tensor, "s n"]  # the same of |attributions|
 
 
 def _cascading(layers: Sequence[str]) -> list[list[str]]:
-    """Randomise the last layer, then the last two, and so on until all are randomised.
+    """Return the layers to randomise in each step: the last one, then the last two, and so on.
 
     >>> _cascading(["first", "head"])
     [['head'], ['head', 'first']]
@@ -54,7 +52,7 @@ def _cascading(layers: Sequence[str]) -> list[list[str]]:
 
 
 def _independent(layers: Sequence[str]) -> list[list[str]]:
-    """Randomise each layer alone, the last one first.
+    """Return the layers to randomise in each step: each one alone, the last one first.
 
     >>> _independent(["first", "head"])
     [['head'], ['first']]
@@ -72,21 +70,22 @@ def randomised_model(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare the explanations of a model with those of copies of it that `plan` randomises.
+    """Compare a model's explanations with those of copies whose weights are random; they should differ clearly.
 
     Args:
-        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
-        model: any module: a network, or a learner, whose meta-weights are randomised.
-        view: model ↦ the view to explain, such as `lambda learner: views.query(learner, support, target)`.
+        explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
+        model: a network, or a learner, whose meta-weights are then randomised.
+        view: a function from a model to the view to explain, such as
+            `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.
-        plan: the layers to randomise in each step. "cascading": the last one, then the last two, and so on;
+        plan: which layers are randomised in each step. "cascading": the last one, then the last two, and so on;
             "independent": each one alone, the last one first.
-        layers: names of submodules with parameters of their own; None for all.
-        seed: of the random numbers.
-        chunk_size: how many points to explain at a time; bounds memory.
+        layers: the names of the layers to randomise, which are submodules with parameters of their own; None for all.
+        seed: the random seed of the weights.
+        chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
 
     Raises:
-        MapstoError: if the model has no layer, or not the named ones, or attributions are not finite.
+        MapstoError: if the model has no layer, or not those in `layers`, or if attributions are not finite.
 
     >>> net, x = nn.Sequential(nn.Linear(3, 1)), torch.randn(2, 3)
     >>> randomised_model(lambda view, x: x, net, lambda net: net, x)  # "explains" by the input alone
@@ -111,16 +110,17 @@ def shuffled_labels(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare explanations with those after the labels of the support set are shuffled, `times` times.
+    """Compare explanations with those after the support labels are shuffled; they should differ clearly.
 
     Args:
-        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
+        explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         support: the support set; examples of weight 0 keep their label.
-        view: support ↦ the view to explain, such as `lambda support: views.query(learner, support, target)`.
+        view: a function from a support set to the view to explain, such as
+            `lambda support: views.query(learner, support, target)`.
         points: the rows to explain.
-        times: how many shufflings to compare.
-        seed: of the shufflings.
-        chunk_size: how many points to explain at a time; bounds memory.
+        times: the number of shufflings to compare with.
+        seed: the random seed of the shufflings.
+        chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
 
     Raises:
         MapstoError: if all examples have the same label, or attributions are not finite.
@@ -137,8 +137,8 @@ def shuffled_labels(
 def layers_of(model: nn.Module) -> dict[str, list[str]]:
     """Return the names of a model's layers, in order of registration, with the names of each layer's tensors.
 
-    A layer is a submodule with parameters or buffers of its own. The tensors that belong to the model itself follow,
-    each as a layer.
+    A layer is a submodule with parameters or buffers of its own. If the model itself has such tensors, each of them
+    counts as a layer, after the submodules.
 
     >>> list(layers_of(nn.Sequential(nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 1))))
     ['0', '2']
@@ -161,7 +161,7 @@ def _explained(explain: Explain, view: View, points: Tensor, chunk_size: int | N
 
 
 def _redrawn(model: Model, layers: Sequence[str], seed: int) -> Model:
-    """Return a copy whose named layers are randomised; a layer gets the same numbers in every step."""
+    """Return a copy of the model whose named layers are randomised; a layer gets the same numbers in every step."""
     specs = [part for module in model.modules() for part in vars(module).values() if isinstance(part, pytree.TreeSpec)]
     # Tree specs never change, and torch warns when they are copied.
     redrawn, names = copy.deepcopy(model, {id(spec): spec for spec in specs}), layers_of(model)
@@ -175,7 +175,7 @@ def _redrawn(model: Model, layers: Sequence[str], seed: int) -> Model:
 
 
 def _as_large(old: Tensor, generator: torch.Generator) -> Tensor:
-    """Return random numbers of the same mean square, without a sign if a buffer has no negative entry."""
+    """Return random numbers of the same mean square; they are not negative if a buffer has no negative entry."""
     new = torch.randn(old.shape, generator=generator, dtype=torch.float64).to(old)
     new = new * old.square().mean().sqrt()
     return new if isinstance(old, nn.Parameter) or (old < 0).any() else new.abs()

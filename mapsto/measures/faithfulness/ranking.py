@@ -4,8 +4,8 @@
     ρ(a, b)   = Pearson correlation of the midranks of a and of b                                   (Spearman 1904)
     top_i     = min(1, max(0, (m − #{a_j > a_i}) / #{a_j = a_i}))        the chance that i is among the m largest
 
-Ties in an order are broken by a random order of the players, drawn from a seed, the same for all rows: a constant
-attribution is then ranked like a random one, and not by the order in which columns happen to be written.
+Ties in an order are broken by a random order of the players, which a seed fixes and which is the same for all rows. A
+constant attribution is then ranked like a random one, and not by the order in which columns happen to be written.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from ... import checks
 
 
 def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:
-    """Return the players from the largest value to the smallest.
+    """Return the numbers of the players from the largest value to the smallest; `seed` fixes the order of ties.
 
     >>> order(torch.tensor([0.1, -3.0, 0.5]))
     tensor([2, 0, 1])
@@ -27,7 +27,9 @@ def order(values: Float[Tensor, "*n p"], seed: int = 0) -> Int[Tensor, "*n p"]:
 
 
 def midranks(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
-    """Return ranks from 1, the smallest value first; equal values share the mean of their ranks. Works under vmap.
+    """Return ranks from 1, the smallest value first; equal values share the mean of their ranks.
+
+    Works under vmap.
 
     >>> midranks(torch.tensor([5.0, 1.0, 5.0]))
     tensor([2.5000, 1.0000, 2.5000])
@@ -38,7 +40,7 @@ def midranks(values: Float[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
 
 
 def top(values: Float[Tensor, "*n p"], m: Float[Tensor, "*n 1"]) -> Float[Tensor, "*n p"]:
-    """Return the chance of each player to be among the `m` of largest value; equal values have equal chances.
+    """Return each player's chance to be among the `m` of largest value if ties are broken at random.
 
     >>> top(torch.tensor([9.0, 1.0, 1.0]), torch.tensor([2.0]))
     tensor([1.0000, 0.5000, 0.5000])
@@ -50,9 +52,9 @@ def top(values: Float[Tensor, "*n p"], m: Float[Tensor, "*n 1"]) -> Float[Tensor
 
 
 def rank_correlation(a: Float[Tensor, "*n p"], b: Float[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
-    """Return Spearman's rank correlation of each row; nan if one of its two attributions is constant.
+    """Return Spearman's rank correlation of each row of `a` with the same row of `b`.
 
-    A constant attribution has no order that another could share or reverse. Works under vmap.
+    The correlation is NaN if one of the two rows is constant, since a constant row has no order. Works under vmap.
 
     Raises:
         MapstoError: if the shapes differ, or values are not finite.
@@ -67,7 +69,7 @@ def rank_correlation(a: Float[Tensor, "*n p"], b: Float[Tensor, "*n p"]) -> Floa
 
 
 def refuse_lost(values: Tensor, name: str = "values") -> Tensor:
-    """Return `values`; raise MapstoError if they are no floats, or some are not finite.
+    """Return `values`; raise MapstoError if they are not floating-point numbers, or some are not finite.
 
     Inside a transform of `torch.func`, values that are not finite pass.
     """

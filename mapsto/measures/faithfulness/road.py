@@ -3,13 +3,14 @@
     images   s_i·x_i = Σ_{j ∈ N(i)} w_ij·x_j  for every hidden pixel i,      s_i = Σ_{j ∈ N(i)} w_ij
              N(i) the up to 8 neighbours, w = 1/6 beside, above and below, 1/12 diagonally; plus noise
     tables   x_H = μ_H + Σ_HV (Σ_VV + λI)⁻¹ (x_V − μ_V),  the linear regression of the hidden columns H on the visible
-             V in background rows; plus noise
+             V in background rows, with their means μ and covariances Σ; plus noise
 
 Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods": noisy linear imputation
-makes "most relevant first" and "least relevant first" agree, because the imputed pixels reveal little of their places.
-ROAD's curves are `insertion_deletion` of the games that the method `game` of an imputer returns. The images follow the
+makes "most relevant first" and "least relevant first" agree, because the filled pixels hardly show where pixels are
+hidden. ROAD's curves are those of `insertion_deletion`, for the games that `Imputer.game` returns. The images follow the
 paper; tables apply the same idea. If nothing is visible, an image is filled with 0 (the equations leave its level
-open), a row of a table with the means. The noise is drawn once from a seed, so that games are functions of their masks.
+open), and a row of a table with the means. The noise is fixed by a seed, so that the same mask always gives the same
+outcome.
 """
 
 from abc import ABC, abstractmethod
@@ -28,17 +29,20 @@ _DIAGONAL = dict.fromkeys([(-1, -1), (-1, 1), (1, -1), (1, 1)], 1 / 12)
 
 
 class Imputer(ABC):
-    """A rule that fills in the hidden entries of an input: (x, mask) ↦ x with the entries of mask 0 replaced."""
+    """A function (x, mask) ↦ x whose hidden entries (mask 0) are filled in."""
 
     @abstractmethod
     def __call__(self, x: Float[Tensor, "..."], mask: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return `x` with its hidden entries filled in; the mask has the shape of `x`, or of one image channel."""
 
     def game(self, view: View, x: Float[Tensor, "..."], groups: Int[Tensor, "..."] | None = None) -> Game:
-        """Return the game of `view` in which the hidden parts of `x` are filled in.
+        """Return the game of a view at `x` in which the hidden entries are filled in.
 
-        `groups` (integers from 0 to players − 1) has the shape of the masks: that of a row, or `[h, w]` for images. If
-        None, each entry of a row, or each pixel with all its channels, is a player.
+        Args:
+            view: the explained function.
+            x: the point, such as a row or an image.
+            groups: the player (0 … players−1) to which each entry belongs, in the shape of the mask. If None, each
+                entry of a row, or each pixel with all its channels, is a player.
 
         Raises:
             MapstoError: if a group is below 0.
@@ -57,11 +61,14 @@ class Imputer(ABC):
 
 @final
 class NoisyLinear(Imputer):
-    """Fill the hidden pixels of images `[..., h, w]` with weighted means of their neighbours, plus noise.
+    """Fill the hidden pixels of an image with weighted means of their neighbours, plus noise.
 
-    All hidden pixels are solved for at once, by a dense system of h·w equations that all channels share, meant for
-    images of up to about 32 × 32. `noise` is the standard deviation, in units of pixel value (0.01 in the authors'
-    code).
+    Hidden neighbours count too: all hidden pixels are solved for at once, by a dense system of h·w equations. All
+    channels share the system. It is meant for images `[..., h, w]` of up to about 32 × 32.
+
+    Args:
+        noise: the standard deviation of the noise, in the unit of the pixels (0.01 in the authors' code).
+        seed: the random seed of the noise.
 
     >>> x, mask = torch.tensor([[1.0, 9.0, 3.0]]), torch.tensor([[1.0, 0.0, 1.0]])
     >>> NoisyLinear(noise=0.0)(x, mask)
@@ -72,10 +79,10 @@ class NoisyLinear(Imputer):
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, "*c h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "*c h w"]:
-        """Fill in the pixels whose `mask` is 0.
+        """Return the image, with the pixels whose `mask` is 0 filled in.
 
         Raises:
-            MapstoError: if the mask does not have the images' height and width.
+            MapstoError: if the mask does not have the image's height and width.
         """
         checks.shape(tuple(x.shape[-2:]), "the height and width of the images", mask=mask)
         visible = (mask > 0.5).flatten()  # [p]
@@ -90,10 +97,13 @@ class NoisyLinear(Imputer):
 
 @final
 class LinearRegression(Imputer):
-    """Fill the hidden columns of rows `[d]` by regressing them on the visible ones, over `background` rows `[b, d]`.
+    """Fill the hidden columns of a table's row by linear regression on its visible columns, plus noise.
 
-    `ridge` is λ, in units of the mean variance of a column; `noise` is the standard deviation of the noise as a share
-    of the column's.
+    Args:
+        background: the rows to which the regression is fitted, `[b, d]`.
+        ridge: λ, relative to the mean variance of a column.
+        noise: the standard deviation of the noise, relative to that of the column.
+        seed: the random seed of the noise.
 
     Raises:
         MapstoError: if there are fewer than two background rows, or cells are missing.
@@ -114,10 +124,10 @@ class LinearRegression(Imputer):
         self.noise, self.seed = noise, seed
 
     def __call__(self, x: Float[Tensor, " d"], mask: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """Fill in the columns whose `mask` is 0.
+        """Return the row `x`, with the columns whose `mask` is 0 filled in.
 
         Raises:
-            MapstoError: if the row is not as wide as the background.
+            MapstoError: if the row or the mask is not as wide as the background.
         """
         checks.shape(tuple(self.mean.shape), "as wide as the background", x=x, mask=mask)
         visible = mask > 0.5
@@ -130,7 +140,7 @@ class LinearRegression(Imputer):
 
 
 def neighbours(h: int, w: int) -> Float[Tensor, "p p"]:
-    """Return the weight of each pixel (column) in the mean of the neighbourhood of each pixel (row)."""
+    """Return the weight `w_ij` of each pixel j (column) in the mean of the neighbours of each pixel i (row)."""
     row, column = torch.arange(h).repeat_interleave(w), torch.arange(w).repeat(h)
     down, right = row - row[:, None], column - column[:, None]
     parts = [((down == di) & (right == dj)) * weight for (di, dj), weight in (_BESIDE | _DIAGONAL).items()]
@@ -138,5 +148,5 @@ def neighbours(h: int, w: int) -> Float[Tensor, "p p"]:
 
 
 def draw(like: Tensor, seed: int) -> Tensor:
-    """Draw standard normal numbers of the shape of a tensor."""
+    """Return standard normal numbers in the shape of a tensor; `seed` fixes them."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(like.shape)).to(like)  # vmap bars torch.randn

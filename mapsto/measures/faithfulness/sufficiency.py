@@ -4,9 +4,11 @@
     sufficiency_b       = v(all) − v(only the top q_b)                                  (eq. 2; small is good)
     aopc                = mean over the bins b = 1 … |B|,   q_b = ⌈share_b · players⌉
 
-DeYoung et al. 2020, "ERASER", §4, with its bins of 1, 5, 10, 20 and 50 %. The outcome should be the probability of the
-predicted class. The paper's eq. 3 also counts an empty bin and divides by |B| + 1; its published code, as here,
-averages over the given bins. Ties are broken as in `ranking`.
+v is the game's outcome for a set of players; the top q players are those of largest attribution.
+
+DeYoung et al. 2020, "ERASER", §4, with its bins of 1, 5, 10, 20 and 50 % of the players. The outcome should be the
+probability of the predicted class. The paper's eq. 3 also counts an empty bin and divides by |B| + 1. Its published
+code, like this one, averages over the given bins. Ties are broken as in `ranking`.
 """
 
 from collections.abc import Sequence
@@ -24,19 +26,19 @@ ERASER = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 class Rationale(NamedTuple):
-    """The loss of `n` rows without their top players, and with these alone, for each bin."""
+    """The loss of outcome of `n` rows without their top players, and with only these, for each fraction of players."""
 
-    comprehensiveness: Float[Tensor, "n b"]
-    sufficiency: Float[Tensor, "n b"]
+    comprehensiveness: Float[Tensor, "n b"]  # loss without the top players: large is good
+    sufficiency: Float[Tensor, "n b"]  # loss with only the top players: small is good
 
     @property
     def aopc_comprehensiveness(self) -> Float[Tensor, " n"]:
-        """The mean over the bins: large is good."""
+        """The mean comprehensiveness over the fractions: large is good."""
         return self.comprehensiveness.mean(-1)
 
     @property
     def aopc_sufficiency(self) -> Float[Tensor, " n"]:
-        """The mean over the bins: small is good."""
+        """The mean sufficiency over the fractions: small is good."""
         return self.sufficiency.mean(-1)
 
 
@@ -48,10 +50,22 @@ def rationale(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Rationale:
-    """Return comprehensiveness and sufficiency of the players of largest value, for each of `shares` of them.
+    """Return how much of the outcome is lost without the most important parts, and with only these.
+
+    The first loss is called comprehensiveness: it is large if the model needs the parts. The second is called
+    sufficiency: it is small if the parts alone are enough.
+
+    Args:
+        games: a function from a point to its game, whose outcome should be the probability of the predicted class.
+        points: the explained points.
+        values: the attribution of each player; the most important players are those of largest value.
+        shares: the fractions of the players that count as the most important ones, each above 0 and at most 1.
+        seed: the random seed of the order of equal values.
+        chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if values do not fit the points or the players, or are not finite, or a share is outside (0, 1].
+        MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or a fraction is
+            outside (0, 1].
 
     >>> from mapsto.views import game
     >>> x, slope = torch.tensor([[1.0, 1.0]]), torch.tensor([3.0, 1.0])

@@ -1,9 +1,9 @@
-"""Trust in an explainer: every measure beside the values for random attributions and for input magnitudes.
+"""Trust in an explainer: its measures beside those of random attributions and of the input's magnitudes.
 
-A number says little by itself: an insertion area depends on the model more than on the explainer. So each measure comes
-three times: for the attributions, for random attributions, and for |x|, which knows nothing of the model. Only an
-explainer that beats both has shown that it explains. `randomisation` tests whether it depends on the learned model,
-`eval_x` whether its selections are honest.
+A number says little by itself: an insertion area depends more on the model than on the explainer. So each measure comes
+three times: for the attributions, for random attributions, and for |x|, which does not depend on the model. Only an
+explainer that beats both baselines has shown that it explains. `randomisation` tests whether attributions depend on
+the learned model, and `eval_x` whether selections of columns are honest.
 """
 
 from collections.abc import Callable
@@ -30,18 +30,18 @@ LOWER = {"deletion area", "sufficiency", "infidelity", "fdr", "max-sensitivity"}
 
 
 class Trust(NamedTuple):
-    """A measure of an explainer, of random attributions and of |x| (None if it does not apply), over rows or tasks."""
+    """One measure of an explainer's attributions and of two baselines, each as a mean over rows or tasks."""
 
-    explainer: Estimate
-    random: Estimate | None
-    magnitude: Estimate | None
+    explainer: Estimate  # of the explainer's attributions
+    random: Estimate | None  # of random attributions; None if the measure does not apply to them
+    magnitude: Estimate | None  # of |x|; None if the measure does not apply to it
 
 
 class Baselines(NamedTuple):
-    """The measures of attributions that know nothing of the model: random ones, and |x| (may be empty)."""
+    """The measures of two kinds of attributions that do not depend on the model: random ones, and |x|."""
 
-    random: dict[str, Estimate]
-    magnitude: dict[str, Estimate]
+    random: dict[str, Estimate]  # of random attributions
+    magnitude: dict[str, Estimate]  # of |x|; empty if |x| does not have one value for each player
 
 
 def trust(
@@ -57,27 +57,29 @@ def trust(
     values: Float[Tensor, "n ..."] | None = None,
     against: Baselines | None = None,
 ) -> dict[str, Trust]:
-    """Return all measures that apply to `explainer`, at `n` points.
+    """Return all measures that apply to an explainer's attributions of `n` points, beside those of two baselines.
+
+    The baselines are random attributions and |x|. The result is keyed by the measure's name. Infidelity is
+    `hiding_infidelity`, of the attributions times the number that fits best.
 
     Args:
         explainer: the explainer.
-        views: point ↦ the view that a `ViewExplainer` explains there, with one score, such as the probability of the
-            class predicted for the point.
-        games: point ↦ the game that measures play, and that a `GameExplainer` explains: `lambda x: game(views(x), x)`.
+        views: a function from a point to the view that a `ViewExplainer` explains there. The view has one score, such
+            as the probability of the class predicted for the point.
+        games: a function from a point to the game whose parts the measures hide, and which a `GameExplainer` explains,
+            such as `lambda x: game(views(x), x)`.
         points: the points.
-        truth: the players that are known to decide.
-        groups: the group of each entry, if the players of the games are groups; the attributions of a `ViewExplainer`
-            are added up over them.
-        radius: of max-sensitivity, in units of the points.
-        seed: of random attributions, coalitions and neighbours.
-        chunk_size: how many points to explain at a time.
-        values: the result of `explained` for these points, if it is known already.
-        against: the `baselines` of the same games and points, if several explainers share them.
-
-    Infidelity hides players, and scales the attributions by their best multiple.
+        truth: True for the players that are known to decide the outcome; None leaves out the measures that need them.
+        groups: the player of each entry, if players are groups of entries; a `ViewExplainer`'s attributions are then
+            added up within groups. None: each entry is a player.
+        radius: the largest move of an entry for max-sensitivity, in the unit of the points.
+        seed: the random seed of random attributions, coalitions and neighbours.
+        chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
+        values: the result of `explained` for these points; None computes it.
+        against: the `baselines` of the same games and points, if several explainers share them; None computes them.
 
     Raises:
-        MapstoError: if attributions do not fit the games' players, or are not finite, or the model is random.
+        MapstoError: if attributions do not fit the games' players or are not finite, or if the model is stochastic.
 
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game
@@ -110,7 +112,7 @@ def baselines(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Baselines:
-    """Return the measures of random attributions and of |x|, to compare every explainer of these games with."""
+    """Return the measures of random attributions and of |x|, with which to compare every explainer of these games."""
     shape, size = (len(points), games(points[0]).players), pooled(points.nan_to_num().abs(), groups)
     random = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(points)
     chance = judged(games, points, random, truth, seed, chunk_size)
@@ -124,7 +126,7 @@ def explained(
     points: Float[Tensor, "n ..."],
     chunk_size: int | None = None,
 ) -> Float[Tensor, "n ..."]:
-    """Return the attributions of `n` points, each by its own view, or to the players of its own game."""
+    """Return the attributions of `n` points, each explained by its own view or, for a `GameExplainer`, its own game."""
     if isinstance(explainer, GameExplainer):
         return explainer.over(games, points, chunk_size).detach()
     return vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(points).detach()
@@ -138,10 +140,10 @@ def judged(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> dict[str, Estimate]:
-    """Return the measures of known attributions; see `HIGHER` and `LOWER` for the good direction.
+    """Return the measures of given attributions by name: `HIGHER` names those where large is good, `LOWER` small.
 
     Raises:
-        MapstoError: as `trust` does.
+        MapstoError: if values do not fit the points or the players, or values or outcomes are not finite.
     """
     curves = insertion_deletion(games, points, values, None, seed, chunk_size)
     reasons = rationale(games, points, values, seed=seed, chunk_size=chunk_size)
@@ -159,7 +161,7 @@ def judged(
 
 
 def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
-    """Return the mean over the first axis with its interval; each row or task counts by its own mean.
+    """Return the mean over the first axis with its 95 % interval; each row or task counts by its own mean.
 
     >>> print(over_rows(torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.5, 1.5], [2.0, 0.0]])))
     0.7500 ± 0.4900
@@ -168,10 +170,10 @@ def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
 
 
 def pooled(values: Float[Tensor, "n ..."], groups: Int[Tensor, "..."] | None) -> Float[Tensor, "n p"]:
-    """Return attributions of entries as attributions of players: added up over `groups`, or of each entry alone.
+    """Return the attributions of players: those of their entries, added up over `groups`, or each entry's own.
 
     Raises:
-        MapstoError: if `groups` has another shape.
+        MapstoError: if `groups` does not have the shape of a row.
     """
     if groups is None:
         return values.flatten(1)

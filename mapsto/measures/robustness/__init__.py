@@ -1,1 +1,1 @@
-"""How predictions and explanations change when inputs, queries or teaching examples change a little."""
+"""How much predictions and explanations change when inputs, queries or support examples change a little."""

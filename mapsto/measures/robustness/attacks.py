@@ -1,13 +1,15 @@
-"""Attacks: the small move of a query or, through adaptation, of the teaching examples that raises a loss most.
+"""Attacks: the small move of a query or, through adaptation, of the support examples that raises a loss most.
 
     FGSM   x' = x + ε·sign(∇loss(x))                                             (Goodfellow et al. 2015, §4)
     PGD    x ← Π(x + step·direction(∇loss(x))),  `steps` times                   (Madry et al. 2018)
 
-with Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`, direction(g) = sign(g) for the maximum norm, g/‖g‖ for
-the Euclidean one. An attack raises a `View`, so one function attacks any input that a view has: the query
+ε is the radius of the attack, and Π the projection on the ball ‖x' − x‖ ≤ ε and on `bounds`. direction(g) is sign(g)
+for the maximum norm, and g/‖g‖ for the Euclidean one.
+
+An attack raises the score of a `View`, so one function attacks any input that a view can have: the query
 (`views.query`), or the support set (`views.support`, `teaching_loss`: poisoning through adaptation, Biggio et al. 2012;
-of meta-learners, Goldblum et al. 2020). PGD returns the best point that it passed, so the view is never lower than at
-the start.
+of meta-learners, Goldblum et al. 2020). PGD returns the point of highest score that it passed, so the score is never
+lower than at the start.
 """
 
 import math
@@ -31,23 +33,28 @@ _ANYWHERE = (-math.inf, math.inf)
 
 
 class Attack(ABC):
-    """(view, point) ↦ a nearby point at which the view is higher. It moves an input and attributes nothing."""
+    """An attack on a model: a function (view, point) ↦ a nearby point, chosen to raise the view's score."""
 
     @abstractmethod
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the moved point. A missing entry (NaN) stays missing; an entry that the view ignores is not pushed."""
+        """Return the moved point.
+
+        A missing entry (NaN) stays missing, and an entry that the view ignores is not moved.
+        """
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
-        """Move `n` points at once; `chunk_size` of them at a time bounds memory."""
+        """Attack `n` points in one batch, or `chunk_size` of them at a time, to limit memory."""
         return vmap(lambda point: self(view, point), chunk_size=chunk_size)(points)
 
 
 @final
 class FGSM(Attack):
-    """One step of `radius` in every entry along the sign of the gradient; entries stay within `bounds`.
+    """Attack by one gradient step: move every entry by `radius` in the direction that raises the score.
+
+    Moved entries are clipped to `bounds` (lowest, highest).
 
     Raises:
-        MapstoError: if the radius is not above 0, bounds are in the wrong order, or the view has several scores.
+        MapstoError: if `radius` is not above 0, `bounds` are in the wrong order, or the view has several scores.
 
     >>> FGSM(0.1)(lambda x: x @ torch.tensor([3.0, -2.0, 0.0]), torch.zeros(3))
     tensor([ 0.1000, -0.1000,  0.0000])
@@ -66,14 +73,19 @@ class FGSM(Attack):
 
 @final
 class PGD(Attack):
-    """`steps` steps along the gradient, each projected back on the ball of `radius` and on `bounds`.
+    """Attack by several gradient steps that raise the score, each projected back to within `radius` of the point.
 
-    `norm` is "linf" (each entry moves by at most `radius`) or "l2" (the whole point does). `step` is the length of a
-    step, by default 2.5·radius/steps, which suffices to reach the edge of the ball from its middle (Madry et al. 2018).
-    If `seed` is None, the attack starts from the point itself, otherwise from a random point of the ball.
+    Args:
+        radius: the largest distance from the point.
+        norm: how distance is measured: "linf" for the largest move of an entry, "l2" for the Euclidean distance.
+        steps: the number of steps.
+        step: the length of a step; None takes 2.5·radius/steps, with which the steps reach the edge of the ball from
+            its middle (Madry et al. 2018).
+        bounds: the lowest and the highest value of an entry.
+        seed: the random seed of the starting point in the ball; None starts from the point itself.
 
     Raises:
-        MapstoError: if the radius or step is not above 0, `steps` is below 1, the norm is unknown, bounds are in the
+        MapstoError: if `radius` or `step` is not above 0, `steps` is below 1, the norm is unknown, `bounds` are in the
             wrong order, or the view has several scores.
 
     >>> PGD(0.5, "l2")(lambda x: x @ torch.tensor([3.0, -4.0]), torch.zeros(2))
@@ -117,7 +129,10 @@ class PGD(Attack):
         return slope.sign() if self.norm == "linf" else slope / _length(slope)
 
     def _project(self, point: Tensor, move: Tensor) -> Tensor:
-        """Return the nearest point in the ball; clamping to the bounds afterwards only moves nearer to `point`."""
+        """Return the point moved to the nearest place in the ball, and clipped to the bounds.
+
+        Clipping can only bring it nearer to `point`, if `point` lies within the bounds.
+        """
         if self.norm == "linf":
             move = move.clamp(-self.radius, self.radius)
         else:
@@ -126,16 +141,20 @@ class PGD(Attack):
 
 
 def surprise(learner: Learner, support: Examples | Episode, y: Shaped[Tensor, "..."]) -> View:
-    """Return the view x ↦ the loss of row x with true outcome `y`: raise it to change one prediction.
+    """Return the function from a query row x to the learner's loss at its true outcome `y`.
 
-    That is −log p(y | x) of a class (`y` an integer), or the mean squared error of the numbers `y` `[k]`.
+    An attack that raises this loss drives the learner's answer away from `y`. The loss is −log p(y | x) for a class
+    (`y` an integer), and the mean squared error for numbers `y` `[k]`.
     """
     loss = losses.LOSSES[learner.loss_name]
     return views.query(learner, support, link=lambda scores: loss(scores[None], y[None], scores.new_ones(1)))
 
 
 def teaching_loss(learner: Learner, episode: Episode) -> View:
-    """Return the view D.x ↦ the loss on the query set after adaptation: raise it to poison the support set."""
+    """Return the function from the inputs of the support set to the loss on the query set after adaptation.
+
+    An attack that raises this loss poisons the support set.
+    """
     views.deterministic(learner)
     (_, y, w), query = episode.support, episode.query
 
@@ -151,7 +170,7 @@ def _length(values: Tensor) -> Tensor:
 
 
 def _present(point: Tensor, slope: Tensor) -> Tensor:
-    """Return the slope with 0 for missing entries, whose slope is unknown."""
+    """Return the slope, with 0 for missing entries, whose slope is unknown."""
     return torch.where(point.isnan(), torch.zeros_like(slope), slope)
 
 
@@ -167,7 +186,7 @@ def _scalar(view: View) -> View:
 
 
 def _number(score: Tensor) -> Tensor:
-    """Return a score; raise MapstoError if it is NaN. Inside a transform of `torch.func` NaN passes."""
+    """Return a score; raise MapstoError if it is NaN. Inside a transform of `torch.func`, NaN passes."""
     if checks.readable(score):
         checks.expect(not score.isnan(), "view", "NaN", "a number to raise", "does it read missing cells?")
     return score

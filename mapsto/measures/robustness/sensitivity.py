@@ -2,10 +2,11 @@
 
     absolute = max_{‖y − x‖∞ ≤ radius} ‖a(y) − a(x)‖₂                             relative = absolute / ‖a(x)‖₂
 
-Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations", §3 (absolute), over sampled y. Small is good,
-but an explanation that never changes has the best value of all: read it beside a measure of faithfulness.
+a(x) is the attribution of point x. Yeh et al. 2019, "On the (In)fidelity and Sensitivity of Explanations", §3
+(absolute), with the maximum over sampled y. Small is good. But an explanation that never changes has the best value of
+all, so read it beside a measure of faithfulness.
 
-captum's `sensitivity_max` is `relative` (if a(x) = 0, it divides by 1, as here). Quantus' MaxSensitivity divides by ‖x‖
+captum's `sensitivity_max` is `relative` (if a(x) = 0, both divide by 1). Quantus' MaxSensitivity divides by ‖x‖
 instead.
 """
 
@@ -24,10 +25,10 @@ from ..faithfulness.ranking import refuse_lost
 
 
 class Sensitivity(NamedTuple):
-    """The largest change of `n` explanations, in their own unit and relative to their length: small is good."""
+    """The largest change of each of `n` explanations when its point moves a little: small is good."""
 
-    absolute: Float[Tensor, " n"]
-    relative: Float[Tensor, " n"]
+    absolute: Float[Tensor, " n"]  # the Euclidean length of the change
+    relative: Float[Tensor, " n"]  # that length, divided by the length of the explanation itself
 
 
 def max_sensitivity(
@@ -38,18 +39,18 @@ def max_sensitivity(
     values: Float[Tensor, "n ..."] | None = None,
     chunk_size: int | None = None,
 ) -> Sensitivity:
-    """Compare the explanations of `n` points with those of their neighbours.
+    """Return the largest change of each point's explanation when the point moves to one of its neighbours.
 
     Args:
-        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
-        views: point ↦ the view to explain there; `lambda x: view` if all points share one.
+        explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
+        views: a function from a point to the view to explain there; `lambda x: view` if all points share one view.
         points: the points.
-        neighbours: `s` neighbours of each point, such as the function `around` of this file samples.
-        values: the explanations of the points, if they are known already.
-        chunk_size: how many points to explain at a time; bounds memory.
+        neighbours: `s` neighbours of each point; the function `around` of this file samples some.
+        values: the explanations of the points; None computes them.
+        chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
 
     Raises:
-        MapstoError: if the neighbours have another shape, or explanations are not finite.
+        MapstoError: if the neighbours differ in shape from the points, or explanations are not finite.
 
     >>> x = torch.tensor([[1.0, 2.0]])
     >>> near = x[:, None] + torch.tensor([[[0.3, 0.4], [0.0, 0.1]]])
@@ -71,7 +72,10 @@ def max_sensitivity(
 
 
 def around(points: Float[Tensor, "n ..."], radius: float, samples: int = 10, seed: int = 0) -> Float[Tensor, "n s ..."]:
-    """Sample neighbours uniformly from the cube of entries within `radius` of each point's; all points move alike."""
+    """Return `samples` random neighbours of each point, whose entries differ from the point's by at most `radius`.
+
+    The moves are uniform, and the same for all points.
+    """
     generator = torch.Generator().manual_seed(seed)
     moves = 2 * torch.rand(samples, *points.shape[1:], generator=generator, dtype=torch.float64) - 1
     return points[:, None] + (radius * moves).to(points)

@@ -1,8 +1,8 @@
-"""Stability of an explanation under attack: the reasons before and after, when a query or the support set is attacked.
+"""Stability of an explanation when a query or the support set is attacked: attributions before and after.
 
     change = ‖after − before‖ / ‖before‖,  rank = Spearman's correlation of entries,  top = share of the k largest kept
 
-The attack raises the loss, see `attacks`. A change of the answer is reported too: if the answer changes, its reasons
+The attack raises the loss, see `attacks`. The result also tells whether the answer changed: if it did, its explanation
 should change as well.
 """
 
@@ -22,12 +22,12 @@ from .attacks import Attack, surprise, teaching_loss
 
 
 class Stability(NamedTuple):
-    """Similarity of attributions before and after an attack: 0, 1, 1 and True if nothing changed."""
+    """How similar the attributions before and after an attack are, and whether the answer stayed the same."""
 
-    change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖
-    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries; nan if they are all equal
-    top: Float[Tensor, "..."]  # share of the k entries of greatest magnitude that are still among them
-    kept: Bool[Tensor, "..."]  # whether the answer stayed: the predicted class or, up to rounding, the numbers
+    change: Float[Tensor, "..."]  # ‖after − before‖ / ‖before‖; 0 if nothing changed
+    rank: Float[Tensor, "..."]  # Spearman's rank correlation of the entries; NaN if all are equal before or after
+    top: Float[Tensor, "..."]  # fraction of the k entries of largest magnitude that are still among them
+    kept: Bool[Tensor, "..."]  # True if the predicted class or, up to rounding, the predicted numbers stayed the same
 
 
 def query_stability(
@@ -39,23 +39,23 @@ def query_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Compare the reasons for the answer to a query before and after `attack` moves the query.
+    """Return how much the explanation of a query's answer changes when an attack moves the query.
 
     Rank correlation and top-k intersection are those of Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks
-    is Fragile", who attack the reasons; here the answer is attacked.
+    is Fragile", who attack the explanation; here the answer is attacked.
 
     Args:
-        explain: (view, point) ↦ attribution, a `ViewExplainer` or a function.
+        explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         learner: the learner.
-        support: the support set, or an episode, whose context is then read too.
-        x: one query row.
-        y: the true outcome of `x`, from which the attack drives the answer: a class, whose score is explained, or the
-            numbers `[k]` of a learner that regresses, which are all explained.
-        attack: moves `x` to raise its loss.
-        k: how many of the largest entries to compare.
+        support: the support set. An episode also gives the learner its context, the examples of earlier tasks.
+        x: the query row.
+        y: the true outcome of `x`, from which the attack drives the answer. For a class, its score is explained; for
+            the numbers `[k]` of a learner that regresses, all are explained.
+        attack: the attack, which moves `x` to raise the learner's loss.
+        k: the number of largest entries to compare.
 
     Raises:
-        MapstoError: if `y` is no outcome of the learner, or `k` exceeds the number of entries.
+        MapstoError: if `y` is not an outcome of the learner, or `k` exceeds the number of entries.
     """
     truth = torch.as_tensor(y, device=x.device)
     moved = attack(surprise(learner, support, truth), x)
@@ -73,10 +73,10 @@ def teaching_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Compare the reasons for the answer to `x` before and after `attack` poisons the support set.
+    """Return how much the explanation of the answer to `x` changes when an attack poisons the support set.
 
-    Arguments, measures and errors are those of `query_stability`; poisoning follows Biggio et al. 2012. The attack
-    raises the loss on the query set of `episode`.
+    The attack moves the inputs of the support set to raise the loss on the query set of `episode`; poisoning follows
+    Biggio et al. 2012. The other arguments, the result and the errors are those of `query_stability`.
     """
     truth = torch.as_tensor(y, device=x.device)
     was = views.query(learner, episode)(x)
@@ -90,7 +90,7 @@ def teaching_stability(
 
 
 def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """Return ‖after − before‖ / ‖before‖.
+    """Return the length of the change relative to the length before: ‖after − before‖ / ‖before‖.
 
     >>> change(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 3.0]))
     tensor(0.2000)
@@ -99,7 +99,7 @@ def change(before: Float[Tensor, "..."], after: Float[Tensor, "..."]) -> Float[T
 
 
 def top_overlap(before: Float[Tensor, "..."], after: Float[Tensor, "..."], k: int) -> Float[Tensor, ""]:
-    """Return the share of the `k` entries of greatest magnitude that both attributions have in common.
+    """Return the fraction of the `k` entries of largest magnitude that two attributions have in common.
 
     >>> top_overlap(torch.tensor([-5.0, 4.0, 1.0]), torch.tensor([5.0, 0.0, 2.0]), k=2)
     tensor(0.5000)

@@ -435,3 +435,20 @@ def test_the_query_views_are_those_of_the_house():
     expected = -views.query(learner, episode.support)(x).log_softmax(-1)[int(y)]
     torch.testing.assert_close(attacks.surprise(learner, episode.support, y)(x), expected)
     assert isinstance(episode.support, Examples)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda explain: query_stability(explain, LEARNER, TASK.support, TASK.query.x[0], 1, FGSM(0.1)),
+        lambda explain: teaching_stability(explain, LEARNER, TASK, TASK.query.x[0], 1, FGSM(0.1)),
+        lambda explain: max_sensitivity(explain, lambda x: x.sum(), torch.zeros(2, 3), torch.zeros(2, 1, 3)),
+        lambda explain: randomised_model(explain, nn.Linear(3, 1), lambda net: lambda x: net(x)[0], torch.zeros(2, 3)),
+        lambda explain: shuffled_labels(
+            explain, TASK.support, lambda s: views.query(LEARNER, s, target=1), TASK.query.x[:2]
+        ),
+    ],
+)
+def test_an_explainer_of_games_is_refused_with_a_remedy(measure: Callable[[Any], Any]) -> None:
+    with pytest.raises(MapstoError, match=r"^explain: got Shapley, .* mt.views.game"):
+        measure(Shapley())

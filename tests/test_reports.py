@@ -288,3 +288,17 @@ def test_a_task_that_cannot_be_told_is_one_sentence(
     with pytest.raises(MapstoError, match=f"^{name}: .*") as raised:
         mt.reports.task(**arguments)  # type: ignore[arg-type]
     assert "--" not in str(raised.value) and "\n" not in str(raised.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "cells", [{}, {"n": [5.0], "k": ["a"]}], ids=["every cell is missing", "every column is constant"]
+)
+def test_reasons_that_are_all_zero_are_not_compared(folder: Path, cells: dict[str, list]) -> None:
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({c: rng.normal(size=30) for c in "abcde"}) if not cells else pd.DataFrame(cells).loc[[0] * 30]
+    clf = mt.TableClassifier().fit(x, np.arange(30) % 2)
+    rows = x[:3] if cells else x[:3].assign(**dict.fromkeys(x, np.nan))
+    answer = mt.reports.table(clf, rows, path="r.html", train=(x, np.arange(30) % 2))
+    agreement = answer.summary["agreement"]
+    assert agreement["r2"] is None and agreement["cosine"] is None and agreement["rows"] == 3
+    assert np.abs(answer.reasons.values).max() == 0 and "R² =" not in Path("r.html").read_text()

@@ -323,3 +323,20 @@ def test_a_page_with_too_few_names_is_refused(given: dict, tmp_path: pathlib.Pat
     ((name, names),), shown = given.items(), film("regions", 3)
     with pytest.raises(MapstoError, match=f"{name}: got {len(names)}, expected "):
         reports.write_film(tmp_path / "film.html", shown, "A film", **given)
+
+
+def test_a_similarity_says_its_measure() -> None:
+    features = way()[2]
+    bars = [figures.draw(over(features)).axes[1].get_ylabel() for over in (cka_over, seeing.rsa_over)]
+    assert [bar.partition(":")[0] for bar in bars] == ["linear CKA", "RSA"]
+
+
+def test_options_that_do_not_fit_are_refused() -> None:
+    preferred = seeing.maximise(lambda x: x.sum(), torch.zeros(4), steps=1)
+    with pytest.raises(MapstoError, match=r"^names: got 1 names"):
+        figures.draw(preferred, names=["a"])
+    learner, episode, _ = way()
+    with pytest.raises(MapstoError, match=r"^of: got 'zzz'"):
+        figures.draw(seeing.gradient_histograms(learner, episode.support), of="zzz")
+    with pytest.raises(MapstoError, match=r"^result: got list"):
+        figures.draw([1])

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
+    add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
     add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
     return options
 

@@ -28,7 +28,7 @@ def explain_run(args: argparse.Namespace) -> int:
     from .folder import writable
 
     out = writable(args.out or args.what)
-    run = load_run(args.what)
+    run = load_run(args.what, allow_imports=args.allow_imports)
     with as_options(index="--episode", methods="--method"):
         episode = episode_of(run.tasks, args.episode or 0, args.seed)
         if args.method is not None:
@@ -69,7 +69,6 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
 
     from ..reports.task.methods import names_of
     from ..reports.task.question import QUERIES
-    from ..reports.task.reasons import MEASURES
 
     names_of(args.method)
     if episode.query.x.dim() > 2:
@@ -78,7 +77,7 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
     trust = explain_methods(learner, episode, args.method, out)
     files = {"values": str(out / "methods.npz"), "picture": str(out / "methods.png")}
     if args.json:
-        numbers = {name: {key: measures[key]._asdict() for key in MEASURES} for name, measures in trust.items()}
+        numbers = {name: {key: measures[key]._asdict() for key in measures} for name, measures in trust.items()}
         write_json({"run": str(args.what), "trust": numbers, **files})
     else:
         _print_trust(trust, one_part=episode.query.x[0].numel() == 1)

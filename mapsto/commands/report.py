@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add("run", type=Path, metavar="RUN", help="the folder of a run, as `mapsto train` left it")
     add("--episode", type=int, metavar="N", help="number of the test task on the page (default: 0)")
     add("--method", metavar="A,B", help="explain by these methods (default: some that fit the learner)")
+    add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
     add("--out", type=Path, metavar="FILE", help="the file to write (default: RUN/report.html)")
     return options
 
@@ -85,7 +86,7 @@ def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | None, list[s
             names_of(args.method)
         failure = "run could not be made again"
         try:
-            run = load_run(args.run)
+            run = load_run(args.run, allow_imports=args.allow_imports)
             failure = "learner could not be evaluated"
             return task_answer(run.learner, run.tasks, args.episode or 0, args.method or (), args.seed), []
         except (MapstoError, ValueError, OSError) as error:
@@ -115,14 +116,13 @@ def _summary(task: "TaskAnswer | None") -> dict[str, Any] | None:
     """Return the answers of a task, and how far each method can be trusted, for a machine."""
     if task is None:
         return None
-    from ..reports.task.reasons import MEASURES
 
     reasons = task.reasons
     methods = {} if reasons is None else reasons.trust
     return {
         "name": task.name,
         "answers": [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))],
-        "trust": {name: {key: measures[key]._asdict() for key in MEASURES} for name, measures in methods.items()},
+        "trust": {name: {key: measures[key]._asdict() for key in measures} for name, measures in methods.items()},
         "left_out": {} if reasons is None else dict(reasons.left_out),
         "missing": dict(task.missing),
     }

@@ -20,6 +20,12 @@ from ..games import View as View
 Explain = Callable[[View, Tensor], Tensor]
 
 
+def refuse_games(explain: Explain) -> None:
+    """Raise MapstoError if an argument `explain` is an explainer of games, which takes no point."""
+    wrong, remedy = isinstance(explain, GameExplainer), "pass lambda view, x: explainer(mt.views.game(view, x))"
+    checks.expect(not wrong, "explain", type(explain).__name__, "a function of a view and a point", remedy)
+
+
 class ViewExplainer(ABC):
     """An explainer that attributes a view's score to the entries of its input: (view, point) ↦ attribution.
 

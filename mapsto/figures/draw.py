@@ -45,7 +45,7 @@ def draw(result: Any, **options: Any) -> Figure:
             `probes`, `rsa_over`, `task_map` or `units`.
         options: for `embedding` and `film`, `classes` (the names of the classes); for `film`, `most` (the maximum
             number of steps shown); for `gradient_histograms`, `of` ("gradients" or "updates"); for `maximise`, `names`
-            (of the features); for `cka_over` and `rsa_over`, `name` (of the measure); for `task_map`, `of` (a number
+            (of the features); for `task_map`, `of` (a number
             for each task, shown by colour) and `name` (of that number).
 
     Raises:

@@ -23,6 +23,7 @@ _LAYERS, _STEPS = 8, 4
 
 def gradient_histograms(result: Histograms, of: Literal["gradients", "updates"] = "gradients") -> Figure:
     """Draw up to four steps, with the first and the last, of up to eight layers; raises MapstoError without steps."""
+    checks.one_of(("gradients", "updates"), of=of)
     counts, zero = (
         (result.gradients, result.zero_gradients) if of == "gradients" else (result.updates, result.zero_updates)
     )

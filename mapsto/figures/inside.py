@@ -47,7 +47,7 @@ def units(result: Mapping[str, Units]) -> Figure:
     axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in result])
     dead, saturated = (100 * np.array([float(part.float().mean()) for part in parts]) for parts in _parts(result))
     at = range(len(result))
-    axes.barh(at, dead, color=style.INK, height=0.62, label="dead: shut on every row")
+    axes.barh(at, dead, color=style.INK, height=0.62, label="dead: no slope on any row")
     axes.barh(
         at,
         saturated,
@@ -56,7 +56,7 @@ def units(result: Mapping[str, Units]) -> Figure:
         height=0.62,
         hatch="//",
         edgecolor="white",
-        label="shut on 95 % of them",
+        label="nearly flat on 95 % of the rows",
     )
     for i, (layer, total) in enumerate(zip(result.values(), dead + saturated, strict=True)):
         axes.annotate(

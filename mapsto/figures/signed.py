@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from .. import checks
 from . import style
 from .colours import around_zero
 
@@ -43,6 +44,8 @@ def signed(values: Float[np.ndarray, ...], reach: float, label: str, names: Sequ
 
 def _largest(values: Float[np.ndarray, " d"], names: Sequence[object]) -> tuple[list[str], Float[np.ndarray, " b"]]:
     """Return names and values; of more than twelve features the smaller ones are summed."""
+    fits = len(names) in (0, len(values))
+    checks.expect(fits, "names", f"{len(names)} names", f"none, or {len(values)}, one for each feature")
     named = [style.label(name, 20) for name in names] or [f"feature {j + 1}" for j in range(len(values))]
     if len(values) <= _BARS:
         return named, values

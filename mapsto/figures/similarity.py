@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _WRITTEN = 7  # up to so many representations, each number is written
 
 
-def similarity(result: Similarity, name: str = "linear CKA") -> Figure:
-    """Draw the matrix of the measure `name`; within a layer, steps go from left to right and from top to bottom."""
+def similarity(result: Similarity) -> Figure:
+    """Draw the matrix of similarities; within a layer, steps go from left to right and from top to bottom."""
     matrix = result.matrix.detach().cpu().numpy()
     figure = style.canvas(3.9)
     axes = figure.subplots()
@@ -30,7 +30,7 @@ def similarity(result: Similarity, name: str = "linear CKA") -> Figure:
             ink = "white" if abs(value) > 0.75 else style.INK
             axes.text(j, i, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
-    bar.set_label(f"{style.label(name, 30)}: 1 alike, 0 unrelated", fontsize=9.5)
+    bar.set_label(f"{result.measure}: 1 alike, 0 unrelated", fontsize=9.5)
     bar.outline.set_visible(False)
     return figure
 

@@ -30,6 +30,7 @@ class Similarity(NamedTuple):
     layers: tuple[str, ...]
     steps: int
     matrix: Float[Tensor, "r r"]  # nan for a representation that is the same for all rows
+    measure: str = "linear CKA"
 
 
 def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = False) -> Float[Tensor, ""]:
@@ -67,7 +68,8 @@ def cka_over(features: Features, debiased: bool = False) -> Similarity:
 
 def rsa_over(features: Features) -> Similarity:
     """Return the RSA of every pair of layers and inner steps, from the result of `features_over`."""
-    return _similarity(features, torch.stack([_ranked_distances(f) for f in _parts(features, 3)]))
+    ranked = torch.stack([_ranked_distances(f) for f in _parts(features, 3)])
+    return _similarity(features, ranked)._replace(measure="RSA")
 
 
 def _parts(features: Features, least: int) -> list[Tensor]:

@@ -26,7 +26,7 @@ from torch.utils import _pytree as pytree
 
 from ... import checks
 from ...episodes import Examples
-from ...explainers.explainer import Explain
+from ...explainers.explainer import Explain, refuse_games
 from ...views import View
 from .ranking import rank_correlation
 
@@ -157,6 +157,7 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _explained(explain: Explain, view: View, points: Tensor, chunk_size: int | None) -> Tensor:
+    refuse_games(explain)
     return vmap(lambda point: explain(view, point), chunk_size=chunk_size)(points).detach()
 
 

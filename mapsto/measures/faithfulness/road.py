@@ -7,7 +7,7 @@
 
 Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods": noisy linear imputation
 makes "most relevant first" and "least relevant first" agree, because the filled pixels hardly show where pixels are
-hidden. ROAD's curves are those of `insertion_deletion`, for the games that `Imputer.game` returns. The images follow the
+hidden. ROAD's curves are those of `insertion_deletion` for the games that `Imputer.game` returns. The images follow the
 paper; tables apply the same idea. If nothing is visible, an image is filled with 0 (the equations leave its level
 open), and a row of a table with the means. The noise is fixed by a seed, so that the same mask always gives the same
 outcome.

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ... import checks
-from ...explainers.explainer import Explain
+from ...explainers.explainer import Explain, refuse_games
 from ...views import View
 from ..faithfulness.ranking import refuse_lost
 
@@ -57,6 +57,7 @@ def max_sensitivity(
     >>> max_sensitivity(lambda view, x: 2 * x, lambda x: torch.sum, x, near)
     Sensitivity(absolute=tensor([1.0000]), relative=tensor([0.2236]))
     """
+    refuse_games(explain)
     remedy = "at least one neighbour of the points' shape for each point"
     checks.shape((len(points), "s", *points.shape[1:]), remedy, neighbours=neighbours)
     checks.expect(neighbours.shape[1] > 0, "neighbours", f"shape {tuple(neighbours.shape)}", remedy)

@@ -16,7 +16,7 @@ from ... import checks, views
 from ...adaptation import losses
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
-from ...explainers.explainer import Explain
+from ...explainers.explainer import Explain, refuse_games
 from ..faithfulness.ranking import rank_correlation
 from .attacks import Attack, surprise, teaching_loss
 
@@ -57,6 +57,7 @@ def query_stability(
     Raises:
         MapstoError: if `y` is not an outcome of the learner, or `k` exceeds the number of entries.
     """
+    refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)
     moved = attack(surprise(learner, support, truth), x)
     view, scores = views.query(learner, support, _target(learner, truth)), views.query(learner, support)
@@ -78,6 +79,7 @@ def teaching_stability(
     The attack moves the inputs of the support set to raise the loss on the query set of `episode`; poisoning follows
     Biggio et al. 2012. The other arguments, the result and the errors are those of `query_stability`.
     """
+    refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)
     was = views.query(learner, episode)(x)
     losses.LOSSES[learner.loss_name](was[None], truth[None], was.new_ones(1))  # refuses a `y` that is no outcome

@@ -57,6 +57,12 @@ def check(classifier: "TableClassifier", rows: "pd.DataFrame", reasons: Explanat
         players = strongest.tolist()
         rows = rows.where(np.tile(np.isin(np.arange(rows.shape[1]), strongest), (len(rows), 1)))
         values = classifier.explain(rows).values
+    unmeasured = {"r2": None, "cosine": None, "rows": len(rows), "columns": len(players)}
+    if not players:
+        return unmeasured
     measures = agreement(values[:, players], exact_values(classifier, rows, players))
-    r2, cosine = (None if math.isnan(value) else value for value in measures[:2])
-    return {"r2": r2, "cosine": cosine, "rows": len(rows), "columns": len(players)}
+    if math.isnan(measures.r2) or math.isnan(
+        measures.cosine
+    ):  # no cell moves a prediction: there is nothing to agree on
+        return unmeasured
+    return {**unmeasured, "r2": measures.r2, "cosine": measures.cosine}

@@ -40,8 +40,12 @@ def explain(
     for name, method in methods.items():
         try:
             values = explained(method, question.view, games, x, chunk_size=1)
-            measures = trust(
-                method, question.view, games, x, None, hiding.groups, chunk_size=1, values=values, against=against
+            measures = (
+                {}
+                if x[0].numel() == 1
+                else trust(  # of one part, no order is better than another
+                    method, question.view, games, x, None, hiding.groups, chunk_size=1, values=values, against=against
+                )
             )
         except CANNOT as error:
             missing = x.isnan().any() and isinstance(method, ViewExplainer)

@@ -163,11 +163,11 @@ def support_feature(
     target: int | None = None,
     link: Link = lambda s: s,
 ) -> tuple[View, Tensor]:
-    """Return the function from a layer's outputs on the support set to the score of `x`, and these outputs `[n, ...]`.
+    """Return the function from a layer's outputs on the support set to the score of `x`, and these outputs.
 
-    The layer's output for `x` itself does not change. This is meant for learners that embed their support set once,
-    such as `PrototypicalNetwork`: a layer that runs in each of several inner steps raises MapstoError. Arguments and
-    other errors are those of `feature`.
+    The outputs are `[n, ...]`; the layer's output for `x` itself does not change. This is meant for learners that embed
+    their support set once, such as `PrototypicalNetwork`: a layer that runs in each of several inner steps raises
+    MapstoError. Arguments and other errors are those of `feature`.
     """
     examples, adapt = _adaptation(learner, support)
     part = watching.part(learner, layer)

@@ -98,12 +98,12 @@ class InContext(Learner):
         return state.outcome.average(state.outcome.answer(self.quantile_evidence(state, tokens)))[0]
 
     def features(self, state: State, x: Float[Tensor, "n d"]) -> dict[str, Tensor]:
-        """Return the body's last tokens for `n` rows: `cells` `[n, e, d, v]` and `label` `[n, e, v]`, for `e` readings."""
+        """Return the body's last tokens for `n` rows: `cells` `[n, e, d, v]` and `label` `[n, e, v]`, with e readings."""
         tokens = self.look(state, x[None])[0].movedim(1, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
-        """Return the attention in each of `l` layers between r rows: the null row, the n examples, and the query row `x`.
+        """Return the attention between r rows in each layer: the null row, the n examples, and the query row `x`.
 
         It is averaged over heads, columns and readings. The null row is a learned row that attends to itself only.
         `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the last tokens of `x` that comes from each
@@ -152,9 +152,10 @@ class InContext(Learner):
         return tokens.unflatten(0, reading.question.shape[:2])
 
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence of rows: unnormalised class scores, or deviations from the mean in standard deviations.
+        """Return the unnormalised class scores of rows, or for numbers the deviation from the support set's mean.
 
-        It is computed from the label tokens. For a row whose cells are all missing, it is 0.
+        This evidence is computed from the label tokens. Deviations are in standard deviations. For a row whose cells
+        are all missing, the evidence is 0.
         """
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 

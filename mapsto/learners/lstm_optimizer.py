@@ -109,7 +109,7 @@ class MetaLSTM(CoordinateRule):
         self.cell = MetaCell(hidden, lr)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the loss on the query set after the last step, differentiated as `differentiation` says, and metrics."""
+        """Return the query loss after the last step, differentiated by the route `differentiation`, and metrics."""
         state = self.stopped(self.run(self.differentiation, episode.support), episode.support)
         scores = self.predict(state, episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)

@@ -1,4 +1,4 @@
-"""Views and games: explainers move the input of a view, and hide parts of an input in a game.
+"""Views and games: explainers change the input of a view, and hide parts of an input in a game.
 
 View:  point ↦ score or `[k]` scores, differentiable in the point
 Game:  mask ↦ score or `[k]` scores, with only the players of the mask visible

@@ -62,9 +62,9 @@ class SelfExplaining(Learner):
     def explain(self, state: State, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d k"], Float[Tensor, "n k"]]:
         """Return the Shapley value of each column of each row, and the prediction for a row of missing cells.
 
-        Both are in probability, or in the unit of the numbers. Up to rounding, the values of a row plus this
-        prediction, `values.sum(1) + base`, equal the probabilities or numbers of `predict`. For classes, the values of
-        a column sum to 0 over the classes.
+        The values and this prediction (`base`) are probabilities, or in the unit of the numbers. Up to rounding,
+        `values.sum(1) + base` equals the probabilities or numbers of `predict`. For classes, the values of a column sum
+        to 0 over the classes.
         """
         tokens, seen = self.learner.look(state, x[None]), torch.isfinite(x)
         masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))

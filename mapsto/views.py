@@ -2,9 +2,9 @@
 
     query: x ↦ score      support: D.x ↦ score      weights: D.w ↦ score      state: θ ↦ score      feature: h ↦ score
 
-D is the support set. An explainer *moves* the input of a view, or *hides* parts of it in a game (see `games`). If an
-episode is given in place of a support set, a learner with a memory also reads the episode's context (the examples of
-earlier tasks). Then the explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
+D is the support set. Explainers change the input of a view, or hide parts of it in a game (see `games`). If an episode
+is given in place of a support set, a learner with a memory also reads the episode's context (the examples of earlier
+tasks). Then the explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
 
     Args:
         learner: the learner to explain.
-        support: the support set, or an episode, of which the learner reads the support set and the context.
+        support: the support set, or an episode, whose context (the examples of earlier tasks) is then available too.
         target: the index of the score; if None, the function returns all scores.
         link: a function of the scores, applied before `target` is selected, such as a softmax over the last axis.
 
@@ -213,8 +213,8 @@ class Adapted(nn.Module):
 def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
     """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
 
-    If `support` is an episode, the learner also reads its context (the examples of earlier tasks). Raises MapstoError
-    if the learner is transductive or stochastic.
+    If `support` is an episode, a learner with a memory also reads the episode's context (the examples of earlier
+    tasks). Raises MapstoError if the learner is transductive or stochastic.
     """
     return Adapted(learner, support)
 

@@ -35,7 +35,7 @@ def parted(theta: Float[Tensor, " c"], like: Params) -> Params:
 def read(x: Float[Tensor, "..."], p: float = 10.0) -> Float[Tensor, "... 2"]:
     """Return the log-magnitude and the sign of each number, both scaled to roughly −1 … 1.
 
-    The first is log|x| / p and the second sign x. If |x| < e^{−p}, they are −1 and e^p·x instead.
+    The first is log|x| / p and the second sign x. If |x| < e^{−p}, the two are −1 and e^p·x instead.
 
     >>> read(torch.tensor([-1.0, 0.0]))
     tensor([[ 0., -1.],

@@ -35,7 +35,7 @@ class Learner(nn.Module, ABC):
     def route(self) -> Differentiation | None:
         """How the result of `adapt` is differentiated through the inner loop; None if there is no inner loop.
 
-        It is one of the routes in `mapsto.adaptation.differentiation`, such as `Reverse()`.
+        The value is one of the routes in `mapsto.adaptation.differentiation`, such as `Reverse()`.
         """
         return self.differentiation
 
@@ -45,7 +45,7 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def adapt(self, support: Examples) -> State:
-        """Return the model learned from `support` as a pytree of tensors, its state; no parameter is changed."""
+        """Return the model learned from `support` as a state, a pytree of tensors, without changing parameters."""
 
     @abstractmethod
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:

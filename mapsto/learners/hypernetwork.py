@@ -24,7 +24,7 @@ Params = dict[str, Tensor]
 
 
 class Hypernetwork(Learner):
-    """A network, the body, that maps a support set to the parameters of another network, the child, which predicts.
+    """A network (`body`) that maps a support set to the parameters of another network (`child`), which predicts.
 
     Args:
         body: maps examples, x `[n, d]`, y `[n, k]` and w `[n]` (1 for a full example), to one number for each parameter

@@ -98,7 +98,7 @@ class InContext(Learner):
         return state.outcome.average(state.outcome.answer(self.quantile_evidence(state, tokens)))[0]
 
     def features(self, state: State, x: Float[Tensor, "n d"]) -> dict[str, Tensor]:
-        """Return the body's last tokens for `n` rows: `cells` `[n, e, d, v]` and `label` `[n, e, v]`, with e readings."""
+        """Return the body's last tokens of `n` rows in e readings: `cells` `[n, e, d, v]` and `label` `[n, e, v]`."""
         tokens = self.look(state, x[None])[0].movedim(1, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 

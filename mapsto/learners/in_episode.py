@@ -13,7 +13,7 @@ from .wrapped import Wrapped
 
 
 class InEpisode(Wrapped):
-    """A learner that adapts to any support set and always reads the context of one episode (its earlier tasks).
+    """A learner that adapts to any support set and always reads the earlier tasks in one episode's context.
 
     Args:
         learner: a learner with a memory, such as `MemoryFusion`.

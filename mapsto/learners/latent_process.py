@@ -26,7 +26,7 @@ class Latent(NamedTuple):
 
 
 class NP(LatentProcess):
-    """Neural process: a latent variable carries all that is known about the function from the support set.
+    """Neural process: a latent variable carries all information that the support set gives about the function.
 
     Args:
         encoder: maps an example, input and target concatenated `[n, d + k]`, to the mean and the raw deviation of the

@@ -85,7 +85,7 @@ class FullContext(nn.Module):
 
 
 class MatchingNetwork(Learner):
-    """Classify a query by attention: its class probabilities are the average of the support labels.
+    """Classify a query by attention: its class probabilities are a weighted average of the support labels.
 
     The attention compares learned embeddings, and the scores are log-probabilities. A class has probability 0 (score
     −∞) if the weights of its support examples sum to 0. If the support set is empty, all classes have equal scores.

@@ -33,7 +33,7 @@ from .wrapped import Wrapped
 
 
 class MemoryFusion(Wrapped):
-    """Gradient descent on the support set; the result then moves towards the results for earlier tasks.
+    """Gradient descent on the support set, whose result is then moved towards the results for earlier tasks.
 
     The earlier tasks are in `episode.context`, one for each index j of the first axis: x `[j, n, ...]`, y
     `[j, n, ...]`, w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the

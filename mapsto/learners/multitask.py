@@ -22,7 +22,7 @@ from .wrapped import Wrapped
 
 
 class MultiTask(Wrapped):
-    """A baseline without meta-learning: train one network on the examples of all tasks, then fine-tune it to each.
+    """A baseline without meta-learning: train one network on all tasks, then fine-tune it to each new task.
 
     Args:
         body: the network, see `MAML`.

@@ -24,7 +24,7 @@ class FiniteDifference(Reverse):
 
     Args:
         distance: the distance ε‖v‖ from the parameters φ to each point, as a multiple of (1 + ‖φ‖)·eps^⅓, where eps is
-            the precision of the floating-point type. At this distance, the errors of truncation and of rounding
+            the precision of the floating-point type. With the default, the errors of truncation and of rounding
             balance.
 
     Raises:

@@ -22,7 +22,7 @@ from .route import Differentiation, Reverse, State, Step
 
 
 class Blocked(Differentiation):
-    """Exact derivatives that keep one state for each block of `size` steps, and unroll one block at a time.
+    """Differentiate exactly: keep one state for each block of `size` steps, and unroll one block at a time.
 
     Args:
         size: the number of steps in a block. For K steps, the memory is the graph of `size` steps and `K / size`
@@ -44,7 +44,7 @@ class Blocked(Differentiation):
 
 
 class Adjoint(Blocked):
-    """Exact derivatives that keep the state before each step, and unroll one step at a time.
+    """Differentiate exactly: keep the state before each step, and unroll one step at a time.
 
     The derivative is passed backwards by v ← (∂step/∂φ)ᵀ v, with the graph of each step recomputed.
     """
@@ -54,7 +54,7 @@ class Adjoint(Blocked):
 
 
 class Checkpointed(Differentiation):
-    """Exact derivatives that keep √K of K states and recompute the states between them, one block at a time."""
+    """Differentiate exactly: keep every √K-th of K states, and recompute the states between them block by block."""
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Return the state after `steps`; see `Differentiation`."""

@@ -111,7 +111,7 @@ def moments(y: Float[Tensor, "t n 1"], w: Float[Tensor, "t n"], members: int) ->
 def canonical_codes(
     z: Float[Tensor, "t n d"], y: Int[Tensor, "t n"], w: Float[Tensor, "t n"], ways: int, members: int
 ) -> Int[Tensor, "t e k"]:
-    """Return the codes (numbers) of the classes in each reading, computed from their rows `z` and not from their names.
+    """Return the codes (numbers) of the classes in each reading, computed from their rows `z`, not their names.
 
     In the first reading, the classes are numbered in the order of the mean, over their rows, of the sum of `z`. Each
     further reading shifts the codes by one. So the predictions do not depend on the names of the classes or on the

@@ -131,8 +131,8 @@ class ANML(Learner):
     def features(self, state: Head, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return the output of each submodule of the body by name, and three features `[n, width]`.
 
-        They are `representation`, the output of the body; `open`, the gate's values in 0 … 1 (1 if there is no gate);
-        and `gated`, the product of both.
+        The three are `representation`, the output of the body; `open`, the gate's values in 0 … 1 (1 if there is no
+        gate); and `gated`, the product of `representation` and `open`.
         """
         f = self.body(x)
         gate = torch.ones_like(f) if self.gate is None else torch.sigmoid(self.gate(x))

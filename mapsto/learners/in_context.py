@@ -105,8 +105,8 @@ class InContext(Learner):
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
         """Return the attention between r rows in each layer: the null row, the n examples, and the query row `x`.
 
-        It is averaged over heads, columns and readings. The null row is a learned row that attends to itself only.
-        `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the last tokens of `x` that comes from each
+        The attention is averaged over heads, columns and readings. The null row is a learned row that attends to itself
+        only. `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the last tokens of `x` that comes from each
         example.
 
         Raises:

@@ -68,7 +68,7 @@ class PrototypicalNetwork(Learner):
         return Prototypes(means, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of the classes: minus the squared distance of each row to each class mean."""
+        """Return the scores `[n, ways]`: minus the squared distance of a row to the mean of a class."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
         means = state.means - centre  # keeps the digits that squaring far from 0 would lose

@@ -86,7 +86,7 @@ class SiameseNetwork(Learner):
         return Gallery(f, labels, support.w, {} if self.transductive else statistics)
 
     def predict(self, state: Gallery, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of the classes: minus the squared distance of each row to the nearest example of each class."""
+        """Return the scores `[n, ways]`: minus the squared distance of a row to the nearest example of a class."""
         return _nearest(state, self._squared(state, x))
 
     def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:

@@ -55,7 +55,7 @@ class Hypernetwork(Learner):
         checks.expect(parametric, "child", type(child).__name__, "a network with parameters to write")
 
     def adapt(self, support: Examples) -> Params:
-        """Return the generated parameters: the child's learned parameters plus the body's output for the support set."""
+        """Return the generated parameters: the learned ones of the child plus the output of the body."""
         start = dict(self.child.named_parameters())
         written = self.body(support.x, numbers(support.y), counts(support.w))  # [p]
         sizes = [value.numel() for value in start.values()]

@@ -1,7 +1,7 @@
 """A task as an `Episode`: the examples to adapt to and the examples to test on.
 
-The whole package uses these two tuples. A batch of tasks is the same tuple with one more leading axis on every tensor,
-so that `torch.func.vmap` maps any function of one `Episode` over a batch.
+The whole package uses the tuples `Episode` and `Examples`. A batch of tasks is an `Episode` with one more leading axis
+on every tensor, so that `torch.func.vmap` maps any function of one `Episode` over a batch.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ State = Any
 
 
 class Examples(NamedTuple):
-    """A labelled set of examples.
+    """A set of labelled examples: inputs `x`, targets `y` and weights `w`.
 
-    The weights `w` serve padding, tasks of different sizes, and influence alike. Sources of tasks set 1/n for a real
-    example and 0 for padding. Weight 0 has the same effect as deleting the example while the other weights stay the
-    same.
+    A source of tasks gives weight 1/n to each of n real examples and weight 0 to padding. Weight 0 has the same effect
+    as deleting the example while the other weights stay the same. So weights serve padding, tasks of different sizes,
+    and measuring the influence of an example.
     """
 
     x: Float[Tensor, "n ..."]
@@ -40,8 +40,8 @@ class Episode(NamedTuple):
 
     support: Examples
     query: Examples
-    noise: Tensor | None = None  # latent draws or minibatch orders; drawn by sources of tasks, never by learners
-    context: Examples | None = None  # earlier tasks, for learners with a memory and for continual learning
+    noise: Tensor | None = None  # random numbers for the learner, such as draws of a latent; from the source of tasks
+    context: Examples | None = None  # examples of other tasks, for learners with a memory and continual learning
 
     def to(self, *args: Any) -> "Episode":
         """Return the episode with every tensor moved to a device, and floating-point tensors converted to a dtype."""
@@ -49,15 +49,15 @@ class Episode(NamedTuple):
 
 
 class Source(Protocol):
-    """A source of tasks whose batches are a pure function of their index, such as those of `mapsto.tasks`."""
+    """A source of tasks, such as those of `mapsto.tasks`; it returns the same batch for the same arguments."""
 
     def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return batch `index` of `count` tasks."""
+        """Return the batch number `index`, which consists of `count` tasks."""
         ...
 
 
 def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
-    """Return the `Examples` of `x` and `y`; if `w` is None, each of the n examples has weight 1/n.
+    """Return inputs `x`, targets `y` and weights `w` as `Examples`; if `w` is None, each of n weights is 1/n.
 
     >>> examples(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])).w
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
@@ -70,8 +70,8 @@ def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
 def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None) -> Callable[[Episode], Any]:
     """Return a function that maps `function` over a batch of tasks by `vmap`.
 
-    Fields that are None stay None; plain `vmap` does not accept them. If `chunk_size` is given, so many tasks are
-    computed at a time.
+    Fields of an episode that are None stay None, which plain `vmap` does not accept. If `chunk_size` is given, at most
+    `chunk_size` tasks are computed at a time.
     """
 
     def mapped(batch: Episode) -> Any:
@@ -82,16 +82,20 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
 
 
 def stack(episodes: list[Episode]) -> Episode:
-    """Return a batch of episodes of equal shapes, stacked along a leading task axis."""
+    """Return episodes of equal shapes as one batch, stacked along a new leading task axis."""
     return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *episodes)
 
 
 def unstack(batch: Episode) -> list[Episode]:
-    """Return the list of the episodes of a batch; the inverse of `stack`."""
+    """Return the episodes of a batch as a list; the inverse of `stack`."""
     return [pytree.tree_map_only(Tensor, lambda leaf: leaf[i], batch) for i in range(len(batch.support.w))]  # noqa: B023
 
 
 def to(tree: Any, *args: Any) -> Any:
-    """Return a pytree with every tensor moved to a device, and every floating-point tensor to a dtype."""
+    """Return a pytree with its tensors moved to a device or converted to a dtype.
+
+    `args` are those of `Tensor.to`. If there is a dtype among them, only floating-point tensors are moved and
+    converted.
+    """
     float_only = any(isinstance(a, torch.dtype) for a in args)
     return pytree.tree_map_only(Tensor, lambda t: t if float_only and not t.is_floating_point() else t.to(*args), tree)

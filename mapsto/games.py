@@ -1,7 +1,9 @@
-"""A view moves an input of a model; a game hides parts of it. Explainers need nothing else.
+"""Views and games: explainers change the input of a view, and hide parts of an input in a game.
 
 View:  point ↦ score or `[k]` scores, differentiable in the point
 Game:  mask ↦ score or `[k]` scores, with only the players of the mask visible
+
+Explainers need no other access to a model.
 """
 
 from collections.abc import Callable
@@ -16,15 +18,20 @@ View = Callable[[Tensor], Tensor]  # point ↦ scalar, or `[k]` scores
 
 
 class Game:
-    """mask ↦ the outcome when only the players with mask 1 are visible."""
+    """A function from a mask to the outcome if only the players with mask 1 are visible.
+
+    Args:
+        value: the function from a mask `[players]` to the outcome, a scalar or `[k]`.
+        players: the number of players, which are the parts that can be hidden.
+    """
 
     def __init__(self, value: Callable[[Tensor], Tensor], players: int):
         self.value, self.players = value, players
 
     def __call__(self, mask: Float[Tensor, " players"]) -> Tensor:
-        """Return the outcome, a scalar or `[k]`, when exactly the players of `mask` (1 present, 0 absent) are visible.
+        """Return the outcome, a scalar or `[k]`, if players with mask 1 are visible and players with mask 0 hidden.
 
-        Integers and booleans become floats, so that they can be averaged.
+        Outcomes that are integers or booleans become floats, so that they can be averaged.
 
         Raises:
             MapstoError: if `mask` does not have one entry for each player.
@@ -40,12 +47,17 @@ def game(
     background: Float[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
-    """Return the game of a view at `x`: the players are the entries of `x`, or groups of entries.
+    """Return the game whose outcome is `view` at `x`, with the entries of `x`, or groups of them, as players.
 
-    Absent entries take the value `baseline` (a number, a tensor such as a mask token, or NaN for a learner that was
-    trained on missing cells). If `background` is given, absent entries take the values of each background row in turn
-    instead, and the outcomes are averaged. If `groups` (integers 0 … players−1 in the shape of `x`) is given, the
-    entries of one group appear and vanish together.
+    Args:
+        view: the function from the point `x` to the outcome.
+        x: the point to explain.
+        baseline: the value of hidden entries: a number, a tensor such as a mask token, or NaN for a learner that was
+            trained on missing cells.
+        background: if given, hidden entries take the values of each background row in turn, and the outcomes are
+            averaged.
+        groups: the player, 0 … players−1, to which each entry of `x` belongs; entries of one group are visible or
+            hidden together. If None, each entry is a player.
 
     Raises:
         MapstoError: if `baseline`, `background` or `groups` does not fit `x`, or if both a baseline and a background

@@ -1,12 +1,15 @@
-"""A learner and its explainer, trained together.
+"""A learner and an explainer of its predictions, trained together.
 
     loss = ℓ(y, v(V)) + ℓ(y, v(S)) + λ · Σ_c (v_c(S) − g_c(S))²
 
-`v(S)` is the learner's probability (or number) for a query with visible columns S (V: all columns that are not
-missing), and `g(S)` is the explainer's game for that query from the same forward pass. The first two terms train every
-`v(S)` as a conditional prediction (as in REAL-X, Jethani et al. 2021, so that no explanation can encode the answer in
-the mask); the third term trains the explainer. For classes ℓ is the cross-entropy. For numbers, in units of the
-support's standard deviation, ℓ is the squared error plus the pinball loss of the quantiles.
+`v(S)` is the learner's prediction for a query row of which only the columns S are visible: the probability of each
+class c, or one number. V is the set of all columns that are not missing. `g(S)` is the explainer's estimate of `v(S)`,
+computed from the forward pass on the full row.
+
+The first two terms train `v(S)` to predict from any set of visible columns, so that an explanation cannot encode the
+answer in the choice of columns (as in REAL-X, Jethani et al. 2021). The third term trains the explainer. For classes, ℓ
+is the cross-entropy. For numbers, ℓ is the squared error plus the pinball loss of the predicted quantiles, in standard
+deviations of the support set's targets.
 """
 
 import torch
@@ -28,14 +31,14 @@ _UNIT = 0.2  # weight of the third term for numbers: they vary more than probabi
 
 
 class SelfExplaining(Learner):
-    """The mapping (D, x) ↦ (scores, attributions) in one forward pass.
+    """A learner for tables that returns its predictions and their Shapley values from one forward pass.
 
     Args:
-        learner: predicts.
-        explainer: reads the game behind a prediction from the learner's tokens.
-        weight: the weight λ of the explainer's error.
-        candour: the share of the third term's gradient that also reaches `v`, so that the model becomes easier to
-            explain.
+        learner: the learner that predicts.
+        explainer: estimates the prediction for every set of visible columns (a game) from the learner's tokens.
+        weight: the weight λ of the explainer's squared error in the loss.
+        candour: the fraction of that error's gradient that also flows into the learner's predictions `v`, so that the
+            learner becomes easier to explain.
     """
 
     def __init__(self, learner: InContext, explainer: PairwiseAttribution, weight: float = 20.0, candour: float = 0.0):
@@ -49,18 +52,19 @@ class SelfExplaining(Learner):
         return self.learner.ways
 
     def adapt(self, support: Examples) -> State:
-        """Read the support set; see `InContext.adapt`."""
+        """Return the learner's state for a support set; see `InContext.adapt`."""
         return self.learner.adapt(support)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Return log-probabilities, or numbers; see `InContext.predict`."""
+        """Return log-probabilities of classes, or predicted numbers; see `InContext.predict`."""
         return self.learner.predict(state, x)
 
     def explain(self, state: State, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d k"], Float[Tensor, "n k"]]:
-        """Return Shapley values, in probability or in the unit of the numbers, and the prediction for an empty row.
+        """Return the Shapley value of each column of each row, and the prediction for a row of missing cells.
 
-        Up to rounding, `values.sum(1) + base` equals `predict`'s probabilities or numbers. The values of classes sum to
-        0 over the classes.
+        The values and this prediction (`base`) are probabilities, or in the unit of the numbers. Up to rounding,
+        `values.sum(1) + base` equals the probabilities or numbers of `predict`. For classes, the values of a column sum
+        to 0 over the classes.
         """
         tokens, seen = self.learner.look(state, x[None]), torch.isfinite(x)
         masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))
@@ -70,14 +74,18 @@ class SelfExplaining(Learner):
         return values, state.outcome.value(nothing).mean(1).expand(len(x), -1)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the joint loss of one task; see `batch_loss`."""
+        """Return the joint loss of one task and its metrics; see `batch_loss`."""
         return self.batch_loss(pytree.tree_map_only(Tensor, lambda leaf: leaf[None], episode))
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the mean joint loss of `t` tasks, with hidden columns drawn from `noise` `[t, m, d + 1]` in [0, 1).
+        """Return the mean joint loss of `t` tasks and its metrics.
 
-        The number of classes comes from the support set's labels, so one training may mix tasks with two classes, with
-        ten, and with numbers.
+        The columns to hide are drawn from `episodes.noise`, `[t, m, d + 1]` in [0, 1), for `m` query rows and `d`
+        columns. The number of classes comes from the support set's labels, so one training run may mix tasks with two
+        classes, with ten, and with numbers.
+
+        Raises:
+            MapstoError: if `episodes.noise` is None.
         """
         noise = episodes.noise
         if noise is None:
@@ -107,7 +115,7 @@ class SelfExplaining(Learner):
         }  # fmt: skip
 
     def _read(self, episodes: Episode) -> Reading:
-        """Read the support set, with codes of its classes drawn from the noise."""
+        """Return the learner's reading of the support sets, with the codes of the classes drawn from the noise."""
         support, noise = episodes.support, episodes.noise
         if support.y.is_floating_point():
             return self.learner.read(support, 1)
@@ -144,7 +152,7 @@ class SelfExplaining(Learner):
         return surprise[0] + surprise[1:].mean(), answer.exp(), metrics
 
     def _play(self, reading: Reading, tokens: Tensor, seen: Tensor, masks: Tensor) -> Float[Tensor, "t e m c k"]:
-        """Play each row's game, in the unit of attributions."""
+        """Return the explainer's estimate of the prediction for each mask, in the unit of attributions."""
         full = self.learner.raw_evidence(reading, tokens)  # [t, e, m, k]
         visible = seen[:, None].to(full.dtype).expand(*full.shape[:-1], -1)
         game = self.explainer(tokens, visible, full, reading.outcome.outputs)
@@ -153,7 +161,7 @@ class SelfExplaining(Learner):
 
 
 def _standard(episodes: Episode) -> Episode:
-    """Scale the numbers of each task to mean 0 and deviation 1 over its support set."""
+    """Scale the numbers of each task to mean 0 and standard deviation 1 over its support set, and clamp them."""
     outcome = moments(episodes.support.y, episodes.support.w, 1)
     mean, spread = outcome.mean[:, None, None], outcome.spread.where(outcome.spread > 0, 1.0)[:, None, None]
     support, query = (
@@ -163,7 +171,7 @@ def _standard(episodes: Episode) -> Episode:
 
 
 def _part(noise: Float[Tensor, "t m d1"]) -> Tensor:
-    """Draw a coalition from `noise`: a uniform size in 1 … d−1, then a uniform coalition of that size."""
+    """Draw the visible columns of each row from `noise`: first their number, uniform in 1 … d−1, then the columns."""
     d = noise.shape[-1] - 1
     size = 1 + (noise[..., d:] * max(d - 1, 1)).long()
     return noise[..., :d].argsort(-1).argsort(-1) < size

@@ -1,10 +1,10 @@
-"""Views of a learner: one score of the chain `support ↦ state ↦ scores` as a function of one input.
+"""Views of a learner: functions from one input of the chain `support ↦ state ↦ scores` to a score.
 
     query: x ↦ score      support: D.x ↦ score      weights: D.w ↦ score      state: θ ↦ score      feature: h ↦ score
 
-A view *moves* its input; a game, see `games`, *hides* parts of it. Every explainer takes views and games, and nothing
-else. If an episode is given in place of a support set, the learner also reads the episode's context, so that the
-explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
+D is the support set. Explainers change the input of a view, or hide parts of it in a game (see `games`). If an episode
+is given in place of a support set, a learner with a memory also reads the episode's context (the examples of earlier
+tasks). Then the explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
 """
 
 from collections.abc import Callable
@@ -31,17 +31,17 @@ _RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout
 
 
 def query(learner: Learner, support: Examples | Episode, target: int | None = None, link: Link = lambda s: s) -> View:
-    """Return the view x ↦ score: why this prediction?
+    """Return the function from a query row to its score, for explaining the score by the entries of the row.
 
     Args:
         learner: the learner to explain.
-        support: the support set, or an episode, whose context is then read too.
-        target: the index of the score; if None, the view returns all scores.
-        link: maps the scores before one is taken, for example `torch.softmax` over the last axis.
+        support: the support set, or an episode, whose context (the examples of earlier tasks) is then available too.
+        target: the index of the score; if None, the function returns all scores.
+        link: a function of the scores, applied before `target` is selected, such as a softmax over the last axis.
 
     Raises:
-        MapstoError: a transductive learner, a learner that draws at random, a row of another shape, or a target that
-            is not there.
+        MapstoError: if the learner is transductive or stochastic, a row differs in shape from the support rows, or
+            `target` is not the index of a score.
     """
     examples, adapt = _adaptation(learner, support)
     state = adapt(examples)
@@ -51,9 +51,9 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
 def support(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """Return the view D.x ↦ score of row `x`: which features of the support examples caused it, through adaptation?
+    """Return the function from the support inputs D.x to the score of row `x`, through adaptation.
 
-    Arguments and errors are those of `query`.
+    It serves to explain the score by the entries of the support examples. Arguments and errors are those of `query`.
     """
     return _through_adaptation("x", "row", learner, support, x, target, link)
 
@@ -61,19 +61,19 @@ def support(
 def weights(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """Return the view D.w ↦ score of row `x`: which support example caused it?
+    """Return the function from the support weights D.w to the score of row `x`, through adaptation.
 
-    Arguments and errors are those of `query`.
+    It serves to explain the score by whole support examples. Arguments and errors are those of `query`.
     """
     return _through_adaptation("w", "weight", learner, support, x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
-    """Return the view D.w ↦ Σ w·worth(scores, y) over the query set: how useful were the support examples?
+    """Return the function from the support weights D.w to the sum Σ w·worth(scores, y) over the query set.
 
-    `worth` maps the scores `[m, k]` and the true `y` to one number a row. By default it is the probability of the true
-    class, which stays finite if no example of a class is left, or minus the squared error of numbers. The game
-    `game(taught(learner, episode), episode.support.w)` is the one of Ghorbani & Zou 2019, "Data Shapley", §2; with
+    It serves to measure how useful each support example was. `worth` maps the scores `[m, k]` and the true `y` to one
+    number for each row. If None, this is the probability of the true class, or minus the squared error of numbers.
+    `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data Shapley", §2; with
     `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
@@ -90,10 +90,10 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
 def state(
     learner: Learner, state: State, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> tuple[View, Tensor]:
-    """Return the view θ ↦ score of row `x`, and its point: which part of the adapted model caused it?
+    """Return the function from the adapted model's state to the score of row `x`, and the state as one vector.
 
-    The point is the floating-point part of the state as one vector. Take the state from `learner.adapt_to(episode)` if
-    the learner reads a context.
+    The vector contains the floating-point tensors of the state. If the learner reads a context, take the state from
+    `learner.adapt_to(episode)`.
     """
     _explainable(learner)
     leaves, spec = pytree.tree_flatten(state)
@@ -116,23 +116,23 @@ def feature(
     target: int | None = None,
     link: Link = lambda s: s,
 ) -> tuple[View, Tensor]:
-    """Return the view from a layer's output to the score of row `x`, and its point: which feature caused it?
+    """Return the function from a layer's output to the score of row `x`, and the layer's output for `x`.
 
-    The point is the output of `layer` in the adapted network for `x`, without the axis of rows. The view replaces this
-    output, so any explainer explains any layer.
+    The output is taken in the adapted network, without the axis of rows. The function replaces it, so any explainer can
+    explain any layer.
 
     Args:
         learner: the learner to explain.
         support: the support set, or an episode.
         x: the row to explain.
-        layer: a name that `learner.features` gives to a part of a body, or a name among the learner's modules
-            (`"body"` is the whole body).
+        layer: a name that `learner.features` gives to a submodule, or the name of a module of the learner (`"body"` is
+            the whole body).
         target: the index of the score; if None, all scores.
-        link: maps the scores before one is taken.
+        link: a function of the scores, applied before `target` is selected.
 
     Raises:
-        MapstoError: an unknown layer; a layer that does not run exactly once for a row, does not return a
-            floating-point tensor, or does not reach the score.
+        MapstoError: as for `query`, or if `layer` is unknown, does not run exactly once for a row, does not return a
+            floating-point tensor, or does not affect the score.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import PrototypicalNetwork
@@ -163,11 +163,11 @@ def support_feature(
     target: int | None = None,
     link: Link = lambda s: s,
 ) -> tuple[View, Tensor]:
-    """Return the view from a layer's outputs on the support set to the score of `x`, through adaptation, and its point.
+    """Return the function from a layer's outputs on the support set to the score of `x`, and these outputs.
 
-    The point is the outputs `[n, ...]` of `layer` while the learner adapts; for `x` itself the layer is unchanged. It
-    is meant for learners that embed their support set once, such as `PrototypicalNetwork`: a layer that runs again in
-    each inner step has no single output to move. Arguments and errors are those of `feature`.
+    The outputs are `[n, ...]`; the layer's output for `x` itself does not change. This is meant for learners that embed
+    their support set once, such as `PrototypicalNetwork`: a layer that runs in each of several inner steps raises
+    MapstoError. Arguments and other errors are those of `feature`.
     """
     examples, adapt = _adaptation(learner, support)
     part = watching.part(learner, layer)
@@ -185,16 +185,16 @@ def support_feature(
 def support_game(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> Game:
-    """Return the game of the support examples: an absent one has weight 0, and the learner adapts again.
+    """Return the game whose players are the support examples and whose outcome is the score of row `x`.
 
-    Arguments and errors are those of `query`.
+    Hidden examples get weight 0, and the learner adapts again. Arguments and errors are those of `query`.
     """
     view, w = weights(learner, support, x, target, link), _episode(support).support.w
     return Game(lambda mask: view(w * mask.to(w)), len(w))
 
 
 class Adapted(nn.Module):
-    """A learner with the state of one support set or episode: a plain module x `[n, ...]` ↦ scores `[n, k]`."""
+    """A learner that has adapted to one support set, as a plain module from rows `[n, ...]` to scores `[n, k]`."""
 
     def __init__(self, learner: Learner, support: Examples | Episode):
         super().__init__()
@@ -205,7 +205,7 @@ class Adapted(nn.Module):
             self.register_buffer(f"state_{i}", leaf.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Score rows x `[n, ...]` as `[n, k]`."""
+        """Return the scores `[n, k]` of the rows `x`."""
         state = pytree.tree_unflatten([getattr(self, f"state_{i}") for i in range(self.spec.num_leaves)], self.spec)
         return self.learner.predict(state, x)
 
@@ -213,14 +213,14 @@ class Adapted(nn.Module):
 def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
     """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
 
-    If `support` is an episode, its context is read too. Raises MapstoError if the learner is transductive or draws at
-    random.
+    If `support` is an episode, a learner with a memory also reads the episode's context (the examples of earlier
+    tasks). Raises MapstoError if the learner is transductive or stochastic.
     """
     return Adapted(learner, support)
 
 
 def deterministic(learner: Learner) -> Learner:
-    """Return the learner, or raise MapstoError if one of its layers draws at random, such as dropout in training."""
+    """Return the learner, or raise MapstoError if one of its layers is stochastic, such as dropout in training."""
     for name, part in learner.named_modules():
         random = isinstance(part, _RANDOM) and part.training and getattr(part, "p", 1) > 0
         checks.expect(
@@ -250,7 +250,7 @@ def _episode(support: Examples | Episode) -> Episode:
 
 
 def _adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
-    """Return the support set, and the map from support sets to states; it reads the context of an episode."""
+    """Return the support set, and a function from support sets to states that also reads the context of an episode."""
     _explainable(learner)
     episode = _episode(support)
     return episode.support, lambda examples: learner.adapt_to(episode._replace(support=examples))

@@ -1,1 +1,1 @@
-"""The parts that learners share: the inner loop, its derivatives and optimizers, losses, labels, normalisation."""
+"""The parts that learners share: the inner loop, its derivatives and optimizers, losses, labels and normalisation."""

@@ -1,12 +1,14 @@
-"""Describe a table's cells relative to the support set's columns; a column's unit and offset do not matter.
+"""Describe each cell of a table by numbers that do not depend on the unit and the offset of its column.
 
-For a cell z, in standard deviations from its column's mean, a network reads z itself, its rank among the support's
-cells, the share of cells equal to it, waves of the rank, and its deviation from a prediction by the row's other cells:
+Let z be a cell's value in standard deviations from the mean of its column in the support set. A network reads z, the
+rank of the cell among the support set's cells in this column, the fraction of these cells that are equal to it, sines
+and cosines of the rank, and the residual u of a prediction from the other cells of the row:
 
     u_j = (A⁻¹z)_j / √(A⁻¹)_jj,     A = C + λI
 
-over the visible columns, with the support's covariance C: the residual of a ridge regression of the cell on the rest of
-its row, in its own deviations. A small difference between two correlated columns gives a large residual.
+A contains the visible columns only, and C is the covariance of the support set. So u_j is the residual of a ridge
+regression of cell j on the rest of its row, in standard deviations of this residual. A small difference between two
+correlated columns gives a large residual.
 """
 
 from typing import NamedTuple
@@ -15,23 +17,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-STANDING, RESIDUAL = 10, 2  # the number of values of `standing` and `residual` for each cell
+STANDING, RESIDUAL = 10, 2  # the numbers of values that `standing` and `residual` return for each cell
 _RIDGE = 0.03
 _AT_ONCE = 2**22  # comparisons of cells in memory at a time
 
 
 class Columns(NamedTuple):
-    """The statistics of the support set's columns."""
+    """The statistics of the columns of `t` support sets."""
 
     value: Float[Tensor, "t n d"]  # 0 where a cell is missing
-    weight: Float[Tensor, "t n d"]  # of each cell; they sum to 1 over the rows of a column
+    weight: Float[Tensor, "t n d"]  # the weight of each cell; the weights of a column sum to 1
     mean: Float[Tensor, "t 1 d"]
     deviation: Float[Tensor, "t 1 d"]
-    covariance: Float[Tensor, "t d d"]  # with the ridge
+    covariance: Float[Tensor, "t d d"]  # A of the formula, the covariance of z plus the ridge
 
 
 def columns(x: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Columns:
-    """Describe the columns of a support set with weights `w`; NaN is a missing cell."""
+    """Return the statistics of the columns of `t` support sets with weights `w`; NaN marks a missing cell."""
     here = torch.isfinite(x)
     value = torch.where(here, x, 0.0)
     weight = w[..., None] * here
@@ -51,18 +53,21 @@ def columns(x: Float[Tensor, "t n d"], w: Float[Tensor, "t n"]) -> Columns:
 
 
 def in_rows(w: Float[Tensor, "t n"]) -> Float[Tensor, "t n"]:
-    """Return each example's weight in rows: 1 if the weights are equal; they sum to Kish's effective sample size."""
+    """Return the weights rescaled so that equal weights become 1; the sum is Kish's effective sample size."""
     total, square = w.sum(-1, keepdim=True), w.square().sum(-1, keepdim=True)
     return w * torch.where(total > 0, total, 1.0) / torch.where(total > 0, square, 1.0)
 
 
 def scores(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d"]:
-    """Return cells in standard deviations from their column's mean; 0 for a missing cell."""
+    """Return each cell in standard deviations from the mean of its column; 0 for a missing cell."""
     return (torch.where(torch.isfinite(x), x, columns.mean) - columns.mean) / columns.deviation
 
 
 def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
-    """Return the position of cells within their own columns; a missing cell is treated as the mean."""
+    """Return 10 values for each cell that describe its position among the support set's cells in its column.
+
+    A missing cell is treated as the mean of its column.
+    """
     query = torch.where(torch.isfinite(x), x, columns.mean)
     z = scores(x, columns)
     at_once = max(1, _AT_ONCE // max(1, columns.value.numel()))
@@ -74,7 +79,7 @@ def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
 
 
 def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r d f"]:
-    """Return the residual of cells given the other visible cells of their rows; 0 for a missing cell."""
+    """Return two bounded forms of each cell's residual given the other visible cells of its row; 0 if missing."""
     seen = torch.isfinite(x)
     z = _bounded(scores(x, columns))
     both = seen[..., None] & seen[..., None, :]
@@ -87,7 +92,10 @@ def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
 
 
 class CellEncoder(nn.Module):
-    """The mapping from a cell's values `[..., f]` to a token `[..., width]`, at first similar for similar cells."""
+    """An MLP from the values that describe a cell `[..., f]` to a token `[..., width]`.
+
+    Its initial weights give similar cells similar tokens.
+    """
 
     def __init__(self, numbers: int, width: int):
         super().__init__()
@@ -96,16 +104,16 @@ class CellEncoder(nn.Module):
         self.network = nn.Sequential(first, nn.GELU(approximate="tanh"), last)
 
     def forward(self, values: Float[Tensor, "... f"]) -> Float[Tensor, "... w"]:
-        """Return the tokens of cells."""
+        """Return the token of each cell."""
         return self.network(values)
 
 
 def _compare(query: Float[Tensor, "t r d"], columns: Columns) -> tuple[Tensor, Tensor]:
-    """Return the weight of the support's cells below each cell, and of the cells equal to it."""
+    """Return, for each cell, the weight of the support set's cells below it, and of those equal to it."""
     value, weight, query = columns.value[:, None], columns.weight[:, None], query[:, :, None]
     return (weight * (value < query)).sum(2), (weight * (value == query)).sum(2)
 
 
 def _bounded(z: Tensor) -> Tensor:
-    """Return z, with large values squeezed into ±4."""
+    """Return z, smoothly compressed into (−4, 4)."""
     return z / (1 + (z / 4).square()).sqrt()

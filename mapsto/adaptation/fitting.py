@@ -1,4 +1,4 @@
-"""Raise one plain sentence if tasks do not fit a learner, in place of torch's error or of a NaN."""
+"""Raise MapstoError with a plain message if tasks do not fit a learner, instead of an error of torch or a NaN."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +14,7 @@ from .learner import Learner
 
 @contextmanager
 def explained(sentence: Callable[[str], str]) -> Iterator[None]:
-    """Turn errors of torch within the block into a MapstoError with the `sentence` made of torch's reason."""
+    """Turn an error of torch within the block into a MapstoError with the message `sentence(message of torch)`."""
     try:
         yield
     except MapstoError:
@@ -24,7 +24,7 @@ def explained(sentence: Callable[[str], str]) -> Iterator[None]:
 
 
 def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
-    """Turn errors of torch within the block into a MapstoError that names the shapes of the episode."""
+    """Turn an error of torch within the block into a MapstoError that names the shapes of the episode's examples."""
     x, y = episode.support.x, episode.support.y
     return explained(
         lambda reason: (
@@ -36,7 +36,7 @@ def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
 
 
 def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> AbstractContextManager[None]:
-    """Turn errors of torch within the block into a MapstoError about rows that do not fit `learner`."""
+    """Turn an error of torch within the block into a MapstoError: the rows `x` do not fit `learner`."""
     return explained(
         lambda reason: (
             f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({reason}), expected rows "
@@ -46,7 +46,7 @@ def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> AbstractContextMan
 
 
 def missing(learner: Learner, episodes: Episode) -> str:
-    """Return a sentence about missing cells, for a learner that returns NaN for them; "" if none are missing."""
+    """Return an error message about missing cells, for a learner that returns NaN for them; "" if there are none."""
     cells = sum(int(part.x.isnan().sum()) for part in episodes[:2])
     if not cells:
         return ""
@@ -58,7 +58,10 @@ def missing(learner: Learner, episodes: Episode) -> str:
 
 @torch.no_grad()
 def ruled_out(learner: Learner, episodes: Episode) -> str:
-    """Return a sentence about queries whose class has score −∞, because no example has it; "" if there are none."""
+    """Return an error message about query rows whose true class has score −∞; "" if there are none.
+
+    A learner gives score −∞ to a class that has no support example. Rows of weight 0 do not count.
+    """
     if learner.loss_name != "cross_entropy":
         return ""
     rows = 0

@@ -2,9 +2,9 @@
 
     φ_0 = θ,    g_i = ∇_φ objective(φ_i, fixed, support) + λ(φ_i − anchor),    φ_{i+1} = φ_i − lr_i ∘ direction(g_i)
 
-A *step* maps `(loop, inputs, i)` to the next loop and reads nothing else. So the derivatives of a loop
-(`differentiation`) are independent of its step. Momentum and Adam are those of torch (Kingma & Ba 2015, Algorithm 1),
-but also have a derivative at gradient 0.
+A step is a function from `(loop, inputs, i)` to the next state of the loop, and reads nothing else. So every step works
+with every route of `differentiation`, which defines the derivatives through the loop. `SGD` and `Adam` compute the same
+numbers as those of torch (Kingma & Ba 2015, Algorithm 1), but also have a derivative at gradient 0.
 """
 
 from abc import ABC, abstractmethod
@@ -22,16 +22,16 @@ Gradient = Callable[[Params, Params, Examples], Params]
 
 
 class Inputs(NamedTuple):
-    """Everything that a step reads besides the loop's own state; each leaf may be differentiated."""
+    """The values that a step reads besides the loop's state; derivatives by each of these tensors are possible."""
 
     fixed: Params  # parameters that do not adapt
-    rates: dict[str, Sequence[Tensor | float]]  # for each parameter one rate a step, the last for all later steps
+    rates: dict[str, Sequence[Tensor | float]]  # of each parameter, one for each step; the last is for all later ones
     support: Examples
     anchor: Params = {}  # the centre of the proximal term  # noqa: RUF012
 
 
 class Loop(NamedTuple):
-    """The state that a step changes: the parameters, and the optimizer's memory of earlier gradients."""
+    """The state of the loop: the parameters, and the optimizer's memory of earlier gradients."""
 
     params: Params
     memory: tuple[Params, ...] = ()
@@ -41,10 +41,15 @@ InnerStep = Callable[[Loop, Inputs, int], Loop]
 
 
 class InnerOptimizer(ABC):
-    """The mapping gradient ↦ direction; a step subtracts the rate times the direction from the parameters.
+    """The base of inner optimizers, which turn a gradient into the direction of a step.
+
+    A step subtracts the learning rate times the direction from the parameters.
 
     Args:
-        weight_decay: the multiple of the parameters that is added to their gradient.
+        weight_decay: the parameters, multiplied by this number, are added to their gradient.
+
+    Raises:
+        MapstoError: if `weight_decay` is negative.
     """
 
     def __init__(self, weight_decay: float = 0.0):
@@ -53,15 +58,21 @@ class InnerOptimizer(ABC):
 
     @abstractmethod
     def start(self, params: Params) -> tuple[Params, ...]:
-        """Return the memory before the first step."""
+        """Return the optimizer's memory before the first step."""
 
     @abstractmethod
     def direction(self, g: Params, memory: tuple[Params, ...], i: int) -> tuple[Params, tuple[Params, ...]]:
-        """Return the direction of step `i` (0, 1, …) and the new memory."""
+        """Return the direction of step `i` (0, 1, …) for the gradient `g`, and the new memory."""
 
 
 class SGD(InnerOptimizer):
-    """Gradient descent, with momentum: b ← momentum·b + g, direction b (`torch.optim.SGD`)."""
+    """Gradient descent with optional momentum, as in `torch.optim.SGD`.
+
+    With momentum, the direction of a step is the running sum b ← momentum·b + g of the gradients g.
+
+    Raises:
+        MapstoError: if `momentum` is not in [0, 1), or `weight_decay` is negative.
+    """
 
     def __init__(self, momentum: float = 0.0, weight_decay: float = 0.0):
         super().__init__(weight_decay)
@@ -70,11 +81,11 @@ class SGD(InnerOptimizer):
         self.momentum = momentum
 
     def start(self, params: Params) -> tuple[Params, ...]:
-        """Return no memory without momentum, or zeros with it."""
+        """Return zeros for the running sum of the gradients, or no memory if the momentum is 0."""
         return (_zeros(params),) if self.momentum else ()
 
     def direction(self, g: Params, memory: tuple[Params, ...], i: int) -> tuple[Params, tuple[Params, ...]]:
-        """Return the gradient, or its running sum."""
+        """Return the gradient, or with momentum the running sum of the gradients, and the new memory."""
         if not memory:
             return g, ()
         b = {name: self.momentum * memory[0][name] + g[name] for name in g}
@@ -82,9 +93,15 @@ class SGD(InnerOptimizer):
 
 
 class Adam(InnerOptimizer):
-    """m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², direction m̂ / (√v̂ + ε) (`torch.optim.Adam`).
+    """Adam: follow the running mean of the gradients, divided by their root mean square, as in `torch.optim.Adam`.
 
-    If v = 0, the root is treated as a constant: its derivative, ∞ times 0, would be NaN in second order.
+    m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², and the direction is m̂ / (√v̂ + ε), with the bias corrected.
+
+    If v = 0, the square root is treated as a constant. Otherwise its infinite derivative times 0 would make second
+    derivatives NaN.
+
+    Raises:
+        MapstoError: if `beta1` or `beta2` is not in [0, 1), or `weight_decay` is negative.
     """
 
     def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0):
@@ -95,11 +112,11 @@ class Adam(InnerOptimizer):
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def start(self, params: Params) -> tuple[Params, ...]:
-        """Return means of zeros."""
+        """Return zeros for the running means of the gradient and of its square."""
         return _zeros(params), _zeros(params)
 
     def direction(self, g: Params, memory: tuple[Params, ...], i: int) -> tuple[Params, tuple[Params, ...]]:
-        """Return the mean gradient, in units of its root mean square."""
+        """Return the running mean of the gradients divided by their root mean square, and the new memory."""
         m = {name: self.beta1 * memory[0][name] + (1 - self.beta1) * g[name] for name in g}
         v = {name: self.beta2 * memory[1][name] + (1 - self.beta2) * g[name].square() for name in g}
         c1, c2 = 1 - self.beta1 ** (i + 1), 1 - self.beta2 ** (i + 1)
@@ -107,12 +124,12 @@ class Adam(InnerOptimizer):
 
 
 def start(optimizer: InnerOptimizer, params: Params) -> Loop:
-    """Return the loop before its first step."""
+    """Return the state of the loop before its first step."""
     return Loop(params, optimizer.start(params))
 
 
 def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float = 0.0) -> InnerStep:
-    """Return one step of `optimizer` along `gradient(params, fixed, support)`.
+    """Return a function that takes one step of `optimizer` by the gradient `gradient(params, fixed, support)`.
 
     `proximal` is the weight λ of a penalty λ/2·‖φ − anchor‖² (Rajeswaran et al. 2019, eq. 3).
     """
@@ -130,7 +147,7 @@ def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float
 
 
 def alone(gradient: Gradient, names: Collection[str]) -> Gradient:
-    """Return the gradient of the named parameters only, at their cost, and 0 for the others."""
+    """Return a gradient function that computes only the gradient of the named parameters, and 0 for all others."""
 
     def partial(params: Params, fixed: Params, support: Examples) -> Params:
         some, others = ({n: p for n, p in params.items() if (n in names) == kept} for kept in (True, False))
@@ -140,9 +157,9 @@ def alone(gradient: Gradient, names: Collection[str]) -> Gradient:
 
 
 def on_minibatches(step: InnerStep, size: int) -> InnerStep:
-    """Return the step on minibatches of `size` support rows, taken in turn, again and again.
+    """Return `step` on minibatches of `size` support rows, which take turns and start over after the last row.
 
-    If all rows have equal weights, a minibatch has the same total weight as all rows. Rows of weight 0 take turns too.
+    If all rows have equal weights, a minibatch has the same total weight as all rows. Rows of weight 0 are not skipped.
     """
 
     def partial(loop: Loop, inputs: Inputs, i: int) -> Loop:

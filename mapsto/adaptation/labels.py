@@ -1,4 +1,4 @@
-"""The labels of a task: classes, as rows of zeros and ones, or numbers. Labels of the other kind are refused."""
+"""Check the labels of a task, which are class indices or numbers, and turn class indices into one-hot rows."""
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -8,7 +8,10 @@ from .. import checks
 
 
 def one_hot(y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> Float[Tensor, "n k"]:
-    """Return `[y_i = k]` in the dtype of `like`, or raise MapstoError if `y` is not a vector of class indices.
+    """Return the one-hot labels `[y_i = k]` in the dtype of `like`.
+
+    Raises:
+        MapstoError: if `y` is not a vector of class indices, or an index is not in 0 … ways − 1.
 
     >>> one_hot(torch.tensor([2, 0]), 3, torch.empty(0))
     tensor([[0., 0., 1.],
@@ -18,7 +21,13 @@ def one_hot(y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> Float[Tensor
 
 
 def below(ways: int, y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
-    """Return `y`, or raise MapstoError if a class is not one of `ways`; not checked under `vmap` and in a graph."""
+    """Return `y` after checking that it is a vector of class indices in 0 … ways − 1.
+
+    The range is not checked under `vmap` or in a compiled function.
+
+    Raises:
+        MapstoError: if the check fails.
+    """
     y = classes(y)
     if len(y) == 0 or torch.compiler.is_compiling():
         return y
@@ -32,7 +41,11 @@ def below(ways: int, y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
 
 
 def targets(loss: str, y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> Float[Tensor, "n k"]:
-    """Return the targets of `ways` outputs: zeros and ones for classes, else `y`; raises MapstoError for others."""
+    """Return one target for each of `ways` outputs: one-hot labels for classes, otherwise `y` itself.
+
+    Raises:
+        MapstoError: if `y` does not fit the loss or the number of outputs.
+    """
     if loss == "cross_entropy":
         return one_hot(y, ways, like)
     checks.shape(("n", ways), f"these are {ways} targets for each row", y=numbers(y))
@@ -40,7 +53,11 @@ def targets(loss: str, y: Shaped[Tensor, "n ..."], ways: int, like: Tensor) -> F
 
 
 def classes(y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
-    """Return `y`, or raise MapstoError if it is not a vector of class indices."""
+    """Return `y` after checking that it is a vector of class indices.
+
+    Raises:
+        MapstoError: if the check fails.
+    """
     checks.expect(
         y.dim() == 1 and not y.is_floating_point(), "y", f"{y.dtype} of shape {tuple(y.shape)}",
         "one class index for each row (int64 [n])",
@@ -50,7 +67,11 @@ def classes(y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
 
 
 def numbers(y: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-    """Return `y`, or raise MapstoError if it is not a row of numbers for each example."""
+    """Return `y` after checking that it is a row of floating-point numbers for each example.
+
+    Raises:
+        MapstoError: if the check fails.
+    """
     checks.expect(
         y.dim() == 2 and y.is_floating_point(), "y", f"{y.dtype} of shape {tuple(y.shape)}",
         "a row of numbers for each example (floating [n, k], such as y[:, None])",

@@ -2,8 +2,8 @@
 
     support ──adapt──▶ state ──predict(x)──▶ scores
 
-All methods are pure and written for **one task**; `vmap(learner.loss)` handles a batch. Learned numbers are parameters,
-choices are constructor arguments.
+All methods are pure functions of **one task**; `vmap(learner.loss)` handles a batch of tasks. Learned numbers are
+parameters of the module, and choices are arguments of its constructor.
 """
 
 from abc import ABC, abstractmethod
@@ -20,19 +20,23 @@ Metrics = dict[str, Tensor]
 
 
 class Learner(nn.Module, ABC):
-    """The mapping support ↦ model.
+    """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 
-    Subclasses set `loss_name` to one of `losses.LOSSES` ("cross_entropy" for class scores, "mse" for targets).
+    A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" for
+    class scores, "mse" for numbers.
     """
 
-    family: ClassVar[str] = "learner"  # in the literature: optimisation-based, metric-based, model-based …
+    family: ClassVar[str] = "learner"  # its name in the literature: optimisation-based, metric-based, model-based …
     loss_name: str = "cross_entropy"
-    transductive: bool = False  # True if a row's prediction depends on its neighbours; views and games refuse it
-    differentiation: Differentiation | None = None  # the route of `loss` through the inner loop; None without a loop
+    transductive: bool = False  # True if a row's prediction depends on the other rows; `mt.views` raises MapstoError
+    differentiation: Differentiation | None = None  # how `loss` is differentiated through the inner loop, if any
 
     @property
     def route(self) -> Differentiation | None:
-        """The route of `adapt` through the inner loop on the support set; None if the learner has no inner loop."""
+        """How the result of `adapt` is differentiated through the inner loop; None if there is no inner loop.
+
+        The value is one of the routes in `mapsto.adaptation.differentiation`, such as `Reverse()`.
+        """
         return self.differentiation
 
     @route.setter
@@ -41,41 +45,47 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def adapt(self, support: Examples) -> State:
-        """Return the state (a pytree of tensors) of the model learned from `support`, without changing parameters."""
+        """Return the model learned from `support` as a state, a pytree of tensors, without changing parameters."""
 
     @abstractmethod
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score `n` rows: class logits, or real outputs. The scores of a row do not depend on the other rows."""
+        """Return the scores of `n` rows by the adapted model: class logits, or numbers.
+
+        The scores of a row do not depend on the other rows, unless the learner is transductive.
+        """
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from an episode: from its support set, and its context if the learner has a memory.
+        """Return the model learned from an episode: from its support set, and from its context if there is a memory.
 
-        This is the model that `loss` trains and `evaluate` scores.
+        The context holds the examples of earlier tasks. By default, `loss` trains this model, and `evaluate` scores it.
         """
         return self.adapt(episode.support)
 
     def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the named intermediate features of `n` rows, each `[n, ...]`; empty if the learner has none."""
+        """Return the model's intermediate values for `n` rows by name, each `[n, ...]`; empty if there are none."""
         return {}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the training loss of one task, `Σ w·ℓ` over its query set, and metrics to watch."""
+        """Return the training loss of one task, `Σ w·ℓ` over its query set, and a dictionary of metrics to log."""
         scores = self.predict(self.adapt_to(episode), episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the validation loss of one task: `loss`, unless the training loss is not one of the adapted model."""
+        """Return the validation loss of one task; by default, it is the training loss.
+
+        A learner overrides it if its training loss does not score the adapted model, as in `MultiTask` and `Reptile`.
+        """
         return self.loss(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return `loss(episode)`: `functional_call(learner, params, (episode,))` is the outer loss at `params`."""
+        """Return `loss(episode)`, so that `functional_call(learner, params, (episode,))` is the loss at `params`."""
         return self.loss(episode)
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the mean loss and mean metrics of a batch of tasks, with a leading task axis on every tensor.
+        """Return the mean loss and the mean metrics of a batch of tasks; each tensor has a leading task axis.
 
-        Override it only if all tasks at once can be computed faster than `vmap` does.
+        Override it only if there is a faster way than `vmap` to compute the losses of all tasks at once.
         """
         values, metrics = over_tasks(self.loss)(episodes)
         return values.mean(), {name: value.mean() for name, value in metrics.items()}

@@ -1,4 +1,7 @@
-"""The losses of one task: plain sums `Σ w·ℓ`, never renormalised, so that weight 0 means deletion."""
+"""The losses of one task: weighted sums `Σ w·ℓ` over rows, which are not divided by `Σ w`.
+
+So a row of weight 0 has no effect, as if it were deleted.
+"""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,13 +14,13 @@ from .labels import below, numbers
 
 
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return `−Σ w log softmax(scores)[y]`; a row of weight 0 adds 0 even if its class has score −∞."""
+    """Return `−Σ w·log softmax(scores)[y]`; a row of weight 0 adds 0 even if its class has score −∞."""
     surprise = -F.log_softmax(scores, -1).gather(-1, below(scores.shape[-1], y)[:, None])[:, 0]
     return (w * torch.where((w != 0) | surprise.isfinite(), surprise, 0.0)).sum()
 
 
 def mse(scores: Float[Tensor, "n k"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return `Σ w·mean_k (scores − y)²`; a row of weight 0 adds 0 even if a target is NaN."""
+    """Return `Σ w·mean_k (scores − y)²` over rows; a row of weight 0 adds 0 even if one of its targets is NaN."""
     checks.shape(scores.shape, "give one target for each output", y=numbers(y))
     error = scores - y
     error = torch.where((w != 0)[:, None] | error.isfinite(), error, 0.0)

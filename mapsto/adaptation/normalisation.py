@@ -1,11 +1,13 @@
-"""Batch norm for learners: the statistics come from the support set and travel in the state.
+"""Batch norm for learners: query rows are normalised by the statistics of the support set, stored in the state.
 
     mean = Σ w·m / Σ w,   var = Σ w·(v + (m − mean)²) / Σ w,   y = (x − mean) / √(var + eps) · weight + bias
 
-with `m`, `v` each example's mean and variance over space (law of total variance). So a query row is normalised without
-its neighbours, and padding of weight 0 has no effect, except among transductive queries, whose rows have equal weights.
-Bodies are ordinary modules: `prepare` replaces their batch-norm layers by `SupportNorm`, which computes the same
-function (Ioffe & Szegedy 2015, Algorithm 1) when called alone.
+`m` and `v` are each example's mean and variance over its pixels (law of total variance). So the result for a query row
+does not depend on other query rows, and padding of weight 0 has no effect. The query rows of a transductive learner are
+an exception: they are normalised by their own statistics, in which all rows have equal weights.
+
+Bodies are ordinary modules. `prepare` replaces their batch-norm layers by `SupportNorm`, which without given weights
+and statistics computes the same function (Ioffe & Szegedy 2015, Algorithm 1).
 """
 
 import torch
@@ -20,10 +22,11 @@ Tensors = dict[str, Tensor]
 
 
 class SupportNorm(nn.Module):
-    """Batch norm with optional weights of the batch, or given statistics instead of the batch's own.
+    """Batch norm that can weight the rows of a batch, or use given statistics instead of the batch's own.
 
-    `w`, `mean` and `var` are buffers that are empty, except inside `functional_call`, which fills them and returns the
-    statistics that the layer measured. Nothing is stored between calls.
+    The buffers `w`, `mean` and `var` are None outside `functional_call`. Inside, they hold the given weights or
+    statistics. If weights are given, the layer writes the statistics that it used into `mean` and `var`. Nothing is
+    stored between calls.
     """
 
     w: Tensor | None
@@ -37,7 +40,7 @@ class SupportNorm(nn.Module):
             self.register_buffer(name, None, persistent=False)
 
     def forward(self, x: Float[Tensor, "n c ..."]) -> Float[Tensor, "n c ..."]:
-        """Normalise each channel of `x`, by its own weighted statistics unless `mean` and `var` are given."""
+        """Return `x` with each channel normalised by `mean` and `var`, or by its own statistics if these are None."""
         mean, var = self.mean, self.var
         if mean is None or var is None:
             mean, var = moments(x, self.w)
@@ -53,7 +56,9 @@ class SupportNorm(nn.Module):
 
 
 def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -> tuple[Tensor, Tensor]:
-    """Return each channel's mean and variance `[c]`, with weights `w` or equal ones; 0 and 1 if all w = 0.
+    """Return the mean and the variance of each channel, both `[c]`, over all rows and pixels.
+
+    Rows have the weights `w`, or equal weights if `w` is None. If all weights are 0, the mean is 0 and the variance 1.
 
     >>> moments(torch.tensor([[1.0], [3.0], [99.0]]), torch.tensor([0.5, 0.5, 0.0]))
     (tensor([2.]), tensor([1.]))
@@ -71,10 +76,13 @@ def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -
 
 
 def prepare(body: nn.Module) -> nn.Module:
-    """Replace the batch-norm layers of `body` in place by `SupportNorm` layers with the same parameters, and return it.
+    """Replace the batch-norm layers of `body` in place by `SupportNorm` layers, and return `body`.
 
-    Raises MapstoError for a layer with running statistics, which mix tasks and change in every call of a learner, and
-    for one layer in two places, whose statistics would be mixed up.
+    The new layers have the parameters of the old ones.
+
+    Raises:
+        MapstoError: if `body` itself is a batch-norm layer, a layer keeps running statistics, which mix tasks and
+            change in every call of a learner, or one layer is used in two places, whose statistics would be mixed up.
     """
     alone = isinstance(body, _BatchNorm) and not body.track_running_stats
     checks.expect(not alone, "body", "a batch-norm layer alone", "a network", "put it into nn.Sequential")
@@ -97,7 +105,7 @@ def prepare(body: nn.Module) -> nn.Module:
 def on_support(
     body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]
 ) -> tuple[Tensor, Tensors]:
-    """Return the outputs of `body` with `params` on a support set, and the statistics of its norm layers."""
+    """Return the outputs of `body` with `params` on a support set, and the statistics of its batch-norm layers."""
     norms = _norms(body)
     tensors: dict = {**params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
@@ -106,12 +114,15 @@ def on_support(
 
 
 def statistics_of(body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Tensors:
-    """Return the statistics of the norm layers on a support set; a body without any is not run."""
+    """Return the statistics of the batch-norm layers on a support set; without such layers, `body` does not run."""
     return on_support(body, params, x, w)[1] if _norms(body) else {}
 
 
 def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Float[Tensor, "n ..."]) -> Tensor:
-    """Run `body` row by row with the `statistics`; if these are empty, with those of `x` (transductive)."""
+    """Return the outputs of `body` for the rows `x`, normalised by `statistics`.
+
+    If `statistics` is empty, batch norm uses the statistics of `x`, as in a transductive learner.
+    """
     return functional_call(body, {**params, **statistics}, (x,))
 
 

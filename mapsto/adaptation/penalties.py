@@ -3,11 +3,13 @@
     balance   = −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)),   α_i = Σ_x w·P_i(x)·p_i(x) / Σ_x w·P_i(x)
     stability = Σ_x w·‖∇_x scores − θ(x)ᵀ·J_h(x)‖²
 
-`balance` is for a soft tree, with the probabilities P_i of reaching inner node i and p_i of going right there: Frosst &
-Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree", eq. 4 and 5, where λ is `Regularised`'s weight.
-`stability` is for a self-explaining network with concepts h and relevances θ: Alvarez-Melis & Jaakkola 2018, their L_θ,
-squared so that it has a derivative at 0. If there is a body below the head, x is the body's input, and by the chain
-rule the penalty is the same gap at that input. Penalties find features by name, so learners need not know the network.
+`balance` is for a soft decision tree. P_i(x) is the probability that row x reaches inner node i, and p_i(x) the
+probability that it goes right there, so α_i is the fraction of rows at this node that go right. Frosst & Hinton 2017,
+"Distilling a Neural Network Into a Soft Decision Tree", eq. 4 and 5; their λ is the `weight` of `Regularised`.
+
+`stability` is for a self-explaining network with concepts h, their Jacobian J_h, and relevances θ. Alvarez-Melis &
+Jaakkola 2018, their L_θ, squared so that it has a derivative at 0. If there is a body below the self-explaining head, x
+is the input of the body. Penalties find features by name, so they work with every learner.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,17 +24,23 @@ from .. import checks
 from ..errors import MapstoError
 
 Read = Callable[[Tensor], Mapping[str, Tensor]]
-"""Rows ↦ the adapted model's features, see `Learner.features`."""
+"""A function from rows to the features of the adapted model; see `Learner.features`."""
 Penalty = Callable[[Read, Tensor, Tensor], Tensor]
-"""(read, x, w) ↦ the penalty, a sum over rows x with weights w."""
+"""A function from (read, x, w) to the penalty, for rows x with weights w."""
 
 
 @final
 class Balance:
-    """The penalty of a tree that sends all rows the same way; for `Regularised`.
+    """A penalty, for `Regularised`, on a soft decision tree whose nodes send nearly all rows to one side.
 
-    It is multiplied by `decay` at each level, because fewer rows reach deeper nodes. It is least, log 2 at the root, if
-    every node halves its rows.
+    The penalty of a node is multiplied by `decay` at each level of depth, because fewer rows reach deeper nodes. A node
+    has the lowest penalty if it sends half of its rows to each side. The lowest penalty of the root is log 2.
+
+    Args:
+        decay: the multiplier for each level, above 0 and at most 1.
+
+    Raises:
+        MapstoError: if `decay` is not in (0, 1].
     """
 
     def __init__(self, decay: float = 0.5):
@@ -41,7 +49,11 @@ class Balance:
         self.decay = decay
 
     def __call__(self, read: Read, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return the penalty on rows x with weights w, summed over the trees among the features."""
+        """Return the penalty for rows `x` with weights `w`, summed over all soft decision trees in the body.
+
+        Raises:
+            MapstoError: if the body has no `SoftDecisionTree`.
+        """
         paths = [value for name, value in read(x).items() if name.rpartition(".")[2] == "paths"]
         checks.expect(bool(paths), "penalty", "Balance for a body without a SoftDecisionTree", "one as the body's head")
         return torch.stack([balance(reach, w, self.decay) for reach in paths]).sum()
@@ -49,12 +61,13 @@ class Balance:
 
 @final
 class ConceptStability:
-    """The penalty of relevances that change faster than the concepts; for `Regularised`."""
+    """A penalty, for `Regularised`, on a self-explaining network whose relevances change faster than its concepts."""
 
     def __call__(self, read: Read, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows x with weights w.
+        """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows `x`, for relevances θ and the Jacobian J_h of the concepts.
 
-        Raises MapstoError if the learner's body has no SENN.
+        Raises:
+            MapstoError: if the body has no `SENN`.
         """
 
         def parts(row: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,6 +80,8 @@ class ConceptStability:
 
 def balance(reach: Float[Tensor, "n nodes"], w: Float[Tensor, " n"], decay: float = 0.5) -> Float[Tensor, ""]:
     """Return −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)), given the log-probabilities of reaching each node.
+
+    α_i is the fraction of the rows at inner node i that go right.
 
     >>> balance(torch.tensor([[1.0, 0.25, 0.75]]).log(), torch.ones(1))  # −½·log(0.25) − ½·log(0.75)
     tensor(0.8370)

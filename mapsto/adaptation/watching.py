@@ -1,4 +1,4 @@
-"""Read the intermediate features of a network, the outputs of its parts, or replace them."""
+"""Read or replace the outputs of a network's submodules, which are its intermediate features."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,9 +11,10 @@ Result = TypeVar("Result")
 
 
 def watch(body: nn.Module, call: Callable[[], object]) -> dict[str, Tensor]:
-    """Run `call`, and return by name each tensor that a part of `body` returned, in the order of the calls.
+    """Run `call`, and return the output of each submodule of `body` by name, in the order of the calls.
 
-    A part that runs twice has one entry, its last output. It works inside `torch.func` transforms.
+    If a submodule runs twice, its last output is returned. Outputs that are not tensors are left out. This also works
+    inside `torch.func` transforms.
     """
     outputs: dict[str, Tensor] = {}
 
@@ -34,7 +35,9 @@ def watch(body: nn.Module, call: Callable[[], object]) -> dict[str, Tensor]:
 
 
 def replace(layer: nn.Module, by: Callable[[Any], Any], call: Callable[[], Result]) -> Result:
-    """Run `call` with each output of `layer` replaced by `by(output)`. Works inside `torch.func` transforms.
+    """Run `call` with each output of `layer` replaced by `by(output)`, and return the result of `call`.
+
+    This also works inside `torch.func` transforms.
 
     >>> import torch
     >>> net = nn.Sequential(nn.Flatten(), nn.ReLU())
@@ -49,7 +52,11 @@ def replace(layer: nn.Module, by: Callable[[Any], Any], call: Callable[[], Resul
 
 
 def only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tensor:
-    """Return the output of `part` during `call`, or raise MapstoError if it is not one floating-point tensor."""
+    """Return the output of the submodule `part` during `call`; `layer` is its name in error messages.
+
+    Raises:
+        MapstoError: if `part` does not run exactly once, or does not return a floating-point tensor.
+    """
     outputs: list = []
 
     def keep(output: object) -> object:
@@ -69,10 +76,12 @@ def only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tens
 
 
 def part(module: nn.Module, name: str) -> nn.Module:
-    """Return the layer with that name in `module`, or in one of its parts, as in the names of `watch`.
+    """Return the submodule of `module` with this name.
+
+    The first part of the full name may be left out, as in the names that `watch` returns: "0" for "body.0".
 
     Raises:
-        MapstoError: no layer has that name, or several parts have one.
+        MapstoError: if no submodule has this name, or several have it.
     """
     layers = dict(module.named_modules())
     paths = [name] if name and name in layers else [path for path in layers if path.partition(".")[2] == name != ""]

@@ -1,4 +1,4 @@
-"""Learners: support ↦ model, one algorithm a file."""
+"""Learners: algorithms that map a support set to a model, one in each file."""
 
 from ..adaptation.learner import Learner
 from .anml import ANML

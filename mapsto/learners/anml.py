@@ -1,18 +1,19 @@
-"""Learn a gated representation with which learning one image at a time does not overwrite earlier knowledge.
+"""Learn gated features on which a classifier can learn one image at a time without forgetting earlier classes.
 
     φ_i = body(x_i) ∘ σ(gate(x_i)),    (W, b)_k ← 0 for each class k of the support
     (W, b) ← (W, b) − lr·∇ ℓ(W·φ_i + b, y_i)    for i = 1 … n, each image once, in its order;    scores = W·φ(x) + b
 
-Meta-training minimises the loss after the last step on the sequence itself (the query set) and on a remember set of
-other classes (`episode.context`), through all steps: earlier knowledge must survive new learning. Beaulieu et al. 2020,
-"Learning to Continually Learn", §3 and Algorithm 1; without a gate it is online-aware meta-learning, Javed & White
-2019, "Meta-Learning Representations for Continual Learning", Algorithm 2 and eq. 3.
+Meta-training minimises the loss after the last step, through all steps. The loss is taken on the sequence itself (the
+query set) and on a remember set: examples of other classes, in `episode.context`, which must not be forgotten. Beaulieu
+et al. 2020, "Learning to Continually Learn", §3 and Algorithm 1; without a gate it is online-aware meta-learning (OML),
+Javed & White 2019, "Meta-Learning Representations for Continual Learning", Algorithm 2 and eq. 3.
 
 Differences: the derivatives go through all steps. ANML's published code treats the inner gradients as constants (it
 omits `create_graph`), so its representation and gate cannot learn the effect of a step. The head is one linear layer
 (OML's has two), and only the head adapts, in training and in testing (in training ANML's code also adapts the body). A
-new class starts from weights 0, not from noise; its weights from the remember set are kept for the tasks in which it is
-remembered. Published results choose a rate for Adam at test; here it is gradient descent.
+new class starts from weights 0, not from noise. The head's learned weights of a class are used only in tasks in which
+the class belongs to the remember set. The published results use Adam at test, with a rate chosen there; here all steps
+are gradient descent.
 """
 
 from typing import NamedTuple
@@ -35,31 +36,35 @@ from ..episodes import Episode, Examples
 
 
 class Head(NamedTuple):
-    """The linear layer learned from the sequence."""
+    """The state: the weights and biases of the linear head after the last step."""
 
     weight: Float[Tensor, "k f"]
     bias: Float[Tensor, " k"]
 
 
 class ANML(Learner):
-    """Gated features under a linear head that learns one example at a time; without a gate, OML.
+    """Continual learning with a linear head on gated features, one example at a time; without a gate, this is OML.
 
-    An example of weight 0 takes no step; if the others have equal weights, their steps do not depend on their number.
-    The first example of a class also clears the class's earlier weights, so scores jump as its weight leaves 0.
+    An example of weight 0 has no effect. If all other weights are equal, the size of a step does not depend on the
+    number of examples. The head's weights for the classes of the support set are set to 0 before the first step. So the
+    scores jump when a class's only example changes from weight 0 to a positive weight.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to features `[n, width]` that treats each row by itself: no batch norm.
-        gate: another such module, whose outputs pass a sigmoid and multiply the features; None for OML.
+        body: any `nn.Module` that maps inputs `[n, ...]` to features `[n, width]`, each row independently: no batch
+            norm.
+        gate: another such module, whose outputs pass through a sigmoid and multiply the features; None for OML.
         width: the number of features, see `Conv3.width`.
-        ways: the number of classes, remembered ones included; may be changed at any time, for example to train with all
-            classes of the remember set and test with those of a trajectory. Weights of additional classes are 0.
-        lr: the inner learning rate; may be changed at any time.
-        differentiation: the route through the steps, see `differentiation`; `Checkpointed` bounds the memory of long
-            sequences, and `ConstantGradients` is the first-order version of the published code.
+        ways: the number of classes, including those of the remember set (examples of other classes, in
+            `episode.context`). The attribute may be changed later, for example to train with all classes and test with
+            those of one sequence. Weights of additional classes are 0.
+        lr: the learning rate of the inner steps; the attribute may be changed later.
+        differentiation: how the loss is differentiated through the steps, see `adaptation.differentiation`; None for
+            exact derivatives. `Checkpointed` saves memory for long sequences, and `ConstantGradients` is the
+            first-order version of the published code.
 
     Raises:
-        MapstoError: `ways` or `width` below 1, a negative `lr`, batch norm, another number of features than `width`, or
-            `FirstOrder` or `Implicit` differentiation.
+        MapstoError: if `ways` or `width` is below 1, `lr` is negative, a module has batch norm, the number of features
+            is not `width`, or `differentiation` is `FirstOrder` or `Implicit`.
 
     >>> from mapsto.episodes import examples
     >>> learner = ANML(nn.Identity(), None, width=2, ways=2, lr=1.0)
@@ -95,7 +100,7 @@ class ANML(Learner):
         self.differentiation = chosen(differentiation, Reverse())
 
     def adapt(self, support: Examples) -> Head:
-        """Clear the weights of the support set's classes, then take one step for each example, in order."""
+        """Set the head's weights for the support set's classes to 0, and return the head after one step per example."""
         f = self._represent(support.x)  # [n, f]
         head = self._cleared(one_hot(support.y, self.ways, f) * (support.w > 0)[:, None])
         sequence = Examples(f, support.y, _one_each(support.w))
@@ -104,11 +109,15 @@ class ANML(Learner):
         return Head(**self.differentiation(step, start(SGD(), head), inputs, range(len(f))).params)
 
     def predict(self, state: Head, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score every class by the head learned from the sequence."""
+        """Return the score of every class by the adapted head."""
         return F.linear(self._represent(x), state.weight, state.bias)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return `Σ w·ℓ` over the query set and the remember set after the sequence, and the accuracy on each."""
+        """Return the sum of the losses on the query set and the remember set, and the accuracy on each set.
+
+        Both losses are `Σ w·ℓ` after the last step. The remember set, `episode.context`, has examples of other classes;
+        if it is None, only the query set counts.
+        """
         state, parts = self.adapt(episode.support), [episode.query, *([episode.context] if episode.context else [])]
         scores = self.predict(state, torch.cat([part.x for part in parts])).split([len(part.w) for part in parts])
         terms = [losses.cross_entropy(s, part.y, part.w) for s, part in zip(scores, parts, strict=True)]
@@ -120,7 +129,11 @@ class ANML(Learner):
         return loss, metrics
 
     def features(self, state: Head, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, the representation, its gate (0 … 1), and the product."""
+        """Return the output of each submodule of the body by name, and three features `[n, width]`.
+
+        The three are `representation`, the output of the body; `open`, the gate's values in 0 … 1 (1 if there is no
+        gate); and `gated`, the product of `representation` and `open`.
+        """
         f = self.body(x)
         gate = torch.ones_like(f) if self.gate is None else torch.sigmoid(self.gate(x))
         return watch(self.body, lambda: self.body(x)) | {"representation": f, "open": gate, "gated": f * gate}

@@ -1,12 +1,14 @@
-"""A neural process in which every point attends to the context, so that no example is lost in an average.
+"""A neural process in which every point attends to the support set, so that no example is lost in an average.
 
     r = attention(x; D),      q(z|D) from Σ w_i·encoder(x_i, y_i) / Σ w_i,      p(y|x, D, z) = N(decoder(x, r, z))
     loss = −E_{z ~ q(z|D, query)} Σ w_i·log p(y_i|x_i, D, z) + (Σ w²/Σ w)·KL(q(z|D, query) ‖ q(z|D))
 
-Kim et al. 2019, "Attentive Neural Processes", eq. 3 and Figure 2: self-attention in the deterministic path, multi-head
-cross-attention whose queries and keys are inputs only. The latent path has no self-attention, as in the paper's
-one-dimensional tasks. With `models.KernelAttention` there are two differences, each of which shortens training many
-times: scores are distances, not dot products, and a point attends to every layer of the context, not only to the last.
+D is the support set (the paper's context), and z is a latent variable for the whole function. Kim et al. 2019,
+"Attentive Neural Processes", eq. 3 and Figure 2: self-attention among the examples, then multi-head cross-attention,
+whose queries and keys are inputs only. The encoder of z has no self-attention, as in the paper's one-dimensional tasks.
+
+With `models.KernelAttention` there are two differences, each of which shortens training many times: scores are
+distances, not dot products, and a point attends to the examples in every layer, not only in the last.
 """
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -23,7 +25,7 @@ from .process import LatentProcess, Normal, counts, rowwise, spread
 
 
 class Attended(NamedTuple):
-    """The attention's memory of a context, and the distribution of the latent."""
+    """The state: the attention's memory of the support set, and the distribution of the latent variable."""
 
     recall: Any
     latent: Normal
@@ -31,26 +33,28 @@ class Attended(NamedTuple):
 
 @runtime_checkable
 class Remembers(Protocol):
-    """An attention that reads a context once, for any point to attend to."""
+    """An attention module that reads a support set once, so that any number of points can attend to it later."""
 
     def remember(self, x: Tensor, y: Tensor, w: Tensor) -> Any:
-        """Read a context with weights w, in examples."""
+        """Return the memory of a support set; the weights `w` count examples, so that a full example has weight 1."""
 
 
 class ANP(LatentProcess):
-    """Attentive neural process: a latent for the whole function, attention for nearby examples.
+    """Attentive neural process: a latent variable describes the whole function, attention adds nearby examples.
 
     Args:
-        attention: such as `models.KernelAttention`: `remember(x, y, w)` reads a context with weights w in examples,
-            and `forward(x, recall)` represents points `[n, r]`.
-        encoder: from an example, input and target side by side `[n, d + k]`, to the latent's mean and raw deviation
-            `[n, 2·latents]`.
-        decoder: from a point, its representation and a latent `[n, d + r + latents]` to means and raw deviations
-            `[n, 2k]`.
-        min_std: the lower bound of the deviation; choose it below the noise of the targets.
+        attention: a module such as `models.KernelAttention`. `remember(x, y, w)` reads the support set, with weight 1
+            for a full example, and `forward(x, recall)` returns a representation of each point, `[n, r]`.
+        encoder: maps an example, input and target concatenated `[n, d + k]`, to the mean and the raw deviation of the
+            latent variable, `[n, 2·latents]`.
+        decoder: maps a point, its representation and a latent, concatenated `[n, d + r + latents]`, to the means and
+            raw deviations of the targets, `[n, 2k]`.
+        min_std: the lower bound of the predicted standard deviation; choose it below the noise of the targets.
 
-    Raises MapstoError if `attention` has no `remember`, a body has batch norm or an odd number of outputs, `min_std` is
-    not between 0 and 1, or the tasks have no noise `[draws, latents]` or targets of another shape than the decoder's.
+    Raises:
+        MapstoError: if `attention` has no `remember`, a module has batch norm or an odd number of outputs, `min_std` is
+            not between 0 and 1, `episode.noise` is not `[draws, latents]`, or targets differ in shape from the
+            decoder's means.
     """
 
     def __init__(self, attention: nn.Module, encoder: nn.Module, decoder: nn.Module, min_std: float = 0.01):
@@ -62,21 +66,25 @@ class ANP(LatentProcess):
         )  # fmt: skip
 
     def adapt(self, support: Examples) -> Attended:
-        """Return the attention's memory of the context, and q(z|D)."""
+        """Return the attention's memory of the support set D, and the distribution q(z|D) of the latent variable."""
         recall = self.attention.remember(support.x, numbers(support.y), counts(support.w))  # type: ignore[operator]
         return Attended(recall, self.latent(support))
 
     def latent_of(self, state: Attended) -> Normal:
-        """Return q(z|D)."""
+        """Return the distribution q(z|D) of the latent variable z given the support set D."""
         return state.latent
 
     def decode(self, state: Attended, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
-        """Decode each point with its attended representation and the latent."""
+        """Return the distribution of the targets of `n` points, decoded from their attention and the latent `z`."""
         r = self.attention(x, state.recall)  # [n, r]
         rows = torch.cat([x.flatten(1), r, z.expand(len(x), -1)], -1)  # [n, d + r + z]
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Attended, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the attended representation, the output of each part of the decoder by name, and the deviation."""
+        """Return the output of each submodule of the decoder by name, and the features `attended` and `std`.
+
+        `attended` is the representation of each row that the attention returns, and `std` the predicted standard
+        deviation.
+        """
         parts = watch(self.decoder, lambda: self.predict(state, x))
         return {"attended": self.attention(x, state.recall)} | parts | {"std": self.distribution(state, x).std}

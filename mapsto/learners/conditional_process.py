@@ -1,10 +1,10 @@
-"""Represent a function by the average of its embedded examples; a decoder gives mean and deviation at every point.
+"""Represent a function by the average of its embedded examples, and decode mean and deviation at every point.
 
     r = Σ w_i·encoder(x_i, y_i) / Σ w_i,      mean, raw = decoder(x, r)
     std = min_std + (1 − min_std)·softplus(raw),      loss = −Σ w_i·log N(y_i; mean_i, std_i²)
 
-Garnelo et al. 2018a, "Conditional Neural Processes", eq. 1 to 4. Difference: the loss is on the query only; the paper
-predicts the context too.
+Garnelo et al. 2018a, "Conditional Neural Processes", eq. 1 to 4. Difference: the loss is on the query set only; the
+paper predicts the support set (the context) too.
 """
 
 from typing import NamedTuple
@@ -20,21 +20,23 @@ from .process import Normal, Process, average, check_deviation, pairs, rowwise, 
 
 
 class Summary(NamedTuple):
-    """The representation of a context."""
+    """The state: the representation r of the support set."""
 
     r: Float[Tensor, " r"]
 
 
 class CNP(Process):
-    """Conditional neural process: the average embedding of a context, decoded at each point.
+    """Conditional neural process: decode a prediction at each point from the average embedding of the support set.
 
     Args:
-        encoder: from an example, input and target side by side `[n, d + k]`, to its representation `[n, r]`.
-        decoder: from a point and the representation `[n, d + r]` to means and raw deviations `[n, 2k]`.
-        min_std: the lower bound of the deviation; choose it below the noise of the targets.
+        encoder: maps an example, input and target concatenated `[n, d + k]`, to its embedding `[n, r]`.
+        decoder: maps a point and the average embedding, concatenated `[n, d + r]`, to the means and raw deviations of
+            the targets, `[n, 2k]`.
+        min_std: the lower bound of the predicted standard deviation; choose it below the noise of the targets.
 
-    Raises MapstoError if a body has batch norm, the decoder has an odd number of outputs, `min_std` is not between 0
-    and 1, or the tasks have targets of another shape than the decoder's.
+    Raises:
+        MapstoError: if a module has batch norm, the decoder has an odd number of outputs, `min_std` is not between 0
+            and 1, or targets differ in shape from the decoder's means.
 
     >>> learner = CNP(nn.Identity(), nn.Linear(3, 2))
     >>> state = learner.adapt(Examples(torch.zeros(2, 1), torch.tensor([[1.0], [3.0]]), torch.full((2,), 0.5)))
@@ -49,23 +51,23 @@ class CNP(Process):
         self.min_std = min_std
 
     def adapt(self, support: Examples) -> Summary:
-        """Average the embedded examples; the average of an empty context is 0."""
+        """Return the average of the embedded examples; it is 0 if the support set is empty."""
         return Summary(average(self.encoder(pairs(support)), support.w))
 
     def distribution(self, state: Summary, x: Float[Tensor, "n ..."]) -> Normal:
-        """Decode each point with the representation."""
+        """Return the normal distribution of each row's targets, decoded from the row and the average embedding."""
         r = state.r.expand(len(x), -1)  # [n, r]
         return spread(self.decoder(torch.cat([x.flatten(1), r], -1)), self.min_std)
 
     def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:
-        """Return the log-likelihood of each query target, in nats."""
+        """Return the log-likelihood of each query target given the support set, in nats."""
         return self.distribution(self.adapt(episode.support), episode.query.x).log_density(episode.query.y)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the negative log-likelihood of the query."""
+        """Return the negative log-likelihood of the query targets, weighted by `w`."""
         loss = -(episode.query.w * self.log_likelihood(episode)).sum()
         return loss, {"loss": loss.detach()}
 
     def features(self, state: Summary, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the decoder by name, and the deviation."""
+        """Return the output of each submodule of the decoder by name, and the predicted standard deviation `std`."""
         return watch(self.decoder, lambda: self.predict(state, x)) | {"std": self.distribution(state, x).std}

@@ -1,9 +1,9 @@
-"""The base of learned optimizers: one small network, the same for every coordinate, moves a body's parameters.
+"""The base of learned optimizers: one small network, the same for every parameter, turns gradients into steps.
 
     φ_{i+1}, memory = step(φ_i, ∇_φ Σ w·ℓ(body_φ(x), y), memory)   on the support, from the body's own parameters
 
-In training the inner gradients are constants by default, as in the papers. The state that `adapt` returns has its exact
-derivatives, so that a prediction can be explained through adaptation.
+A coordinate is one entry of one parameter φ of the body. By default, training treats the inner gradients as constants,
+as in the papers. The result of `adapt` has exact derivatives, so that a prediction can be explained through adaptation.
 """
 
 from abc import ABC, abstractmethod
@@ -28,27 +28,27 @@ Params = dict[str, Tensor]
 
 
 class Loop(NamedTuple):
-    """The state that a step changes."""
+    """The state of the loop of inner steps."""
 
     theta: Float[Tensor, " c"]  # the adapted parameters as one vector
-    memory: Any  # of the small network, for each coordinate
+    memory: Any  # the memory of the small network for each coordinate
     total: tuple[Tensor, ...]  # the sum of the training losses so far; empty if none are summed
 
 
 class Inputs(NamedTuple):
-    """Everything else that a step reads; each leaf may be differentiated."""
+    """The values that a step reads besides the loop's state; derivatives by each of these tensors are possible."""
 
     fixed: Params  # parameters of the body that do not adapt
-    cell: Params
+    cell: Params  # parameters of the small network
     support: Examples
-    summed: Examples | None = None  # the examples whose loss is summed; None for no sum
+    summed: Examples | None = None  # the examples whose loss is summed over the steps; None for no sum
 
 
 RuleStep = Callable[[Loop, Inputs, int], Loop]
 
 
 class Cell(nn.Module, ABC):
-    """The small network."""
+    """The base of the small network, which turns the gradient of a coordinate into its step."""
 
     @abstractmethod
     def start(self, theta: Float[Tensor, " c"]) -> Any:
@@ -56,10 +56,11 @@ class Cell(nn.Module, ABC):
 
 
 class CoordinateRule(Learner, ABC):
-    """A learner whose `cell` turns gradients into steps, coordinate by coordinate.
+    """A learner whose small network `cell` turns the gradient of each coordinate (parameter entry) into its step.
 
-    Raises MapstoError for an unknown `loss`, negative `steps`, a `hidden` width below 1, nothing to adapt, batch norm
-    with running statistics, or first-order or implicit differentiation.
+    Raises:
+        MapstoError: if `loss` is unknown, `steps` is negative, `hidden` is below 1, no parameter is free to adapt, a
+            batch norm has running statistics, or `differentiation` is `FirstOrder` or `Implicit`.
     """
 
     family = "learned optimiser"
@@ -84,7 +85,7 @@ class CoordinateRule(Learner, ABC):
 
     @property
     def route(self) -> Differentiation:
-        """The route of `adapt`, exact by default; `differentiation` is the route of `loss`."""
+        """How the result of `adapt` is differentiated, exactly by default; `differentiation` is for `loss` only."""
         return self._route
 
     @route.setter
@@ -92,23 +93,26 @@ class CoordinateRule(Learner, ABC):
         self._route = route
 
     def adapt(self, support: Examples) -> Adapted:
-        """Take the steps from the body's own parameters."""
+        """Return the adapted network after the inner steps, which start from the body's own parameters."""
         return self.stopped(self.run(self.route, support), support)
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Run the adapted network, normalised by the statistics of the support set."""
+        """Return the scores of the adapted network; batch norm uses the statistics of the support set."""
         return on_query(self.body, state.params, state.statistics, x)
 
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the adapted network by name, in the order of the calls."""
+        """Return the output of each submodule of the adapted network by name, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
     @abstractmethod
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the step, made of gradients of `objective` by the route."""
+        """Return the function that takes one step, with gradients of `objective` by `route`."""
 
     def run(self, route: Differentiation, support: Examples, summed: Examples | None = None) -> Loop:
-        """Return the loop after the last step, differentiated by the route."""
+        """Return the state of the loop after the last step, differentiated by `route`.
+
+        If `summed` is given, the loop also sums the loss on these examples over the steps.
+        """
         named: Params = dict(self.body.named_parameters())
         theta = joined({name: named.pop(name) for name in self.adapted})
         loop = Loop(theta, self.cell.start(theta), () if summed is None else (theta.new_zeros(()),))
@@ -116,16 +120,16 @@ class CoordinateRule(Learner, ABC):
         return route(self.step(route), loop, inputs, range(self.steps))
 
     def stopped(self, loop: Loop, support: Examples) -> Adapted:
-        """Return the state of the network with the loop's parameters."""
+        """Return the adapted network: the parameters of the loop, and the statistics of the batch-norm layers."""
         params = self.parts(loop.theta)
         return Adapted(params, statistics_of(self.body, params, support.x, support.w))
 
     def parts(self, theta: Float[Tensor, " c"]) -> Params:
-        """Return the vector as the body's parameters by name."""
+        """Return the vector `theta` as the adapted parameters of the body by name."""
         named = dict(self.body.named_parameters())
         return parted(theta, {name: named[name] for name in self.adapted})
 
     def objective(self, theta: Float[Tensor, " c"], fixed: Params, support: Examples) -> Float[Tensor, ""]:
-        """Return the support loss at `theta`."""
+        """Return the loss on the support set at the parameters `theta`."""
         scores, _ = on_support(self.body, {**fixed, **self.parts(theta)}, support.x, support.w)
         return losses.LOSSES[self.loss_name](scores, support.y, support.w)

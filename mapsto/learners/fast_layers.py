@@ -1,8 +1,9 @@
-"""A network as a chain of layers with weights, each run once by slow weights and once by fast weights.
+"""Run each layer of a chain once with slow (learned) and once with fast (generated) weights, and add the outputs.
 
-    h ← σ(W h) + σ(W* h)      with slow weights W and fast weights W*, and all that follows the layer's weights as σ
+    h ← σ(W h) + σ(W* h)      with slow weights W and fast weights W*
 
-For `MetaNetwork`: Munkhdalai & Yu 2017, "Meta Networks", §3.3 (layer augmentation). Pooling comes before the sum.
+σ stands for everything between the weights of this layer and of the next: norm, activation and pooling. For
+`MetaNetwork`: Munkhdalai & Yu 2017, "Meta Networks", §3.3 (layer augmentation). Pooling comes before the sum.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 class Layers(nn.Module):
-    """A chain of layers, run by slow weights and, for the first layers, by the fast weights that are given."""
+    """A chain of layers with slow weights; fast weights can be given for the first layers or for all."""
 
     def __init__(self, name: str, network: nn.Module):
         super().__init__()
@@ -34,11 +35,11 @@ class Layers(nn.Module):
         self.normalises = any(isinstance(module, SupportNorm) for module in self.rests.modules())
 
     def slow(self) -> Weights:
-        """Return the slow weights."""
+        """Return the slow weights: the learned weight tensor of each layer."""
         return tuple(layer.weight for layer in self._weighted())
 
     def on_support(self, support: Examples, fast: Weights) -> tuple[list[Tensor], Statistics]:
-        """Return the input of the chain, the output of each layer, and the statistics of the norms."""
+        """Return the input of the chain and the output of each layer, and the statistics of the norms."""
         statistics: Statistics = {}
 
         def rest(name: str, module: nn.Module, h: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class Layers(nn.Module):
         return self._run(support.x, self.slow(), fast, rest), statistics
 
     def on_query(self, x: Tensor, fast: Weights, statistics: Statistics, slow: Weights | None = None) -> list[Tensor]:
-        """Return the input of the chain and the output of each layer, row by row with given statistics."""
+        """Return the input of the chain and the output of each layer, row by row with given statistics of the norms."""
         slow = self.slow() if slow is None else slow
         return self._run(x, slow, fast, lambda name, module, h: on_query(module, {}, statistics.get(name, {}), h))
 
@@ -66,7 +67,10 @@ class Layers(nn.Module):
 
 
 def by_fast(layer: Weighted, weight: Tensor, x: Tensor) -> Tensor:
-    """Run a layer with fast weights, the same for all rows or one set for each row, without a bias."""
+    """Return the output of a layer that uses the fast weights `weight` in place of its own, and no bias.
+
+    `weight` is the same for all rows, or has a leading axis with one set of weights for each row.
+    """
     if len(x) == 0:
         return layer(x)  # vmap cannot convolve zero rows
     bias = {} if layer.bias is None else {"bias": torch.zeros_like(layer.bias)}

@@ -1,9 +1,10 @@
-"""One network reads the data set and writes the parameters of another: adaptation is one mapping D ↦ θ.
+"""One network reads the support set and generates the parameters of another network, which predicts.
 
     θ(D) = θ₀ + body(x, y, w),      ŷ = child_θ(D)(x),      loss = Σ w·ℓ(ŷ, y)  on the query
 
-The body is trained through the child's loss only. Ha, Dai & Le 2017, "HyperNetworks", §3 (a network that generates the
-weights of another), with the data set as its input. θ₀ starts as the child's own parameters and is learned too.
+D is the support set. The body is trained through the loss of the child only. Ha, Dai & Le 2017, "HyperNetworks", §3 (a
+network that generates the weights of another), with the support set as its input. θ₀ starts as the child's own
+parameters and is learned too.
 """
 
 from typing import Literal
@@ -23,17 +24,18 @@ Params = dict[str, Tensor]
 
 
 class Hypernetwork(Learner):
-    """The mapping from a data set to the parameters of any regressor.
+    """A network (`body`) that maps a support set to the parameters of another network (`child`), which predicts.
 
     Args:
-        body: from examples (x `[n, d]`, y `[n, k]`, w `[n]` in examples) to one number for each parameter of the
-            child, for example `models.MomentNetwork`.
-        child: any `nn.Module` from `[n, d]` to `[n, k]`; with an empty support set it keeps its learned parameters if
-            `body` then returns zeros.
-        loss: the loss on the query set; "mse", because the body reads targets as numbers.
+        body: maps examples, x `[n, d]`, y `[n, k]` and w `[n]` (1 for a full example), to one number for each parameter
+            of the child, which is added to the child's learned parameter; for example `models.MomentNetwork`.
+        child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns zeros for an empty support set, the child
+            predicts with its learned parameters.
+        loss: the loss on the query set; only "mse", because the body reads targets as numbers.
 
-    Raises MapstoError if a network has batch norm, the child has no parameter, or `body` does not return one number for
-    each parameter of the child.
+    Raises:
+        MapstoError: if a network has batch norm, the child has no parameters, or `body` does not return one number for
+            each parameter of the child.
 
     >>> import torch
     >>> from mapsto.models import MomentNetwork
@@ -53,7 +55,7 @@ class Hypernetwork(Learner):
         checks.expect(parametric, "child", type(child).__name__, "a network with parameters to write")
 
     def adapt(self, support: Examples) -> Params:
-        """Write the child's parameters."""
+        """Return the generated parameters: the learned ones of the child plus the output of the body."""
         start = dict(self.child.named_parameters())
         written = self.body(support.x, numbers(support.y), counts(support.w))  # [p]
         sizes = [value.numel() for value in start.values()]
@@ -63,9 +65,9 @@ class Hypernetwork(Learner):
         return {name: value + part.view_as(value) for (name, value), part in parts}
 
     def predict(self, state: Params, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Run the child with its written parameters."""
+        """Return the outputs of the child with its generated parameters."""
         return functional_call(self.child, state, (x,))
 
     def features(self, state: Params, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the child by name, and its output."""
+        """Return the output of each submodule of the child by name, and the child's output as `output`."""
         return watch(self.child, lambda: self.predict(state, x)) | {"output": self.predict(state, x)}

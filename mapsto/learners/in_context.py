@@ -1,16 +1,18 @@
 """Adapt in one forward pass: a transformer, meta-trained over many small tables, reads the support set.
 
-The state is the body's memory of the support set (keys and values), to which query rows attend. For classes the body
-returns *evidence* e(x) for each class, which updates the support's class frequencies π by Bayes' rule; for numbers it
-returns a deviation from the support's mean outcome ȳ, in its standard deviations s:
+The state is the transformer's memory of the support set (keys and values), to which query rows attend. The transformer
+returns the evidence e(x) of a row x. For classes, this is an unnormalised score of each class, which updates the class
+frequencies π of the support set by Bayes' rule. For numbers, it is the deviation from the mean ȳ of the support set's
+targets, in units of their standard deviation s:
 
     p_c(x) ∝ π_c · exp(e_c(x) − e_c(∅))          ŷ(x) = ȳ + s · (e(x) − e(∅))
 
-∅ is a row without cells, so the prediction for an empty row is exactly the frequencies, or the mean, of the support set
-(prior-fitted networks: Müller et al. 2022, arXiv 2112.10510; tables: Hollmann et al. 2023, arXiv 2207.01848).
+∅ is a row whose cells are all missing. So the prediction for such a row is exactly the class frequencies, or the mean,
+of the support set (prior-fitted networks: Müller et al. 2022, arXiv 2112.10510; tables: Hollmann et al. 2023, arXiv
+2207.01848).
 
-A missing cell (NaN) is an absent column. The body is trained on rows with missing columns, so `predict(state, x_S)` is
-a real conditional prediction and the value `v(S)` of a game.
+A missing cell (NaN) counts as an absent column. The body is trained on rows with missing cells, so
+`predict(state, x_S)` is a prediction from the columns S alone. It serves as the value `v(S)` of a game.
 """
 
 from typing import NamedTuple
@@ -29,36 +31,38 @@ from ..adaptation.losses import LOSSES
 from ..adaptation.outcomes import CLASSES, Frequencies, Outcome, canonical_codes, frequencies, moments
 from ..episodes import Examples, State
 
-LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # of the predicted quantiles of numbers
+LEVELS = (0.01, 0.025, *(0.05 * i for i in range(1, 20)), 0.975, 0.99)  # the levels of the predicted quantiles
 
 
 class Reading(NamedTuple):
-    """The state for a support set: `t` tasks, and `b = t · members` readings of them by the body."""
+    """The state: the body's readings of `t` support sets; it reads each `e` times, so that `b = t · e`."""
 
-    memories: list  # of the body
+    memories: list  # the body's memory of the support sets, such as keys and values
     log_weight: Float[Tensor, "b n"]
     columns: Columns
     question: Float[Tensor, "t e v"]  # the label token of a query
     outcome: Outcome
-    nothing: Float[Tensor, "t e o"]  # the readout for a row without cells
+    nothing: Float[Tensor, "t e o"]  # the readout for a row whose cells are all missing
 
 
 class InContext(Learner):
-    """The mapping (D, x) ↦ scores in one forward pass, without a gradient step.
+    """A transformer for tables that reads the support set and predicts in one forward pass, without gradient steps.
 
-    Scores of classes are log-probabilities `[n, ways]`; a class without a support example gets −∞; an empty support set
-    gives equal scores. For numbers (`loss="mse"`, `y` `[n, 1]`) the score is their mean `[n, 1]`. `x` is `[n, d]`, and
-    NaN marks a missing cell.
+    Inputs `x` are `[n, d]`, and NaN marks a missing cell. For classes, the scores are log-probabilities `[n, ways]`,
+    and a class without a support example gets −∞. For numbers (`loss="mse"`, targets `[n, 1]`), the score is the
+    predicted mean `[n, 1]`. If the support set is empty, all classes have the same prior probability, and the predicted
+    mean is 0.
 
     Args:
-        body: reads tokens, see `models.SetTransformer`: has `width`, `remember(tokens, log_weight)` and
-            `forward(tokens, memories, log_weight)`.
+        body: the transformer, such as `models.SetTransformer`, with the attribute `width` and the methods
+            `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`.
         ways: the number of classes, at most 10; 1 for numbers.
-        members: the number of readings to average (for classes, their probabilities); each reading uses other codes for
-            the classes, or another sign for the numbers.
+        members: the number of readings of the support set, whose probabilities or numbers are averaged. Each reading
+            numbers the classes differently, or changes the sign of the numbers.
         loss: "cross_entropy" for classes, "mse" for numbers.
 
-    Raises MapstoError if `ways` or `members` is out of range, or `loss` is unknown.
+    Raises:
+        MapstoError: if `ways` or `members` is out of range, or `loss` is unknown.
     """
 
     family = "model-based"
@@ -78,34 +82,35 @@ class InContext(Learner):
         self.readout = nn.Linear(width, CLASSES + 1 + len(LEVELS))  # classes, a number's mean, its quantiles
 
     def adapt(self, support: Examples) -> State:
-        """Read `support`; see `Learner.adapt`."""
+        """Return the state: the body's memory of the support set, and the class frequencies or the mean."""
         classified = self.loss_name == "cross_entropy"
         y = below(self.ways, support.y) if classified else targets("mse", support.y, 1, support.x)
         return self.read(pytree.tree_map(lambda leaf: leaf[None], support._replace(y=y)), self.ways)
 
     def predict(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Return log-probabilities, or the means of numbers; see `Learner.predict`."""
+        """Return the log-probabilities of the classes, or the predicted means of numbers, for `n` rows."""
         evidence = self.evidence(state, self.look(state, x[None]))
         return state.outcome.average(state.outcome.answer(evidence))[0]
 
     def quantiles(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n q"]:
-        """Return the quantiles at `LEVELS` of each row's number, averaged over the members."""
+        """Return the predicted quantiles of each row's number at the levels `LEVELS`, averaged over the readings."""
         tokens = self.look(state, x[None])
         return state.outcome.average(state.outcome.answer(self.quantile_evidence(state, tokens)))[0]
 
     def features(self, state: State, x: Float[Tensor, "n d"]) -> dict[str, Tensor]:
-        """Return the body's last tokens: `cells` `[n, e, d, v]` and `label` `[n, e, v]`, e members."""
+        """Return the body's last tokens of `n` rows in e readings: `cells` `[n, e, d, v]` and `label` `[n, e, v]`."""
         tokens = self.look(state, x[None])[0].movedim(1, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
-        """Return the attention in each layer between r rows: the null row, the n examples, and the query row `x`.
+        """Return the attention between r rows in each layer: the null row, the n examples, and the query row `x`.
 
-        It is averaged over heads, columns and readings. The null row is learned; its attention is to itself.
-        `attention_rollout(attentions)[-1, 1:-1]` is the share of each example in the last tokens of `x`.
+        The attention is averaged over heads, columns and readings. The null row is a learned row that attends to itself
+        only. `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the last tokens of `x` that comes from each
+        example.
 
         Raises:
-            MapstoError: a body without the method `attentions` that `SetTransformer` has.
+            MapstoError: if the body has no method `attentions`; `SetTransformer` has this method.
         """
         checks.expect(
             hasattr(self.body, "attentions"), "body", f"{type(self.body).__name__} without the method `attentions`",
@@ -122,7 +127,10 @@ class InContext(Learner):
         return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # no row attends to the query row
 
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
-        """Adapt to `t` tasks at once (`x [t, n, d]`); `codes`, if given, are the classes' codes in each reading."""
+        """Return the state for `t` support sets at once, with inputs `[t, n, d]`.
+
+        `codes` are the numbers (codes) of the classes in each reading; if None, they are derived from the support set.
+        """
         about = columns(support.x, support.w)
         outcome = self._outcome(support, about, ways, codes)
         mass = in_rows(support.w)
@@ -144,16 +152,20 @@ class InContext(Learner):
         return tokens.unflatten(0, reading.question.shape[:2])
 
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence of rows, read off their label tokens; 0 for a row without cells."""
+        """Return the unnormalised class scores of rows, or for numbers the deviation from the support set's mean.
+
+        This evidence is computed from the label tokens. Deviations are in standard deviations. For a row whose cells
+        are all missing, the evidence is 0.
+        """
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence in the order of the readings' codes, before it is `named`."""
+        """Return the evidence as the body sees it, before the codes and the sign of each reading are undone."""
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]
 
     def quantile_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m q"]:
-        """Return the quantiles of numbers at `LEVELS`, in standard deviations from the support's mean."""
+        """Return the predicted quantiles of numbers at `LEVELS`, in standard deviations from the support set's mean."""
         around = self.readout(tokens[..., -1, :])[..., CLASSES + 1 :].sort(-1).values
         turned = reading.outcome.named(around)
         turned = torch.where(reading.outcome.named(torch.ones_like(around)) > 0, turned, turned.flip(-1))

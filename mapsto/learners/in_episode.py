@@ -1,9 +1,10 @@
-"""A learner within one episode: it reads the episode's context with every support set.
+"""Give a learner the context of one episode, so that it reads this context with every support set.
 
     adapt(support) = learner.adapt_to(episode with this support set)
 
-Views and films take an episode in place of a support set. `InEpisode` serves all other functions of a learner and a
-support set, so that they also use the model that `evaluate` scores.
+The context holds the examples of earlier tasks. The functions in `mt.views` and `mt.seeing.film` take an episode in
+place of a support set. For all other functions of a learner and a support set, pass `InEpisode(learner, episode)`, so
+that they also use the model that `evaluate` scores.
 """
 
 from ..adaptation.learner import Learner
@@ -12,11 +13,11 @@ from .wrapped import Wrapped
 
 
 class InEpisode(Wrapped):
-    """A learner that adapts to any support set with the memory of one episode.
+    """A learner that adapts to any support set and always reads the earlier tasks in one episode's context.
 
     Args:
-        learner: the learner, such as `MemoryFusion`.
-        episode: the task whose context, and noise if there is any, the learner reads.
+        learner: a learner with a memory, such as `MemoryFusion`.
+        episode: the episode whose context, and noise if there is any, the learner reads.
 
     >>> import torch
     >>> from mapsto.episodes import examples
@@ -37,13 +38,13 @@ class InEpisode(Wrapped):
 
     @property
     def inner(self) -> Learner:
-        """The learner that reads the episode's context."""
+        """The wrapped learner, which reads the episode's context."""
         return self.learner
 
     def adapt(self, support: Examples) -> State:
-        """Return the state learned from `support` and the episode's context."""
+        """Return the state learned from `support` and the context of the fixed episode."""
         return self.learner.adapt_to(self.episode._replace(support=support))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Adapt to another episode's support set, with the context of this one."""
+        """Return the state learned from another episode's support set and the context of the fixed episode."""
         return self.adapt(episode.support)

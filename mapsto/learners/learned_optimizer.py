@@ -1,13 +1,14 @@
-"""Learn the optimizer: the same small recurrent network turns the gradients of every coordinate into its steps.
+"""Learn the optimizer: one small recurrent network turns the gradients of every parameter into its steps.
 
     θ_{t+1} = θ_t + scale·W·h_t,    h_t, memory = LSTM(LSTM(read(∇_t)), memory),    ∇_t = ∇_θ f(θ_t)
     f(θ) = Σ w·ℓ(body_θ(x), y)  on the support,    loss = Σ_{t=1}^T weight_t·f(θ_t)
 
 Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", eq. 3, §2.1 and appendix A
-(`coordinates.read`). In training ∇_t is a constant (figure 2). Differences: the paper draws θ_0 for every function,
-here it is the body's own, or learned (`learn_start`); the paper takes a training step after every `truncation` steps,
-here the losses of one function are summed; and f may be evaluated on the query set (`judged_on`), to learn to
-generalise.
+(`coordinates.read`). In training ∇_t is a constant (figure 2).
+
+Differences: the paper draws a new θ_0 for every function f; here θ_0 is the body's own, or learned (`learn_start`). The
+paper takes a training step after every `truncation` inner steps; here the losses of all inner steps are summed. Here
+the loss may also use f on the query set (`judged_on`), to learn to generalise.
 """
 
 from collections.abc import Sequence
@@ -29,11 +30,11 @@ from ..adaptation.normalisation import on_query, statistics_of
 from ..episodes import Episode, Examples
 from .coordinate_rule import Cell, CoordinateRule, Inputs, Loop, Params, RuleStep
 
-Memory = tuple[Tensor, ...]  # output and cell of either layer, each [c, h]
+Memory = tuple[Tensor, ...]  # output and cell of each of the two layers, each [c, h]
 
 
 class UpdateCell(Cell):
-    """Two LSTM cells and a linear layer: the gradient of a coordinate ↦ its step."""
+    """Two LSTM cells and a linear layer, which map the gradient of each coordinate to its step."""
 
     def __init__(self, hidden: int, scale: float):
         super().__init__()
@@ -42,11 +43,11 @@ class UpdateCell(Cell):
         self.hidden, self.scale = hidden, scale
 
     def start(self, theta: Float[Tensor, " c"]) -> Memory:
-        """Return the memory before the first step."""
+        """Return the memory of `c` coordinates before the first step."""
         return (theta.new_zeros(len(theta), self.hidden),) * 4
 
     def forward(self, g: Float[Tensor, " c"], memory: Memory) -> tuple[Tensor, Memory]:
-        """Return the step of each coordinate, and the memory."""
+        """Return the step of each coordinate, and the new memory."""
         h1, c1, h2, c2 = memory
         h1, c1 = self.first(torch.cat([read(g), h1], -1), c1)
         h2, c2 = self.second(torch.cat([h1, h2], -1), c2)
@@ -54,24 +55,28 @@ class UpdateCell(Cell):
 
 
 class LearnedOptimizer(CoordinateRule):
-    """Learn the rule by which a network's parameters follow their gradients.
+    """A learned optimizer: a small LSTM, the same for all parameters, turns their gradients into steps.
 
     Args:
-        body: the network to adapt, see `MAML`; its own parameters are the start, and are frozen unless learned.
+        body: the network to adapt, see `MAML`. Adaptation starts from its own parameters, which are frozen unless
+            `learn_start` is True.
         loss: the loss f, "mse" or "cross_entropy".
-        steps: the number of inner steps; may be changed at any time.
-        hidden: the width of either layer.
-        scale: a factor of every step.
-        learn_start: learn the start as well.
-        judged_on: in training, evaluate f on the "support" set (to optimise) or on the "query" set (to generalise).
-        weights: the weight of f after each step, the last one for all later steps; the paper's are 1.
-        truncation: let derivatives flow through this many steps at a time; None for all.
-        differentiation: the route of the training loss through the loop, see `differentiation`; `Reverse()` is exact.
-            `adapt` is always exact.
+        steps: the number of inner steps; the attribute may be changed later.
+        hidden: the width of each of the two LSTM layers.
+        scale: a multiplier on every step.
+        learn_start: if True, the start is learned as well.
+        judged_on: in training, evaluate f on the "support" set (to learn to optimise) or on the "query" set (to learn
+            to generalise).
+        weights: the weight of f after each step in the training loss; the last one is for all later steps. The paper's
+            are 1.
+        truncation: the number of steps after which derivatives of the training loss are cut; None for no cut.
+        differentiation: how the training loss is differentiated through the loop, see `adaptation.differentiation`;
+            None for constant inner gradients. `Reverse()` is exact, and so is `adapt` in any case.
 
     Raises:
-        MapstoError: an unknown `loss` or `judged_on`, negative `steps`, `hidden` or `truncation` below 1, no `weights`,
-            nothing to adapt, batch norm with running statistics, or first-order or implicit differentiation.
+        MapstoError: if `loss` or `judged_on` is unknown, `steps` is negative, `hidden` or `truncation` is below 1,
+            `weights` is empty or has a negative entry, no parameter is free to adapt, a batch norm has running
+            statistics, or `differentiation` is `FirstOrder` or `Implicit`.
 
     >>> from mapsto.episodes import examples
     >>> learner = LearnedOptimizer(nn.Linear(1, 1), loss="mse", steps=5)
@@ -105,7 +110,7 @@ class LearnedOptimizer(CoordinateRule):
         self.judged_on, self.weights, self.truncation = judged_on, tuple(weights), truncation
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the weighted sum of f over the steps, differentiated by `differentiation`, and the query loss."""
+        """Return the weighted sum of f over the steps, and metrics, among them the query loss after the last step."""
         support, query = episode.support, episode.query
         loop = self.run(self.differentiation, support, support if self.judged_on == "support" else query)
         with torch.no_grad():
@@ -116,7 +121,7 @@ class LearnedOptimizer(CoordinateRule):
         return loss, {"loss": loss.detach(), "query_loss": query_loss.detach()} | metrics
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the network's step; see `CoordinateRule`."""
+        """Return the function that takes one step; see `CoordinateRule`."""
         gradient = route.gradient(self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

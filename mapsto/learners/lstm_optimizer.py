@@ -5,9 +5,9 @@
     h_t, c_t = LSTM([read(∇_t), read(ℓ_t), h_{t−1}], c_{t−1}),    loss = Σ w·ℓ(body_{θ_T}(x), y)  on the query
 
 Ravi & Larochelle 2017, "Optimization as a Model for Few-Shot Learning", eq. 2 and §3.2 to 3.3. The same small network
-moves every coordinate, and reads size and sign of gradients and losses (§3.2, see `coordinates`). As in the paper, ∇_t
-and ℓ_t are constants in training. Differences: `adapt` returns exact derivatives, and batch norm always uses the
-statistics of the support set.
+updates every parameter entry (coordinate). `read` gives the size and the sign of a gradient or loss (§3.2, see
+`coordinates`). As in the paper, ∇_t and ℓ_t are constants in training. Differences: `adapt` returns exact derivatives,
+and batch norm always uses the statistics of the support set.
 """
 
 import math
@@ -29,7 +29,7 @@ from .coordinate_rule import Cell, CoordinateRule, Inputs, Loop, RuleStep
 
 
 class Memory(NamedTuple):
-    """The memory of `c` coordinates: the first layer's output and cell, and the second layer's gates."""
+    """The memory of `c` coordinates: the output and cell of the first layer, and the gates of the second."""
 
     h: Float[Tensor, "c h"]
     c: Float[Tensor, "c h"]
@@ -38,11 +38,11 @@ class Memory(NamedTuple):
 
 
 class MetaCell(Cell):
-    """One step of one coordinate: an LSTM cell, and above it the one whose cell state is the parameter.
+    """The small network: an LSTM cell that reads the gradient, and a second cell whose state is the parameter.
 
     Args:
-        hidden: the width of the lower cell.
-        lr: the initial value of the input gate, which is a learning rate.
+        hidden: the width of the first cell.
+        lr: the initial value of the second cell's input gate, which acts as a learning rate.
     """
 
     def __init__(self, hidden: int, lr: float):
@@ -55,14 +55,14 @@ class MetaCell(Cell):
         self.hidden = hidden
 
     def start(self, theta: Float[Tensor, " c"]) -> Memory:
-        """Return the memory before the first step."""
+        """Return the memory of `c` coordinates before the first step."""
         zeros = theta.new_zeros(len(theta), self.hidden)
         return Memory(zeros, zeros, zeros[:, :1], zeros[:, :1])
 
     def forward(
         self, theta: Float[Tensor, " c"], g: Float[Tensor, " c"], loss: Float[Tensor, ""], memory: Memory
     ) -> tuple[Tensor, Memory]:
-        """Return the parameters after the step, and the memory."""
+        """Return the parameters after the step, and the new memory."""
         loss_read = read(loss).expand(len(g), 2)
         h, c = self.lstm(torch.cat([read(g), loss_read, memory.h], -1), memory.c)
         f = torch.sigmoid(self.forget(torch.cat([h, theta[:, None], memory.f], -1)))
@@ -71,20 +71,21 @@ class MetaCell(Cell):
 
 
 class MetaLSTM(CoordinateRule):
-    """Learn a start, and an LSTM that replaces gradient descent from it.
+    """An LSTM whose cell state is a network's parameters; its gates replace gradient descent from a learned start.
 
     Args:
         body: the network to adapt, see `MAML`.
-        loss: the loss on the support and the query set, "mse" or "cross_entropy".
-        steps: the number of inner steps; may be changed at any time.
-        lr: the learning rate that the LSTM starts with, between 0 and 1.
+        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        steps: the number of inner steps; the attribute may be changed later.
+        lr: the initial learning rate of the LSTM, between 0 and 1.
         hidden: the width of the LSTM's first layer.
-        differentiation: the route of the training loss through the loop, see `differentiation`; `Reverse()` is exact.
-            `adapt` is always exact.
+        differentiation: how the training loss is differentiated through the loop, see `adaptation.differentiation`;
+            None for constant inner gradients. `Reverse()` is exact, and so is `adapt` in any case.
 
     Raises:
-        MapstoError: an unknown `loss`, negative `steps`, an `lr` outside 0 … 1, `hidden` below 1, nothing to adapt,
-            batch norm with running statistics, or first-order or implicit differentiation.
+        MapstoError: if `loss` is unknown, `steps` is negative, `lr` is not between 0 and 1, `hidden` is below 1, no
+            parameter is free to adapt, a batch norm has running statistics, or `differentiation` is `FirstOrder` or
+            `Implicit`.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaLSTM(nn.Linear(1, 1), loss="mse", steps=5)
@@ -108,14 +109,14 @@ class MetaLSTM(CoordinateRule):
         self.cell = MetaCell(hidden, lr)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the query loss after the last step, differentiated by the route `differentiation`."""
+        """Return the query loss after the last step, differentiated by the route `differentiation`, and metrics."""
         state = self.stopped(self.run(self.differentiation, episode.support), episode.support)
         scores = self.predict(state, episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the LSTM's step; see `CoordinateRule`."""
+        """Return the function that takes one step; see `CoordinateRule`."""
         gradient = gradient_and_value(route, self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

@@ -1,12 +1,12 @@
-"""Learn an initialisation from which a few gradient steps on the support set make a good model.
+"""Learn an initialisation from which a few gradient steps on the support set lead to a good model.
 
     φ = θ − lr ∘ ∇_θ Σ w·ℓ(body_θ(x), y)  on the support, `steps` times;    loss = Σ w·ℓ(body_φ(x), y)  on the query
 
-Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Its relatives are arguments:
-`first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD
-(Li et al. 2017, eq. 1), `learn_lr="layer-step"` is the learned rates of MAML++ (Antoniou et al. 2019, §4),
-`zero_head=True` is the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` is implicit
-MAML (Rajeswaran et al. 2019, eq. 3 and 6).
+Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Variants are chosen by arguments:
+`first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD (Li
+et al. 2017, eq. 1), `learn_lr="layer-step"` is the learned rates of MAML++ (Antoniou et al. 2019, §4), `zero_head=True`
+is the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` is implicit MAML (Rajeswaran
+et al. 2019, eq. 3 and 6).
 """
 
 from collections.abc import Sequence
@@ -39,43 +39,46 @@ from ..episodes import Examples
 
 
 class Adapted(NamedTuple):
-    """An adapted network: its adapted parameters, and the statistics of its batch-norm layers."""
+    """The state: the adapted parameters, and the statistics of the batch-norm layers on the support set."""
 
     params: Params
     statistics: dict[str, Tensor]
 
 
 class MAML(Learner):
-    """Gradient descent on the support set from a learned start.
-
-    `body` is any `nn.Module` from `[n, ...]` to `[n, k]`. Its parameters with `requires_grad=False` are neither
-    adapted nor learned (freeze them before building the learner). Its batch-norm layers are replaced in place by layers
-    that normalise by the support set, see `normalisation`.
+    """Adapt by a few steps of gradient descent on the support set, from a learned start.
 
     Args:
-        body: the network to adapt.
-        loss: the loss on the support and the query set, "mse" or "cross_entropy".
-        lr: the inner learning rate; with `learn_lr` the initial value of every rate.
-        steps: the number of inner steps; may be changed at any time, for example to test with more than in training.
-        first_order: treat inner gradients as constants.
+        body: the network to adapt, any `nn.Module` from `[n, ...]` to `[n, k]`. Its parameters with
+            `requires_grad=False` are neither adapted nor learned (freeze them before building the learner). Its
+            batch-norm layers are replaced in place by layers that use the statistics of the support set.
+        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        lr: the inner learning rate; if rates are learned, the initial value of every rate.
+        steps: the number of inner steps. The attribute may be changed later, for example to take more steps in testing.
+        first_order: if True, treat inner gradients as constants in the meta-gradient.
         adapt: adapt "all" parameters, or only the "head", the last layer that has parameters.
         learn_lr: learn one rate for each parameter entry (True, Meta-SGD), or for each parameter tensor and step
-            ("layer-step", MAML++), as parameters `rates` of the learner.
-        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
-            row-wise and views refuse the learner.
-        optimizer: the inner optimizer; gradient descent by default.
-        differentiation: the route of the meta-gradient through the inner loop, see `differentiation`.
-        minibatch: the number of support rows in each step, taken in turn; None for all. Padding takes turns too, so
-            use it for tasks with equal numbers of examples.
-        proximal: the weight λ of a penalty λ/2·‖φ − θ‖²; with `Implicit` differentiation this is implicit MAML.
-        zero_head: start the head, the last layer, from 0 in every task, not from a learned start. Then no class has
-            parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient on: the first step
-            adapts the head only, at lower cost, and with steps=1 this is ANIL. The last registered parameters of
+            ("layer-step", MAML++). Learned rates are the parameters `rates` of the learner. If False, all rates are
+            `lr`.
+        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
+            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
+        optimizer: the inner optimizer; None for gradient descent.
+        differentiation: how the meta-gradient passes through the inner loop, see `adaptation.differentiation`; None for
+            exact derivatives, or for `FirstOrder()` if `first_order` is True.
+        minibatch: the number of support rows in each step; the rows take turns. None for all rows. Padding takes turns
+            too, so use minibatches only for tasks with equal numbers of examples.
+        proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ;
+            with `Implicit` differentiation this is implicit MAML.
+        zero_head: if True, the head (the last layer) starts from 0 in every task, not from a learned start. Then no
+            class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient on, so the
+            first step adapts the head only, at lower cost; with steps=1 this is ANIL. The last registered parameters of
             `body` must belong to the layer that computes all outputs.
 
     Raises:
-        MapstoError: an unknown `loss` or `adapt`, negative `steps` or `lr`, nothing to adapt, batch norm with running
-            statistics, or implicit differentiation of a loop without a fixed point that it can differentiate.
+        MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, `steps`, `lr` or `proximal` is negative, `minibatch`
+            is below 1, no parameter is free to adapt, a batch norm has running statistics, both `first_order` and
+            `differentiation` are given, or `differentiation` is `Implicit` without a `proximal` above 0 or with
+            momentum, learned rates or minibatches.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -132,14 +135,15 @@ class MAML(Learner):
         )
 
     def adapt(self, support: Examples) -> Adapted:
-        """Descend from the start. An empty support set (all w = 0) has gradient 0: only weight decay moves parameters.
+        """Return the network after the inner steps on the support set, which begin at the learned start.
 
-        The derivatives of the state are those of the learner's route.
+        If the support set is empty (all w = 0), its gradient is 0, and only weight decay changes the parameters. The
+        result is differentiated by the learner's route `differentiation`.
         """
         return self.along(self.differentiation, support)
 
     def along(self, route: Differentiation, support: Examples) -> Adapted:
-        """Adapt along another route: the same steps, with the derivatives of `route`."""
+        """Return the network after the same inner steps, differentiated by another `route`."""
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
@@ -149,16 +153,16 @@ class MAML(Learner):
         return Adapted(params, statistics)
 
     def beginning(self) -> Params:
-        """Return the parameters that every task starts from."""
+        """Return the parameters from which every task starts."""
         named = dict(self.body.named_parameters())
         return {name: torch.zeros_like(named[name]) if name in self.zeroed else named[name] for name in self.adapted}
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Run the adapted network, normalised by the statistics of the support set."""
+        """Return the scores of the adapted network; batch norm uses the statistics of the support set."""
         return on_query(self.body, state.params, state.statistics, x)
 
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the adapted network by name, in the order of the calls."""
+        """Return the output of each submodule of the adapted network by name, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
     def _step(self, route: Differentiation) -> InnerStep:
@@ -173,7 +177,7 @@ class MAML(Learner):
         return turn if self.minibatch is None else on_minibatches(turn, self.minibatch)
 
     def _rates(self) -> dict[str, Sequence[Tensor | float]]:
-        """Return the rates of each parameter, one for each step; a single rate holds for all steps."""
+        """Return the learning rates of each parameter, one for each step; a single rate is for all steps."""
         if not self.learn_lr:
             return {name: (self.lr,) for name in self.adapted}
         by_step = self.learn_lr == "layer-step"
@@ -185,7 +189,7 @@ class MAML(Learner):
 
 
 def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
-    """Raise MapstoError unless the inner loop has a fixed point that `Implicit` can differentiate."""
+    """Raise MapstoError if `Implicit` cannot differentiate the inner loop, which must have a fixed point."""
     checks.above(0, proximal=proximal)  # implicit gradients reach the start only through the proximal term
     checks.expect(minibatch is None, "minibatch", f"{minibatch} with Implicit", "None, for all rows in every step")
     plain = not optimizer.start({"": torch.zeros(())}) and not learn_lr

@@ -1,4 +1,4 @@
-"""A query attends to all labelled examples, most to those it resembles, and gets the mixture of their labels.
+"""Classify a query by the labels of all support examples, averaged by the query's attention to each example.
 
     P(y | x, S) = Σ_i a_i·y_i,   a_i = w_i·exp(scale·cos(f(x), g(x_i))) / Σ_j w_j·exp(scale·cos(f(x), g(x_j)))
 
@@ -6,13 +6,13 @@ Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra 2016, "Matching Networks fo
 attention of §2.1.1. With full context embeddings (§2.1.2) the embedding of an example depends on the other examples,
 and the embedding of a query on all examples (eq. 3 to 6 and the bidirectional LSTM of appendix A.2):
 
-    g(x_i) = h⃗_i + h⃖_i + g'(x_i),   h⃗_i, c⃗_i = LSTM(g'(x_i), h⃗_{i−1}, c⃗_{i−1}),   h⃖ the same from the end
+    g(x_i) = h⃗_i + h⃖_i + g'(x_i),   h⃗_i, c⃗_i = LSTM(g'(x_i), h⃗_{i−1}, c⃗_{i−1}),   h⃖ the same in reverse order
     ĥ_k, c_k = LSTM(f'(x), [h_{k−1}, r_{k−1}], c_{k−1}),   h_k = ĥ_k + f'(x),   f(x) = h_K
     r_k = Σ_i a_i·g(x_i),   a_i = w_i·exp(h_k·g(x_i)) / Σ_j w_j·exp(h_k·g(x_j))
 
-Differences: the examples have weights. The paper's cosine is not scaled (`scale=1`, the default), which bounds the
-probability of one of k classes with one example each by e² / (e² + k − 1). The paper does not define ĥ_0 and c_0; here
-they are 0, so h_0 = f'(x).
+Differences: the examples have weights w. The paper does not scale the cosine (`scale=1`, the default). Without scaling,
+if each of k classes has one example, the probability of a class is at most e² / (e² + k − 1). The paper does not define
+ĥ_0 and c_0; here they are 0, so h_0 = f'(x).
 """
 
 import math
@@ -36,7 +36,7 @@ SHARPEST = 40.0  # e^(−2·40), the smallest ratio of two attentions, is still 
 
 
 class Memory(NamedTuple):
-    """The embedded support set, its labels as rows of zeros and ones, and the statistics of the batch-norm layers."""
+    """The state: the embedded support set, its labels as rows of zeros and ones, and the batch-norm statistics."""
 
     embeddings: Float[Tensor, "n f"]
     labels: Float[Tensor, "n k"]
@@ -45,14 +45,14 @@ class Memory(NamedTuple):
 
 
 class FullContext(nn.Module):
-    """Embed examples given each other (`support`), and query rows given the examples (`query`).
+    """Full context embeddings: the embedding of each example and each query depends on the whole support set.
 
     Args:
         width: the size of the embeddings, see `Conv4.width`.
-        processing_steps: how often a query reads the support set, K in the formula.
+        processing_steps: the number of times that a query reads the support set, K in the paper.
 
     Raises:
-        MapstoError: `width` or `processing_steps` below 1, or embeddings of another width.
+        MapstoError: if `width` or `processing_steps` is below 1, or in use, the embeddings have another width.
     """
 
     def __init__(self, width: int, processing_steps: int = 5):
@@ -62,14 +62,20 @@ class FullContext(nn.Module):
         self.width, self.processing_steps = width, processing_steps
 
     def support(self, f: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, "n f"]:
-        """Embed the examples in their order; an example of weight 0 is skipped."""
+        """Return the embeddings of the support examples, which are read in their order; weight 0 skips an example.
+
+        `f` are the embeddings of the examples without context.
+        """
         features = f.shape[-1]
         checks.expect(features == self.width, "width", self.width, f"{features}, the number of the body's features")
         order = range(len(f))
         return f + _read(self.onward, f, w, order) + _read(self.backward, f, w, reversed(order)).flip(0)
 
     def query(self, f: Float[Tensor, "m f"], g: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, "m f"]:
-        """Embed each row after reading the support embeddings `g` `processing_steps` times."""
+        """Return the embeddings of query rows after reading the support embeddings `g` `processing_steps` times.
+
+        `f` are the embeddings of the query rows without context.
+        """
         h, c = f, torch.zeros_like(f)
         for _ in range(self.processing_steps):
             r = attention(h @ g.T, w) @ g  # [m, f]
@@ -79,22 +85,25 @@ class FullContext(nn.Module):
 
 
 class MatchingNetwork(Learner):
-    """Classify by attention over labelled examples in a learned embedding; scores are log-probabilities.
+    """Classify a query by attention: its class probabilities are a weighted average of the support labels.
 
-    A class without weight gets probability 0 (score −∞); an empty support set gives the uniform prediction.
+    The attention compares learned embeddings, and the scores are log-probabilities. A class has probability 0 (score
+    −∞) if the weights of its support examples sum to 0. If the support set is empty, all classes have equal scores.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
-            layers that normalise by the support set, see `normalisation`.
-        ways: the number of classes; may be changed at any time, for example to train with 20 and test with 5.
-        context: full context embeddings; None to embed each example by itself. With a context the order of the support
-            set matters, and a derivative by `w` misses the jump at 0, at which the LSTM starts to read an example.
-        scale: the factor of the cosine, at most 40; the paper's is 1.
-        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
-            row-wise and views refuse the learner.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
+            layers that use the statistics of the support set.
+        ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
+            with 5.
+        context: a `FullContext`, with which the embedding of an example depends on the other examples; None to embed
+            each example by itself. With a context, the order of the support set matters. Derivatives by `w` then miss
+            the jump at weight 0, where the LSTM skips an example.
+        scale: a multiplier on the cosine, above 0 and at most 40; the paper's is 1.
+        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
+            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: `ways` below 1, a `scale` outside 0 … 40, or batch norm with running statistics.
+        MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch norm has running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = MatchingNetwork(nn.Identity(), ways=2)
@@ -121,7 +130,7 @@ class MatchingNetwork(Learner):
         self.scale, self.transductive = scale, transductive
 
     def adapt(self, support: Examples) -> Memory:
-        """Embed the support set."""
+        """Return the embedded support set, its labels and its weights."""
         g, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         if self.context is not None:
             g = self.context.support(g, support.w)
@@ -129,14 +138,17 @@ class MatchingNetwork(Learner):
         return Memory(g, labels, support.w, {} if self.transductive else statistics)
 
     def predict(self, state: Memory, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the logarithm of the mixture of labels."""
+        """Return log-probabilities of the classes: the logarithm of the support labels averaged by attention."""
         p = self._attend(state, self._embed(state, x)) @ state.labels  # [m, k]
         present = state.w @ state.labels > 0  # [k]
         log_p = torch.where(present, p, 1.0).log().masked_fill(~present, -torch.inf)
         return torch.where(present.any(), log_p, -math.log(p.shape[-1]))
 
     def features(self, state: Memory, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, the embedding, and the attention to each example."""
+        """Return the output of each submodule of the body by name, and the features `embedding` and `attention`.
+
+        `attention` is the attention of each row to each support example.
+        """
         f = self._embed(state, x)
         parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         return parts | {"embedding": f, "attention": self._attend(state, f)}
@@ -151,10 +163,10 @@ class MatchingNetwork(Learner):
 
 
 def attention(scores: Float[Tensor, "m n"], w: Float[Tensor, "... n"]) -> Float[Tensor, "m n"]:
-    """Return `w·exp(scores)` divided by its sum over the examples; 0 if all w = 0.
+    """Return `w·exp(scores)` divided by its sum over the examples; 0 if all weights are 0.
 
-    The weights are one for each example, `[n]`, or one for each row and example, `[m, n]`. Multiplying by w, not adding
-    log w to the scores, keeps the derivative at weight 0.
+    The weights are `[n]`, one for each example, or `[m, n]`, one for each row and example. They multiply exp(scores)
+    instead of entering the scores as log w, because this keeps the derivative at weight 0.
     """
     lowest = torch.finfo(scores.dtype).min
     top = F.pad(scores.masked_fill(w <= 0, lowest), (1, 0), value=lowest).amax(-1, keepdim=True)

@@ -1,19 +1,20 @@
-"""Adapt to a task, then move towards the adapted parameters of earlier tasks: parameters fused with a memory.
+"""Adapt to a task, then move the adapted parameters towards those of similar earlier tasks.
 
     θ = adapt(support),   θ_j = adapt(task_j) for each earlier task j,   q = K·θ,   k_j = K·θ_j
     a_j = m_j·exp(q·k_j / √width) / Σ_i m_i·exp(q·k_i / √width),   r = Σ_j a_j·(θ_0 + c ∘ (θ_j − θ_0))
     φ = g(θ, {θ_j}_{j<i}) = θ + σ(s) ∘ (r − θ)
 
-`θ_0` is the start of adaptation and `m_j = Σ w` of task j. `K`, `s` and `c` are learned: which earlier tasks to attend
-to, how much to trust them in each parameter, and how far to extrapolate. A few steps on few examples stop short, and so
-does the mean of many such results; the memory's mean may be extrapolated, but scaling a single task's update would
-amplify its noise.
+`θ_0` is the start of adaptation, and `m_j = Σ w` is the total weight of task j. `K`, `s` and `c` are learned. `K`
+decides which earlier tasks to attend to, `s` how far each parameter moves towards them, and `c` how far to extrapolate.
+A few steps on few examples stop short of the optimum, and so does the mean of many such results. `c` can extrapolate
+this mean, but scaling a single task's update would amplify its noise.
 
-This is a plain form of meta-networks, in which a network maps this task's parameters and a memory of earlier ones to
-those that are used, after Munkhdalai & Yu 2017, "Meta Networks", §3. With equal attention and c = 1 it is shrinkage of
-θ towards a mean (Efron & Morris 1975, "Data Analysis Using Stein's Estimator"), with a learned weight for each
-parameter. The memory holds the result of each earlier task, not its uncertainty: if examples are so few that each task
-determines some directions only, pooling the examples would be better than any g (see `mapsto.tasks.LinearStream`).
+This is a plain form of meta-networks, after Munkhdalai & Yu 2017, "Meta Networks", §3: a function g maps the parameters
+of this task and a memory of earlier tasks to the parameters that predict. With equal attention and c = 1 it is
+shrinkage of θ towards a mean (Efron & Morris 1975, "Data Analysis Using Stein's Estimator"), with a learned weight for
+each parameter. The memory holds the result of each earlier task, not its uncertainty. If tasks have so few examples
+that each task determines the parameters in some directions only, pooling the examples would be better than any g (see
+`mapsto.tasks.LinearStream`).
 """
 
 import torch
@@ -32,17 +33,19 @@ from .wrapped import Wrapped
 
 
 class MemoryFusion(Wrapped):
-    """Gradient descent on the support set, fused with its results for the earlier tasks in `episode.context`.
+    """Gradient descent on the support set, whose result is then moved towards the results for earlier tasks.
 
-    The first axis of the context's tensors is the earlier task: x `[j, n, ...]`, y `[j, n, ...]`, w `[j, n]`. An
-    earlier task without weight is ignored; if there is none, the parameters are those of the support set.
+    The earlier tasks are in `episode.context`, one for each index j of the first axis: x `[j, n, ...]`, y
+    `[j, n, ...]`, w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the
+    result is that of gradient descent.
 
     Args:
-        learner: adapts to this task and to each earlier one; its start is learned together with the fusion.
-        width: the size of the keys that are compared with earlier tasks.
+        learner: the `MAML` learner that adapts to this task and to each earlier task. Its start is learned together
+            with the fusion.
+        width: the size of the keys by which this task is compared with earlier tasks.
 
     Raises:
-        MapstoError: `width` below 1, or a learner that is not `MAML`.
+        MapstoError: if `width` is below 1, or `learner` is not a `MAML`.
 
     >>> from mapsto.episodes import Episode, examples
     >>> fused = MemoryFusion(MAML(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25))
@@ -74,7 +77,7 @@ class MemoryFusion(Wrapped):
 
     @property
     def route(self) -> Differentiation:
-        """The route through the loop on the support set; the loops on earlier tasks keep the inner learner's route."""
+        """How the loop on the support set is differentiated; loops on earlier tasks use the inner learner's route."""
         return self._route or self.learner.differentiation
 
     @route.setter
@@ -82,11 +85,11 @@ class MemoryFusion(Wrapped):
         self._route = route
 
     def adapt(self, support: Examples) -> Adapted:
-        """Adapt to the support set alone, without a memory."""
+        """Return the network adapted to the support set alone, without a memory."""
         return self.learner.along(self.route, support)
 
     def adapt_to(self, episode: Episode) -> Adapted:
-        """Adapt to the support set and to each earlier task, and fuse the results."""
+        """Return the network adapted to the support set, and moved towards the results for the earlier tasks."""
         here, context = self.adapt(episode.support), episode.context
         if context is None or len(context.w) == 0:
             return here

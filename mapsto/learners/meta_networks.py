@@ -1,17 +1,18 @@
-"""A network writes fast weights of another network from its loss gradients, and adds them to slow, learned weights.
+"""Generate fast weights of a network from loss gradients on the support set, and use them beside learned weights.
 
     Q* = d(∇_Q ℓ(u_Q(x_1), y_1), ∇_Q ℓ(u_Q(x_2), y_2), …)                 fast weights of the task, by an LSTM
     k_i = u_{Q,Q*}(x_i),   M_i = m(∇_W ℓ(b_W(x_i), y_i))                  memory: a key, fast weights per example
     a_i = w_i·exp(scale·cos(u_{Q,Q*}(x), k_i)) / Σ_j …,   W* = Σ_i a_i·M_i
     scores = b_{W,W*}(x)                                                  layer by layer: h ← σ(W h) + σ(W* h)
 
-`d` and `m` read one coordinate of a gradient at a time, as (log|g| / 7, sign g), or (−1, e⁷·g) if |g| < e⁻⁷.
+u is the network that makes the keys, with slow weights Q and fast weights Q*. b is the body, with W and W*. The small
+networks `d` and `m` read one coordinate of a gradient at a time, as (log|g| / 7, sign g), or (−1, e⁷·g) if |g| < e⁻⁷.
 Munkhdalai & Yu 2017, "Meta Networks", Algorithm 1 and eq. 1 to 9, with the preprocessing of Andrychowicz et al. 2016.
 
-Differences: all derivatives are taken, while the published code treats the gradients as constants. `d` reads every
-example, one at a time, and each layer has its own `d` and `m`, except the last layer of `u`, which makes no key. Both
-networks have the task's loss (the paper has a contrastive loss for the keys if there are pairs). Biases and norms have
-no fast weights, and pooling comes before the sum of slow and fast.
+Differences: the gradients are differentiated too, while the published code treats them as constants. `d` reads every
+example, one at a time. Each layer has its own `d` and `m`, except the last layer of `u`, which makes no key. Both
+networks use the task's loss (the paper has a contrastive loss for the keys if there are pairs). Biases and norms have
+no fast weights, and pooling comes before the sum of the slow and the fast output.
 """
 
 from typing import NamedTuple
@@ -36,7 +37,7 @@ _P = 7.0  # gradients below e⁻⁷ are read linearly, larger ones by their loga
 
 
 class Fast(NamedTuple):
-    """The fast weights of the key network, and the memory: fast weights of the body, and their keys."""
+    """The state: fast weights of the key network, and a memory with a key and fast weights for each example."""
 
     task: Weights
     memory: Weights  # each [n, ...]
@@ -46,27 +47,28 @@ class Fast(NamedTuple):
 
 
 class MetaNetwork(Learner):
-    """A network with fast weights, which each query reads from a memory of the support set's gradients.
+    """A network with extra fast weights, which each query looks up in a memory of the support set's gradients.
 
-    With an empty support set the fast weights are 0: the body uses its slow weights, and the outputs of its activations
-    and norms for 0 are added. A derivative by `w` misses the jump at 0, at which the LSTM starts to read an example.
-    The key network's last layer is a head for its own loss only; a key is the input of that layer.
+    If the support set is empty, the fast weights of the body are 0. Its scores then come from the slow, learned
+    weights, plus the outputs of its activations and norms for 0. Derivatives by `w` miss the jump at weight 0, where
+    the LSTM skips an example. A key is the input of the key network's last layer; this layer serves only to compute the
+    key network's own loss.
 
     Args:
-        body: the network that predicts, `[n, ...]` to `[n, k]`: an `nn.Sequential`, such as `MLP` and `Conv4`, of
-            linear layers and convolutions, each followed by its norm, activation or pooling. As in the paper it is
-            best without norms, because a norm amplifies the small outputs of untrained fast weights. Batch norm
-            normalises by the support set, see `normalisation`.
+        body: the network that predicts, `[n, ...]` to `[n, k]`. It must be an `nn.Sequential`, such as `MLP` and
+            `Conv4`, of linear layers and convolutions, each followed by its norm, activation or pooling. As in the
+            paper it is best without norms, because a norm amplifies the small outputs of untrained fast weights. Batch
+            norm uses the statistics of the support set.
         keys: the network that makes the keys, another such module.
-        loss: the loss on the support and the query set, "mse" or "cross_entropy".
-        scale: the sharpness of the attention, 1 in the paper. A cosine is between −1 and 1: the larger the scale, the
-            sooner training leaves the plateau on which every query reads the mean of the memory.
-        hidden: the width of the networks that write weights; the LSTM keeps four times as many numbers for each weight
-            of `keys` and each example.
+        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        hidden: the width of the networks that generate fast weights. For each weight of `keys` and each example, the
+            LSTM keeps four times as many numbers.
+        scale: the sharpness of the attention, a multiplier on the cosine of two keys; 1 in the paper. The larger it is,
+            the sooner training leaves the plateau on which every query reads the mean of the memory.
 
     Raises:
-        MapstoError: an unknown `loss`, `hidden` below 1, `scale` not above 0, a network that is not such a chain, has
-            no weights or has weights outside its layers, or batch norm with running statistics.
+        MapstoError: if `loss` is unknown, `hidden` is below 1, `scale` is not above 0, a network is not such a chain,
+            has no weights or has weights outside its layers, or a batch norm has running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaNetwork(nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)))
@@ -89,7 +91,7 @@ class MetaNetwork(Learner):
         self.example_writers = nn.ModuleList(_example_writer(hidden) for _ in self.body.layers)
 
     def adapt(self, support: Examples) -> Fast:
-        """Write fast weights from the gradients of the support set's losses."""
+        """Return the fast weights and the memory, generated from the gradients of the support examples' losses."""
         gradients = self._gradients(self.keys, support)
         task = tuple(write(g, support.w) for write, g in zip(self.task_writers, gradients[:-1], strict=True))
         outputs, of_keys = self.keys.on_support(support, task)
@@ -101,11 +103,11 @@ class MetaNetwork(Learner):
         return Fast(task, memory, keys, support.w, (of_keys, of_body))
 
     def predict(self, state: Fast, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Let each row read its own fast weights, and score it by slow and fast weights together."""
+        """Return the scores of `n` rows; each row uses its own fast weights from the memory beside the slow weights."""
         return self._layers(state, x, self._attend(state, self._key(state, x)))[-1]
 
     def features(self, state: Fast, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the key, the attention to each support example, and the output of each layer of the body."""
+        """Return the `key` of each row, its `attention` to each support example, and the output of each body layer."""
         key = self._key(state, x)
         a = self._attend(state, key)
         outputs = self._layers(state, x, a)[1:]
@@ -137,14 +139,17 @@ class MetaNetwork(Learner):
 
 
 class TaskWriter(nn.Module):
-    """An LSTM that reads each example's gradient by a weight, and writes the fast weight after the last example."""
+    """An LSTM that reads the gradients of all examples by one weight, and then returns the fast weight."""
 
     def __init__(self, hidden: int):
         super().__init__()
         self.cell, self.out = Cell(2 + hidden, hidden), _small(nn.Linear(hidden, 1))
 
     def forward(self, g: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Float[Tensor, "..."]:
-        """Return the fast weights; an example of weight 0 is skipped, and an empty support set gives the bias."""
+        """Return the fast weights from the gradients `g` of all examples; an example of weight 0 is skipped.
+
+        If the support set is empty, each fast weight is the bias of `out`.
+        """
         gradients = read(g, _P)  # [n, ..., 2]
         h = c = gradients.new_zeros(*gradients.shape[1:-1], self.out.in_features)
         for i in range(len(w)):

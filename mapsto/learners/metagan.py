@@ -1,19 +1,22 @@
-"""Train a learner to tell each task's classes from fakes made for that task, so that its boundaries grow sharper.
+"""Train a learner to tell real examples of a task from generated fakes, which sharpens its class boundaries.
 
     fakes = G(z, h),   h = Σ_i w_i·e(x_i) / Σ_i w_i              the generator sees noise and the support set's mean
-    state = adapt(support ∪ G(codes, h)), the fakes being class N + 1 of N
+    state = adapt(support ∪ G(codes, h)), the fakes having class N + 1
     L_D = Σ_query w·(−log p(y | x)) + v·Σ_fakes (−log p(N+1 | fake))        for the learner, with constant fakes
     L_G = v·Σ_fakes (−log Σ_{y≤N} p(y | fake))                              for the generator, with a constant learner
 
-Zhang, Che, Ghahramani, Bengio & Song 2018, "MetaGAN: An Adversarial Approach to Few-Shot Learning", eq. 1 to 4: their
-supervised and unsupervised terms, −log p(y | x, y ≤ N) − log p(y ≤ N | x), sum to −log p(y | x). The class for fakes
-comes from Salimans et al. 2016, "Improved Techniques for Training GANs", §5.
+N is the number of real classes, and v is the query set's total weight divided by the number of fakes. Zhang, Che,
+Ghahramani, Bengio & Song 2018, "MetaGAN: An Adversarial Approach to Few-Shot Learning", eq. 1 to 4: their supervised
+and unsupervised terms, −log p(y | x, y ≤ N) − log p(y ≤ N | x), sum to −log p(y | x). The class for fakes comes from
+Salimans et al. 2016, "Improved Techniques for Training GANs", §5.
 
-The min-max problem is one loss, L_D + L_G, in which each part is detached from the other's parameters, so that one step
-of any optimizer moves the learner down L_D and the generator down L_G. Differences: both move at once, not in turns;
-the fakes of the support set come from fixed codes, so that adapting needs no noise, and together weigh as much as one
-class; with prototypes, for which the paper has relation networks, the fakes have a prototype. The semi-supervised term,
-in which unlabelled examples count as real, is left out.
+The min-max problem is one loss, L_D + L_G. L_D sends no gradient to the generator and L_G none to the learner, so one
+step of any optimizer moves the learner down L_D and the generator down L_G.
+
+Differences: both networks move at once, not in turns. The fakes of the support set come from fixed codes, so that
+adapting needs no noise, and together they weigh as much as one class. The paper has relation networks instead of
+prototypes; with prototypes, the class for fakes has a prototype too. The semi-supervised term, in which unlabelled
+examples count as real, is left out.
 """
 
 import torch
@@ -30,21 +33,22 @@ from ..adaptation.normalisation import on_support, prepare
 from ..episodes import Episode, Examples, State
 from .wrapped import Wrapped
 
-_CODES = 0  # seed of the codes from which the support set's fakes are made
+_CODES = 0  # the random seed of the codes from which the support set's fakes are made
 
 
 class TaskGenerator(nn.Module):
-    """The mapping from noise and a support set to fake examples.
+    """A generator of fake examples for a task, from noise and the mean embedding of the task's support set.
 
     Args:
-        encoder: any `nn.Module` from examples `[n, ...]` to `[n, c]`, whose mean describes the task; its batch-norm
-            layers normalise by the support set.
-        decoder: any `nn.Module` from `[fakes, latent + c]` to as many numbers as an example has.
+        encoder: any `nn.Module` from examples `[n, ...]` to embeddings `[n, c]`, whose mean describes the task. Batch
+            norm uses the statistics of the support set.
+        decoder: any `nn.Module` from `[fakes, latent + c]` to one row for each fake, with as many numbers as an example
+            has.
         latent: the number of noise values for each fake.
         fakes: the number of fakes for the support set; for the query set it is the number of rows of `episode.noise`.
 
     Raises:
-        MapstoError: `latent` or `fakes` below 1, or a decoder whose outputs do not have the size of an example.
+        MapstoError: if `latent` or `fakes` is below 1, or the decoder's outputs do not have the size of an example.
     """
 
     codes: Tensor
@@ -57,7 +61,7 @@ class TaskGenerator(nn.Module):
         self.register_buffer("codes", codes)
 
     def forward(self, support: Examples, z: Float[Tensor, "m z"]) -> Float[Tensor, "m ..."]:
-        """Make a fake example from each row of noise."""
+        """Return a fake example for each row `z` of noise."""
         checks.shape(("fakes", self.codes.shape[-1]), "give `latent` numbers for each fake", noise=z)
         e, _ = on_support(self.encoder, {}, support.x, support.w)  # [n, c]
         mass = support.w.sum()
@@ -73,18 +77,18 @@ class TaskGenerator(nn.Module):
 
 
 class MetaGAN(Wrapped):
-    """A learner of N + 1 classes, the last one for fakes, and a generator that makes fakes for it.
+    """A learner with one extra class for fakes, trained together with a generator that makes these fakes.
 
     Episodes need noise for the query set's fakes, `[fakes, latent]`: see `mapsto.tasks.WithNoise`.
 
     Args:
-        learner: scores `ways` + 1 classes: a `MAML` whose body has as many outputs, or a `PrototypicalNetwork` with as
-            many ways.
+        learner: a learner that scores `ways` + 1 classes: a `MAML` whose body has as many outputs, or a
+            `PrototypicalNetwork` with as many ways.
         generator: makes the fakes.
-        ways: the number of true classes; may be changed together with the learner's.
+        ways: the number of real classes; the attribute may be changed together with the learner's number of classes.
 
     Raises:
-        MapstoError: `ways` below 1, a learner without classes or with another number, or episodes without noise.
+        MapstoError: if `ways` is below 1, the learner has no classes or not `ways` + 1, or an episode has no noise.
     """
 
     family = "generative"
@@ -98,11 +102,11 @@ class MetaGAN(Wrapped):
 
     @property
     def inner(self) -> Learner:
-        """The learner of N + 1 classes."""
+        """The learner of `ways` + 1 classes."""
         return self.learner
 
     def adapt(self, support: Examples) -> State:
-        """Adapt the learner to the support set and to fakes of it, with a constant generator."""
+        """Return the learner's state after adapting to the support set and to fakes, with a constant generator."""
         self._check_classes(getattr(self.learner, "ways", self.ways + 1))
         x = functional_call(self.generator, _constants(self.generator), (support, self.generator.codes))
         w = (support.w.sum() / (self.ways * len(x))).expand(len(x))
@@ -110,15 +114,18 @@ class MetaGAN(Wrapped):
         return self.learner.adapt(Examples(*(torch.cat(pair) for pair in zip(support, fakes, strict=True))))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Adapt to the support set and to fakes of it."""
+        """Return the learner's state after adapting to the episode's support set and to fakes."""
         return self.adapt(episode.support)
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score the true classes."""
+        """Return the scores of the real classes."""
         return self._scores(state, x)[:, : self.ways]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the learner's loss plus the generator's, each detached from the other's parameters."""
+        """Return the learner's loss plus the generator's loss, and metrics.
+
+        Neither loss sends gradients to the other network's parameters.
+        """
         noise, query = episode.noise, episode.query
         if noise is None:
             checks.expect(False, "noise", None, "[fakes, latent] in each episode", "wrap the tasks in WithNoise")
@@ -161,7 +168,7 @@ class _Judge(nn.Module):
 
 
 def _passing(scores: Float[Tensor, "n k"], ways: int) -> Float[Tensor, " n"]:
-    """Return log Σ_{y≤N} p(y | x)."""
+    """Return the log-probability that a row belongs to a real class, log Σ_{y≤N} p(y | x)."""
     return scores[:, :ways].logsumexp(-1) - scores.logsumexp(-1)
 
 

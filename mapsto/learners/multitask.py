@@ -4,7 +4,8 @@
     φ = θ − lr·∇_θ Σ w·ℓ(body_θ(x), y)  on the support, `steps` times,                       at test
 
 Caruana 1997, "Multitask Learning"; the "pretrained" baseline of Finn et al. 2017, §5.1. If tasks contradict each other,
-as sine waves of all phases do, it learns their mean; if a label has another meaning in each task, it learns nothing.
+as sine waves of all phases do, the network learns their mean. If the meaning of a label changes from task to task, it
+learns nothing.
 """
 
 from typing import Literal
@@ -21,13 +22,13 @@ from .wrapped import Wrapped
 
 
 class MultiTask(Wrapped):
-    """One network trained on the examples of all tasks, and gradient descent from it at test.
+    """A baseline without meta-learning: train one network on all tasks, then fine-tune it to each new task.
 
     Args:
         body: the network, see `MAML`.
-        loss: "mse" or "cross_entropy".
+        loss: the loss of training and fine-tuning, "mse" or "cross_entropy".
         lr: the learning rate of fine-tuning.
-        steps: the number of fine-tuning steps; may be changed at any time.
+        steps: the number of fine-tuning steps; the attribute may be changed later.
 
     Raises:
         MapstoError: see `MAML`.
@@ -54,7 +55,7 @@ class MultiTask(Wrapped):
 
     @property
     def inner(self) -> MAML:
-        """The gradient descent from the trained network."""
+        """The `MAML` learner that fine-tunes the trained network."""
         return self.fine_tuning
 
     @property
@@ -67,11 +68,11 @@ class MultiTask(Wrapped):
         self.fine_tuning.steps = steps
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the loss on the query set after adaptation."""
+        """Return the loss on the query set after fine-tuning to the support set."""
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the loss of the network without fine-tuning, on all examples of the task."""
+        """Return the loss without fine-tuning, averaged over the support set and the query set, and metrics."""
         body, (x, y, w), query = self.fine_tuning.body, episode.support, episode.query
         unadapted = Adapted({}, statistics_of(body, {}, x, w))
         scores, support_scores = (self.predict(unadapted, rows) for rows in (query.x, x))

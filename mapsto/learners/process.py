@@ -1,10 +1,11 @@
-"""The base of neural processes: a context ↦ a normal distribution at every point, and the latent's evidence bound.
+"""The base of neural processes, which map a support set to a normal distribution of the target at every point.
 
     loss = −Σ w_i·log N(y_i; mean(x_i), std(x_i)²)                                              without a latent
     loss = −E_{z ~ q(z|D, query)} Σ w_i·log p(y_i|x_i, D, z) + (Σ w²/Σ w)·KL(q(z|D, query) ‖ q(z|D))       with one
 
-Garnelo et al. 2018a, "Conditional Neural Processes", eq. 4; Garnelo et al. 2018b, "Neural Processes", eq. 9 (averaged
-over targets, not summed: for equal weights 1/m, Σ w²/Σ w is 1/m).
+D is the support set (the papers' context), and z is a latent variable. The second loss is minus the evidence lower
+bound. Garnelo et al. 2018a, "Conditional Neural Processes", eq. 4; Garnelo et al. 2018b, "Neural Processes", eq. 9
+(averaged over targets, not summed: for equal weights 1/m, Σ w²/Σ w is 1/m).
 """
 
 import math
@@ -24,41 +25,49 @@ from ..errors import MapstoError
 
 
 class Normal(NamedTuple):
-    """Independent normal distributions."""
+    """Independent normal distributions, given by their means and standard deviations."""
 
     mean: Float[Tensor, "*n k"]
     std: Float[Tensor, "*n k"]
 
     def log_density(self, y: Float[Tensor, "*n k"]) -> Float[Tensor, "*n"]:
-        """Return `Σ_k log N(y_k; mean_k, std_k²)` of each row, in nats."""
+        """Return `Σ_k log N(y_k; mean_k, std_k²)` of each row, in nats.
+
+        Raises:
+            MapstoError: if `y` differs in shape from the means.
+        """
         checks.shape(self.mean.shape, "give targets of the shape that is decoded", y=y)
         z = (y - self.mean) / self.std
         return -(z.square() / 2 + self.std.log() + math.log(2 * math.pi) / 2).sum(-1)
 
     def divergence(self, other: "Normal") -> Float[Tensor, "*n"]:
-        """Return `KL(self ‖ other)`, in nats."""
+        """Return the Kullback-Leibler divergence `KL(self ‖ other)` of each row, in nats."""
         ratio, shift = self.std / other.std, (self.mean - other.mean) / other.std
         return ((ratio.square() + shift.square() - 1) / 2 - ratio.log()).sum(-1)
 
 
 class Process(Learner, ABC):
-    """The mapping from a context to a distribution of the target at every point; `predict` returns its mean.
+    """The base of neural processes: a support set gives a distribution of the target at every point.
 
-    Raises MapstoError if a body has batch norm, which makes rows depend on each other.
+    `predict` returns the mean of this distribution.
+
+    Raises:
+        MapstoError: if a module has batch norm, which makes rows depend on each other.
     """
 
     family: ClassVar[str] = "model-based"
-    loss_name = "mse"  # the metric of point predictions; training minimises `loss`
+    loss_name = "mse"  # the kind of point predictions; training minimises `loss`
 
     @abstractmethod
     def distribution(self, state: State, x: Float[Tensor, "n ..."]) -> Normal:
-        """Return the distribution of the targets of `n` rows; a latent is at its mean."""
+        """Return the distribution of the targets of `n` rows; a latent variable, if any, is set to its mean."""
 
     @abstractmethod
     def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:
-        """Return the marginal log-likelihood of each query target given the context, in nats.
+        """Return the log-likelihood of each query target given the support set, in nats.
 
-        A latent is averaged out over the draws `episode.noise`: in expectation a lower bound, tight with many draws.
+        If there is a latent variable, the likelihood is averaged over draws of it, made from `episode.noise`. The
+        result is then in expectation a lower bound, which is tight with many draws.
         """
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
@@ -67,10 +76,11 @@ class Process(Learner, ABC):
 
 
 class LatentProcess(Process, ABC):
-    """A process with a global latent z; q(z|D) is a product of normals computed from an average over the context.
+    """A neural process with a latent variable z, whose distribution q(z|D) is computed from the support set D.
 
-    Linear maps commute with averages, so `encoder` returns q's means and raw deviations for each example,
-    `[n, 2·latents]`, and these are averaged; std = 0.1 + 0.9·σ(raw), as in Kim et al. 2019.
+    q(z|D) is a product of normal distributions. `encoder` returns a mean and a raw deviation of each latent for each
+    example, `[n, 2·latents]`, and these are averaged over the examples (a linear layer after the average would give the
+    same as before it). The standard deviation is 0.1 + 0.9·σ(raw), as in Kim et al. 2019.
     """
 
     def __init__(self, encoder: nn.Module, min_std: float):
@@ -80,29 +90,29 @@ class LatentProcess(Process, ABC):
 
     @abstractmethod
     def decode(self, state: State, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
-        """Return the distribution of the targets of `n` rows for the latent `z`."""
+        """Return the distribution of the targets of `n` rows for one value `z` of the latent variable."""
 
     @abstractmethod
     def latent_of(self, state: State) -> Normal:
-        """Return q(z|D)."""
+        """Return the distribution q(z|D) of the latent variable, given the state."""
 
     def distribution(self, state: State, x: Float[Tensor, "n ..."]) -> Normal:
-        """Decode at the mean of the latent."""
+        """Return the distribution of the targets of `n` rows with the latent variable at its mean."""
         return self.decode(state, x, self.latent_of(state).mean)
 
     def latent(self, context: Examples) -> Normal:
-        """Return q(z|context); for an empty context it is N(0, 0.55²)."""
+        """Return the distribution q(z|context) of the latent variable; for an empty context it is N(0, 0.55²)."""
         mean, raw = halves("encoder", "an example", average(self.encoder(pairs(context)), context.w))
         return Normal(mean, 0.1 + 0.9 * raw.sigmoid())
 
     def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:
-        """Average the likelihood of each target over draws from q(z|D)."""
+        """Return the log of each query target's likelihood, averaged over draws of z from q(z|D), in nats."""
         state = self.adapt(episode.support)
         likelihoods = self._decoded(state, episode, self.latent_of(state))  # [s, m]
         return likelihoods.logsumexp(0) - math.log(len(likelihoods))
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return minus the evidence lower bound per target; z is drawn from q(z|D, query)."""
+        """Return minus the evidence lower bound per target, with z drawn from q(z|D, query), and metrics."""
         state, w = self.adapt(episode.support), episode.query.w
         prior, posterior = self.latent_of(state), self.latent(_joined(episode.support, episode.query))
         likelihood = self._decoded(state, episode, posterior).mean(0)  # [m]
@@ -123,13 +133,19 @@ class LatentProcess(Process, ABC):
 
 
 def spread(outputs: Float[Tensor, "n two_k"], min_std: float) -> Normal:
-    """Return a decoder's outputs as normals, with std = min_std + (1 − min_std)·softplus(raw)."""
+    """Return a decoder's outputs as normal distributions, with std = min_std + (1 − min_std)·softplus(raw)."""
     mean, raw = halves("decoder", "a row", outputs)
     return Normal(mean, min_std + (1 - min_std) * F.softplus(raw))
 
 
 def halves(name: str, of: str, outputs: Float[Tensor, "... two_k"]) -> tuple[Tensor, Tensor]:
-    """Return the means and the raw deviations in a network's outputs; raises MapstoError if their number is odd."""
+    """Return the first half of a network's outputs as means, and the second half as raw deviations.
+
+    `name` and `of` describe the network in the error message.
+
+    Raises:
+        MapstoError: if the number of outputs is odd.
+    """
     size = outputs.shape[-1]
     checks.expect(size % 2 == 0, name, f"{size} outputs for {of}", "an even number: means and as many raw deviations")
     mean, raw = outputs.chunk(2, -1)
@@ -137,17 +153,17 @@ def halves(name: str, of: str, outputs: Float[Tensor, "... two_k"]) -> tuple[Ten
 
 
 def pairs(context: Examples) -> Float[Tensor, "n f"]:
-    """Put each example's input and target side by side, flattened."""
+    """Return each example's input and target, flattened and concatenated."""
     return torch.cat([context.x.flatten(1), numbers(context.y)], -1)
 
 
 def average(rows: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, " f"]:
-    """Return `Σ w·row / Σ w`; 0 if no row has weight."""
+    """Return the weighted average `Σ w·row / Σ w` of the rows; 0 if all weights are 0."""
     return w @ rows / positive_or_one(w.sum())
 
 
 def counts(w: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Return weights in examples, `w·Σw/Σw²` (Kish's effective sample size): 1 each if they are equal.
+    """Return the weights rescaled by Σw/Σw², so that equal weights become 1 (Kish's effective sample size).
 
     >>> counts(torch.tensor([0.5, 0.5, 0.0]))
     tensor([1., 1., 0.])
@@ -156,24 +172,24 @@ def counts(w: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def positive_or_one(total: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Return a sum of weights to divide by, 1 if it is 0."""
+    """Return `total`, or 1 if it is 0, for dividing by a sum of weights."""
     return torch.where(total > 0, total, 1.0)
 
 
 def rowwise(name: str, body: nn.Module) -> nn.Module:
-    """Return `body`, or raise MapstoError if it has batch norm."""
+    """Return `body`, or raise MapstoError if it has batch norm, which makes rows depend on each other."""
     normed = any(isinstance(layer, nn.modules.batchnorm._NormBase) for layer in body.modules())
     checks.expect(not normed, name, "batch norm", "a network that treats each row by itself", "use LayerNorm")
     return body
 
 
 def check_deviation(min_std: float) -> None:
-    """Raise MapstoError unless the deviation is between 0 and 1."""
+    """Raise MapstoError if the lower bound of the standard deviation is not between 0 and 1."""
     checks.above(0, min_std=min_std)
     checks.expect(min_std < 1, "min_std", min_std, "a deviation below 1, such as 0.01")
 
 
 def _joined(support: Examples, query: Examples) -> Examples:
-    """Return context and targets as one set, with weights in examples."""
+    """Return support set and query set as one set, with weights rescaled so that equal weights are 1."""
     w = torch.cat([counts(support.w), counts(query.w)])
     return Examples(torch.cat([support.x, query.x]), torch.cat([support.y, query.y]), w)

@@ -1,4 +1,4 @@
-"""A class is the mean of its embedded examples; a query belongs to the nearest mean.
+"""Represent each class by the mean of its embedded examples, and classify a query by the nearest mean.
 
     c_k = Σ_{i: y_i = k} w_i·f(x_i) / Σ_{i: y_i = k} w_i,      scores_k = −‖f(x) − c_k‖²
 
@@ -21,7 +21,7 @@ from ..episodes import Examples
 
 
 class Prototypes(NamedTuple):
-    """The class means, the weight of each class, and the statistics of the batch-norm layers."""
+    """The state: the class means, the total weight of each class, and the statistics of the batch-norm layers."""
 
     means: Float[Tensor, "k f"]
     mass: Float[Tensor, " k"]
@@ -29,19 +29,21 @@ class Prototypes(NamedTuple):
 
 
 class PrototypicalNetwork(Learner):
-    """Classify by the nearest class mean in a learned embedding.
+    """Classify a query by the nearest class mean in a learned embedding.
 
-    A class without weight gets probability 0 (score −∞); an empty support set gives the uniform prediction.
+    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
+    all classes have equal scores.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
-            layers that normalise by the support set, see `normalisation`.
-        ways: the number of classes; may be changed at any time, for example to train with 60 and test with 5.
-        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
-            row-wise and views refuse the learner.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
+            layers that use the statistics of the support set.
+        ways: the number of classes. The attribute may be changed later, for example to train with 60 classes and test
+            with 5.
+        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
+            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: `ways` below 1, or batch norm with running statistics.
+        MapstoError: if `ways` is below 1, or a batch norm has running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = PrototypicalNetwork(nn.Identity(), ways=2)
@@ -58,7 +60,7 @@ class PrototypicalNetwork(Learner):
         self.body, self.ways, self.transductive = prepare(body), ways, transductive
 
     def adapt(self, support: Examples) -> Prototypes:
-        """Average each class's embeddings by weight."""
+        """Return the mean embedding of each class, weighted by `w`."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         share = one_hot(support.y, self.ways, f) * support.w[:, None]  # [n, k]
         mass = share.sum(0)  # [k]
@@ -66,7 +68,7 @@ class PrototypicalNetwork(Learner):
         return Prototypes(means, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score each class by minus the squared distance to its mean."""
+        """Return the scores `[n, ways]`: minus the squared distance of a row to the mean of a class."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
         means = state.means - centre  # keeps the digits that squaring far from 0 would lose
@@ -76,7 +78,10 @@ class PrototypicalNetwork(Learner):
         return torch.where(total > 0, present, torch.zeros_like(squared))
 
     def features(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, and the embedding compared with the class means."""
+        """Return the output of each submodule of the body by name, and the embedding of each row as `embedding`.
+
+        `predict` compares this embedding with the class means.
+        """
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)
         }

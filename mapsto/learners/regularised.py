@@ -3,8 +3,8 @@
     loss = learner.loss + weight · penalty(x ↦ features of the adapted model, query rows)
 
 The penalty reads the named features of the adapted model, so it applies to the tree or the concepts of each new task,
-not to the start they were adapted from: Frosst & Hinton 2017, eq. 5, and Alvarez-Melis & Jaakkola 2018, §2, each
-meta-learned. The inner loop does not see the penalty.
+not to their learned start. This meta-learns the penalties of Frosst & Hinton 2017, eq. 5, and of Alvarez-Melis &
+Jaakkola 2018, §2. The inner loop does not see the penalty.
 """
 
 from jaxtyping import Float
@@ -18,18 +18,20 @@ from .wrapped import Wrapped
 
 
 class Regularised(Wrapped):
-    """Any learner with a penalty on the model it adapts to.
+    """Any learner, trained with an additional penalty on its adapted model, such as a penalty on unbalanced trees.
 
-    The penalty adapts once more and reads features by hooks, which cannot be compiled: train with `compile=False`.
+    To compute the penalty, the learner adapts once more. The penalty reads features by hooks, which cannot be compiled,
+    so train with `compile=False`.
 
     Args:
-        learner: adapts and predicts.
-        penalty: for example `penalties.Balance` for a soft tree, `penalties.ConceptStability` for a self-explaining
-            network.
-        weight: the weight of the penalty.
+        learner: the learner that adapts and predicts.
+        penalty: for example `adaptation.penalties.Balance` for a soft tree, or `adaptation.penalties.ConceptStability`
+            for a self-explaining network.
+        weight: the multiplier on the penalty, at least 0.
 
     Raises:
-        MapstoError: a negative weight; in use, a penalty on features that the learner's body does not have.
+        MapstoError: if `weight` is negative; in use, if the penalty needs features that the learner's body does not
+            have.
 
     >>> import torch
     >>> from torch import nn
@@ -51,15 +53,15 @@ class Regularised(Wrapped):
 
     @property
     def inner(self) -> Learner:
-        """The learner without the penalty."""
+        """The wrapped learner, without the penalty."""
         return self.learner
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the inner learner's validation loss, without the penalty."""
+        """Return the wrapped learner's validation loss, without the penalty."""
         return self.learner.query_loss(episode)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the inner learner's loss plus the weighted penalty on the query rows."""
+        """Return the wrapped learner's loss plus the weighted penalty on the query rows, and metrics."""
         loss, metrics = self.learner.loss(episode)
         state, (x, _, w) = self.adapt_to(episode), episode.query
         penalty = self.penalty(lambda rows: self.features(state, rows), x, w)

@@ -1,4 +1,4 @@
-"""Move the start towards the result of a few steps on each task; no derivative goes through the steps.
+"""Move the start towards the parameters that a few steps reach on each task, without derivatives of these steps.
 
     φ = steps of the inner optimizer from θ on the support;    loss = ½‖θ − stop(φ)‖²,   so that ∇_θ loss = θ − φ
 
@@ -21,16 +21,16 @@ from .wrapped import Wrapped
 
 
 class Reptile(Wrapped):
-    """Learn a start that is close to the result of gradient descent on every task.
+    """Learn a start that is close to the result of gradient descent on every task, without second derivatives.
 
     Args:
         body: the network to adapt, see `MAML`.
-        loss: the loss on the support and the query set, "mse" or "cross_entropy".
+        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         lr: the inner learning rate.
-        steps: the number of inner steps; may be changed at any time (the paper tests with 50).
+        steps: the number of inner steps; the attribute may be changed later (the paper tests with 50).
         minibatch: the number of support rows in each step, see `MAML`; None for all.
-        optimizer: the inner optimizer; by default Adam with β₁ = 0, as in the paper.
-        transductive: normalise query rows by each other, see `MAML`.
+        optimizer: the inner optimizer; None for Adam with β₁ = 0, as in the paper.
+        transductive: if True, batch norm uses the statistics of the query rows, see `MAML`.
 
     Raises:
         MapstoError: see `MAML`.
@@ -65,7 +65,7 @@ class Reptile(Wrapped):
 
     @property
     def inner(self) -> MAML:
-        """The gradient descent from the learned start."""
+        """The `MAML` learner that adapts from the learned start."""
         return self.maml
 
     @property
@@ -78,11 +78,11 @@ class Reptile(Wrapped):
         self.maml.steps = steps
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the loss on the query set after adaptation."""
+        """Return the loss on the query set after adapting to the support set."""
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return half the squared distance from the start to the adapted parameters; the query set gives metrics."""
+        """Return half the squared distance from the start to the adapted parameters, and metrics on the query set."""
         state = self.adapt(episode.support)
         start = dict(self.maml.body.named_parameters())
         distances = [(start[name] - end.detach()).square().sum() for name, end in state.params.items()]

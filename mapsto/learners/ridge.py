@@ -4,12 +4,13 @@
       = (Xᵀ·W·X + penalty·I)⁻¹·Xᵀ·W·Y                       if n ≥ f, a system of f equations
       = Xᵀ·(W·X·Xᵀ + penalty·I)⁻¹·W·Y                       if n < f, a system of n (Woodbury)
 
-with W = diag(w), and for classes y one-hot. Bertinetto, Henriques, Torr & Vedaldi 2019, "Meta-learning with
-Differentiable Closed-form Solvers", §3.2 (R2-D2); penalty, scale and offset are learned with the body.
+Here n is the number of examples, f the size of the embedding, W = diag(w), and for classes y is one-hot. Bertinetto,
+Henriques, Torr & Vedaldi 2019, "Meta-learning with Differentiable Closed-form Solvers", §3.2 (R2-D2); penalty, scale
+and offset are learned with the body.
 
 Difference: examples have weights. Weighting through W^½ (X ↦ W^½·X, Y ↦ W^½·Y in the paper's formulas) gives the same
-V; multiplied out it needs no root, whose derivative at weight 0 is infinite. Because tasks have w = 1/n, `penalty` is
-the paper's λ divided by n.
+V. The formulas above avoid the square root, whose derivative at weight 0 is infinite. Because tasks have w = 1/n,
+`penalty` is the paper's λ divided by n.
 """
 
 import math
@@ -29,7 +30,7 @@ from ..episodes import Examples
 
 
 class Regressor(NamedTuple):
-    """The regression's weights, the weight of each output, and the statistics of the batch-norm layers."""
+    """The state: the regression weights V, the weight of each output, and the batch-norm statistics."""
 
     weights: Float[Tensor, "f k"]
     mass: Float[Tensor, " k"]
@@ -37,24 +38,25 @@ class Regressor(NamedTuple):
 
 
 class RidgeHead(Learner):
-    """Ridge regression in a learned embedding, for classes (R2-D2) or for real targets.
+    """Ridge regression in a learned embedding, solved in closed form, for classes (R2-D2) or for real targets.
 
-    A class without weight gets probability 0 (score −∞); an empty support set gives every class the score `offset`.
+    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
+    every output is `offset`.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
-            layers that normalise by the support set, see `normalisation`.
-        ways: the number of classes, or of target columns with "mse"; may be changed at any time, for example to train
-            with 20 and test with 5.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
+            layers that use the statistics of the support set.
+        ways: the number of classes, or of target columns with "mse". The attribute may be changed later, for example to
+            train with 20 classes and test with 5.
         loss: the loss on the query set, "cross_entropy" or "mse".
-        penalty: the initial penalty; learned as `log_penalty`, so that it stays positive.
-        scale: the initial factor of the regression's outputs; learned as `log_scale`.
-        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
-            row-wise and views refuse the learner.
+        penalty: the initial ridge penalty. It is learned as `log_penalty`, so that it stays positive.
+        scale: the initial multiplier on the regression's outputs. It is learned as `log_scale`.
+        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
+            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: an unknown `loss`, `ways` below 1, a `penalty` or `scale` not above 0, batch norm with running
-            statistics, or in `adapt` targets that do not fit `loss` and `ways`.
+        MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, a batch norm has
+            running statistics, or in `adapt`, the targets do not fit `loss` and `ways`.
 
     >>> from mapsto.episodes import examples
     >>> learner = RidgeHead(nn.Identity(), ways=1, loss="mse", penalty=1.0)
@@ -84,7 +86,7 @@ class RidgeHead(Learner):
         self.offset = nn.Parameter(torch.tensor(0.0))
 
     def adapt(self, support: Examples) -> Regressor:
-        """Solve for the weights."""
+        """Return the solution of the ridge regression on the support set."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         y = targets(self.loss_name, support.y, self.ways, f)  # [n, k]
         mass = support.w @ y if self.loss_name == "cross_entropy" else torch.ones_like(y[:1].sum(0))  # [k]
@@ -92,14 +94,17 @@ class RidgeHead(Learner):
         return Regressor(weights, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Regressor, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the regression's outputs, scaled and offset."""
+        """Return the outputs of the regression, multiplied by the scale and shifted by the offset."""
         f = on_query(self.body, {}, state.statistics, x)  # [m, f]
         scores = self.log_scale.exp() * (f @ state.weights) + self.offset  # [m, k]
         absent = (state.mass <= 0) & (state.mass > 0).any()
         return scores.masked_fill(absent, -torch.inf)
 
     def features(self, state: Regressor, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, and the embedding that is regressed on."""
+        """Return the output of each submodule of the body by name, and the embedding of each row as `embedding`.
+
+        The ridge regression is linear in this embedding.
+        """
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)
         }
@@ -108,7 +113,7 @@ class RidgeHead(Learner):
 def ridge(
     x: Float[Tensor, "n f"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"], penalty: Float[Tensor, ""]
 ) -> Float[Tensor, "f k"]:
-    """Return `(Xᵀ·W·X + penalty·I)⁻¹·Xᵀ·W·Y`, by the smaller of its two systems of equations."""
+    """Return `(Xᵀ·W·X + penalty·I)⁻¹·Xᵀ·W·Y`, computed from the smaller of two equivalent systems of equations."""
     n, f = x.shape
     weighted_x, weighted_y = w[:, None] * x, w[:, None] * y
     if n < f:

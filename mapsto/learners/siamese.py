@@ -1,17 +1,18 @@
 """Learn an embedding in which examples of one class are close; a query gets the class of its nearest example.
 
-    ℓ(a, b) = (1 − y)·d² + y·max(0, margin − d)²,   d = ‖f(a) − f(b)‖,   y = 0 for one class, y = 1 for two
+    ℓ(a, b) = (1 − y)·d² + y·max(0, margin − d)²,   d = ‖f(a) − f(b)‖,   y = 0 if a and b have one class, else 1
 
-    loss = Σ_q w_q · mean of ℓ over the pairs of q and the support examples, by their w
+    loss = Σ_q w_q · mean of ℓ over the pairs of query q and a support example, weighted by the examples' w
 
 Koch, Zemel & Salakhutdinov 2015, "Siamese Neural Networks for One-shot Image Recognition" (twin networks trained to
 verify, and §4.3: the class of the most similar example). The loss, with the same labels y but without the factor ½, is
 eq. 4 of Hadsell, Chopra & LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping".
 
-Differences: Koch et al. learn a weighted L1 distance by cross-entropy, here the distance is Euclidean and the loss
-contrastive. They draw equally many pairs of one class and of two; here all pairs of the episode have equal weight, as
-in Hadsell et al. Most pairs of two classes are soon far apart, so giving these pairs half of the total weight leaves
-little for the few that are still close (95.2 % on 5-way Omniglot after ten minutes of training, against 98.1 %).
+Differences: Koch et al. learn a weighted L1 distance by cross-entropy; here the distance is Euclidean and the loss
+contrastive. They draw as many pairs of the same class as of different classes; here all pairs of the episode have equal
+weight, as in Hadsell et al. Most pairs of different classes are soon far apart. If pairs of different classes get only
+half of the total weight, little is left for the few that are still close (95.2 % on 5-way Omniglot after ten minutes of
+training, against 98.1 %).
 """
 
 from typing import NamedTuple
@@ -30,7 +31,7 @@ from ..episodes import Episode, Examples
 
 
 class Gallery(NamedTuple):
-    """The embedded support set, its labels as rows of zeros and ones, and the statistics of the batch-norm layers."""
+    """The state: the embedded support set, its labels as rows of zeros and ones, and the batch-norm statistics."""
 
     embeddings: Float[Tensor, "n f"]
     labels: Float[Tensor, "n k"]
@@ -39,25 +40,29 @@ class Gallery(NamedTuple):
 
 
 class SiameseNetwork(Learner):
-    """Classify by the nearest labelled example in an embedding learned from pairs.
+    """Classify a query by its nearest labelled example in an embedding learned from pairs of examples.
 
-    The score of a class is −d² to its nearest example, because the network was trained to decide whether *two* examples
-    match. A prediction depends on `w` only through which weights are 0, so its derivative by `w` is 0: measure the
-    influence of an example by deleting it. Scores rank the classes; their softmax is not a calibrated probability.
+    The score of a class is −d² for the distance d to its nearest example, because the network was trained to decide
+    whether *two* examples match. Scores rank the classes; their softmax is not a calibrated probability. A class has
+    score −∞ if the weights of its support examples are all 0. If the support set is empty, all classes have equal
+    scores.
 
-    A class without weight gets probability 0 (score −∞); an empty support set gives the uniform prediction.
+    A prediction depends only on which weights are 0, so its derivative by `w` is 0. To measure the influence of an
+    example, delete it.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`; its batch-norm layers are replaced in place by
-            layers that normalise by the support set, see `normalisation`.
-        ways: the number of classes; may be changed at any time, for example to train with 20 and test with 5.
-        margin: the distance beyond which a pair of two classes has loss 0. Choose about the distance between two
-            examples in the untrained body: if it is much smaller, training first has to shrink the whole embedding.
-        transductive: normalise query rows by each other, as published batch-norm results do; then `predict` is not
-            row-wise and views refuse the learner.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
+            layers that use the statistics of the support set.
+        ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
+            with 5.
+        margin: the distance beyond which a pair of different classes has loss 0. Choose about the distance between two
+            examples in the untrained body: if the margin is much smaller, training first has to shrink the whole
+            embedding.
+        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
+            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: `ways` below 1, a `margin` not above 0, or batch norm with running statistics.
+        MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch norm has running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = SiameseNetwork(nn.Identity(), ways=2)
@@ -75,23 +80,26 @@ class SiameseNetwork(Learner):
         self.body, self.ways, self.margin, self.transductive = prepare(body), ways, margin, transductive
 
     def adapt(self, support: Examples) -> Gallery:
-        """Embed the support set."""
+        """Return the embedded support set, its labels and its weights."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         labels = one_hot(support.y, self.ways, f)
         return Gallery(f, labels, support.w, {} if self.transductive else statistics)
 
     def predict(self, state: Gallery, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Score each class by minus the squared distance to its nearest example."""
+        """Return the scores `[n, ways]`: minus the squared distance of a row to the nearest example of a class."""
         return _nearest(state, self._squared(state, x))
 
     def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, the embedding, and the distance to each example."""
+        """Return the output of each submodule of the body by name, and the features `embedding` and `distance`.
+
+        `distance` is the distance of each row to each support example.
+        """
         embed = on_query(self.body, {}, state.statistics, x)
         parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         return parts | {"embedding": embed, "distance": _root(self._squared(state, x))}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the contrastive loss of all pairs of query and support, and the accuracy of the nearest example."""
+        """Return the contrastive loss of all pairs of a query and a support example, and metrics."""
         state, query = self.adapt(episode.support), episode.query
         squared = self._squared(state, query.x)  # [m, n]
         same = one_hot(query.y, self.ways, squared) @ state.labels.T  # [m, n]

@@ -1,4 +1,4 @@
-"""Read the support set as a sequence whose last item is the query, by causal convolutions and attention.
+"""Read the support set and the query as one sequence, with the query last, by causal convolutions and attention.
 
     s = [body(x), √features·y]
     dense_d(s)_t = [s_t, tanh(F·[s_{t−d}, s_t]) ⊙ σ(G·[s_{t−d}, s_t])],      d = 1, 2, 4 … one temporal block
@@ -7,13 +7,15 @@
 
 Mishra et al. 2018, "A Simple Neural Attentive Meta-Learner", §3, Figure 1 and 2 and Appendix B (filters=128 gives the
 sizes for Omniglot). Only the query is scored; the paper also predicts the support's items, but trains on the last only.
-Two additions: y has the norm of an embedding with unit entries, and the query projection starts equal to the key
-projection. Without both, training stays on the plateau with equal answers for every query. No item depends on later
-ones, so the outputs of the layers on the support are computed once, and each query row is one more item.
+Two additions: the label y is scaled to the norm of an embedding with unit entries, and the query projection starts
+equal to the key projection. Without both additions, training stays on a plateau with equal answers for every query.
 
-Weight 0 is deletion: items are moved up to the query, and items of weight 0 to the front, where they are 0 in every
-layer, like the padding of a causal convolution. An item, the output of each layer for it and its share of attention are
-multiplied by its weight w (in examples). The order of the support set matters, as in any sequence.
+No item depends on later items. So the outputs of the layers for the support set are computed once, and each query row
+is appended as one more item.
+
+An example of weight 0 has no effect: it moves to the front of the sequence, where it is 0 in every layer, like the
+padding of a causal convolution. An item, the output of each layer for it and the attention to it are multiplied by the
+item's weight, which is 1 if all weights are equal. The order of the support set matters, as in any sequence.
 """
 
 import math
@@ -36,7 +38,7 @@ from .process import counts
 
 
 class Past(NamedTuple):
-    """The input of every layer for the support set, its weights, and the statistics of the body's batch-norm layers."""
+    """The state: the input of every layer for the support set, the weights, and the batch-norm statistics."""
 
     items: list  # of [n, channels], one for each layer
     w: Float[Tensor, " n"]
@@ -44,20 +46,21 @@ class Past(NamedTuple):
 
 
 class SNAIL(Learner):
-    """Attention and temporal convolutions over the support set as a sequence.
+    """Temporal convolutions and attention over a sequence of the labelled support examples and the query.
 
-    A derivative by `w` misses the jump at 0, at which an example enters the sequence and moves others.
+    Derivatives by `w` miss the jump at weight 0, where an example leaves the sequence and shifts other examples.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to `[n, features]`; its batch-norm layers are replaced in place by
-            layers that normalise by the support set, see `normalisation`.
+        body: any `nn.Module` from `[n, ...]` to features `[n, features]`. Its batch-norm layers are replaced in place
+            by layers that use the statistics of the support set.
         features: the number of the body's features.
         outputs: the number of classes, or of numbers in a target.
-        length: the longest support set that the convolutions span; attention spans any length.
+        length: the size of the largest support set that the convolutions span; attention spans any size.
         loss: "cross_entropy" for classes, "mse" for targets.
-        filters: the number of filters in the convolutions, from 4; it also sets the sizes of the attention.
+        filters: the number of filters in the convolutions, at least 4; it also sets the sizes of the attention.
 
-    Raises MapstoError for a size that is too small, an unknown loss, or batch norm with running statistics.
+    Raises:
+        MapstoError: if a size is too small, `loss` is unknown, or a batch norm has running statistics.
 
     >>> learner = SNAIL(nn.Flatten(), features=3, outputs=2, length=5, filters=8)
     >>> support = Examples(torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 1]), torch.full((5,), 0.2))
@@ -85,7 +88,7 @@ class SNAIL(Learner):
         self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, outputs)
 
     def adapt(self, support: Examples) -> Past:
-        """Run the support set through the layers, and keep the input of each."""
+        """Return the input of each layer for the support set."""
         embedded, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         order = (support.w > 0).long().argsort(stable=True)  # weight 0 first, the others in their order
         w = counts(support.w)[order]
@@ -97,11 +100,11 @@ class SNAIL(Learner):
         return Past(inputs[:-1], w, statistics)
 
     def predict(self, state: Past, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Run each row through the layers as the last item of the sequence."""
+        """Return the scores of `n` rows, each of which is run through the layers as the last item of the sequence."""
         return self.readout(self._last(state, x))
 
     def features(self, state: Past, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, and the last item, which the readout reads."""
+        """Return the output of each submodule of the body by name, and the input of the layer `readout` as `last`."""
         return watch(self.body, lambda: self.predict(state, x)) | {"last": self._last(state, x)}
 
     def _last(self, state: Past, x: Tensor) -> Float[Tensor, "m c"]:
@@ -119,7 +122,7 @@ class SNAIL(Learner):
 
 
 class _Dense(nn.Module):
-    """A causal convolution of two taps, gated."""
+    """A gated causal convolution with two taps, now and `dilation` items earlier."""
 
     def __init__(self, width: int, filters: int, dilation: int):
         super().__init__()
@@ -127,7 +130,10 @@ class _Dense(nn.Module):
         self.now, self.before = nn.Linear(width, 2 * filters), nn.Linear(width, 2 * filters, bias=False)
 
     def forward(self, rows: Tensor, items: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
-        """Return new channels for `rows` at `places` of the sequence `items`, or, if None, each right after it."""
+        """Return new channels for `rows` at `places` in the sequence `items`.
+
+        If `places` is None, each row by itself follows the last item.
+        """
         padded = F.pad(items, (0, 0, self.dilation, 0))  # [d + n, c]
         before = padded[len(items), None] if places is None else padded[: len(items)]
         signal, gate = (self.now(rows) + self.before(before)).chunk(2, -1)
@@ -135,7 +141,7 @@ class _Dense(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Attention of each row to the items up to its own."""
+    """Attention of each row to itself and to the earlier items."""
 
     def __init__(self, width: int, keys: int, values: int):
         super().__init__()
@@ -143,7 +149,10 @@ class _Attention(nn.Module):
         self.query.load_state_dict(self.key.state_dict())  # a query starts like its key
 
     def forward(self, rows: Tensor, items: Tensor, w: Tensor, places: Tensor | None) -> Tensor:
-        """Return new channels for `rows` at `places` of the sequence `items`, or, if None, each right after it."""
+        """Return new channels for `rows` at `places` in the sequence `items`.
+
+        If `places` is None, each row by itself follows the last item.
+        """
         query = self.query(rows) * self.key.out_features**-0.5  # [m, e]
         score = query @ self.key(items).T  # [m, n]
         itself = (query * self.key(rows)).sum(-1, keepdim=True)  # [m, 1]

@@ -1,18 +1,21 @@
-"""A network whose every weight is a small recurrent network, all with the same parameters: running it learns.
+"""A network in which each weight is a small recurrent network with shared parameters, so that running it learns.
 
     s_ab ← step(s_ab, m⃗_a, m⃖_b)    for all a, b of a layer at once
     m⃗_b = mean_a onward(s_ab),   m⃖_a = mean_b backward(s_ab)
 
-For each support example the layers run forwards from m⃗_a = (x_a, 0, …), then backwards from m⃖_b = (e_b, 0, …) with
-e = ∂ℓ/∂scores and the m⃗ of the forward pass. A query only runs forwards; its scores are the second numbers of the last
-m⃗_b. Adaptation takes no gradient: `step` has to learn a rule at least as good as backpropagation.
+s_ab is the state of the weight from unit a to unit b, m⃗_a the message from the layer's input unit a, and m⃖_b the
+message back from its output unit b. For each support example the layers run forwards from m⃗_a = (x_a, 0, …), then
+backwards from m⃖_b = (e_b, 0, …) with the error e = ∂ℓ/∂scores and the m⃗ of the forward pass. A query only runs
+forwards; its scores are the second numbers of the last m⃗_b. Adaptation takes no gradient, so `step` itself has to
+learn a rule as good as backpropagation.
 
-Kirsch & Schmidhuber 2021, "Meta Learning Backpropagation And Improving It" (VSML), eq. 3 to 5 and algorithm 1; messages
-are averaged, and the error has a pass of its own, both options of the authors' code. Differences: states start at 0
-(theirs: half of each at random), except for a code that distinguishes hidden units, so that the order of inputs and of
-classes cannot matter and their number may change; training is by gradients on the query set, not by evolution on the
-stream itself. An example changes the states in proportion to its weight relative to the average weight; one of weight 0
-is skipped.
+Kirsch & Schmidhuber 2021, "Meta Learning Backpropagation And Improving It" (VSML), eq. 3 to 5 and algorithm 1. Messages
+are averaged, and the error has a separate backward pass; both are options of the authors' code.
+
+Differences: states start at 0 (theirs: half of each at random), except for a random code of each hidden unit, which
+distinguishes the units. So the order of inputs and of classes cannot matter, and their number may change. Training is
+by gradients on the query set, not by evolution on the stream itself. An example changes the states in proportion to its
+weight relative to the average weight; an example of weight 0 has no effect.
 """
 
 import itertools
@@ -33,7 +36,7 @@ from ..adaptation.normalisation import on_query, on_support, prepare
 from ..adaptation.watching import watch
 from ..episodes import Examples
 
-States = list[Tensor]  # of each layer [a, b, s], from a units to b
+States = list[Tensor]  # one tensor [a, b, s] for each layer, which leads from a units to b units
 ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # the loss's derivative by the scores of one row
     "cross_entropy": lambda scores, target: scores.softmax(-1) - target,
     "mse": lambda scores, target: 2 * (scores - target) / scores.shape[-1],
@@ -41,14 +44,14 @@ ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # the loss's derivati
 
 
 class Trained(NamedTuple):
-    """The states of all weights after the support set, and the statistics of the body's batch-norm layers."""
+    """The state: the states of all weights after the support set, and the statistics of the batch-norm layers."""
 
     states: States
     statistics: dict[str, Tensor]
 
 
 class WeightCell(nn.Module, ABC):
-    """The network of every weight: its state and incoming messages ↦ its new state and outgoing messages.
+    """The base of the small network in place of a weight: state and incoming messages ↦ new state and messages.
 
     Args:
         size: the number of values in a state.
@@ -65,16 +68,18 @@ class WeightCell(nn.Module, ABC):
     def forward(
         self, s: Float[Tensor, "... s"], onward: Float[Tensor, "... m"], backward: Float[Tensor, "... m"]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the new state, the message onward and the message backward."""
+        """Return the new state, the message forwards and the message backwards."""
 
 
 class LSTMWeight(WeightCell):
-    """An LSTM: half of the state is its output, half its cell. The paper has 16 units and messages of 8 values.
+    """An LSTM in place of each weight of a network; half of its state is its output, half its cell.
+
+    The paper has 16 units and messages of 8 values.
 
     Args:
         units: the width of the LSTM.
         message: the number of values in a message.
-        ticks: the number of updates in each pass.
+        ticks: the number of updates of the LSTM in each pass.
     """
 
     def __init__(self, units: int = 16, message: int = 8, ticks: int = 2):
@@ -89,7 +94,7 @@ class LSTMWeight(WeightCell):
     def forward(
         self, s: Float[Tensor, "... s"], onward: Float[Tensor, "... m"], backward: Float[Tensor, "... m"]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the new state, the message onward and the message backward."""
+        """Return the new state, the message forwards and the message backwards."""
         h, c = s.chunk(2, -1)
         for _ in range(self.ticks):
             h, c = self.cell(torch.cat([onward, backward, h], -1), c)
@@ -97,17 +102,18 @@ class LSTMWeight(WeightCell):
 
 
 class VSML(Learner):
-    """Learn a learning algorithm: one small recurrent cell, shared by all weights of a network.
+    """Learn a learning algorithm: each weight of a network is a small recurrent network with shared parameters.
 
     Args:
         body: a network from `[n, ...]` to features `[n, d]`; `nn.Flatten()` in the paper.
-        ways: the number of classes, or of targets; may be changed at any time.
-        hidden: the number of units in each hidden layer; none in the paper.
-        cell: the network of every weight; an `LSTMWeight` by default.
-        loss: the loss whose derivative by the scores is sent backwards as the error, "cross_entropy" or "mse".
+        ways: the number of classes, or of targets; the attribute may be changed later.
+        hidden: the number of units in each hidden layer; empty for no hidden layer, as in the paper.
+        cell: the small recurrent network in place of each weight; None for an `LSTMWeight`.
+        loss: "cross_entropy" or "mse"; the derivative of this loss by the scores is sent backwards as the error.
 
     Raises:
-        MapstoError: `ways` or a hidden layer below 1, an unknown `loss`, or batch norm with running statistics.
+        MapstoError: if `ways` or the size of a hidden layer is below 1, `loss` is unknown, or a batch norm has running
+            statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = VSML(nn.Flatten(), ways=2)
@@ -137,7 +143,7 @@ class VSML(Learner):
         self.register_buffer("codes", torch.randn(sum(hidden), self.cell.size))
 
     def adapt(self, support: Examples) -> Trained:
-        """Run the network on the examples in their order."""
+        """Return the states of all weights after running the network on the support examples in their order."""
         features, statistics = on_support(self.body, {}, support.x, support.w)  # [n, d]
         states = self.start(features)
         labels = targets(self.loss_name, support.y, self.ways, features)
@@ -147,23 +153,26 @@ class VSML(Learner):
         return Trained(states, statistics)
 
     def predict(self, state: Trained, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Run the network forwards, each row from the same states."""
+        """Return the scores of `n` rows; each row runs forwards from the states that the support set left."""
         return _scores(self.onward(state.states, on_query(self.body, {}, state.statistics, x))[1])
 
     def features(self, state: Trained, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each part of the body by name, and the messages before, between and after the layers."""
+        """Return the output of each submodule of the body by name, and the messages forwards.
+
+        `messages.0` enter the first layer, and `messages.i` leave layer i.
+        """
         parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         _, messages = self.onward(state.states, on_query(self.body, {}, state.statistics, x))
         return parts | {f"messages.{i}": m for i, m in enumerate(messages)}
 
     def start(self, features: Float[Tensor, "n d"]) -> States:
-        """Return the states before the first example: 0 plus the codes of the hidden units at both ends."""
+        """Return the states before the first example: 0 plus the codes of the hidden units that a weight connects."""
         ends = [features.new_zeros(units, self.cell.size) for units in (features.shape[-1], self.ways)]
         codes = [ends[0], *self.codes.split(self.hidden), ends[1]] if self.hidden else ends
         return [a[:, None] + b for a, b in itertools.pairwise(codes)]
 
     def learn(self, states: States, x: Float[Tensor, " d"], target: Float[Tensor, " k"]) -> States:
-        """Return the states after one example: forwards, then backwards from the error."""
+        """Return the states after one example: a forward pass, then a backward pass of the error."""
         states, messages = self.onward(states, x)
         message, moved = self._pad(ERRORS[self.loss_name](_scores(messages), target)), []
         for s, onward in zip(reversed(states), reversed(messages[:-1]), strict=True):
@@ -173,7 +182,7 @@ class VSML(Learner):
         return moved[::-1]
 
     def onward(self, states: States, x: Float[Tensor, "*n d"]) -> tuple[States, list[Tensor]]:
-        """Run the layers forwards; return the states `[*n, a, b, s]` and the messages about them `[*n, a, m]`."""
+        """Return the states `[*n, a, b, s]` of each layer after a forward pass, and the messages `[*n, a, m]`."""
         messages, moved = [self._pad(x)], []
         for s in states:
             nothing = x.new_zeros(*x.shape[:-1], s.shape[1], self.cell.message)
@@ -183,7 +192,7 @@ class VSML(Learner):
         return moved, messages
 
     def _visit(self, s: Tensor, onward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Run every weight of a layer, `[..., a, b, s]`, on the messages at its two ends."""
+        """Run every weight of a layer, `[..., a, b, s]`, on the messages from both of its units."""
         room = (*s.shape[:-1], self.cell.message)
         return self.cell(s, onward[..., :, None, :].expand(room), backward[..., None, :, :].expand(room))
 
@@ -196,7 +205,7 @@ def _scores(messages: list[Tensor]) -> Float[Tensor, "*n k"]:
 
 
 def relative(w: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Return each weight in units of the average weight of the effective examples; 0 if all weights are 0.
+    """Return the weights rescaled so that equal weights become 1; 0 if all weights are 0.
 
     >>> relative(torch.tensor([0.5, 0.5, 0.0]))
     tensor([1., 1., 0.])

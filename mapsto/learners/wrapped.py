@@ -1,4 +1,4 @@
-"""The base of learners that change one thing about another learner."""
+"""The base of learners that wrap another learner and change one thing about it."""
 
 from abc import ABC, abstractmethod
 
@@ -11,7 +11,7 @@ from ..episodes import Episode, Examples, State
 
 
 class Wrapped(Learner, ABC):
-    """A learner that adapts and predicts as its `inner` learner does; a subclass overrides what it changes."""
+    """The base of learners that adapt and predict as their `inner` learner does, except for one change."""
 
     def __init__(self, inner: Learner):
         super().__init__()
@@ -20,11 +20,11 @@ class Wrapped(Learner, ABC):
     @property
     @abstractmethod
     def inner(self) -> Learner:
-        """The learner that adapts and predicts."""
+        """The wrapped learner, which adapts and predicts."""
 
     @property
     def differentiation(self) -> Differentiation | None:
-        """The route of the inner learner's loss, see `Learner`."""
+        """How the inner learner's loss is differentiated through its inner loop, see `Learner`."""
         return self.inner.differentiation
 
     @differentiation.setter
@@ -33,7 +33,7 @@ class Wrapped(Learner, ABC):
 
     @property
     def route(self) -> Differentiation | None:
-        """The route of the inner learner's `adapt`, see `Learner`."""
+        """How the result of the inner learner's `adapt` is differentiated, see `Learner`."""
         return self.inner.route
 
     @route.setter
@@ -41,17 +41,17 @@ class Wrapped(Learner, ABC):
         self.inner.route = route
 
     def adapt(self, support: Examples) -> State:
-        """Adapt as the inner learner does."""
+        """Return the state that the inner learner learns from the support set."""
         return self.inner.adapt(support)
 
     def adapt_to(self, episode: Episode) -> State:
-        """Adapt to an episode as the inner learner does. Override it together with `adapt`."""
+        """Return the state that the inner learner learns from an episode; override it together with `adapt`."""
         return self.inner.adapt_to(episode)
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Predict as the inner learner does."""
+        """Return the scores of the inner learner."""
         return self.inner.predict(state, x)
 
     def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the inner learner's features."""
+        """Return the features of the inner learner."""
         return self.inner.features(state, x)

@@ -19,7 +19,7 @@ Activation = str | Callable[[], nn.Module]
 
 
 def activate(activation: Activation) -> nn.Module:
-    """Return a new layer for the name of a nonlinearity, or for a class.
+    """Return a new activation layer, given its name or its class.
 
     Raises:
         MapstoError: if the name is unknown.

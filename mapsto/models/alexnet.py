@@ -1,8 +1,8 @@
 """AlexNet for small images: five convolutions (pooling follows the first, second and last) and two wide layers.
 
 Krizhevsky, Sutskever & Hinton 2012, "ImageNet Classification with Deep Convolutional Neural Networks", §3.5, with
-kernels for small images (5, 5, 3, 3, 3, without strides). A norm replaces the paper's response normalisation. Dropout
-is left out, because with it the same task would give a different model each time.
+kernels for small images (sizes 5, 5, 3, 3 and 3, without strides). A norm replaces the paper's response normalisation.
+Dropout is left out, because with dropout the same task would give a different model each time.
 """
 
 from torch import nn
@@ -15,10 +15,11 @@ SMALLEST = 8  # pixels, because there are three poolings
 
 
 class AlexNet(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
+    """AlexNet for small images: five convolutions and two wide layers.
 
-    The convolutions have 2, 4, 6, 6 and 4 times `hidden` channels, roughly in proportion to the paper's 96, 256, 384,
-    384 and 256. The two wide layers have `width` features. `norm` is as in `Conv4`.
+    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
+    None. The convolutions have 2, 4, 6, 6 and 4 times `hidden` channels, roughly in proportion to the paper's 96, 256,
+    384, 384 and 256. The two wide layers have `width` features. `norm` is as in `Conv4`.
 
     Raises:
         MapstoError: if `hidden` or `width` is below 1, images are smaller than 8 pixels, or `norm` or `activation` is

@@ -15,19 +15,21 @@ from .norms import Norm, normalise, started
 
 
 class Conv4(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
+    """Conv4, the usual few-shot image network: four blocks of convolution, norm, nonlinearity and pooling.
 
-    The attribute `width` is the number of features before the head, 64 for 28×28 images.
+    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
+    None. The attribute `width` is the number of features before the head, 64 by default.
 
     Args:
-        channels: number of channels of an image.
-        hidden: number of channels in each block.
-        outputs: number of outputs; None returns embeddings.
-        size: height and width of an image in pixels.
-        activation: name or class of the nonlinearity.
+        channels: the number of channels of an image.
+        hidden: the number of channels in each block.
+        outputs: the number of outputs; if None, the network returns embeddings.
+        size: the height and width of an image in pixels.
+        activation: the name or class of the nonlinearity.
         pooling: how each block halves the image: "max" or "average" over 2×2 windows, or "stride" in the convolution.
         readout: "flatten" the image after the last block, or take its "mean" over the pixels.
-        norm: "batch" (a learner supplies the statistics of the support set), "layer" (each image by itself) or "none".
+        norm: "batch" (in a learner, with the statistics of the support set), "layer" (each image is normalised by
+            itself) or "none".
 
     Raises:
         MapstoError: if `channels` or `hidden` is below 1, `norm`, `pooling`, `readout` or `activation` is unknown, or

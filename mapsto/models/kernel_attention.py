@@ -1,14 +1,17 @@
-"""Attention over points by distance: a kernel smoother with several widths at once, in several layers.
+"""Attention by distance: each layer smooths the values of context points by kernels of several widths.
 
     a_i = w_i·exp(−½‖s∘(x − x_i)‖²) / (null + Σ_j w_j·exp(−½‖s∘(x − x_j)‖²))
     out = Σ a_i·[v_i, (u·(s∘(x_i − x)))·v'_i]
 
-in each head, with learned scales s that start log-spaced from wide to narrow kernels. The weights depend on the inputs
-x only, as in the cross-attention of Kim et al. 2019, "Attentive Neural Processes", §3, but come from a kernel smoother
-(Nadaraya 1964, Watson 1964) instead of a dot product. Half of the values are multiplied by the offset to the point, so
-that a layer can read local slopes as well as local means. The learned `null` keeps the result finite if no point is
-near, and the logarithm of the denominator is passed on beside the values. Context points attend to one another in
-every layer except the last. A query attends to the context points of every layer, and never to another query.
+Each head computes this for a point x and the context points x_i, with weights w_i and values v_i and v'_i. The learned
+scales s start log-spaced from wide to narrow kernels. The attention a_i depends on the inputs x only, as in the
+cross-attention of Kim et al. 2019, "Attentive Neural Processes", §3, but comes from a kernel smoother (Nadaraya 1964,
+Watson 1964) instead of a dot product. The values v'_i are multiplied by the offset from x to x_i along a learned
+direction u, so that a layer can read local slopes as well as local means. The learned number `null` keeps the result
+finite if no context point is near. The logarithm of the denominator is passed on beside the values.
+
+Context points attend to one another in every layer except the last. A query attends to the context points of every
+layer, and never to another query.
 """
 
 import itertools
@@ -23,7 +26,7 @@ from .. import checks
 
 
 class Recall(NamedTuple):
-    """A context that was read: its inputs, its weights, and the values of each layer."""
+    """The memory of a context: its inputs, its weights, and its values in each layer."""
 
     x: Float[Tensor, "n d"]
     w: Float[Tensor, " n"]
@@ -31,15 +34,18 @@ class Recall(NamedTuple):
 
 
 class KernelAttention(nn.Module):
-    """Context (x, y, w), query x ↦ representation `[m, width]`.
+    """Attention by distance: represent each query point by the context points near it.
+
+    `remember` reads the context, a set of examples (x, y, w), once. `forward` then returns representations `[m, width]`
+    of `m` query points.
 
     Args:
-        features: number of numbers in an input x.
-        targets: number of numbers in a target y.
-        width: number of channels of a point; a multiple of `heads`.
-        depth: number of layers; with one layer, a query attends once, to the embedded context.
-        heads: number of kernels in each layer.
-        scales: initial inverse widths of the widest and the narrowest kernel, in units of 1/x.
+        features: the number of values in an input x.
+        targets: the number of values in a target y.
+        width: the number of channels of a point; a multiple of `heads`.
+        depth: the number of layers; with one layer, a query attends once, to the embedded context.
+        heads: the number of kernels in each layer.
+        scales: the initial inverse widths of the widest and the narrowest kernel, in units of 1/x.
 
     Raises:
         MapstoError: if `width` is not a multiple of `heads`, a size is below 1, or a scale is not above 0.
@@ -71,7 +77,7 @@ class KernelAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def remember(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Recall:
-        """Read a context; each example has a weight in `w`, and weight 0 removes it."""
+        """Return the memory of a context; an example counts in proportion to its weight in `w`, which may be 0."""
         points = self.point(torch.cat([x, y, torch.ones_like(x[:, :1])], -1))
         first, *others = self.layers
         values = [first.values(points)]
@@ -81,7 +87,7 @@ class KernelAttention(nn.Module):
         return Recall(x, w, values)
 
     def forward(self, x: Float[Tensor, "m d"], recall: Recall) -> Float[Tensor, "m width"]:
-        """Return the representation of `m` query points, each computed independently."""
+        """Return the representation of `m` query points, each computed independently of the others."""
         points = self.point(torch.cat([x, x.new_zeros(len(x), self.targets + 1)], -1))  # the last 0 marks an unknown y
         for layer, values in zip(self.layers, recall.values, strict=True):
             points = layer(points, x, recall.x, recall.w, values)
@@ -89,7 +95,7 @@ class KernelAttention(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Attention by distance, then an MLP, both as pre-norm residuals."""
+    """A layer of attention by distance and an MLP, both as pre-norm residuals."""
 
     def __init__(self, features: int, width: int, heads: int, scales: tuple[float, float]):
         super().__init__()
@@ -108,7 +114,7 @@ class _Layer(nn.Module):
         return self.value(self.norm(points)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
 
     def forward(self, points: Tensor, x: Tensor, context: Tensor, w: Tensor, values: Tensor) -> Tensor:
-        """Add the attention of the points at `x [m, d]` to the values of the points at `context [n, d]`."""
+        """Return the points at `x [m, d]` after attention to the points at `context [n, d]` and after the MLP."""
         offset = (context - x[:, None]) * self.log_scale.exp()[:, None, None]  # [h, m, n, d]
         near = (-offset.square().sum(-1) / 2).exp() * w  # [h, m, n]; at most w, so that no weight overflows
         mass = near.sum(-1) + self.log_null.exp()[:, None]  # [h, m]

@@ -1,12 +1,15 @@
-"""A set network that fits a data set in a few steps, with a matrix P that it computes from the moments of the data.
+"""Fit a linear model to a data set in a few steps, with a learned matrix P that approximates an inverse.
 
     z_i = [basis(x_i), 1],    G = Σ w_i·z_i z_iᵀ + Λ,    s = diag(G)^−½,    P = s(1 + read(s G s))s,    α ← 0
     α ← α + P·(Σ w_i·z_i (y_i − z_iᵀα)ᵀ − Λα)  `layers` times,      out = write(α)
 
-All sums are over the set, so that the order of the examples does not matter (Zaheer et al. 2017, "Deep Sets", Theorem
-2). The first layer sums z·y; each further layer sums z times the residual. With P = G⁻¹ this is ridge regression, so
-the network learns to approximate the inverse of a matrix with unit diagonal. Each further layer reduces the error of an
-imperfect approximation (Richardson iteration with a learned preconditioner). The diagonal penalty Λ is learned too.
+α are the coefficients of the linear model. The network `read` computes P from G, the second moments of the data. Λ is a
+learned diagonal penalty. With P = G⁻¹, one step gives ridge regression, so the network learns to approximate the
+inverse of s G s, a matrix with unit diagonal. Each further step reduces the error of an imperfect approximation
+(Richardson iteration with a learned preconditioner).
+
+All sums are over the examples, so that their order does not matter (Zaheer et al. 2017, "Deep Sets", Theorem 2). The
+first step sums z·y, and each further step sums z times the residual.
 """
 
 import itertools
@@ -20,17 +23,17 @@ from .. import checks
 
 
 class MomentNetwork(nn.Module):
-    """Examples (x, y, w) ↦ numbers: the coefficients α, or the output of `write` for them.
+    """A network that reads a set of examples (x, y, w) and returns the coefficients of a linear model.
 
-    α has the `features` weights of each of the k targets, then the k intercepts. Without `basis` and `write`, these are
-    the parameters of `nn.Linear(features, k)` in order.
+    The coefficients α are the `features` weights of each of the k targets, then the k intercepts. This is the order of
+    the parameters of `nn.Linear(features, k)`. If `write` is given, the network returns `write(α)` instead.
 
     Args:
-        features: number of features that `basis` returns.
-        basis: module from inputs `[n, d]` to `[n, features]`; by default the inputs themselves.
-        write: module from α as one row `[1, k·(features + 1)]` to the output; by default α itself.
-        layers: number of steps, each of which reads the set.
-        hidden: widths of the network that computes the matrix.
+        features: the number of features that `basis` returns.
+        basis: a module from inputs `[n, d]` to features `[n, features]`; if None, the inputs are the features.
+        write: a module from α as one row `[1, k·(features + 1)]` to the output; if None, the output is α.
+        layers: the number of steps, each of which reads the whole set.
+        hidden: the widths of the hidden layers of the network that computes the matrix P.
 
     Raises:
         MapstoError: if a size is below 1.
@@ -60,7 +63,10 @@ class MomentNetwork(nn.Module):
         self.read = nn.Sequential(*parts[:-1])
 
     def forward(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Float[Tensor, " p"]:
-        """Return the output for a set; an example of weight 0 is absent, and for an empty set α is 0."""
+        """Return the coefficients α, or `write(α)`, for one set of examples.
+
+        An example of weight 0 has no effect. For an empty set, all coefficients α are 0.
+        """
         z = torch.cat([self.basis(x), torch.ones_like(y[:, :1])], -1)  # [n, q]
         weighted, penalty = (w[:, None] * z).T, self.log_penalty.exp()  # [q, n], [q]
         matrix = self._matrix(weighted @ z + penalty.diag())  # [q, q]

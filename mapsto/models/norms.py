@@ -29,9 +29,9 @@ def normalise(norm: Norm, channels: int) -> nn.Module:
 
 
 def started(convolution: nn.Conv2d, norm: Norm) -> nn.Conv2d:
-    """Return the convolution; if no norm follows, its weights are initialised anew.
+    """Return the convolution, with newly initialised weights if no norm follows.
 
-    The initialisation of He et al. 2015, eq. 10, keeps the size of the numbers from layer to layer.
+    The initialisation of He et al. 2015, eq. 10, keeps the magnitude of the activations similar from layer to layer.
     """
     if norm == "none":
         nn.init.kaiming_normal_(convolution.weight)

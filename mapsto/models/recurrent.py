@@ -15,7 +15,10 @@ from .. import checks
 
 
 class Recurrent(nn.Module):
-    """Sequences `[n, t, features] ↦ [n, outputs]`; if `outputs` is None, the last state `[n, width]`.
+    """A recurrent network of gated recurrent units (GRU), which reads sequences.
+
+    The network maps sequences `[n, t, features]` to `[n, outputs]`, or to the last states `[n, width]` if `outputs` is
+    None.
 
     Raises:
         MapstoError: if `features` or `width` is below 1.

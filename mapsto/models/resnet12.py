@@ -3,8 +3,8 @@
     y = pool(activation(norm(W₃ · h) + norm(W · x))),   h = x after two layers of convolution, norm and activation
 
 Oreshkin et al. 2018, "TADAM", §4 and appendix; Lee et al. 2019, "Meta-Learning with Differentiable Convex
-Optimization", §4.1 (widths 64, 160, 320, 640; leaky ReLU of slope 0.1). Their DropBlock is left out, because with it
-the same task would give a different model each time.
+Optimization", §4.1 (widths 64, 160, 320, 640; leaky ReLU of slope 0.1). Their DropBlock is left out, because with
+DropBlock the same task would give a different model each time.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,11 @@ from .norms import Norm, normalise, started
 
 
 class ResNet12(nn.Module):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
+    """ResNet-12, the deep image network of the few-shot literature: residual blocks of three convolutions.
 
-    Each block halves the image by max pooling if it has more than one pixel. The embedding is the mean over the
-    remaining pixels. `widths` are the channels of the blocks; `norm` is as in `Conv4`.
+    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
+    None. Each block halves the image by max pooling, unless only one pixel is left. The embedding is the mean over the
+    remaining pixels. `widths` are the numbers of channels of the blocks; `norm` is as in `Conv4`.
 
     Raises:
         MapstoError: if there is no block, a width or `size` is below 1, or `norm` or `activation` is unknown.
@@ -61,7 +62,7 @@ class ResNet12(nn.Module):
 
 
 class Residual(nn.Module):
-    """The sum of three convolutions and a linear shortcut, then activation and pooling."""
+    """A residual block: three convolutions plus a linear shortcut, followed by activation and pooling."""
 
     def __init__(self, inputs: int, outputs: int, activation: Activation, norm: Norm, pooled: bool):
         super().__init__()

@@ -3,8 +3,8 @@
     scores_k = g(θ(x)_1k·h(x)_1, …, θ(x)_ck·h(x)_c),   g the sum
 
 Alvarez-Melis & Jaakkola 2018, "Towards Robust Interpretability with Self-Explaining Neural Networks", §2. θ may be any
-network. `learners.penalties.ConceptStability` makes θ change slowly compared with the concepts. Near a point, the
-scores are then linear in the concepts with coefficients θ(x), and θ·h is the contribution of each concept.
+network. The penalty `adaptation.penalties.ConceptStability` makes θ change slowly compared with the concepts. Near a
+point, the scores are then linear in the concepts with coefficients θ(x), and θ·h is the contribution of each concept.
 
 We depart from the paper in two points. g is the sum, as in the paper's experiments, and not any increasing function.
 The concepts are not grounded by an autoencoder (the paper's §3); the caller chooses the network `concepts`.
@@ -21,15 +21,16 @@ from ..errors import MapstoError
 
 @final
 class SENN(nn.Module):
-    """Inputs `[n, ...]` ↦ scores `[n, outputs]`, which are sums of concepts times their relevances.
+    """A self-explaining network: each score is a sum of concepts of the input times their relevances.
 
-    `learner.features(state, x)` returns the attributions of the adapted network: `concepts` `[n, c]`, `relevances`
-    `[n, c·outputs]`, and `contributions` `[n, c, outputs]`, which are θ·h and add up to the scores.
+    The network maps inputs `[n, ...]` to scores `[n, outputs]`. In a learner, `learner.features(state, x)` returns the
+    explanation of each row: `concepts` h `[n, c]`, `relevances` θ `[n, c·outputs]`, and `contributions`
+    `[n, c, outputs]`, which are θ·h and add up to the scores.
 
     Args:
-        concepts: network x ↦ h(x) `[n, c]`; with `nn.Identity()`, each column is a concept.
-        relevances: network x ↦ θ(x) `[n, c·outputs]`.
-        outputs: number of scores.
+        concepts: the network x ↦ h(x) `[n, c]`; with `nn.Identity()`, each column of the input is a concept.
+        relevances: the network x ↦ θ(x) `[n, c·outputs]`.
+        outputs: the number of scores.
 
     Raises:
         MapstoError: if `outputs` is below 1; in `forward`, if there is not one relevance for each concept and output.

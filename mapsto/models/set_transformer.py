@@ -6,10 +6,11 @@ over the C columns,
 
     score(i, j) = Σ_c ⟨q_ic, k_jc⟩ / √(e·C),
 
-so that all columns share one attention matrix (tied row attention: Rao et al. 2021, "MSA Transformer", §3.1). A query
-attends to the support and never to another query. Its result therefore does not depend on the other queries, and the
-keys and values of the support are all that a model of the task has to keep. There is no position encoding: reordering
-the columns reorders the tokens and changes nothing else.
+so that all columns share one attention matrix (tied row attention: Rao et al. 2021, "MSA Transformer", §3.1).
+
+A query attends to the support rows and never to another query. So its result does not depend on the other queries, and
+the keys and values of the support rows are all that a model of the task has to keep. There is no position encoding:
+reordering the columns reorders the tokens and changes nothing else.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +29,7 @@ _AT_ONCE = 2**21  # numbers of a tensor to process at a time
 
 
 class Memory(NamedTuple):
-    """The keys and values of one layer, for the support rows and a learned null row, which serves an empty support."""
+    """The keys and values of one layer for the support rows and a learned null row, needed by an empty support set."""
 
     row_keys: Float[Tensor, "b h n ce"]  # for the heads that compare whole rows
     row_values: Float[Tensor, "b h n ce"]
@@ -37,12 +38,15 @@ class Memory(NamedTuple):
 
 
 class SetTransformer(nn.Module):
-    """Tokens `[b, rows, columns, width]` ↦ tokens, through `depth` layers of column mixing, row mixing and an MLP.
+    """A transformer over the cells of a table, whose query rows attend to support rows and not to one another.
+
+    It maps tokens `[b, rows, columns, width]` to tokens of this shape. Each of `depth` layers mixes the columns of a
+    row, attends to the support rows, and applies an MLP.
 
     Args:
-        width: number of channels of a token; a multiple of `heads`.
-        depth: number of layers.
-        heads: number of attention heads. Half of them, rounded down, compare whole rows.
+        width: the number of channels of a token; a multiple of `heads`.
+        depth: the number of layers.
+        heads: the number of attention heads. Half of them, rounded down, compare whole rows.
 
     Raises:
         MapstoError: if `width` is not a multiple of `heads`, or a size is below 1.
@@ -57,7 +61,7 @@ class SetTransformer(nn.Module):
         self.norm = nn.RMSNorm(width, eps=1e-6)
 
     def remember(self, tokens: Float[Tensor, "b n c w"], log_weight: Float[Tensor, "b n"]) -> list[Memory]:
-        """Return the memory of each layer after reading the support; a row with `log_weight` −∞ is absent."""
+        """Return the keys and values of the support rows in each layer; a row with `log_weight` −∞ is ignored."""
         memories = []
         for layer in self.layers:
             tokens = _in_parts(layer.mix_columns, tokens)
@@ -107,7 +111,7 @@ class Layer(nn.Module):
                 last.weight.zero_()  # type: ignore[operator]
 
     def mix_columns(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
-        """Add the attention of the tokens of each row to one another."""
+        """Return the tokens plus their attention to the tokens of the same row."""
         qkv = self.column_qkv(self.column_norm(tokens)).flatten(0, 1).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [b·r, h, c, e]
         return tokens + self.column_out(attend(q, k, v).transpose(1, 2).reshape(tokens.shape))
@@ -121,11 +125,11 @@ class Layer(nn.Module):
         return Memory(*(_whole(part) for part in rows), *(_by_column(part) for part in cells))
 
     def read(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
-        """Add the attention to the support, then the MLP."""
+        """Return the tokens after attention to the support and after the MLP."""
         return self.ponder(self.mix_rows(tokens, memory, log_weight))
 
     def mix_rows(self, tokens: Float[Tensor, "b r c w"], memory: Memory, log_weight: Float[Tensor, "b n"]) -> Tensor:
-        """Add the attention of each token to the support, as a part of its row and as a cell of its column."""
+        """Return the tokens plus their attention to the support, by whole rows and column by column."""
         b, c = len(tokens), tokens.shape[2]
         q, bias = self._queries(tokens), F.pad(log_weight, (1, 0))  # the null row has weight 1
         read = []
@@ -150,7 +154,7 @@ class Layer(nn.Module):
         return total / self.heads
 
     def ponder(self, tokens: Tensor) -> Tensor:
-        """Add the MLP of each token."""
+        """Return each token plus the output of the MLP for it."""
         return tokens + self.mlp(self.mlp_norm(tokens))
 
     def _queries(self, tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c h e"]:
@@ -158,7 +162,7 @@ class Layer(nn.Module):
 
 
 def _in_parts(function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
-    """Apply a function that treats each row independently to some rows at a time, which takes less memory."""
+    """Apply a function that treats each row independently to a few rows at a time, which takes less memory."""
     at_once = max(1, _AT_ONCE * tokens.shape[1] // max(1, tokens.numel()))
     if at_once >= tokens.shape[1]:
         return function(tokens)

@@ -3,13 +3,14 @@
     p_i(x) = σ(β·(w_i·x + b_i))                      the right branch of inner node i             (eq. 1)
     P_l(x) = Π over the path to leaf l of p_i or 1 − p_i
     scores = log Σ_l P_l(x)·softmax(leaf_l)          for classes; their cross-entropy is the loss of eq. 3
-    scores = Σ_l P_l(x)·leaf_l                       for numbers (Irsoy, Yıldız & Alpaydın 2012)
+    scores = Σ_l P_l(x)·leaf_l                       for numbers
 
-Frosst & Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree". Eq. 3 as printed takes the logarithm of a
-negative number. Here the loss is the negative log-likelihood of the mixture of leaves, which is a proper loss, and the
-mixture is also the prediction (the paper predicts with the most probable leaf). Leaves start at random; β is fixed.
+Frosst & Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree"; for numbers, Irsoy, Yıldız & Alpaydın
+2012, "Soft Decision Trees". Eq. 3 as printed takes the logarithm of a negative number. Here the loss is the negative
+log-likelihood of the mixture of leaves, which is a proper loss, and the mixture is also the prediction (the paper
+predicts with the most probable leaf). The leaves have random initial values, and β is fixed.
 
-The penalty `learners.penalties.Balance` (eq. 4 and 5) keeps nodes from sending all rows the same way. Wu et al. 2018
+The penalty `adaptation.penalties.Balance` (eq. 4 and 5) keeps nodes from sending all rows the same way. Wu et al. 2018
 instead penalise the average path length of a tree that is fitted to a network; in a complete tree, all paths are
 equally long.
 """
@@ -28,27 +29,29 @@ from .. import checks
 
 
 class Path(NamedTuple):
-    """The most probable path of each row through a tree."""
+    """The path of each row through a tree to the row's most probable leaf."""
 
     nodes: Int[Tensor, "n depth"]  # inner nodes on the path; the root is 0, and the children of i are 2i + 1 and 2i + 2
     right: Bool[Tensor, "n depth"]  # whether the right branch is taken at each node
     probability: Float[Tensor, "n depth"]  # of the branch that is taken
     leaf: Int[Tensor, " n"]
-    share: Float[Tensor, " n"]  # probability of the whole path: the weight of this leaf in the prediction
+    share: Float[Tensor, " n"]  # the probability of the whole path, which is the weight of this leaf in the prediction
 
 
 class SoftDecisionTree(nn.Module):
-    """Rows `[n, features]` ↦ scores `[n, outputs]` by a complete soft tree, which can be the head of any body.
+    """A soft decision tree: a row takes every branch with a learned probability, and the scores average the leaves.
 
-    All parameters belong to one layer, so that `MAML(nn.Sequential(body, tree), adapt="head")` adapts the whole tree.
-    The log-probability of reaching each node, in breadth-first order, is the feature `paths` `[n, 2^(depth+1) − 1]`.
+    The tree is complete, can be the head of any body, and maps rows `[n, features]` to scores `[n, outputs]`. All
+    parameters belong to one layer, so that `MAML(nn.Sequential(body, tree), adapt="head")` adapts the whole tree. The
+    feature `paths` `[n, 2^(depth+1) − 1]` is the log-probability of reaching each node, in breadth-first order.
 
     Args:
-        features: number of features of the body.
-        outputs: number of classes, or of numbers in a target.
-        depth: number of decisions on the path to a leaf.
+        features: the number of features of a row, such as the outputs of the body below.
+        outputs: the number of classes, or of numbers in a target.
+        depth: the number of decisions on the path to a leaf.
         loss: "cross_entropy" for class scores (log-probabilities), "mse" for numbers.
-        sharpness: β; the larger it is, the closer the tree is to a deterministic one.
+        sharpness: the factor β in the probability of a branch; the larger it is, the closer the tree is to a
+            deterministic tree.
 
     Raises:
         MapstoError: if a size is below 1, `sharpness` is not above 0, or `loss` is unknown.
@@ -77,7 +80,7 @@ class SoftDecisionTree(nn.Module):
         self.paths = _Paths(depth)
 
     def forward(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """Return the scores of the mixture of leaves."""
+        """Return the scores of `n` rows: the leaves, averaged by the probability of reaching each leaf."""
         reach = self.paths(self.sharpness * F.linear(x, self.weight, self.bias))[:, 2**self.depth - 1 :]  # [n, l]
         if self.loss_name == "mse":
             return reach.exp() @ self.leaves
@@ -95,7 +98,10 @@ class SoftDecisionTree(nn.Module):
         return Path(nodes, right, torch.where(right, chance, 1 - chance), leaf, log_share.exp())
 
     def rules(self, x: Float[Tensor, "n f"], names: Sequence[str] | None = None, terms: int = 3) -> list[list[str]]:
-        """Return the path of each row as one sentence for each decision, with the `terms` most important weights.
+        """Return the decisions on the path of each row to its most probable leaf, each decision as one line of text.
+
+        A line shows the decision's `terms` weights that contribute most for this row, and the probability of the
+        branch. `names` are the names of the features, by default x1, x2, ….
 
         Raises:
             MapstoError: if `x` does not have the features of the tree or is not finite, there is not one name for each
@@ -125,7 +131,10 @@ class SoftDecisionTree(nn.Module):
         return f"node {node}: {weights}{rest} {bias:+.2f} {'>' if right else '<'} 0 (probability {chance:.2f})"
 
     def at(self, params: Mapping[str, Tensor], prefix: str = "") -> "SoftDecisionTree":
-        """Return a copy with the adapted parameters of a learner; `prefix` names the tree in the body, such as "1.".
+        """Return a copy of the tree with the parameters that a learner has adapted to a task.
+
+        `params` are the adapted parameters of the body by name. `prefix` is the part of these names before the tree's
+        own, such as "1.".
 
         Raises:
             MapstoError: if there are no parameters with this prefix.

@@ -15,9 +15,10 @@ from .norms import Norm, normalise, started
 
 
 class VGG(nn.Sequential):
-    """Images `[n, channels, size, size] ↦ [n, outputs]`; if `outputs` is None, embeddings `[n, width]`.
+    """VGG for small images: stages of 3×3 convolutions, each of which ends in a 2×2 max pooling.
 
-    `widths` are the channels of the stages. Each stage has `depth` convolutions and a 2×2 max pooling. `norm` is as in
+    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
+    None. `widths` are the numbers of channels of the stages, and each stage has `depth` convolutions. `norm` is as in
     `Conv4`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Routes through a loop of inner steps: the same value, with derivatives of different accuracy and cost."""
+"""Routes: ways to differentiate a loop of inner steps, with equal values but different accuracy and cost."""
 
 from .constant import ConstantGradients
 from .finite_difference import FiniteDifference

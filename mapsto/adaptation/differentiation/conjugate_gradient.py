@@ -1,4 +1,4 @@
-"""Solve `matrix(x) = b` for a symmetric positive definite matrix given only its products with vectors.
+"""Solve `matrix(x) = b` for a symmetric positive definite matrix, given only its products with vectors.
 
 Hestenes & Stiefel 1952, "Methods of Conjugate Gradients for Solving Linear Systems", eq. 3:1. Vectors are tuples of
 tensors, one for each parameter.
@@ -15,9 +15,10 @@ from .pulling import Tensors
 def conjugate_gradient(
     matrix: Callable[[Tensors], Tensors], b: Tensors, iterations: int, tolerance: float = 0.0
 ) -> Tensors:
-    """Return x after `iterations` iterations, or when its residual is at most `tolerance` times the norm of b.
+    """Return the solution x of `matrix(x) = b` after `iterations` iterations of conjugate gradient.
 
-    A tolerance above 0 reads the numbers, which `vmap` and the compiler do not allow.
+    If `tolerance` is above 0, the iterations stop when the norm of the residual is at most `tolerance` times the norm
+    of b. This needs the values of tensors, which `vmap` and the compiler do not allow.
     """
     x, r, p = tuple(torch.zeros_like(t) for t in b), b, b
     for _ in range(iterations):
@@ -31,7 +32,7 @@ def conjugate_gradient(
 
 
 def dot(a: Tensors, b: Tensors) -> Tensor:
-    """Return the scalar product."""
+    """Return the scalar product of two vectors."""
     return torch.stack([(s * t).sum() for s, t in zip(a, b, strict=True)]).sum()
 
 

@@ -1,9 +1,10 @@
-"""Treat inner gradients as constants.
+"""Differentiate the loop with its inner gradients treated as constants.
 
     θ_{t+1} = step(θ_t, stop(∇ℓ(θ_t)), inputs):   v_t = (∂step/∂θ_t)ᵀ v_{t+1}  with the gradient constant
 
-Andrychowicz et al. 2016, "Learning to learn by gradient descent by gradient descent", §2 and figure 2 (dashed edges);
-Ravi & Larochelle 2017, "Optimization as a Model for Few-Shot Learning", §3.3 (gradient independence).
+v_t is the derivative of the final loss by θ_t. Andrychowicz et al. 2016, "Learning to learn by gradient descent by
+gradient descent", §2 and figure 2 (dashed edges); Ravi & Larochelle 2017, "Optimization as a Model for Few-Shot
+Learning", §3.3 (gradient independence).
 """
 
 from collections.abc import Callable
@@ -16,12 +17,12 @@ from .route import Reverse, detached
 
 
 class ConstantGradients(Reverse):
-    """Unroll the loop with constant inner gradients, without second derivatives of the objective.
+    """Unroll all steps with constant inner gradients, which avoids second derivatives of the inner loss.
 
-    It is meant for learned optimizers, whose steps have parameters of their own. The support set enters through the
-    gradients only, so there are no derivatives by it.
+    This route is meant for learned optimizers, whose steps have parameters of their own. Because the support set enters
+    through the gradients only, there are no derivatives by the support set.
     """
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient as a constant; see `Differentiation`."""
+        """Return the gradient function of `objective`, whose result is a constant; see `Differentiation`."""
         return lambda *arguments: detached(grad(objective)(*detached(arguments)))

@@ -20,11 +20,15 @@ from .route import Reverse
 
 
 class FiniteDifference(Reverse):
-    """Take every second derivative of the loop by central differences of first ones.
+    """Approximate second derivatives of the inner loss by differences of gradients at two nearby points.
 
     Args:
-        distance: ε‖v‖, the distance to either side, in units of (1 + ‖φ‖) times the cube root of the floating type's
-            precision, at which the errors of truncation and of rounding balance.
+        distance: the distance ε‖v‖ from the parameters φ to each point, as a multiple of (1 + ‖φ‖)·eps^⅓, where eps is
+            the precision of the floating-point type. With the default, the errors of truncation and of rounding
+            balance.
+
+    Raises:
+        MapstoError: if `distance` is not above 0.
     """
 
     def __init__(self, distance: float = 1.0):
@@ -32,7 +36,7 @@ class FiniteDifference(Reverse):
         self.distance = distance
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient, with an exact value; see `Differentiation`."""
+        """Return the gradient function of `objective`: exact values, with approximate derivatives."""
 
         def of(params: Any, *rest: Any) -> Any:
             leaves, spec = pytree.tree_flatten(params)
@@ -47,7 +51,7 @@ class FiniteDifference(Reverse):
 
 
 class _Gradient(torch.autograd.Function):
-    """The gradient of `value` by its first tensors, differentiated by central differences."""
+    """The gradient of `value` by its first `size` tensors, differentiated by central differences."""
 
     generate_vmap_rule = True
 

@@ -23,11 +23,15 @@ from .route import Differentiation, Reverse, State, Step, detached
 class Implicit(Differentiation):
     """Differentiate the fixed point of the steps, with the memory of one step for any number of steps.
 
-    It is exact for gradient descent with one rate: conjugate gradient needs a symmetric ∂step/∂φ. The start gets no
-    gradient, so it must enter through `inputs`, for example as the anchor of a proximal term.
+    The derivatives assume that the loop has reached its fixed point. Conjugate gradient needs a symmetric ∂step/∂φ, as
+    in gradient descent with one rate. The start gets no gradient, so it must enter through `inputs`, for example as the
+    anchor of a proximal term.
 
     Args:
-        iterations: the number of conjugate gradient iterations, five in the paper.
+        iterations: the number of conjugate gradient iterations; the paper uses five.
+
+    Raises:
+        MapstoError: if `iterations` is below 1.
     """
 
     def __init__(self, iterations: int = 5):
@@ -35,7 +39,7 @@ class Implicit(Differentiation):
         self.iterations = iterations
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Take the steps; see `Differentiation`."""
+        """Return the state after `steps`; see `Differentiation`."""
         end = Reverse()(step, detached(state), detached(inputs), steps)
         leaves, spec = pytree.tree_flatten(end)
         tensors, join = split(inputs)
@@ -48,7 +52,7 @@ class Implicit(Differentiation):
 
 
 class _AtRest(torch.autograd.Function):
-    """The state itself, with the derivatives of a fixed point of `run`."""
+    """The given state, differentiated as a fixed point of `run`."""
 
     generate_vmap_rule = True
 

@@ -1,4 +1,4 @@
-"""Pass a pytree through an autograd function as its tensors, with vector-Jacobian products by them."""
+"""Split a pytree into its tensors for an autograd function, and compute vector-Jacobian products by them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ Tensors = tuple[Tensor, ...]
 
 
 def split(tree: Any) -> tuple[list[Tensor], Callable[[Tensors], Any]]:
-    """Return the tensors of a pytree, and a function that returns the pytree with other tensors."""
+    """Return the tensors of a pytree, and a function that returns the pytree with other tensors in their places."""
     leaves, spec = pytree.tree_flatten(tree)
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
@@ -24,7 +24,7 @@ def split(tree: Any) -> tuple[list[Tensor], Callable[[Tensors], Any]]:
 
 
 def pull(run: Callable[..., Tensors], tensors: Tensors, cotangents: Tensors) -> list[Tensor | None]:
-    """Return the vector-Jacobian product of `run` by each floating tensor, None for the others."""
+    """Return the vector-Jacobian product of `run` by each floating-point tensor, and None for all other tensors."""
     floating = [i for i, tensor in enumerate(tensors) if tensor.is_floating_point()]
 
     def moved(*values: Tensor) -> Tensors:

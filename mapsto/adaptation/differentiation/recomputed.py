@@ -1,9 +1,10 @@
-"""Exact routes that keep only the states between blocks of steps, and recompute each block's graph backwards.
+"""Exact routes that keep only some states of the loop, and recompute the steps between them when differentiating.
 
     forwards: keep φ_0, φ_b, φ_2b, …;     backwards, block by block: v ← (∂φ_{i+b}/∂φ_i)ᵀ v, from a recomputed graph
 
 Griewank & Walther 2000, "Revolve", §1; for meta-learning Maclaurin et al. 2015, "Gradient-based Hyperparameter
-Optimization through Reversible Learning", Algorithm 2 (there the states are recovered, here they are kept).
+Optimization through Reversible Learning", Algorithm 2. They recover earlier states by running the loop backwards; here
+the states are kept.
 """
 
 import math
@@ -21,10 +22,14 @@ from .route import Differentiation, Reverse, State, Step
 
 
 class Blocked(Differentiation):
-    """Keep the states between blocks of `size` steps, and unroll one block at a time backwards; exact.
+    """Differentiate exactly: keep one state for each block of `size` steps, and unroll one block at a time.
 
     Args:
-        size: the number of steps in a block; the memory is one graph of `size` steps and `K / size` states.
+        size: the number of steps in a block. For K steps, the memory is the graph of `size` steps and `K / size`
+            states.
+
+    Raises:
+        MapstoError: if `size` is below 1.
     """
 
     def __init__(self, size: int):
@@ -32,24 +37,27 @@ class Blocked(Differentiation):
         self.size = size
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Take the steps; see `Differentiation`."""
+        """Return the state after `steps`; see `Differentiation`."""
         for start in range(0, len(steps), self.size):
             state = _recomputed(step, [steps[start : start + self.size]], state, inputs)
         return state
 
 
 class Adjoint(Blocked):
-    """Blocks of one step, v ← (∂step/∂φ)ᵀ v with each step's graph recomputed; only the states need memory per step."""
+    """Differentiate exactly: keep the state before each step, and unroll one step at a time.
+
+    The derivative is passed backwards by v ← (∂step/∂φ)ᵀ v, with the graph of each step recomputed.
+    """
 
     def __init__(self) -> None:
         super().__init__(1)
 
 
 class Checkpointed(Differentiation):
-    """Keep every √K-th state, and recompute the states within each block of √K steps backwards; exact."""
+    """Differentiate exactly: keep every √K-th of K states, and recompute the states between them block by block."""
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Take the steps; see `Differentiation`."""
+        """Return the state after `steps`; see `Differentiation`."""
         size = max(1, math.isqrt(len(steps)))
         for start in range(0, len(steps), size):
             block = steps[start : start + size]
@@ -58,7 +66,7 @@ class Checkpointed(Differentiation):
 
 
 def _recomputed(step: Step, pieces: list[range], state: State, inputs: Any) -> State:
-    """Take the steps of all pieces without a graph; backwards, take them again and unroll piece by piece."""
+    """Take the steps of all pieces without a graph; to differentiate, take them again and unroll piece by piece."""
     leaves, spec = pytree.tree_flatten(state)
     tensors, join = split(inputs)
 
@@ -71,7 +79,7 @@ def _recomputed(step: Step, pieces: list[range], state: State, inputs: Any) -> S
 
 
 class _Recomputed(torch.autograd.Function):
-    """A sequence of runs from the state, each of whose graphs exists only while it is differentiated."""
+    """A sequence of runs from the state; the graph of a run exists only while the run is differentiated."""
 
     generate_vmap_rule = True
 

@@ -1,9 +1,9 @@
-"""The base of routes, and the routes that unroll the loop: all steps, the last steps, or none (first order).
+"""The base of all routes, and the routes that unroll all steps, the last steps, or no step (first order).
 
     φ_{i+1} = step(φ_i, inputs, i),  i = 0 … K − 1;     v_i = (∂φ_{i+1}/∂φ_i)ᵀ v_{i+1},  backwards from v_K
 
-Finn et al. 2017, "Model-Agnostic Meta-Learning", §2.2 (through all steps) and §5.2 (first order); Shaban et al. 2019,
-"Truncated Back-propagation for Bilevel Optimization", §2.3.
+v_i is the derivative of the final loss by φ_i. Finn et al. 2017, "Model-Agnostic Meta-Learning", §2.2 (through all
+steps) and §5.2 (first order); Shaban et al. 2019, "Truncated Back-propagation for Bilevel Optimization", §2.3.
 """
 
 from abc import ABC, abstractmethod
@@ -21,48 +21,53 @@ Step = Callable[[State, Any, int], State]
 
 
 class Differentiation(ABC):
-    """A route through a loop `state ← step(state, inputs, i)`, whose state and inputs are pytrees of tensors."""
+    """A route: a way to differentiate a loop `state ← step(state, inputs, i)`, with pytrees as state and inputs."""
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient of `objective(params, *rest)` by `params`, as the steps of this route use it."""
+        """Return the gradient function of `objective(params, *rest)` by `params` that this route uses in its steps."""
         return grad(objective)
 
     @abstractmethod
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Return the state after `steps`; routes differ in its derivatives by `state` and `inputs`."""
+        """Return the state after `steps`; routes differ only in its derivatives by `state` and `inputs`."""
 
 
 class Reverse(Differentiation):
     """Unroll all steps: exact derivatives, with memory proportional to the number of steps."""
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Take the steps; see `Differentiation`."""
+        """Return the state after `steps`; see `Differentiation`."""
         for i in steps:
             state = step(state, inputs, i)
         return state
 
 
 class FirstOrder(Differentiation):
-    """Treat inner gradients as constants of the start, ∂φ/∂θ = 1, and of the parameters that do not adapt.
+    """Ignore how the inner gradients depend on the start θ, so that the adapted parameters φ have ∂φ/∂θ = 1.
 
-    Derivatives by the support set and the rates remain, so views through adaptation keep their derivatives.
+    The dependence on parameters that do not adapt is ignored too. Derivatives by the support set and the learning rates
+    remain, so the functions in `mt.views` can still differentiate through adaptation.
     """
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
-        """Return the gradient, a constant of the parameters that do not adapt; see `Differentiation`."""
+        """Return the gradient function of the objective, constant in the parameters that do not adapt."""
         return lambda params, fixed, support: grad(objective)(params, detached(fixed), support)
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Take the steps; see `Differentiation`."""
+        """Return the state after `steps`; see `Differentiation`."""
         start = detached(state)
         return _moved(state, start, Reverse()(step, start, inputs, steps))
 
 
 class Truncated(Differentiation):
-    """Differentiate the last `last` steps only, with ∂φ_{K−last}/∂φ_0 ≈ 1 for the earlier steps.
+    """Differentiate only the last `last` steps, and treat the earlier steps as a constant displacement of the start.
 
-    With `last = 0` the derivative by the start is first-order MAML's; with `last ≥ K` the route is `Reverse`
-    (Shaban et al. 2019, "Truncated Back-propagation for Bilevel Optimization", §2.3).
+    So ∂φ_{K−last}/∂φ_0 ≈ 1 for K steps in all. With `last = 0` the derivative by the start is that of first-order MAML;
+    with `last ≥ K` the route is `Reverse` (Shaban et al. 2019, "Truncated Back-propagation for Bilevel Optimization",
+    §2.3).
+
+    Raises:
+        MapstoError: if `last` is negative.
     """
 
     def __init__(self, last: int):
@@ -70,7 +75,7 @@ class Truncated(Differentiation):
         self.last = last
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
-        """Take the steps; see `Differentiation`."""
+        """Return the state after `steps`; see `Differentiation`."""
         early = steps[: max(0, len(steps) - self.last)]
         start = detached(state)
         state = _moved(state, start, Reverse()(step, start, detached(inputs), early))
@@ -83,7 +88,11 @@ def _moved(state: State, start: State, end: State) -> State:
 
 
 def chosen(route: Differentiation | None, default: Differentiation) -> Differentiation:
-    """Return the route, or the default if it is None; raises MapstoError for any other object."""
+    """Return the route, or the default if the route is None.
+
+    Raises:
+        MapstoError: if `route` is neither a route nor None.
+    """
     valid = isinstance(route, Differentiation | None)
     checks.expect(valid, "differentiation", repr(route), "a route, such as Reverse() or Adjoint()")
     return default if route is None else route

@@ -94,8 +94,9 @@ def unstack(batch: Episode) -> list[Episode]:
 def to(tree: Any, *args: Any) -> Any:
     """Return a pytree with its tensors moved to a device or converted to a dtype.
 
-    `args` are those of `Tensor.to`. If there is a dtype among them, only floating-point tensors are moved and
-    converted.
+    `args` are those of `Tensor.to`. Only floating-point tensors are converted to a dtype.
     """
-    float_only = any(isinstance(a, torch.dtype) for a in args)
-    return pytree.tree_map_only(Tensor, lambda t: t if float_only and not t.is_floating_point() else t.to(*args), tree)
+    places = [a for a in args if not isinstance(a, torch.dtype)]
+    return pytree.tree_map_only(
+        Tensor, lambda t: t.to(*args) if t.is_floating_point() else t.to(*places) if places else t, tree
+    )

@@ -1,6 +1,8 @@
 """Attacks and the stability of explanations: closed forms on linear views, projections, scipy, and poisoned lessons."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import scipy.stats
@@ -11,8 +13,15 @@ from torch.func import vmap
 from mapsto import views
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.errors import MapstoError
-from mapsto.explainers import Gradient, InputXGradient
+from mapsto.explainers import Gradient, InputXGradient, Shapley
 from mapsto.learners import MAML, PrototypicalNetwork
+from mapsto.measures import (
+    max_sensitivity,
+    query_stability,
+    randomised_model,
+    shuffled_labels,
+    teaching_stability,
+)
 from mapsto.measures.robustness import attacks, stability
 from mapsto.measures.robustness.attacks import FGSM, PGD
 from mapsto.models import MLP
@@ -437,18 +446,23 @@ def test_the_query_views_are_those_of_the_house():
     assert isinstance(episode.support, Examples)
 
 
+LESSON, PROTOTYPES = lesson(), learners()["ProtoNet"]
+
+
 @pytest.mark.parametrize(
     "measure",
     [
-        lambda explain: query_stability(explain, LEARNER, TASK.support, TASK.query.x[0], 1, FGSM(0.1)),
-        lambda explain: teaching_stability(explain, LEARNER, TASK, TASK.query.x[0], 1, FGSM(0.1)),
-        lambda explain: max_sensitivity(explain, lambda x: x.sum(), torch.zeros(2, 3), torch.zeros(2, 1, 3)),
+        lambda explain: query_stability(explain, PROTOTYPES, LESSON.support, LESSON.query.x[0], 1, FGSM(0.1), k=1),
+        lambda explain: teaching_stability(explain, PROTOTYPES, LESSON, LESSON.query.x[0], 1, FGSM(0.1), k=1),
+        lambda explain: max_sensitivity(explain, lambda x: torch.sum, torch.zeros(2, 3), torch.zeros(2, 1, 3)),
         lambda explain: randomised_model(explain, nn.Linear(3, 1), lambda net: lambda x: net(x)[0], torch.zeros(2, 3)),
         lambda explain: shuffled_labels(
-            explain, TASK.support, lambda s: views.query(LEARNER, s, target=1), TASK.query.x[:2]
+            explain, LESSON.support, lambda support: views.query(PROTOTYPES, support, target=1), LESSON.query.x[:2]
         ),
     ],
+    ids=["query", "teaching", "sensitivity", "model", "labels"],
 )
 def test_an_explainer_of_games_is_refused_with_a_remedy(measure: Callable[[Any], Any]) -> None:
-    with pytest.raises(MapstoError, match=r"^explain: got Shapley, .* mt.views.game"):
+    with pytest.raises(MapstoError, match=r"^explain: got Shapley, .*mt\.views\.game"):
         measure(Shapley())
+    measure(Gradient())

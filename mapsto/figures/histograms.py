@@ -5,7 +5,7 @@ The height is the share of the layer's entries in a bin of log₁₀ magnitude; 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _LAYERS, _STEPS = 8, 4
 
 
-def gradient_histograms(result: Histograms, of: Literal["gradients", "updates"] = "gradients") -> Figure:
-    """Draw up to four steps, with the first and the last, of up to eight layers; raises MapstoError without steps."""
+def gradient_histograms(result: Histograms, of: str = "gradients") -> Figure:
+    """Draw up to four steps, with the first and the last, of up to eight layers; `of` is "gradients" or "updates"."""
     checks.one_of(("gradients", "updates"), of=of)
     counts, zero = (
         (result.gradients, result.zero_gradients) if of == "gradients" else (result.updates, result.zero_updates)

@@ -16,6 +16,16 @@ from .. import checks
 from ..errors import MapstoError
 
 
+def as_text(value: float) -> str:
+    """Write a number with six significant digits, but a whole number with all of its digits: it may be a code.
+
+    >>> as_text(1234567.0), as_text(0.1 + 0.2), as_text(-0.0)
+    ('1234567', '0.3', '0')
+    """
+    value += 0.0  # no "-0"
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
+
+
 class Form(ABC):
     """The form of a table: how to read it as numbers, and how to write numbers in that form."""
 
@@ -52,7 +62,7 @@ class Form(ABC):
 
     def text(self, column: int, value: float) -> str:
         """Write a value."""
-        return f"{value + 0.0:.6g}"  # no "-0"
+        return as_text(value)
 
 
 class _Tensor(Form):
@@ -125,7 +135,7 @@ class _Frame(Form):
         return rows[names]
 
     def text(self, column: int, value: float) -> str:
-        return str(self.levels[column][int(value)]) if column in self.levels else f"{value:.6g}"
+        return str(self.levels[column][int(value)]) if column in self.levels else as_text(value)
 
     def _read(self, column: int, values: Any) -> Float[np.ndarray, " n"]:
         if column not in self.levels:

@@ -492,3 +492,9 @@ def test_threads_come_back_when_callers_overlap():
     other.__exit__(None, None, None)
     assert torch.get_num_threads() == 3
     torch.set_num_threads(before)
+
+
+def test_outcomes_of_mixed_storage_keep_their_type() -> None:
+    X = np.arange(20.0)[:, None]
+    for y, kind in ((np.array([0, 1] * 10, object), "i"), (np.array([True, False] * 10, object), "b")):
+        assert TableClassifier().fit(X, y).classes_.dtype.kind == kind

@@ -13,7 +13,7 @@ from mapsto.episodes import Episode, Examples
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
 from mapsto.measures import agreement, estimate, evaluate, reliability
-from mapsto.measures.evaluation.evaluate import Classification, Regression, summary
+from mapsto.measures.evaluation.evaluate import Classification, Regression, _regression, summary
 from mapsto.tasks import Arrays, Tasks
 
 # agreement
@@ -257,3 +257,11 @@ def test_what_diverged_is_never_right_and_too_many_classes_are_refused() -> None
     assert evaluate(Lost(), tasks, 4, 2).accuracy.mean == 0
     with pytest.raises(MapstoError, match="tasks: got 3 classes"):
         evaluate(Lost(), Arrays(x.astype(np.float32), y, ways=3, shots=1, queries=2), 4, 2)
+
+
+@pytest.mark.parametrize(("error", "expected"), [(9.0, 0), (11.0, 1)])
+def test_a_task_with_ten_times_the_error_of_predicting_nothing_has_diverged(error: float, expected: int) -> None:
+    """Outcomes are ±1, so that predicting 0 has the error 1; the second task is off by √error."""
+    y = torch.tensor([[[1.0], [-1.0]]]).repeat(2, 1, 1)
+    scores = y + torch.tensor([0.0, error**0.5])[:, None, None]
+    assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == expected

@@ -129,7 +129,7 @@ def of_mapping(name: str) -> list[float]:
 def of_sizes(name: str) -> list[float]:
     """Return the sizes of twelve batches of generated tables; their numbers hang on the signs of eigenvectors."""
     tables = mt.tasks.Tables(ways=(2, 4)) if name == "classes" else mt.tasks.Tables(ways=(1, 1))
-    batches = [tables.batch(i, 2) for i in range(12)]
+    batches = [tables.batch(i, 2 if i else 40) for i in range(12)]
     return [float(n) for batch in batches for n in (*batch.support.x.shape, *batch.query.x.shape)]
 
 

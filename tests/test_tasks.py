@@ -927,3 +927,16 @@ def test_the_true_probabilities_of_logistic_tasks_are_the_best_and_calibrated() 
 
     assert log_loss(1.0) == pytest.approx(best, abs=0.01)  # 16,000 labels
     assert 0.3 < best < log_loss(0.7) and best < log_loss(1.4) < 0.7
+
+
+@pytest.mark.parametrize("splits", [(0.5, 0.5, 0.5), (1.0, 0.4, 0.3), (0.0, 0.0, 0.0), (0.6, -0.1, 0.5)])
+def test_fractions_that_are_not_those_of_a_division_are_refused(splits):
+    with pytest.raises(MapstoError, match=r"^splits: "):
+        mt.tasks.Table(frame(), "outcome", splits=splits)
+
+
+def test_a_column_of_many_whole_numbers_holds_classes_and_one_of_decimals_does_not():
+    codes = pd.DataFrame({"x": np.arange(60.0), "code": np.arange(60) % 30})
+    assert len(mt.tasks.Table(codes, "code", shots=5, queries=5).names) == 30
+    with pytest.raises(MapstoError, match=r"^target: got 30 different numbers"):
+        mt.tasks.Table(codes.assign(code=codes["code"] / 4), "code", shots=5, queries=5)

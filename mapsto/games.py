@@ -47,7 +47,7 @@ def game(
     background: Float[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
-    """Return the game whose players are the entries of `x`, or groups of entries, and whose outcome is `view`.
+    """Return the game whose players are the entries of `x`, or groups of them, and whose outcome is that of `view`.
 
     Args:
         view: the function from the point `x` to the outcome.

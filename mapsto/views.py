@@ -35,8 +35,7 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
 
     Args:
         learner: the learner to explain.
-        support: the support set. If it is an episode, the learner can also read the context (examples of earlier
-            tasks).
+        support: the support set, or an episode, whose context (examples of earlier tasks) is then available too.
         target: the index of the score; if None, the function returns all scores.
         link: a function of the scores, applied before `target` is selected, such as a softmax over the last axis.
 
@@ -52,7 +51,7 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
 def support(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """Return the function from the support inputs, through adaptation, to the score of row `x`.
+    """Return the function from the inputs of the support set to the score of row `x` after adaptation.
 
     Use it to explain the score by the entries of the support examples. Arguments and errors are those of `query`.
     """
@@ -62,7 +61,7 @@ def support(
 def weights(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """Return the function from the support weights, through adaptation, to the score of row `x`.
+    """Return the function from the weights of the support examples to the score of row `x` after adaptation.
 
     Use it to explain the score by whole support examples. Arguments and errors are those of `query`.
     """
@@ -70,13 +69,12 @@ def weights(
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
-    """Return the function from the support weights to the value of the adapted model's scores on the query set.
+    """Return the function from the weights of the support examples to the value of the scores on the query set.
 
-    Use it to measure how useful each support example was. The value is the sum Σ w·worth(scores, y), where `worth` maps
-    the scores `[m, k]` and the true `y` to one number for each row. If `worth` is None, this number is the probability
-    of the true class or, if numbers are predicted, minus the squared error.
-    `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data Shapley", §2; with
-    `groups=episode.support.y` its players are whole classes.
+    Use it to measure how useful each support example was. The value is Σ w·worth(scores, y), where `worth` maps the
+    scores `[m, k]` and the true `y` to one number for each row. If `worth` is None, this is the probability of the true
+    class (for numbers, minus the squared error). `game(taught(learner, episode), episode.support.w)` is the game of
+    Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
     examples, adapt = _adaptation(learner, episode)

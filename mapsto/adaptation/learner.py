@@ -61,8 +61,8 @@ class Learner(nn.Module, ABC):
     def adapt_to(self, episode: Episode) -> State:
         """Return the state learned from an episode's support set and, if the learner has a memory, from its context.
 
-        The context holds the examples of earlier tasks. By default, `loss` trains the model in this state, and
-        `evaluate` scores it.
+        The context holds the examples of earlier tasks. By default, `loss` trains and `evaluate` scores the model in
+        this state.
         """
         return self.adapt(episode.support)
 
@@ -88,7 +88,7 @@ class Learner(nn.Module, ABC):
         return self.loss(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return `loss(episode)`, so that `functional_call(learner, params, (episode,))` is the loss at `params`."""
+        """Return `loss(episode)`; so `functional_call(learner, params, (episode,))` evaluates `loss` at `params`."""
         return self.loss(episode)
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:

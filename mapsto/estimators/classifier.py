@@ -52,8 +52,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the labels `y` [n], by one forward pass without training.
 
-        If all of `sample_weight` [n] are whole numbers with a sum of at most 1,000, a row counts as that many equal
-        rows. Otherwise they are relative weights. A row of weight 0 is left out. If None, all rows have equal weights.
+        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, each entry is a number
+        of equal rows. Otherwise, the entries are relative weights. A row of weight 0 is left out. If `sample_weight` is
+        None, all rows have equal weights.
 
         Raises:
             MapstoError: if there are fewer than 2 or more than 10 classes, a label is missing, a cell is infinite, two

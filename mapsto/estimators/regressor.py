@@ -32,8 +32,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     are not read.
 
     Args:
-        members: the number of predictions to average. Every second prediction reads the outcomes with their signs
-            reversed.
+        members: the number of predictions to average. For every second prediction, the model reads the outcomes with
+            their signs reversed.
 
     `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained model `mapping_`,
     the training rows `support_` that the model reads, and its adapted state `state_`. `explain` returns values [n, d]
@@ -55,8 +55,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the outcomes `y` [n], by one forward pass without training.
 
-        If all of `sample_weight` [n] are whole numbers with a sum of at most 1,000, a row counts as that many equal
-        rows. Otherwise they are relative weights. A row of weight 0 is left out. If None, all rows have equal weights.
+        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, each entry is a number
+        of equal rows. Otherwise, the entries are relative weights. A row of weight 0 is left out. If `sample_weight` is
+        None, all rows have equal weights.
 
         Raises:
             MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name,

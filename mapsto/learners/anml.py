@@ -59,7 +59,8 @@ class ANML(Learner):
         width: the number of features that `body` returns, such as `Conv3.width`.
         ways: the number of classes, including those of the remember set (examples of other classes, in
             `episode.context`). The attribute may be changed later, for example to train with all classes and test with
-            those of one sequence. If it is raised, the head starts with weights and biases of 0 for the added classes.
+            those of one sequence. If it is increased, the head's weights and biases of the added classes are 0 before
+            the first step.
         lr: the learning rate of the inner steps; the attribute may be changed later.
         differentiation: how derivatives of the loss pass through the inner steps, see `adaptation.differentiation`. If
             None, the derivatives are exact. `Checkpointed` saves memory for long sequences. `ConstantGradients` treats
@@ -103,7 +104,7 @@ class ANML(Learner):
         self.differentiation = chosen(differentiation, Reverse())
 
     def adapt(self, support: Examples) -> Head:
-        """Return the head after one gradient step for each support example, in their order.
+        """Return the head after one gradient step for each support example, in the order of the support set.
 
         Before the first step, the weights and biases for the classes of the support set are set to 0.
         """

@@ -75,7 +75,7 @@ class ANP(LatentProcess):
         return Attended(recall, self.latent(support))
 
     def latent_of(self, state: Attended) -> Normal:
-        """Return the distribution q(z|D) of the latent variable z given the support set D, which the state stores."""
+        """Return the stored distribution q(z|D) of the latent variable z given the support set D."""
         return state.latent
 
     def decode(self, state: Attended, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:

@@ -31,8 +31,8 @@ class Hypernetwork(Learner):
             `[n, d]`, targets `[n, k]` and weights `[n]`, which are rescaled so that equal weights are 1. It returns one
             number for each parameter of the child. The generated parameters are the child's learned parameters plus
             these numbers.
-        child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns zeros for an empty support set, the child
-            then predicts with its learned parameters.
+        child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns only zeros, for example for an empty support
+            set, the child predicts with its learned parameters.
         loss: the loss on the query set. It must be "mse", because the body reads targets as numbers.
 
     Raises:

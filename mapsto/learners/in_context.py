@@ -51,7 +51,7 @@ class InContext(Learner):
     Inputs `x` are `[n, d]`, and NaN marks a missing cell. With `loss="cross_entropy"`, the scores are log-probabilities
     of the classes, `[n, ways]`. A class without a support example gets −∞; if the support set is empty, all classes
     have the same prior probability. With `loss="mse"`, targets are numbers `[n, 1]`, and the score is the predicted
-    mean `[n, 1]`; if the support set is empty, it is 0.
+    mean `[n, 1]`, which is 0 if the support set is empty.
 
     Each row is represented by one token (a vector) for each of its cells and one more token, the label token.
     Predictions are read from the label token.

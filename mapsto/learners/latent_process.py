@@ -57,7 +57,7 @@ class NP(LatentProcess):
         return Latent(*self.latent(support))
 
     def latent_of(self, state: Latent) -> Normal:
-        """Return the distribution q(z|D) of the latent variable z given the support set D, which the state stores."""
+        """Return the stored distribution q(z|D) of the latent variable z given the support set D."""
         return Normal(*state)
 
     def decode(self, state: Latent, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:

@@ -76,8 +76,8 @@ class MAML(Learner):
     Raises:
         MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, `steps`, `lr` or `proximal` is negative, `minibatch`
             is below 1, no parameter is free to adapt, a batch-norm layer tracks running statistics, or both
-            `first_order` and `differentiation` are given. `Implicit` differentiation raises it if `proximal` is 0, or
-            if the inner loop has an optimizer with memory (momentum or Adam), learned rates or minibatches.
+            `first_order` and `differentiation` are given. `Implicit` differentiation raises MapstoError if `proximal`
+            is 0, or if the inner loop has an optimizer with memory (momentum or Adam), learned rates or minibatches.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -136,8 +136,8 @@ class MAML(Learner):
     def adapt(self, support: Examples) -> Adapted:
         """Return the network after the inner steps on the support set.
 
-        If the support set is empty (all w = 0), its gradient is 0, and only weight decay changes the parameters.
-        Derivatives of the result are computed as the argument `differentiation` says.
+        If the support set is empty (all w = 0), the gradient of the loss is 0, and only weight decay changes the
+        parameters. Derivatives of the result are computed as the argument `differentiation` says.
         """
         return self.along(self.differentiation, support)
 

@@ -110,7 +110,7 @@ class MatchingNetwork(Learner):
     >>> from mapsto.episodes import examples
     >>> learner = MatchingNetwork(nn.Identity(), ways=2)
     >>> state = learner.adapt(examples(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1])))
-    >>> learner.predict(state, torch.tensor([[3.0, 0.0]])).exp()  # e¹ against e⁰
+    >>> learner.predict(state, torch.tensor([[3.0, 0.0]])).exp()  # the cosines are 1 and 0, so e¹ against e⁰
     tensor([[0.7311, 0.2689]])
     """
 

@@ -86,7 +86,7 @@ class RidgeHead(Learner):
         self.offset = nn.Parameter(torch.tensor(0.0))
 
     def adapt(self, support: Examples) -> Regressor:
-        """Return the weights of the ridge regression from the embeddings of the support set to its targets."""
+        """Return the weights of the ridge regression that is fitted to the support set."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         y = targets(self.loss_name, support.y, self.ways, f)  # [n, k]
         mass = support.w @ y if self.loss_name == "cross_entropy" else torch.ones_like(y[:1].sum(0))  # [k]
@@ -103,7 +103,7 @@ class RidgeHead(Learner):
     def features(self, state: Regressor, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and each row's `embedding`.
 
-        The ridge regression is linear in this embedding.
+        The scores are linear in this embedding.
         """
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)

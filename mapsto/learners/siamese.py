@@ -55,9 +55,9 @@ class SiameseNetwork(Learner):
             layers that use the statistics of the support set.
         ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
             with 5.
-        margin: the distance beyond which a pair of examples of different classes has loss 0. Choose about the distance
-            between two examples in the embedding of the untrained body. If the margin is much smaller, training first
-            has to shrink the whole embedding.
+        margin: the distance beyond which a pair of examples of different classes has loss 0. Choose a margin close to
+            the usual distance between two examples in the embedding of the untrained body. If the margin is much
+            smaller, training first has to shrink the whole embedding.
         transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
             prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 

@@ -48,8 +48,8 @@ class Past(NamedTuple):
 class SNAIL(Learner):
     """Read the labelled support examples and then the query as one sequence, by temporal convolutions and attention.
 
-    An example of weight 0 leaves the sequence, which shifts other examples, so predictions jump when a weight becomes
-    0; derivatives with respect to `w` do not show this jump.
+    An example of weight 0 leaves the sequence, and other examples move up. Therefore, predictions jump when a weight
+    becomes 0; derivatives with respect to `w` do not show this jump.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to features `[n, features]`. Its batch-norm layers are replaced in place
@@ -105,7 +105,7 @@ class SNAIL(Learner):
     def predict(self, state: Past, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of `n` rows.
 
-        Each row by itself is the last item of the sequence, after the support examples.
+        For each row, the sequence is the support examples followed by this row.
         """
         return self.readout(self._last(state, x))
 

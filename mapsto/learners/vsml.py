@@ -181,7 +181,7 @@ class VSML(Learner):
         return [a[:, None] + b for a, b in itertools.pairwise(codes)]
 
     def learn(self, states: States, x: Float[Tensor, " d"], target: Float[Tensor, " k"]) -> States:
-        """Return the states after one support example, for which messages run forwards and the error backwards."""
+        """Return the states after one support example: messages run forwards, then the error runs backwards."""
         states, messages = self.onward(states, x)
         message, moved = self._pad(ERRORS[self.loss_name](_scores(messages), target)), []
         for s, onward in zip(reversed(states), reversed(messages[:-1]), strict=True):
@@ -193,7 +193,8 @@ class VSML(Learner):
     def onward(self, states: States, x: Float[Tensor, "*n d"]) -> tuple[States, list[Tensor]]:
         """Return the states `[*n, a, b, s]` of each layer after a forward pass, and the messages `[*n, a, m]`.
 
-        A layer leads from a units to b units. s is the size of a state, and m that of a message.
+        A layer leads from a units to b units. The size of a state is s, and the size of a message is m. The messages
+        are those into the first layer and those out of each layer.
         """
         messages, moved = [self._pad(x)], []
         for s in states:

@@ -22,7 +22,7 @@ class Conv3(nn.Sequential):
     The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to features `[n, width]` if `outputs` is
     None. The attribute `width` is the number of features before the head, 9 · `hidden` for 28×28 images.
 
-    In the paper of ANML, the prediction network has 256 channels. Its gate, the neuromodulatory network, has 112
+    In the paper of ANML, the prediction network has 256 channels. The gate, called the neuromodulatory network, has 112
     channels and one output for each feature of the prediction network.
 
     Raises:

@@ -25,7 +25,7 @@ class SENN(nn.Module):
 
     The network maps inputs `[n, ...]` to scores `[n, outputs]`. In a learner, `learner.features(state, x)` returns the
     explanation of each row: `concepts` h `[n, c]`, `relevances` θ `[n, c·outputs]` and `contributions` θ·h
-    `[n, c, outputs]`. The sum of the contributions over the c concepts is the scores.
+    `[n, c, outputs]`. Summed over the c concepts, the contributions are the scores.
 
     Args:
         concepts: the network x ↦ h(x) `[n, c]`. With `nn.Identity()`, each column of the input is a concept.

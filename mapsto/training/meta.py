@@ -57,7 +57,7 @@ def meta_gradient(
         chunk_size: the number of tasks to compute at a time. Smaller chunks take less memory, and the result stays the
             same. If None, all tasks are one chunk.
         threads: the number of chunks to compute in parallel. For small networks this is faster than torch's own
-            threads. Set OMP_NUM_THREADS=1, so that torch's threads do not compete with these for the cores.
+            threads. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
         estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
     """
     estimator = estimator or Exact()

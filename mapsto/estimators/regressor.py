@@ -37,7 +37,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
     `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained model `mapping_`,
     the training rows `support_` that the model reads, and its adapted state `state_`. `explain` returns values [n, d]
-    and base values [n] in the unit of the outcome. The base value is the mean outcome of the rows `support_`.
+    and base values [n] in the unit of the outcome. The base value is the mean outcome of the rows `support_`, weighted
+    by `sample_weight`.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

@@ -21,9 +21,9 @@ State = Any
 class Examples(NamedTuple):
     """A set of labelled examples: inputs `x`, targets `y` and weights `w`.
 
-    A source of tasks gives weight 1/n to each of n real examples and weight 0 to padding. Weight 0 has the same effect
-    as deleting the example while the other weights stay the same. So weights serve padding, tasks of different sizes,
-    and measuring the influence of an example.
+    A source of tasks gives weight 1/n to each of n real examples and weight 0 to padding. An example of weight 0 has no
+    effect, as if it were deleted while the other weights stay the same. Weights therefore allow padding, tasks of
+    different sizes, and measuring the influence of an example.
     """
 
     x: Float[Tensor, "n ..."]
@@ -31,12 +31,19 @@ class Examples(NamedTuple):
     w: Float[Tensor, " n"]
 
     def to(self, *args: Any) -> "Examples":
-        """Return the examples with every tensor moved to a device, and floating-point tensors converted to a dtype."""
+        """Return the examples with their tensors moved to a device or converted to a dtype.
+
+        The arguments are those of `Tensor.to`. Only floating-point tensors are converted to a dtype.
+        """
         return to(self, *args)
 
 
 class Episode(NamedTuple):
-    """A task: its support set, to adapt to, and its query set, to test on."""
+    """A task: a support set to adapt to and a query set to test on.
+
+    `noise` holds random numbers for stochastic learners. `context` holds examples of other tasks, for learners with a
+    memory. Both may be None.
+    """
 
     support: Examples
     query: Examples
@@ -44,7 +51,10 @@ class Episode(NamedTuple):
     context: Examples | None = None  # examples of other tasks, for learners with a memory and continual learning
 
     def to(self, *args: Any) -> "Episode":
-        """Return the episode with every tensor moved to a device, and floating-point tensors converted to a dtype."""
+        """Return the episode with its tensors moved to a device or converted to a dtype.
+
+        The arguments are those of `Tensor.to`. Only floating-point tensors are converted to a dtype.
+        """
         return to(self, *args)
 
 
@@ -68,10 +78,10 @@ def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
 
 
 def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None) -> Callable[[Episode], Any]:
-    """Return a function that maps `function` over a batch of tasks by `vmap`.
+    """Return a function that applies `function` to each task of a batch at once, by `torch.func.vmap`.
 
-    Fields of an episode that are None stay None, which plain `vmap` does not accept. If `chunk_size` is given, at most
-    `chunk_size` tasks are computed at a time.
+    Fields of an episode may be None, which plain `vmap` does not accept. If `chunk_size` is given, at most `chunk_size`
+    tasks are computed at a time.
     """
 
     def mapped(batch: Episode) -> Any:
@@ -87,7 +97,7 @@ def stack(episodes: list[Episode]) -> Episode:
 
 
 def unstack(batch: Episode) -> list[Episode]:
-    """Return the episodes of a batch as a list; the inverse of `stack`."""
+    """Return the tasks of a batch, whose tensors have a leading task axis, as a list of episodes."""
     return [pytree.tree_map_only(Tensor, lambda leaf: leaf[i], batch) for i in range(len(batch.support.w))]  # noqa: B023
 
 

@@ -18,18 +18,18 @@ View = Callable[[Tensor], Tensor]  # point ↦ scalar, or `[k]` scores
 
 
 class Game:
-    """A function from a mask to the outcome if only the players with mask 1 are visible.
+    """A function from a mask to an outcome: players with mask 1 are visible, and players with mask 0 are hidden.
 
     Args:
         value: the function from a mask `[players]` to the outcome, a scalar or `[k]`.
-        players: the number of players, which are the parts that can be hidden.
+        players: the number of players. A player is a part of the input that can be hidden.
     """
 
     def __init__(self, value: Callable[[Tensor], Tensor], players: int):
         self.value, self.players = value, players
 
     def __call__(self, mask: Float[Tensor, " players"]) -> Tensor:
-        """Return the outcome, a scalar or `[k]`, if players with mask 1 are visible and players with mask 0 hidden.
+        """Return the outcome, a scalar or `[k]`; players with mask 1 are visible, and players with mask 0 are hidden.
 
         Outcomes that are integers or booleans become floats, so that they can be averaged.
 
@@ -47,16 +47,16 @@ def game(
     background: Float[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
-    """Return the game whose outcome is `view` at `x`, with the entries of `x`, or groups of them, as players.
+    """Return the game whose players are the entries of `x`, or groups of them, and whose outcome is that of `view`.
 
     Args:
         view: the function from the point `x` to the outcome.
         x: the point to explain.
-        baseline: the value of hidden entries: a number, a tensor such as a mask token, or NaN for a learner that was
-            trained on missing cells.
-        background: if given, hidden entries take the values of each background row in turn, and the outcomes are
-            averaged.
-        groups: the player, 0 … players−1, to which each entry of `x` belongs; entries of one group are visible or
+        baseline: the value that replaces hidden entries: a number, a tensor such as a mask token, or NaN for a learner
+            that was trained on missing cells.
+        background: rows `[b, ...]`. If given, each row in turn provides the values of the hidden entries, and the
+            outcomes are averaged over the rows.
+        groups: the player, 0 … players − 1, to which each entry of `x` belongs. Entries of one player are visible or
             hidden together. If None, each entry is a player.
 
     Raises:

@@ -35,7 +35,7 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
 
     Args:
         learner: the learner to explain.
-        support: the support set, or an episode, whose context (the examples of earlier tasks) is then available too.
+        support: the support set, or an episode, whose context (examples of earlier tasks) is then available too.
         target: the index of the score; if None, the function returns all scores.
         link: a function of the scores, applied before `target` is selected, such as a softmax over the last axis.
 
@@ -51,9 +51,9 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
 def support(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """Return the function from the support inputs D.x to the score of row `x`, through adaptation.
+    """Return the function from the inputs of the support set to the score of row `x` after adaptation.
 
-    It serves to explain the score by the entries of the support examples. Arguments and errors are those of `query`.
+    Use it to explain the score by the entries of the support examples. Arguments and errors are those of `query`.
     """
     return _through_adaptation("x", "row", learner, support, x, target, link)
 
@@ -61,20 +61,20 @@ def support(
 def weights(
     learner: Learner, support: Examples | Episode, x: Tensor, target: int | None = None, link: Link = lambda s: s
 ) -> View:
-    """Return the function from the support weights D.w to the score of row `x`, through adaptation.
+    """Return the function from the weights of the support examples to the score of row `x` after adaptation.
 
-    It serves to explain the score by whole support examples. Arguments and errors are those of `query`.
+    Use it to explain the score by whole support examples. Arguments and errors are those of `query`.
     """
     return _through_adaptation("w", "weight", learner, support, x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
-    """Return the function from the support weights D.w to the sum Σ w·worth(scores, y) over the query set.
+    """Return the function from the weights of the support examples to the value of the scores on the query set.
 
-    It serves to measure how useful each support example was. `worth` maps the scores `[m, k]` and the true `y` to one
-    number for each row. If None, this is the probability of the true class, or minus the squared error of numbers.
-    `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data Shapley", §2; with
-    `groups=episode.support.y` its players are whole classes.
+    Use it to measure how useful each support example was. The value is Σ w·worth(scores, y), where `worth` maps the
+    scores `[m, k]` and the true `y` to one number for each row. If `worth` is None, this is the probability of the true
+    class (for numbers, minus the squared error). `game(taught(learner, episode), episode.support.w)` is the game of
+    Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
     examples, adapt = _adaptation(learner, episode)
@@ -92,8 +92,8 @@ def state(
 ) -> tuple[View, Tensor]:
     """Return the function from the adapted model's state to the score of row `x`, and the state as one vector.
 
-    The vector contains the floating-point tensors of the state. If the learner reads a context, take the state from
-    `learner.adapt_to(episode)`.
+    The vector contains the floating-point tensors of the state. If the learner reads an episode's context (examples of
+    earlier tasks), take the state from `learner.adapt_to(episode)`.
     """
     _explainable(learner)
     leaves, spec = pytree.tree_flatten(state)
@@ -118,8 +118,8 @@ def feature(
 ) -> tuple[View, Tensor]:
     """Return the function from a layer's output to the score of row `x`, and the layer's output for `x`.
 
-    The output is taken in the adapted network, without the axis of rows. The function replaces it, so any explainer can
-    explain any layer.
+    The output has no row axis. The function runs the adapted network with its argument in place of the layer's output,
+    so that any explainer can be applied to any layer.
 
     Args:
         learner: the learner to explain.
@@ -131,8 +131,8 @@ def feature(
         link: a function of the scores, applied before `target` is selected.
 
     Raises:
-        MapstoError: as for `query`, or if `layer` is unknown, does not run exactly once for a row, does not return a
-            floating-point tensor, or does not affect the score.
+        MapstoError: for any reason that `query` raises, or if `layer` is unknown, does not run exactly once for a row,
+            does not return a floating-point tensor, or does not affect the score.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import PrototypicalNetwork
@@ -165,9 +165,9 @@ def support_feature(
 ) -> tuple[View, Tensor]:
     """Return the function from a layer's outputs on the support set to the score of `x`, and these outputs.
 
-    The outputs are `[n, ...]`; the layer's output for `x` itself does not change. This is meant for learners that embed
-    their support set once, such as `PrototypicalNetwork`: a layer that runs in each of several inner steps raises
-    MapstoError. Arguments and other errors are those of `feature`.
+    The outputs are `[n, ...]`; the layer's output for `x` itself does not change. The layer must run once for the whole
+    support set, as in `PrototypicalNetwork`. A layer that runs in each of several inner steps raises MapstoError.
+    Arguments and other errors are those of `feature`.
     """
     examples, adapt = _adaptation(learner, support)
     part = watching.part(learner, layer)
@@ -213,8 +213,8 @@ class Adapted(nn.Module):
 def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
     """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
 
-    If `support` is an episode, a learner with a memory also reads the episode's context (the examples of earlier
-    tasks). Raises MapstoError if the learner is transductive or stochastic.
+    If `support` is an episode, the learner can also read the context (examples of earlier tasks). Raises MapstoError if
+    the learner is transductive or stochastic.
     """
     return Adapted(learner, support)
 

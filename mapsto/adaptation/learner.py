@@ -22,8 +22,8 @@ Metrics = dict[str, Tensor]
 class Learner(nn.Module, ABC):
     """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 
-    A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" for
-    class scores, "mse" for numbers.
+    A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" if
+    scores are class logits, "mse" if they are predicted numbers.
     """
 
     family: ClassVar[str] = "learner"  # its name in the literature: optimisation-based, metric-based, model-based …
@@ -33,9 +33,10 @@ class Learner(nn.Module, ABC):
 
     @property
     def route(self) -> Differentiation | None:
-        """How the result of `adapt` is differentiated through the inner loop; None if there is no inner loop.
+        """The way in which derivatives of the result of `adapt` pass through the inner loop.
 
-        The value is one of the routes in `mapsto.adaptation.differentiation`, such as `Reverse()`.
+        The value is one of the routes in `mapsto.adaptation.differentiation`, such as `Reverse()`. It is None if there
+        is no inner loop.
         """
         return self.differentiation
 
@@ -45,28 +46,35 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def adapt(self, support: Examples) -> State:
-        """Return the model learned from `support` as a state, a pytree of tensors, without changing parameters."""
+        """Return the state of the model learned from `support`, without changing the parameters of the learner.
+
+        The state is a pytree of tensors, which `predict` reads.
+        """
 
     @abstractmethod
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows by the adapted model: class logits, or numbers.
+        """Return the adapted model's scores of `n` rows: class logits, or predicted numbers.
 
         The scores of a row do not depend on the other rows, unless the learner is transductive.
         """
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the model learned from an episode: from its support set, and from its context if there is a memory.
+        """Return the state learned from an episode's support set and, if the learner has a memory, from its context.
 
-        The context holds the examples of earlier tasks. By default, `loss` trains this model, and `evaluate` scores it.
+        The context holds the examples of earlier tasks. By default, `loss` trains and `evaluate` scores the model in
+        this state.
         """
         return self.adapt(episode.support)
 
     def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the model's intermediate values for `n` rows by name, each `[n, ...]`; empty if there are none."""
+        """Return a dictionary of intermediate values for `n` rows, each `[n, ...]`; by default it is empty."""
         return {}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the training loss of one task, `Σ w·ℓ` over its query set, and a dictionary of metrics to log."""
+        """Return (loss, metrics) of one task: the loss for training, and a dictionary of metrics to log.
+
+        By default, the loss is `Σ w·ℓ` over the query set.
+        """
         scores = self.predict(self.adapt_to(episode), episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
@@ -74,18 +82,20 @@ class Learner(nn.Module, ABC):
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss of one task; by default, it is the training loss.
 
-        A learner overrides it if its training loss does not score the adapted model, as in `MultiTask` and `Reptile`.
+        A learner overrides this method if its training loss does not score the adapted model, as `MultiTask` and
+        `Reptile` do.
         """
         return self.loss(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return `loss(episode)`, so that `functional_call(learner, params, (episode,))` is the loss at `params`."""
+        """Return `loss(episode)`; so `functional_call(learner, params, (episode,))` evaluates `loss` at `params`."""
         return self.loss(episode)
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the mean loss and the mean metrics of a batch of tasks; each tensor has a leading task axis.
+        """Return the mean loss and the mean metrics of a batch of tasks.
 
-        Override it only if there is a faster way than `vmap` to compute the losses of all tasks at once.
+        The tensors of `episodes` have a leading task axis. Override this method only if there is a faster way than
+        `vmap` to compute the losses of all tasks at once.
         """
         values, metrics = over_tasks(self.loss)(episodes)
         return values.mean(), {name: value.mean() for name, value in metrics.items()}

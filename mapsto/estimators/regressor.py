@@ -25,17 +25,20 @@ _STRATA = 10  # groups of similar outcomes, whose shares a sample of the rows ke
 class TableRegressor(RegressorMixin, TableEstimator):
     """Predict and explain a number for each row of a small table.
 
-    The model reads up to 1,000 training rows and 100 columns. From a larger table it reads a random sample of the rows
-    and the columns that are most related to the outcome, and `notes_` says so. Columns may hold numbers, dates, texts
-    or categories. Cells may be missing (NaN): such a cell is treated as if the row had no such column, so the fact that
-    it is missing carries no information.
+    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads a random sample
+    of rows and those columns that are most related to the outcome. Columns may hold numbers, dates, texts or
+    categories. Cells may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that
+    it is missing carries no information. `notes_` lists remarks on the training table, such as rows and columns that
+    are not read.
 
     Args:
-        members: the number of predictions to average; every second one reads the outcomes with their signs reversed.
+        members: the number of predictions to average. For every second prediction, the model reads the outcomes with
+            their signs reversed.
 
-    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the shipped mapping `mapping_`,
-    the training rows `support_` that it reads, and the adapted state `state_`. `explain` returns values [n, d] and base
-    values [n] in the unit of the outcome. The base value is the mean outcome of these training rows.
+    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained model `mapping_`,
+    the training rows `support_` that the model reads, and its adapted state `state_`. `explain` returns values [n, d]
+    and base values [n] in the unit of the outcome. The base value is the mean outcome of the rows `support_`, weighted
+    by `sample_weight`.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -51,14 +54,15 @@ class TableRegressor(RegressorMixin, TableEstimator):
     spread_: float
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Adapt to the rows `X` [n, d] with the outcomes `y` [n]: one forward pass, no training.
+        """Adapt the model to the rows `X` [n, d] with the outcomes `y` [n], by one forward pass without training.
 
-        If all of `sample_weight` [n] are whole numbers, a row counts as that many equal rows; otherwise they are
-        relative weights. Weight 0 deletes a row.
+        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, each entry is a number
+        of equal rows. Otherwise, the entries are relative weights. A row of weight 0 is left out. If `sample_weight` is
+        None, all rows have equal weights.
 
         Raises:
             MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name,
-                or a weight is negative or missing.
+                or a weight is negative, infinite or missing.
         """
         checks.count(members=self.members)
         frame = self._frame(X, y, reset=True)
@@ -83,10 +87,12 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def predict_quantiles(
         self, X: Any, quantiles: float | Sequence[float] | np.ndarray = (0.05, 0.5, 0.95)
     ) -> Float[np.ndarray, "n q"]:
-        """Return the given quantiles of each row's predicted outcome, as an array [n, number of quantiles].
+        """Return quantiles of the predicted distribution of each row's outcome, as an array [n, number of quantiles].
+
+        `quantiles` are their levels, from 0.01 to 0.99.
 
         Raises:
-            MapstoError: if a quantile is below 0.01 or above 0.99, or for any reason that `predict` raises.
+            MapstoError: if a level is below 0.01 or above 0.99, or for any reason that `predict` raises.
         """
         levels = np.atleast_1d(np.asarray(quantiles, float))
         inside = ((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all()
@@ -97,7 +103,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return np.array([np.interp(levels, LEVELS, row) for row in rows]).reshape(len(rows), len(levels))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> Float[np.ndarray, "n 2"]:
-        """Return the lower and upper bounds of an interval [n, 2] that holds each outcome with probability `coverage`.
+        """Return the lower and upper bounds [n, 2] of intervals that contain the outcomes with probability `coverage`.
+
+        The bounds are the quantiles (1 − coverage)/2 and (1 + coverage)/2 of the predicted distribution.
 
         Raises:
             MapstoError: if `coverage` is not in (0, 0.98], or for any reason that `predict` raises.

@@ -42,7 +42,10 @@ _NUMBERS, _MOST = 2**21, 128  # bounds on a chunk: numbers in its largest interm
 
 
 class TableEstimator(BaseEstimator, ABC):
-    """The common part of both estimators; subclasses convert between the mapping's scores and the outcome."""
+    """The base of `TableClassifier` and `TableRegressor`: explanations, influence of training rows, saving and loading.
+
+    Subclasses convert between the scores of the pretrained model and the outcome.
+    """
 
     columns_: Columns
     used_: np.ndarray
@@ -60,9 +63,10 @@ class TableEstimator(BaseEstimator, ABC):
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
 
-        This is exact leave-one-out: for each training row, the mapping adapts again with the weight of that row set to
-        0. `among` (row positions or a boolean mask) restricts this to some training rows. The encoding of the columns,
-        which was fitted with the row, stays the same. A row that `fit` did not read has influence 0.
+        The result is [n, number of training rows], with a last axis of classes for a classifier. This is exact
+        leave-one-out: for each training row, the model adapts again with the weight of this row set to 0. The encoding
+        of the columns, which was fitted with the row, stays the same. A row that `fit` did not read has influence 0.
+        `among` (row positions or a boolean mask) selects training rows; if None, all are used.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
@@ -89,7 +93,7 @@ class TableEstimator(BaseEstimator, ABC):
         return influence
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted estimator, its training rows included, to a safetensors file.
+        """Write the fitted estimator, including its training rows, to a safetensors file.
 
         Raises:
             MapstoError: if the classes are neither texts, numbers nor booleans, or if the file cannot be written.
@@ -103,7 +107,7 @@ class TableEstimator(BaseEstimator, ABC):
 
         Raises:
             MapstoError: if the file is missing or damaged, or was saved by another estimator class or with other
-                weights of the mapping.
+                weights of the pretrained model.
         """
         return storage.read(cls, path)  # type: ignore[return-value]
 
@@ -156,10 +160,10 @@ class TableEstimator(BaseEstimator, ABC):
         return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
 
     def explain(self, X: Any) -> Explanation:
-        """Explain the predictions for the rows `X`, in the unit of the predictions and by the same forward pass.
+        """Return the `Explanation` of the predictions for the rows `X`, from the same forward pass as the predictions.
 
-        `base_values + values.sum(1)` is the prediction. A missing cell, and a column that is constant in the training
-        rows, has the value 0 exactly.
+        Contributions have the unit of the predictions, and `base_values + values.sum(1)` is the prediction. The
+        contribution of a missing cell is exactly 0, and so is that of a column that is constant in the training rows.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.

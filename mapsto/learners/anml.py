@@ -43,24 +43,28 @@ class Head(NamedTuple):
 
 
 class ANML(Learner):
-    """Continual learning with a linear head on gated features, one example at a time; without a gate, this is OML.
+    """Learn continually: one gradient step per example on a linear head over gated features; without a gate, it is OML.
 
-    An example of weight 0 has no effect. If all other weights are equal, the size of a step does not depend on the
-    number of examples. The head's weights for the classes of the support set are set to 0 before the first step. So the
-    scores jump when a class's only example changes from weight 0 to a positive weight.
+    Only the head adapts. Before the first step, the head's weights and biases for the classes of the support set are
+    set to 0. Then each support example gives one gradient step, in the order of the support set. An example of weight 0
+    has no effect. If all other examples have equal weights, each of them counts as weight 1 in its step, whatever their
+    number. Scores jump when the weight of a class's only example changes from 0 to a positive value, because the head's
+    weights and bias for this class are then set to 0.
 
     Args:
-        body: any `nn.Module` that maps inputs `[n, ...]` to features `[n, width]`, each row independently: no batch
-            norm.
-        gate: another such module, whose outputs pass through a sigmoid and multiply the features; None for OML.
-        width: the number of features, see `Conv3.width`.
+        body: any `nn.Module` from `[n, ...]` to features `[n, width]`. It must treat each row independently, so it must
+            not have batch norm.
+        gate: a module like `body`, whose outputs pass through a sigmoid and multiply the features. If None, the
+            features are not gated, as in OML.
+        width: the number of features that `body` returns, such as `Conv3.width`.
         ways: the number of classes, including those of the remember set (examples of other classes, in
             `episode.context`). The attribute may be changed later, for example to train with all classes and test with
-            those of one sequence. Weights of additional classes are 0.
+            those of one sequence. If it is increased, the head's weights and biases of the added classes are 0 before
+            the first step.
         lr: the learning rate of the inner steps; the attribute may be changed later.
-        differentiation: how the loss is differentiated through the steps, see `adaptation.differentiation`; None for
-            exact derivatives. `Checkpointed` saves memory for long sequences, and `ConstantGradients` is the
-            first-order version of the published code.
+        differentiation: how derivatives of the loss pass through the inner steps, see `adaptation.differentiation`. If
+            None, the derivatives are exact. `Checkpointed` saves memory for long sequences. `ConstantGradients` treats
+            inner gradients as constants, as the published code does.
 
     Raises:
         MapstoError: if `ways` or `width` is below 1, `lr` is negative, a module has batch norm, the number of features
@@ -69,7 +73,7 @@ class ANML(Learner):
     >>> from mapsto.episodes import examples
     >>> learner = ANML(nn.Identity(), None, width=2, ways=2, lr=1.0)
     >>> state = learner.adapt(examples(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1])))
-    >>> state.weight  # the second step is larger, because the first moved the bias against its class
+    >>> state.weight  # the first step lowered the bias of class 1, so the second step is larger
     tensor([[ 0.5000, -1.4621],
             [-0.5000,  1.4621]], grad_fn=<SubBackward0>)
     """
@@ -100,7 +104,10 @@ class ANML(Learner):
         self.differentiation = chosen(differentiation, Reverse())
 
     def adapt(self, support: Examples) -> Head:
-        """Set the head's weights for the support set's classes to 0, and return the head after one step per example."""
+        """Return the head after one gradient step for each support example, in the order of the support set.
+
+        Before the first step, the weights and biases for the classes of the support set are set to 0.
+        """
         f = self._represent(support.x)  # [n, f]
         head = self._cleared(one_hot(support.y, self.ways, f) * (support.w > 0)[:, None])
         sequence = Examples(f, support.y, _one_each(support.w))
@@ -109,14 +116,14 @@ class ANML(Learner):
         return Head(**self.differentiation(step, start(SGD(), head), inputs, range(len(f))).params)
 
     def predict(self, state: Head, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the score of every class by the adapted head."""
+        """Return the adapted head's scores of all classes for `n` rows."""
         return F.linear(self._represent(x), state.weight, state.bias)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the sum of the losses on the query set and the remember set, and the accuracy on each set.
+        """Return (loss, metrics): the sum of the losses on the query set and the remember set, and both accuracies.
 
-        Both losses are `Σ w·ℓ` after the last step. The remember set, `episode.context`, has examples of other classes;
-        if it is None, only the query set counts.
+        Each loss is `Σ w·ℓ` after the last step. The remember set, `episode.context`, has examples of other classes. If
+        it is None, the loss is that of the query set.
         """
         state, parts = self.adapt(episode.support), [episode.query, *([episode.context] if episode.context else [])]
         scores = self.predict(state, torch.cat([part.x for part in parts])).split([len(part.w) for part in parts])
@@ -129,10 +136,10 @@ class ANML(Learner):
         return loss, metrics
 
     def features(self, state: Head, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and three features `[n, width]`.
+        """Return a dictionary with the output of each submodule of the body, and three features `[n, width]`.
 
-        The three are `representation`, the output of the body; `open`, the gate's values in 0 … 1 (1 if there is no
-        gate); and `gated`, the product of `representation` and `open`.
+        `representation` is the output of the body. `open` is the output of the gate, between 0 and 1 (1 if there is no
+        gate). `gated` is the product of `representation` and `open`.
         """
         f = self.body(x)
         gate = torch.ones_like(f) if self.gate is None else torch.sigmoid(self.gate(x))

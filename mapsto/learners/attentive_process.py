@@ -36,25 +36,29 @@ class Remembers(Protocol):
     """An attention module that reads a support set once, so that any number of points can attend to it later."""
 
     def remember(self, x: Tensor, y: Tensor, w: Tensor) -> Any:
-        """Return the memory of a support set; the weights `w` count examples, so that a full example has weight 1."""
+        """Return the memory of a support set; the weights `w` are rescaled so that equal weights are 1."""
 
 
 class ANP(LatentProcess):
-    """Attentive neural process: a latent variable describes the whole function, attention adds nearby examples.
+    """Attentive neural process: predict each point from a latent variable of the task and attention to nearby examples.
 
     Args:
-        attention: a module such as `models.KernelAttention`. `remember(x, y, w)` reads the support set, with weight 1
-            for a full example, and `forward(x, recall)` returns a representation of each point, `[n, r]`.
-        encoder: maps an example, input and target concatenated `[n, d + k]`, to the mean and the raw deviation of the
-            latent variable, `[n, 2·latents]`.
-        decoder: maps a point, its representation and a latent, concatenated `[n, d + r + latents]`, to the means and
-            raw deviations of the targets, `[n, 2k]`.
-        min_std: the lower bound of the predicted standard deviation; choose it below the noise of the targets.
+        attention: a module with a method `remember`, such as `models.KernelAttention`. `remember(x, y, w)` returns a
+            memory of the support set; its weights `w` are rescaled so that equal weights are 1. `forward(x, memory)`
+            returns a representation `[n, r]` of `n` points.
+        encoder: a module from `[n, d + k]` to `[n, 2·latents]`. Each row of its input is the input x and the target y
+            of one example, concatenated. Its outputs are averaged over the examples. The average holds the means of the
+            latents, followed by raw numbers, which `0.1 + 0.9·sigmoid` maps to the standard deviations.
+        decoder: a module from `[n, d + r + latents]` to `[n, 2k]`. Each row of its input is a point, its representation
+            and a value of the latents, concatenated. Each row of its output holds the means of the k targets, followed
+            by k raw numbers, which `min_std + (1 − min_std)·softplus` maps to the standard deviations.
+        min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
+            noise in the targets.
 
     Raises:
-        MapstoError: if `attention` has no `remember`, a module has batch norm or an odd number of outputs, `min_std` is
-            not between 0 and 1, `episode.noise` is not `[draws, latents]`, or targets differ in shape from the
-            decoder's means.
+        MapstoError: if `attention` has no `remember`, a module has batch norm, `encoder` or `decoder` has an odd number
+            of outputs, `min_std` is not between 0 and 1, `episode.noise` is not `[draws, latents]`, or targets differ
+            in shape from the decoder's means.
     """
 
     def __init__(self, attention: nn.Module, encoder: nn.Module, decoder: nn.Module, min_std: float = 0.01):
@@ -71,20 +75,19 @@ class ANP(LatentProcess):
         return Attended(recall, self.latent(support))
 
     def latent_of(self, state: Attended) -> Normal:
-        """Return the distribution q(z|D) of the latent variable z given the support set D."""
+        """Return the stored distribution q(z|D) of the latent variable z given the support set D."""
         return state.latent
 
     def decode(self, state: Attended, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
-        """Return the distribution of the targets of `n` points, decoded from their attention and the latent `z`."""
+        """Return the distribution of the targets at `n` points, given one value `z` of the latent variable."""
         r = self.attention(x, state.recall)  # [n, r]
         rows = torch.cat([x.flatten(1), r, z.expand(len(x), -1)], -1)  # [n, d + r + z]
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Attended, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the decoder by name, and the features `attended` and `std`.
+        """Return a dictionary with the output of each submodule of the decoder, `attended` and `std`.
 
-        `attended` is the representation of each row that the attention returns, and `std` the predicted standard
-        deviation.
+        `attended` `[n, r]` is the output of the attention for each row. `std` is the predicted standard deviation.
         """
         parts = watch(self.decoder, lambda: self.predict(state, x))
         return {"attended": self.attention(x, state.recall)} | parts | {"std": self.distribution(state, x).std}

@@ -26,13 +26,16 @@ class Summary(NamedTuple):
 
 
 class CNP(Process):
-    """Conditional neural process: decode a prediction at each point from the average embedding of the support set.
+    """Conditional neural process: predict at each point from the point and the mean embedding of the support set.
 
     Args:
-        encoder: maps an example, input and target concatenated `[n, d + k]`, to its embedding `[n, r]`.
-        decoder: maps a point and the average embedding, concatenated `[n, d + r]`, to the means and raw deviations of
-            the targets, `[n, 2k]`.
-        min_std: the lower bound of the predicted standard deviation; choose it below the noise of the targets.
+        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row of its input is the input x and the target
+            y of one example, concatenated.
+        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row of its input is a point and the mean embedding,
+            concatenated. Each row of its output holds the means of the k targets, followed by k raw numbers, which
+            `min_std + (1 − min_std)·softplus` maps to the standard deviations.
+        min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
+            noise in the targets.
 
     Raises:
         MapstoError: if a module has batch norm, the decoder has an odd number of outputs, `min_std` is not between 0
@@ -51,11 +54,11 @@ class CNP(Process):
         self.min_std = min_std
 
     def adapt(self, support: Examples) -> Summary:
-        """Return the average of the embedded examples; it is 0 if the support set is empty."""
+        """Return the mean embedding of the support examples, weighted by `w`; it is 0 if the support set is empty."""
         return Summary(average(self.encoder(pairs(support)), support.w))
 
     def distribution(self, state: Summary, x: Float[Tensor, "n ..."]) -> Normal:
-        """Return the normal distribution of each row's targets, decoded from the row and the average embedding."""
+        """Return normal distributions of the targets of `n` rows, decoded from each row and the mean embedding."""
         r = state.r.expand(len(x), -1)  # [n, r]
         return spread(self.decoder(torch.cat([x.flatten(1), r], -1)), self.min_std)
 
@@ -64,10 +67,16 @@ class CNP(Process):
         return self.distribution(self.adapt(episode.support), episode.query.x).log_density(episode.query.y)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the negative log-likelihood of the query targets, weighted by `w`."""
+        """Return (loss, metrics): the loss is the negative log-likelihood of the query targets, in nats.
+
+        The log-likelihoods are weighted by `w`.
+        """
         loss = -(episode.query.w * self.log_likelihood(episode)).sum()
         return loss, {"loss": loss.detach()}
 
     def features(self, state: Summary, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the decoder by name, and the predicted standard deviation `std`."""
+        """Return a dictionary with the outputs of the decoder's submodules, and `std`.
+
+        `std` is the predicted standard deviation of each row's targets.
+        """
         return watch(self.decoder, lambda: self.predict(state, x)) | {"std": self.distribution(state, x).std}

@@ -60,7 +60,7 @@ class CoordinateRule(Learner, ABC):
 
     Raises:
         MapstoError: if `loss` is unknown, `steps` is negative, `hidden` is below 1, no parameter is free to adapt, a
-            batch norm has running statistics, or `differentiation` is `FirstOrder` or `Implicit`.
+            batch-norm layer tracks running statistics, or `differentiation` is `FirstOrder` or `Implicit`.
     """
 
     family = "learned optimiser"
@@ -85,7 +85,10 @@ class CoordinateRule(Learner, ABC):
 
     @property
     def route(self) -> Differentiation:
-        """How the result of `adapt` is differentiated, exactly by default; `differentiation` is for `loss` only."""
+        """The route of derivatives through the steps of `adapt`; by default `Reverse()`, which is exact.
+
+        `loss` uses the route `differentiation` instead.
+        """
         return self._route
 
     @route.setter
@@ -97,16 +100,19 @@ class CoordinateRule(Learner, ABC):
         return self.stopped(self.run(self.route, support), support)
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of the adapted network; batch norm uses the statistics of the support set."""
+        """Return the adapted network's scores of `n` rows.
+
+        Batch norm uses the statistics of the support set.
+        """
         return on_query(self.body, state.params, state.statistics, x)
 
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the adapted network by name, in the order of the calls."""
+        """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
     @abstractmethod
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one step, with gradients of `objective` by `route`."""
+        """Return the function that takes one inner step, in which `route` computes the gradients of `objective`."""
 
     def run(self, route: Differentiation, support: Examples, summed: Examples | None = None) -> Loop:
         """Return the state of the loop after the last step, differentiated by `route`.

@@ -24,14 +24,16 @@ Params = dict[str, Tensor]
 
 
 class Hypernetwork(Learner):
-    """A network (`body`) that maps a support set to the parameters of another network (`child`), which predicts.
+    """A network (`body`) that reads the support set and generates the parameters of a network that predicts (`child`).
 
     Args:
-        body: maps examples, x `[n, d]`, y `[n, k]` and w `[n]` (1 for a full example), to one number for each parameter
-            of the child, which is added to the child's learned parameter; for example `models.MomentNetwork`.
-        child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns zeros for an empty support set, the child
-            predicts with its learned parameters.
-        loss: the loss on the query set; only "mse", because the body reads targets as numbers.
+        body: a module that is called as `body(x, y, w)`, such as `models.MomentNetwork`. It reads the support inputs
+            `[n, d]`, targets `[n, k]` and weights `[n]`, which are rescaled so that equal weights are 1. It returns one
+            number for each parameter of the child. The generated parameters are the child's learned parameters plus
+            these numbers.
+        child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns only zeros, for example for an empty support
+            set, the child predicts with its learned parameters.
+        loss: the loss on the query set. It must be "mse", because the body reads targets as numbers.
 
     Raises:
         MapstoError: if a network has batch norm, the child has no parameters, or `body` does not return one number for
@@ -55,7 +57,7 @@ class Hypernetwork(Learner):
         checks.expect(parametric, "child", type(child).__name__, "a network with parameters to write")
 
     def adapt(self, support: Examples) -> Params:
-        """Return the generated parameters: the learned ones of the child plus the output of the body."""
+        """Return the generated parameters: the child's learned parameters plus the output of the body."""
         start = dict(self.child.named_parameters())
         written = self.body(support.x, numbers(support.y), counts(support.w))  # [p]
         sizes = [value.numel() for value in start.values()]
@@ -65,9 +67,9 @@ class Hypernetwork(Learner):
         return {name: value + part.view_as(value) for (name, value), part in parts}
 
     def predict(self, state: Params, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the outputs of the child with its generated parameters."""
+        """Return the outputs of the child for `n` rows, computed with the generated parameters."""
         return functional_call(self.child, state, (x,))
 
     def features(self, state: Params, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the child by name, and the child's output as `output`."""
+        """Return a dictionary with the outputs of the child's submodules, and the output of the child as `output`."""
         return watch(self.child, lambda: self.predict(state, x)) | {"output": self.predict(state, x)}

@@ -48,21 +48,24 @@ class Reading(NamedTuple):
 class InContext(Learner):
     """A transformer for tables that reads the support set and predicts in one forward pass, without gradient steps.
 
-    Inputs `x` are `[n, d]`, and NaN marks a missing cell. For classes, the scores are log-probabilities `[n, ways]`,
-    and a class without a support example gets −∞. For numbers (`loss="mse"`, targets `[n, 1]`), the score is the
-    predicted mean `[n, 1]`. If the support set is empty, all classes have the same prior probability, and the predicted
-    mean is 0.
+    Inputs `x` are `[n, d]`, and NaN marks a missing cell. With `loss="cross_entropy"`, the scores are log-probabilities
+    of the classes, `[n, ways]`. A class without a support example gets −∞; if the support set is empty, all classes
+    have the same prior probability. With `loss="mse"`, targets are numbers `[n, 1]`, and the score is the predicted
+    mean `[n, 1]`, which is 0 if the support set is empty.
+
+    Each row is represented by one token (a vector) for each of its cells and one more token, the label token.
+    Predictions are read from the label token.
 
     Args:
-        body: the transformer, such as `models.SetTransformer`, with the attribute `width` and the methods
+        body: the transformer, such as `models.SetTransformer`. It must have the attribute `width` and the methods
             `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`.
         ways: the number of classes, at most 10; 1 for numbers.
-        members: the number of readings of the support set, whose probabilities or numbers are averaged. Each reading
-            numbers the classes differently, or changes the sign of the numbers.
+        members: the number of readings of the support set, over which predictions are averaged. Each reading numbers
+            the classes differently. For numbers, every second reading multiplies the targets by −1.
         loss: "cross_entropy" for classes, "mse" for numbers.
 
     Raises:
-        MapstoError: if `ways` or `members` is out of range, or `loss` is unknown.
+        MapstoError: if `ways` is not in 1 … 10, `members` is below 1, or `loss` is unknown.
     """
 
     family = "model-based"
@@ -82,7 +85,11 @@ class InContext(Learner):
         self.readout = nn.Linear(width, CLASSES + 1 + len(LEVELS))  # classes, a number's mean, its quantiles
 
     def adapt(self, support: Examples) -> State:
-        """Return the state: the body's memory of the support set, and the class frequencies or the mean."""
+        """Return the state learned from the support set.
+
+        The state contains the body's memory of the support set, and the class frequencies or, for numbers, the mean and
+        the standard deviation of the targets.
+        """
         classified = self.loss_name == "cross_entropy"
         y = below(self.ways, support.y) if classified else targets("mse", support.y, 1, support.x)
         return self.read(pytree.tree_map(lambda leaf: leaf[None], support._replace(y=y)), self.ways)
@@ -93,24 +100,32 @@ class InContext(Learner):
         return state.outcome.average(state.outcome.answer(evidence))[0]
 
     def quantiles(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n q"]:
-        """Return the predicted quantiles of each row's number at the levels `LEVELS`, averaged over the readings."""
+        """Return the predicted quantiles of the target of each row, for `loss="mse"`.
+
+        The 23 levels `in_context.LEVELS` range from 0.01 to 0.99. The quantiles are averaged over the readings.
+        """
         tokens = self.look(state, x[None])
         return state.outcome.average(state.outcome.answer(self.quantile_evidence(state, tokens)))[0]
 
     def features(self, state: State, x: Float[Tensor, "n d"]) -> dict[str, Tensor]:
-        """Return the body's last tokens of `n` rows in e readings: `cells` `[n, e, d, v]` and `label` `[n, e, v]`."""
+        """Return the body's output tokens for `n` rows: `cells` `[n, e, d, v]` and `label` `[n, e, v]`.
+
+        In each of the e readings of the support set, a row has one token for each of its d cells and one label token.
+        The size of a token is v.
+        """
         tokens = self.look(state, x[None])[0].movedim(1, 0)
         return {"cells": tokens[..., :-1, :], "label": tokens[..., -1, :]}
 
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
-        """Return the attention between r rows in each layer: the null row, the n examples, and the query row `x`.
+        """Return the attention weights among a null row, the n support examples and the query row `x`, for each layer.
 
-        The attention is averaged over heads, columns and readings. The null row is a learned row that attends to itself
-        only. `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the last tokens of `x` that comes from each
-        example.
+        Entry `[l, i, j]` is the weight with which row i attends to row j in layer l, averaged over heads, columns and
+        readings. The null row comes first and `x` last, so that r = n + 2. The null row is learned, holds no data, and
+        attends only to itself. `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the output tokens of `x`
+        that comes from each example.
 
         Raises:
-            MapstoError: if the body has no method `attentions`; `SetTransformer` has this method.
+            MapstoError: if the body has no method `attentions`, which `SetTransformer` has.
         """
         checks.expect(
             hasattr(self.body, "attentions"), "body", f"{type(self.body).__name__} without the method `attentions`",
@@ -129,7 +144,8 @@ class InContext(Learner):
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
         """Return the state for `t` support sets at once, with inputs `[t, n, d]`.
 
-        `codes` are the numbers (codes) of the classes in each reading; if None, they are derived from the support set.
+        `ways` is the number of classes. `codes` `[t, e, ways]` are the numbers that the classes have in each reading e.
+        If `codes` is None, the numbers are computed from the support sets.
         """
         about = columns(support.x, support.w)
         outcome = self._outcome(support, about, ways, codes)
@@ -147,25 +163,34 @@ class InContext(Learner):
         return reading._replace(nothing=self.readout(empty[:, :, 0, -1]))
 
     def look(self, reading: Reading, x: Float[Tensor, "t m d"]) -> Float[Tensor, "t e m c v"]:
-        """Return the body's tokens for `m` query rows of each task: one for each column, and the label token last."""
+        """Return the body's output tokens for `m` query rows of each task: one for each column, then the label token.
+
+        `reading` is the state that `read` returns.
+        """
         tokens = self.body(self._query_tokens(reading, x), reading.memories, reading.log_weight)
         return tokens.unflatten(0, reading.question.shape[:2])
 
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the unnormalised class scores of rows, or for numbers the deviation from the support set's mean.
+        """Return the evidence of query rows: unnormalised class scores, or predicted deviations from the target mean.
 
-        This evidence is computed from the label tokens. Deviations are in standard deviations. For a row whose cells
-        are all missing, the evidence is 0.
+        The evidence is computed from the label token, which is the last token of each row. Deviations are in standard
+        deviations of the support targets. For a row whose cells are all missing, the evidence is 0.
         """
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence as the body sees it, before the codes and the sign of each reading are undone."""
+        """Return the evidence as each reading has it: with its own numbering of the classes, or its own sign.
+
+        `evidence` returns the same values with the original numbering and sign.
+        """
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]
 
     def quantile_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m q"]:
-        """Return the predicted quantiles of numbers at `LEVELS`, in standard deviations from the support set's mean."""
+        """Return the predicted quantiles at `LEVELS`, as deviations from the mean of the support targets.
+
+        The deviations are in standard deviations of the support targets.
+        """
         around = self.readout(tokens[..., -1, :])[..., CLASSES + 1 :].sort(-1).values
         turned = reading.outcome.named(around)
         turned = torch.where(reading.outcome.named(torch.ones_like(around)) > 0, turned, turned.flip(-1))

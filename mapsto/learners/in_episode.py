@@ -13,11 +13,11 @@ from .wrapped import Wrapped
 
 
 class InEpisode(Wrapped):
-    """A learner that adapts to any support set and always reads the earlier tasks in one episode's context.
+    """Wrap a learner so that it reads the context of one episode (examples of earlier tasks) with every support set.
 
     Args:
         learner: a learner with a memory, such as `MemoryFusion`.
-        episode: the episode whose context, and noise if there is any, the learner reads.
+        episode: the episode whose context the learner reads. If the episode has noise, the learner reads the noise too.
 
     >>> import torch
     >>> from mapsto.episodes import examples
@@ -42,9 +42,12 @@ class InEpisode(Wrapped):
         return self.learner
 
     def adapt(self, support: Examples) -> State:
-        """Return the state learned from `support` and the context of the fixed episode."""
+        """Return the state learned from `support` and from the context of the fixed episode."""
         return self.learner.adapt_to(self.episode._replace(support=support))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from another episode's support set and the context of the fixed episode."""
+        """Return the state learned from the support set of `episode` and from the context of the fixed episode.
+
+        The context of `episode` itself is ignored.
+        """
         return self.adapt(episode.support)

@@ -26,14 +26,17 @@ class Latent(NamedTuple):
 
 
 class NP(LatentProcess):
-    """Neural process: a latent variable carries all information that the support set gives about the function.
+    """Neural process: predict from a latent variable that carries all information from the support set.
 
     Args:
-        encoder: maps an example, input and target concatenated `[n, d + k]`, to the mean and the raw deviation of the
-            latent variable, `[n, 2·latents]`.
-        decoder: maps a point and a latent, concatenated `[n, d + latents]`, to the means and raw deviations of the
-            targets, `[n, 2k]`.
-        min_std: the lower bound of the predicted standard deviation; choose it below the noise of the targets.
+        encoder: a module from `[n, d + k]` to `[n, 2·latents]`. Each row of its input is the input x and the target y
+            of one example, concatenated. Its outputs are averaged over the examples. The average holds the means of the
+            latents, followed by raw numbers, which `0.1 + 0.9·sigmoid` maps to the standard deviations.
+        decoder: a module from `[n, d + latents]` to `[n, 2k]`. Each row of its input is a point and a value of the
+            latents, concatenated. Each row of its output holds the means of the k targets, followed by k raw numbers,
+            which `min_std + (1 − min_std)·softplus` maps to the standard deviations.
+        min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
+            noise in the targets.
 
     Raises:
         MapstoError: if a module has batch norm or an odd number of outputs, `min_std` is not between 0 and 1,
@@ -54,14 +57,17 @@ class NP(LatentProcess):
         return Latent(*self.latent(support))
 
     def latent_of(self, state: Latent) -> Normal:
-        """Return the distribution q(z|D) of the latent variable z given the support set D."""
+        """Return the stored distribution q(z|D) of the latent variable z given the support set D."""
         return Normal(*state)
 
     def decode(self, state: Latent, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
-        """Return the distribution of the targets of `n` points, decoded from each point and the latent `z`."""
+        """Return the distribution of the targets at `n` points, given one value `z` of the latent variable."""
         rows = torch.cat([x.flatten(1), z.expand(len(x), -1)], -1)  # [n, d + z]
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Latent, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the decoder by name, and the predicted standard deviation `std`."""
+        """Return a dictionary with the outputs of the decoder's submodules, and `std`.
+
+        `std` is the predicted standard deviation of each row's targets.
+        """
         return watch(self.decoder, lambda: self.predict(state, x)) | {"std": self.distribution(state, x).std}

@@ -55,27 +55,29 @@ class UpdateCell(Cell):
 
 
 class LearnedOptimizer(CoordinateRule):
-    """A learned optimizer: a small LSTM, the same for all parameters, turns their gradients into steps.
+    """A learned optimizer: one small LSTM, shared by all parameters, turns the gradient of each into its step.
 
     Args:
-        body: the network to adapt, see `MAML`. Adaptation starts from its own parameters, which are frozen unless
-            `learn_start` is True.
-        loss: the loss f, "mse" or "cross_entropy".
+        body: the network to adapt, see `MAML`. Adaptation starts from the parameters of `body`, which are not trained
+            unless `learn_start` is True.
+        loss: the inner loss f, "mse" or "cross_entropy".
         steps: the number of inner steps; the attribute may be changed later.
         hidden: the width of each of the two LSTM layers.
         scale: a multiplier on every step.
-        learn_start: if True, the start is learned as well.
-        judged_on: in training, evaluate f on the "support" set (to learn to optimise) or on the "query" set (to learn
-            to generalise).
-        weights: the weight of f after each step in the training loss; the last one is for all later steps. The paper's
-            are 1.
-        truncation: the number of steps after which derivatives of the training loss are cut; None for no cut.
-        differentiation: how the training loss is differentiated through the loop, see `adaptation.differentiation`;
-            None for constant inner gradients. `Reverse()` is exact, and so is `adapt` in any case.
+        learn_start: if True, the parameters from which adaptation starts are learned too.
+        judged_on: the examples on which the training loss evaluates f: "support" to learn to optimise, or "query" to
+            learn to generalise.
+        weights: the training loss is a weighted sum of f after each inner step, with these weights. The last weight
+            also applies to all later steps. The paper's weights are 1.
+        truncation: the number of consecutive inner steps after which derivatives of the training loss are cut; if None,
+            they are not cut.
+        differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
+            If None, inner gradients are treated as constants, which is an approximation; `Reverse()` gives exact
+            derivatives. Only `loss` uses this argument: derivatives of the result of `adapt` are exact.
 
     Raises:
         MapstoError: if `loss` or `judged_on` is unknown, `steps` is negative, `hidden` or `truncation` is below 1,
-            `weights` is empty or has a negative entry, no parameter is free to adapt, a batch norm has running
+            `weights` is empty or has a negative entry, no parameter is free to adapt, a batch-norm layer tracks running
             statistics, or `differentiation` is `FirstOrder` or `Implicit`.
 
     >>> from mapsto.episodes import examples
@@ -110,7 +112,10 @@ class LearnedOptimizer(CoordinateRule):
         self.judged_on, self.weights, self.truncation = judged_on, tuple(weights), truncation
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the weighted sum of f over the steps, and metrics, among them the query loss after the last step."""
+        """Return (loss, metrics): the loss is the weighted sum of the inner loss f over the steps.
+
+        The metrics include the query loss after the last step.
+        """
         support, query = episode.support, episode.query
         loop = self.run(self.differentiation, support, support if self.judged_on == "support" else query)
         with torch.no_grad():
@@ -121,7 +126,7 @@ class LearnedOptimizer(CoordinateRule):
         return loss, {"loss": loss.detach(), "query_loss": query_loss.detach()} | metrics
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one step; see `CoordinateRule`."""
+        """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""
         gradient = route.gradient(self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

@@ -71,21 +71,22 @@ class MetaCell(Cell):
 
 
 class MetaLSTM(CoordinateRule):
-    """An LSTM whose cell state is a network's parameters; its gates replace gradient descent from a learned start.
+    """An LSTM whose cell state is a network's parameters: they start at learned values, and its gates update them.
 
     Args:
         body: the network to adapt, see `MAML`.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         steps: the number of inner steps; the attribute may be changed later.
-        lr: the initial learning rate of the LSTM, between 0 and 1.
-        hidden: the width of the LSTM's first layer.
-        differentiation: how the training loss is differentiated through the loop, see `adaptation.differentiation`;
-            None for constant inner gradients. `Reverse()` is exact, and so is `adapt` in any case.
+        lr: the initial value of the LSTM's input gate, which acts as the learning rate; between 0 and 1.
+        hidden: the width of the first LSTM layer, which reads the gradients.
+        differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
+            If None, inner gradients are treated as constants, which is an approximation; `Reverse()` gives exact
+            derivatives. Only `loss` uses this argument: derivatives of the result of `adapt` are exact.
 
     Raises:
         MapstoError: if `loss` is unknown, `steps` is negative, `lr` is not between 0 and 1, `hidden` is below 1, no
-            parameter is free to adapt, a batch norm has running statistics, or `differentiation` is `FirstOrder` or
-            `Implicit`.
+            parameter is free to adapt, a batch-norm layer tracks running statistics, or `differentiation` is
+            `FirstOrder` or `Implicit`.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaLSTM(nn.Linear(1, 1), loss="mse", steps=5)
@@ -109,14 +110,17 @@ class MetaLSTM(CoordinateRule):
         self.cell = MetaCell(hidden, lr)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the query loss after the last step, differentiated by the route `differentiation`, and metrics."""
+        """Return (loss, metrics): the loss is that of the query set after the last step.
+
+        Derivatives of the loss are computed as the argument `differentiation` says.
+        """
         state = self.stopped(self.run(self.differentiation, episode.support), episode.support)
         scores = self.predict(state, episode.query.x)
         loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
         return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one step; see `CoordinateRule`."""
+        """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""
         gradient = gradient_and_value(route, self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

@@ -46,39 +46,38 @@ class Adapted(NamedTuple):
 
 
 class MAML(Learner):
-    """Adapt by a few steps of gradient descent on the support set, from a learned start.
+    """Adapt by a few steps of gradient descent on the support set, from learned initial parameters.
 
     Args:
-        body: the network to adapt, any `nn.Module` from `[n, ...]` to `[n, k]`. Its parameters with
-            `requires_grad=False` are neither adapted nor learned (freeze them before building the learner). Its
-            batch-norm layers are replaced in place by layers that use the statistics of the support set.
+        body: the network to adapt, any `nn.Module` from `[n, ...]` to `[n, k]`. Parameters with `requires_grad=False`
+            are neither adapted nor learned; freeze them before building the learner. Batch-norm layers are replaced in
+            place by layers that use the statistics of the support set.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
-        lr: the inner learning rate; if rates are learned, the initial value of every rate.
+        lr: the inner learning rate. If rates are learned, each of them starts at `lr`.
         steps: the number of inner steps. The attribute may be changed later, for example to take more steps in testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: adapt "all" parameters, or only the "head", the last layer that has parameters.
-        learn_lr: learn one rate for each parameter entry (True, Meta-SGD), or for each parameter tensor and step
-            ("layer-step", MAML++). Learned rates are the parameters `rates` of the learner. If False, all rates are
-            `lr`.
+        adapt: the parameters to adapt: "all", or those of the "head", which is the last layer with parameters.
+        learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
+            parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
             prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
-        optimizer: the inner optimizer; None for gradient descent.
-        differentiation: how the meta-gradient passes through the inner loop, see `adaptation.differentiation`; None for
-            exact derivatives, or for `FirstOrder()` if `first_order` is True.
-        minibatch: the number of support rows in each step; the rows take turns. None for all rows. Padding takes turns
-            too, so use minibatches only for tasks with equal numbers of examples.
-        proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ;
-            with `Implicit` differentiation this is implicit MAML.
-        zero_head: if True, the head (the last layer) starts from 0 in every task, not from a learned start. Then no
-            class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient on, so the
-            first step adapts the head only, at lower cost; with steps=1 this is ANIL. The last registered parameters of
-            `body` must belong to the layer that computes all outputs.
+        optimizer: the inner optimizer. If None, it is gradient descent.
+        differentiation: how the meta-gradient passes through the inner steps, see `adaptation.differentiation`. If
+            None, the meta-gradient is exact, or that of `FirstOrder()` if `first_order` is True.
+        minibatch: the number of support rows in each step; the rows take turns. If None, each step uses all rows. Rows
+            of padding take turns too, so use minibatches only if all tasks have equal numbers of examples.
+        proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
+            With `Implicit` differentiation this is implicit MAML.
+        zero_head: if True, the head (the last layer) starts from 0 in every task, not from learned parameters. Then no
+            class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient to the
+            layers below, so the first step adapts only the head and costs less; with `steps=1` this is ANIL. The last
+            registered parameters of `body` must belong to the layer that computes all outputs.
 
     Raises:
         MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, `steps`, `lr` or `proximal` is negative, `minibatch`
-            is below 1, no parameter is free to adapt, a batch norm has running statistics, both `first_order` and
-            `differentiation` are given, or `differentiation` is `Implicit` without a `proximal` above 0 or with
-            momentum, learned rates or minibatches.
+            is below 1, no parameter is free to adapt, a batch-norm layer tracks running statistics, or both
+            `first_order` and `differentiation` are given. `Implicit` differentiation raises MapstoError if `proximal`
+            is 0, or if the inner loop has an optimizer with memory (momentum or Adam), learned rates or minibatches.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -135,15 +134,15 @@ class MAML(Learner):
         )
 
     def adapt(self, support: Examples) -> Adapted:
-        """Return the network after the inner steps on the support set, which begin at the learned start.
+        """Return the network after the inner steps on the support set.
 
-        If the support set is empty (all w = 0), its gradient is 0, and only weight decay changes the parameters. The
-        result is differentiated by the learner's route `differentiation`.
+        If the support set is empty (all w = 0), the gradient of the loss is 0, and only weight decay changes the
+        parameters. Derivatives of the result are computed as the argument `differentiation` says.
         """
         return self.along(self.differentiation, support)
 
     def along(self, route: Differentiation, support: Examples) -> Adapted:
-        """Return the network after the same inner steps, differentiated by another `route`."""
+        """Return the result of `adapt`, with derivatives computed by `route` instead of `differentiation`."""
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
@@ -153,16 +152,19 @@ class MAML(Learner):
         return Adapted(params, statistics)
 
     def beginning(self) -> Params:
-        """Return the parameters from which every task starts."""
+        """Return the values of the adapted parameters before the first step, which are the same for every task."""
         named = dict(self.body.named_parameters())
         return {name: torch.zeros_like(named[name]) if name in self.zeroed else named[name] for name in self.adapted}
 
     def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of the adapted network; batch norm uses the statistics of the support set."""
+        """Return the adapted network's scores of `n` rows.
+
+        Batch norm uses the statistics of the support set, or of the `n` rows if `transductive` is True.
+        """
         return on_query(self.body, state.params, state.statistics, x)
 
     def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the adapted network by name, in the order of the calls."""
+        """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
     def _step(self, route: Differentiation) -> InnerStep:

@@ -48,11 +48,11 @@ class FullContext(nn.Module):
     """Full context embeddings: the embedding of each example and each query depends on the whole support set.
 
     Args:
-        width: the size of the embeddings, see `Conv4.width`.
+        width: the size of the embeddings, such as `Conv4.width`.
         processing_steps: the number of times that a query reads the support set, K in the paper.
 
     Raises:
-        MapstoError: if `width` or `processing_steps` is below 1, or in use, the embeddings have another width.
+        MapstoError: if `width` or `processing_steps` is below 1; in use, if the size of the embeddings is not `width`.
     """
 
     def __init__(self, width: int, processing_steps: int = 5):
@@ -87,28 +87,30 @@ class FullContext(nn.Module):
 class MatchingNetwork(Learner):
     """Classify a query by attention: its class probabilities are a weighted average of the support labels.
 
-    The attention compares learned embeddings, and the scores are log-probabilities. A class has probability 0 (score
-    −∞) if the weights of its support examples sum to 0. If the support set is empty, all classes have equal scores.
+    The attention of a query to each support example depends on the cosine between their learned embeddings. Scores are
+    log-probabilities. A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the
+    support set is empty, all classes have equal scores.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
             layers that use the statistics of the support set.
         ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
             with 5.
-        context: a `FullContext`, with which the embedding of an example depends on the other examples; None to embed
-            each example by itself. With a context, the order of the support set matters. Derivatives by `w` then miss
-            the jump at weight 0, where the LSTM skips an example.
-        scale: a multiplier on the cosine, above 0 and at most 40; the paper's is 1.
+        context: a `FullContext`, by which the embedding of a row depends on the whole support set. If None, each row is
+            embedded by itself. A `FullContext` reads the support examples with an LSTM, so their order matters. The
+            LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with respect to
+            `w` do not show this jump.
+        scale: the multiplier on the cosine, above 0 and at most 40; the paper has 1.
         transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
             prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch norm has running statistics.
+        MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch-norm layer tracks running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = MatchingNetwork(nn.Identity(), ways=2)
     >>> state = learner.adapt(examples(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1])))
-    >>> learner.predict(state, torch.tensor([[3.0, 0.0]])).exp()  # e¹ against e⁰
+    >>> learner.predict(state, torch.tensor([[3.0, 0.0]])).exp()  # the cosines are 1 and 0, so e¹ against e⁰
     tensor([[0.7311, 0.2689]])
     """
 
@@ -130,7 +132,7 @@ class MatchingNetwork(Learner):
         self.scale, self.transductive = scale, transductive
 
     def adapt(self, support: Examples) -> Memory:
-        """Return the embedded support set, its labels and its weights."""
+        """Return the state: the embeddings, the labels and the weights of the support examples."""
         g, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         if self.context is not None:
             g = self.context.support(g, support.w)
@@ -138,16 +140,19 @@ class MatchingNetwork(Learner):
         return Memory(g, labels, support.w, {} if self.transductive else statistics)
 
     def predict(self, state: Memory, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return log-probabilities of the classes: the logarithm of the support labels averaged by attention."""
+        """Return the log-probabilities of the classes for `n` rows.
+
+        The probabilities are the one-hot support labels, averaged with the row's attention as weights.
+        """
         p = self._attend(state, self._embed(state, x)) @ state.labels  # [m, k]
         present = state.w @ state.labels > 0  # [k]
         log_p = torch.where(present, p, 1.0).log().masked_fill(~present, -torch.inf)
         return torch.where(present.any(), log_p, -math.log(p.shape[-1]))
 
     def features(self, state: Memory, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and the features `embedding` and `attention`.
+        """Return a dictionary with the outputs of the body's submodules, `embedding` and `attention`.
 
-        `attention` is the attention of each row to each support example.
+        `embedding` is the embedding of each row. `attention` is the attention of each row to each support example.
         """
         f = self._embed(state, x)
         parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))

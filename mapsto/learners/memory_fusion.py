@@ -33,16 +33,16 @@ from .wrapped import Wrapped
 
 
 class MemoryFusion(Wrapped):
-    """Gradient descent on the support set, whose result is then moved towards the results for earlier tasks.
+    """Adapt by gradient descent, then move the parameters towards those adapted to similar earlier tasks.
 
-    The earlier tasks are in `episode.context`, one for each index j of the first axis: x `[j, n, ...]`, y
-    `[j, n, ...]`, w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the
-    result is that of gradient descent.
+    The earlier tasks are in `episode.context`, stacked along a first axis j: x `[j, n, ...]`, y `[j, n, ...]` and w
+    `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the parameters are not
+    moved.
 
     Args:
-        learner: the `MAML` learner that adapts to this task and to each earlier task. Its start is learned together
-            with the fusion.
-        width: the size of the keys by which this task is compared with earlier tasks.
+        learner: the `MAML` learner that adapts to this task and to each earlier task. Its initial parameters are
+            learned together with the fusion.
+        width: the size of the key vectors by which this task is compared with earlier tasks.
 
     Raises:
         MapstoError: if `width` is below 1, or `learner` is not a `MAML`.
@@ -52,7 +52,7 @@ class MemoryFusion(Wrapped):
     >>> _ = nn.init.zeros_(fused.learner.body.weight)
     >>> here, there = (examples(torch.ones(1, 1), torch.full((1, 1), y)) for y in (4.0, 8.0))
     >>> earlier = Examples(*(leaf[None] for leaf in there))
-    >>> fused.adapt_to(Episode(here, here, context=earlier)).params["weight"]  # between 0.25 · 2 · 4 and 0.25 · 2 · 8
+    >>> fused.adapt_to(Episode(here, here, context=earlier)).params["weight"]  # half-way between 2 (here) and 4 (there)
     tensor([[3.]], grad_fn=<ViewBackward0>)
     """
 
@@ -77,7 +77,10 @@ class MemoryFusion(Wrapped):
 
     @property
     def route(self) -> Differentiation:
-        """How the loop on the support set is differentiated; loops on earlier tasks use the inner learner's route."""
+        """The route of derivatives through the inner steps on the support set.
+
+        The inner steps on earlier tasks use the route of `inner`.
+        """
         return self._route or self.learner.differentiation
 
     @route.setter
@@ -85,11 +88,11 @@ class MemoryFusion(Wrapped):
         self._route = route
 
     def adapt(self, support: Examples) -> Adapted:
-        """Return the network adapted to the support set alone, without a memory."""
+        """Return the network adapted to the support set alone, without earlier tasks."""
         return self.learner.along(self.route, support)
 
     def adapt_to(self, episode: Episode) -> Adapted:
-        """Return the network adapted to the support set, and moved towards the results for the earlier tasks."""
+        """Return the network adapted to the support set, then moved towards the results for the earlier tasks."""
         here, context = self.adapt(episode.support), episode.context
         if context is None or len(context.w) == 0:
             return here

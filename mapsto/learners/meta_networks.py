@@ -47,28 +47,31 @@ class Fast(NamedTuple):
 
 
 class MetaNetwork(Learner):
-    """A network with extra fast weights, which each query looks up in a memory of the support set's gradients.
+    """A network whose learned slow weights are joined by fast weights, which each query reads from a memory.
 
-    If the support set is empty, the fast weights of the body are 0. Its scores then come from the slow, learned
-    weights, plus the outputs of its activations and norms for 0. Derivatives by `w` miss the jump at weight 0, where
-    the LSTM skips an example. A key is the input of the key network's last layer; this layer serves only to compute the
-    key network's own loss.
+    For each support example, the memory holds a key and fast weights, which are generated from the gradient of the
+    example's loss. A query attends to the keys and uses the average of the fast weights, weighted by this attention. A
+    second network makes the keys. An LSTM generates fast weights for this network too. The LSTM skips support examples
+    of weight 0, so predictions jump when a weight becomes 0; derivatives with respect to `w` do not show this jump. If
+    the support set is empty, the body's fast weights are 0, so that they add to each layer only a constant, the output
+    of its norm and activation for 0.
 
     Args:
-        body: the network that predicts, `[n, ...]` to `[n, k]`. It must be an `nn.Sequential`, such as `MLP` and
+        body: the network that predicts, from `[n, ...]` to `[n, k]`. It must be an `nn.Sequential`, such as `MLP` or
             `Conv4`, of linear layers and convolutions, each followed by its norm, activation or pooling. As in the
-            paper it is best without norms, because a norm amplifies the small outputs of untrained fast weights. Batch
+            paper, it is best without norms, because a norm amplifies the small outputs of untrained fast weights. Batch
             norm uses the statistics of the support set.
-        keys: the network that makes the keys, another such module.
+        keys: the network that makes the keys, an `nn.Sequential` of the same kind. A key is the input of this network's
+            last layer, which serves only to compute the network's own loss.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         hidden: the width of the networks that generate fast weights. For each weight of `keys` and each example, the
-            LSTM keeps four times as many numbers.
-        scale: the sharpness of the attention, a multiplier on the cosine of two keys; 1 in the paper. The larger it is,
-            the sooner training leaves the plateau on which every query reads the mean of the memory.
+            LSTM keeps 4·`hidden` numbers in memory.
+        scale: the multiplier on the cosine of two keys, which sets how sharp the attention is; 1 in the paper. The
+            larger it is, the sooner training leaves the plateau on which every query reads the mean of the memory.
 
     Raises:
-        MapstoError: if `loss` is unknown, `hidden` is below 1, `scale` is not above 0, a network is not such a chain,
-            has no weights or has weights outside its layers, or a batch norm has running statistics.
+        MapstoError: if `loss` is unknown, `hidden` is below 1, `scale` is not above 0, `body` or `keys` does not have
+            the structure described above, or a batch-norm layer tracks running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaNetwork(nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)))
@@ -91,7 +94,7 @@ class MetaNetwork(Learner):
         self.example_writers = nn.ModuleList(_example_writer(hidden) for _ in self.body.layers)
 
     def adapt(self, support: Examples) -> Fast:
-        """Return the fast weights and the memory, generated from the gradients of the support examples' losses."""
+        """Return the fast weights of the key network, and the memory with a key and fast weights for each example."""
         gradients = self._gradients(self.keys, support)
         task = tuple(write(g, support.w) for write, g in zip(self.task_writers, gradients[:-1], strict=True))
         outputs, of_keys = self.keys.on_support(support, task)
@@ -103,11 +106,14 @@ class MetaNetwork(Learner):
         return Fast(task, memory, keys, support.w, (of_keys, of_body))
 
     def predict(self, state: Fast, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows; each row uses its own fast weights from the memory beside the slow weights."""
+        """Return the scores of `n` rows; each row uses the slow weights and its own fast weights from the memory."""
         return self._layers(state, x, self._attend(state, self._key(state, x)))[-1]
 
     def features(self, state: Fast, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the `key` of each row, its `attention` to each support example, and the output of each body layer."""
+        """Return a dictionary with `key`, `attention` and the output of each layer of the body.
+
+        `key` is the key of each row. `attention` is the attention of each row to each support example.
+        """
         key = self._key(state, x)
         a = self._attend(state, key)
         outputs = self._layers(state, x, a)[1:]

@@ -40,12 +40,13 @@ class TaskGenerator(nn.Module):
     """A generator of fake examples for a task, from noise and the mean embedding of the task's support set.
 
     Args:
-        encoder: any `nn.Module` from examples `[n, ...]` to embeddings `[n, c]`, whose mean describes the task. Batch
-            norm uses the statistics of the support set.
+        encoder: any `nn.Module` from examples `[n, ...]` to embeddings `[n, c]`. The mean embedding describes the task.
+            Batch norm uses the statistics of the support set.
         decoder: any `nn.Module` from `[fakes, latent + c]` to one row for each fake, with as many numbers as an example
             has.
         latent: the number of noise values for each fake.
-        fakes: the number of fakes for the support set; for the query set it is the number of rows of `episode.noise`.
+        fakes: the number of fakes for the support set. For the query set, the number of fakes is the number of rows of
+            `episode.noise`.
 
     Raises:
         MapstoError: if `latent` or `fakes` is below 1, or the decoder's outputs do not have the size of an example.
@@ -77,18 +78,21 @@ class TaskGenerator(nn.Module):
 
 
 class MetaGAN(Wrapped):
-    """A learner with one extra class for fakes, trained together with a generator that makes these fakes.
+    """A classifier with one extra class for generated (fake) examples, trained together with their generator.
 
-    Episodes need noise for the query set's fakes, `[fakes, latent]`: see `mapsto.tasks.WithNoise`.
+    Each episode needs noise `[fakes, latent]`, from which the fakes for the query set are generated; see
+    `mapsto.tasks.WithNoise`.
 
     Args:
-        learner: a learner that scores `ways` + 1 classes: a `MAML` whose body has as many outputs, or a
-            `PrototypicalNetwork` with as many ways.
-        generator: makes the fakes.
-        ways: the number of real classes; the attribute may be changed together with the learner's number of classes.
+        learner: a learner that scores `ways` + 1 classes, the last of which is for fakes: a `MAML` whose body has
+            `ways` + 1 outputs, or a `PrototypicalNetwork` with `ways` + 1 classes.
+        generator: the `TaskGenerator` that makes the fakes.
+        ways: the number of real classes. If the attribute is changed later, the learner's number of classes must change
+            too.
 
     Raises:
-        MapstoError: if `ways` is below 1, the learner has no classes or not `ways` + 1, or an episode has no noise.
+        MapstoError: if `ways` is below 1, the learner is not a classifier of `ways` + 1 classes, or an episode has no
+            noise.
     """
 
     family = "generative"
@@ -102,11 +106,14 @@ class MetaGAN(Wrapped):
 
     @property
     def inner(self) -> Learner:
-        """The learner of `ways` + 1 classes."""
+        """The wrapped learner, which scores `ways` + 1 classes."""
         return self.learner
 
     def adapt(self, support: Examples) -> State:
-        """Return the learner's state after adapting to the support set and to fakes, with a constant generator."""
+        """Return the learner's state after adapting to the support set and to fakes from the generator.
+
+        Derivatives of the state treat the generator's parameters as constants.
+        """
         self._check_classes(getattr(self.learner, "ways", self.ways + 1))
         x = functional_call(self.generator, _constants(self.generator), (support, self.generator.codes))
         w = (support.w.sum() / (self.ways * len(x))).expand(len(x))
@@ -114,17 +121,18 @@ class MetaGAN(Wrapped):
         return self.learner.adapt(Examples(*(torch.cat(pair) for pair in zip(support, fakes, strict=True))))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the learner's state after adapting to the episode's support set and to fakes."""
+        """Return the learner's state after adapting to the episode's support set and to fakes from the generator."""
         return self.adapt(episode.support)
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of the real classes."""
+        """Return the scores of the real classes for `n` rows."""
         return self._scores(state, x)[:, : self.ways]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the learner's loss plus the generator's loss, and metrics.
+        """Return (loss, metrics): the loss is the sum of the learner's loss and the generator's loss.
 
-        Neither loss sends gradients to the other network's parameters.
+        The learner's loss has no gradient with respect to the generator's parameters, and the generator's loss has none
+        with respect to the learner's parameters.
         """
         noise, query = episode.noise, episode.query
         if noise is None:

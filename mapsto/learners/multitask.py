@@ -26,12 +26,12 @@ class MultiTask(Wrapped):
 
     Args:
         body: the network, see `MAML`.
-        loss: the loss of training and fine-tuning, "mse" or "cross_entropy".
+        loss: the loss in training and in fine-tuning, "mse" or "cross_entropy".
         lr: the learning rate of fine-tuning.
         steps: the number of fine-tuning steps; the attribute may be changed later.
 
     Raises:
-        MapstoError: see `MAML`.
+        MapstoError: for any reason that `MAML` raises.
 
     >>> from mapsto.episodes import Examples
     >>> learner = MultiTask(nn.Linear(1, 1), loss="mse")
@@ -72,7 +72,10 @@ class MultiTask(Wrapped):
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the loss without fine-tuning, averaged over the support set and the query set, and metrics."""
+        """Return (loss, metrics): the loss without fine-tuning, averaged over the support set and the query set.
+
+        The metrics are measured on the query set, also without fine-tuning.
+        """
         body, (x, y, w), query = self.fine_tuning.body, episode.support, episode.query
         unadapted = Adapted({}, statistics_of(body, {}, x, w))
         scores, support_scores = (self.predict(unadapted, rows) for rows in (query.x, x))

@@ -60,14 +60,17 @@ class Process(Learner, ABC):
 
     @abstractmethod
     def distribution(self, state: State, x: Float[Tensor, "n ..."]) -> Normal:
-        """Return the distribution of the targets of `n` rows; a latent variable, if any, is set to its mean."""
+        """Return the distribution of the targets of `n` rows.
+
+        If there is a latent variable, it is set to its mean.
+        """
 
     @abstractmethod
     def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:
         """Return the log-likelihood of each query target given the support set, in nats.
 
-        If there is a latent variable, the likelihood is averaged over draws of it, made from `episode.noise`. The
-        result is then in expectation a lower bound, which is tight with many draws.
+        If there is a latent variable, the likelihood is averaged over values of this variable, drawn by means of
+        `episode.noise`. The expected result is then a lower bound, which becomes tight as the number of draws grows.
         """
 
     def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
@@ -78,9 +81,9 @@ class Process(Learner, ABC):
 class LatentProcess(Process, ABC):
     """A neural process with a latent variable z, whose distribution q(z|D) is computed from the support set D.
 
-    q(z|D) is a product of normal distributions. `encoder` returns a mean and a raw deviation of each latent for each
-    example, `[n, 2·latents]`, and these are averaged over the examples (a linear layer after the average would give the
-    same as before it). The standard deviation is 0.1 + 0.9·σ(raw), as in Kim et al. 2019.
+    q(z|D) is a product of normal distributions. For each example, `encoder` returns a mean and a raw number for each
+    latent, `[n, 2·latents]`. Their averages over the examples give the mean and the standard deviation 0.1 +
+    0.9·σ(raw), as in Kim et al. 2019. (A linear layer after the average would give the same result as one before it.)
     """
 
     def __init__(self, encoder: nn.Module, min_std: float):
@@ -112,7 +115,10 @@ class LatentProcess(Process, ABC):
         return likelihoods.logsumexp(0) - math.log(len(likelihoods))
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return minus the evidence lower bound per target, with z drawn from q(z|D, query), and metrics."""
+        """Return (loss, metrics): the loss is minus the evidence lower bound per target, in nats.
+
+        The latent variable z is drawn from q(z|D, query).
+        """
         state, w = self.adapt(episode.support), episode.query.w
         prior, posterior = self.latent_of(state), self.latent(_joined(episode.support, episode.query))
         likelihood = self._decoded(state, episode, posterior).mean(0)  # [m]

@@ -43,7 +43,7 @@ class PrototypicalNetwork(Learner):
             prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `ways` is below 1, or a batch norm has running statistics.
+        MapstoError: if `ways` is below 1, or a batch-norm layer tracks running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = PrototypicalNetwork(nn.Identity(), ways=2)
@@ -60,7 +60,7 @@ class PrototypicalNetwork(Learner):
         self.body, self.ways, self.transductive = prepare(body), ways, transductive
 
     def adapt(self, support: Examples) -> Prototypes:
-        """Return the mean embedding of each class, weighted by `w`."""
+        """Return the state: the mean embedding of the support examples of each class, weighted by `w`."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         share = one_hot(support.y, self.ways, f) * support.w[:, None]  # [n, k]
         mass = share.sum(0)  # [k]
@@ -68,7 +68,7 @@ class PrototypicalNetwork(Learner):
         return Prototypes(means, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores `[n, ways]`: minus the squared distance of a row to the mean of a class."""
+        """Return the scores `[n, ways]`: minus the squared distance between a row's embedding and a class mean."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
         means = state.means - centre  # keeps the digits that squaring far from 0 would lose
@@ -78,7 +78,7 @@ class PrototypicalNetwork(Learner):
         return torch.where(total > 0, present, torch.zeros_like(squared))
 
     def features(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and the embedding of each row as `embedding`.
+        """Return a dictionary with the output of each submodule of the body, and each row's `embedding`.
 
         `predict` compares this embedding with the class means.
         """

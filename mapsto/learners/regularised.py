@@ -18,15 +18,17 @@ from .wrapped import Wrapped
 
 
 class Regularised(Wrapped):
-    """Any learner, trained with an additional penalty on its adapted model, such as a penalty on unbalanced trees.
+    """Train any learner with an additional penalty on its adapted model, such as a penalty on unbalanced trees.
 
-    To compute the penalty, the learner adapts once more. The penalty reads features by hooks, which cannot be compiled,
-    so train with `compile=False`.
+    `loss` adapts the learner twice: once for the learner's own loss, and once for the penalty. The penalty reads
+    features through forward hooks, which cannot be compiled, so train with `compile=False`.
 
     Args:
         learner: the learner that adapts and predicts.
-        penalty: for example `adaptation.penalties.Balance` for a soft tree, or `adaptation.penalties.ConceptStability`
-            for a self-explaining network.
+        penalty: a function from `(read, x, w)` to a number. It is called with the inputs x and the weights w of the
+            query rows, and `read(x)` returns the features of the adapted model. Examples are
+            `adaptation.penalties.Balance` for a soft tree and `adaptation.penalties.ConceptStability` for a
+            self-explaining network.
         weight: the multiplier on the penalty, at least 0.
 
     Raises:
@@ -61,7 +63,7 @@ class Regularised(Wrapped):
         return self.learner.query_loss(episode)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the wrapped learner's loss plus the weighted penalty on the query rows, and metrics."""
+        """Return (loss, metrics): the wrapped learner's loss plus `weight` times the penalty on the query rows."""
         loss, metrics = self.learner.loss(episode)
         state, (x, _, w) = self.adapt_to(episode), episode.query
         penalty = self.penalty(lambda rows: self.features(state, rows), x, w)

@@ -21,19 +21,19 @@ from .wrapped import Wrapped
 
 
 class Reptile(Wrapped):
-    """Learn a start that is close to the result of gradient descent on every task, without second derivatives.
+    """Move the initial parameters towards the adapted parameters of each task, without second derivatives.
 
     Args:
         body: the network to adapt, see `MAML`.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         lr: the inner learning rate.
-        steps: the number of inner steps; the attribute may be changed later (the paper tests with 50).
-        minibatch: the number of support rows in each step, see `MAML`; None for all.
-        optimizer: the inner optimizer; None for Adam with β₁ = 0, as in the paper.
+        steps: the number of inner steps. The attribute may be changed later; the paper tests with 50 steps.
+        minibatch: the number of support rows in each step, see `MAML`. If None, each step uses all rows.
+        optimizer: the inner optimizer. If None, it is Adam with β₁ = 0, as in the paper.
         transductive: if True, batch norm uses the statistics of the query rows, see `MAML`.
 
     Raises:
-        MapstoError: see `MAML`.
+        MapstoError: for any reason that `MAML` raises.
 
     >>> from mapsto.episodes import Episode, examples
     >>> from mapsto.adaptation.inner import SGD
@@ -65,7 +65,7 @@ class Reptile(Wrapped):
 
     @property
     def inner(self) -> MAML:
-        """The `MAML` learner that adapts from the learned start."""
+        """The `MAML` learner that adapts from the learned initial parameters."""
         return self.maml
 
     @property
@@ -82,7 +82,10 @@ class Reptile(Wrapped):
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return half the squared distance from the start to the adapted parameters, and metrics on the query set."""
+        """Return (loss, metrics): the loss is half the squared distance from the initial to the adapted parameters.
+
+        The adapted parameters are constants in its derivative. The metrics are measured on the query set.
+        """
         state = self.adapt(episode.support)
         start = dict(self.maml.body.named_parameters())
         distances = [(start[name] - end.detach()).square().sum() for name, end in state.params.items()]

@@ -38,30 +38,30 @@ class Regressor(NamedTuple):
 
 
 class RidgeHead(Learner):
-    """Ridge regression in a learned embedding, solved in closed form, for classes (R2-D2) or for real targets.
+    """Fit ridge regression to learned embeddings in closed form, for classes (R2-D2) or for numeric targets.
 
     A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
-    every output is `offset`.
+    every output is the learned `offset`.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
             layers that use the statistics of the support set.
-        ways: the number of classes, or of target columns with "mse". The attribute may be changed later, for example to
-            train with 20 classes and test with 5.
+        ways: the number of classes or, with "mse", of target columns. The attribute may be changed later, for example
+            to train with 20 classes and test with 5.
         loss: the loss on the query set, "cross_entropy" or "mse".
         penalty: the initial ridge penalty. It is learned as `log_penalty`, so that it stays positive.
-        scale: the initial multiplier on the regression's outputs. It is learned as `log_scale`.
+        scale: the initial multiplier on the outputs of the regression. It is learned as `log_scale`.
         transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
             prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, a batch norm has
-            running statistics, or in `adapt`, the targets do not fit `loss` and `ways`.
+        MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, or a batch-norm layer
+            tracks running statistics; in `adapt`, if the targets do not fit `loss` and `ways`.
 
     >>> from mapsto.episodes import examples
     >>> learner = RidgeHead(nn.Identity(), ways=1, loss="mse", penalty=1.0)
     >>> state = learner.adapt(examples(torch.tensor([[1.0], [1.0]]), torch.tensor([[4.0], [8.0]])))
-    >>> learner.predict(state, torch.tensor([[2.0]]))  # the mean 6, shrunk by half: 3 for each unit of x
+    >>> learner.predict(state, torch.tensor([[2.0]]))  # the penalty shrinks the slope from 6 to 3
     tensor([[6.]], grad_fn=<MaskedFillBackward0>)
     """
 
@@ -86,7 +86,7 @@ class RidgeHead(Learner):
         self.offset = nn.Parameter(torch.tensor(0.0))
 
     def adapt(self, support: Examples) -> Regressor:
-        """Return the solution of the ridge regression on the support set."""
+        """Return the weights of the ridge regression that is fitted to the support set."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         y = targets(self.loss_name, support.y, self.ways, f)  # [n, k]
         mass = support.w @ y if self.loss_name == "cross_entropy" else torch.ones_like(y[:1].sum(0))  # [k]
@@ -94,16 +94,16 @@ class RidgeHead(Learner):
         return Regressor(weights, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Regressor, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the outputs of the regression, multiplied by the scale and shifted by the offset."""
+        """Return the outputs of the regression for `n` rows, multiplied by the scale and shifted by the offset."""
         f = on_query(self.body, {}, state.statistics, x)  # [m, f]
         scores = self.log_scale.exp() * (f @ state.weights) + self.offset  # [m, k]
         absent = (state.mass <= 0) & (state.mass > 0).any()
         return scores.masked_fill(absent, -torch.inf)
 
     def features(self, state: Regressor, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and the embedding of each row as `embedding`.
+        """Return a dictionary with the output of each submodule of the body, and each row's `embedding`.
 
-        The ridge regression is linear in this embedding.
+        The scores are linear in this embedding.
         """
         return watch(self.body, lambda: self.predict(state, x)) | {
             "embedding": on_query(self.body, {}, state.statistics, x)

@@ -42,27 +42,27 @@ class Gallery(NamedTuple):
 class SiameseNetwork(Learner):
     """Classify a query by its nearest labelled example in an embedding learned from pairs of examples.
 
-    The score of a class is −d² for the distance d to its nearest example, because the network was trained to decide
-    whether *two* examples match. Scores rank the classes; their softmax is not a calibrated probability. A class has
-    score −∞ if the weights of its support examples are all 0. If the support set is empty, all classes have equal
-    scores.
+    The score of a class is −d², where d is the distance from the query to the nearest example of the class. The network
+    is trained to decide whether *two* examples match. So scores rank the classes, but their softmax is not a calibrated
+    probability. A class has score −∞ if the weights of its support examples are all 0. If the support set is empty, all
+    classes have equal scores.
 
-    A prediction depends only on which weights are 0, so its derivative by `w` is 0. To measure the influence of an
-    example, delete it.
+    A prediction depends only on which weights are 0, so its derivative with respect to `w` is 0. To measure the
+    influence of an example, delete it.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
             layers that use the statistics of the support set.
         ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
             with 5.
-        margin: the distance beyond which a pair of different classes has loss 0. Choose about the distance between two
-            examples in the untrained body: if the margin is much smaller, training first has to shrink the whole
-            embedding.
+        margin: the distance beyond which a pair of examples of different classes has loss 0. Choose a margin close to
+            the usual distance between two examples in the embedding of the untrained body. If the margin is much
+            smaller, training first has to shrink the whole embedding.
         transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
             prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch norm has running statistics.
+        MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch-norm layer tracks running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = SiameseNetwork(nn.Identity(), ways=2)
@@ -80,26 +80,29 @@ class SiameseNetwork(Learner):
         self.body, self.ways, self.margin, self.transductive = prepare(body), ways, margin, transductive
 
     def adapt(self, support: Examples) -> Gallery:
-        """Return the embedded support set, its labels and its weights."""
+        """Return the state: the embeddings, the labels and the weights of the support examples."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         labels = one_hot(support.y, self.ways, f)
         return Gallery(f, labels, support.w, {} if self.transductive else statistics)
 
     def predict(self, state: Gallery, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores `[n, ways]`: minus the squared distance of a row to the nearest example of a class."""
+        """Return the scores `[n, ways]` of the classes for `n` rows.
+
+        A score is minus the squared distance from the row to the nearest example of the class.
+        """
         return _nearest(state, self._squared(state, x))
 
     def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and the features `embedding` and `distance`.
+        """Return a dictionary with the outputs of the body's submodules, `embedding` and `distance`.
 
-        `distance` is the distance of each row to each support example.
+        `embedding` is the embedding of each row. `distance` is the distance from each row to each support example.
         """
         embed = on_query(self.body, {}, state.statistics, x)
         parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         return parts | {"embedding": embed, "distance": _root(self._squared(state, x))}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return the contrastive loss of all pairs of a query and a support example, and metrics."""
+        """Return (loss, metrics): the contrastive loss over all pairs of a query example and a support example."""
         state, query = self.adapt(episode.support), episode.query
         squared = self._squared(state, query.x)  # [m, n]
         same = one_hot(query.y, self.ways, squared) @ state.labels.T  # [m, n]

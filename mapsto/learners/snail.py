@@ -46,21 +46,24 @@ class Past(NamedTuple):
 
 
 class SNAIL(Learner):
-    """Temporal convolutions and attention over a sequence of the labelled support examples and the query.
+    """Read the labelled support examples and then the query as one sequence, by temporal convolutions and attention.
 
-    Derivatives by `w` miss the jump at weight 0, where an example leaves the sequence and shifts other examples.
+    An example of weight 0 leaves the sequence, and other examples move up. Therefore, predictions jump when a weight
+    becomes 0; derivatives with respect to `w` do not show this jump.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to features `[n, features]`. Its batch-norm layers are replaced in place
             by layers that use the statistics of the support set.
-        features: the number of the body's features.
-        outputs: the number of classes, or of numbers in a target.
-        length: the size of the largest support set that the convolutions span; attention spans any size.
-        loss: "cross_entropy" for classes, "mse" for targets.
-        filters: the number of filters in the convolutions, at least 4; it also sets the sizes of the attention.
+        features: the number of features that `body` returns.
+        outputs: the number of classes or, with "mse", of numbers in a target.
+        length: the number of support examples that the convolutions can see from the query. Attention sees all
+            examples.
+        loss: "cross_entropy" for classes, "mse" for numeric targets.
+        filters: the number of filters in each convolution, at least 4. The sizes of keys and values in the attention
+            are proportional to it.
 
     Raises:
-        MapstoError: if a size is too small, `loss` is unknown, or a batch norm has running statistics.
+        MapstoError: if a size is too small, `loss` is unknown, or a batch-norm layer tracks running statistics.
 
     >>> learner = SNAIL(nn.Flatten(), features=3, outputs=2, length=5, filters=8)
     >>> support = Examples(torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 1]), torch.full((5,), 0.2))
@@ -88,7 +91,7 @@ class SNAIL(Learner):
         self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, outputs)
 
     def adapt(self, support: Examples) -> Past:
-        """Return the input of each layer for the support set."""
+        """Return the state: the input of each layer for the support examples."""
         embedded, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         order = (support.w > 0).long().argsort(stable=True)  # weight 0 first, the others in their order
         w = counts(support.w)[order]
@@ -100,11 +103,17 @@ class SNAIL(Learner):
         return Past(inputs[:-1], w, statistics)
 
     def predict(self, state: Past, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows, each of which is run through the layers as the last item of the sequence."""
+        """Return the scores of `n` rows.
+
+        For each row, the sequence is the support examples followed by this row.
+        """
         return self.readout(self._last(state, x))
 
     def features(self, state: Past, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and the input of the layer `readout` as `last`."""
+        """Return a dictionary with the output of each submodule of the body, and `last`.
+
+        `last` is the input of the final linear layer, `readout`.
+        """
         return watch(self.body, lambda: self.predict(state, x)) | {"last": self._last(state, x)}
 
     def _last(self, state: Past, x: Tensor) -> Float[Tensor, "m c"]:

@@ -51,7 +51,7 @@ class Trained(NamedTuple):
 
 
 class WeightCell(nn.Module, ABC):
-    """The base of the small network in place of a weight: state and incoming messages ↦ new state and messages.
+    """The base of the small network in place of a weight: it maps a state and incoming messages to new ones.
 
     Args:
         size: the number of values in a state.
@@ -102,18 +102,23 @@ class LSTMWeight(WeightCell):
 
 
 class VSML(Learner):
-    """Learn a learning algorithm: each weight of a network is a small recurrent network with shared parameters.
+    """Learn a learning algorithm: the weights of a network are small recurrent networks that share their parameters.
+
+    Each recurrent network has a state and exchanges messages (vectors) with the units that it connects. For each
+    support example, messages run forwards through the layers, then the error runs backwards, and both update the
+    states.
 
     Args:
         body: a network from `[n, ...]` to features `[n, d]`; `nn.Flatten()` in the paper.
-        ways: the number of classes, or of targets; the attribute may be changed later.
-        hidden: the number of units in each hidden layer; empty for no hidden layer, as in the paper.
-        cell: the small recurrent network in place of each weight; None for an `LSTMWeight`.
-        loss: "cross_entropy" or "mse"; the derivative of this loss by the scores is sent backwards as the error.
+        ways: the number of classes or, with "mse", of targets. The attribute may be changed later.
+        hidden: the number of units in each hidden layer. If empty, there is no hidden layer, as in the paper.
+        cell: the small recurrent network, a `WeightCell`. If None, it is an `LSTMWeight`.
+        loss: "cross_entropy" or "mse". The error that runs backwards is the derivative of this loss with respect to the
+            scores.
 
     Raises:
-        MapstoError: if `ways` or the size of a hidden layer is below 1, `loss` is unknown, or a batch norm has running
-            statistics.
+        MapstoError: if `ways` or the size of a hidden layer is below 1, `loss` is unknown, or a batch-norm layer tracks
+            running statistics.
 
     >>> from mapsto.episodes import examples
     >>> learner = VSML(nn.Flatten(), ways=2)
@@ -143,7 +148,7 @@ class VSML(Learner):
         self.register_buffer("codes", torch.randn(sum(hidden), self.cell.size))
 
     def adapt(self, support: Examples) -> Trained:
-        """Return the states of all weights after running the network on the support examples in their order."""
+        """Return the states of all weights after the network has run on each support example, in their order."""
         features, statistics = on_support(self.body, {}, support.x, support.w)  # [n, d]
         states = self.start(features)
         labels = targets(self.loss_name, support.y, self.ways, features)
@@ -153,26 +158,30 @@ class VSML(Learner):
         return Trained(states, statistics)
 
     def predict(self, state: Trained, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows; each row runs forwards from the states that the support set left."""
+        """Return the scores of `n` rows; each row runs forwards through the network from the states in `state`."""
         return _scores(self.onward(state.states, on_query(self.body, {}, state.statistics, x))[1])
 
     def features(self, state: Trained, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the output of each submodule of the body by name, and the messages forwards.
+        """Return a dictionary with the output of each submodule of the body, and the forward messages of each layer.
 
-        `messages.0` enter the first layer, and `messages.i` leave layer i.
+        `messages.0` are the inputs of the first layer, and `messages.i` the outputs of layer i.
         """
         parts = watch(self.body, lambda: on_query(self.body, {}, state.statistics, x))
         _, messages = self.onward(state.states, on_query(self.body, {}, state.statistics, x))
         return parts | {f"messages.{i}": m for i, m in enumerate(messages)}
 
     def start(self, features: Float[Tensor, "n d"]) -> States:
-        """Return the states before the first example: 0 plus the codes of the hidden units that a weight connects."""
+        """Return the state of each weight before the first example.
+
+        The state is the sum of the codes of the units that the weight connects. The code of a hidden unit is a fixed
+        random vector; the code of an input or output unit is 0.
+        """
         ends = [features.new_zeros(units, self.cell.size) for units in (features.shape[-1], self.ways)]
         codes = [ends[0], *self.codes.split(self.hidden), ends[1]] if self.hidden else ends
         return [a[:, None] + b for a, b in itertools.pairwise(codes)]
 
     def learn(self, states: States, x: Float[Tensor, " d"], target: Float[Tensor, " k"]) -> States:
-        """Return the states after one example: a forward pass, then a backward pass of the error."""
+        """Return the states after one support example: messages run forwards, then the error runs backwards."""
         states, messages = self.onward(states, x)
         message, moved = self._pad(ERRORS[self.loss_name](_scores(messages), target)), []
         for s, onward in zip(reversed(states), reversed(messages[:-1]), strict=True):
@@ -182,7 +191,11 @@ class VSML(Learner):
         return moved[::-1]
 
     def onward(self, states: States, x: Float[Tensor, "*n d"]) -> tuple[States, list[Tensor]]:
-        """Return the states `[*n, a, b, s]` of each layer after a forward pass, and the messages `[*n, a, m]`."""
+        """Return the states `[*n, a, b, s]` of each layer after a forward pass, and the messages `[*n, a, m]`.
+
+        A layer leads from a units to b units. The size of a state is s, and the size of a message is m. The messages
+        are those into the first layer and those out of each layer.
+        """
         messages, moved = [self._pad(x)], []
         for s in states:
             nothing = x.new_zeros(*x.shape[:-1], s.shape[1], self.cell.message)

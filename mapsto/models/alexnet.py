@@ -15,11 +15,11 @@ SMALLEST = 8  # pixels, because there are three poolings
 
 
 class AlexNet(nn.Sequential):
-    """AlexNet for small images: five convolutions and two wide layers.
+    """AlexNet for small images: five convolutions and two wide linear layers.
 
     The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
     None. The convolutions have 2, 4, 6, 6 and 4 times `hidden` channels, roughly in proportion to the paper's 96, 256,
-    384, 384 and 256. The two wide layers have `width` features. `norm` is as in `Conv4`.
+    384, 384 and 256. Each of the two wide layers has `width` features. `norm` and `activation` are those of `Conv4`.
 
     Raises:
         MapstoError: if `hidden` or `width` is below 1, images are smaller than 8 pixels, or `norm` or `activation` is

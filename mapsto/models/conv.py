@@ -26,10 +26,11 @@ class Conv4(nn.Sequential):
         outputs: the number of outputs; if None, the network returns embeddings.
         size: the height and width of an image in pixels.
         activation: the name or class of the nonlinearity.
-        pooling: how each block halves the image: "max" or "average" over 2×2 windows, or "stride" in the convolution.
-        readout: "flatten" the image after the last block, or take its "mean" over the pixels.
-        norm: "batch" (in a learner, with the statistics of the support set), "layer" (each image is normalised by
-            itself) or "none".
+        pooling: how each block halves the image: by 2×2 "max" or "average" pooling, or by "stride", a convolution of
+            stride 2.
+        readout: how the output of the last block becomes a vector: "flatten", or "mean" over the pixels.
+        norm: "batch" for batch norm (in a learner, with the statistics of the support set), "layer" to normalise each
+            image by itself, or "none".
 
     Raises:
         MapstoError: if `channels` or `hidden` is below 1, `norm`, `pooling`, `readout` or `activation` is unknown, or

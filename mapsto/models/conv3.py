@@ -17,13 +17,13 @@ SMALLEST = 22  # pixels; smaller images leave one pixel in each channel, which t
 
 
 class Conv3(nn.Sequential):
-    """Conv3, the image network of continual learning: three convolutions that normalise each image by itself.
+    """Conv3, the image network of continual learning: three convolutional blocks that normalise each image by itself.
 
     The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to features `[n, width]` if `outputs` is
     None. The attribute `width` is the number of features before the head, 9 · `hidden` for 28×28 images.
 
-    The paper's prediction network has 256 channels. Its gate, the neuromodulatory network, has 112 channels and one
-    output for each feature of the prediction network.
+    In the paper of ANML, the prediction network has 256 channels. The gate, called the neuromodulatory network, has 112
+    channels and one output for each feature of the prediction network.
 
     Raises:
         MapstoError: if images are smaller than 22 pixels, `hidden` is below 1, or `pooling` or `activation` is unknown.

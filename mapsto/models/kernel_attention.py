@@ -34,18 +34,20 @@ class Recall(NamedTuple):
 
 
 class KernelAttention(nn.Module):
-    """Attention by distance: represent each query point by the context points near it.
+    """Attention by distance: represent each query point by the support examples near it.
 
-    `remember` reads the context, a set of examples (x, y, w), once. `forward` then returns representations `[m, width]`
-    of `m` query points.
+    `remember(x, y, w)` reads the support examples once. `forward` then returns representations `[m, width]` of `m`
+    query points.
 
     Args:
         features: the number of values in an input x.
         targets: the number of values in a target y.
-        width: the number of channels of a point; a multiple of `heads`.
-        depth: the number of layers; with one layer, a query attends once, to the embedded context.
+        width: the number of values in a representation; a multiple of `heads`.
+        depth: the number of layers. Query points attend to the support examples in every layer, and support examples
+            attend to one another in every layer except the last.
         heads: the number of kernels in each layer.
-        scales: the initial inverse widths of the widest and the narrowest kernel, in units of 1/x.
+        scales: the initial inverse widths of the widest and the narrowest kernel. A kernel with inverse width s has
+            width 1/s, in the unit of x.
 
     Raises:
         MapstoError: if `width` is not a multiple of `heads`, a size is below 1, or a scale is not above 0.
@@ -77,7 +79,10 @@ class KernelAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def remember(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Recall:
-        """Return the memory of a context; an example counts in proportion to its weight in `w`, which may be 0."""
+        """Return the memory of support examples.
+
+        An example counts in proportion to its weight in `w`, which may be 0.
+        """
         points = self.point(torch.cat([x, y, torch.ones_like(x[:, :1])], -1))
         first, *others = self.layers
         values = [first.values(points)]
@@ -87,7 +92,7 @@ class KernelAttention(nn.Module):
         return Recall(x, w, values)
 
     def forward(self, x: Float[Tensor, "m d"], recall: Recall) -> Float[Tensor, "m width"]:
-        """Return the representation of `m` query points, each computed independently of the others."""
+        """Return representations of `m` query points, each computed independently of the other query points."""
         points = self.point(torch.cat([x, x.new_zeros(len(x), self.targets + 1)], -1))  # the last 0 marks an unknown y
         for layer, values in zip(self.layers, recall.values, strict=True):
             points = layer(points, x, recall.x, recall.w, values)

@@ -23,17 +23,19 @@ from .. import checks
 
 
 class MomentNetwork(nn.Module):
-    """A network that reads a set of examples (x, y, w) and returns the coefficients of a linear model.
+    """A network that reads a set of examples (x, y, w) and returns the coefficients of a linear model fitted to them.
 
-    The coefficients α are the `features` weights of each of the k targets, then the k intercepts. This is the order of
-    the parameters of `nn.Linear(features, k)`. If `write` is given, the network returns `write(α)` instead.
+    For k targets, the coefficients α are `features` weights for each target, then one intercept for each target. This
+    is the order of the parameters of `nn.Linear(features, k)`. If `write` is given, the network returns `write(α)`
+    instead.
 
     Args:
         features: the number of features that `basis` returns.
-        basis: a module from inputs `[n, d]` to features `[n, features]`; if None, the inputs are the features.
-        write: a module from α as one row `[1, k·(features + 1)]` to the output; if None, the output is α.
-        layers: the number of steps, each of which reads the whole set.
-        hidden: the widths of the hidden layers of the network that computes the matrix P.
+        basis: a module from inputs `[n, d]` to features `[n, features]`. If None, the inputs are the features.
+        write: a module from α, as one row `[1, k·(features + 1)]`, to the output. If None, the output is α.
+        layers: the number of steps that improve α. Each step reads the whole set.
+        hidden: the widths of the hidden layers of a network that approximates the inverse of the features' second
+            moments.
 
     Raises:
         MapstoError: if a size is below 1.

@@ -15,10 +15,10 @@ from .. import checks
 
 
 class Recurrent(nn.Module):
-    """A recurrent network of gated recurrent units (GRU), which reads sequences.
+    """A recurrent network for sequences, made of gated recurrent units (GRU).
 
-    The network maps sequences `[n, t, features]` to `[n, outputs]`, or to the last states `[n, width]` if `outputs` is
-    None.
+    The network maps sequences `[n, t, features]` to `[n, outputs]`. If `outputs` is None, it returns the states
+    `[n, width]` after the last element of each sequence.
 
     Raises:
         MapstoError: if `features` or `width` is below 1.
@@ -35,7 +35,7 @@ class Recurrent(nn.Module):
         self.head = nn.Identity() if outputs is None else nn.Linear(width, outputs)
 
     def forward(self, x: Float[Tensor, "n t features"]) -> Float[Tensor, "n k"]:
-        """Return the outputs after the last element of each sequence."""
+        """Return the outputs (or states, if `outputs` is None) after the last element of each sequence."""
         h = x.new_zeros(len(x), self.width)
         for element in self.of_input(x).unbind(1):
             h = self._next(element, h)

@@ -21,9 +21,10 @@ from .norms import Norm, normalise, started
 class ResNet12(nn.Module):
     """ResNet-12, the deep image network of the few-shot literature: residual blocks of three convolutions.
 
-    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
-    None. Each block halves the image by max pooling, unless only one pixel is left. The embedding is the mean over the
-    remaining pixels. `widths` are the numbers of channels of the blocks; `norm` is as in `Conv4`.
+    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, widths[-1]]` if
+    `outputs` is None. Each block halves the image by max pooling, unless the image is one pixel wide. The embedding is
+    the mean over the remaining pixels. `widths` are the numbers of channels of the blocks. `norm` and `activation` are
+    those of `Conv4`.
 
     Raises:
         MapstoError: if there is no block, a width or `size` is below 1, or `norm` or `activation` is unknown.
@@ -57,7 +58,7 @@ class ResNet12(nn.Module):
         self.head = nn.Identity() if outputs is None else nn.Linear(self.width, outputs)
 
     def forward(self, x: Float[Tensor, "n channels size size"]) -> Float[Tensor, "n k"]:
-        """Return the scores or the embeddings of `n` images."""
+        """Return the scores of `n` images, or their embeddings if `outputs` is None."""
         return self.head(self.readout(self.blocks(x)))
 
 

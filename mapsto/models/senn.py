@@ -21,14 +21,14 @@ from ..errors import MapstoError
 
 @final
 class SENN(nn.Module):
-    """A self-explaining network: each score is a sum of concepts of the input times their relevances.
+    """A self-explaining network: each score is the sum of the input's concepts, each multiplied by its relevance.
 
     The network maps inputs `[n, ...]` to scores `[n, outputs]`. In a learner, `learner.features(state, x)` returns the
-    explanation of each row: `concepts` h `[n, c]`, `relevances` θ `[n, c·outputs]`, and `contributions`
-    `[n, c, outputs]`, which are θ·h and add up to the scores.
+    explanation of each row: `concepts` h `[n, c]`, `relevances` θ `[n, c·outputs]` and `contributions` θ·h
+    `[n, c, outputs]`. Summed over the c concepts, the contributions are the scores.
 
     Args:
-        concepts: the network x ↦ h(x) `[n, c]`; with `nn.Identity()`, each column of the input is a concept.
+        concepts: the network x ↦ h(x) `[n, c]`. With `nn.Identity()`, each column of the input is a concept.
         relevances: the network x ↦ θ(x) `[n, c·outputs]`.
         outputs: the number of scores.
 
@@ -48,7 +48,7 @@ class SENN(nn.Module):
         self.contributions = _Contributions(outputs)
 
     def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores."""
+        """Return the scores of `n` rows."""
         return self.contributions(self.relevances(x), self.concepts(x)).sum(1)
 
 

@@ -38,15 +38,17 @@ class Memory(NamedTuple):
 
 
 class SetTransformer(nn.Module):
-    """A transformer over the cells of a table, whose query rows attend to support rows and not to one another.
+    """A transformer over the cells of tables, in which query rows attend to support rows but not to one another.
 
-    It maps tokens `[b, rows, columns, width]` to tokens of this shape. Each of `depth` layers mixes the columns of a
-    row, attends to the support rows, and applies an MLP.
+    Each cell is a token (a vector). The network maps tokens `[b, rows, columns, width]` of b tables to tokens of the
+    same shape. In each layer, the cells of a row attend to one another, then to the support rows, and then pass through
+    an MLP.
 
     Args:
-        width: the number of channels of a token; a multiple of `heads`.
+        width: the size of a token; a multiple of `heads`.
         depth: the number of layers.
-        heads: the number of attention heads. Half of them, rounded down, compare whole rows.
+        heads: the number of attention heads. Half of them, rounded down, compare whole rows; the other heads compare
+            cells of the same column.
 
     Raises:
         MapstoError: if `width` is not a multiple of `heads`, or a size is below 1.
@@ -61,7 +63,10 @@ class SetTransformer(nn.Module):
         self.norm = nn.RMSNorm(width, eps=1e-6)
 
     def remember(self, tokens: Float[Tensor, "b n c w"], log_weight: Float[Tensor, "b n"]) -> list[Memory]:
-        """Return the keys and values of the support rows in each layer; a row with `log_weight` −∞ is ignored."""
+        """Return the keys and values of the support rows in each layer.
+
+        `log_weight` is the logarithm of the weight of each row. A row with `log_weight` −∞ is ignored.
+        """
         memories = []
         for layer in self.layers:
             tokens = _in_parts(layer.mix_columns, tokens)
@@ -72,7 +77,10 @@ class SetTransformer(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "b m c w"], memories: list[Memory], log_weight: Float[Tensor, "b n"]
     ) -> Float[Tensor, "b m c w"]:
-        """Return the tokens of `m` query rows, each computed independently from the memories of the support."""
+        """Return the output tokens of `m` query rows, each computed independently of the other query rows.
+
+        `memories` are the keys and values of the support rows that `remember` returns.
+        """
         for layer, memory in zip(self.layers, memories, strict=True):
             tokens = layer.read(layer.mix_columns(tokens), memory, log_weight)
         return self.norm(tokens)
@@ -80,7 +88,11 @@ class SetTransformer(nn.Module):
     def attentions(
         self, tokens: Float[Tensor, "b m c w"], memories: list[Memory], log_weight: Float[Tensor, "b n"]
     ) -> list[Float[Tensor, "b m n1"]]:
-        """Return the attention of each layer to the null row and the support rows, averaged over heads and columns."""
+        """Return the attention of `m` rows to a null row and the n support rows, `[b, m, n + 1]` for each layer.
+
+        The null row comes first. It is a learned row without data, to which rows can attend even if the support set is
+        empty. The attention is averaged over heads and columns.
+        """
         attentions = []
         for layer, memory in zip(self.layers, memories, strict=True):
             tokens = layer.mix_columns(tokens)

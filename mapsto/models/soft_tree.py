@@ -39,18 +39,19 @@ class Path(NamedTuple):
 
 
 class SoftDecisionTree(nn.Module):
-    """A soft decision tree: a row takes every branch with a learned probability, and the scores average the leaves.
+    """A soft decision tree: a row takes every branch with a learned probability, and its scores average all leaves.
 
-    The tree is complete, can be the head of any body, and maps rows `[n, features]` to scores `[n, outputs]`. All
-    parameters belong to one layer, so that `MAML(nn.Sequential(body, tree), adapt="head")` adapts the whole tree. The
-    feature `paths` `[n, 2^(depth+1) − 1]` is the log-probability of reaching each node, in breadth-first order.
+    The tree maps rows `[n, features]` to scores `[n, outputs]`. It is complete: all paths have `depth` decisions. It
+    can be the head of any body. All parameters belong to one layer, so `MAML(nn.Sequential(body, tree), adapt="head")`
+    adapts the whole tree. In a learner, the feature `paths` `[n, 2^(depth+1) − 1]` is the log-probability that a row
+    reaches each node, with the nodes in breadth-first order.
 
     Args:
         features: the number of features of a row, such as the outputs of the body below.
-        outputs: the number of classes, or of numbers in a target.
+        outputs: the number of classes or, with "mse", of numbers in a target.
         depth: the number of decisions on the path to a leaf.
         loss: "cross_entropy" for class scores (log-probabilities), "mse" for numbers.
-        sharpness: the factor β in the probability of a branch; the larger it is, the closer the tree is to a
+        sharpness: the multiplier β on the logit of each branch. The larger it is, the closer the tree is to a
             deterministic tree.
 
     Raises:
@@ -80,7 +81,11 @@ class SoftDecisionTree(nn.Module):
         self.paths = _Paths(depth)
 
     def forward(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows: the leaves, averaged by the probability of reaching each leaf."""
+        """Return the scores of `n` rows, averaged over the leaves.
+
+        The weight of a leaf is the probability that the row reaches it. For classes, the leaves' class probabilities
+        are averaged, and the scores are the logarithms of the averages.
+        """
         reach = self.paths(self.sharpness * F.linear(x, self.weight, self.bias))[:, 2**self.depth - 1 :]  # [n, l]
         if self.loss_name == "mse":
             return reach.exp() @ self.leaves
@@ -100,8 +105,8 @@ class SoftDecisionTree(nn.Module):
     def rules(self, x: Float[Tensor, "n f"], names: Sequence[str] | None = None, terms: int = 3) -> list[list[str]]:
         """Return the decisions on the path of each row to its most probable leaf, each decision as one line of text.
 
-        A line shows the decision's `terms` weights that contribute most for this row, and the probability of the
-        branch. `names` are the names of the features, by default x1, x2, ….
+        A line shows the `terms` weights of the decision that contribute most for this row, and the probability of the
+        branch that is taken. `names` are the names of the features; if None, they are x1, x2, ….
 
         Raises:
             MapstoError: if `x` does not have the features of the tree or is not finite, there is not one name for each
@@ -133,11 +138,11 @@ class SoftDecisionTree(nn.Module):
     def at(self, params: Mapping[str, Tensor], prefix: str = "") -> "SoftDecisionTree":
         """Return a copy of the tree with the parameters that a learner has adapted to a task.
 
-        `params` are the adapted parameters of the body by name. `prefix` is the part of these names before the tree's
-        own, such as "1.".
+        `params` are the adapted parameters of the body by name. `prefix` is the start of the names of the tree's
+        parameters, such as "1." for the second layer of an `nn.Sequential`.
 
         Raises:
-            MapstoError: if there are no parameters with this prefix.
+            MapstoError: if `params` lacks a parameter of the tree with this prefix.
         """
         tree = copy.deepcopy(self)
         for name, parameter in tree.named_parameters():

@@ -17,9 +17,9 @@ from .norms import Norm, normalise, started
 class VGG(nn.Sequential):
     """VGG for small images: stages of 3×3 convolutions, each of which ends in a 2×2 max pooling.
 
-    The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
-    None. `widths` are the numbers of channels of the stages, and each stage has `depth` convolutions. `norm` is as in
-    `Conv4`.
+    The network maps images `[n, channels, size, size]` to `[n, outputs]`. If `outputs` is None, it returns embeddings,
+    whose size is the attribute `width`. `widths` are the numbers of channels of the stages, and each stage has `depth`
+    convolutions. `norm` and `activation` are those of `Conv4`.
 
     Raises:
         MapstoError: if there is no stage, a width or `depth` is below 1, images are too small for the poolings, or

@@ -30,8 +30,8 @@ from .settings import Settings
 class Step(NamedTuple):
     """The result of one step of training.
 
-    `metrics` are means over the batch: the loss, the norm of its gradient (`grad_norm`), `lr`, the learner's own
-    metrics, and the validation if it was due.
+    `metrics` are means over the batch: the loss, the norm of its gradient (`grad_norm`), the learning rate `lr`, the
+    learner's own metrics, and the validation result if a validation was due.
     """
 
     step: int  # 1 … steps
@@ -40,23 +40,24 @@ class Step(NamedTuple):
 
 
 def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1e-3, **options: Any) -> Iterator[Step]:
-    """Train `learner` in place; yield a `Step` with the metrics after each optimizer step.
+    """Train `learner` in place: a generator that yields a `Step` with the metrics after each optimizer step.
 
-    After the last step the learner holds the weights that did best on `validation`. Without `validation` it holds their
-    moving average if there is one, else the last weights. If the caller stops early, the learner keeps the weights of
-    the last step, and the run folder gets a checkpoint of that step.
+    Training proceeds only while the caller iterates. After the last step, the learner holds the weights for which the
+    option `validation` gave the lowest value. Without this option, it holds the moving average of the weights (option
+    `ema`) or, without a moving average, the last weights. If the caller stops early, the learner keeps the weights of
+    the last step, and the run folder (option `run`) gets a checkpoint of this step.
 
     Args:
-        learner: the learner; parameters with `requires_grad=False` stay as they are.
-        tasks: source of the batches.
-        steps: number of optimizer steps.
-        batch: number of tasks in each step.
-        lr: peak learning rate.
+        learner: the learner. Its parameters with `requires_grad=False` do not change.
+        tasks: the source of tasks, from which each step takes one batch.
+        steps: the number of optimizer steps.
+        batch: the number of tasks in each step.
+        lr: the peak learning rate.
         options: any other field of `training.settings.Settings`.
 
     Raises:
         MapstoError: if a setting is out of range; if the tasks do not fit the learner; if a loss or a gradient is not
-            finite (the message names its step, its task and the last good checkpoint); if the run cannot be written,
+            finite (the message names the step, the task and the last good checkpoint); if the run cannot be written,
             resumed or overwritten; or if the weights in `init` do not fit.
     """
     settings = Settings(steps, batch, lr, **options)

@@ -43,19 +43,22 @@ def meta_gradient(
     threads: int = 1,
     estimator: Estimator | None = None,
 ) -> MetaGradient:
-    """Return a function `f(params, episodes, index=0) -> (grads, metrics)`, the mean meta-gradient of a batch of tasks.
+    """Return a function `f(params, episodes, index=0) -> (grads, metrics)` for the mean meta-gradient of a batch.
+
+    `params` is a dictionary of the learner's parameters by name, and `episodes` is a batch of tasks. `index` is the
+    number of the training step, which only estimators with random directions use.
 
     Args:
-        learner: its `loss` is differentiated with respect to `params`, a dictionary like that of `named_parameters`.
-        compile: compile the gradient of each chunk as one graph. If there is no C++ compiler, a warning is logged and
-            nothing is compiled.
-        vectorise: if True, all tasks of a chunk are computed at once by `learner.batch_loss`; if False, one after the
-            other. None chooses the faster way, see `adaptation.batching`.
-        chunk_size: the number of tasks to compute at a time, which bounds the memory. The gradients of the chunks are
-            added up.
+        learner: the learner whose `loss` is differentiated with respect to `params`.
+        compile: if True, compile the gradient of each chunk of tasks as one graph. If there is no C++ compiler, a
+            warning is logged and nothing is compiled.
+        vectorise: if True, `learner.batch_loss` computes all tasks of a chunk at once. If False, tasks are computed one
+            after the other. If None, the faster way is chosen, see `adaptation.batching`.
+        chunk_size: the number of tasks to compute at a time. Smaller chunks take less memory, and the result stays the
+            same. If None, all tasks are one chunk.
         threads: the number of chunks to compute in parallel. For small networks this is faster than torch's own
-            threads; set OMP_NUM_THREADS=1, so that both do not compete for the cores.
-        estimator: how to compute the gradient of the loss. The default is exact; see `training.estimators` for others.
+            threads. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
+        estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
     """
     estimator = estimator or Exact()
     at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise

@@ -154,9 +154,9 @@ def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
 
 
 def load_weights(learner: nn.Module, source: str | Path) -> int:
-    """Load the weights of a run folder, or of a safetensors file, into `learner`.
+    """Load the weights of a run folder or a safetensors file into `learner`, and return their number of training steps.
 
-    Returns the number of training steps that produced the weights.
+    `source` is the path of the folder or the file. The number is 0 if the file does not record it.
 
     Raises:
         MapstoError: if there are no weights, or if they do not fit the learner.

@@ -1,4 +1,4 @@
-"""The trained mapping of the package; `tables.md` is its model card, and `tables.yaml` holds its sizes."""
+"""The pretrained model for tables; `tables.md` is its model card, and `tables.yaml` holds its sizes."""
 
 import functools
 import hashlib
@@ -19,7 +19,9 @@ FOLDER = Path(__file__).parent
 def load(
     ways: int = 2, members: int = 2, loss: str = "cross_entropy", path: str | Path = FOLDER / "tables.safetensors"
 ) -> SelfExplaining:
-    """Return the shipped mapping with frozen parameters, for tables with `ways` classes or with a numeric outcome.
+    """Return the pretrained model for tables with `ways` classes or a numeric outcome; its parameters are frozen.
+
+    The model is a `SelfExplaining` learner, which returns predictions and their explanations.
 
     Args:
         ways: the number of classes, 2 to 10; 1 if the outcome is numeric.
@@ -28,7 +30,7 @@ def load(
         path: the safetensors file with the weights.
 
     Raises:
-        MapstoError: if the file is missing, truncated, or holds the weights of another mapping.
+        MapstoError: if the file is missing or damaged, or holds the weights of another model.
     """
     from ..explainers.learned.attribution import PairwiseAttribution
     from ..learners import InContext

@@ -40,8 +40,8 @@ class ExpectedGradients(ViewExplainer):
 
     Args:
         background: the baseline rows, `[b, ...]`, each of the point's shape.
-        samples: the number of gradients to compute, each at a random place on the line from a random row. If None,
-            every row is used, with `steps` gradients for each row.
+        samples: the number of gradients to compute, each at a random place on the line from a random row to the point.
+            If None, every row is used, with `steps` gradients for each row.
         seed: the random seed; it is used only if `samples` is given.
         steps: the number of gradients on each line; it is used only if `samples` is None.
         chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.

@@ -46,8 +46,8 @@ class ViewExplainer(ABC):
         `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if an attribution is NaN. NaN is not detected inside a transform of `torch.func`, such as
-                `vmap`.
+            MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
+                detected.
         """
         return numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
 
@@ -72,8 +72,8 @@ class GameExplainer(ABC):
         limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if an attribution is NaN. NaN is not detected inside a transform of `torch.func`, such as
-                `vmap`.
+            MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
+                detected.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -37,7 +37,7 @@ class Gradient(ViewExplainer):
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute to each entry of the input the product of its value and the score's derivative.
+    """Attribute to each entry of the input the entry's value times the derivative of the score with respect to it.
 
     Values `point ⊙ ∂view/∂point` are in the unit of the score. If the view is linear without a constant, they add up to
     the score (Shrikumar et al. 2016, "Not Just a Black Box").

@@ -58,9 +58,9 @@ def superpixels(
 
     The regions come from k-means on the colours and positions of the pixels; all channels share them. The distance
     between two pixels is `√(colour² + (compactness·place / spacing)²)`. Here `colour` is the distance between their
-    colours, in the unit of the image. `place` is the distance between their positions, in pixels, and `spacing =
-    √(h·w/count)`. The k-means centres start on a regular grid, so the result is deterministic. A region that loses all
-    its pixels is dropped.
+    colours, in the unit of the image. `place` is the distance between their positions, in pixels, and
+    `spacing = √(h·w/count)`. The k-means centres start on a regular grid, so the result is deterministic. A region that
+    loses all its pixels is dropped.
 
     Args:
         image: the image, `[c, h, w]`.

@@ -24,11 +24,11 @@ from .gradient import gradient, scale
 
 @final
 class IntegratedGradients(ViewExplainer):
-    """Attribute a score to the input's entries by the mean gradient between a baseline and the point.
+    """Attribute a score to the input's entries by the mean gradient on the line from a baseline to the point.
 
-    The gradients at places on the straight line from the baseline to the point are averaged. The value of an entry is
-    its mean gradient, multiplied by its difference from the baseline. Values are in the unit of the score. They add up
-    to `view(point) − view(baseline)`, except for the error of integration.
+    The attribution of an entry is its mean gradient on this straight line, multiplied by its difference from the
+    baseline. Values are in the unit of the score. They add up to `view(point) − view(baseline)`, except for the error
+    of integration.
 
     Args:
         steps: the number of places on the line at which the gradient is computed.

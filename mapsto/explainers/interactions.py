@@ -32,15 +32,16 @@ class ShapleyInteractions:
     """Divide a game's outcome among players and pairs of players, by the Shapley–Taylor interaction index.
 
     The result is a symmetric matrix in the unit of the game's outcome. A diagonal entry is the contribution of one
-    player alone. The two entries of a pair are equal; together they are what the pair contributes in addition to its
-    players alone. The matrix sums to v(all) − v(none), the outcome with all players minus the outcome without any. All
+    player alone. The two entries of a pair are equal; their sum is what the pair contributes in addition to its single
+    players. The matrix sums to v(all) − v(none), the outcome with all players minus the outcome without any player. All
     entries of a player who never changes the outcome are 0. The class is not a `GameExplainer`, because it does not
     return one value for each player.
 
     Args:
-        orders: the number of random orders of the players. Half of them are the reverses of the other half. Each order
-            takes at most `players·(players+1)/2` outcomes; the empty coalition is evaluated only once. If None, all
-            `2^players` coalitions are evaluated, and the result is exact; the game may then have at most 12 players.
+        orders: the number of random orders of the players. Half of them are the reverses of the other half. For each
+            order, the game is evaluated at most `players·(players+1)/2` times. The empty coalition is evaluated once
+            for all orders. If None, all `2^players` coalitions are evaluated, and the result is exact; the game may
+            then have at most 12 players.
         seed: the random seed of the orders.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
@@ -74,7 +75,7 @@ class ShapleyInteractions:
         limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if a value is NaN. NaN is not detected inside a transform of `torch.func`, such as `vmap`.
+            MapstoError: if a value is NaN. If `over` is called inside a transform of `torch.func`, NaN is not detected.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -33,10 +33,10 @@ _WIDTH = {"euclidean": lambda players: 0.75 * players**0.5, "cosine": lambda pla
 class LIME(DesignedExplainer):
     """Attribute to each player its coefficient in a linear model fitted to the outcomes of many coalitions.
 
-    The linear model predicts the outcome of a coalition from which players are present. It is fitted by weighted least
-    squares, and coalitions that lack more players have less weight. Values are in the unit of the game's outcome, but
-    they need not add up to it. Players are columns of a table, or parts of an image: `game(view, image,
-    groups=patches(...))`.
+    The model reads a coalition as a mask: 1 for each player who is present, 0 for each absent player. It is fitted by
+    weighted least squares, and coalitions that lack more players have less weight. Values are in the unit of the game's
+    outcome, but they need not add up to it. Players are columns of a table, or parts of an image:
+    `game(view, image, groups=patches(...))`.
 
     Args:
         samples: the number of random coalitions, including the empty and the full one. If None, all `2^players`

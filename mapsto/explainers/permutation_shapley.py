@@ -44,8 +44,8 @@ class PermutationShapley(GameExplainer):
 
     Each random order is also used in reverse. Games whose Shapley values are known serve as control variates, which
     reduce the sampling error. Values are in the unit of the game's outcome. They add up to v(all) − v(none), the
-    outcome with all players minus the outcome without any. A player who never changes the outcome gets 0. The values
-    are exact if the game is a sum of terms that each depend on one or two players.
+    outcome with all players minus the outcome without any player. A player who never changes the outcome gets 0. The
+    values are exact if the game is a sum of terms that each depend on one or two players.
 
     Args:
         pairs: the number of random orders, not counting their reverses. At most `2·pairs·(players−1) + 2` coalitions

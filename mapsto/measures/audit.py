@@ -87,7 +87,7 @@ def audit(
 ) -> Audit:
     """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
-    The dependence is measured by hiding columns: their values are replaced with those of other rows. A proxy is a
+    The dependence is measured by hiding columns: their values are replaced with those of random rows. A proxy is a
     column that the model uses and that predicts the protected column.
 
     Args:

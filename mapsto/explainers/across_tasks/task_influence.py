@@ -49,8 +49,8 @@ def task_influence(
     Args:
         learner: the trained learner.
         tasks: a batch of all `t` training tasks.
-        score: a function from the learner to a scalar, for example `lambda learner: views.query(learner, support,
-            target=1)(x)`.
+        score: a function from the learner to a scalar, for example
+            `lambda learner: views.query(learner, support, target=1)(x)`.
         damping: the number added to the diagonal of the Gauss–Newton matrix. With a larger number, fewer steps are
             needed.
         tolerance: the conjugate-gradient steps stop when the residual has fallen to this fraction of its initial size.

@@ -68,13 +68,13 @@ class Anchor(NamedTuple):
 
 @final
 class Anchors(TableExplainer):
-    """Find a short rule about a row such that other rows that meet the rule almost always get the same class.
+    """Find a short rule about a row such that other rows that meet the rule almost always get the row's class.
 
     A rule is a list of conditions that the row meets. A condition compares a numeric column with one of its quantiles.
     For a category, or a column with at most `bins` values, it requires the row's value. The precision of a rule is
     measured on random rows that meet the rule: it is the fraction of these rows to which the classifier gives the
-    explained row's class. Among the rules that are precise enough, the anchor is the rule that the most background rows
-    meet.
+    explained row's class. Among the rules that are precise enough, the anchor is the one that the largest number of
+    background rows meets.
 
     The search asks the classifier about some 100,000 rows if the table has eight columns, and about some 450,000 rows
     if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.

@@ -88,8 +88,9 @@ class Surrogate:
 class SurrogateTree(TableExplainer):
     """Fit a small decision tree to a classifier's predictions, as a readable summary of the whole classifier.
 
-    The background rows are divided at random. Three fifths of them, and synthetic rows mixed from them, are used to fit
-    the tree, one fifth to prune it, and one fifth to test how closely it agrees with the classifier.
+    The background rows are divided at random. Three fifths of them, together with synthetic rows mixed from them, are
+    used to fit the tree. One fifth is used to prune the tree, and one fifth to measure how closely the tree agrees with
+    the classifier.
 
     Args:
         background: rows of the table, at least 10: a tensor, an array or a DataFrame.

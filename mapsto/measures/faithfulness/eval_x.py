@@ -41,10 +41,11 @@ class EvalX:
     """Judge explanations by how well a second network predicts the model's class from the selected entries alone.
 
     This second network is called the evaluator. The method `fit` trains it on rows in which random entries are hidden.
-    The method `judge` then returns how well it predicts from the entries that an explainer has selected. The evaluator
-    reads the row, with 0 for hidden entries, and the mask, which is 1 for visible entries. For rows of a table `[n,
-    d]`, `network` must map inputs `[n, 2·d]`, the row followed by its mask, to class scores `[n, k]`. For images `[n,
-    c, h, w]`, the mask is an additional channel, and `network` must read inputs `[n, c + 1, h, w]`.
+    The method `judge` then returns how well the evaluator predicts the model's class from the entries that an explainer
+    has selected. The evaluator reads the row, with 0 for hidden entries, and the mask, which is 1 for visible entries.
+    For rows of a table `[n, d]`, `network` must map inputs `[n, 2·d]` to class scores `[n, k]`; an input is the row
+    followed by its mask. For images `[n, c, h, w]`, the mask is an additional channel, and `network` must read inputs
+    `[n, c + 1, h, w]`.
 
     Args:
         network: the evaluator before training. A copy of it is trained; the module itself does not change.

@@ -70,15 +70,15 @@ def randomised_model(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare a model's explanations with those of copies with random weights; they should differ clearly.
+    """Compare a model's explanations with those of copies of the model that have random weights.
 
-    If they do not differ, the explanations do not depend on what the model has learned.
+    The explanations should differ clearly. If they do not, they do not depend on what the model has learned.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         model: a network or a learner. The meta-weights of a learner are randomised; the copy then adapts as usual.
-        view: a function from a model to the view to explain, such as `lambda learner: views.query(learner, support,
-            target)`.
+        view: a function from a model to the view to explain, such as
+            `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.
         plan: the layers to randomise in each step. "cascading" randomises the last layer, then the last two, and so on.
             "independent" randomises one layer at a time, the last one first.
@@ -113,15 +113,15 @@ def shuffled_labels(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare explanations before and after the support labels are shuffled; they should differ clearly.
+    """Compare the explanations before and after the labels of the support set are shuffled.
 
-    If they do not differ, the explanations do not depend on what the labels teach.
+    The explanations should differ clearly. If they do not, they do not depend on what the labels teach.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         support: the support set. Examples of weight 0 keep their label.
-        view: a function from a support set to the view to explain, such as `lambda support: views.query(learner,
-            support, target)`.
+        view: a function from a support set to the view to explain, such as
+            `lambda support: views.query(learner, support, target)`.
         points: the rows to explain.
         times: the number of shufflings to compare with.
         seed: the random seed of the shufflings.

@@ -63,9 +63,9 @@ class Imputer(ABC):
 class NoisyLinear(Imputer):
     """Fill the hidden pixels of an image with weighted means of their neighbours, plus noise.
 
-    `NoisyLinear()(x, mask)` returns the image `x` `[..., h, w]` with the pixels filled in whose `mask` is 0. Neighbours
-    of a hidden pixel may be hidden too, so all hidden pixels are computed together, from a dense linear system of h·w
-    equations. This is practical for images of up to about 32 × 32 pixels.
+    `NoisyLinear()(x, mask)` returns the image `x` `[..., h, w]`, in which the pixels with `mask` 0 are filled in.
+    Neighbours of a hidden pixel may be hidden too, so all hidden pixels are computed together, from a dense linear
+    system of h·w equations. This is practical for images of up to about 32 × 32 pixels.
 
     Args:
         noise: the standard deviation of the noise, in the unit of the pixels. The authors' code uses 0.01.
@@ -100,7 +100,7 @@ class NoisyLinear(Imputer):
 class LinearRegression(Imputer):
     """Fill the hidden columns of a table's row by linear regression on its visible columns, plus noise.
 
-    `LinearRegression(background)(x, mask)` returns the row `x` with the columns filled in whose `mask` is 0.
+    `LinearRegression(background)(x, mask)` returns the row `x`, in which the columns with `mask` 0 are filled in.
 
     Args:
         background: the rows to which the regression is fitted, `[b, d]`.

@@ -60,13 +60,13 @@ def trust(
     """Return every applicable measure of an explainer's attributions, beside the same measure of two baselines.
 
     The baselines are random attributions and |x|, the magnitude of the input. The result maps the name of each measure
-    to its values. The measure "infidelity" is that of `hiding_infidelity`, after the attributions are multiplied by the
-    number that fits best.
+    to its mean for the explainer and for each baseline. The measure "infidelity" is that of `hiding_infidelity`, after
+    the attributions are multiplied by the number that fits best.
 
     Args:
         explainer: the explainer.
-        views: a function from a point to its view, which a `ViewExplainer` explains. The view has one score, such as the
-            probability of the class predicted for the point.
+        views: a function from a point to its view, which a `ViewExplainer` explains. The view has one score, such as
+            the probability of the class predicted for the point.
         games: a function from a point to its game, such as `lambda x: game(views(x), x)`. The measures hide the players
             of the game. A `GameExplainer` explains this game.
         points: the points, `[n, ...]`.

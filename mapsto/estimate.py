@@ -30,9 +30,10 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
-    """Return the mean of `values`, one for each task, with half the width of its 95 % confidence interval.
+    """Return the mean of one value for each task, with half the width of its 95 % confidence interval.
 
-    If a value is not finite, the mean is not finite either, and the interval is NaN.
+    If a value is not finite, the mean is not finite and the interval is NaN. If there is only one value, the interval
+    is NaN.
 
     Raises:
         MapstoError: if `values` is empty.

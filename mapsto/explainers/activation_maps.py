@@ -27,11 +27,11 @@ from .gradient import gradient, scale
 
 @final
 class GradCAM(ViewExplainer):
-    """Map where an image raises a score: the sum of a layer's feature maps, weighted by their mean gradients.
+    """Map where an image raises a score: the sum of a layer's feature maps, each weighted by its mean gradient.
 
-    The result is a map of places, not an attribution of each entry: the channels are summed, so that feature maps
-    `[..., c, h, w]` give a map `[..., h, w]` (Selvaraju et al. 2017, eq. 1 and 2). Negative values are set to 0. To map
-    the places that lower the score, explain the negative of the score.
+    The point is a layer's feature maps `[..., c, h, w]`, for example those of `mt.views.feature`. The result has one
+    value for each place, `[..., h, w]`, because the channels are summed (Selvaraju et al. 2017, eq. 1 and 2). Negative
+    values are set to 0. To map the places that lower the score, explain the negative of the score.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -54,9 +54,9 @@ class GradCAM(ViewExplainer):
 class HiResCAM(ViewExplainer):
     """Map how much each place of an image contributes to a score: gradient times feature map, summed over channels.
 
-    The result is a map of places, not an attribution of each entry: the channels are summed, so that feature maps
-    `[..., c, h, w]` give a map `[..., h, w]` (Draelos & Carin 2020). Values are in the unit of the score. If the rest
-    of the network is linear, the map adds up to the score without its bias.
+    The point is a layer's feature maps `[..., c, h, w]`, for example those of `mt.views.feature`. The result has one
+    value for each place, `[..., h, w]`, because the channels are summed (Draelos & Carin 2020). Values are in the unit
+    of the score. If all layers after the feature maps are linear, the map adds up to the score minus its constant part.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2

@@ -20,9 +20,11 @@ from .. import checks
 def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor, "r r"]]) -> Float[Tensor, "r r"]:
     """Return the fraction of each output that comes from each input, by following attention through all layers.
 
+    Half of each layer's output is assumed to pass through the residual connection (Abnar & Zuidema 2020).
+
     Args:
-        attentions: one matrix `[r, r]` for each layer, the first layer first, averaged over heads. Row i holds the
-            attention that output i pays to each input: weights that sum to 1. `InContext.attentions` returns such
+        attentions: one matrix `[r, r]` for each layer, from the first layer to the last, averaged over heads. Row i
+            holds the attention weights of output i for all inputs; they sum to 1. `InContext.attentions` returns such
             matrices.
 
     Raises:

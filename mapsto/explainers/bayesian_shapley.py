@@ -34,15 +34,17 @@ _BASE, _LENGTH, _NUGGET = 1.0, 0.3, 1e-10  # a, ρ, and a diagonal that keeps th
 
 @final
 class BayesianShapley(DesignedExplainer):
-    """Estimate Shapley values from a few coalitions, chosen by Bayesian quadrature as the most informative.
+    """Estimate Shapley values from the outcomes of a few coalitions, chosen by Bayesian quadrature.
 
-    Values are in the unit of the game's outcome. The game may have at most 12 players. The empty and the full coalition
-    are always included.
+    The next coalition is always the one that most reduces the uncertainty of the Shapley values, under a Gaussian
+    process prior. The empty and the full coalition are always included. Values are in the unit of the game's outcome.
+    The game may have at most 12 players.
 
     Args:
         samples: the number of coalitions to evaluate, at least `players + 2`.
-        groups: the group number of each player, such as `support.y.tolist()` for support examples. Players of a group
-            are assumed to be similar, so that fewer samples are enough. None: every player is a group.
+        groups: the group number of each player. For support examples, it can be the class: `support.y.tolist()`.
+            Players of the same group are assumed to be similar, so that fewer samples are enough. If None, every player
+            is its own group.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game
@@ -55,7 +57,7 @@ class BayesianShapley(DesignedExplainer):
         self.samples, self.groups, self.chunk_size = samples, groups, chunk_size
 
     def design(self, players: int) -> coalitions.Design:
-        """Return the chosen coalitions, and the matrix from their outcomes to the posterior mean of the Shapley values.
+        """Return the chosen coalitions, and the matrix that maps their outcomes to the estimated Shapley values.
 
         Raises:
             MapstoError: if there are more than 12 players, `groups` does not have one entry for each player, or there

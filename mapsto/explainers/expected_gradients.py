@@ -33,16 +33,17 @@ from .gradient import gradient, scale
 class ExpectedGradients(ViewExplainer):
     """Attribute a score to the input's entries by Integrated Gradients, averaged over many baseline rows.
 
-    The gradients on the line from each background row to the point are averaged and multiplied by the difference of
-    point and row. Values are in the unit of the score. They add up to the score minus the mean score of the background,
-    up to the error of integration or sampling.
+    For each background row, the gradients on the straight line from this row to the point are averaged, and the average
+    is multiplied by the point minus the row. The attribution is the mean of these products over the background rows.
+    Values are in the unit of the score. They add up to the point's score minus the mean score of the background, except
+    for the error of integration or sampling.
 
     Args:
-        background: the baseline rows, `[b, ...]`.
-        samples: the number of gradients, at random rows and places on their lines. None uses every row, with `steps`
-            gradients each.
-        seed: the random seed, if `samples` is given.
-        steps: the number of gradients on each line, if `samples` is None.
+        background: the baseline rows, `[b, ...]`, each of the point's shape.
+        samples: the number of gradients to compute, each at a random place on the line from a random row to the point.
+            If None, every row is used, with `steps` gradients for each row.
+        seed: the random seed; it is used only if `samples` is given.
+        steps: the number of gradients on each line; it is used only if `samples` is None.
         chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.
 
     >>> background = torch.tensor([[0.0, 0.0], [2.0, 0.0]])

@@ -27,9 +27,10 @@ def refuse_games(explain: Explain) -> None:
 
 
 class ViewExplainer(ABC):
-    """An explainer that attributes a view's score to the entries of its input: (view, point) ↦ attribution.
+    """The base of all explainers that attribute a score to the entries of an input: (view, point) ↦ attribution.
 
-    A view is a differentiable function from an input, the point, to one score or `[k]` scores.
+    The point is the input to explain. The view is a differentiable function from the input to one score or `[k]`
+    scores.
     """
 
     @abstractmethod
@@ -40,22 +41,22 @@ class ViewExplainer(ABC):
         """
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
-        """Explain `n` points in one batch.
+        """Return the attributions of `n` points, computed in one batch.
 
         `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN
-                passes unnoticed.
+            MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
+                detected.
         """
         return numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
 
 
 class GameExplainer(ABC):
-    """An explainer that attributes a game's outcome to its players: game ↦ attribution.
+    """The base of all explainers that attribute a game's outcome to its players: game ↦ attribution.
 
-    A game is a function from a mask, 1 for each visible player, to an outcome. The players are parts of an input, such
-    as columns, patches of pixels or support examples.
+    The players are parts of an input, such as columns, patches of pixels or support examples. A game is a function from
+    a mask to the outcome. The mask is 1 for each visible player and 0 for each hidden player.
     """
 
     @abstractmethod
@@ -65,13 +66,14 @@ class GameExplainer(ABC):
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players ..."]:
-        """Explain the games of `n` points in one batch; `games` maps a point to its game.
+        """Return the attributions of `n` points, computed in one batch.
 
-        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
+        `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
+        limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if an attribution is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN
-                passes unnoticed.
+            MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
+                detected.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -21,7 +21,7 @@ from .explainer import ViewExplainer, number
 
 @final
 class Gradient(ViewExplainer):
-    """Attribute to each entry of the input its gradient: the rate at which the score changes with the entry.
+    """Attribute to each entry of the input the derivative of the score with respect to this entry.
 
     Values `∂view/∂point` are in the unit of the score per unit of the entry.
 
@@ -37,10 +37,10 @@ class Gradient(ViewExplainer):
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute to each entry of the input its value times its gradient: its part of the score, if that is linear.
+    """Attribute to each entry of the input the entry's value times the derivative of the score with respect to it.
 
-    Values `point ⊙ ∂view/∂point` are in the unit of the score. They add up to the score if the view is linear without a
-    constant (Shrikumar et al. 2016, "Not Just a Black Box").
+    Values `point ⊙ ∂view/∂point` are in the unit of the score. If the view is linear without a constant, they add up to
+    the score (Shrikumar et al. 2016, "Not Just a Black Box").
 
     >>> import torch
     >>> InputXGradient()(lambda x: x @ torch.tensor([2.0, -1.0]), torch.tensor([3.0, 4.0]))

@@ -18,11 +18,11 @@ from .. import checks
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
     """Divide an image into square patches, and return the patch number of each entry.
 
-    The patches are those of Zeiler & Fergus 2014, numbered row by row; all channels share them. If `size` does not
-    divide the height or width, the patches at the lower or right edge are smaller.
+    The patches are those of Zeiler & Fergus 2014. They are numbered row by row, and all channels share them. If `size`
+    does not divide the height or width, the patches at the lower or right edge are smaller.
 
     Args:
-        shape: the shape of the image, `(..., h, w)`, which the result also has.
+        shape: the shape of the image, `(..., h, w)`. The result has the same shape.
         size: the side of a patch, in pixels.
 
     Raises:
@@ -56,16 +56,17 @@ def superpixels(
 ) -> Int[Tensor, "c h w"]:
     """Divide an image into about `count` regions of similar pixels, and return the region number of each entry.
 
-    All channels share the regions. The k-means centres start on a grid, `spacing = √(h·w/count)` pixels apart. The
-    distance of two pixels is `√(colour² + (compactness·place / spacing)²)`: `colour` is their distance in the image's
-    own units, and `place` their distance in pixels. The result is deterministic. A region that loses all its pixels is
-    dropped.
+    The regions come from k-means on the colours and positions of the pixels; all channels share them. The distance
+    between two pixels is `√(colour² + (compactness·place / spacing)²)`. Here `colour` is the distance between their
+    colours, in the unit of the image. `place` is the distance between their positions, in pixels, and
+    `spacing = √(h·w/count)`. The k-means centres start on a regular grid, so the result is deterministic. A region that
+    loses all its pixels is dropped.
 
     Args:
-        image: the image.
-        count: about how many regions to make.
-        compactness: the weight of place against colour. A smaller number follows edges, a larger one keeps regions
-            square.
+        image: the image, `[c, h, w]`.
+        count: the approximate number of regions.
+        compactness: the weight of position relative to colour. With a smaller number, regions follow edges more
+            closely; with a larger number, they stay closer to squares.
         steps: the number of k-means steps.
 
     Raises:

@@ -24,12 +24,14 @@ from .gradient import gradient, scale
 
 @final
 class IntegratedGradients(ViewExplainer):
-    """Attribute to each entry its difference from a baseline, times the mean gradient on the line from there.
+    """Attribute a score to the input's entries by the mean gradient on the line from a baseline to the point.
 
-    Values are in the unit of the score. They add up to `view(point) − view(baseline)`, up to the error of integration.
+    The attribution of an entry is its mean gradient on this straight line, multiplied by its difference from the
+    baseline. Values are in the unit of the score. They add up to `view(point) − view(baseline)`, except for the error
+    of integration.
 
     Args:
-        steps: the number of gradients on the line.
+        steps: the number of places on the line at which the gradient is computed.
         baseline: the input to compare the point with: a number, or a tensor that broadcasts to the point.
         chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.
 

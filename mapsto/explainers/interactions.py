@@ -31,15 +31,17 @@ from .explainer import numbers
 class ShapleyInteractions:
     """Divide a game's outcome among players and pairs of players, by the Shapley–Taylor interaction index.
 
-    The result is a symmetric matrix in the unit of the game's outcome. The diagonal holds the contribution of each
-    player alone. The other entries hold half of what two players contribute only together, so that the matrix sums to
-    v(all) − v(none). A player who changes nothing gets 0. The class is not a `GameExplainer`, because it does not
+    The result is a symmetric matrix in the unit of the game's outcome. A diagonal entry is the contribution of one
+    player alone. The two entries of a pair are equal; their sum is what the pair contributes in addition to its single
+    players. The matrix sums to v(all) − v(none), the outcome with all players minus the outcome without any player. All
+    entries of a player who never changes the outcome are 0. The class is not a `GameExplainer`, because it does not
     return one value for each player.
 
     Args:
-        orders: the number of random orders of the players, half of them the reverses of the others. An order takes at
-            most `players·(players+1)/2` outcomes, and the empty coalition is evaluated once. None evaluates all
-            `2^players` coalitions of at most 12 players, and is exact.
+        orders: the number of random orders of the players. Half of them are the reverses of the other half. For each
+            order, the game is evaluated at most `players·(players+1)/2` times. The empty coalition is evaluated once
+            for all orders. If None, all `2^players` coalitions are evaluated, and the result is exact; the game may
+            then have at most 12 players.
         seed: the random seed of the orders.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
@@ -67,13 +69,13 @@ class ShapleyInteractions:
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
-        """Explain the games of `n` points in one batch; `games` maps a point to its game.
+        """Return the interaction matrices of `n` points, computed in one batch.
 
-        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
+        `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
+        limit memory; None explains all at once.
 
         Raises:
-            MapstoError: if a value is NaN. Inside a transform of `torch.func`, values cannot be read, and NaN passes
-                unnoticed.
+            MapstoError: if a value is NaN. If `over` is called inside a transform of `torch.func`, NaN is not detected.
         """
         return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
 

@@ -31,20 +31,21 @@ _WIDTH = {"euclidean": lambda players: 0.75 * players**0.5, "cosine": lambda pla
 
 @final
 class LIME(DesignedExplainer):
-    """Attribute by the coefficients of a linear model that predicts the outcome from the players' presence.
+    """Attribute to each player its coefficient in a linear model fitted to the outcomes of many coalitions.
 
-    The model is fitted by weighted least squares to the outcomes of many coalitions; a coalition weighs less, the more
-    players it lacks. Values are in the unit of the game's outcome, and need not add up to it. Players are columns of a
-    table, or parts of an image: `game(view, image, groups=patches(...))`.
+    The model reads a coalition as a mask: 1 for each player who is present, 0 for each absent player. It is fitted by
+    weighted least squares, and coalitions that lack more players have less weight. Values are in the unit of the game's
+    outcome, but they need not add up to it. Players are columns of a table, or parts of an image:
+    `game(view, image, groups=patches(...))`.
 
     Args:
-        samples: the number of random coalitions, including the empty and the full one. None evaluates all `2^players`
-            coalitions of at most 12 players.
-        distance: how the distance of a coalition from the full one is measured, "euclidean" or "cosine"; the module has
-            the formulas.
-        width: the width of the exponential kernel that turns distance into weight. None: that of lime's code,
-            `0.75·√players` for "euclidean" and 0.25 for "cosine".
-        penalty: the ridge penalty on the coefficients, but not on the intercept.
+        samples: the number of random coalitions, including the empty and the full one. If None, all `2^players`
+            coalitions are evaluated; the game may then have at most 12 players.
+        distance: the distance between a coalition and the full coalition, "euclidean" or "cosine". The module docstring
+            has the formulas.
+        width: the width of the exponential kernel that turns distance into weight. If None, it is the width in lime's
+            code, `0.75·√players` for "euclidean" and 0.25 for "cosine".
+        penalty: the ridge penalty on the coefficients. The intercept is not penalised.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
@@ -71,7 +72,7 @@ class LIME(DesignedExplainer):
         self.seed, self.chunk_size = seed, chunk_size
 
     def design(self, players: int) -> coalitions.Design:
-        """Return all or sampled coalitions, and the matrix from their outcomes to the fitted coefficients.
+        """Return the coalitions to evaluate, and the matrix that maps their outcomes to the fitted coefficients.
 
         Raises:
             MapstoError: if there are too many players to evaluate all coalitions, or if `samples` or `width` is too

@@ -22,10 +22,11 @@ def knn_shapley(
     label: Int[Tensor, ""] | int,
     k: int = 5,
 ) -> Float[Tensor, " n"]:
-    """Return the Shapley value of each support example for a vote of the `k` nearest neighbours on one query.
+    """Return the Shapley value of each support example in a vote of the `k` nearest neighbours on one query.
 
-    The values add up to the fraction of the `k` nearest examples that have the query's class. They take `n·log n`
-    operations, and no learner adapts. For several queries, use `vmap` and take the mean: Shapley values are linear.
+    The outcome of the vote is the fraction of the `k` nearest examples that have the query's class, and the values add
+    up to it. No learner has to adapt: the values come from one sort of the `n` examples by distance. For several
+    queries, use `vmap` and take the mean of the values.
 
     Args:
         x: the features of the examples. If raw inputs have no meaningful distance, pass embeddings, for example from a

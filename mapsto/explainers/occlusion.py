@@ -21,7 +21,7 @@ from .explainer import GameExplainer
 
 @final
 class Occlusion(GameExplainer):
-    """Attribute to each player the fall of the outcome when this player is hidden and all others stay visible.
+    """Attribute to each player the decrease in the outcome when only this player is hidden.
 
     Values are in the unit of the game's outcome. The game is evaluated for `players + 1` coalitions. `chunk_size` is
     the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.

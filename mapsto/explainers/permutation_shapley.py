@@ -40,15 +40,16 @@ _RIDGE = 0.1  # of the controls' own sums of squares
 
 @final
 class PermutationShapley(GameExplainer):
-    """Estimate Shapley values: the marginal contribution of each player, averaged over random orders of joining.
+    """Estimate Shapley values: each player's mean marginal contribution when players join in random orders.
 
-    Each order comes with its reverse, and games with known Shapley values (control variates) correct the estimate.
-    Values are in the unit of the game's outcome. They add up to v(all) − v(none), are 0 for a player who changes
-    nothing, and are exact if the game is a sum over single players and pairs.
+    Each random order is also used in reverse. Games whose Shapley values are known serve as control variates, which
+    reduce the sampling error. Values are in the unit of the game's outcome. They add up to v(all) − v(none), the
+    outcome with all players minus the outcome without any player. A player who never changes the outcome gets 0. The
+    values are exact if the game is a sum of terms that each depend on one or two players.
 
     Args:
-        pairs: the number of orders, without their reverses. They take `2·pairs·(players−1) + 2` outcomes, or fewer if
-            orders pass through the same coalition.
+        pairs: the number of random orders, not counting their reverses. At most `2·pairs·(players−1) + 2` coalitions
+            are evaluated.
         seed: the random seed of the orders.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 

@@ -17,14 +17,16 @@ from .designed import DesignedExplainer
 
 @final
 class Shapley(DesignedExplainer):
-    """Attribute an outcome to players by Shapley values: marginal contributions, averaged over all orders of joining.
+    """Attribute an outcome to players by Shapley values, exactly or by KernelSHAP.
 
-    Values are in the unit of the game's outcome, and add up to v(all) − v(none).
+    A Shapley value is a player's marginal contribution, averaged over all orders in which the players can join. Values
+    are in the unit of the game's outcome. They add up to v(all) − v(none), the outcome with all players minus the
+    outcome without any player.
 
     Args:
-        samples: None evaluates all `2^players` coalitions of at most 12 players, and the values are exact. A number
-            evaluates about as many random coalitions, in complementary pairs, besides the empty and the full one
-            (KernelSHAP).
+        samples: about how many random coalitions KernelSHAP evaluates, besides the empty and the full one. Each of them
+            is evaluated together with its complement. If None, all `2^players` coalitions are evaluated, and the values
+            are exact; the game may then have at most 12 players.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
@@ -38,7 +40,7 @@ class Shapley(DesignedExplainer):
         self.samples, self.seed, self.chunk_size = samples, seed, chunk_size
 
     def design(self, players: int) -> coalitions.Design:
-        """Return all coalitions and their exact weights, or the sampled ones of KernelSHAP."""
+        """Return the coalitions to evaluate, and the matrix that maps their outcomes to Shapley values."""
         if self.samples is not None:
             return coalitions.kernel(players, self.samples, self.seed, dtype=torch.float64)
         coalitions.refuse_many(players, f"samples={32 * players}")

@@ -25,13 +25,16 @@ from .explainer import Explain, ViewExplainer, number
 class Smooth(ViewExplainer):
     """Average the attributions of another explainer over noisy copies of the point, to make them smoother.
 
+    The result is in the unit of the other explainer's attributions.
+
     Args:
-        explainer: a function (view, point) ↦ attribution: a `ViewExplainer`, or a function that plays a game, such as
-            `lambda view, x: Shapley()(game(view, x, baseline=0.0))`. The mean is in the unit of its attributions.
-        samples: the number of noisy copies, even: one half mirrors the other.
-        noise: the standard deviation of the noise, in the unit of the point: a number, or a tensor that broadcasts to
-            the point, such as one number for each column of a table. An entry with 0 stays as it is. The paper uses 10
-            to 20 % of the range of an image.
+        explainer: a function (view, point) ↦ attribution. It is a `ViewExplainer`, or a function that applies a
+            `GameExplainer`, such as `lambda view, x: Shapley()(game(view, x, baseline=0.0))`.
+        samples: the number of noisy copies. It is even, because the noise of one half is minus the noise of the other
+            half.
+        noise: the standard deviation of the noise, in the unit of the point. It is a number, or a tensor that
+            broadcasts to the point, such as one number for each column of a table. An entry with standard deviation 0
+            does not change. The SmoothGrad paper uses 10 to 20 % of the range of an image's values.
         seed: the random seed of the noise.
         chunk_size: the number of copies to explain at a time, to limit memory; None explains all at once.
 

@@ -28,7 +28,8 @@ def attributions(
 ) -> Figure:
     """Draw `n` images `[n, c, h, w]` or table rows `[n, d]`, each with its attributions by each method.
 
-    `titles` has a title for each image or row; `names` are the names of a table's columns.
+    `values` maps the name of each method to its attributions, in the shape of `points`. `titles` holds a title for each
+    image or row. `names` holds the names of a table's columns.
 
     Raises:
         MapstoError: if there is no row or no method, or an attribution differs in shape from `points`.

@@ -49,12 +49,12 @@ def beeswarm(
 ) -> Figure:
     """Draw how much each cell of `data` contributes to the probability of the class `target`, one dot for each cell.
 
-    `values` are the contributions as probabilities. Each of the `top` columns with the largest mean absolute
-    contribution has its own line. `order` sets another order of the columns and `limits` another horizontal range (in
-    percentage points), so that pictures of several classes can be compared.
+    `values` holds the contributions as probabilities, and `names` the names of the columns. Each of the `top` columns
+    with the largest mean absolute contribution has its own line. To compare pictures of several classes, pass the same
+    `order` of the columns and the same `limits` of the horizontal axis (in percentage points).
 
     Raises:
-        MapstoError: no row is given.
+        MapstoError: if no row is given.
     """
     some = "at least one explained row"
     checks.expect(len(values) > 0, "values", "no rows", some, "explain some rows first")

@@ -43,13 +43,13 @@ def draw(result: Any, **options: Any) -> Figure:
     Args:
         result: the return value of `changes`, `cka_over`, `embedding`, `film`, `gradient_histograms`, `maximise`,
             `probes`, `rsa_over`, `task_map` or `units`.
-        options: for `embedding` and `film`, `classes` (the names of the classes); for `film`, `most` (the maximum
-            number of steps shown); for `gradient_histograms`, `of` ("gradients" or "updates"); for `maximise`, `names`
-            (of the features); for `task_map`, `of` (a number
-            for each task, shown by colour) and `name` (of that number).
+        options: options of some pictures. `classes` (for `embedding` and `film`) holds the names of the classes. `most`
+            (for `film`) is the largest number of steps to show. `of` is "gradients" or "updates" for
+            `gradient_histograms`; for `task_map`, it holds a number for each task, shown by colour, and `name` is the
+            name of this number. `names` (for `maximise`) holds the names of the features.
 
     Raises:
-        MapstoError: if the result is none of these.
+        MapstoError: if the result is not one of these.
     """
     if isinstance(result, Mapping):  # of layers to their units
         return units(result)

@@ -29,9 +29,11 @@ _LINE = 0.3  # inches a training row
 def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
     """Draw the `top` training rows that raise the probability of class `target` most, and the `top` that lower it most.
 
-    `change` is the change of the predicted probability when each training row is deleted, as
-    `TableClassifier.influence` returns it. `labels` are the names of the training rows. Raises MapstoError if there is
-    no training row.
+    `change` holds, for each training row, the change of the predicted probability if this row is deleted;
+    `TableClassifier.influence` returns it. `labels` holds the names of the training rows.
+
+    Raises:
+        MapstoError: if there is no training row.
     """
     checks.expect(len(change) > 0, "change", "no training rows", "at least one", "fit on some rows first")
     return pushes(-np.asarray(change, dtype=float), labels, target, top)

@@ -66,10 +66,13 @@ def wilson(
 
 
 def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
-    """Draw the reliability curve: how often the event came true, against its predicted probability.
+    """Draw the reliability curve: how often an event came true, against its predicted probability.
 
-    Below it are the numbers of rows in each bin. `what` is the name of the event. Raises MapstoError if there is no
-    row.
+    `predicted` holds the predicted probability of the event for each row. `event` is True if the event came true for
+    this row, and `what` is the name of the event. A second panel shows the number of rows in each of the `bins` bins.
+
+    Raises:
+        MapstoError: if there is no row.
     """
     checks.expect(len(predicted) > 0, "predicted", "no rows", "at least one row whose outcome is known")
     parts = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)

@@ -87,20 +87,22 @@ def audit(
 ) -> Audit:
     """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
+    The dependence is measured by hiding columns: their values are replaced with those of random rows. A proxy is a
+    column that the model uses and that predicts the protected column.
+
     Args:
-        predict: a function from rows (in the form of `rows`) to the probability of the outcome for each.
-        rows: a data frame, or an array, whose columns are then named 0 … d−1.
-        outcome: whether each row has the outcome (0 or 1, False or True).
-        protected: the name of the protected column, which has at most 10 different values.
-        threshold: rows with at least this probability count as selected.
-        proxy_from: a column that the model uses is called a proxy if it predicts the protected column with at least
-            this AUC.
-        draws: the number of random values over which a hidden cell is averaged.
-        seed: the random seed of these values and of the cross-validation folds.
+        predict: a function from rows, in the form of `rows`, to each row's predicted probability of the outcome.
+        rows: a DataFrame or an array. The columns of an array are named 0 … d−1.
+        outcome: for each row, 1 or True if it has the outcome, else 0 or False.
+        protected: the name of the protected column. It has 2 to 10 different values, each in at least 5 rows.
+        threshold: a row counts as selected if its predicted probability is at least this number.
+        proxy_from: a column counts as a proxy if it predicts the protected column with at least this AUC.
+        draws: the number of random replacements over which a prediction with hidden columns is averaged.
+        seed: the random seed of the replacements and of the cross-validation folds.
 
     Raises:
-        MapstoError: if the protected column is unknown, constant or incomplete, or has too many values or a value with
-            too few rows; if outcomes are not 0 and 1; or if predictions are not probabilities.
+        MapstoError: if the protected column is unknown, constant or incomplete, has too many values, or has a value
+            with too few rows. Also if outcomes are not 0 and 1, or if predictions are not probabilities.
     """
     checks.between(0, 1, threshold=threshold, proxy_from=proxy_from)
     checks.count(draws=draws)

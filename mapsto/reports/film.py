@@ -52,13 +52,13 @@ def write_film(
     names: Sequence[object] = (),
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write a film of one adaptation (see `mt.seeing.film`) as one HTML file, with a slider over the inner steps.
+    """Write a film of one adaptation, the result of `mt.seeing.film`, as one HTML file with a slider over the steps.
 
-    `classes` are the names of the outputs, `names` those of the features of the explained row. If there are more than
-    13 steps, 13 of them are shown.
+    `classes` holds the names of the model's outputs, and `names` the names of the explained row's features. `notes`
+    holds sentences to add to the page's overview. If there are more than 13 steps, the page shows 13 of them.
 
     Raises:
-        MapstoError: there is not one name for each output or feature, or the file cannot be written.
+        MapstoError: if there is not one name for each output or feature, or if the file cannot be written.
     """
     _expect_one_each("classes", classes, film.predictions.shape[-1])
     _expect_one_each("names", names, film.row.numel())

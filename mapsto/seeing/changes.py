@@ -29,10 +29,12 @@ class Changes(NamedTuple):
 
 
 def changes(learner: Learner, support: Examples | Episode, x: Float[Tensor, "n ..."]) -> Changes:
-    """Return the relative change, after each inner step, of every layer's parameters and of its features of rows `x`.
+    """Return how much each layer's parameters, and its outputs for the rows `x`, have changed after each inner step.
+
+    A change is relative: it is the norm of the difference from step 0, divided by the norm at step 0.
 
     Raises:
-        MapstoError: if the learner has no inner gradient steps or no intermediate features, or `x` has no row.
+        MapstoError: if the learner has no inner gradient steps or no intermediate features, or if `x` has no rows.
     """
     path = iterates(learner, support)
     params = [by_layer(p) for p in path.params]

@@ -41,12 +41,20 @@ def embedding(
 ) -> Embedding:
     """Map the features of rows, before and after adaptation, to points in one plane by t-SNE.
 
-    `perplexity` is roughly the number of neighbours that t-SNE keeps close to each point; if None, it is 30, or a sixth
-    of the number of points if that is less.
+    Two measures of the map's quality come with the points: trustworthiness, and the purity of the features.
+
+    Args:
+        before: the features before adaptation, `[n, d]`.
+        after: the features of the same rows after adaptation, `[n, d]`.
+        y: the class of each row.
+        neighbours: the number of nearest neighbours that both quality measures use.
+        perplexity: roughly the number of neighbours that t-SNE keeps close to each point. If None, it is 30, or a sixth
+            of the number of points if this is less than 30. Each row has two points.
+        seed: the random seed of t-SNE.
 
     Raises:
         MapstoError: if shapes differ, features are not finite or are the same for all rows, there are fewer than
-            `2·neighbours + 1` rows, or the perplexity is not between 0 and the number of points (two for each row).
+            `2·neighbours + 1` rows, or the perplexity is not between 0 and the number of points.
     """
     _check_features(before, after, y, neighbours)
     from sklearn.manifold import TSNE, trustworthiness

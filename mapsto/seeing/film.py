@@ -56,19 +56,19 @@ def film(
     link: Link = lambda scores: scores,
     points: int = 41,
 ) -> Film:
-    """Record every inner step of adapting `learner` to `episode`: losses, predictions, parameters and reasons.
+    """Record every inner step of adapting `learner` to `episode`: losses, predictions, parameters and attributions.
 
     Args:
         learner: a learner that adapts in steps, such as `MAML` or `LearnedOptimizer`.
-        episode: one task. A learner with a memory also reads its `context`, the examples of earlier tasks.
-        explainer: explains one prediction after every step: it attributes output `target` for query row `row` to the
-            entries of that row. If None, nothing is explained.
+        episode: one task. A learner with a memory also reads the episode's `context`, the examples of earlier tasks.
+        explainer: a function (view, point) ↦ attribution, such as a `ViewExplainer`. After every step, it explains
+            output `target` for query row `row`. If None, nothing is explained.
         row: the index of the query row to explain.
         target: the index of the output to explain.
-        link: a function of the scores, applied before they are stored and explained; for example `torch.softmax` over
-            the last axis.
-        points: if the inputs have one or two features, the model's outputs are also recorded on a grid with so many
-            points on each axis.
+        link: a function that is applied to the scores before they are recorded and explained, for example softmax over
+            the last axis. By default, scores stay as they are.
+        points: the number of grid points on each axis. If the inputs have one or two features, the model's outputs are
+            also recorded on this grid.
 
     Raises:
         MapstoError: if the learner has no inner steps or is stochastic, the episode does not fit it, gradients are not

@@ -39,11 +39,11 @@ class Iterates(NamedTuple):
 
 
 def iterates(learner: Learner, support: Examples | Episode) -> Iterates:
-    """Adapt to a support set or an episode, and return the state after every inner step.
+    """Adapt to a support set or an episode, and return the adapted state after every inner step, from step 0 on.
 
     Raises:
-        MapstoError: if the learner has no inner steps or is stochastic, the support set does not fit it, or gradients
-            are not finite.
+        MapstoError: if the learner has no inner steps or is stochastic, the support set does not fit the learner, or
+            gradients are not finite.
     """
     episode = support if isinstance(support, Episode) else Episode(support, support)
     route = views.deterministic(learner).route

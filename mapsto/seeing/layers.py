@@ -16,9 +16,10 @@ Features = dict[str, Float[Tensor, "s n d"]]
 
 
 def features_over(learner: Learner, states: list[State], x: Float[Tensor, "n ..."]) -> Features:
-    """Return each layer's output for the rows `x` in each adapted state, in the order of the network.
+    """Return the outputs of each layer for the rows `x`, in each of several adapted states.
 
-    Features whose first dimension does not match `x` are left out. Pass a single state as `[state]`.
+    The result maps the name of each layer, in the order of the network, to its outputs `[states, rows, features]`.
+    Outputs whose first dimension is not the number of rows are left out. Pass a single state as `[state]`.
 
     Raises:
         MapstoError: if there is no state or no row, the learner has no intermediate features, or it has stochastic

@@ -48,15 +48,22 @@ def maximise(
     blur: float = 0.0,
     seed: int = 0,
 ) -> Preferred:
-    """Return the input that maximises `view`, by `steps` steps of gradient ascent from `start` (activation
-    maximisation).
+    """Return the input that maximises `view`, found by gradient ascent (activation maximisation).
 
-    `lr` is the initial step size. `variation`, `jitter` and `blur` regularise images `[..., h, w]`; `seed` is the
-    random seed of the jitter. For several starts, use vmap.
+    Args:
+        view: the function to maximise, from an input to one score.
+        start: the input from which the ascent starts. For several starts, use vmap.
+        steps: the number of steps.
+        lr: the initial step size, which falls to 0.
+        l2: the strength of a penalty on the squared norm of the input.
+        variation: the strength of a penalty on the total variation of an image `[..., h, w]`.
+        jitter: the largest random shift of an image in each step, in pixels.
+        blur: the standard deviation of the Gaussian that blurs an image after each step, in pixels.
+        seed: the random seed of the jitter.
 
     Raises:
-        MapstoError: if the view has several outputs, a strength is negative, an image regulariser is set for an input
-            that is no image, or numbers are not finite at the start or the end.
+        MapstoError: if the view has several outputs, a strength is negative, or numbers are not finite at the start or
+            the end. Also if `variation`, `jitter` or `blur` is set, but the input is not an image.
 
     >>> maximise(lambda x: 2 * x[0] - x[1], torch.zeros(2), l2=0.5).x.round(decimals=2)  # w / 2·l2
     tensor([ 2., -1.])
@@ -80,13 +87,15 @@ def maximise(
 
 
 def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...]) -> View:
-    """Return the function from an input to one unit's output: entry `index` of the output of a named layer.
+    """Return the function from an input to the output of one unit of a learner, for example for `maximise`.
 
-    If `index` names a channel of a map, the view is the mean over its places: the "channel" objective of Olah et al.
+    The unit is entry `index` of the output of the layer named `layer`, in the adapted `state`. If `index` names a
+    channel of a feature map, the function returns the mean of the channel over all places: the "channel" objective of
+    Olah et al.
 
     Raises:
-        MapstoError: if the learner has stochastic layers; when the function is first called, if there is no such layer
-            or unit.
+        MapstoError: if the learner has stochastic layers. The returned function raises it if there is no such layer or
+            unit.
     """
     views.deterministic(learner)
     at = (index,) if isinstance(index, int) else index

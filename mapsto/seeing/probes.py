@@ -42,10 +42,21 @@ def probes(
 ) -> Probes:
     """Return how accurately a linear probe on each layer's features predicts the classes `y` of held-out rows.
 
+    A probe is a ridge regression of the classes on the features.
+
+    Args:
+        features: the result of `features_over`.
+        y: the class of each row.
+        folds: the number of random folds; each fold is predicted by a probe that was fitted to the other folds.
+        groups: the group number of each row, such as its task. If given, each group is a fold, so that probes are
+            tested on new groups.
+        penalty: the ridge penalty.
+        seed: the random seed of the folds.
+
     Raises:
-        MapstoError: if there are no features, they are not finite or differ in their number of rows, `y` or `groups`
-            does not have an integer for each row, there are fewer rows or groups than `folds`, or the penalty is not
-            above 0.
+        MapstoError: if there are no features, they are not finite or differ in their number of rows, or `y` or `groups`
+            does not have an integer for each row. Also if there are fewer rows than `folds`, there is only one group,
+            or the penalty is not above 0.
     """
     fits = isinstance(features, dict) and all(f.ndim == 3 for f in features.values())
     kind, remedy = type(features).__name__, "pass the result of features_over"

@@ -49,10 +49,10 @@ def perplexity(share: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
 
 
 def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
-    """Return each support example's fraction of the absolute attribution, and the perplexity of these fractions.
+    """Return each support example's fraction of the total |attribution|, and the perplexity of these fractions.
 
-    The perplexity is the effective number of examples. If all attributions are 0, the fractions are 0 and the
-    perplexity is 1.
+    The perplexity is the effective number of examples on which the prediction relies. If all attributions are 0, the
+    fractions are 0 and the perplexity is 1.
 
     >>> reliance(torch.tensor([3.0, -3.0, 0.0])).perplexity
     tensor(2.)
@@ -64,10 +64,13 @@ def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
 
 
 def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Reliance:
-    """Return the attention of each of `m` query rows to each support example, and the perplexity of that attention.
+    """Return the attention of each of `m` query rows to each support example, and the perplexity of this attention.
+
+    `state` is the learner's state after adaptation, and `x` holds the query rows. The perplexity is the effective
+    number of support examples that a row attends to.
 
     Raises:
-        MapstoError: if the learner's features contain no attention.
+        MapstoError: if the learner does not attend to its support set.
 
     >>> from torch import nn
     >>> from mapsto.episodes import examples
@@ -87,8 +90,8 @@ def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Relia
 def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tensor, "m ..."], k: int = 3) -> Resemblance:
     """Return, for each of `m` query rows, the `k` support examples with the nearest embeddings.
 
-    Chen et al. 2019 ("This Looks Like That") compare parts of images with learned prototypes in the same way. Examples
-    of weight 0 are ignored.
+    `state` is the learner's state after adapting to `support`, and `x` holds the query rows. Examples of weight 0 are
+    ignored. Chen et al. 2019 ("This Looks Like That") compare parts of images with learned prototypes in the same way.
 
     Raises:
         MapstoError: if the learner's features contain no embedding, or there are fewer than `k` examples.

@@ -34,10 +34,14 @@ class Similarity(NamedTuple):
 
 
 def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = False) -> Float[Tensor, ""]:
-    """Return the linear CKA of two representations of the same rows; it is 1 if they agree up to rotation and scale.
+    """Return the linear CKA of two representations of the same rows: 1 if they differ only by rotation and scale.
+
+    CKA is centred kernel alignment. With few rows and many features, even unrelated representations have a high CKA;
+    `debiased=True` corrects this.
 
     Raises:
-        MapstoError: if the representations have different rows, or too few.
+        MapstoError: if the representations differ in their number of rows, or have fewer than two rows (four if
+            `debiased`), or if numbers are not finite.
 
     >>> x = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]])
     >>> cka(x, 3 * x @ torch.tensor([[0.0, -1.0], [1.0, 0.0]])).round(decimals=6)
@@ -48,26 +52,33 @@ def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = Fal
 
 
 def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]:
-    """Compare two representations of the same rows: the rank correlation of their distances between pairs of rows.
+    """Return the rank correlation of the distances between rows in two representations of the same rows.
 
-    The result is 1 if both representations put the distances in the same order. Kriegeskorte, Mur & Bandettini 2008,
-    with Euclidean distances.
+    The result is 1 if both representations put the pairs of rows in the same order of distance. This is the
+    representational similarity analysis of Kriegeskorte, Mur & Bandettini 2008, with Euclidean distances.
 
     Raises:
-        MapstoError: if the representations have different rows, or fewer than three.
+        MapstoError: if the representations differ in their number of rows, or have fewer than three rows, or if numbers
+            are not finite.
     """
     _check_rows(x, y, 3)
     return _normalised(torch.stack([_ranked_distances(f) for f in (x, y)]))[0, 1]
 
 
 def cka_over(features: Features, debiased: bool = False) -> Similarity:
-    """Return the linear CKA of every pair of layers and inner steps, from the result of `features_over`."""
+    """Return the linear CKA of every pair of representations: one representation for each layer and inner step.
+
+    `features` is the result of `features_over`. `debiased` has the same meaning as in `cka`.
+    """
     parts = _parts(features, 4 if debiased else 2)
     return _similarity(features, torch.stack([_centred(f, debiased) for f in parts]))
 
 
 def rsa_over(features: Features) -> Similarity:
-    """Return the RSA of every pair of layers and inner steps, from the result of `features_over`."""
+    """Return the `rsa` of every pair of representations: one representation for each layer and inner step.
+
+    `features` is the result of `features_over`.
+    """
     ranked = torch.stack([_ranked_distances(f) for f in _parts(features, 3)])
     return _similarity(features, ranked)._replace(measure="RSA")
 

@@ -37,10 +37,12 @@ class Units(NamedTuple):
 
 
 def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Units]:
-    """Return which units of every activation layer are dead or saturated on the rows `x`, by the layer's name.
+    """Return, for each activation layer, which of its units are dead or saturated on the rows `x`.
 
-    If a network calls one activation module several times, its calls are pooled; use a separate module at each place to
-    tell them apart.
+    The result maps the name of each layer to the health of its units. The activation function of a dead unit has slope
+    0 on all rows. A saturated unit is not dead, but the slope is nearly 0 on at least 95 % of the rows. If a network
+    calls one activation module several times, its calls are pooled; to tell them apart, use a separate module at each
+    place.
 
     Raises:
         MapstoError: if there is no row, the rows do not fit the learner, an activation layer receives numbers that are

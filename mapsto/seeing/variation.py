@@ -26,7 +26,10 @@ class Explained(NamedTuple):
 
 
 def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " _n"]) -> Explained:
-    """Return, for each feature, the fraction of its variance over the rows that the groups explain.
+    """Return the fraction of each feature's variance over the rows that is explained by the rows' groups.
+
+    The explained variance is the variance between the means of the groups. The field `chance` of the result is the
+    fraction that random groups explain on average.
 
     Raises:
         MapstoError: if `groups` does not have one entry for each row, there are fewer than two groups, no group has two

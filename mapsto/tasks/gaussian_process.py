@@ -43,10 +43,11 @@ class Posterior(NamedTuple):
 class GaussianProcesses(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is a function drawn from a Gaussian process.
 
-    Each task has `shots` context points and `queries` target points. If `shots` is a pair (low, high), each task draws
-    its own number of them, and the others are padding with weight 0. `lengthscale` and `span` are the ranges of uniform
-    distributions, of the kernel's lengthscale and of x. `scale` is the standard deviation of the function, and `noise`
-    that of the noise on all targets, including those of the query set.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
+    its own number of shots; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf" or
+    "matern52". Each task draws the kernel's lengthscale uniformly from the range `lengthscale`, and x uniformly from
+    the range `span`. `scale` is the standard deviation of the function. `noise` is the standard deviation of the noise
+    on all targets, including those of the query set.
 
     Raises:
         MapstoError: if the kernel is unknown, a range is empty, or a lengthscale, `scale` or `noise` is not positive.
@@ -76,7 +77,7 @@ class GaussianProcesses(Tasks):
         self.shots, self.queries = bounds("shots", shots), queries
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` functions; see `Tasks.draw`."""
+        """Draw `count` tasks with `generator`; see `Tasks.draw`."""
         lengthscale = self._draw_lengthscales(generator, count)  # drawn first, so that `lengthscales` can draw the same
         low, high = self.span
         n = self.shots[1] + self.queries
@@ -92,15 +93,20 @@ class GaussianProcesses(Tasks):
         return self._draw_lengthscales(self.generator(index, count, seed), count)
 
     def posterior(self, index: int, count: int, seed: int = 0) -> Posterior:
-        """Return the exact Gaussian posterior of the query targets of `batch(index, count, seed)` given the support
-        sets."""
+        """Return the exact Gaussian posterior of each query target of `batch(index, count, seed)`.
+
+        The posterior is conditioned on the support set and on the true lengthscale of the task. A learner does not know
+        this lengthscale.
+        """
         tasks = self.batch(index, count, seed)
         lengthscale = self.lengthscales(index, count, seed)
         return posterior(tasks.support, tasks.query.x, self.kernel, lengthscale, self.scale, self.noise)
 
     def log_likelihood(self, index: int, count: int, seed: int = 0) -> Float[Tensor, "T m"]:
-        """Return the exact log-likelihood of each query target of `batch(index, count, seed)` given its support set, in
-        nats."""
+        """Return the log-likelihood of each query target of `batch(index, count, seed)`, in nats.
+
+        It is the likelihood under the exact posterior; see `posterior`. No learner exceeds it on average.
+        """
         return self.posterior(index, count, seed).log_likelihood(self.batch(index, count, seed).query.y.double())
 
     def _draw_lengthscales(self, generator: torch.Generator, count: int) -> Tensor:

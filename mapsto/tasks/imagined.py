@@ -32,12 +32,16 @@ class Process(Protocol):
 
 
 class Imagined(Tasks):
-    """The tasks of another source, with targets that a trained neural process samples for their inputs.
+    """The tasks of another source, whose targets are replaced by samples of a trained neural process.
+
+    The process samples one function for each task. The new targets are noisy values of this function at the task's
+    inputs.
 
     Args:
-        tasks: the source of the inputs, the weights and the shape of the targets.
+        tasks: the other source. Its inputs, weights and shape of targets are kept.
         process: a trained `NP` or `ANP`. Targets are sampled with its current parameters, without a gradient.
-        context: examples that the sampled functions are conditioned on; none by default.
+        context: examples on which the sampled functions are conditioned. If None, the functions come from the process's
+            prior.
 
     Raises:
         MapstoError: if the process has no latent variable.

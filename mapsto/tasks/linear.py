@@ -19,8 +19,8 @@ class Linear(Tasks):
     """Regression tasks y = a·x + b + ε, with x `[n, features]` and y `[n, 1]`; each task has its own a and b.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
-    its own number of them, and the others are padding with weight 0. `slope`, `intercept` and `noise` are the standard
-    deviations of a, b and ε. The query set is noisy too.
+    its own number of shots; the remaining support rows, up to `high`, are padding with weight 0. `slope`, `intercept`
+    and `noise` are the standard deviations of a, b and ε. The targets of the query set are noisy too.
 
     >>> Linear(features=3, shots=5).batch(0, count=2).support.x.shape
     torch.Size([2, 5, 3])
@@ -40,7 +40,7 @@ class Linear(Tasks):
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` planes; see `Tasks.draw`."""
+        """Draw `count` tasks with `generator`; see `Tasks.draw`."""
         rows = self.shots[1] + self.queries
         a = self.slope * torch.randn(count, self.features, 1, generator=generator)
         b = self.intercept * torch.randn(count, 1, 1, generator=generator)

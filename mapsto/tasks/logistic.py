@@ -20,8 +20,8 @@ class Logistic(Tasks):
     """Two-class tasks with P(y = 1) = σ(a·x + b), x `[n, features]` and y `[n]`; each task has its own a and b.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
-    its own number of them, and the others are padding with weight 0. `centre` is the mean of each entry of a; `slope`
-    and `intercept` are the standard deviations of a and b.
+    its own number of shots; the remaining support rows, up to `high`, are padding with weight 0. `centre` is the mean
+    of each entry of a. `slope` is the standard deviation of each entry of a, and `intercept` that of b.
 
     >>> Logistic(features=3, shots=5).batch(0, count=2).support.y.shape
     torch.Size([2, 5])
@@ -47,8 +47,10 @@ class Logistic(Tasks):
         return episode(x, y, weights(generator, count, self.shots))
 
     def bayes(self, index: int, count: int, seed: int = 0) -> float:
-        """Return the expected log loss of the true probabilities on the query sets of `batch(index, count, seed)`, in
-        nats."""
+        """Return the best possible expected log loss on the query sets of `batch(index, count, seed)`, in nats.
+
+        It is the expected log loss of the true probabilities, averaged over all query rows.
+        """
         _, log_odds = self._log_odds(self.generator(index, count, seed), count)
         p = log_odds[:, -self.queries :].sigmoid()
         return float(F.binary_cross_entropy(p, p))

@@ -16,12 +16,12 @@ class Mislabelled(Tasks):
     """The tasks of another source, in which `mislabelled` support examples of each task have a wrong label.
 
     A wrong label is another class of the same task. Inputs, weights and query sets are unchanged, and padding is never
-    mislabelled. The method `truth`, with the same arguments as `batch`, returns which examples are mislabelled; it is
-    not a part of the episode, so that no learner can read it.
+    mislabelled. The method `truth` has the same arguments as `batch` and returns which examples are mislabelled. The
+    episodes do not hold this information, so that no learner can read it.
 
     Raises:
-        MapstoError: if `mislabelled` is below 1. The method `batch` raises it if the tasks have no classes, only one
-            class, or too few examples.
+        MapstoError: if `mislabelled` is below 1. The method `batch` raises MapstoError if the tasks have no classes,
+            only one class, or too few examples.
 
     >>> from mapsto.tasks import Logistic
     >>> tasks = Mislabelled(Logistic(features=2, shots=8), mislabelled=1)
@@ -35,7 +35,7 @@ class Mislabelled(Tasks):
         self.tasks, self.mislabelled, self.split = tasks, mislabelled, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks, then their wrong labels; see `Tasks.draw`."""
+        """Draw `count` tasks, then the positions and classes of their wrong labels; see `Tasks.draw`."""
         return self._draw(generator, count)[0]
 
     def truth(self, index: int, count: int, seed: int = 0) -> Bool[Tensor, "T n"]:

@@ -25,22 +25,24 @@ Rotations = Literal["classes", "random", "none"]
 class Omniglot(Tasks):
     """N-way K-shot tasks of handwritten characters, x `[n, 1, size, size]` with ink 1 on background 0.
 
-    The module `omniglot_files` describes the files.
+    The module `mapsto.tasks.omniglot_files` describes where the files are stored and how they are downloaded.
 
     Args:
-        ways: number of classes in a task.
-        shots: number of support examples of each class, see `Arrays`.
-        queries: number of query examples of each class.
-        scheme: how to divide the characters among train / validation / test: "vinyals" (1,028 / 172 / 423; the splits
-            may share alphabets), "snell" (the same, but training includes the validation characters: 1,200 / 0 / 423),
-            "background" (by the authors' sets: the 20 evaluation alphabets for test, every sixth of the 30 background
-            alphabets for validation), "random" (1,100 / 100 / 423 as in MAML, shuffled by a fixed seed).
-        rotations: "classes" treats each rotation by 90° as a class of its own; "random" rotates each class of each task
-            by a random multiple of 90°, also in testing; "none" leaves the characters upright.
-        size: height and width of an image in pixels.
-        grey: shrink the original 105 × 105 drawings; False reads the one-bit drawings of `omniglot{size}.npz`.
-        within_alphabet: take all classes of a task from the same alphabet, at the same rotation. This makes the tasks
-            harder.
+        ways: the number of classes in a task.
+        shots: the number of support examples of each class; see `Arrays`.
+        queries: the number of query examples of each class.
+        scheme: the division of the 1,623 characters among train / validation / test. "vinyals" has 1,028 / 172 / 423
+            characters, and its splits may share alphabets. "snell" has 1,200 / 0 / 423, because it adds the validation
+            characters of "vinyals" to training. "background" follows the authors' division of alphabets: test has the
+            20 evaluation alphabets, and validation has every sixth of the 30 background alphabets. "random" has 1,100 /
+            100 / 423, as in MAML, shuffled by a fixed seed.
+        rotations: "classes" treats each rotation by 90° as a class of its own. "random" rotates each class of each task
+            by a random multiple of 90°, also in testing. "none" leaves the characters upright.
+        size: the height and width of an image, in pixels.
+        grey: if True, the original 105 × 105 drawings are shrunk to grey images. If False, the black-and-white images
+            of the file `omniglot{size}.npz` are read.
+        within_alphabet: if True, all classes of a task come from the same alphabet, at the same rotation. This makes
+            the tasks harder.
 
     Raises:
         MapstoError: if an argument is out of range or unknown, or if a file is missing or corrupt.

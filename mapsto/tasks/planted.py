@@ -40,18 +40,19 @@ class Truth(NamedTuple):
 class Planted(Tasks):
     """Two-class tables x `[n, features]` ↦ y `[n]` whose labels follow a known rule on a few columns (syn1 to syn6).
 
-    The method `truth`, with the same arguments as `batch`, returns which columns matter; it is not a part of the
-    episode, so that no learner can read it.
+    The method `truth` has the same arguments as `batch` and returns which columns matter. The episodes do not hold this
+    information, so that no learner can read it.
 
     Args:
-        rule: the name of the rule; the module docstring has the formulas.
-        shots: the number of support rows. If a pair (low, high), each task draws its own number, and the other rows are
-            padding with weight 0.
-        queries: number of query rows.
-        sharpness: multiplier on the rule's score. With 1, labels are as random as in the publications (the best
-            possible AUC on syn1 is 0.70); with `math.inf` they follow the rule without noise.
-        features: number of columns; columns after the first 11 never matter.
-        mislabelled: number of support rows whose label is flipped.
+        rule: the name of the rule, such as "syn1"; the module docstring has the formulas.
+        shots: the number of support rows. If `shots` is a pair (low, high), each task draws its own number of shots;
+            the remaining support rows, up to `high`, are padding with weight 0.
+        queries: the number of query rows.
+        sharpness: the multiplier on the rule's score, from which labels are drawn. With 1, labels are as random as in
+            the publications (the best possible AUC on syn1 is 0.70). With `math.inf`, labels follow the rule without
+            noise.
+        features: the number of columns. Columns after the first 11 never matter.
+        mislabelled: the number of support rows of each task whose label is flipped.
         spurious: if True, the sign of one irrelevant column agrees with the label in the support set, but not in the
             query set.
 
@@ -85,7 +86,7 @@ class Planted(Tasks):
         self.mislabelled, self.spurious = mislabelled, spurious
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tables; see `Tasks.draw`."""
+        """Draw `count` tasks with `generator`; see `Tasks.draw`."""
         columns, flipped, x = self._inputs(generator, count)
         chance = torch.sigmoid(-self.sharpness * score(self.rule, x))  # [T, n]
         y = (torch.rand(chance.shape, generator=generator) < chance).long() ^ flipped
@@ -95,8 +96,10 @@ class Planted(Tasks):
         return episode(_permute(x, columns), y, weights(generator, count, self.shots))
 
     def truth(self, index: int, count: int, seed: int = 0) -> Truth:
-        """Return which columns determine the class of each row in `batch(index, count, seed)`, including the switch
-        x₁₁."""
+        """Return which columns determine the class of each row in `batch(index, count, seed)`.
+
+        The switch x₁₁ of the rules syn4 to syn6 is one of these columns.
+        """
         columns, flipped, x = self._inputs(self.generator(index, count, seed), count)
         mask, n = _permute(relevant(self.rule, x), columns), self.shots[1]
         return Truth(mask[:, :n], mask[:, n:], flipped[:, :n], self._agreeing()[columns])

@@ -41,11 +41,11 @@ class StrokeTruth(NamedTuple):
 class PlantedStrokes(Tasks):
     """N-way K-shot tasks of drawings x `[n, 1, size, size]` in [0, 1], whose classes are made of known random strokes.
 
-    Each class of a task has its own `strokes` strokes, which all of its images show. Each image also has `distractors`
-    strokes that say nothing about its class. Strokes are `width` pixels wide, and each is shifted by up to `jitter`
-    pixels in each direction. The method `truth`, with the same arguments as `batch`, returns the pixels of the strokes;
-    they are not a part of the episode, so that no learner can read them. `ways`, `shots` and `queries` are as in
-    `Arrays`.
+    Each class of a task has its own `strokes` strokes, which appear in all images of the class. Each image also has
+    `distractors` strokes that say nothing about its class. Strokes are `width` pixels wide, and each stroke is shifted
+    by up to `jitter` pixels in each direction. `ways`, `shots` and `queries` have the same meaning as in `Arrays`. The
+    method `truth` has the same arguments as `batch` and returns the pixels of the strokes. These pixels are not part of
+    the episode, so that no learner can read them.
 
     >>> tasks = PlantedStrokes(ways=3, shots=2, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.shape

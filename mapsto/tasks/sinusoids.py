@@ -19,8 +19,8 @@ class Sinusoids(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one sine wave.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
-    its own number of them, and the others are padding with weight 0. `amplitude`, `phase` and `span` are the ranges of
-    uniform distributions, of the wave's amplitude and phase and of x.
+    its own number of shots; the remaining support rows, up to `high`, are padding with weight 0. The amplitude and
+    phase of each wave are drawn uniformly from the ranges `amplitude` and `phase`, and x from the range `span`.
 
     >>> Sinusoids(shots=5, queries=7).batch(0, count=3).query.x.shape
     torch.Size([3, 7, 1])
@@ -39,7 +39,7 @@ class Sinusoids(Tasks):
         self.amplitude, self.phase, self.span = amplitude, phase, span
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` waves; see `Tasks.draw`."""
+        """Draw `count` tasks with `generator`; see `Tasks.draw`."""
         amplitude = _uniform(generator, self.amplitude, count, 1, 1)
         phase = _uniform(generator, self.phase, count, 1, 1)
         x = _uniform(generator, self.span, count, self.shots[1] + self.queries, 1)  # [T, n, 1]

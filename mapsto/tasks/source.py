@@ -28,27 +28,30 @@ class Tasks(ABC):
 
     @abstractmethod
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks of `self.split` with `generator`, as one `Episode` whose tensors have a leading task
-        axis."""
+        """Draw `count` tasks of the split `self.split`, with random numbers from `generator`.
+
+        The tasks are returned as one `Episode`, whose tensors have a leading task axis.
+        """
 
     def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return batch number `index` of this split; the same `(seed, split, index, count)` always gives the same
-        batch.
+        """Return batch number `index` of this split: `count` tasks as one `Episode` with a leading task axis.
+
+        The same `(seed, split, index, count)` always gives the same batch.
 
         Raises:
-            MapstoError: if `index` is outside 0 … 2³²/3, or `count` is below 1.
+            MapstoError: if `index` is not from 0 to 2³²/3, or `count` is below 1.
         """
         return self.draw(self.generator(index, count, seed), count)
 
     def generator(self, index: int, count: int = 1, seed: int = 0) -> torch.Generator:
-        """Return a new random generator in the state with which `batch(index, count, seed)` begins."""
+        """Return a new random generator in the state from which `batch(index, count, seed)` draws its tasks."""
         inside = 0 <= index < _BATCHES
         checks.expect(inside, "index", index, f"0 to {_BATCHES - 1}", "use another seed for further batches")
         checks.count(count=count)
         return torch.Generator().manual_seed(stream(seed, 3 * index + SPLITS.index(self.split)))
 
     def of(self, split: str) -> Self:
-        """Return this source for another split: "train", "validation" or "test"."""
+        """Return a copy of this source for another split: "train", "validation" or "test"."""
         checks.one_of(SPLITS, split=split)
         other = copy.copy(self)
         other.split = split
@@ -56,12 +59,12 @@ class Tasks(ABC):
 
     @property
     def validation(self) -> Self:
-        """The validation tasks, for choosing among models."""
+        """A copy of this source for the validation split, whose tasks are for choosing among models."""
         return self.of("validation")
 
     @property
     def test(self) -> Self:
-        """The test tasks, for reported results."""
+        """A copy of this source for the test split, whose tasks are for reported results."""
         return self.of("test")
 
 

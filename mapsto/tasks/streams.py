@@ -19,8 +19,10 @@ from .source import Tasks
 class LinearStream(Tasks):
     """Linear regression tasks x `[n, features]` ↦ y `[n, 1]`, each preceded by `earlier` tasks with the same slope.
 
-    The examples of the earlier tasks are the episode's `context`, with x `[earlier, shots, features]`. Every task has
-    `shots` support points, and the last task also has `queries` query points.
+    Tasks with the same slope form a stream; each of them has its own intercept. An episode is the last task of a
+    stream: `shots` support points and `queries` query points. Its field `context` holds the `shots` examples of each
+    earlier task, with x `[earlier, shots, features]`. `slope`, `intercept` and `noise` are the standard deviations of
+    slopes, intercepts and the noise on targets.
 
     >>> LinearStream(features=3, shots=2, earlier=5).batch(0, count=4).context.x.shape
     torch.Size([4, 5, 2, 3])
@@ -41,7 +43,7 @@ class LinearStream(Tasks):
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` streams of tasks, and return the last task of each; see `Tasks.draw`."""
+        """Draw `count` streams with `generator`, and return the last task of each stream; see `Tasks.draw`."""
         tasks, rows = self.earlier + 1, self.shots + self.queries
         a = self.slope * torch.randn(count, 1, self.features, 1, generator=generator)
         b = self.intercept * torch.randn(count, tasks, 1, 1, generator=generator)

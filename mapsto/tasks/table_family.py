@@ -26,19 +26,20 @@ ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 class TableFamily(Tasks):
     """Tasks x `[n, columns]` ↦ y `[n]` from a folder of tables; all rows of one task come from the same file.
 
-    Columns are matched by name. A column that a file lacks is missing (NaN) in all of its rows. Texts become numbers as
-    in `Table`; the encoding is fitted to the training files. `names` lists the classes of all files; 1, 1.0 and the
-    text "1" are the same class. `left_out` lists the files that have too few rows for an episode.
+    Columns are matched by name. If a file lacks a column, this column is missing (NaN) in all rows of the file. Texts
+    become numbers as in `Table`; the encoding is fitted to the training files. The attribute `names` lists the classes
+    of all files; 1, 1.0 and the text "1" are the same class. The attribute `left_out` lists the files that have too few
+    rows for an episode.
 
     Args:
         folder: the path of the folder.
         target: the name of the column to predict.
-        shots: the number of support rows, see `Table`.
+        shots: the number of support rows; see `Table`.
         queries: the number of query rows.
-        regression: predict the number in `target` instead of a class.
-        splits: the fractions of the files for train, validation and test, or the names of the files of each split
-            without their extension: `{"train": ["rome", ...], "test": [...]}`.
-        seed: the random seed by which files are divided into fractions.
+        regression: if True, the number in `target` is predicted instead of a class.
+        splits: the fractions of the files for train, validation and test. Alternatively, the names of each split's
+            files, without their extensions: `{"train": ["rome", ...], "test": [...]}`.
+        seed: the random seed of the division by fractions.
 
     Raises:
         MapstoError: if the folder does not exist, it has fewer than two tables or two tables with the same name, a file

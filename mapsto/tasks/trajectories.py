@@ -29,10 +29,10 @@ class Trajectories(Tasks):
     """Continual-learning tasks: sequences of Omniglot images `[n, 1, size, size]`, one character after the other.
 
     The support set has `shots` images of each of `classes` characters, to be learned in this order. The query set has
-    the same images, then `queries` other images of each character. In training, the episode's `context` is a remember
-    set: `remember` images of any training characters, which test what the learner has kept. Its rows have the same
-    weight as those of the query set. Characters are divided by the scheme "background" of `Omniglot`; the module
-    `omniglot_files` describes the files.
+    the same images, then `queries` other images of each character. In training, the episode's field `context` is the
+    remember set: `remember` images of random training characters, which test whether the learner has forgotten them.
+    Each of these images has the same weight as a query image. Characters are divided by the scheme "background" of
+    `Omniglot`. The module `mapsto.tasks.omniglot_files` describes where the files are stored.
 
     Raises:
         MapstoError: if a number is below 1 (`queries` and `remember` may be 0), or a character has too few images.
@@ -57,11 +57,11 @@ class Trajectories(Tasks):
 
     @property
     def known(self) -> int:
-        """The number of training characters; a learner needs as many outputs."""
+        """The number of training characters, which is the number of outputs that a learner needs."""
         return len(self.pools["train"])
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` trajectories; see `Tasks.draw`. Raises MapstoError if the split has too few characters."""
+        """Draw `count` tasks; see `Tasks.draw`. Raises MapstoError if the split has too few characters."""
         pool = self.pools[self.split]
         most = f"at most {len(pool)}, the number of characters in {self.split}"
         checks.expect(self.classes <= len(pool), "classes", self.classes, most)

@@ -15,7 +15,9 @@ from .source import Tasks
 
 
 class WithNoise(Tasks):
-    """The tasks of another source, each with standard normal `noise` of the given shape, such as `(draws, latents)`.
+    """The tasks of another source, with standard normal random numbers in the field `noise` of each episode.
+
+    `shape` is the shape of this field in one episode. For a neural process, it is `(draws, latents)`.
 
     Raises:
         MapstoError: if `shape` is empty or a size is below 1.

@@ -54,20 +54,23 @@ class TetrominoTruth(NamedTuple):
 class XAITris(Tasks):
     """Two-class tasks of 8 × 8 images x `[n, 1, 8, 8]`, in which tetrominoes on a noisy background determine the class.
 
-    `scenario` is how the tetrominoes determine the class, `background` the kind of noise. `alpha` is the fraction of
-    the signal in the image, 0 to 1; by default it is the published value for the scenario and background. If `shots` is
-    a pair (low, high), each task draws its own number of them, and the others are padding with weight 0.
+    `scenario` is "linear", "multiplicative", "rigid" or "xor": the way in which the tetrominoes determine the class;
+    the module docstring has the formulas. `background` is the kind of noise, "white" or "correlated". `alpha` is the
+    weight of the signal in the image, against the noise, from 0 to 1; by default it is the published value for the
+    scenario and background. Each task has `shots` support images and `queries` query images. If `shots` is a pair (low,
+    high), each task draws its own number of shots; the remaining support rows, up to `high`, are padding with weight 0.
 
-    The method `truth`, with the same arguments as `batch`, returns the pixels that determine the class. For linear and
-    multiplicative images these are the pixels of both patterns, because the absence of one pattern is as informative as
-    the presence of the other. For rigid and xor images they are the pixels of the signal.
+    The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. For linear and
+    multiplicative images, these are the pixels of both patterns, because the absence of one pattern is as informative
+    as the presence of the other. For rigid and xor images, they are the pixels of the tetrominoes.
 
     >>> tasks = XAITris("xor", shots=16, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.flatten(2).sum(-1)[0]
     (torch.Size([2, 4, 1, 8, 8]), tensor([8, 8, 8, 8]))
 
     Raises:
-        MapstoError: if the scenario or background is unknown, `alpha` is outside 0 … 1, or there are too few rows.
+        MapstoError: if the scenario or background is unknown, `alpha` is outside 0 … 1, or `shots` or `queries`
+            is below 1.
     """
 
     def __init__(

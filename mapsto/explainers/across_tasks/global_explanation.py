@@ -56,15 +56,16 @@ class PartialDependence(NamedTuple):
 def global_importance(
     values: Float[np.ndarray, "t n *parts"], w: Float[np.ndarray, "t n"] | None = None
 ) -> GlobalImportance:
-    """Return the mean size and the mean value of attributions over rows and tasks, with 95 % intervals over tasks.
+    """Return the mean absolute and the mean signed attribution of each column, with 95 % intervals over tasks.
 
-    The mean of |values| over rows follows Lundberg et al. 2020.
+    Attributions are averaged over the rows of each task, then over tasks. The mean of absolute values follows Lundberg
+    et al. 2020.
 
     Args:
-        values: attributions of `n` rows in each of `t` tasks: `[t, n, d]` for `d` columns, or `[t, n, d, d]` for their
-            interactions.
-        w: the weights of the rows; None weighs them equally. Rows of weight 0 are left out, so that tasks may have
-            different numbers of rows.
+        values: attributions of `n` rows in each of `t` tasks: `[t, n, d]` for `d` columns, or `[t, n, d, d]` for
+            interactions between columns.
+        w: the weights of the rows, `[t, n]`. If None, all rows have equal weight. Rows of weight 0 are ignored, so that
+            tasks may have different numbers of rows.
 
     Raises:
         MapstoError: if the weights of a task sum to 0, a weight is negative, a value is not finite, or shapes do not
@@ -94,23 +95,23 @@ def partial_dependence(
     target: int,
     link: Link = lambda scores: scores.softmax(-1),
 ) -> PartialDependence:
-    """Return the learner's mean score when one column of all rows is set to each value of a grid.
+    """Return the mean score of the query rows as a function of the value of one column.
 
-    In each task, the learner adapts to the support set, the column is set in all query rows, and their scores are
-    averaged by the weights of the rows. The curve is the mean over tasks. As in `views`, each row is scored alone, so
-    that no score depends on the other rows.
+    In each task, the learner adapts to the support set. For each value of `grid`, the column is then set to this value
+    in all query rows, and the weighted mean of their scores is taken. The mean over tasks is returned with its 95 %
+    interval. Each row is scored alone, so that its score does not depend on the other rows.
 
     Args:
         learner: the learner.
         tasks: a batch of episodes whose inputs are rows of a table.
-        column: the number of the column to set, from 0.
-        grid: the values that the column is set to.
+        column: the position of the column, counted from 0.
+        grid: the values to which the column is set.
         target: the index of the score to average.
         link: a function that is applied to a row's scores before `target` is taken; by default softmax, which gives
             probabilities. If the learner predicts a number, pass the identity.
 
     Raises:
-        MapstoError: if rows are not those of a table, the column, grid or target does not fit, or the learner is
+        MapstoError: if the inputs are not rows of a table, `column`, `grid` or `target` is not valid, or the learner is
             transductive or has random layers.
 
     >>> from mapsto.learners import PrototypicalNetwork

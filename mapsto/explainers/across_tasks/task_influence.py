@@ -41,24 +41,25 @@ def task_influence(
     tolerance: float = 1e-6,
     iterations: int = 200,
 ) -> Float[Tensor, " t"]:
-    """Return the estimated change of `score(learner)` if each task in turn had been left out of the meta-training.
+    """Estimate, for each training task, how `score(learner)` would change if meta-training had left this task out.
 
-    The estimate comes from influence functions, to first order and without training again. It holds for a learner whose
-    training has converged.
+    The estimate is the first-order one of influence functions, so the learner is not trained again. It is valid only if
+    the learner's training has converged.
 
     Args:
         learner: the trained learner.
-        tasks: a batch of the `t` training tasks.
+        tasks: a batch of all `t` training tasks.
         score: a function from the learner to a scalar, for example
             `lambda learner: views.query(learner, support, target=1)(x)`.
-        damping: the number added to the diagonal of the Gauss–Newton matrix; with more, fewer steps are needed.
-        tolerance: the conjugate gradients stop when the residual is this fraction of the initial one.
+        damping: the number added to the diagonal of the Gauss–Newton matrix. With a larger number, fewer steps are
+            needed.
+        tolerance: the conjugate-gradient steps stop when the residual has fallen to this fraction of its initial size.
         iterations: the largest number of conjugate-gradient steps.
 
     Raises:
         MapstoError: if `damping` is not above 0, `tasks` is one episode instead of a batch, the score is not a scalar,
-            or numbers are not finite. Also if the learner has no trainable parameters, has random layers, or has its
-            own `loss`, which need not have a Gauss–Newton form.
+            or numbers are not finite. Also if the learner has no trainable parameters, has random layers, or overrides
+            `loss`: the estimate needs a loss that depends only on the query scores.
     """
     _check_learner_and_tasks(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}

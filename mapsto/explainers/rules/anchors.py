@@ -68,26 +68,32 @@ class Anchor(NamedTuple):
 
 @final
 class Anchors(TableExplainer):
-    """Find a short rule, true of the row, that keeps the classifier's prediction whatever the other columns are.
+    """Find a short rule about a row such that other rows that meet the rule almost always get the row's class.
 
-    The precision of a rule is measured on random rows that meet it: the fraction to which the classifier gives the
-    row's class. Of the rules that are precise enough, an anchor is the one that most rows of the background meet. A
-    condition bounds a number by a quantile, or fixes the value of a category or of a column with at most `bins` values.
-    For eight columns the classifier is asked about some 100,000 rows, and for thirty about 450,000
-    (benchmarks/rules.py): if it is slow, lower `batch`, `beam` and `budget`.
+    A rule is a list of conditions that the row meets. A condition compares a numeric column with one of its quantiles.
+    For a category, or a column with at most `bins` values, it requires the row's value. The precision of a rule is
+    measured on random rows that meet the rule: it is the fraction of these rows to which the classifier gives the
+    explained row's class. Among the rules that are precise enough, the anchor is the one that the largest number of
+    background rows meets.
+
+    The search asks the classifier about some 100,000 rows if the table has eight columns, and about some 450,000 rows
+    if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.
 
     Args:
-        background: rows of the table, from which random rows are made: a tensor, an array or a DataFrame.
-        names, categorical, seed, chunk_size: see `TableExplainer`.
+        background: rows of the table: a tensor, an array or a DataFrame. The search makes random rows from them.
+        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
+        categorical: the columns (name or position) whose numbers are mere labels.
         precision: the precision that an anchor must reach.
-        confidence: the probability that the anchor has this precision, and that all bounds hold.
-        max_size: the largest number of conditions.
-        bins: the number of equally large groups into which quantiles divide the values of a column.
-        beam: the number of rules that each level of the search keeps.
-        epsilon: the difference in precision that does not matter when a level chooses its rules.
-        batch: the number of random rows to draw for a rule at a time.
-        budget: the largest number of random rows to certify one rule, and, beyond the first batch of each rule, to
-            choose the rules of one level.
+        confidence: the probability that the anchor reaches `precision` and that all reported bounds hold.
+        max_size: the largest number of conditions in a rule.
+        bins: the number of equally large groups into which quantiles divide the values of a numeric column.
+        beam: the number of rules that each level of the search keeps. A level adds one condition to each rule.
+        epsilon: a difference in precision that is too small to matter when a level chooses its rules.
+        batch: the smallest number of random rows to draw for a rule at a time.
+        budget: the largest number of random rows for the final test of one rule. It is also the largest number that a
+            level of the search uses to choose its rules, after a first batch for each rule.
+        seed: the random seed.
+        chunk_size: the largest number of rows in one call of the classifier.
 
     >>> X = np.random.default_rng(0).normal(size=(1000, 4)).round(1)
     >>> ask = Anchors(X, names=["age", "bmi", "dose", "pulse"])
@@ -133,7 +139,7 @@ class Anchors(TableExplainer):
         return _Search(self, classifier, self.background.row(row)).anchor()
 
     def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
-        """Return which rows of a table, in the form of the background, meet the anchor's rule."""
+        """Return which of the given rows, which have the form of the background, meet the anchor's rule."""
         return matches(anchor.predicates, self.background.encode(rows, "rows"))
 
 

@@ -69,20 +69,27 @@ class Change(NamedTuple):
 
 @final
 class Counterfactual(TableExplainer):
-    """Find the smallest plausible change of a row that changes its class.
+    """Find the smallest plausible change to a row that changes its predicted class.
 
-    The search starts from rows of another class and puts their columns back to the row's values while the class stays
-    changed; the module describes it.
+    The search starts from rows of another class. It sets their columns back to the explained row's values, one by one,
+    as long as the class stays changed. The module docstring describes every step.
 
     Args:
-        background: rows of the table, from which the search starts: a tensor, an array or a DataFrame.
-        names, categorical, seed, chunk_size: see `TableExplainer`.
-        immutable: the columns (name or position) that never change.
-        sparsity: the cost of changing one more column, in median absolute deviations.
-        starts: the number of rows to start from: the nearest background rows and one-column changes of another class.
-        orders: the number of random orders in which the columns of each starting row are put back.
-        grid: the number of quantiles to try as values of each numeric column, besides some near the row's own value.
-        rounds: the largest number of improvements at the end.
+        background: rows of the table: a tensor, an array or a DataFrame. The search starts from them, and plausible
+            values are taken from them.
+        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
+        categorical: the columns (name or position) whose numbers are mere labels.
+        immutable: the columns (name or position) that must not change.
+        sparsity: the cost of each changed column. It is added to the size of the change, which is measured in median
+            absolute deviations.
+        starts: the number of rows from which the search starts. They are the nearest rows of another class among the
+            background rows and the copies of the row with one changed column.
+        orders: the number of random orders in which the columns of each starting row are set back.
+        grid: the number of quantiles of each numeric column that are tried as its new value. A few values near the
+            row's own value are also tried.
+        rounds: the largest number of final rounds. A round moves one column further, so that others can be set back.
+        seed: the random seed.
+        chunk_size: the largest number of rows in one call of the classifier.
 
     >>> X = np.random.default_rng(0).normal(size=(200, 3))
     >>> change = Counterfactual(X, names=["age", "bmi", "dose"])(lambda x: x[:, 0] + x[:, 1] / 2 > 1, np.zeros(3))

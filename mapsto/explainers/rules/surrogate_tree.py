@@ -86,17 +86,21 @@ class Surrogate:
 
 @final
 class SurrogateTree(TableExplainer):
-    """Fit a small decision tree to the classifier's answers, as a readable summary of the whole classifier.
+    """Fit a small decision tree to a classifier's predictions, as a readable summary of the whole classifier.
 
-    The tree is fitted to three fifths of the background and to synthetic rows mixed from them, pruned on one fifth, and
-    tested on the last fifth.
+    The background rows are divided at random. Three fifths of them, together with synthetic rows mixed from them, are
+    used to fit the tree. One fifth is used to prune the tree, and one fifth to measure how closely the tree agrees with
+    the classifier.
 
     Args:
-        background: rows of the table to which the tree is fitted: a tensor, an array or a DataFrame.
-        names, categorical, seed, chunk_size: see `TableExplainer`.
-        depth: the largest number of questions on the way to a leaf.
+        background: rows of the table, at least 10: a tensor, an array or a DataFrame.
+        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
+        categorical: the columns (name or position) whose numbers are mere labels.
+        depth: the largest depth of the tree.
         rows: the number of synthetic rows.
-        cost: how much each leaf must raise R² to be kept.
+        cost: the penalty for each leaf. Pruning maximises R² minus `cost` times the number of leaves.
+        seed: the random seed.
+        chunk_size: the largest number of rows in one call of the classifier.
 
     >>> X = np.random.default_rng(0).normal(size=(500, 3)).round(1)
     >>> surrogate = SurrogateTree(X, names=["age", "bmi", "dose"])(lambda x: x[:, 1] > 0.35)

@@ -35,13 +35,13 @@ def reliability(
 ) -> Reliability:
     """Return a reliability diagram: how often predictions of each level of confidence are right.
 
-    Rows are sorted into bins of equal width by confidence, the probability of their most probable class. A bin includes
-    its upper edge.
+    The confidence of a row is the probability of its most probable class. Rows are sorted by confidence into bins of
+    equal width. A bin includes its upper edge.
 
     Args:
-        p: the predicted probabilities of `k` classes.
+        p: the predicted probabilities of `k` classes, `[n, k]`.
         y: the true classes, as indices.
-        w: the weights of the rows; None weighs all equally. Rows of weight 0 are left out.
+        w: the weights of the rows. If None, all rows have equal weight. Rows of weight 0 are left out.
         bins: the number of bins from 0 to 1.
 
     Raises:

@@ -74,12 +74,12 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
         learner: the learner.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time.
+        batch: the number of tasks to compute at a time. Which tasks are drawn depends on this number too.
         seed: the random seed of the tasks.
 
     Raises:
-        MapstoError: if `episodes` or `batch` is below 1, if the tasks do not fit the learner, or if cells are missing
-            that the learner cannot read.
+        MapstoError: if `episodes` or `batch` is below 1, if the tasks do not fit the learner, or if the inputs have
+            missing cells and the learner cannot read them.
     """
     parts = []
     for sample in batches(learner, tasks, episodes, batch, seed):

@@ -18,14 +18,14 @@ def log_likelihoods(
 ) -> Float[np.ndarray, " t"]:
     """Return the mean log-likelihood of each task's query targets under the learner's predicted distributions, in nats.
 
-    The likelihood is that of each row alone, not of all rows jointly. `estimate` averages the tasks. To compare two
-    learners, or a learner with an exact posterior, take the differences of their values on the same tasks.
+    Each query target is scored alone, not jointly with the others. `estimate` gives the mean over tasks. To compare two
+    learners, or a learner with an exact posterior, take the differences between their values on the same tasks.
 
     Args:
-        learner: a process, which predicts a distribution for each row.
+        learner: a neural process, which predicts a distribution for each row.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time.
+        batch: the number of tasks to compute at a time. Which tasks are drawn depends on this number too.
         seed: the random seed of the tasks.
 
     Raises:

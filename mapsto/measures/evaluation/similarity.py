@@ -31,15 +31,15 @@ class TaskMap(NamedTuple):
 
 
 def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
-    """Return one vector for each task of a batch: how adapting to the task changes the learner's state.
+    """Return one vector for each task of a batch: the change of the learner's state when it adapts to this task.
 
-    The vector is the state after adaptation minus the state that the learner reaches without support examples; an
-    episode's context (the examples of earlier tasks) is read in both. The states must have the same shape for all
-    tasks, as adapted parameters, prototypes or a latent variable have. Normalisation statistics are part of the state.
+    The change is measured from the state that the learner reaches without support examples. In both states, the learner
+    has read the episode's context (the examples of earlier tasks). The states of all tasks must have the same shape, as
+    adapted parameters, prototypes or a latent variable do. Normalisation statistics are part of the state.
 
     Raises:
-        MapstoError: if the state has no numbers, or if it holds the support examples one by one, as in learners that
-            attend to them: their order is arbitrary.
+        MapstoError: if the state has no numbers. Also if it holds the support examples one by one, as in learners that
+            attend to them, because the order of the examples is arbitrary.
     """
     _refuse_examples(learner, tasks)
 
@@ -51,7 +51,11 @@ def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
 
 
 def by_outputs(learner: Learner, tasks: Episode, probe: Float[Tensor, "m ..."]) -> Float[Tensor, "t q"]:
-    """Return one vector for each task of a batch: the adapted model's outputs for the same inputs `probe`."""
+    """Return one vector for each task of a batch: the outputs of the model adapted to this task for given inputs.
+
+    The inputs `probe` `[m, ...]` are the same for all tasks, so that the vectors can be compared, for example in a
+    `task_map`.
+    """
     return _each(learner, lambda episode: _flat(learner.predict(learner.adapt_to(episode), probe)), tasks)
 
 
@@ -74,8 +78,8 @@ def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
 def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
     """Return a map of tasks: points in a plane that lie close together if the tasks' vectors are similar.
 
-    `vectors` holds one vector for each task, such as `by_state` or `by_outputs` returns. The axes are the first two
-    principal components, so that tasks differ most along the first one.
+    `vectors` holds one vector for each task, for example the result of `by_state` or `by_outputs`. The axes are the
+    first two principal components of the vectors, so that tasks differ most along the first axis.
 
     Raises:
         MapstoError: if there are fewer than three tasks, or numbers are not finite.

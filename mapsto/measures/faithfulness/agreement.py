@@ -31,9 +31,10 @@ class Agreement(NamedTuple):
 
 
 def agreement(values: Float[np.ndarray, "n d *k"], truth: Float[np.ndarray, "n d *k"]) -> Agreement:
-    """Return how closely attributions agree with the true ones, as R² and as mean cosine similarity.
+    """Return how closely attributions agree with the true attributions: R² and the mean cosine similarity.
 
-    Both arrays have shape `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
+    The true attributions may be exact Shapley values of the same model, for example. `values` and `truth` have shape
+    `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
 
     Raises:
         MapstoError: if the shapes of `values` and `truth` differ.

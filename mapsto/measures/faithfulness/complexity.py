@@ -26,7 +26,10 @@ class Complexity(NamedTuple):
 
 
 def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
-    """Return how unevenly each row's attributions are spread, as Gini index and as entropy.
+    """Return the Gini index and the entropy of each row's |attributions|: how unevenly they are spread.
+
+    An explanation is simple if a few parts have most of the attribution: then the Gini index is high and the entropy
+    low.
 
     Raises:
         MapstoError: if values are not finite.

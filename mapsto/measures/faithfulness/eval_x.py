@@ -38,19 +38,21 @@ class Judgement(NamedTuple):
 
 @final
 class EvalX:
-    """Judge an explanation by how well a network predicts the model's class from the selected entries alone.
+    """Judge explanations by how well a second network predicts the model's class from the selected entries alone.
 
-    The network, called the evaluator, is trained with `fit` on rows of which random entries are hidden, and then scores
-    the selections of explainers with `judge`. It sees the visible entries (hidden ones are 0) and the mask (1 =
-    visible). For rows of a table `[n, d]`, `network` must map inputs `[n, 2·d]`, the row followed by its mask, to class
-    scores `[n, k]`. For images `[n, c, h, w]`, the mask is one more channel: `[n, c + 1, h, w]`.
+    This second network is called the evaluator. The method `fit` trains it on rows in which random entries are hidden.
+    The method `judge` then returns how well the evaluator predicts the model's class from the entries that an explainer
+    has selected. The evaluator reads the row, with 0 for hidden entries, and the mask, which is 1 for visible entries.
+    For rows of a table `[n, d]`, `network` must map inputs `[n, 2·d]` to class scores `[n, k]`; an input is the row
+    followed by its mask. For images `[n, c, h, w]`, the mask is an additional channel, and `network` must read inputs
+    `[n, c + 1, h, w]`.
 
     Args:
-        network: the module to train; the module itself is not changed, only a copy.
+        network: the evaluator before training. A copy of it is trained; the module itself does not change.
         steps: the number of Adam steps.
         lr: the learning rate of Adam.
-        batch: the number of rows in a step; each has its own mask.
-        seed: the random seed of the order of rows and of the masks.
+        batch: the number of rows in a step. Each row has its own random mask.
+        seed: the random seed of the order of the rows and of the masks.
     """
 
     def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
@@ -60,13 +62,13 @@ class EvalX:
         self.batch, self.seed = batch, seed
 
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
-        """Train the evaluator on rows `x` with the model's classes `y`, seen through random masks; return itself.
+        """Train the evaluator to predict the model's classes `y` from randomly masked rows `x`, and return `self`.
 
-        A second `fit` starts again from the initial weights.
+        If `fit` is called again, training starts again from the initial weights.
 
         Raises:
-            MapstoError: if there are no rows, rows are not finite, the network does not read inputs of this shape, or
-                `y` does not hold a class of the network for each row.
+            MapstoError: if there are no rows, rows are not finite, the network cannot read these inputs, or `y` does
+                not hold one of the network's classes for each row.
         """
         checks.expect(len(x) > 0, "x", "0 rows", "at least one to learn from")
         _refuse_missing(x)
@@ -90,12 +92,12 @@ class EvalX:
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
         """Return how well the evaluator predicts the model's classes `y` from the `selected` entries of rows `x`.
 
-        `selected` is True for the entries to show; for images it is a mask `[n, 1, h, w]`. The function `most` of this
-        file selects the entries of largest attribution.
+        `selected` is True for the entries to show. It has the shape of `x`, but one channel for images: `[n, 1, h, w]`.
+        The function `most` of this module selects the entries of largest absolute attribution.
 
         Raises:
-            MapstoError: if `fit` was not called, if `selected` has another shape, is not boolean or marks entries that
-                are not finite, or if `y` does not hold a class of the network for each row.
+            MapstoError: if `fit` was not called, or `selected` has another shape, is not boolean or selects entries
+                that are not finite. Also if `y` does not hold one of the network's classes for each row.
         """
         if self.network is None:
             raise MapstoError("network: it has not been trained, expected an evaluator that has; call `fit` first.")

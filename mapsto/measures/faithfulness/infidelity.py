@@ -40,19 +40,22 @@ def infidelity(
     perturbations: Float[Tensor, "n s ..."],
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Return the error of gradients in predicting how the score changes when the point is perturbed.
+    """Return the mean squared error of gradients as predictions of how the score changes when the point moves.
+
+    For each perturbation, the product of perturbation and gradient, summed over the entries, predicts the decrease in
+    the score when the perturbation is subtracted from the point.
 
     Args:
         view: the explained function, from a point to one score.
         points: the explained points.
         slopes: the attributions of the points, such as gradients, in the unit of the score per unit of input.
-        perturbations: `s` perturbations of each point, which are subtracted from it. The functions `noise` and
-            `squares` of this file make some.
+        perturbations: `s` perturbations of each point, `[n, s, ...]`. The functions `noise` and `squares` of this
+            module create some.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if slopes or perturbations differ in shape from the points, slopes or scores are not finite, or the
-            view has several scores.
+        MapstoError: if `slopes` or `perturbations` differ in shape from the points, slopes or scores are not finite, or
+            the view has several scores.
 
     >>> view, x = lambda x: 3 * x[0] + x[1], torch.tensor([[1.0, 1.0]])
     >>> infidelity(view, x, torch.tensor([[3.0, 0.0]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]))
@@ -79,19 +82,22 @@ def hiding_infidelity(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Return the error of attributions in predicting how the outcome changes when random players are hidden.
+    """Return the mean squared error of attributions as predictions of how the outcome changes when players are hidden.
+
+    For each random coalition, the attributions of the hidden players are added up to predict the decrease in the
+    outcome.
 
     Args:
         games: a function from a point to its game.
         points: the explained points.
         values: the attribution of each player, in the unit of the game's outcome.
-        samples: the number of coalitions; each hides every player with probability ½.
+        samples: the number of random coalitions. Each player is hidden in a coalition with probability ½.
         seed: the random seed of the coalitions.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or `samples` is
-            below 1.
+        MapstoError: if `values` does not hold one number for each point and player, `values` or outcomes are not
+            finite, or `samples` is below 1.
     """
     players = fitting(games, points, values)
     checks.count(samples=samples)

@@ -46,8 +46,8 @@ class Selection(NamedTuple):
 def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Recovery:
     """Return how well attributions find the columns that are known to decide the outcome.
 
-    `values` are the attributions and `truth` is True for the true columns; both may have any leading axes, such as
-    tasks and rows.
+    `values` holds the attributions. `truth` is True for the columns that decide the outcome. The last axis of both is
+    the axis of columns; any other axes, such as tasks and rows, come before it.
 
     Raises:
         MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.
@@ -64,9 +64,10 @@ def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Reco
 
 
 def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], threshold: float) -> Selection:
-    """Return how well the columns with |attribution| above a threshold match the columns known to decide the outcome.
+    """Select the columns with |attribution| above `threshold`, and compare them with those known to matter.
 
-    `truth` is True for the columns that are known to decide.
+    `truth` is True for the columns that are known to decide the outcome. The result holds two fractions: the true
+    columns that are selected (`tpr`), and the selected columns that are not true (`fdr`).
 
     Raises:
         MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.
@@ -77,10 +78,10 @@ def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], thresh
 
 
 def auroc(scores: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
-    """Return the probability that a true entry scores higher than another one: the area under the ROC curve.
+    """Return the area under the ROC curve: the probability that a true entry has a higher score than a false one.
 
-    The last axis holds the entries. Ties count ½. The result is NaN if all or none of the entries are true, or if a
-    score is NaN.
+    The last axis of `scores` and `truth` holds the entries. A tie counts as ½. The result is NaN if all or none of the
+    entries are true, or if a score is NaN.
 
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([False, False, True, True]))
     tensor(0.7500)

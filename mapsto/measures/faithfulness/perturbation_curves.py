@@ -74,19 +74,21 @@ def insertion_deletion(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Curves:
-    """Return how the outcome falls as the most important parts are hidden, and rises as they are shown.
+    """Return how the outcome falls as the most important parts are hidden, and how it rises as they are shown.
 
     Args:
         games: a function from a point to its game.
         points: the explained points.
-        values: the attribution of each player of each game, which gives the order of the players.
-        steps: the number of groups of players to hide or show one after the other; None takes single players.
-        seed: the random seed of the order of equal values.
+        values: the attribution of each player of each game. Players are hidden or shown in the order of these values,
+            the largest first.
+        steps: the number of steps in which all players are hidden or shown. If None, each step hides or shows one
+            player.
+        seed: the random seed that orders players of equal value.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or `steps` is
-            not a number from 1 to the number of players.
+        MapstoError: if `values` does not hold one number for each point and player, `values` or outcomes are not
+            finite, or `steps` is not a number from 1 to the number of players.
 
     >>> from mapsto.views import game
     >>> x, slope = torch.tensor([[1.0, 1.0]]), torch.tensor([3.0, 1.0])

@@ -70,22 +70,25 @@ def randomised_model(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare a model's explanations with those of copies whose weights are random; they should differ clearly.
+    """Compare a model's explanations with those of copies of the model that have random weights.
+
+    The explanations should differ clearly. If they do not, they do not depend on what the model has learned.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
-        model: a network, or a learner, whose meta-weights are then randomised.
+        model: a network or a learner. The meta-weights of a learner are randomised; the copy then adapts as usual.
         view: a function from a model to the view to explain, such as
             `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.
-        plan: which layers are randomised in each step. "cascading": the last one, then the last two, and so on;
-            "independent": each one alone, the last one first.
-        layers: the names of the layers to randomise, which are submodules with parameters of their own; None for all.
+        plan: the layers to randomise in each step. "cascading" randomises the last layer, then the last two, and so on.
+            "independent" randomises one layer at a time, the last one first.
+        layers: the names of the layers to randomise. A layer is a submodule with parameters or buffers of its own. If
+            None, all layers are randomised.
         seed: the random seed of the weights.
         chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
 
     Raises:
-        MapstoError: if the model has no layer, or not those in `layers`, or if attributions are not finite.
+        MapstoError: if the model has no layers, or lacks one of `layers`, or if attributions are not finite.
 
     >>> net, x = nn.Sequential(nn.Linear(3, 1)), torch.randn(2, 3)
     >>> randomised_model(lambda view, x: x, net, lambda net: net, x)  # "explains" by the input alone
@@ -110,11 +113,13 @@ def shuffled_labels(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare explanations with those after the support labels are shuffled; they should differ clearly.
+    """Compare the explanations before and after the labels of the support set are shuffled.
+
+    The explanations should differ clearly. If they do not, they do not depend on what the labels teach.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
-        support: the support set; examples of weight 0 keep their label.
+        support: the support set. Examples of weight 0 keep their label.
         view: a function from a support set to the view to explain, such as
             `lambda support: views.query(learner, support, target)`.
         points: the rows to explain.

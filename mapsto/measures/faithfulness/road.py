@@ -63,11 +63,12 @@ class Imputer(ABC):
 class NoisyLinear(Imputer):
     """Fill the hidden pixels of an image with weighted means of their neighbours, plus noise.
 
-    Hidden neighbours count too: all hidden pixels are solved for at once, by a dense system of h·w equations. All
-    channels share the system. It is meant for images `[..., h, w]` of up to about 32 × 32.
+    `NoisyLinear()(x, mask)` returns the image `x` `[..., h, w]`, in which the pixels with `mask` 0 are filled in.
+    Neighbours of a hidden pixel may be hidden too, so all hidden pixels are computed together, from a dense linear
+    system of h·w equations. This is practical for images of up to about 32 × 32 pixels.
 
     Args:
-        noise: the standard deviation of the noise, in the unit of the pixels (0.01 in the authors' code).
+        noise: the standard deviation of the noise, in the unit of the pixels. The authors' code uses 0.01.
         seed: the random seed of the noise.
 
     >>> x, mask = torch.tensor([[1.0, 9.0, 3.0]]), torch.tensor([[1.0, 0.0, 1.0]])
@@ -99,14 +100,16 @@ class NoisyLinear(Imputer):
 class LinearRegression(Imputer):
     """Fill the hidden columns of a table's row by linear regression on its visible columns, plus noise.
 
+    `LinearRegression(background)(x, mask)` returns the row `x`, in which the columns with `mask` 0 are filled in.
+
     Args:
         background: the rows to which the regression is fitted, `[b, d]`.
-        ridge: λ, relative to the mean variance of a column.
-        noise: the standard deviation of the noise, relative to that of the column.
+        ridge: the ridge penalty λ, as a multiple of the mean variance of the columns.
+        noise: the standard deviation of the noise, as a multiple of the column's standard deviation.
         seed: the random seed of the noise.
 
     Raises:
-        MapstoError: if there are fewer than two background rows, or cells are missing.
+        MapstoError: if there are fewer than two background rows, or some of their cells are missing.
 
     >>> x = torch.arange(4.0)
     >>> impute = LinearRegression(torch.stack([x, 2 * x], 1), noise=0.0)

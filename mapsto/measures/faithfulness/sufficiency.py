@@ -50,22 +50,22 @@ def rationale(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Rationale:
-    """Return how much of the outcome is lost without the most important parts, and with only these.
+    """Return how much of the outcome is lost without the most important parts, and how much with only these parts.
 
-    The first loss is called comprehensiveness: it is large if the model needs the parts. The second is called
-    sufficiency: it is small if the parts alone are enough.
+    The loss without the parts is called comprehensiveness; it is large if the model needs the parts. The loss with only
+    these parts is called sufficiency; it is small if the parts are enough.
 
     Args:
-        games: a function from a point to its game, whose outcome should be the probability of the predicted class.
+        games: a function from a point to its game. The game's outcome should be the probability of the predicted class.
         points: the explained points.
-        values: the attribution of each player; the most important players are those of largest value.
-        shares: the fractions of the players that count as the most important ones, each above 0 and at most 1.
-        seed: the random seed of the order of equal values.
+        values: the attribution of each player. The most important players are those of largest value.
+        shares: the fractions of the players that count as most important, each above 0 and at most 1.
+        seed: the random seed that orders players of equal value.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if values do not fit the points or the players, values or outcomes are not finite, or a fraction is
-            outside (0, 1].
+        MapstoError: if `values` does not hold one number for each point and player, `values` or outcomes are not
+            finite, or a fraction is outside (0, 1].
 
     >>> from mapsto.views import game
     >>> x, slope = torch.tensor([[1.0, 1.0]]), torch.tensor([3.0, 1.0])

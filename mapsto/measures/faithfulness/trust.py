@@ -57,26 +57,30 @@ def trust(
     values: Float[Tensor, "n ..."] | None = None,
     against: Baselines | None = None,
 ) -> dict[str, Trust]:
-    """Return all measures that apply to an explainer's attributions of `n` points, beside those of two baselines.
+    """Return every applicable measure of an explainer's attributions, beside the same measure of two baselines.
 
-    The baselines are random attributions and |x|. The result is keyed by the measure's name. Infidelity is
-    `hiding_infidelity`, of the attributions times the number that fits best.
+    The baselines are random attributions and |x|, the magnitude of the input. The result maps the name of each measure
+    to its mean for the explainer and for each baseline. The measure "infidelity" is that of `hiding_infidelity`, after
+    the attributions are multiplied by the number that fits best.
 
     Args:
         explainer: the explainer.
-        views: a function from a point to the view that a `ViewExplainer` explains there. The view has one score, such
-            as the probability of the class predicted for the point.
-        games: a function from a point to the game whose parts the measures hide, and which a `GameExplainer` explains,
-            such as `lambda x: game(views(x), x)`.
-        points: the points.
-        truth: True for the players that are known to decide the outcome; None leaves out the measures that need them.
-        groups: the player of each entry, if players are groups of entries; a `ViewExplainer`'s attributions are then
-            added up within groups. None: each entry is a player.
-        radius: the largest move of an entry for max-sensitivity, in the unit of the points.
+        views: a function from a point to its view, which a `ViewExplainer` explains. The view has one score, such as
+            the probability of the class predicted for the point.
+        games: a function from a point to its game, such as `lambda x: game(views(x), x)`. The measures hide the players
+            of the game. A `GameExplainer` explains this game.
+        points: the points, `[n, ...]`.
+        truth: True for the players that are known to decide the outcome. If None, the measures that need this knowledge
+            are left out.
+        groups: the player to which each entry of a point belongs. A `ViewExplainer`'s attributions are added up within
+            each group. If None, each entry is a player.
+        radius: the largest move of an entry for the measure "max-sensitivity", in the unit of the points.
         seed: the random seed of random attributions, coalitions and neighbours.
         chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
-        values: the result of `explained` for these points; None computes it.
-        against: the `baselines` of the same games and points, if several explainers share them; None computes them.
+        values: the attributions of the points, as the function `explained` of this module returns them. If None, they
+            are computed.
+        against: the measures of the baselines, as the function `baselines` of this module returns them; several
+            explainers of the same games and points can share them. If None, they are computed.
 
     Raises:
         MapstoError: if attributions do not fit the games' players or are not finite, or if the model is stochastic.

@@ -49,9 +49,10 @@ class Attack(ABC):
 
 @final
 class FGSM(Attack):
-    """Attack by one gradient step: move every entry by `radius` in the direction that raises the score.
+    """Attack a model by one gradient step: move every entry by `radius` in the direction that raises the score.
 
-    Moved entries are clipped to `bounds` (lowest, highest).
+    `FGSM(radius)(view, point)` returns the moved point. It is clipped to `bounds`, a pair (lowest, highest). An entry
+    whose gradient is 0 does not move.
 
     Raises:
         MapstoError: if `radius` is not above 0, `bounds` are in the wrong order, or the view has several scores.
@@ -73,16 +74,19 @@ class FGSM(Attack):
 
 @final
 class PGD(Attack):
-    """Attack by several gradient steps that raise the score, each projected back to within `radius` of the point.
+    """Attack a model by several gradient steps that raise the score and stay within `radius` of the point.
+
+    `PGD(radius)(view, point)` returns the visited point with the highest score. After each step, the point is projected
+    back into the ball of radius `radius` around the original point.
 
     Args:
-        radius: the largest distance from the point.
-        norm: how distance is measured: "linf" for the largest move of an entry, "l2" for the Euclidean distance.
+        radius: the largest distance from the original point.
+        norm: the measure of distance: "linf" for the largest move of an entry, "l2" for the Euclidean distance.
         steps: the number of steps.
-        step: the length of a step; None takes 2.5·radius/steps, with which the steps reach the edge of the ball from
-            its middle (Madry et al. 2018).
+        step: the length of a step. If None, it is 2.5·radius/steps, so that the steps together can cross the ball
+            (Madry et al. 2018).
         bounds: the lowest and the highest value of an entry.
-        seed: the random seed of the starting point in the ball; None starts from the point itself.
+        seed: the random seed of the starting point within the ball. If None, the attack starts from the original point.
 
     Raises:
         MapstoError: if `radius` or `step` is not above 0, `steps` is below 1, the norm is unknown, `bounds` are in the
@@ -141,10 +145,10 @@ class PGD(Attack):
 
 
 def surprise(learner: Learner, support: Examples | Episode, y: Shaped[Tensor, "..."]) -> View:
-    """Return the function from a query row x to the learner's loss at its true outcome `y`.
+    """Return the function from a query row x to the learner's loss if the true outcome of x is `y`.
 
-    An attack that raises this loss drives the learner's answer away from `y`. The loss is −log p(y | x) for a class
-    (`y` an integer), and the mean squared error for numbers `y` `[k]`.
+    An attack that raises this loss drives the learner's prediction away from `y`. If `y` is a class index, the loss is
+    −log p(y | x). If `y` holds numbers `[k]`, the loss is the mean squared error.
     """
     loss = losses.LOSSES[learner.loss_name]
     return views.query(learner, support, link=lambda scores: loss(scores[None], y[None], scores.new_ones(1)))

@@ -43,10 +43,11 @@ def max_sensitivity(
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
-        views: a function from a point to the view to explain there; `lambda x: view` if all points share one view.
-        points: the points.
-        neighbours: `s` neighbours of each point; the function `around` of this file samples some.
-        values: the explanations of the points; None computes them.
+        views: a function from a point to the view that is explained at this point. If all points share one view, pass
+            `lambda x: view`.
+        points: the points, `[n, ...]`.
+        neighbours: `s` neighbours of each point, `[n, s, ...]`. The function `around` of this module samples some.
+        values: the explanations of the points. If None, they are computed.
         chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
 
     Raises:

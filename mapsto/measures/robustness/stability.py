@@ -39,23 +39,24 @@ def query_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Return how much the explanation of a query's answer changes when an attack moves the query.
+    """Return how much the explanation of a query's prediction changes when an attack moves the query.
 
     Rank correlation and top-k intersection are those of Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks
-    is Fragile", who attack the explanation; here the answer is attacked.
+    is Fragile". They attack the explanation; here the attack aims at the prediction.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         learner: the learner.
-        support: the support set. An episode also gives the learner its context, the examples of earlier tasks.
+        support: the support set, or an episode. The learner also reads the context of an episode (the examples of
+            earlier tasks).
         x: the query row.
-        y: the true outcome of `x`, from which the attack drives the answer. For a class, its score is explained; for
-            the numbers `[k]` of a learner that regresses, all are explained.
-        attack: the attack, which moves `x` to raise the learner's loss.
-        k: the number of largest entries to compare.
+        y: the true outcome of `x`. The attack drives the prediction away from it. If `y` is a class, the score of this
+            class is explained; if `y` holds numbers, all outputs are explained.
+        attack: the attack, such as `PGD(0.1)`. It moves `x` to raise the learner's loss.
+        k: the number of entries of largest magnitude to compare.
 
     Raises:
-        MapstoError: if `y` is not an outcome of the learner, or `k` exceeds the number of entries.
+        MapstoError: if `y` is not a possible outcome for the learner, or `k` exceeds the number of entries.
     """
     refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)
@@ -74,9 +75,9 @@ def teaching_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Return how much the explanation of the answer to `x` changes when an attack poisons the support set.
+    """Return how much the explanation of the prediction for `x` changes when an attack poisons the support set.
 
-    The attack moves the inputs of the support set to raise the loss on the query set of `episode`; poisoning follows
+    The attack moves the inputs of the support set, to raise the loss on the query set of `episode`. Poisoning follows
     Biggio et al. 2012. The other arguments, the result and the errors are those of `query_stability`.
     """
     refuse_games(explain)

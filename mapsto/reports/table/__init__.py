@@ -24,25 +24,26 @@ def table(
     title: str = "Predictions and their reasons",
     seed: int = 0,
 ) -> Answer:
-    """Predict and explain the rows `X`, write the answer as one HTML page, and return it.
+    """Predict and explain the rows `X`, write one HTML page about them, and return predictions and explanations.
 
     The page shows which columns moved the predictions, single predictions step by step, the training rows behind them,
-    the quality of the predictions on the rows whose outcome is known, and how closely the reasons agree with exact
+    the quality of the predictions on the rows whose outcome is known, and how closely the explanations agree with exact
     Shapley values. `mapsto explain TABLE` does the same from the command line.
 
     Args:
         clf: a fitted classifier.
-        X: the rows to explain `[n, d]`, a DataFrame or an array; the index of a DataFrame names them on the page.
-        y: the true outcomes `[n]` of these rows, used to measure the quality. None, or a missing entry, means unknown.
+        X: the rows to explain `[n, d]`, a DataFrame or an array. The index of a DataFrame names the rows on the page.
+        y: the true outcomes `[n]` of these rows, from which the quality is measured. None, or a missing entry, means
+            that an outcome is unknown.
         path: the file to write.
-        train: the rows and labels that `clf` was fitted with. If None, the page uses the training rows stored in `clf`:
+        train: the rows and labels to which `clf` was fitted. If None, the page uses the training rows stored in `clf`:
             in single precision, labelled by row number, and without the columns that `clf` dropped.
         title: the title of the page.
-        seed: the random seed of the forest that the predictions are compared with.
+        seed: the random seed of the random forest with which the predictions are compared.
 
     Raises:
-        MapstoError: if `clf` is not a fitted classifier, `X` lacks one of its columns, `y` and `X` (or the rows and
-            labels of `train`) differ in length, or the page cannot be written.
+        MapstoError: if `clf` is not a fitted classifier, or `X` lacks one of the classifier's columns. Also if `X` and
+            `y`, or the rows and labels of `train`, differ in length, or if the page cannot be written.
 
     >>> import tempfile
     >>> from pathlib import Path

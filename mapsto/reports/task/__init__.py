@@ -25,26 +25,26 @@ def task(
     title: str = "",
     seed: int = 0,
 ) -> TaskAnswer:
-    """Adapt a learner to one test task, write its predictions and reasons as one HTML page, and return them.
+    """Adapt a learner to one test task, write one HTML page about it, and return predictions and explanations.
 
-    The page shows the predictions for the first four query rows beside the truth, their explanations by several
-    methods, the support examples behind the first prediction, the adaptation step by step, and how far each method can
-    be trusted. If a part does not apply to the learner or the task, the page says why. `mapsto report RUN` does the
-    same for a trained run.
+    The page shows the predictions for the first four query rows beside the truth, the explanations of these predictions
+    by several methods, the support examples behind the first prediction, the adaptation step by step, and how
+    trustworthy each method is. If a part does not apply to the learner or the task, the page says why.
+    `mapsto report RUN` does the same for a trained run.
 
     Args:
         learner: any learner, including your own subclass of `mt.learners.Learner`.
         tasks: any source of tasks, including your own subclass of `mt.tasks.Tasks`.
         index: the number of the test task, counted from 0.
-        methods: names of explainers, such as `["Shapley", "LIME"]`. If empty, methods that suit the learner are chosen.
+        methods: the names of explainers, such as `["Shapley", "LIME"]`. If empty, methods that suit the learner are
+            chosen.
         path: the file to write.
-        title: of the page; by default it names the learner and the tasks.
+        title: the title of the page. If empty, the title names the learner and the tasks.
         seed: the random seed of the test tasks.
 
     Raises:
-        MapstoError: if `learner` is not a learner, `tasks` is not a source of tasks, a method is not an explainer of
-            rows, the task has no examples, or the page cannot be written.
-        MapstoError: if the learner is transductive.
+        MapstoError: if `learner` is not a learner or is transductive, `tasks` is not a source of tasks, a method is not
+            an explainer of rows, the task has no examples, or the page cannot be written.
 
     >>> import tempfile, mapsto as mt
     >>> learner = mt.learners.MAML(mt.models.MLP(1, 8, 1), loss="mse", steps=2)

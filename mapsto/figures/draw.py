@@ -52,7 +52,7 @@ def draw(result: Any, **options: Any) -> Figure:
         MapstoError: if the result is not one of these.
     """
     if isinstance(result, Mapping):  # of layers to their units
-        return units(result)
+        return units(result, **options)
     expected = "a result of mt.seeing or of mt.measures.task_map"
     checks.expect(type(result) in _PICTURES, "result", type(result).__name__, expected)
     return _PICTURES[type(result)](result, **options)

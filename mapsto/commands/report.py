@@ -122,7 +122,7 @@ def _summary(task: "TaskAnswer | None") -> dict[str, Any] | None:
     return {
         "name": task.name,
         "answers": [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))],
-        "trust": {name: {key: measures[key]._asdict() for key in measures} for name, measures in methods.items()},
+        "trust": {name: {key: measures[key]._asdict() for key in MEASURES if measures} for name, measures in methods.items()},
         "left_out": {} if reasons is None else dict(reasons.left_out),
         "missing": dict(task.missing),
     }

@@ -334,3 +334,13 @@ def test_a_background_of_two_columns_of_one_name_is_refused() -> None:
         Anchors(NAMED.set_axis(["a", "a"], axis=1))
     with pytest.raises(MapstoError, match=r"^names: got column .'a'. more than once"):
         Anchors(NAMED.to_numpy(), names=["a", "a"])
+
+
+def test_the_error_of_a_certificate_is_divided_among_all_rules_that_may_be_tested(monkeypatch: Any) -> None:
+    deltas: list[float] = []
+    certify = bandit.certify
+    monkeypatch.setattr(
+        bandit, "certify", lambda pull, mark, delta, *more: deltas.append(delta) or certify(pull, mark, delta, *more)
+    )
+    Anchors(X, confidence=0.9, beam=3, max_size=2)(lambda x: (x[:, 0] > 0).astype(int), X[0])
+    assert deltas and deltas == pytest.approx([0.1 / (1 + 2 * 3 * 2)] * len(deltas))

@@ -79,6 +79,14 @@ def test_canonical_codes_go_by_what_the_rows_hold():
     assert codes.sort(-1).values.tolist() == [[0, 1, 2, 3, 4]] * 4
 
 
+def test_canonical_codes_go_by_means_not_by_sums_of_rows():
+    """Class 0 has three rows of 1, class 1 a single row of 2: its mean is larger, although its sum is smaller."""
+    z, y = torch.tensor([[1.0], [1.0], [1.0], [2.0]], dtype=F64)[None], torch.tensor([[0, 0, 0, 1]])
+    for w in (torch.full((1, 4), 0.25, dtype=F64), torch.tensor([[1.0, 1.0, 1.0, 0.1]], dtype=F64)):
+        assert canonical_codes(z, y, w, 2, 1)[0, 0].tolist() == [0, 1]
+    assert canonical_codes(z.flip(1), y, w, 2, 1)[0, 0].tolist() == [1, 0]
+
+
 # --- classes: through a body ------------------------------------------------------------------------------------------
 
 

@@ -237,6 +237,7 @@ def test_histograms_show_every_entry(of: str) -> None:
     learner, task, _ = way()
     found = seeing.gradient_histograms(learner, task.support, bins=12)
     drawn = figures.draw(found, of=of)
+    assert drawn.axes[-1].get_xlabel() == f"size of the {of.removesuffix('s')}, log₁₀"
     zero = found.zero_gradients if of == "gradients" else found.zero_updates
     assert 0 < zero.max() < 1
     steps = chosen(len(zero), 4)

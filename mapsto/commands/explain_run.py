@@ -69,6 +69,7 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
 
     from ..reports.task.methods import names_of
     from ..reports.task.question import QUERIES
+    from ..reports.task.reasons import MEASURES
 
     names_of(args.method)
     if episode.query.x.dim() > 2:
@@ -77,7 +78,7 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
     trust = explain_methods(learner, episode, args.method, out)
     files = {"values": str(out / "methods.npz"), "picture": str(out / "methods.png")}
     if args.json:
-        numbers = {name: {key: measures[key]._asdict() for key in measures} for name, measures in trust.items()}
+        numbers = {name: {key: part[key]._asdict() for key in MEASURES if part} for name, part in trust.items()}
         write_json({"run": str(args.what), "trust": numbers, **files})
     else:
         _print_trust(trust, one_part=episode.query.x[0].numel() == 1)

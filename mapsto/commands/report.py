@@ -114,15 +114,18 @@ def _print(
 
 def _summary(task: "TaskAnswer | None") -> dict[str, Any] | None:
     """Return the answers of a task, and how far each method can be trusted, for a machine."""
+    from ..reports.task.reasons import MEASURES
+
     if task is None:
         return None
-
     reasons = task.reasons
     methods = {} if reasons is None else reasons.trust
     return {
         "name": task.name,
         "answers": [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))],
-        "trust": {name: {key: measures[key]._asdict() for key in MEASURES if measures} for name, measures in methods.items()},
+        "trust": {
+            name: {key: measures[key]._asdict() for key in MEASURES if measures} for name, measures in methods.items()
+        },
         "left_out": {} if reasons is None else dict(reasons.left_out),
         "missing": dict(task.missing),
     }

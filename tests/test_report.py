@@ -124,7 +124,7 @@ def written(folder, answer, title="A table"):
 def unknown(answer, **changed):
     """Return the answer without the outcomes of its rows."""
     question = replace(answer.question, outcomes=np.full(len(answer.probabilities), None), **changed)
-    return replace(answer, question=question, judged=answer.judged[:0])
+    return replace(answer, question=question, test_probabilities=answer.test_probabilities[:0])
 
 
 def check(text):
@@ -215,7 +215,7 @@ def test_quality_measured_on_other_rows_is_said(tmp_path):
     whole = explained()
     question, p = whole.question, whole.probabilities
     others = unknown(whole, others=question.rows[:7], other_outcomes=question.outcomes[:7].astype(str))
-    text = written(tmp_path, replace(others, judged=p[:7]))
+    text = written(tmp_path, replace(others, test_probabilities=p[:7]))
     assert "measured on other rows" in plain(text)
     assert any(image["alt"].startswith("Reliability") for image in Page(text).images)
 
@@ -223,7 +223,9 @@ def test_quality_measured_on_other_rows_is_said(tmp_path):
 def test_outcomes_that_are_known_of_some_rows_are_said(tmp_path):
     whole = explained()
     outcomes = np.where(np.arange(24) < 7, whole.question.outcomes, None)
-    some = replace(whole, question=replace(whole.question, outcomes=outcomes), judged=whole.probabilities[:7])
+    some = replace(
+        whole, question=replace(whole.question, outcomes=outcomes), test_probabilities=whole.probabilities[:7]
+    )
     seen = plain(written(tmp_path, some))
     assert "measured on the rows of this page whose outcome is known: 7 of 24." in seen
     assert "of 100 rows with a known outcome" in seen and seen.count(" unknown ") == 17

@@ -65,19 +65,19 @@ def curve_law(draw: Callable) -> None:
 
 
 def test_the_curve_is_what_the_model_says_at_that_step() -> None:
-    curve_law(pictures.film_said)
+    curve_law(pictures.film_outputs)
 
 
 def test_a_picture_of_another_step_is_found_out() -> None:
     with pytest.raises(AssertionError):
-        curve_law(lambda film, i: pictures.film_said(film, max(i - 1, 0)))
+        curve_law(lambda film, i: pictures.film_outputs(film, max(i - 1, 0)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_frames_have_the_same_scales(kind: str) -> None:
     shown = film(kind)
     for draw in (
-        pictures.film_said,
+        pictures.film_outputs,
         pictures.film_losses,
         pictures.film_path,
         pictures.film_layers,
@@ -102,7 +102,7 @@ def test_a_short_film_is_shown_whole() -> None:
 
 def test_regions_are_those_of_the_highest_score() -> None:
     shown = film("regions")
-    image = pictures.film_said(shown, 5).axes[0].images[0].get_array()  # [second feature, first feature, rgb]
+    image = pictures.film_outputs(shown, 5).axes[0].images[0].get_array()  # [second feature, first feature, rgb]
     winner = shown.surface[5].argmax(-1).reshape(9, 9).T
     assert len(winner.unique()) > 1
     for c in winner.unique():
@@ -140,7 +140,7 @@ def test_bars_beyond_twelve_are_summed_and_none_is_lost() -> None:
 def test_the_lead_of_the_true_class_is_told_right_from_wrong() -> None:
     shown = film("rows")
     right = shown.predictions[7].argmax(-1) == shown.query.y
-    bars = [(bar.get_width(), to_hex(bar.get_facecolor())) for bar in pictures.film_said(shown, 7).axes[0].patches]
+    bars = [(bar.get_width(), to_hex(bar.get_facecolor())) for bar in pictures.film_outputs(shown, 7).axes[0].patches]
     assert sum(width > 0 for width, _ in bars) == int(right.sum()) not in (0, len(right))
     assert all(colour == (HIGHER if width > 0 else LOWER) for width, colour in bars)
 

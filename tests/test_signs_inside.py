@@ -48,7 +48,7 @@ def test_a_surface_of_numbers_and_its_rows_share_their_colours() -> None:
     grid = torch.cartesian_prod(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
     points = rows([[0.0, 0.0], [1.0, 1.0]], [[0.5], [-2.0]])
     shown = film(grid=grid, surface=torch.tensor([[[1.0], [-1.0], [0.0], [3.0]]] * 2), support=points, query=points)
-    axes = pictures.film_said(shown, 1).axes[0]
+    axes = pictures.film_outputs(shown, 1).axes[0]
     image, dots = axes.images[0], axes.collections
     np.testing.assert_allclose(image.get_array(), [[1, 0], [-1, 3]])  # [second feature, first feature]
     assert image.norm.vmax == -image.norm.vmin == 3
@@ -57,13 +57,13 @@ def test_a_surface_of_numbers_and_its_rows_share_their_colours() -> None:
 
 
 def test_answers_lie_over_their_targets() -> None:
-    points = pictures.film_said(film(), 1).axes[0].lines[1]
+    points = pictures.film_outputs(film(), 1).axes[0].lines[1]
     np.testing.assert_allclose(np.stack(points.get_data()), [[0.5, -2], [0.25, -1]])
 
 
 def test_a_curve_is_drawn_through_rows_that_lie_where_they_are() -> None:
     shown = film(grid=torch.tensor([[0.0], [1.0]]), surface=torch.tensor([[[0.5], [-2.0]]] * 2))
-    lines = {line.get_label(): np.stack(line.get_data()) for line in pictures.film_said(shown, 1).axes[0].lines}
+    lines = {line.get_label(): np.stack(line.get_data()) for line in pictures.film_outputs(shown, 1).axes[0].lines}
     assert set(lines) == {"the model", "query set", "support set"}
     for points in lines.values():
         np.testing.assert_allclose(points, [[0, 1], [0.5, -2]])
@@ -72,7 +72,7 @@ def test_a_curve_is_drawn_through_rows_that_lie_where_they_are() -> None:
 def test_true_classes_that_lead_are_told_right() -> None:
     points = rows([[0.0], [1.0]], [0, 1])
     shown = film(predictions=torch.tensor([[[0.9, 0.1], [0.8, 0.2]]] * 2), query=points, support=points)
-    handles, names = pictures.film_said(shown, 1).axes[0].get_legend_handles_labels()
+    handles, names = pictures.film_outputs(shown, 1).axes[0].get_legend_handles_labels()
     told = dict(zip(names, handles, strict=True))
     assert [round(told[name][0].get_width(), 5) for name in ("right", "wrong")] == [0.8, -0.6]
     assert [to_hex(told[name][0].get_facecolor()) for name in ("right", "wrong")] == [HIGHER, LOWER]

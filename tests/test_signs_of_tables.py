@@ -178,7 +178,7 @@ def test_the_reliability_of_three_classes_is_of_the_most_probable() -> None:
     two, outcomes = hand_made(), np.array(["c", "a", "a", "b"], object)
     flat = Explanation(np.zeros((4, 2, 3)), np.full((4, 3), 1 / 3), CELLS, ["age", "dose"], ["a", "b", "c"], CELLS)
     question, push = replace(two.question, outcomes=outcomes), np.zeros((2, 3, 3))
-    section = trust(replace(two, question=question, reasons=flat, probabilities=p, judged=p, push=push))
+    section = trust(replace(two, question=question, reasons=flat, probabilities=p, test_probabilities=p, push=push))
     assert section is not None and section["what"] == "the most probable class"
     right = {bin["predicted"]: bin["frequency"] for bin in section["bins"]}
     assert right == pytest.approx({0.7: 1, 0.6: 1, 0.5: 0})

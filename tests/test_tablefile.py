@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapsto.errors import MapstoError
-from mapsto.tables.splits import split, stratified, teachers
+from mapsto.tables.splits import split, stratified, training_rows
 from mapsto.tables.tablefile import outcomes, read_table
 
 PLAIN = "age,ward,outcome\n61,north,yes\n48,south,\n,north,no\n"
@@ -118,22 +118,22 @@ def test_an_outcome_that_is_no_column_names_those_there_are():
 
 def test_rows_without_an_outcome_are_explained_and_all_others_teach():
     chosen = split(pd.Series(["a", None, "b", "a", None]), None, 512, 0)
-    assert (chosen.teach.tolist(), chosen.explain.tolist(), chosen.judge.tolist()) == ([0, 2, 3], [1, 4], [])
+    assert (chosen.train.tolist(), chosen.explain.tolist(), chosen.test.tolist()) == ([0, 2, 3], [1, 4], [])
 
 
 def test_where_every_row_has_an_outcome_a_third_judges():
     y = pd.Series(["a"] * 20 + ["b"] * 10)
     chosen = split(y, None, 512, 0)
-    assert sorted(y[chosen.teach]) == ["a"] * 13 + ["b"] * 7
-    assert chosen.explain is chosen.judge
-    assert sorted([*chosen.teach, *chosen.judge]) == list(range(30))
-    assert split(y, None, 512, 0).teach.tolist() == chosen.teach.tolist()
-    assert split(y, None, 512, 1).teach.tolist() != chosen.teach.tolist()
+    assert sorted(y[chosen.train]) == ["a"] * 13 + ["b"] * 7
+    assert chosen.explain is chosen.test
+    assert sorted([*chosen.train, *chosen.test]) == list(range(30))
+    assert split(y, None, 512, 0).train.tolist() == chosen.train.tolist()
+    assert split(y, None, 512, 1).train.tolist() != chosen.train.tolist()
 
 
 def test_fewer_teachers_leave_judges_beside_the_rows_to_explain():
     chosen = split(pd.Series(["a", "b", "a", "b", None]), 2, 512, 0)
-    assert (len(chosen.teach), chosen.explain.tolist(), len(chosen.judge)) == (2, [4], 2)
+    assert (len(chosen.train), chosen.explain.tolist(), len(chosen.test)) == (2, [4], 2)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_splits_that_cannot_be_made_are_refused(y, rows, said):
 def test_of_more_rows_than_are_read_a_stratified_sample_teaches_and_the_others_judge():
     y = pd.Series([*["a", "b", "b"] * 4, None], dtype=object)
     chosen = split(y, None, 6, 0)
-    assert y.iloc[chosen.teach].value_counts().to_dict() == {"b": 4, "a": 2}
-    assert chosen.explain.tolist() == [12] and len(chosen.judge) == 6
+    assert y.iloc[chosen.train].value_counts().to_dict() == {"b": 4, "a": 2}
+    assert chosen.explain.tolist() == [12] and len(chosen.test) == 6
 
 
 def test_teachers_of_another_table_are_its_rows_with_an_outcome():
-    assert teachers(pd.Series(["a", None, "b"]), None, 512, 0).tolist() == [0, 2]
+    assert training_rows(pd.Series(["a", None, "b"]), None, 512, 0).tolist() == [0, 2]
 
 
 @settings(max_examples=50, deadline=None)

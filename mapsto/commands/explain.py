@@ -1,6 +1,6 @@
 """`mapsto explain`: predict and explain the rows of a person's own table, or a test task of a run.
 
-Rows without an outcome are explained. If every row has one, a seeded stratified sample teaches and the others are
+Rows without an outcome are explained. If every row has one, a seeded stratified sample is used for training, and the others are
 explained, so that the quality can be measured on them.
 """
 
@@ -27,10 +27,10 @@ def parser() -> argparse.ArgumentParser:
         "mapsto explain patients.csv --target outcome",
     )
     add = options.add_argument
-    add("what", type=Path, metavar="TABLE_OR_RUN", help="a table (.csv, .tsv, also .gz), or the folder of a run")
+    add("path", type=Path, metavar="TABLE_OR_RUN", help="a table (.csv, .tsv, also .gz), or the folder of a run")
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
-    add("--train-rows", type=int, metavar="N", help="teach with a stratified sample of N rows (at most 1,000)")
-    add("--train", type=Path, metavar="TABLE", help="teach with another table; the first needs no outcomes then")
+    add("--train-rows", type=int, metavar="N", help="train on a stratified sample of N rows (at most 1,000)")
+    add("--train", type=Path, metavar="TABLE", help="train on another table; the first needs no outcomes then")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
@@ -41,14 +41,14 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
-    if args.what.is_dir():
-        _refuse(args, ("target", "train_rows", "train"), f"is for tables, but {args.what} is a run's folder")
+    if args.path.is_dir():
+        _refuse(args, ("target", "train_rows", "train"), f"is for tables, but {args.path} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)
-    _refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.what} is none")
-    if not args.what.exists():
-        raise MapstoError(f"file: {args.what} does not exist, as a table or as a run's folder; check the path.")
+    _refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
+    if not args.path.exists():
+        raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
     if args.target is None:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
     return _explain_table(args)
@@ -68,30 +68,30 @@ def _explain_table(args: argparse.Namespace) -> int:
     from .predictions import write_predictions
     from .terminal import show
 
-    out = writable(args.out or Path(f"{args.what.name.split('.')[0]}-explained"))
+    out = writable(args.out or Path(f"{args.path.name.split('.')[0]}-explained"))
     page, predictions = out / "report.html", out / "predictions.csv"
     with as_options(target="--target", train_rows="--train-rows", table="file"):
         result = answer(_question(args))
     make(out)
-    write(result, page, f"{args.what.name}: {args.target}")
+    write(result, page, f"{args.path.name}: {args.target}")
     write_predictions(result, predictions)
     if args.json:
         files = {"report": str(page), "predictions": str(predictions)}
         write_json({**result.summary, **files, "notes": result.notes})
     else:
-        show(result, args.what.name, [page, predictions])
+        show(result, args.path.name, [page, predictions])
     return 0
 
 
 def _question(args: argparse.Namespace) -> "Question":
-    """Read the table, and the one that teaches if `--train` names one."""
+    """Read the table to explain, and the training table if `--train` names one."""
     from ..estimators import MAX_ROWS
     from ..reports.table.question import of_table, of_two_tables
 
-    table, rest = _read(args.what), (args.target, args.train_rows, MAX_ROWS, args.seed)
+    table, rest = _read(args.path), (args.target, args.train_rows, MAX_ROWS, args.seed)
     if args.train is None:
-        return of_table(table, *rest, str(args.what))
-    return of_two_tables(table, _read(args.train), *rest, (str(args.what), str(args.train)))
+        return of_table(table, *rest, str(args.path))
+    return of_two_tables(table, _read(args.train), *rest, (str(args.path), str(args.train)))
 
 
 def _read(path: Path) -> "pd.DataFrame":

@@ -27,8 +27,8 @@ def explain_run(args: argparse.Namespace) -> int:
     from .configuration import load_run
     from .folder import writable
 
-    out = writable(args.out or args.what)
-    run = load_run(args.what, allow_imports=args.allow_imports)
+    out = writable(args.out or args.path)
+    run = load_run(args.path, allow_imports=args.allow_imports)
     with as_options(index="--episode", methods="--method"):
         episode = episode_of(run.tasks, args.episode or 0, args.seed)
         if args.method is not None:
@@ -53,7 +53,7 @@ def _by_features(learner: "Learner", episode: "Episode", args: argparse.Namespac
     strongest = np.abs(teachers).argmax(1).tolist()
     if args.json:
         files = {"explanation": str(path)}
-        write_json({"run": str(args.what), "queries": len(score), "strongest_teacher": strongest, **files})
+        write_json({"run": str(args.path), "queries": len(score), "strongest_teacher": strongest, **files})
         return 0
     console = Console(highlight=False, soft_wrap=True, markup=False)
     for i, j in enumerate(strongest):
@@ -79,7 +79,7 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
     files = {"values": str(out / "methods.npz"), "picture": str(out / "methods.png")}
     if args.json:
         numbers = {name: {key: part[key]._asdict() for key in MEASURES if part} for name, part in trust.items()}
-        write_json({"run": str(args.what), "trust": numbers, **files})
+        write_json({"run": str(args.path), "trust": numbers, **files})
     else:
         _print_trust(trust, one_part=episode.query.x[0].numel() == 1)
         console = Console(highlight=False, soft_wrap=True, markup=False)

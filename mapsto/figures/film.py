@@ -58,7 +58,7 @@ def film_strip(film: Film, most: int = 6, classes: Sequence[object] = ()) -> Fig
     return figure
 
 
-def film_said(film: Film, i: int, classes: Sequence[object] = ()) -> Figure:
+def film_outputs(film: Film, i: int, classes: Sequence[object] = ()) -> Figure:
     """Draw the answers of the model at step `i`."""
     figure = style.canvas(3.4)
     _scaled(figure, outputs(figure.subplots(), film, i, classes))

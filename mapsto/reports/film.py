@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from ..figures.film import chosen, film_layers, film_losses, film_path, film_reasons, film_said, film_strip
+from ..figures.film import chosen, film_layers, film_losses, film_outputs, film_path, film_reasons, film_strip
 from ..figures.numbers import significant
 from ..figures.svg import plain_style
 from . import page, words
@@ -111,7 +111,7 @@ def label(film: Film, i: int) -> str:
 def _pictures(film: Film, i: int, classes: Sequence[object], names: Sequence[object]) -> list[tuple[str, Any]]:
     """Return the heading and the picture of each part of a frame."""
     figures = [
-        ("What the model says", film_said(film, i, classes)),
+        ("What the model says", film_outputs(film, i, classes)),
         ("How well", film_losses(film, i)),
         ("Where the parameters are", film_path(film, i)),
         ("What moves them on", film_layers(film, i)),

@@ -19,9 +19,9 @@ Positions = Int[np.ndarray, " _rows"]
 class Split:
     """Positions of the rows to learn from, to explain, and to measure quality with (outcome known, but not learned)."""
 
-    teach: Positions
+    train: Positions
     explain: Positions
-    judge: Positions
+    test: Positions
 
 
 def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
@@ -38,15 +38,15 @@ def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
     unknown, present = np.flatnonzero(y.isna()), int(y.notna().sum())
     if rows is None and not len(unknown):
         rows = min(max(2 * present // 3, 2), limit)
-    teach = teachers(y, rows, limit, seed)
-    judge = np.setdiff1d(np.flatnonzero(y.notna()), teach)
-    explain = unknown if len(unknown) else judge
-    got = f"{len(teach)}, with which every row teaches"
+    train = training_rows(y, rows, limit, seed)
+    test = np.setdiff1d(np.flatnonzero(y.notna()), train)
+    explain = unknown if len(unknown) else test
+    got = f"{len(train)}, which are all rows with an outcome"
     checks.expect(len(explain) > 0, "train_rows", got, "a row left to explain", "pass a smaller number")
-    return Split(teach, explain, judge)
+    return Split(train, explain, test)
 
 
-def teachers(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions:
+def training_rows(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions:
     """Return the positions of all rows with an outcome, or of a stratified sample of `rows` (at most `limit`) of them.
 
     Raises:

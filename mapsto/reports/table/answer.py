@@ -40,7 +40,7 @@ class Answer:
         probabilities: of the explained rows.
         cases: the rows that the page explains one by one.
         push: of each training row on the predictions of the `cases`: the prediction minus the one without that row.
-        judged: the probabilities of the rows `question.judges`.
+        test_probabilities: the probabilities of the rows `question.test_rows`.
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
     """
@@ -50,7 +50,7 @@ class Answer:
     probabilities: Float[np.ndarray, "n k"]
     cases: list[int]
     push: Float[np.ndarray, "r n_train k"]
-    judged: Float[np.ndarray, "j k"]
+    test_probabilities: Float[np.ndarray, "j k"]
     summary: dict[str, Any]
     notes: list[str]
 
@@ -81,7 +81,7 @@ class Answer:
 
     @cached_property
     def truth(self) -> Int[np.ndarray, " j"]:
-        """The class index of each row in `question.judges`."""
+        """The class index of each row in `question.test_rows`."""
         return self._indices(self.question.truth)
 
     @cached_property
@@ -131,17 +131,17 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
         p = reasons.predictions
         cases = typical_rows(p)
         push, notes = pushes(classifier, question.train, question.rows.iloc[cases])
-        judged = _judged(classifier, question, p)
-        measures = quality(classifier, question, judged)
+        tested = _tested(classifier, question, p)
+        measures = quality(classifier, question, tested)
         agreement = check(classifier, question.rows, reasons)
     if agreement["columns"] < len(classifier.used_):
         some = f"the {agreement['columns']} columns that move predictions most"
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
     baselines = measures.pop("baselines")
     summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
-    heard = dict.fromkeys(str(warning.message) for warning in caught)
+    warned = dict.fromkeys(str(warning.message) for warning in caught)
     return Answer(
-        question, reasons, p, cases, push, judged, summary, [*question.notes, *classifier.notes_, *notes, *heard]
+        question, reasons, p, cases, push, tested, summary, [*question.notes, *classifier.notes_, *notes, *warned]
     )
 
 
@@ -180,7 +180,7 @@ def _fitted(question: Question) -> TableClassifier:
     return TableClassifier().fit(question.train, question.labels)
 
 
-def _judged(classifier: TableClassifier, question: Question, p: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "j k"]:
-    """Return the probabilities of the judges, without asking again about the explained rows."""
-    judged = p[question.has_outcome]
-    return np.concatenate([judged, classifier.predict_proba(question.others)]) if len(question.others) else judged
+def _tested(classifier: TableClassifier, question: Question, p: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "j k"]:
+    """Return the probabilities of the test rows, without asking again about the explained rows."""
+    tested = p[question.has_outcome]
+    return np.concatenate([tested, classifier.predict_proba(question.others)]) if len(question.others) else tested

@@ -81,7 +81,7 @@ def moved(answer: Answer) -> dict[str, Any]:
 
 def trust(answer: Answer) -> dict[str, Any] | None:
     """Draw the reliability curve: of the second class of two, of the most probable class of more."""
-    p, y = answer.judged, answer.truth
+    p, y = answer.test_probabilities, answer.truth
     if not len(y):
         return None
     if len(answer.classes) == 2:

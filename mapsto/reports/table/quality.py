@@ -23,14 +23,14 @@ UNKNOWN = {
 
 
 def quality(classifier: "TableClassifier", question: Question, p: Float[np.ndarray, "m k"]) -> dict[str, Any]:
-    """Measure the probabilities `p` of the rows `question.judges`, and the rivals on the same rows."""
+    """Measure the probabilities `p` of the rows `question.test_rows`, and the rivals on the same rows."""
     from ...measures.evaluation.calibration import expected_calibration_error
 
     if not len(p):
         return dict(UNKNOWN)
     y = np.searchsorted(classifier.classes_, question.truth)
     likelihood = np.maximum(p[np.arange(len(y)), y], np.finfo(float).tiny)
-    rivals = rival_probabilities(classifier, question.train, question.labels, question.judges, question.seed)
+    rivals = rival_probabilities(classifier, question.train, question.labels, question.test_rows, question.seed)
     return {
         "auc": auc(p, y),
         "accuracy": float((p.argmax(1) == y).mean()),

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int, Shaped
 from ... import checks
 from ...errors import MapstoError
 from ...tables.columns import listing
-from ...tables.splits import split, teachers
+from ...tables.splits import split, training_rows
 from ...tables.tablefile import outcomes
 
 
@@ -44,7 +44,7 @@ class Question:
         return np.array([outcome is not None for outcome in self.outcomes], bool)
 
     @cached_property
-    def judges(self) -> pd.DataFrame:
+    def test_rows(self) -> pd.DataFrame:
         """All rows with a known outcome that did not teach, the explained ones first."""
         if not len(self.others):
             return self.rows if self.has_outcome.all() else self.rows[self.has_outcome]
@@ -52,7 +52,7 @@ class Question:
 
     @cached_property
     def truth(self) -> Shaped[np.ndarray, " j"]:
-        """The outcomes of the `judges`."""
+        """The outcomes of the `test_rows`."""
         return np.array([*self.outcomes[self.has_outcome], *self.other_outcomes], self.labels.dtype)
 
 
@@ -67,13 +67,13 @@ def of_table(
     y, x = outcomes(table, target, name), _features(table, target, name)
     parts = split(y, train_rows, limit, seed)
     notes = []
-    if len(parts.judge):
+    if len(parts.test):
         notes.append(
-            f"of {y.notna().sum()} rows with an outcome, {len(parts.teach)} are used for training and "
-            f"{len(parts.judge)} for testing (a stratified split, seed {seed})."
+            f"of {y.notna().sum()} rows with an outcome, {len(parts.train)} are used for training and "
+            f"{len(parts.test)} for testing (a stratified split, seed {seed})."
         )
-    train, labels = x.iloc[parts.teach], _labels(y.iloc[parts.teach])
-    return of_rows(train, labels, x, y, parts.explain, parts.judge, seed, notes)
+    train, labels = x.iloc[parts.train], _labels(y.iloc[parts.train])
+    return of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes)
 
 
 def of_two_tables(
@@ -91,7 +91,7 @@ def of_two_tables(
         MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
     """
     train_y = outcomes(train, target, names[1])
-    teach = teachers(train_y, train_rows, limit, seed)
+    teach = training_rows(train_y, train_rows, limit, seed)
     notes = [] if len(teach) == len(train) else [f"{len(teach)} of the {len(train)} rows of {names[1]} teach."]
     train_x, labels = _features(train, target, names[1]).iloc[teach], _labels(train_y.iloc[teach])
     if target in table.columns:
@@ -99,9 +99,9 @@ def of_two_tables(
     else:
         y, x = pd.Series(None, table.index, dtype=object), table
     x, note = _columns_of(x, list(train_x.columns), names)
-    judge, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
-    explain = unknown if len(unknown) else judge
-    return of_rows(train_x, labels, x, y, explain, judge, seed, [*notes, *note])
+    tested, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
+    explain = unknown if len(unknown) else tested
+    return of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note])
 
 
 def of_rows(
@@ -110,27 +110,27 @@ def of_rows(
     x: pd.DataFrame,
     y: pd.Series,
     explain: Int[np.ndarray, " n"],
-    judge: Int[np.ndarray, " m"],
+    tested: Int[np.ndarray, " m"],
     seed: int,
     notes: Sequence[str] = (),
 ) -> Question:
-    """Return the question that explains the rows `explain` of `x` and measures the quality on the rows `judge`.
+    """Return the question that explains the rows `explain` of `x` and measures the quality on the rows `tested`.
 
     An outcome that no training row has cannot be predicted, so it counts as unknown, and a note says so.
     """
     classes = {as_text(label): label for label in labels.tolist()}
     texts = ["" if pd.isna(outcome) else as_text(outcome) for outcome in y]
     label_of = np.array([classes.get(text) for text in texts], object)
-    new = [texts[i] for i in judge if label_of[i] is None]
+    new = [texts[i] for i in tested if label_of[i] is None]
     if new:
         listed = ", ".join(sorted(set(new)))
         notes = [
             *notes,
             f"{len(new)} rows with an outcome that no training row has ({listed}) are not used for testing.",
         ]
-    elsewhere = np.array([i for i in np.setdiff1d(judge, explain) if label_of[i] is not None], int)
-    judged = np.isin(explain, judge)
-    outcome = np.array([label_of[i] if there else None for i, there in zip(explain, judged, strict=True)], object)
+    elsewhere = np.array([i for i in np.setdiff1d(tested, explain) if label_of[i] is not None], int)
+    used = np.isin(explain, tested)
+    outcome = np.array([label_of[i] if there else None for i, there in zip(explain, used, strict=True)], object)
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
     return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes))
 

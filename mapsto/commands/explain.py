@@ -1,7 +1,7 @@
 """`mapsto explain`: predict and explain the rows of a person's own table, or a test task of a run.
 
-Rows without an outcome are explained. If every row has one, a seeded stratified sample is used for training, and the others are
-explained, so that the quality can be measured on them.
+Rows without an outcome are explained. If every row has one, a seeded stratified sample is used for training, and the
+others are explained, so that the quality can be measured on them.
 """
 
 import argparse

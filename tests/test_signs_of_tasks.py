@@ -201,8 +201,8 @@ def test_teaching_images_have_frames_and_numbers_of_what_they_gave() -> None:
 
 
 def test_a_query_is_told_in_its_units() -> None:
-    assert query_line(0.25, 1, torch.tensor(0), -0.031) == ("class 1 at 25.0 % (true: 0)", "-3.1 percentage points")
-    assert query_line(-1.5, -1, torch.tensor([2.0]), 0.031) == ("output -1.500 (true: 2.000)", "+0.031")
+    assert query_line(0.25, 1, torch.tensor(0), -0.031) == ("class 1 at 25.0 % (true: 0)", "−3.1 percentage points")
+    assert query_line(-1.5, -1, torch.tensor([2.0]), 0.031) == ("output −1.5 (true: 2)", "+0.031")
 
 
 def rows(classes: bool) -> tuple[Learner, Episode]:

@@ -138,6 +138,9 @@ def _print_trust(trust: "dict[str, dict[str, Trust]]", one_part: bool) -> None:
 
 def query_line(score: float, predicted: int, truth: "Tensor", moved: float) -> tuple[str, str]:
     """Return the answer to a query beside the truth, and its largest change; a class of −1 means numbers."""
+    from ..figures.numbers import percent, points, significant
+
     if predicted < 0:
-        return f"output {score:.3f} (true: {float(truth.mean()):.3f})", f"{moved:+.3f}"
-    return f"class {predicted} at {100 * score:.1f} % (true: {int(truth)})", f"{100 * moved:+.1f} percentage points"
+        true = significant(float(truth.mean()))
+        return f"output {significant(score)} (true: {true})", significant(moved, signed=True)
+    return f"class {predicted} at {percent(score)} (true: {int(truth)})", f"{points(moved)} percentage points"

@@ -25,7 +25,7 @@ COLUMNS = 10
 """The most columns that are checked: each row has `2^d` patterns."""
 
 ROWS = 32
-"""How many explanations are checked; fewer if many rows teach many classes."""
+"""How many explanations are checked; fewer if there are many training rows or classes."""
 
 
 def exact_values(

@@ -18,12 +18,12 @@ def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
     """Return each measure with its value and a remark."""
     s, agreement = answer.summary, answer.summary["agreement"]
     measured = s["accuracy"] is not None
-    remark = f"on {count(len(answer.truth), 'row')} that did not teach" if measured else "no outcome to judge by"
+    remark = f"on {count(len(answer.truth), 'row')} not used for training" if measured else "no outcome is known"
     baselines = [
         (f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if measured else "")
         for name, scores in s["baselines"].items()
     ]
-    checked = f"with exact Shapley values, {count(agreement['rows'], 'row')} × {agreement['columns']} columns"
+    checked = f"with exact Shapley values, {count(agreement['rows'], 'row')} × {count(agreement['columns'], 'column')}"
     return [
         ("AUC", _number(s["auc"]), remark),
         *((name.replace("_", " "), _number(s[name]), "") for name in ("accuracy", "log_loss", "calibration_error")),
@@ -49,7 +49,7 @@ def prediction_line(answer: Answer, i: int) -> tuple[str, str, str]:
         f"{answer.columns[j]} = {numbers.cell(answer.cells[i, j], 99)}: {numbers.points(values[j])}"
         for j in _largest(values)
     ]
-    prediction = f"{answer.classes[best]} {answer.probabilities[i, best]:.0%}"
+    prediction = f"{answer.classes[best]} {numbers.percent(answer.probabilities[i, best])}"
     return answer.row_names[i], prediction, ", ".join(reasons) or "no column moves it by 0.1 points"
 
 

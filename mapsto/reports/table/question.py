@@ -1,4 +1,4 @@
-"""A question about a table: which rows teach, which are explained, and which measure the quality.
+"""A question about a table: the rows for training, the rows to explain, and the rows that measure the quality.
 
 Rows without an outcome are the ones to predict and explain. If every row has one, a seeded stratified sample teaches
 and the other rows are explained, so that the quality can be measured on them.
@@ -45,7 +45,7 @@ class Question:
 
     @cached_property
     def test_rows(self) -> pd.DataFrame:
-        """All rows with a known outcome that did not teach, the explained ones first."""
+        """All rows with a known outcome that were not used for training, the explained ones first."""
         if not len(self.others):
             return self.rows if self.has_outcome.all() else self.rows[self.has_outcome]
         return pd.concat([self.rows[self.has_outcome], self.others]) if self.has_outcome.any() else self.others
@@ -91,9 +91,10 @@ def of_two_tables(
         MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
     """
     train_y = outcomes(train, target, names[1])
-    teach = training_rows(train_y, train_rows, limit, seed)
-    notes = [] if len(teach) == len(train) else [f"{len(teach)} of the {len(train)} rows of {names[1]} teach."]
-    train_x, labels = _features(train, target, names[1]).iloc[teach], _labels(train_y.iloc[teach])
+    used = training_rows(train_y, train_rows, limit, seed)
+    sampled = f"{len(used)} of the {len(train)} rows of {names[1]} are used for training."
+    notes = [] if len(used) == len(train) else [sampled]
+    train_x, labels = _features(train, target, names[1]).iloc[used], _labels(train_y.iloc[used])
     if target in table.columns:
         y, x = outcomes(table, target, names[0]), _features(table, target, names[0])
     else:

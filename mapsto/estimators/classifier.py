@@ -24,17 +24,18 @@ MAX_CLASSES = 10
 class TableClassifier(ClassifierMixin, TableEstimator):
     """Predict and explain the class of each row of a small table with 2 to 10 classes.
 
-    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads a random sample
-    of the rows and the columns most related to the outcome. Columns may hold numbers, dates, texts or categories. Cells
+    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads the columns most
+    related to the outcome and a random sample of the rows. Columns may hold numbers, dates, texts or categories. Cells
     may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that it is missing
     carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
 
     Args:
         members: the number of predictions to average, each with a different numbering of the classes. If there are as
-            many members as classes, no class is preferred.
+            many members as classes, the numbering favours no class.
 
     `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained
-    model `mapping_`, the training rows `support_` that the model reads, and its adapted state `state_`.
+    model `mapping_`, the training rows `support_` that the model reads, and the state `state_` of the model adapted to
+    these rows.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)

@@ -25,8 +25,8 @@ _STRATA = 10  # groups of similar outcomes, whose shares a sample of the rows ke
 class TableRegressor(RegressorMixin, TableEstimator):
     """Predict and explain a number for each row of a small table.
 
-    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads a random sample
-    of the rows and the columns most related to the outcome. Columns may hold numbers, dates, texts or categories. Cells
+    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads the columns most
+    related to the outcome and a random sample of the rows. Columns may hold numbers, dates, texts or categories. Cells
     may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that it is missing
     carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
 
@@ -35,9 +35,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
             their signs reversed.
 
     `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained model `mapping_`,
-    the training rows `support_` that the model reads, and its adapted state `state_`. `explain` returns values [n, d]
-    and base values [n] in the unit of the outcome. The base value is the mean outcome of the rows `support_`, weighted
-    by `sample_weight`.
+    the training rows `support_` that the model reads, and the state `state_` of the model adapted to these rows.
+    `explain` returns values [n, d] and base values [n] in the unit of the outcome. The base value is the mean outcome
+    of the rows `support_`, weighted by `sample_weight`.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

@@ -39,7 +39,7 @@ class Path(NamedTuple):
 
 
 class SoftDecisionTree(nn.Module):
-    """A soft decision tree: a row takes each branch with a learned probability, and all leaves' predictions are averaged.
+    """A soft decision tree: a row takes each branch with a learned probability, and its scores average over the leaves.
 
     The tree maps rows `[n, features]` to scores `[n, outputs]`. It is complete: all paths have `depth` decisions. It
     can be the head of any body. All parameters belong to one layer, so `MAML(nn.Sequential(body, tree), adapt="head")`

@@ -47,7 +47,7 @@ def game(
     background: Float[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
-    """Return the game whose players are the entries of `x`, or groups of them, and whose outcome is that of `view`.
+    """Return the game whose players are the entries of `x`, or groups of entries, and whose outcome is that of `view`.
 
     Args:
         view: the function from the point `x` to the outcome.
@@ -56,7 +56,7 @@ def game(
             that was trained on missing cells.
         background: rows `[b, ...]`. If given, each row in turn provides the values of the hidden entries, and the
             outcomes are averaged over the rows.
-        groups: the player, 0 … players − 1, to which each entry of `x` belongs. Entries of one player are visible or
+        groups: for each entry of `x`, the index of its player, 0 … players − 1. The entries of a player are visible or
             hidden together. If None, each entry is a player.
 
     Raises:

@@ -35,10 +35,11 @@ class SelfExplaining(Learner):
 
     Args:
         learner: the learner that predicts.
-        explainer: estimates the prediction for every set of visible columns (a game) from the learner's tokens.
+        explainer: a network that estimates, from the learner's tokens, the prediction for every set of visible columns
+            (a game).
         weight: the weight λ of the explainer's squared error in the loss.
-        candour: the fraction of that error's gradient that also flows into the learner's predictions `v`, so that the
-            learner becomes easier to explain.
+        candour: the fraction of the gradient of the explainer's squared error that also flows into the learner's
+            predictions `v`, so that the learner becomes easier to explain.
     """
 
     def __init__(self, learner: InContext, explainer: PairwiseAttribution, weight: float = 20.0, candour: float = 0.0):
@@ -48,7 +49,7 @@ class SelfExplaining(Learner):
 
     @property
     def ways(self) -> int:
-        """The number of classes; 1 for numbers."""
+        """The number of classes; 1 if numbers are predicted."""
         return self.learner.ways
 
     def adapt(self, support: Examples) -> State:
@@ -62,9 +63,9 @@ class SelfExplaining(Learner):
     def explain(self, state: State, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d k"], Float[Tensor, "n k"]]:
         """Return the Shapley value of each column of each row, and the prediction for a row of missing cells.
 
-        The values and this prediction (`base`) are probabilities, or in the unit of the numbers. Up to rounding,
-        `values.sum(1) + base` equals the probabilities or numbers of `predict`. For classes, the values of a column sum
-        to 0 over the classes.
+        The results, `values` and `base`, are probabilities or, if numbers are predicted, in the unit of these numbers.
+        Up to rounding, `values.sum(1) + base` is the predicted probability or number. For classes, the values of a
+        column sum to 0 over the classes.
         """
         tokens, seen = self.learner.look(state, x[None]), torch.isfinite(x)
         masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))

@@ -31,11 +31,11 @@ _RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout
 
 
 def query(learner: Learner, support: Examples | Episode, target: int | None = None, link: Link = lambda s: s) -> View:
-    """Return the function from a query row to its score, for explaining the score by the entries of the row.
+    """Return the function from a query row to its score, for attributing the score to the entries of the row.
 
     Args:
         learner: the learner to explain.
-        support: the support set, or an episode, whose context (examples of earlier tasks) is then available too.
+        support: the support set, or an episode if the learner also reads a context (examples of earlier tasks).
         target: the index of the score; if None, the function returns all scores.
         link: a function of the scores, applied before `target` is selected, such as a softmax over the last axis.
 
@@ -53,7 +53,7 @@ def support(
 ) -> View:
     """Return the function from the inputs of the support set to the score of row `x` after adaptation.
 
-    Use it to explain the score by the entries of the support examples. Arguments and errors are those of `query`.
+    Use it to attribute the score to the entries of the support inputs. Arguments and errors are those of `query`.
     """
     return _through_adaptation("x", "row", learner, support, x, target, link)
 
@@ -63,18 +63,18 @@ def weights(
 ) -> View:
     """Return the function from the weights of the support examples to the score of row `x` after adaptation.
 
-    Use it to explain the score by whole support examples. Arguments and errors are those of `query`.
+    Use it to attribute the score to support examples, each taken as one unit. Arguments and errors: see `query`.
     """
     return _through_adaptation("w", "weight", learner, support, x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
-    """Return the function from the weights of the support examples to the value of the scores on the query set.
+    """Return the function from the weights of the support examples to the value of the adapted model on the query set.
 
     Use it to measure how useful each support example was. The value is Σ w·worth(scores, y), where `worth` maps the
-    scores `[m, k]` and the true `y` to one number for each row. If `worth` is None, this is the probability of the true
-    class (for numbers, minus the squared error). `game(taught(learner, episode), episode.support.w)` is the game of
-    Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
+    scores `[m, k]` and the targets to one number for each row. If `worth` is None, this number is the probability of
+    the true class (for numbers, minus the squared error). `game(taught(learner, episode), episode.support.w)` is the
+    game of Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
     examples, adapt = _adaptation(learner, episode)
@@ -127,12 +127,12 @@ def feature(
         x: the row to explain.
         layer: a name that `learner.features` gives to a submodule, or the name of a module of the learner (`"body"` is
             the whole body).
-        target: the index of the score; if None, all scores.
+        target: the index of the score; if None, the function returns all scores.
         link: a function of the scores, applied before `target` is selected.
 
     Raises:
-        MapstoError: for any reason that `query` raises, or if `layer` is unknown, does not run exactly once for a row,
-            does not return a floating-point tensor, or does not affect the score.
+        MapstoError: in any case in which `query` raises it, or if `layer` is unknown, does not run exactly once for a
+            row, does not return a floating-point tensor, or does not affect the score.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import PrototypicalNetwork
@@ -165,9 +165,9 @@ def support_feature(
 ) -> tuple[View, Tensor]:
     """Return the function from a layer's outputs on the support set to the score of `x`, and these outputs.
 
-    The outputs are `[n, ...]`; the layer's output for `x` itself does not change. The layer must run once for the whole
-    support set, as in `PrototypicalNetwork`. A layer that runs in each of several inner steps raises MapstoError.
-    Arguments and other errors are those of `feature`.
+    The outputs have shape `[n, ...]`. The layer's output for `x` itself does not change. If the layer does not run
+    exactly once for the whole support set, for example because it runs in each of several inner steps, MapstoError is
+    raised. Arguments and other errors are those of `feature`.
     """
     examples, adapt = _adaptation(learner, support)
     part = watching.part(learner, layer)
@@ -213,8 +213,8 @@ class Adapted(nn.Module):
 def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
     """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
 
-    If `support` is an episode, the learner can also read the context (examples of earlier tasks). Raises MapstoError if
-    the learner is transductive or stochastic.
+    If `support` is an episode, the learner can also read the context (examples of earlier tasks). If the learner is
+    transductive or stochastic, MapstoError is raised.
     """
     return Adapted(learner, support)
 

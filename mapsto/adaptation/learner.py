@@ -59,10 +59,10 @@ class Learner(nn.Module, ABC):
         """
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from an episode's support set and, if the learner has a memory, from its context.
+        """Return the state learned from an episode: from its support set and, if the learner has a memory, its context.
 
-        The context holds the examples of earlier tasks. By default, `loss` trains and `evaluate` scores the model in
-        this state.
+        The context holds the examples of earlier tasks. By default, `loss` and `evaluate` both use the model in this
+        state.
         """
         return self.adapt(episode.support)
 
@@ -82,8 +82,8 @@ class Learner(nn.Module, ABC):
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss of one task; by default, it is the training loss.
 
-        A learner overrides this method if its training loss does not score the adapted model, as `MultiTask` and
-        `Reptile` do.
+        Learners whose training loss does not measure the adapted model, such as `MultiTask` and `Reptile`, override
+        this method.
         """
         return self.loss(episode)[0]
 

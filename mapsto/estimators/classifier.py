@@ -24,18 +24,18 @@ MAX_CLASSES = 10
 class TableClassifier(ClassifierMixin, TableEstimator):
     """Predict and explain the class of each row of a small table with 2 to 10 classes.
 
-    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads a random sample
-    of rows and those columns that are most related to the outcome. Columns may hold numbers, dates, texts or
-    categories. Cells may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that
-    it is missing carries no information. `notes_` lists remarks on the training table, such as rows and columns that
-    are not read.
+    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads the columns most
+    related to the outcome and a random sample of the rows. Columns may hold numbers, dates, texts or categories. Cells
+    may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that it is missing
+    carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
 
     Args:
         members: the number of predictions to average, each with a different numbering of the classes. If there are as
-            many members as classes, no class is preferred.
+            many members as classes, the numbering favours no class.
 
     `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained
-    model `mapping_`, the training rows `support_` that the model reads, and its adapted state `state_`.
+    model `mapping_`, the training rows `support_` that the model reads, and the state `state_` of the model adapted to
+    these rows.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -52,13 +52,13 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the labels `y` [n], by one forward pass without training.
 
-        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, each entry is a number
-        of equal rows. Otherwise, the entries are relative weights. A row of weight 0 is left out. If `sample_weight` is
-        None, all rows have equal weights.
+        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, they are repeat counts:
+        a row of weight 3 counts as three identical rows. Otherwise, they are relative weights. A row of weight 0 is
+        left out. If `sample_weight` is None, all rows have equal weights.
 
         Raises:
             MapstoError: if there are fewer than 2 or more than 10 classes, a label is missing, a cell is infinite, two
-                columns have the same name, or a weight is negative, infinite or missing.
+                columns have the same name, a weight is negative, infinite or missing, or all weights are 0.
         """
         checks.count(members=self.members)
         frame = self._frame(X, y, reset=True)

@@ -25,20 +25,19 @@ _STRATA = 10  # groups of similar outcomes, whose shares a sample of the rows ke
 class TableRegressor(RegressorMixin, TableEstimator):
     """Predict and explain a number for each row of a small table.
 
-    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads a random sample
-    of rows and those columns that are most related to the outcome. Columns may hold numbers, dates, texts or
-    categories. Cells may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that
-    it is missing carries no information. `notes_` lists remarks on the training table, such as rows and columns that
-    are not read.
+    The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads the columns most
+    related to the outcome and a random sample of the rows. Columns may hold numbers, dates, texts or categories. Cells
+    may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that it is missing
+    carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
 
     Args:
-        members: the number of predictions to average. For every second prediction, the model reads the outcomes with
+        members: the number of predictions to average. In every other prediction, the model reads the outcomes with
             their signs reversed.
 
     `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained model `mapping_`,
-    the training rows `support_` that the model reads, and its adapted state `state_`. `explain` returns values [n, d]
-    and base values [n] in the unit of the outcome. The base value is the mean outcome of the rows `support_`, weighted
-    by `sample_weight`.
+    the training rows `support_` that the model reads, and the state `state_` of the model adapted to these rows.
+    `explain` returns values [n, d] and base values [n] in the unit of the outcome. The base value is the mean outcome
+    of the rows `support_`, weighted by `sample_weight`.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -56,13 +55,13 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the outcomes `y` [n], by one forward pass without training.
 
-        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, each entry is a number
-        of equal rows. Otherwise, the entries are relative weights. A row of weight 0 is left out. If `sample_weight` is
-        None, all rows have equal weights.
+        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, they are repeat counts:
+        a row of weight 3 counts as three identical rows. Otherwise, they are relative weights. A row of weight 0 is
+        left out. If `sample_weight` is None, all rows have equal weights.
 
         Raises:
-            MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name,
-                or a weight is negative, infinite or missing.
+            MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name, a
+                weight is negative, infinite or missing, or all weights are 0.
         """
         checks.count(members=self.members)
         frame = self._frame(X, y, reset=True)
@@ -89,10 +88,10 @@ class TableRegressor(RegressorMixin, TableEstimator):
     ) -> Float[np.ndarray, "n q"]:
         """Return quantiles of the predicted distribution of each row's outcome, as an array [n, number of quantiles].
 
-        `quantiles` are their levels, from 0.01 to 0.99.
+        `quantiles` are the levels of the quantiles, between 0.01 and 0.99.
 
         Raises:
-            MapstoError: if a level is below 0.01 or above 0.99, or for any reason that `predict` raises.
+            MapstoError: if a level is below 0.01 or above 0.99, or in any case in which `predict` raises it.
         """
         levels = np.atleast_1d(np.asarray(quantiles, float))
         inside = ((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all()
@@ -108,7 +107,7 @@ class TableRegressor(RegressorMixin, TableEstimator):
         The bounds are the quantiles (1 − coverage)/2 and (1 + coverage)/2 of the predicted distribution.
 
         Raises:
-            MapstoError: if `coverage` is not in (0, 0.98], or for any reason that `predict` raises.
+            MapstoError: if `coverage` is not in (0, 0.98], or in any case in which `predict` raises it.
         """
         inside = 0 < coverage <= LEVELS[-1] - LEVELS[0]
         checks.expect(inside, "coverage", coverage, "a number above 0 and at most 0.98")

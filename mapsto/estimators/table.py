@@ -63,10 +63,10 @@ class TableEstimator(BaseEstimator, ABC):
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
 
-        The result is [n, number of training rows], with a last axis of classes for a classifier. This is exact
-        leave-one-out: for each training row, the model adapts again with the weight of this row set to 0. The encoding
-        of the columns, which was fitted with the row, stays the same. A row that `fit` did not read has influence 0.
-        `among` (row positions or a boolean mask) selects training rows; if None, all are used.
+        The result has shape [n, number of training rows], or [n, number of training rows, k] for k classes. The
+        influence is exact: for each training row, the model adapts again with the weight of this row set to 0. The
+        encoding of the columns, which was fitted with the row, stays the same. A row that `fit` did not read has
+        influence 0. `among` (row positions or a boolean mask) selects training rows; if None, all are used.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
@@ -162,8 +162,8 @@ class TableEstimator(BaseEstimator, ABC):
     def explain(self, X: Any) -> Explanation:
         """Return the `Explanation` of the predictions for the rows `X`, from the same forward pass as the predictions.
 
-        Contributions have the unit of the predictions, and `base_values + values.sum(1)` is the prediction. The
-        contribution of a missing cell is exactly 0, and so is that of a column that is constant in the training rows.
+        Contributions have the unit of the predictions, and `base_values + values.sum(1)` is the prediction. A missing
+        cell has a contribution of exactly 0, and so has every cell of a column that is constant in the training rows.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.

@@ -47,9 +47,9 @@ class ANML(Learner):
 
     Only the head adapts. Before the first step, the head's weights and biases for the classes of the support set are
     set to 0. Then each support example gives one gradient step, in the order of the support set. An example of weight 0
-    has no effect. If all other examples have equal weights, each of them counts as weight 1 in its step, whatever their
-    number. Scores jump when the weight of a class's only example changes from 0 to a positive value, because the head's
-    weights and bias for this class are then set to 0.
+    has no effect. If all nonzero weights are equal, each step uses weight 1, whatever the number of examples. Scores
+    jump when the weight of a class's only example changes from 0 to a positive value, because the head's weights and
+    bias for this class are then set to 0.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to features `[n, width]`. It must treat each row independently, so it must
@@ -58,10 +58,10 @@ class ANML(Learner):
             features are not gated, as in OML.
         width: the number of features that `body` returns, such as `Conv3.width`.
         ways: the number of classes, including those of the remember set (examples of other classes, in
-            `episode.context`). The attribute may be changed later, for example to train with all classes and test with
-            those of one sequence. If it is increased, the head's weights and biases of the added classes are 0 before
-            the first step.
-        lr: the learning rate of the inner steps; the attribute may be changed later.
+            `episode.context`). The attribute `ways` may be changed later, for example to train with all classes and
+            test with those of one sequence. If `ways` is increased, the head's weights and biases of the added classes
+            are 0 before the first step.
+        lr: the learning rate of the inner steps. The attribute `lr` may be changed later.
         differentiation: how derivatives of the loss pass through the inner steps, see `adaptation.differentiation`. If
             None, the derivatives are exact. `Checkpointed` saves memory for long sequences. `ConstantGradients` treats
             inner gradients as constants, as the published code does.
@@ -120,10 +120,11 @@ class ANML(Learner):
         return F.linear(self._represent(x), state.weight, state.bias)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the sum of the losses on the query set and the remember set, and both accuracies.
+        """Return (loss, metrics): the loss is the sum of the losses on the query set and on the remember set.
 
-        Each loss is `Σ w·ℓ` after the last step. The remember set, `episode.context`, has examples of other classes. If
-        it is None, the loss is that of the query set.
+        Each of these two losses is `Σ w·ℓ` after the last step. The remember set, `episode.context`, holds examples of
+        other classes. If `episode.context` is None, only the query set counts. The metrics include the accuracy on each
+        set.
         """
         state, parts = self.adapt(episode.support), [episode.query, *([episode.context] if episode.context else [])]
         scores = self.predict(state, torch.cat([part.x for part in parts])).split([len(part.w) for part in parts])
@@ -138,8 +139,8 @@ class ANML(Learner):
     def features(self, state: Head, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and three features `[n, width]`.
 
-        `representation` is the output of the body. `open` is the output of the gate, between 0 and 1 (1 if there is no
-        gate). `gated` is the product of `representation` and `open`.
+        `representation` is the output of the body. `open` is the sigmoid of the gate's output, or 1 if there is no
+        gate. `gated` is the product of `representation` and `open`.
         """
         f = self.body(x)
         gate = torch.ones_like(f) if self.gate is None else torch.sigmoid(self.gate(x))

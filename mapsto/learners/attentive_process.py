@@ -40,12 +40,12 @@ class Remembers(Protocol):
 
 
 class ANP(LatentProcess):
-    """Attentive neural process: predict each point from a latent variable of the task and attention to nearby examples.
+    """Attentive neural process: predict targets from a latent variable of the task and attention to the support set.
 
     Args:
-        attention: a module with a method `remember`, such as `models.KernelAttention`. `remember(x, y, w)` returns a
-            memory of the support set; its weights `w` are rescaled so that equal weights are 1. `forward(x, memory)`
-            returns a representation `[n, r]` of `n` points.
+        attention: a module with a method `remember`, such as `models.KernelAttention`. `remember(x, y, w)` reads the
+            inputs, targets and weights of the support set, and returns a memory of it. The weights `w` are rescaled so
+            that equal weights become 1. `forward(x, memory)` returns a representation `[n, r]` of `n` points.
         encoder: a module from `[n, d + k]` to `[n, 2·latents]`. Each row of its input is the input x and the target y
             of one example, concatenated. Its outputs are averaged over the examples. The average holds the means of the
             latents, followed by raw numbers, which `0.1 + 0.9·sigmoid` maps to the standard deviations.

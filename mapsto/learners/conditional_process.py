@@ -26,7 +26,7 @@ class Summary(NamedTuple):
 
 
 class CNP(Process):
-    """Conditional neural process: predict at each point from the point and the mean embedding of the support set.
+    """Conditional neural process: predict each target from its input and the mean embedding of the support set.
 
     Args:
         encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row of its input is the input x and the target

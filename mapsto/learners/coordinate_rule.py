@@ -60,7 +60,7 @@ class CoordinateRule(Learner, ABC):
 
     Raises:
         MapstoError: if `loss` is unknown, `steps` is negative, `hidden` is below 1, no parameter is free to adapt, a
-            batch-norm layer tracks running statistics, or `differentiation` is `FirstOrder` or `Implicit`.
+            batch-norm layer has `track_running_stats=True`, or `differentiation` is `FirstOrder` or `Implicit`.
     """
 
     family = "learned optimiser"

@@ -27,10 +27,10 @@ class Hypernetwork(Learner):
     """A network (`body`) that reads the support set and generates the parameters of a network that predicts (`child`).
 
     Args:
-        body: a module that is called as `body(x, y, w)`, such as `models.MomentNetwork`. It reads the support inputs
-            `[n, d]`, targets `[n, k]` and weights `[n]`, which are rescaled so that equal weights are 1. It returns one
-            number for each parameter of the child. The generated parameters are the child's learned parameters plus
-            these numbers.
+        body: a module that reads the support set, such as `models.MomentNetwork`. It is called as `body(x, y, w)` with
+            the support inputs `[n, d]`, targets `[n, k]` and weights `[n]`. The weights are rescaled so that equal
+            weights become 1. The body returns one number for each parameter of the child. The generated parameters are
+            the child's learned parameters plus these numbers.
         child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns only zeros, for example for an empty support
             set, the child predicts with its learned parameters.
         loss: the loss on the query set. It must be "mse", because the body reads targets as numbers.

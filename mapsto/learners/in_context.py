@@ -49,19 +49,20 @@ class InContext(Learner):
     """A transformer for tables that reads the support set and predicts in one forward pass, without gradient steps.
 
     Inputs `x` are `[n, d]`, and NaN marks a missing cell. With `loss="cross_entropy"`, the scores are log-probabilities
-    of the classes, `[n, ways]`. A class without a support example gets −∞; if the support set is empty, all classes
-    have the same prior probability. With `loss="mse"`, targets are numbers `[n, 1]`, and the score is the predicted
-    mean `[n, 1]`, which is 0 if the support set is empty.
+    of the classes, `[n, ways]`. A class without a support example has score −∞. If the support set is empty, all
+    classes have the same prior probability. With `loss="mse"`, targets are numbers `[n, 1]`, and the score is the
+    predicted mean `[n, 1]`, which is 0 if the support set is empty.
 
     Each row is represented by one token (a vector) for each of its cells and one more token, the label token.
     Predictions are read from the label token.
 
     Args:
-        body: the transformer, such as `models.SetTransformer`. It must have the attribute `width` and the methods
-            `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`.
-        ways: the number of classes, at most 10; 1 for numbers.
-        members: the number of readings of the support set, over which predictions are averaged. Each reading numbers
-            the classes differently. For numbers, every second reading multiplies the targets by −1.
+        body: the transformer, such as `models.SetTransformer`. The module must have the attribute `width` and the
+            methods `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`.
+        ways: the number of classes, at most 10; 1 if numbers are predicted.
+        members: the number of times that the support set is read; predictions are averaged over these readings. Each
+            reading numbers the classes differently. If numbers are predicted, every other reading instead multiplies
+            the targets by −1.
         loss: "cross_entropy" for classes, "mse" for numbers.
 
     Raises:
@@ -142,10 +143,10 @@ class InContext(Learner):
         return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # no row attends to the query row
 
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
-        """Return the state for `t` support sets at once, with inputs `[t, n, d]`.
+        """Return the state for `t` support sets at once, whose inputs are stacked as `[t, n, d]`.
 
-        `ways` is the number of classes. `codes` `[t, e, ways]` are the numbers that the classes have in each reading e.
-        If `codes` is None, the numbers are computed from the support sets.
+        `ways` is the number of classes. `codes` `[t, e, ways]` gives the number that each class has in each of e
+        readings. If `codes` is None, these numbers are computed from the support sets.
         """
         about = columns(support.x, support.w)
         outcome = self._outcome(support, about, ways, codes)
@@ -179,15 +180,16 @@ class InContext(Learner):
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence as each reading has it: with its own numbering of the classes, or its own sign.
+        """Return the evidence, in each reading's own numbering of the classes or, for numbers, with the reading's sign.
 
-        `evidence` returns the same values with the original numbering and sign.
+        Evidence is defined in `evidence`, which returns the same values in the original numbering or with the original
+        sign.
         """
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]
 
     def quantile_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m q"]:
-        """Return the predicted quantiles at `LEVELS`, as deviations from the mean of the support targets.
+        """Return the predicted quantiles at the levels `LEVELS`, as deviations from the mean of the support targets.
 
         The deviations are in standard deviations of the support targets.
         """

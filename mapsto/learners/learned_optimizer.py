@@ -55,30 +55,30 @@ class UpdateCell(Cell):
 
 
 class LearnedOptimizer(CoordinateRule):
-    """A learned optimizer: one small LSTM, shared by all parameters, turns the gradient of each into its step.
+    """A learned optimizer: one small LSTM, shared by all parameter entries, turns each entry's gradient into a step.
 
     Args:
         body: the network to adapt, see `MAML`. Adaptation starts from the parameters of `body`, which are not trained
             unless `learn_start` is True.
         loss: the inner loss f, "mse" or "cross_entropy".
-        steps: the number of inner steps; the attribute may be changed later.
+        steps: the number of inner steps. The attribute `steps` may be changed later.
         hidden: the width of each of the two LSTM layers.
         scale: a multiplier on every step.
         learn_start: if True, the parameters from which adaptation starts are learned too.
         judged_on: the examples on which the training loss evaluates f: "support" to learn to optimise, or "query" to
             learn to generalise.
-        weights: the training loss is a weighted sum of f after each inner step, with these weights. The last weight
-            also applies to all later steps. The paper's weights are 1.
-        truncation: the number of consecutive inner steps after which derivatives of the training loss are cut; if None,
-            they are not cut.
+        weights: the weights of the inner steps. The training loss is the sum over the steps of the weight times f after
+            the step. The last weight also applies to all later steps. The paper's weights are 1.
+        truncation: the number of consecutive inner steps after which derivatives of the training loss are cut. If None,
+            derivatives pass through all steps.
         differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
             If None, inner gradients are treated as constants, which is an approximation; `Reverse()` gives exact
             derivatives. Only `loss` uses this argument: derivatives of the result of `adapt` are exact.
 
     Raises:
         MapstoError: if `loss` or `judged_on` is unknown, `steps` is negative, `hidden` or `truncation` is below 1,
-            `weights` is empty or has a negative entry, no parameter is free to adapt, a batch-norm layer tracks running
-            statistics, or `differentiation` is `FirstOrder` or `Implicit`.
+            `weights` is empty or has a negative entry, no parameter is free to adapt, a batch-norm layer has
+            `track_running_stats=True`, or `differentiation` is `FirstOrder` or `Implicit`.
 
     >>> from mapsto.episodes import examples
     >>> learner = LearnedOptimizer(nn.Linear(1, 1), loss="mse", steps=5)

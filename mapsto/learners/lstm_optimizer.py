@@ -71,12 +71,12 @@ class MetaCell(Cell):
 
 
 class MetaLSTM(CoordinateRule):
-    """An LSTM whose cell state is a network's parameters: they start at learned values, and its gates update them.
+    """An LSTM whose cell state holds a network's parameters; its gates update them, starting from learned values.
 
     Args:
         body: the network to adapt, see `MAML`.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
-        steps: the number of inner steps; the attribute may be changed later.
+        steps: the number of inner steps. The attribute `steps` may be changed later.
         lr: the initial value of the LSTM's input gate, which acts as the learning rate; between 0 and 1.
         hidden: the width of the first LSTM layer, which reads the gradients.
         differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
@@ -85,7 +85,7 @@ class MetaLSTM(CoordinateRule):
 
     Raises:
         MapstoError: if `loss` is unknown, `steps` is negative, `lr` is not between 0 and 1, `hidden` is below 1, no
-            parameter is free to adapt, a batch-norm layer tracks running statistics, or `differentiation` is
+            parameter is free to adapt, a batch-norm layer has `track_running_stats=True`, or `differentiation` is
             `FirstOrder` or `Implicit`.
 
     >>> from mapsto.episodes import examples
@@ -112,7 +112,7 @@ class MetaLSTM(CoordinateRule):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the loss is that of the query set after the last step.
 
-        Derivatives of the loss are computed as the argument `differentiation` says.
+        Derivatives of the loss are computed as set by the constructor argument `differentiation`.
         """
         state = self.stopped(self.run(self.differentiation, episode.support), episode.support)
         scores = self.predict(state, episode.query.x)

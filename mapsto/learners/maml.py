@@ -50,32 +50,36 @@ class MAML(Learner):
 
     Args:
         body: the network to adapt, any `nn.Module` from `[n, ...]` to `[n, k]`. Parameters with `requires_grad=False`
-            are neither adapted nor learned; freeze them before building the learner. Batch-norm layers are replaced in
-            place by layers that use the statistics of the support set.
+            are neither adapted nor learned; freeze them before building the learner. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         lr: the inner learning rate. If rates are learned, each of them starts at `lr`.
-        steps: the number of inner steps. The attribute may be changed later, for example to take more steps in testing.
+        steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
+            testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: the parameters to adapt: "all", or those of the "head", which is the last layer with parameters.
+        adapt: which parameters adapt: "all", or only those of the "head" (the last layer with parameters).
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
-        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
-            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
+        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
+            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
+            `mt.views` raise MapstoError.
         optimizer: the inner optimizer. If None, it is gradient descent.
         differentiation: how the meta-gradient passes through the inner steps, see `adaptation.differentiation`. If
             None, the meta-gradient is exact, or that of `FirstOrder()` if `first_order` is True.
-        minibatch: the number of support rows in each step; the rows take turns. If None, each step uses all rows. Rows
-            of padding take turns too, so use minibatches only if all tasks have equal numbers of examples.
+        minibatch: the number of support rows in each step. Each step uses the rows that follow those of the step
+            before, and starts over after the last row. If None, each step uses all rows. Padding counts as rows too, so
+            use minibatches only if all tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
         zero_head: if True, the head (the last layer) starts from 0 in every task, not from learned parameters. Then no
             class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient to the
-            layers below, so the first step adapts only the head and costs less; with `steps=1` this is ANIL. The last
-            registered parameters of `body` must belong to the layer that computes all outputs.
+            layers below, so the first step adapts only the head and costs less. With `steps=1`, only the head adapts,
+            as in ANIL. The head must be the layer that computes all outputs of `body`.
 
     Raises:
         MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, `steps`, `lr` or `proximal` is negative, `minibatch`
-            is below 1, no parameter is free to adapt, a batch-norm layer tracks running statistics, or both
+            is below 1, no parameter is free to adapt, a batch-norm layer has `track_running_stats=True`, or both
             `first_order` and `differentiation` are given. `Implicit` differentiation raises MapstoError if `proximal`
             is 0, or if the inner loop has an optimizer with memory (momentum or Adam), learned rates or minibatches.
 
@@ -137,12 +141,15 @@ class MAML(Learner):
         """Return the network after the inner steps on the support set.
 
         If the support set is empty (all w = 0), the gradient of the loss is 0, and only weight decay changes the
-        parameters. Derivatives of the result are computed as the argument `differentiation` says.
+        parameters. Derivatives of the result are computed as set by the constructor argument `differentiation`.
         """
         return self.along(self.differentiation, support)
 
     def along(self, route: Differentiation, support: Examples) -> Adapted:
-        """Return the result of `adapt`, with derivatives computed by `route` instead of `differentiation`."""
+        """Return the result of `adapt`, with derivatives computed as set by `route`.
+
+        `route` takes the same values as the constructor argument `differentiation`, and replaces it in this call.
+        """
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
@@ -152,7 +159,10 @@ class MAML(Learner):
         return Adapted(params, statistics)
 
     def beginning(self) -> Params:
-        """Return the values of the adapted parameters before the first step, which are the same for every task."""
+        """Return the initial values, the same for every task, of those parameters that the inner steps adapt.
+
+        With `zero_head`, the initial values of the head are 0.
+        """
         named = dict(self.body.named_parameters())
         return {name: torch.zeros_like(named[name]) if name in self.zeroed else named[name] for name in self.adapted}
 

@@ -62,7 +62,7 @@ class FullContext(nn.Module):
         self.width, self.processing_steps = width, processing_steps
 
     def support(self, f: Float[Tensor, "n f"], w: Float[Tensor, " n"]) -> Float[Tensor, "n f"]:
-        """Return the embeddings of the support examples, which are read in their order; weight 0 skips an example.
+        """Return the embeddings of the support examples, read in both orders by LSTMs that skip examples of weight 0.
 
         `f` are the embeddings of the examples without context.
         """
@@ -92,20 +92,23 @@ class MatchingNetwork(Learner):
     support set is empty, all classes have equal scores.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
-            layers that use the statistics of the support set.
-        ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
-            with 5.
-        context: a `FullContext`, by which the embedding of a row depends on the whole support set. If None, each row is
-            embedded by itself. A `FullContext` reads the support examples with an LSTM, so their order matters. The
-            LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with respect to
-            `w` do not show this jump.
-        scale: the multiplier on the cosine, above 0 and at most 40; the paper has 1.
-        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
-            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
+        ways: the number of classes. The attribute `ways` may be changed later, for example to train with 20 classes and
+            test with 5.
+        context: a `FullContext`, which makes the embedding of each row depend on the whole support set. If None, each
+            row is embedded by itself. A `FullContext` reads the support examples with an LSTM, so their order matters.
+            The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with respect
+            to `w` do not show this jump.
+        scale: the multiplier on the cosine, above 0 and at most 40; 1 in the paper.
+        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
+            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
+            `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch-norm layer tracks running statistics.
+        MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch-norm layer has
+            `track_running_stats=True`.
 
     >>> from mapsto.episodes import examples
     >>> learner = MatchingNetwork(nn.Identity(), ways=2)

@@ -35,9 +35,9 @@ from .wrapped import Wrapped
 class MemoryFusion(Wrapped):
     """Adapt by gradient descent, then move the parameters towards those adapted to similar earlier tasks.
 
-    The earlier tasks are in `episode.context`, stacked along a first axis j: x `[j, n, ...]`, y `[j, n, ...]` and w
-    `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the parameters are not
-    moved.
+    The earlier tasks are stored in `episode.context`, stacked along the first axis of its tensors: x `[j, n, ...]`, y
+    `[j, n, ...]` and w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the
+    parameters are not moved.
 
     Args:
         learner: the `MAML` learner that adapts to this task and to each earlier task. Its initial parameters are
@@ -77,9 +77,9 @@ class MemoryFusion(Wrapped):
 
     @property
     def route(self) -> Differentiation:
-        """The route of derivatives through the inner steps on the support set.
+        """How derivatives pass through the inner steps on the support set, such as `Reverse()`.
 
-        The inner steps on earlier tasks use the route of `inner`.
+        The inner steps on earlier tasks always use `inner.route`.
         """
         return self._route or self.learner.differentiation
 

@@ -47,31 +47,31 @@ class Fast(NamedTuple):
 
 
 class MetaNetwork(Learner):
-    """A network whose learned slow weights are joined by fast weights, which each query reads from a memory.
+    """A network with learned slow weights and, for each query, fast weights read from a memory of the support set.
 
-    For each support example, the memory holds a key and fast weights, which are generated from the gradient of the
-    example's loss. A query attends to the keys and uses the average of the fast weights, weighted by this attention. A
-    second network makes the keys. An LSTM generates fast weights for this network too. The LSTM skips support examples
-    of weight 0, so predictions jump when a weight becomes 0; derivatives with respect to `w` do not show this jump. If
-    the support set is empty, the body's fast weights are 0, so that they add to each layer only a constant, the output
-    of its norm and activation for 0.
+    For each support example, the memory holds a key and fast weights. The fast weights are generated from the gradient
+    of the example's loss. The fast weights of a query are the average of those in the memory, weighted by the query's
+    attention to the keys. A second network makes the keys. It has fast weights too, which an LSTM generates from the
+    support examples. The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with
+    respect to `w` do not show this jump. If the support set is empty, the body's fast weights are 0. They then add a
+    constant to each layer: the output of the layer's norm and activation for input 0.
 
     Args:
         body: the network that predicts, from `[n, ...]` to `[n, k]`. It must be an `nn.Sequential`, such as `MLP` or
             `Conv4`, of linear layers and convolutions, each followed by its norm, activation or pooling. As in the
-            paper, it is best without norms, because a norm amplifies the small outputs of untrained fast weights. Batch
-            norm uses the statistics of the support set.
+            paper, it is best without norms, because a norm amplifies the small outputs of untrained fast weights.
+            Batch-norm layers must have `track_running_stats=False`; they use the statistics of the support set.
         keys: the network that makes the keys, an `nn.Sequential` of the same kind. A key is the input of this network's
-            last layer, which serves only to compute the network's own loss.
+            last layer. The last layer itself serves only to compute the network's own loss.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
-        hidden: the width of the networks that generate fast weights. For each weight of `keys` and each example, the
-            LSTM keeps 4·`hidden` numbers in memory.
-        scale: the multiplier on the cosine of two keys, which sets how sharp the attention is; 1 in the paper. The
-            larger it is, the sooner training leaves the plateau on which every query reads the mean of the memory.
+        hidden: the width of the networks that generate fast weights. The LSTM takes much memory: it keeps 4·`hidden`
+            numbers for each weight of `keys` and each example.
+        scale: the multiplier on the cosine of two keys, which sets how sharp the attention is; 1 in the paper. A larger
+            scale shortens the early phase of training in which every query reads the mean of the memory.
 
     Raises:
         MapstoError: if `loss` is unknown, `hidden` is below 1, `scale` is not above 0, `body` or `keys` does not have
-            the structure described above, or a batch-norm layer tracks running statistics.
+            the structure described above, or a batch-norm layer has `track_running_stats=True`.
 
     >>> from mapsto.episodes import examples
     >>> learner = MetaNetwork(nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)))

@@ -80,15 +80,15 @@ class TaskGenerator(nn.Module):
 class MetaGAN(Wrapped):
     """A classifier with one extra class for generated (fake) examples, trained together with their generator.
 
-    Each episode needs noise `[fakes, latent]`, from which the fakes for the query set are generated; see
-    `mapsto.tasks.WithNoise`.
+    Each episode needs noise `[fakes, latent]`, which `mapsto.tasks.WithNoise` adds. From this noise, the generator
+    makes the fakes for the query set.
 
     Args:
-        learner: a learner that scores `ways` + 1 classes, the last of which is for fakes: a `MAML` whose body has
-            `ways` + 1 outputs, or a `PrototypicalNetwork` with `ways` + 1 classes.
+        learner: a learner that scores `ways` + 1 classes, such as a `MAML` whose body has `ways` + 1 outputs, or a
+            `PrototypicalNetwork` with `ways` + 1 classes. The last class is for fakes.
         generator: the `TaskGenerator` that makes the fakes.
-        ways: the number of real classes. If the attribute is changed later, the learner's number of classes must change
-            too.
+        ways: the number of real classes. If the attribute `ways` is changed later, the learner's number of classes must
+            change too.
 
     Raises:
         MapstoError: if `ways` is below 1, the learner is not a classifier of `ways` + 1 classes, or an episode has no

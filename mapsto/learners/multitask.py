@@ -1,4 +1,4 @@
-"""Train one network on all tasks at once and fine-tune it to each new task: the plain baseline of meta-learners.
+"""Train one network on all tasks at once and fine-tune it on each new task: the plain baseline of meta-learners.
 
     loss = ½ Σ w·ℓ(body_θ(x), y) on the support + ½ Σ w·ℓ(body_θ(x), y) on the query,       without any adaptation
     φ = θ − lr·∇_θ Σ w·ℓ(body_θ(x), y)  on the support, `steps` times,                       at test
@@ -22,16 +22,16 @@ from .wrapped import Wrapped
 
 
 class MultiTask(Wrapped):
-    """A baseline without meta-learning: train one network on all tasks, then fine-tune it to each new task.
+    """A baseline without meta-learning: train one network on all tasks, then fine-tune it on each new task.
 
     Args:
         body: the network, see `MAML`.
-        loss: the loss in training and in fine-tuning, "mse" or "cross_entropy".
+        loss: the loss for both training and fine-tuning, "mse" or "cross_entropy".
         lr: the learning rate of fine-tuning.
-        steps: the number of fine-tuning steps; the attribute may be changed later.
+        steps: the number of fine-tuning steps. The attribute `steps` may be changed later.
 
     Raises:
-        MapstoError: for any reason that `MAML` raises.
+        MapstoError: in any case in which `MAML` raises it.
 
     >>> from mapsto.episodes import Examples
     >>> learner = MultiTask(nn.Linear(1, 1), loss="mse")
@@ -68,7 +68,7 @@ class MultiTask(Wrapped):
         self.fine_tuning.steps = steps
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the loss on the query set after fine-tuning to the support set."""
+        """Return the loss on the query set after fine-tuning on the support set."""
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:

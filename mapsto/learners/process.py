@@ -145,7 +145,7 @@ def spread(outputs: Float[Tensor, "n two_k"], min_std: float) -> Normal:
 
 
 def halves(name: str, of: str, outputs: Float[Tensor, "... two_k"]) -> tuple[Tensor, Tensor]:
-    """Return the first half of a network's outputs as means, and the second half as raw deviations.
+    """Return the first half of a network's outputs as means, and the second half as raw standard deviations.
 
     `name` and `of` describe the network in the error message.
 

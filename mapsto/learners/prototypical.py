@@ -35,15 +35,17 @@ class PrototypicalNetwork(Learner):
     all classes have equal scores.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
-            layers that use the statistics of the support set.
-        ways: the number of classes. The attribute may be changed later, for example to train with 60 classes and test
-            with 5.
-        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
-            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
+        ways: the number of classes. The attribute `ways` may be changed later, for example to train with 60 classes and
+            test with 5.
+        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
+            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
+            `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `ways` is below 1, or a batch-norm layer tracks running statistics.
+        MapstoError: if `ways` is below 1, or a batch-norm layer has `track_running_stats=True`.
 
     >>> from mapsto.episodes import examples
     >>> learner = PrototypicalNetwork(nn.Identity(), ways=2)
@@ -68,7 +70,7 @@ class PrototypicalNetwork(Learner):
         return Prototypes(means, mass, {} if self.transductive else statistics)
 
     def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores `[n, ways]`: minus the squared distance between a row's embedding and a class mean."""
+        """Return the scores `[n, ways]`: minus the squared distances from each row's embedding to the class means."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
         means = state.means - centre  # keeps the digits that squaring far from 0 would lose

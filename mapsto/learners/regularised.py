@@ -25,10 +25,9 @@ class Regularised(Wrapped):
 
     Args:
         learner: the learner that adapts and predicts.
-        penalty: a function from `(read, x, w)` to a number. It is called with the inputs x and the weights w of the
-            query rows, and `read(x)` returns the features of the adapted model. Examples are
-            `adaptation.penalties.Balance` for a soft tree and `adaptation.penalties.ConceptStability` for a
-            self-explaining network.
+        penalty: a function from `(read, x, w)` to a number. Its arguments x and w are the inputs and the weights of the
+            query rows; `read(x)` returns the features of the adapted model. Examples are `adaptation.penalties.Balance`
+            for a soft tree and `adaptation.penalties.ConceptStability` for a self-explaining network.
         weight: the multiplier on the penalty, at least 0.
 
     Raises:

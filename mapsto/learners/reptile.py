@@ -27,13 +27,13 @@ class Reptile(Wrapped):
         body: the network to adapt, see `MAML`.
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         lr: the inner learning rate.
-        steps: the number of inner steps. The attribute may be changed later; the paper tests with 50 steps.
+        steps: the number of inner steps. The attribute `steps` may be changed later; the paper tests with 50 steps.
         minibatch: the number of support rows in each step, see `MAML`. If None, each step uses all rows.
         optimizer: the inner optimizer. If None, it is Adam with β₁ = 0, as in the paper.
-        transductive: if True, batch norm uses the statistics of the query rows, see `MAML`.
+        transductive: if True, batch norm normalises query rows by their own statistics, see `MAML`.
 
     Raises:
-        MapstoError: for any reason that `MAML` raises.
+        MapstoError: in any case in which `MAML` raises it.
 
     >>> from mapsto.episodes import Episode, examples
     >>> from mapsto.adaptation.inner import SGD
@@ -84,7 +84,8 @@ class Reptile(Wrapped):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the loss is half the squared distance from the initial to the adapted parameters.
 
-        The adapted parameters are constants in its derivative. The metrics are measured on the query set.
+        The derivative of the loss treats the adapted parameters as constants. The metrics are measured on the query
+        set.
         """
         state = self.adapt(episode.support)
         start = dict(self.maml.body.named_parameters())

@@ -44,19 +44,22 @@ class RidgeHead(Learner):
     every output is the learned `offset`.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
-            layers that use the statistics of the support set.
-        ways: the number of classes or, with "mse", of target columns. The attribute may be changed later, for example
-            to train with 20 classes and test with 5.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
+        ways: the number of classes or, with "mse", of target columns. The attribute `ways` may be changed later, for
+            example to train with 20 classes and test with 5.
         loss: the loss on the query set, "cross_entropy" or "mse".
-        penalty: the initial ridge penalty. It is learned as `log_penalty`, so that it stays positive.
-        scale: the initial multiplier on the outputs of the regression. It is learned as `log_scale`.
-        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
-            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
+        penalty: the initial ridge penalty. Its logarithm, `log_penalty`, is learned, so that the penalty stays
+            positive.
+        scale: the initial multiplier on the outputs of the regression. Its logarithm, `log_scale`, is learned.
+        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
+            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
+            `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, or a batch-norm layer
-            tracks running statistics; in `adapt`, if the targets do not fit `loss` and `ways`.
+            has `track_running_stats=True`; in `adapt`, if the targets do not fit `loss` and `ways`.
 
     >>> from mapsto.episodes import examples
     >>> learner = RidgeHead(nn.Identity(), ways=1, loss="mse", penalty=1.0)

@@ -47,22 +47,25 @@ class SiameseNetwork(Learner):
     probability. A class has score −∞ if the weights of its support examples are all 0. If the support set is empty, all
     classes have equal scores.
 
-    A prediction depends only on which weights are 0, so its derivative with respect to `w` is 0. To measure the
-    influence of an example, delete it.
+    Weights matter only in that examples of weight 0 are ignored, so derivatives with respect to `w` are 0. To measure
+    the influence of an example, delete the example.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Its batch-norm layers are replaced in place by
-            layers that use the statistics of the support set.
-        ways: the number of classes. The attribute may be changed later, for example to train with 20 classes and test
-            with 5.
+        body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
+        ways: the number of classes. The attribute `ways` may be changed later, for example to train with 20 classes and
+            test with 5.
         margin: the distance beyond which a pair of examples of different classes has loss 0. Choose a margin close to
             the usual distance between two examples in the embedding of the untrained body. If the margin is much
             smaller, training first has to shrink the whole embedding.
-        transductive: if True, batch norm uses the statistics of the query rows, as in published results. Then the
-            prediction for a row depends on the other rows, and the functions in `mt.views` raise MapstoError.
+        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
+            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
+            `mt.views` raise MapstoError.
 
     Raises:
-        MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch-norm layer tracks running statistics.
+        MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch-norm layer has
+            `track_running_stats=True`.
 
     >>> from mapsto.episodes import examples
     >>> learner = SiameseNetwork(nn.Identity(), ways=2)

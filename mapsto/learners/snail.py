@@ -48,22 +48,24 @@ class Past(NamedTuple):
 class SNAIL(Learner):
     """Read the labelled support examples and then the query as one sequence, by temporal convolutions and attention.
 
-    An example of weight 0 leaves the sequence, and other examples move up. Therefore, predictions jump when a weight
-    becomes 0; derivatives with respect to `w` do not show this jump.
+    Examples of weight 0 are left out of the sequence. Therefore, predictions jump when a weight becomes 0; derivatives
+    with respect to `w` do not show this jump.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to features `[n, features]`. Its batch-norm layers are replaced in place
-            by layers that use the statistics of the support set.
+        body: any `nn.Module` from `[n, ...]` to features `[n, features]`. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
         features: the number of features that `body` returns.
         outputs: the number of classes or, with "mse", of numbers in a target.
-        length: the number of support examples that the convolutions can see from the query. Attention sees all
-            examples.
+        length: the number of support examples, counted back from the query, that the convolutions reach. Attention
+            reaches all examples.
         loss: "cross_entropy" for classes, "mse" for numeric targets.
         filters: the number of filters in each convolution, at least 4. The sizes of keys and values in the attention
-            are proportional to it.
+            are proportional to `filters`.
 
     Raises:
-        MapstoError: if a size is too small, `loss` is unknown, or a batch-norm layer tracks running statistics.
+        MapstoError: if `features`, `outputs` or `length` is below 1, `filters` is below 4, `loss` is unknown, or a
+            batch-norm layer has `track_running_stats=True`.
 
     >>> learner = SNAIL(nn.Flatten(), features=3, outputs=2, length=5, filters=8)
     >>> support = Examples(torch.randn(5, 3), torch.tensor([0, 1, 0, 1, 1]), torch.full((5,), 0.2))

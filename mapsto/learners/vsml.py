@@ -109,16 +109,18 @@ class VSML(Learner):
     states.
 
     Args:
-        body: a network from `[n, ...]` to features `[n, d]`; `nn.Flatten()` in the paper.
-        ways: the number of classes or, with "mse", of targets. The attribute may be changed later.
+        body: a network from `[n, ...]` to features `[n, d]`; `nn.Flatten()` in the paper. Batch-norm layers must have
+            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
+            set.
+        ways: the number of classes or, with "mse", of numbers in a target. The attribute `ways` may be changed later.
         hidden: the number of units in each hidden layer. If empty, there is no hidden layer, as in the paper.
         cell: the small recurrent network, a `WeightCell`. If None, it is an `LSTMWeight`.
         loss: "cross_entropy" or "mse". The error that runs backwards is the derivative of this loss with respect to the
             scores.
 
     Raises:
-        MapstoError: if `ways` or the size of a hidden layer is below 1, `loss` is unknown, or a batch-norm layer tracks
-            running statistics.
+        MapstoError: if `ways` or the size of a hidden layer is below 1, `loss` is unknown, or a batch-norm layer has
+            `track_running_stats=True`.
 
     >>> from mapsto.episodes import examples
     >>> learner = VSML(nn.Flatten(), ways=2)
@@ -158,7 +160,7 @@ class VSML(Learner):
         return Trained(states, statistics)
 
     def predict(self, state: Trained, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows; each row runs forwards through the network from the states in `state`."""
+        """Return the scores of `n` rows, each computed by a forward pass from the states in `state`."""
         return _scores(self.onward(state.states, on_query(self.body, {}, state.statistics, x))[1])
 
     def features(self, state: Trained, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
@@ -193,8 +195,8 @@ class VSML(Learner):
     def onward(self, states: States, x: Float[Tensor, "*n d"]) -> tuple[States, list[Tensor]]:
         """Return the states `[*n, a, b, s]` of each layer after a forward pass, and the messages `[*n, a, m]`.
 
-        A layer leads from a units to b units. The size of a state is s, and the size of a message is m. The messages
-        are those into the first layer and those out of each layer.
+        Here, a layer connects a units to b units, s is the size of a state, and m is the size of a message. The list of
+        messages holds the input of the first layer and the output of each layer.
         """
         messages, moved = [self._pad(x)], []
         for s in states:

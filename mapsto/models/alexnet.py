@@ -19,11 +19,11 @@ class AlexNet(nn.Sequential):
 
     The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, width]` if `outputs` is
     None. The convolutions have 2, 4, 6, 6 and 4 times `hidden` channels, roughly in proportion to the paper's 96, 256,
-    384, 384 and 256. Each of the two wide layers has `width` features. `norm` and `activation` are those of `Conv4`.
+    384, 384 and 256. Each of the two wide layers has `width` features. `norm` and `activation` take the same values as
+    in `Conv4`.
 
     Raises:
-        MapstoError: if `hidden` or `width` is below 1, images are smaller than 8 pixels, or `norm` or `activation` is
-            unknown.
+        MapstoError: if `hidden` or `width` is below 1, `size` is below 8 pixels, or `norm` or `activation` is unknown.
 
     >>> import torch
     >>> AlexNet(hidden=2, width=16, outputs=5)(torch.zeros(2, 1, 28, 28)).shape

@@ -26,7 +26,7 @@ class Conv3(nn.Sequential):
     channels and one output for each feature of the prediction network.
 
     Raises:
-        MapstoError: if images are smaller than 22 pixels, `hidden` is below 1, or `pooling` or `activation` is unknown.
+        MapstoError: if `size` is below 22 pixels, `hidden` is below 1, or `pooling` or `activation` is unknown.
 
     >>> import torch
     >>> Conv3(hidden=8)(torch.zeros(2, 1, 28, 28)).shape

@@ -36,8 +36,8 @@ class Recall(NamedTuple):
 class KernelAttention(nn.Module):
     """Attention by distance: represent each query point by the support examples near it.
 
-    `remember(x, y, w)` reads the support examples once. `forward` then returns representations `[m, width]` of `m`
-    query points.
+    `remember(x, y, w)` reads the inputs, targets and weights of the support examples once. `forward` then returns
+    representations `[m, width]` of `m` query points.
 
     Args:
         features: the number of values in an input x.

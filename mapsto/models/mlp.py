@@ -12,10 +12,10 @@ from .activations import Activation, activate
 class MLP(nn.Sequential):
     """A multi-layer perceptron: linear layers with nonlinearities between them.
 
-    The network maps `[n, sizes[0]]` to `[n, sizes[-1]]`, and the other `sizes` are the widths of the hidden layers.
+    The network maps `[n, sizes[0]]` to `[n, sizes[-1]]`, and the sizes in between are the widths of the hidden layers.
     Inputs with more axes are flattened. `MLP(1, 40, 40, 1)` is the sinusoid regressor of Finn et al. 2017, §5.1. For
-    finite differences and second derivatives, choose a smooth activation ("tanh" or "softplus"). Configuration files
-    pass the sizes as the list `widths`.
+    finite differences and second derivatives, choose a smooth activation ("tanh" or "softplus"). In configuration
+    files, give the sizes as the list `widths`.
 
     Raises:
         MapstoError: if there are fewer than two sizes, a size is below 1, or the activation is unknown.

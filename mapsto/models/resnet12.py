@@ -23,8 +23,8 @@ class ResNet12(nn.Module):
 
     The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to embeddings `[n, widths[-1]]` if
     `outputs` is None. Each block halves the image by max pooling, unless the image is one pixel wide. The embedding is
-    the mean over the remaining pixels. `widths` are the numbers of channels of the blocks. `norm` and `activation` are
-    those of `Conv4`.
+    the mean over the remaining pixels. `widths` are the numbers of channels of the blocks. `norm` and `activation` take
+    the same values as in `Conv4`.
 
     Raises:
         MapstoError: if there is no block, a width or `size` is below 1, or `norm` or `activation` is unknown.

@@ -33,7 +33,7 @@ class SENN(nn.Module):
         outputs: the number of scores.
 
     Raises:
-        MapstoError: if `outputs` is below 1; in `forward`, if there is not one relevance for each concept and output.
+        MapstoError: if `outputs` is below 1; in `forward`, if the number of relevances differs from concepts × outputs.
 
     >>> import torch
     >>> head = SENN(nn.Identity(), nn.Linear(3, 6), outputs=2)

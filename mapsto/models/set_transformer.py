@@ -79,7 +79,7 @@ class SetTransformer(nn.Module):
     ) -> Float[Tensor, "b m c w"]:
         """Return the output tokens of `m` query rows, each computed independently of the other query rows.
 
-        `memories` are the keys and values of the support rows that `remember` returns.
+        `memories` is the result of `remember` for the support rows, and `log_weight` is the same as in `remember`.
         """
         for layer, memory in zip(self.layers, memories, strict=True):
             tokens = layer.read(layer.mix_columns(tokens), memory, log_weight)

@@ -39,7 +39,7 @@ class Path(NamedTuple):
 
 
 class SoftDecisionTree(nn.Module):
-    """A soft decision tree: a row takes every branch with a learned probability, and its scores average all leaves.
+    """A soft decision tree: a row takes each branch with a learned probability, and its scores average over the leaves.
 
     The tree maps rows `[n, features]` to scores `[n, outputs]`. It is complete: all paths have `depth` decisions. It
     can be the head of any body. All parameters belong to one layer, so `MAML(nn.Sequential(body, tree), adapt="head")`
@@ -109,8 +109,8 @@ class SoftDecisionTree(nn.Module):
         branch that is taken. `names` are the names of the features; if None, they are x1, x2, ….
 
         Raises:
-            MapstoError: if `x` does not have the features of the tree or is not finite, there is not one name for each
-                feature, or `terms` is below 1.
+            MapstoError: if `x` is not finite, the number of columns of `x` or of names differs from the number of
+                features, or `terms` is below 1.
         """
         features = self.weight.shape[1]
         checks.shape(("n", features), "for a single row, pass x[None]", x=x)
@@ -138,8 +138,8 @@ class SoftDecisionTree(nn.Module):
     def at(self, params: Mapping[str, Tensor], prefix: str = "") -> "SoftDecisionTree":
         """Return a copy of the tree with the parameters that a learner has adapted to a task.
 
-        `params` are the adapted parameters of the body by name. `prefix` is the start of the names of the tree's
-        parameters, such as "1." for the second layer of an `nn.Sequential`.
+        `params` is a dictionary of the adapted parameters of the learner's body by name. `prefix` is the start of the
+        names of the tree's parameters, such as "1." for the second layer of an `nn.Sequential`.
 
         Raises:
             MapstoError: if `params` lacks a parameter of the tree with this prefix.

@@ -19,7 +19,7 @@ class VGG(nn.Sequential):
 
     The network maps images `[n, channels, size, size]` to `[n, outputs]`. If `outputs` is None, it returns embeddings,
     whose size is the attribute `width`. `widths` are the numbers of channels of the stages, and each stage has `depth`
-    convolutions. `norm` and `activation` are those of `Conv4`.
+    convolutions. `norm` and `activation` take the same values as in `Conv4`.
 
     Raises:
         MapstoError: if there is no stage, a width or `depth` is below 1, images are too small for the poolings, or

@@ -43,9 +43,9 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     """Train `learner` in place: a generator that yields a `Step` with the metrics after each optimizer step.
 
     Training proceeds only while the caller iterates. After the last step, the learner holds the weights for which the
-    option `validation` gave the lowest value. Without this option, it holds the moving average of the weights (option
-    `ema`) or, without a moving average, the last weights. If the caller stops early, the learner keeps the weights of
-    the last step, and the run folder (option `run`) gets a checkpoint of this step.
+    function given as option `validation` returned the lowest value. Without this option, it holds the moving average of
+    the weights (option `ema`) or, without a moving average, the last weights. If the caller stops early, the learner
+    keeps the weights of the last step, and the run folder (option `run`) gets a checkpoint of this step.
 
     Args:
         learner: the learner. Its parameters with `requires_grad=False` do not change.

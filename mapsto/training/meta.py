@@ -43,7 +43,7 @@ def meta_gradient(
     threads: int = 1,
     estimator: Estimator | None = None,
 ) -> MetaGradient:
-    """Return a function `f(params, episodes, index=0) -> (grads, metrics)` for the mean meta-gradient of a batch.
+    """Return a function `f(params, episodes, index=0) -> (grads, metrics)`, the mean meta-gradient of a batch of tasks.
 
     `params` is a dictionary of the learner's parameters by name, and `episodes` is a batch of tasks. `index` is the
     number of the training step, which only estimators with random directions use.

@@ -101,7 +101,7 @@ class Run:
             atomically(path, lambda temporary: temporary.write_text(kept))
 
     def close(self) -> None:
-        """Flush the TensorBoard events."""
+        """Close the file of TensorBoard events, if one is open."""
         if self._writer:
             self._writer.close()
 
@@ -134,7 +134,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """Read a run's `config.yaml`.
 
     Raises:
-        MapstoError: if there is none, or if it is not readable or of another format.
+        MapstoError: if the file is missing, unreadable or of another format.
     """
     path = Path(folder) / CONFIG
     try:
@@ -154,7 +154,7 @@ def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
 
 
 def load_weights(learner: nn.Module, source: str | Path) -> int:
-    """Load the weights of a run folder or a safetensors file into `learner`, and return their number of training steps.
+    """Load weights from a run folder or a safetensors file into `learner`; return how many steps they were trained for.
 
     `source` is the path of the folder or the file. The number is 0 if the file does not record it.
 

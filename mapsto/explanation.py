@@ -31,7 +31,7 @@ class Explanation:
         data: the original cells `[n, d]`: floats, or objects if a column holds text.
         feature_names: the names of the `d` columns.
         class_names: the names of the `k` classes; empty if a number is predicted.
-        codes: the numbers `[n, d]` that the model read for the cells, for plots that colour points by value. None if
+        codes: the numbers `[n, d]` that the model read for the cells; plots use them to colour points by value. None if
             `data` is numeric.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
@@ -68,7 +68,7 @@ class Explanation:
         return len(self.values)
 
     def __getitem__(self, rows: Any) -> "Explanation":
-        """Return the explanations of some rows: one row number, a slice, a mask or a list of row numbers."""
+        """Return the explanations of selected rows; `rows` is a row number, a slice, a mask or a list of numbers."""
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
         codes = None if self.codes is None else self.codes[rows]
         parts = self.values[rows], self.base_values[rows], self.data[rows]

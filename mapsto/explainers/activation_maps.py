@@ -27,11 +27,11 @@ from .gradient import gradient, scale
 
 @final
 class GradCAM(ViewExplainer):
-    """Map where an image raises a score: the sum of a layer's feature maps, each weighted by its mean gradient.
+    """Map the places of an image that raise a score: a sum of feature maps, each weighted by its mean gradient.
 
-    The point is a layer's feature maps `[..., c, h, w]`, for example those of `mt.views.feature`. The result has one
-    value for each place, `[..., h, w]`, because the channels are summed (Selvaraju et al. 2017, eq. 1 and 2). Negative
-    values are set to 0. To map the places that lower the score, explain the negative of the score.
+    The point to explain is the feature maps of one layer, `[..., c, h, w]`, for example those of `mt.views.feature`.
+    The channels are summed, so the result `[..., h, w]` has one value for each place (Selvaraju et al. 2017, eq. 1 and
+    2). Negative values are set to 0. To map the places that lower the score, explain the negative of the score.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -40,7 +40,7 @@ class GradCAM(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` if the view has k scores.
+        """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
 
         Raises:
             MapstoError: if `point` does not have at least three axes: channels, height and width.
@@ -54,9 +54,10 @@ class GradCAM(ViewExplainer):
 class HiResCAM(ViewExplainer):
     """Map how much each place of an image contributes to a score: gradient times feature map, summed over channels.
 
-    The point is a layer's feature maps `[..., c, h, w]`, for example those of `mt.views.feature`. The result has one
-    value for each place, `[..., h, w]`, because the channels are summed (Draelos & Carin 2020). Values are in the unit
-    of the score. If all layers after the feature maps are linear, the map adds up to the score minus its constant part.
+    The point to explain is the feature maps of one layer, `[..., c, h, w]`, for example those of `mt.views.feature`.
+    The channels are summed, so the result `[..., h, w]` has one value for each place (Draelos & Carin 2020). Values are
+    in the unit of the score. If the score is a linear function of the feature maps plus a constant, the map adds up to
+    the score minus this constant.
 
     >>> import torch
     >>> maps = torch.tensor([[[1.0, 0.0]], [[0.0, 2.0]]])  # two channels, 1 × 2
@@ -65,7 +66,7 @@ class HiResCAM(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`, with a last axis `k` if the view has k scores.
+        """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
 
         Raises:
             MapstoError: if `point` does not have at least three axes: channels, height and width.

@@ -20,12 +20,13 @@ from .. import checks
 def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor, "r r"]]) -> Float[Tensor, "r r"]:
     """Return the fraction of each output that comes from each input, by following attention through all layers.
 
-    Half of each layer's output is assumed to pass through the residual connection (Abnar & Zuidema 2020).
+    Half of each layer's output is assumed to come from its own input through the residual connection, the other half
+    through attention (Abnar & Zuidema 2020). Row i of the result holds the fractions for output i, which sum to 1.
 
     Args:
-        attentions: one matrix `[r, r]` for each layer, from the first layer to the last, averaged over heads. Row i
-            holds the attention weights of output i for all inputs; they sum to 1. `InContext.attentions` returns such
-            matrices.
+        attentions: for each layer, from the first to the last, one matrix `[r, r]` of attention weights, averaged over
+            heads. Row i holds the weights of output i for all inputs; they sum to 1. `InContext.attentions` returns
+            such matrices.
 
     Raises:
         MapstoError: if there are no layers, if the matrices are not square or differ in size, or if a row has negative

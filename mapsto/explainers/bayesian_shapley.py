@@ -43,8 +43,8 @@ class BayesianShapley(DesignedExplainer):
     Args:
         samples: the number of coalitions to evaluate, at least `players + 2`.
         groups: the group number of each player. For support examples, it can be the class: `support.y.tolist()`.
-            Players of the same group are assumed to be similar, so that fewer samples are enough. If None, every player
-            is its own group.
+            Players of one group are assumed to be similar, so that fewer samples are enough. If None, every player is a
+            group of its own.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
     >>> from mapsto.views import game

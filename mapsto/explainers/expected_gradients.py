@@ -35,13 +35,13 @@ class ExpectedGradients(ViewExplainer):
 
     For each background row, the gradients on the straight line from this row to the point are averaged, and the average
     is multiplied by the point minus the row. The attribution is the mean of these products over the background rows.
-    Values are in the unit of the score. They add up to the point's score minus the mean score of the background, except
-    for the error of integration or sampling.
+    Values are in the unit of the score. Apart from the error of integration or sampling, they add up to the point's
+    score minus the mean score of the background rows.
 
     Args:
         background: the baseline rows, `[b, ...]`, each of the point's shape.
-        samples: the number of gradients to compute, each at a random place on the line from a random row to the point.
-            If None, every row is used, with `steps` gradients for each row.
+        samples: the number of gradients to compute. Each is computed at a random place on the line from a random row to
+            the point. If None, every row is used, with `steps` gradients for each row.
         seed: the random seed; it is used only if `samples` is given.
         steps: the number of gradients on each line; it is used only if `samples` is None.
         chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.
@@ -65,7 +65,7 @@ class ExpectedGradients(ViewExplainer):
         self.steps, self.chunk_size = steps, chunk_size
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the attributions of the entries: the shape of `point`, with a last axis `k` if the view has k scores.
+        """Return the attributions, in the shape of `point`; if the view has k scores, a last axis `k` is added.
 
         Raises:
             MapstoError: if the background's rows do not have the shape of the point.

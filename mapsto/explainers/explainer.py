@@ -37,7 +37,7 @@ class ViewExplainer(ABC):
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Attribute the score `view(point)` to the entries of `point`.
 
-        The result has the shape of `point`, with a last axis `k` if the view has k scores.
+        The result has the shape of `point`; if the view has k scores, a last axis `k` is added.
         """
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
@@ -56,12 +56,12 @@ class GameExplainer(ABC):
     """The base of all explainers that attribute a game's outcome to its players: game ↦ attribution.
 
     The players are parts of an input, such as columns, patches of pixels or support examples. A game is a function from
-    a mask to the outcome. The mask is 1 for each visible player and 0 for each hidden player.
+    a mask to an outcome, such as a score. The mask is 1 for each visible player and 0 for each hidden player.
     """
 
     @abstractmethod
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Attribute the game's outcome to its players: `[players]`, or `[players, k]` if the game has k scores."""
+        """Return the attribution of each player: `[players]`, or `[players, k]` if the game has k scores."""
 
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None

@@ -31,16 +31,16 @@ class Gradient(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the gradient at `point`: the shape of `point`, with a last axis `k` if the view has k scores."""
+        """Return the gradient in the shape of `point`; if the view has k scores, a last axis `k` is added."""
         return number(gradient(view, point))
 
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute to each entry of the input the entry's value times the derivative of the score with respect to it.
+    """Attribute to each entry of the input its value, multiplied by the derivative of the score with respect to it.
 
-    Values `point ⊙ ∂view/∂point` are in the unit of the score. If the view is linear without a constant, they add up to
-    the score (Shrikumar et al. 2016, "Not Just a Black Box").
+    Values `point ⊙ ∂view/∂point` are in the unit of the score. If the view is a linear function without a constant
+    term, they add up to the score (Shrikumar et al. 2016, "Not Just a Black Box").
 
     >>> import torch
     >>> InputXGradient()(lambda x: x @ torch.tensor([2.0, -1.0]), torch.tensor([3.0, 4.0]))
@@ -48,12 +48,12 @@ class InputXGradient(ViewExplainer):
     """
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return `point` times the gradient: the shape of `point`, with a last axis `k` if the view has k scores."""
+        """Return `point` times the gradient, in its shape; if the view has k scores, a last axis `k` is added."""
         return number(scale(gradient(view, point), point))
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return the gradient `∂view/∂point`: the shape of `point`, with a last axis `k` if the view has k scores.
+    """Return the gradient `∂view/∂point`, in the shape of `point`; if the view has k scores, a last axis `k` is added.
 
     The gradient is 0 if the view does not use the point.
 

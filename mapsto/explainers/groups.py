@@ -16,10 +16,10 @@ from .. import checks
 
 
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
-    """Divide an image into square patches, and return the patch number of each entry.
+    """Divide an image into square patches, and return the number of the patch to which each entry belongs.
 
-    The patches are those of Zeiler & Fergus 2014. They are numbered row by row, and all channels share them. If `size`
-    does not divide the height or width, the patches at the lower or right edge are smaller.
+    The patches are those of Zeiler & Fergus 2014. They are numbered row by row, and are the same for all channels. If
+    `size` does not divide the height or width, the patches at the lower or right edge are smaller.
 
     Args:
         shape: the shape of the image, `(..., h, w)`. The result has the same shape.
@@ -56,11 +56,11 @@ def superpixels(
 ) -> Int[Tensor, "c h w"]:
     """Divide an image into about `count` regions of similar pixels, and return the region number of each entry.
 
-    The regions come from k-means on the colours and positions of the pixels; all channels share them. The distance
-    between two pixels is `√(colour² + (compactness·place / spacing)²)`. Here `colour` is the distance between their
-    colours, in the unit of the image. `place` is the distance between their positions, in pixels, and
-    `spacing = √(h·w/count)`. The k-means centres start on a regular grid, so the result is deterministic. A region that
-    loses all its pixels is dropped.
+    The regions come from k-means on the colours and positions of the pixels; they are the same for all channels. The
+    distance between two pixels is `√(colour² + (compactness·place / spacing)²)`. Here `colour` is the distance between
+    the two colours, in the unit of the image; `place` is the distance between the two positions, in pixels; and
+    `spacing` is `√(h·w/count)`. The k-means centres start on a regular grid, so the result is deterministic. A region
+    that loses all its pixels is dropped.
 
     Args:
         image: the image, `[c, h, w]`.

@@ -27,8 +27,8 @@ class IntegratedGradients(ViewExplainer):
     """Attribute a score to the input's entries by the mean gradient on the line from a baseline to the point.
 
     The attribution of an entry is its mean gradient on this straight line, multiplied by its difference from the
-    baseline. Values are in the unit of the score. They add up to `view(point) − view(baseline)`, except for the error
-    of integration.
+    baseline. Values are in the unit of the score. Apart from the error of integration, their sum is `view(point) −
+    view(baseline)`.
 
     Args:
         steps: the number of places on the line at which the gradient is computed.
@@ -47,7 +47,7 @@ class IntegratedGradients(ViewExplainer):
         self.t, self.w = ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the attributions of the entries: the shape of `point`, with a last axis `k` if the view has k scores.
+        """Return the attributions, in the shape of `point`; if the view has k scores, a last axis `k` is added.
 
         Raises:
             MapstoError: if the baseline does not broadcast to the point.

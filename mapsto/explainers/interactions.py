@@ -32,10 +32,10 @@ class ShapleyInteractions:
     """Divide a game's outcome among players and pairs of players, by the Shapley–Taylor interaction index.
 
     The result is a symmetric matrix in the unit of the game's outcome. A diagonal entry is the contribution of one
-    player alone. The two entries of a pair are equal; their sum is what the pair contributes in addition to its single
-    players. The matrix sums to v(all) − v(none), the outcome with all players minus the outcome without any player. All
-    entries of a player who never changes the outcome are 0. The class is not a `GameExplainer`, because it does not
-    return one value for each player.
+    player alone. The two entries of a pair are equal; their sum is the contribution of the pair beyond the
+    contributions of its two players alone. The matrix sums to v(all) − v(none), the outcome with all players minus the
+    outcome without any player. All entries of a player who never changes the outcome are 0. The class is not a
+    `GameExplainer`, because it does not return one value for each player.
 
     Args:
         orders: the number of random orders of the players. Half of them are the reverses of the other half. For each

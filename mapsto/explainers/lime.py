@@ -33,18 +33,18 @@ _WIDTH = {"euclidean": lambda players: 0.75 * players**0.5, "cosine": lambda pla
 class LIME(DesignedExplainer):
     """Attribute to each player its coefficient in a linear model fitted to the outcomes of many coalitions.
 
-    The model reads a coalition as a mask: 1 for each player who is present, 0 for each absent player. It is fitted by
-    weighted least squares, and coalitions that lack more players have less weight. Values are in the unit of the game's
-    outcome, but they need not add up to it. Players are columns of a table, or parts of an image:
-    `game(view, image, groups=patches(...))`.
+    The model reads a coalition as a mask: 1 for each player who is present, 0 for each absent player. The model is
+    fitted by weighted least squares; the more players a coalition lacks, the smaller its weight. Values are in the unit
+    of the game's outcome, but they need not add up to the outcome. The players may be columns of a table or parts of an
+    image, as in `game(view, image, groups=patches(...))`.
 
     Args:
         samples: the number of random coalitions, including the empty and the full one. If None, all `2^players`
             coalitions are evaluated; the game may then have at most 12 players.
-        distance: the distance between a coalition and the full coalition, "euclidean" or "cosine". The module docstring
-            has the formulas.
-        width: the width of the exponential kernel that turns distance into weight. If None, it is the width in lime's
-            code, `0.75·√players` for "euclidean" and 0.25 for "cosine".
+        distance: "euclidean" or "cosine": how the distance between a coalition and the full coalition is measured. The
+            module docstring has the formulas.
+        width: the width of the exponential kernel that turns distance into weight. If None, the default of the lime
+            package is used: `0.75·√players` for "euclidean" and 0.25 for "cosine".
         penalty: the ridge penalty on the coefficients. The intercept is not penalised.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.

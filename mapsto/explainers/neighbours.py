@@ -22,15 +22,15 @@ def knn_shapley(
     label: Int[Tensor, ""] | int,
     k: int = 5,
 ) -> Float[Tensor, " n"]:
-    """Return the Shapley value of each support example in a vote of the `k` nearest neighbours on one query.
+    """Return the Shapley value of each support example when the `k` nearest neighbours vote on one query's class.
 
-    The outcome of the vote is the fraction of the `k` nearest examples that have the query's class, and the values add
-    up to it. No learner has to adapt: the values come from one sort of the `n` examples by distance. For several
-    queries, use `vmap` and take the mean of the values.
+    The players are the support examples. The outcome is the fraction of the `k` nearest examples that have the query's
+    class, and the values add up to it. The exact values come from one sort of the `n` examples by distance, without
+    adapting a learner. For several queries, use `vmap` and take the mean of the values.
 
     Args:
-        x: the features of the examples. If raw inputs have no meaningful distance, pass embeddings, for example from a
-            learner's `features`. Leave out examples of weight 0.
+        x: the features of the support examples. If distances between raw inputs mean little, pass embeddings, for
+            example from a learner's `features`. Leave out examples of weight 0.
         y: the class of each example.
         query: the features of the query.
         label: the class of the query.

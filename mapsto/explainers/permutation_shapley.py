@@ -40,10 +40,10 @@ _RIDGE = 0.1  # of the controls' own sums of squares
 
 @final
 class PermutationShapley(GameExplainer):
-    """Estimate Shapley values: each player's mean marginal contribution when players join in random orders.
+    """Estimate Shapley values as each player's mean marginal contribution when the players join in random orders.
 
-    Each random order is also used in reverse. Games whose Shapley values are known serve as control variates, which
-    reduce the sampling error. Values are in the unit of the game's outcome. They add up to v(all) − v(none), the
+    Each random order is also used in reverse. To reduce the sampling error, simple games with known Shapley values
+    serve as control variates. Values are in the unit of the game's outcome. They add up to v(all) − v(none), the
     outcome with all players minus the outcome without any player. A player who never changes the outcome gets 0. The
     values are exact if the game is a sum of terms that each depend on one or two players.
 

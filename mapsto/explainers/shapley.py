@@ -17,16 +17,16 @@ from .designed import DesignedExplainer
 
 @final
 class Shapley(DesignedExplainer):
-    """Attribute an outcome to players by Shapley values, exactly or by KernelSHAP.
+    """Attribute an outcome to players by Shapley values, computed exactly or estimated by KernelSHAP.
 
     A Shapley value is a player's marginal contribution, averaged over all orders in which the players can join. Values
     are in the unit of the game's outcome. They add up to v(all) − v(none), the outcome with all players minus the
     outcome without any player.
 
     Args:
-        samples: about how many random coalitions KernelSHAP evaluates, besides the empty and the full one. Each of them
-            is evaluated together with its complement. If None, all `2^players` coalitions are evaluated, and the values
-            are exact; the game may then have at most 12 players.
+        samples: the approximate number of random coalitions that KernelSHAP evaluates, besides the empty and the full
+            coalition. They come in pairs of a coalition and its complement. If None, all `2^players` coalitions are
+            evaluated, and the values are exact; the game may then have at most 12 players.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 

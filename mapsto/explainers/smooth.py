@@ -30,8 +30,7 @@ class Smooth(ViewExplainer):
     Args:
         explainer: a function (view, point) ↦ attribution. It is a `ViewExplainer`, or a function that applies a
             `GameExplainer`, such as `lambda view, x: Shapley()(game(view, x, baseline=0.0))`.
-        samples: the number of noisy copies. It is even, because the noise of one half is minus the noise of the other
-            half.
+        samples: the number of noisy copies. It must be even, because each noise vector is used with both signs.
         noise: the standard deviation of the noise, in the unit of the point. It is a number, or a tensor that
             broadcasts to the point, such as one number for each column of a table. An entry with standard deviation 0
             does not change. The SmoothGrad paper uses 10 to 20 % of the range of an image's values.
@@ -60,7 +59,7 @@ class Smooth(ViewExplainer):
         self.seed, self.chunk_size = seed, chunk_size
 
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the mean of the explainer's attributions, in their shape.
+        """Return the mean attribution over the noisy copies, in the shape of one attribution.
 
         Raises:
             MapstoError: if `noise` does not broadcast to the point.

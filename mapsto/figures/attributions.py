@@ -26,7 +26,7 @@ def attributions(
     titles: Sequence[str],
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw `n` images `[n, c, h, w]` or table rows `[n, d]`, each with its attributions by each method.
+    """Draw `n` images `[n, c, h, w]` or table rows `[n, d]`, each with the attributions of every method.
 
     `values` maps the name of each method to its attributions, in the shape of `points`. `titles` holds a title for each
     image or row. `names` holds the names of a table's columns.

@@ -47,7 +47,7 @@ def beeswarm(
     limits: tuple[float, float] | None = None,
     order: Int[np.ndarray, " d"] | None = None,
 ) -> Figure:
-    """Draw how much each cell of `data` contributes to the probability of the class `target`, one dot for each cell.
+    """Draw the contribution of each cell of `data` to the probability of the class `target`, one dot for each cell.
 
     `values` holds the contributions as probabilities, and `names` the names of the columns. Each of the `top` columns
     with the largest mean absolute contribution has its own line. To compare pictures of several classes, pass the same

@@ -38,18 +38,18 @@ _PICTURES: dict[type, Callable[..., Figure]] = {
 
 
 def draw(result: Any, **options: Any) -> Figure:
-    """Draw the result of a function of `mt.seeing`, or the result of `mt.measures.task_map`.
+    """Draw the figure for a result of `mt.seeing` or of `mt.measures.task_map`.
 
     Args:
         result: the return value of `changes`, `cka_over`, `embedding`, `film`, `gradient_histograms`, `maximise`,
             `probes`, `rsa_over`, `task_map` or `units`.
-        options: options of some pictures. `classes` (for `embedding` and `film`) holds the names of the classes. `most`
-            (for `film`) is the largest number of steps to show. `of` is "gradients" or "updates" for
-            `gradient_histograms`; for `task_map`, it holds a number for each task, shown by colour, and `name` is the
-            name of this number. `names` (for `maximise`) holds the names of the features.
+        options: options that only some results have. For `embedding` and `film`, `classes` holds the names of the
+            classes. For `film`, `most` is the largest number of steps to show. For `gradient_histograms`, `of` is
+            "gradients" or "updates". For `task_map`, `of` holds one number for each task, which is shown by colour, and
+            `name` is the name of this number. For `maximise`, `names` holds the names of the features.
 
     Raises:
-        MapstoError: if the result is not one of these.
+        MapstoError: if `result` is not the return value of one of these functions.
     """
     if isinstance(result, Mapping):  # of layers to their units
         return units(result, **options)

@@ -29,7 +29,7 @@ _LINE = 0.3  # inches a training row
 def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
     """Draw the `top` training rows that raise the probability of class `target` most, and the `top` that lower it most.
 
-    `change` holds, for each training row, the change of the predicted probability if this row is deleted;
+    For each training row, `change` holds the change of the predicted probability if this row is deleted, as
     `TableClassifier.influence` returns it. `labels` holds the names of the training rows.
 
     Raises:

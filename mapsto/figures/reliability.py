@@ -66,10 +66,11 @@ def wilson(
 
 
 def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
-    """Draw the reliability curve: how often an event came true, against its predicted probability.
+    """Draw the reliability curve: the observed frequency of an event against its predicted probability.
 
-    `predicted` holds the predicted probability of the event for each row. `event` is True if the event came true for
-    this row, and `what` is the name of the event. A second panel shows the number of rows in each of the `bins` bins.
+    `predicted` holds the predicted probability of the event for each row. `event` is True for the rows for which the
+    event came true, and `what` is the name of the event. Rows are sorted by predicted probability into `bins` bins of
+    equal width; each bin is one point of the curve. A second panel shows the number of rows in each bin.
 
     Raises:
         MapstoError: if there is no row.

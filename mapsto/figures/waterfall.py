@@ -42,8 +42,8 @@ def waterfall(
     """Draw how the cells of `row` raise and lower the probability of class `target`, from `base` to the prediction.
 
     `values` holds the contribution of each cell, as a probability, and `names` the names of the columns. `base` is the
-    prediction if no cell is known. Each of the `top` largest contributions has its own bar; one more bar shows the sum
-    of the remaining ones.
+    probability that is predicted if all cells are hidden. Each of the `top` largest contributions has its own bar; one
+    more bar shows the sum of the remaining ones.
     """
     bars = steps(values, base, top)
     figure = style.canvas(1.0 + _LINE * (len(bars) + 2))

@@ -87,22 +87,23 @@ def audit(
 ) -> Audit:
     """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
-    The dependence is measured by hiding columns: their values are replaced with those of random rows. A proxy is a
+    To measure the dependence, columns are hidden: their values are replaced with values from random rows. A proxy is a
     column that the model uses and that predicts the protected column.
 
     Args:
-        predict: a function from rows, in the form of `rows`, to each row's predicted probability of the outcome.
+        predict: a function that returns the predicted probability of the outcome for each row. It is called with rows
+            in the same form as `rows`.
         rows: a DataFrame or an array. The columns of an array are named 0 … d−1.
-        outcome: for each row, 1 or True if it has the outcome, else 0 or False.
+        outcome: for each row, 1 or True if the row has the outcome, else 0 or False.
         protected: the name of the protected column. It has 2 to 10 different values, each in at least 5 rows.
         threshold: a row counts as selected if its predicted probability is at least this number.
-        proxy_from: a column counts as a proxy if it predicts the protected column with at least this AUC.
+        proxy_from: the smallest AUC with which a column must predict the protected column to count as a proxy.
         draws: the number of random replacements over which a prediction with hidden columns is averaged.
         seed: the random seed of the replacements and of the cross-validation folds.
 
     Raises:
-        MapstoError: if the protected column is unknown, constant or incomplete, has too many values, or has a value
-            with too few rows. Also if outcomes are not 0 and 1, or if predictions are not probabilities.
+        MapstoError: if the protected column is unknown, constant or incomplete, has too many different values, or has a
+            value with too few rows. Also if outcomes are not 0 and 1, or if predictions are not probabilities.
     """
     checks.between(0, 1, threshold=threshold, proxy_from=proxy_from)
     checks.count(draws=draws)

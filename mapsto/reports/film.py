@@ -52,13 +52,14 @@ def write_film(
     names: Sequence[object] = (),
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write a film of one adaptation, the result of `mt.seeing.film`, as one HTML file with a slider over the steps.
+    """Write a film of one adaptation, returned by `mt.seeing.film`, as one HTML file with a slider over the steps.
 
     `classes` holds the names of the model's outputs, and `names` the names of the explained row's features. `notes`
     holds sentences to add to the page's overview. If there are more than 13 steps, the page shows 13 of them.
 
     Raises:
-        MapstoError: if there is not one name for each output or feature, or if the file cannot be written.
+        MapstoError: if `classes` or `names` does not have one name for each output or feature, or if the file cannot be
+            written.
     """
     _expect_one_each("classes", classes, film.predictions.shape[-1])
     _expect_one_each("names", names, film.row.numel())

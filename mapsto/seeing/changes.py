@@ -20,7 +20,7 @@ from .layers import features_over
 
 
 class Changes(NamedTuple):
-    """Relative change since step 0; nan for a layer that starts at 0."""
+    """The relative change of each layer since step 0, at each of `s` steps; NaN for a layer that is 0 at step 0."""
 
     layers: tuple[str, ...]  # those with parameters that adapt
     parameters: Float[Tensor, "s l"]
@@ -29,9 +29,10 @@ class Changes(NamedTuple):
 
 
 def changes(learner: Learner, support: Examples | Episode, x: Float[Tensor, "n ..."]) -> Changes:
-    """Return how much each layer's parameters, and its outputs for the rows `x`, have changed after each inner step.
+    """Return the relative change of each layer's parameters, and of its outputs for rows `x`, after each inner step.
 
-    A change is relative: it is the norm of the difference from step 0, divided by the norm at step 0.
+    The relative change is the norm of the difference from step 0, divided by the norm at step 0. The learner adapts to
+    `support`.
 
     Raises:
         MapstoError: if the learner has no inner gradient steps or no intermediate features, or if `x` has no rows.

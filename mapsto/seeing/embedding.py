@@ -20,7 +20,7 @@ from .. import checks
 
 
 class Embedding(NamedTuple):
-    """Rows on a plane, before and after adaptation."""
+    """Rows as points in a plane, before and after adaptation, with two measures of quality."""
 
     before: Float[Tensor, "n 2"]
     after: Float[Tensor, "n 2"]
@@ -39,17 +39,21 @@ def embedding(
     perplexity: float | None = None,
     seed: int = 0,
 ) -> Embedding:
-    """Map the features of rows, before and after adaptation, to points in one plane by t-SNE.
+    """Map the features of rows before and after adaptation to points in one plane, by t-SNE.
 
-    Two measures of the map's quality come with the points: trustworthiness, and the purity of the features.
+    Each row has two points: one for its features before adaptation, one for those after. Two measures are returned with
+    the points. Trustworthiness is 1 if the nearest neighbours of each point in the plane are also neighbours among the
+    features; it is lower the more points have false neighbours. Purity is the fraction of the rows' nearest neighbours
+    that have the same class as the row. It is measured on the features, not in the plane; `chance` is its expected
+    value for random neighbours.
 
     Args:
         before: the features before adaptation, `[n, d]`.
         after: the features of the same rows after adaptation, `[n, d]`.
         y: the class of each row.
-        neighbours: the number of nearest neighbours that both quality measures use.
-        perplexity: roughly the number of neighbours that t-SNE keeps close to each point. If None, it is 30, or a sixth
-            of the number of points if this is less than 30. Each row has two points.
+        neighbours: the number of nearest neighbours in trustworthiness and purity.
+        perplexity: roughly the number of neighbours that t-SNE keeps close to each point. If None, it is 30 or a sixth
+            of the number of points, whichever is smaller. There are 2·n points.
         seed: the random seed of t-SNE.
 
     Raises:
@@ -74,7 +78,7 @@ def embedding(
 
 
 def purity(features: Float[Tensor, "n d"], y: Int[Tensor, " n"], neighbours: int = 5) -> float:
-    """Return the share of the rows' nearest neighbours, excluding themselves, that have their label.
+    """Return the purity: the fraction of the rows' nearest neighbours that have the same label as the row.
 
     Raises:
         MapstoError: if `neighbours` is below 1 or not below the number of rows.

@@ -56,19 +56,19 @@ def film(
     link: Link = lambda scores: scores,
     points: int = 41,
 ) -> Film:
-    """Record every inner step of adapting `learner` to `episode`: losses, predictions, parameters and attributions.
+    """Record losses, predictions, parameters and attributions at every inner step of adapting to `episode`.
 
     Args:
         learner: a learner that adapts in steps, such as `MAML` or `LearnedOptimizer`.
         episode: one task. A learner with a memory also reads the episode's `context`, the examples of earlier tasks.
-        explainer: a function (view, point) ↦ attribution, such as a `ViewExplainer`. After every step, it explains
-            output `target` for query row `row`. If None, nothing is explained.
+        explainer: a function (view, point) ↦ attribution, such as a `ViewExplainer`. At step 0 and after every step, it
+            explains output `target` for query row `row`. If None, nothing is explained.
         row: the index of the query row to explain.
         target: the index of the output to explain.
         link: a function that is applied to the scores before they are recorded and explained, for example softmax over
             the last axis. By default, scores stay as they are.
-        points: the number of grid points on each axis. If the inputs have one or two features, the model's outputs are
-            also recorded on this grid.
+        points: the number of points on each axis of a grid of inputs. If the inputs have one or two features, the
+            model's outputs on this grid are also recorded. If they have more, there is no grid.
 
     Raises:
         MapstoError: if the learner has no inner steps or is stochastic, the episode does not fit it, gradients are not

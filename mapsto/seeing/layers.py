@@ -19,7 +19,8 @@ def features_over(learner: Learner, states: list[State], x: Float[Tensor, "n ...
     """Return the outputs of each layer for the rows `x`, in each of several adapted states.
 
     The result maps the name of each layer, in the order of the network, to its outputs `[states, rows, features]`.
-    Outputs whose first dimension is not the number of rows are left out. Pass a single state as `[state]`.
+    Outputs whose first dimension is not the number of rows are left out. Each row's output is flattened to one vector.
+    To examine a single state, pass `[state]`.
 
     Raises:
         MapstoError: if there is no state or no row, the learner has no intermediate features, or it has stochastic

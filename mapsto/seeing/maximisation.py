@@ -52,7 +52,7 @@ def maximise(
 
     Args:
         view: the function to maximise, from an input to one score.
-        start: the input from which the ascent starts. For several starts, use vmap.
+        start: the input from which the ascent starts. To ascend from several inputs at once, use `torch.func.vmap`.
         steps: the number of steps.
         lr: the initial step size, which falls to 0.
         l2: the strength of a penalty on the squared norm of the input.
@@ -62,8 +62,8 @@ def maximise(
         seed: the random seed of the jitter.
 
     Raises:
-        MapstoError: if the view has several outputs, a strength is negative, or numbers are not finite at the start or
-            the end. Also if `variation`, `jitter` or `blur` is set, but the input is not an image.
+        MapstoError: if the view has several outputs, a penalty is negative, or numbers are not finite at the start or
+            at the end of the ascent. Also if `variation`, `jitter` or `blur` is set, but the input is not an image.
 
     >>> maximise(lambda x: 2 * x[0] - x[1], torch.zeros(2), l2=0.5).x.round(decimals=2)  # w / 2·l2
     tensor([ 2., -1.])
@@ -87,15 +87,15 @@ def maximise(
 
 
 def unit(learner: Learner, state: State, layer: str, index: int | tuple[int, ...]) -> View:
-    """Return the function from an input to the output of one unit of a learner, for example for `maximise`.
+    """Return the function from an input to the activation of one unit of a learner, for example for `maximise`.
 
-    The unit is entry `index` of the output of the layer named `layer`, in the adapted `state`. If `index` names a
-    channel of a feature map, the function returns the mean of the channel over all places: the "channel" objective of
-    Olah et al.
+    The unit is entry `index` of the output of the layer named `layer`, in the adapted `state`. If the output is a
+    feature map and `index` is a channel, the function returns the mean of the channel over all places. This is the
+    "channel" objective of Olah et al.
 
     Raises:
-        MapstoError: if the learner has stochastic layers. The returned function raises it if there is no such layer or
-            unit.
+        MapstoError: if the learner has stochastic layers. The returned function raises MapstoError if there is no such
+            layer or unit.
     """
     views.deterministic(learner)
     at = (index,) if isinstance(index, int) else index

@@ -24,7 +24,7 @@ from .layers import Features
 
 
 class Probes(NamedTuple):
-    """Accuracy of a probe at each of `l` layers, in each of `s` states."""
+    """The accuracy of a linear probe at each of `l` layers, in each of `s` adapted states."""
 
     layers: tuple[str, ...]
     accuracy: Float[Tensor, "l s"]
@@ -40,23 +40,24 @@ def probes(
     penalty: float = 0.1,
     seed: int = 0,
 ) -> Probes:
-    """Return how accurately a linear probe on each layer's features predicts the classes `y` of held-out rows.
+    """Return the accuracy with which a linear probe on each layer's features predicts the classes `y`.
 
-    A probe is a ridge regression of the classes on the features.
+    A probe is a ridge regression of the classes on the features. Its accuracy is measured on held-out rows, by
+    cross-validation.
 
     Args:
         features: the result of `features_over`.
         y: the class of each row.
         folds: the number of random folds; each fold is predicted by a probe that was fitted to the other folds.
-        groups: the group number of each row, such as its task. If given, each group is a fold, so that probes are
-            tested on new groups.
+        groups: the group number of each row, such as its task. Each group is then a fold, so that probes are tested on
+            new groups. If None, the folds are random.
         penalty: the ridge penalty.
         seed: the random seed of the folds.
 
     Raises:
         MapstoError: if there are no features, they are not finite or differ in their number of rows, or `y` or `groups`
-            does not have an integer for each row. Also if there are fewer rows than `folds`, there is only one group,
-            or the penalty is not above 0.
+            does not have an integer for each row. Also if there are fewer rows than `folds`, `folds` is below 2, there
+            is only one group, or the penalty is not above 0.
     """
     fits = isinstance(features, dict) and all(f.ndim == 3 for f in features.values())
     kind, remedy = type(features).__name__, "pass the result of features_over"

@@ -24,14 +24,14 @@ _EPSILON = 1e-4  # of the paper's similarity: at distance 0 it is log(1 + 1/ε)
 
 
 class Reliance(NamedTuple):
-    """The reliance of each prediction on the teaching examples; not an attribution to an input."""
+    """The fraction to which each prediction relies on each support example, and how many examples this is in effect."""
 
     share: Float[Tensor, "... n"]  # of each teaching example, 0 to 1, adding up to 1
     perplexity: Float[Tensor, "..."]  # how many examples that is
 
 
 class Resemblance(NamedTuple):
-    """The teaching examples that each query row resembles most, the nearest first."""
+    """The support examples that each query row resembles most, the nearest first."""
 
     nearest: Int[Tensor, "m k"]  # their places in the support set
     y: Int[Tensor, "m k"]  # their classes
@@ -49,10 +49,11 @@ def perplexity(share: Float[Tensor, "... n"]) -> Float[Tensor, "..."]:
 
 
 def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
-    """Return each support example's fraction of the total |attribution|, and the perplexity of these fractions.
+    """Return each support example's fraction of the summed |attributions|, and the perplexity of these fractions.
 
-    The perplexity is the effective number of examples on which the prediction relies. If all attributions are 0, the
-    fractions are 0 and the perplexity is 1.
+    The perplexity is exp(entropy), the effective number of examples on which the prediction relies: 1 if one example
+    has all attribution, n if n examples have equal amounts. If all attributions are 0, the fractions are 0 and the
+    perplexity is 1.
 
     >>> reliance(torch.tensor([3.0, -3.0, 0.0])).perplexity
     tensor(2.)
@@ -66,8 +67,8 @@ def reliance(attribution: Float[Tensor, "... n"]) -> Reliance:
 def attended(learner: Learner, state: State, x: Float[Tensor, "m ..."]) -> Reliance:
     """Return the attention of each of `m` query rows to each support example, and the perplexity of this attention.
 
-    `state` is the learner's state after adaptation, and `x` holds the query rows. The perplexity is the effective
-    number of support examples that a row attends to.
+    `state` is the learner's state after adaptation, and `x` holds the query rows. The perplexity is exp(entropy), the
+    effective number of support examples to which a row attends.
 
     Raises:
         MapstoError: if the learner does not attend to its support set.
@@ -91,10 +92,13 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
     """Return, for each of `m` query rows, the `k` support examples with the nearest embeddings.
 
     `state` is the learner's state after adapting to `support`, and `x` holds the query rows. Examples of weight 0 are
-    ignored. Chen et al. 2019 ("This Looks Like That") compare parts of images with learned prototypes in the same way.
+    ignored. Besides the examples' indices, classes and distances, the result holds their similarity as a fraction of
+    the similarity to all support examples. Chen et al. 2019 ("This Looks Like That") compare parts of images with
+    learned prototypes in the same way.
 
     Raises:
-        MapstoError: if the learner's features contain no embedding, or there are fewer than `k` examples.
+        MapstoError: if the learner's features contain no embedding, or there are fewer than `k` examples of weight
+            above 0.
 
     >>> from torch import nn
     >>> from mapsto.episodes import examples

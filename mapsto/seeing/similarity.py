@@ -25,7 +25,7 @@ from .layers import Features
 
 
 class Similarity(NamedTuple):
-    """The similarity of each pair of representations: `r` = layers × steps, the steps of a layer side by side."""
+    """The similarity of each pair of `r` representations: layers × states, with the states of a layer side by side."""
 
     layers: tuple[str, ...]
     steps: int
@@ -36,8 +36,8 @@ class Similarity(NamedTuple):
 def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = False) -> Float[Tensor, ""]:
     """Return the linear CKA of two representations of the same rows: 1 if they differ only by rotation and scale.
 
-    CKA is centred kernel alignment. With few rows and many features, even unrelated representations have a high CKA;
-    `debiased=True` corrects this.
+    CKA is centred kernel alignment. With few rows and many features, even unrelated representations have a high CKA. If
+    `debiased` is True, an estimate is used that is 0 on average for unrelated representations.
 
     Raises:
         MapstoError: if the representations differ in their number of rows, or have fewer than two rows (four if
@@ -54,7 +54,7 @@ def cka(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"], debiased: bool = Fal
 def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]:
     """Return the rank correlation of the distances between rows in two representations of the same rows.
 
-    The result is 1 if both representations put the pairs of rows in the same order of distance. This is the
+    The result is 1 if the pairs of rows, sorted by distance, have the same order in both representations. This is the
     representational similarity analysis of Kriegeskorte, Mur & Bandettini 2008, with Euclidean distances.
 
     Raises:
@@ -66,7 +66,7 @@ def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]
 
 
 def cka_over(features: Features, debiased: bool = False) -> Similarity:
-    """Return the linear CKA of every pair of representations: one representation for each layer and inner step.
+    """Return the linear CKA of every pair of representations; there is one for each layer and adapted state.
 
     `features` is the result of `features_over`. `debiased` has the same meaning as in `cka`.
     """
@@ -75,7 +75,7 @@ def cka_over(features: Features, debiased: bool = False) -> Similarity:
 
 
 def rsa_over(features: Features) -> Similarity:
-    """Return the `rsa` of every pair of representations: one representation for each layer and inner step.
+    """Return the `rsa` of every pair of representations; there is one for each layer and adapted state.
 
     `features` is the result of `features_over`.
     """

@@ -29,7 +29,7 @@ _SHUT, _ROWS = 0.05, 0.95
 
 
 class Units(NamedTuple):
-    """The health of the `u` units of one activation layer over the rows."""
+    """Which of the `u` units of one activation layer are dead or saturated on the given rows."""
 
     shut: Float[Tensor, " u"]  # share of the rows on which hardly anything passes
     dead: Bool[Tensor, " u"]
@@ -37,12 +37,12 @@ class Units(NamedTuple):
 
 
 def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Units]:
-    """Return, for each activation layer, which of its units are dead or saturated on the rows `x`.
+    """Return, for each activation layer, which units are dead or saturated on the rows `x`.
 
-    The result maps the name of each layer to the health of its units. The activation function of a dead unit has slope
-    0 on all rows. A saturated unit is not dead, but the slope is nearly 0 on at least 95 % of the rows. If a network
-    calls one activation module several times, its calls are pooled; to tell them apart, use a separate module at each
-    place.
+    The result maps the name of each layer to the health of its units. A unit is dead if its activation function has
+    slope 0 on all rows. A unit is saturated if it is not dead and the slope is nearly 0 on at least 95 % of the rows.
+    If a network calls one activation module several times, the calls are pooled; to separate them, give the network one
+    module for each call.
 
     Raises:
         MapstoError: if there is no row, the rows do not fit the learner, an activation layer receives numbers that are

@@ -19,7 +19,7 @@ from .. import checks
 
 
 class Explained(NamedTuple):
-    """The share of each of `d` features that groups explain."""
+    """The fraction of the variance of each of `d` features that groups explain."""
 
     share: Float[Tensor, " d"]  # η², 0 … 1; nan for a feature that is the same on all rows
     chance: float
@@ -28,8 +28,8 @@ class Explained(NamedTuple):
 def variance_explained(features: Float[Tensor, "n d"], groups: Int[Tensor, " _n"]) -> Explained:
     """Return the fraction of each feature's variance over the rows that is explained by the rows' groups.
 
-    The explained variance is the variance between the means of the groups. The field `chance` of the result is the
-    fraction that random groups explain on average.
+    The explained variance is the variance of the group means, each group weighted by its number of rows. The field
+    `chance` of the result is the fraction that random groups explain on average.
 
     Raises:
         MapstoError: if `groups` does not have one entry for each row, there are fewer than two groups, no group has two

@@ -43,11 +43,11 @@ class Posterior(NamedTuple):
 class GaussianProcesses(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is a function drawn from a Gaussian process.
 
-    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task draws
-    its own number of shots; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf" or
-    "matern52". Each task draws the kernel's lengthscale uniformly from the range `lengthscale`, and x uniformly from
-    the range `span`. `scale` is the standard deviation of the function. `noise` is the standard deviation of the noise
-    on all targets, including those of the query set.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), the number of
+    shots is drawn for each task; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf"
+    or "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`, and the
+    inputs x from the range `span`. `scale` is the standard deviation of the function values. `noise` is the standard
+    deviation of the noise on all targets, including those of the query set.
 
     Raises:
         MapstoError: if the kernel is unknown, a range is empty, or a lengthscale, `scale` or `noise` is not positive.
@@ -95,8 +95,8 @@ class GaussianProcesses(Tasks):
     def posterior(self, index: int, count: int, seed: int = 0) -> Posterior:
         """Return the exact Gaussian posterior of each query target of `batch(index, count, seed)`.
 
-        The posterior is conditioned on the support set and on the true lengthscale of the task. A learner does not know
-        this lengthscale.
+        The posterior is conditioned on the support set and on the true lengthscale of the task, which a learner does
+        not know.
         """
         tasks = self.batch(index, count, seed)
         lengthscale = self.lengthscales(index, count, seed)
@@ -105,7 +105,8 @@ class GaussianProcesses(Tasks):
     def log_likelihood(self, index: int, count: int, seed: int = 0) -> Float[Tensor, "T m"]:
         """Return the log-likelihood of each query target of `batch(index, count, seed)`, in nats.
 
-        It is the likelihood under the exact posterior; see `posterior`. No learner exceeds it on average.
+        It is the log-likelihood under the exact posterior; see `posterior`. On average, no learner reaches a higher
+        log-likelihood.
         """
         return self.posterior(index, count, seed).log_likelihood(self.batch(index, count, seed).query.y.double())
 

@@ -19,9 +19,9 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 class ImageFolder(Tasks):
     """N-way K-shot tasks x `[n, channels, size, size]` in [0, 1] from a folder of pictures.
 
-    `path` is the folder; it has one subfolder of pictures for each class. All pictures are read once, scaled to `size`
-    × `size` pixels, and kept in memory, with one byte for each pixel and channel. `channels` is 1 (grey) or 3 (colour).
-    The other arguments have the same meaning as in `Arrays`.
+    `path` is the folder; it has one subfolder of pictures for each class. All pictures are read once and scaled to
+    `size` × `size` pixels. They are kept in memory, with one byte for each pixel and channel. `channels` is 1 (grey) or
+    3 (colour). The other arguments have the same meaning as in `Arrays`.
 
     Raises:
         MapstoError: if the folder is missing or empty, a file is not a picture, there are too few classes, or a class

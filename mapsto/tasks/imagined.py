@@ -32,14 +32,15 @@ class Process(Protocol):
 
 
 class Imagined(Tasks):
-    """The tasks of another source, whose targets are replaced by samples of a trained neural process.
+    """The tasks of another source, with targets that are replaced by samples from a trained neural process.
 
     The process samples one function for each task. The new targets are noisy values of this function at the task's
     inputs.
 
     Args:
-        tasks: the other source. Its inputs, weights and shape of targets are kept.
-        process: a trained `NP` or `ANP`. Targets are sampled with its current parameters, without a gradient.
+        tasks: the other source. The inputs, the weights and the shape of the targets are kept.
+        process: a trained `NP` or `ANP`. Targets are sampled with its current parameters; no gradient flows through
+            them.
         context: examples on which the sampled functions are conditioned. If None, the functions come from the process's
             prior.
 
@@ -59,7 +60,7 @@ class Imagined(Tasks):
         self.tasks, self.process, self.context, self.split = tasks, process, context, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks, then sample a function for each; see `Tasks.draw`."""
+        """Draw `count` tasks, then sample a function for each task; see `Tasks.draw`."""
         batch = self.tasks.of(self.split).draw(generator, count)
         inputs, targets = (torch.cat([a, b], 1) for a, b in zip(batch.support[:2], batch.query[:2], strict=True))
         y = self._targets(generator, inputs, targets)  # [T, n + m, k]

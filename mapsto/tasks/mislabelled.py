@@ -15,7 +15,7 @@ from .source import Tasks
 class Mislabelled(Tasks):
     """The tasks of another source, in which `mislabelled` support examples of each task have a wrong label.
 
-    A wrong label is another class of the same task. Inputs, weights and query sets are unchanged, and padding is never
+    A wrong label is another class of the task. Inputs, weights and query sets are unchanged, and padding is never
     mislabelled. The method `truth` has the same arguments as `batch` and returns which examples are mislabelled. The
     episodes do not hold this information, so that no learner can read it.
 

@@ -29,15 +29,16 @@ class Omniglot(Tasks):
 
     Args:
         ways: the number of classes in a task.
-        shots: the number of support examples of each class; see `Arrays`.
+        shots: the number of support examples of each class, or a pair (low, high) as in `Arrays`.
         queries: the number of query examples of each class.
         scheme: the division of the 1,623 characters among train / validation / test. "vinyals" has 1,028 / 172 / 423
-            characters, and its splits may share alphabets. "snell" has 1,200 / 0 / 423, because it adds the validation
-            characters of "vinyals" to training. "background" follows the authors' division of alphabets: test has the
-            20 evaluation alphabets, and validation has every sixth of the 30 background alphabets. "random" has 1,100 /
-            100 / 423, as in MAML, shuffled by a fixed seed.
+            characters, and its splits may share alphabets. "snell" has 1,200 / 0 / 423: the validation characters of
+            "vinyals" belong to train. "background" follows the data set's own division of alphabets: test has the 20
+            evaluation alphabets, validation has every sixth of the 30 background alphabets, and train has the other
+            background alphabets. "random" has 1,100 / 100 / 423, as in the experiments with MAML; its division is
+            random, with a fixed seed.
         rotations: "classes" treats each rotation by 90° as a class of its own. "random" rotates each class of each task
-            by a random multiple of 90°, also in testing. "none" leaves the characters upright.
+            by a random multiple of 90°, in all splits. "none" leaves the characters upright.
         size: the height and width of an image, in pixels.
         grey: if True, the original 105 × 105 drawings are shrunk to grey images. If False, the black-and-white images
             of the file `omniglot{size}.npz` are read.

@@ -42,10 +42,10 @@ class PlantedStrokes(Tasks):
     """N-way K-shot tasks of drawings x `[n, 1, size, size]` in [0, 1], whose classes are made of known random strokes.
 
     Each class of a task has its own `strokes` strokes, which appear in all images of the class. Each image also has
-    `distractors` strokes that say nothing about its class. Strokes are `width` pixels wide, and each stroke is shifted
-    by up to `jitter` pixels in each direction. `ways`, `shots` and `queries` have the same meaning as in `Arrays`. The
-    method `truth` has the same arguments as `batch` and returns the pixels of the strokes. These pixels are not part of
-    the episode, so that no learner can read them.
+    `distractors` random strokes, which do not depend on its class. Strokes are `width` pixels wide. In each image, each
+    stroke is shifted by up to `jitter` pixels in each direction. `ways`, `shots` and `queries` have the same meaning as
+    in `Arrays`. The method `truth` has the same arguments as `batch` and returns which pixels belong to the strokes of
+    the class, and which to the distractors. The episodes do not hold this information, so that no learner can read it.
 
     >>> tasks = PlantedStrokes(ways=3, shots=2, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.shape
@@ -81,7 +81,7 @@ class PlantedStrokes(Tasks):
         return Episode(_merged(layers.support), _merged(layers.query))
 
     def truth(self, index: int, count: int, seed: int = 0) -> StrokeTruth:
-        """Return the pixels of the strokes of each image in `batch(index, count, seed)`."""
+        """Return the pixels of class strokes and of distractors, for each image in `batch(index, count, seed)`."""
         layers = self._layers(self.generator(index, count, seed), count)
         inked = [part.x[:, :, kind : kind + 1] > 0 for kind in (0, 1) for part in (layers.support, layers.query)]
         return StrokeTruth(*inked)

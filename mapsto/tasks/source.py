@@ -59,12 +59,12 @@ class Tasks(ABC):
 
     @property
     def validation(self) -> Self:
-        """A copy of this source for the validation split, whose tasks are for choosing among models."""
+        """A copy of this source for the validation split, for choosing among models."""
         return self.of("validation")
 
     @property
     def test(self) -> Self:
-        """A copy of this source for the test split, whose tasks are for reported results."""
+        """A copy of this source for the test split, for reported results."""
         return self.of("test")
 
 

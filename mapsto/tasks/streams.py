@@ -19,10 +19,10 @@ from .source import Tasks
 class LinearStream(Tasks):
     """Linear regression tasks x `[n, features]` ↦ y `[n, 1]`, each preceded by `earlier` tasks with the same slope.
 
-    Tasks with the same slope form a stream; each of them has its own intercept. An episode is the last task of a
-    stream: `shots` support points and `queries` query points. Its field `context` holds the `shots` examples of each
-    earlier task, with x `[earlier, shots, features]`. `slope`, `intercept` and `noise` are the standard deviations of
-    slopes, intercepts and the noise on targets.
+    Tasks with the same slope form a stream; each task has its own intercept. An episode is the last task of a stream,
+    with `shots` support points and `queries` query points. The episode's `context` holds the `shots` examples of each
+    earlier task, with x `[earlier, shots, features]`. `slope` is the standard deviation of each entry of the slope,
+    `intercept` that of the intercepts, and `noise` that of the noise on targets.
 
     >>> LinearStream(features=3, shots=2, earlier=5).batch(0, count=4).context.x.shape
     torch.Size([4, 5, 2, 3])

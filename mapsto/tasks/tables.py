@@ -22,12 +22,12 @@ _GRAPHS, _CENTRES = 0.25, 0.12  # fractions of the tables; the others follow rul
 
 
 class Tables(Tasks):
-    """Random synthetic tables, on which the network behind `TableClassifier` and `TableRegressor` was trained.
+    """Random synthetic tables, used to train the network behind `TableClassifier` and `TableRegressor`.
 
     The tables have missing cells, noise, columns of numbers and of categories, and classes of unequal frequency. All
     tasks of a batch have the same shape. Each task predicts a class y `[n]` or a number y `[n, 1]`. A query row has
-    weight 0 if its class is not in the support set. Each episode has a field `noise` `[queries, columns + 1]` of
-    numbers that are uniform in [0, 1). In training, they determine which cells are hidden.
+    weight 0 if its class is not in the support set. The field `noise` `[queries, columns + 1]` of an episode holds
+    random numbers, uniform in [0, 1). In training, these numbers determine which cells are hidden.
 
     Args:
         rows: the smallest and the largest number of support rows. The number is drawn log-uniformly for each batch.
@@ -36,7 +36,8 @@ class Tables(Tasks):
         ways: the smallest and the largest number of classes. Half of the batches have the smallest number; in the other
             half, the number is drawn uniformly.
         queries: the number of query rows.
-        cells: the largest number of cells in a batch. A batch that would exceed it gets fewer tasks. 0 means no limit.
+        cells: the largest number of cells in a batch. If a batch would have more cells, it gets fewer tasks. 0 means no
+            limit.
         numeric: the fraction of batches whose outcome is a number.
     """
 
@@ -53,7 +54,7 @@ class Tables(Tasks):
         self.queries, self.cells, self.numeric = queries, cells, numeric
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tables of one shape, or fewer if they would exceed `cells`; see `Tasks.draw`."""
+        """Draw `count` tables of one shape, or fewer if `count` tables would exceed `cells`; see `Tasks.draw`."""
         dice = Dice(generator, 1, 1, 1, 1)
         n, d = (int(dice.log_uniform(low, high + 0.5, 1)) for low, high in (self.rows, self.columns))
         d = int(dice.randint(self.columns[0], self.columns[1] + 1, 1)) if dice.chance(0.5, 1) else d

@@ -28,14 +28,16 @@ from .source import Tasks
 class Trajectories(Tasks):
     """Continual-learning tasks: sequences of Omniglot images `[n, 1, size, size]`, one character after the other.
 
-    The support set has `shots` images of each of `classes` characters, to be learned in this order. The query set has
-    the same images, then `queries` other images of each character. In training, the episode's field `context` is the
-    remember set: `remember` images of random training characters, which test whether the learner has forgotten them.
-    Each of these images has the same weight as a query image. Characters are divided by the scheme "background" of
-    `Omniglot`. The module `mapsto.tasks.omniglot_files` describes where the files are stored.
+    The support set has `shots` images of each of `classes` characters, in the order in which the learner reads them.
+    The query set has the same images, then `queries` other images of each character. In training, the episode's field
+    `context` is called the remember set. It holds `remember` images of random training characters, to test whether the
+    learner still recognises these characters; each image has the same weight as a query image. The characters are
+    divided among the splits as in the scheme "background" of `Omniglot`. The module `mapsto.tasks.omniglot_files`
+    describes where the files are stored.
 
     Raises:
-        MapstoError: if a number is below 1 (`queries` and `remember` may be 0), or a character has too few images.
+        MapstoError: if `classes` or `shots` is below 1, `queries` or `remember` is below 0, or a character has too few
+            images.
     """
 
     def __init__(

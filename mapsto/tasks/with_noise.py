@@ -17,7 +17,8 @@ from .source import Tasks
 class WithNoise(Tasks):
     """The tasks of another source, with standard normal random numbers in the field `noise` of each episode.
 
-    `shape` is the shape of this field in one episode. For a neural process, it is `(draws, latents)`.
+    `shape` is the shape of this field in one episode. For a neural process, it is `(draws, latents)`: the number of
+    samples of the latent variable, and the number of its dimensions.
 
     Raises:
         MapstoError: if `shape` is empty or a size is below 1.

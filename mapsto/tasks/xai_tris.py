@@ -54,11 +54,12 @@ class TetrominoTruth(NamedTuple):
 class XAITris(Tasks):
     """Two-class tasks of 8 × 8 images x `[n, 1, 8, 8]`, in which tetrominoes on a noisy background determine the class.
 
-    `scenario` is "linear", "multiplicative", "rigid" or "xor": the way in which the tetrominoes determine the class;
-    the module docstring has the formulas. `background` is the kind of noise, "white" or "correlated". `alpha` is the
-    weight of the signal in the image, against the noise, from 0 to 1; by default it is the published value for the
-    scenario and background. Each task has `shots` support images and `queries` query images. If `shots` is a pair (low,
-    high), each task draws its own number of shots; the remaining support rows, up to `high`, are padding with weight 0.
+    `scenario` is "linear", "multiplicative", "rigid" or "xor". It sets how the tetrominoes determine the class; the
+    module docstring has the formulas. `background` is the kind of noise, "white" or "correlated". `alpha`, from 0 to 1,
+    is the weight of the signal in the image; except in the multiplicative scenario, the noise has weight 1 − `alpha`.
+    If `alpha` is None, the published value for the scenario and background is used. Each task has `shots` support
+    images and `queries` query images. If `shots` is a pair (low, high), the number of shots is drawn for each task; the
+    remaining support rows, up to `high`, are padding with weight 0.
 
     The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. For linear and
     multiplicative images, these are the pixels of both patterns, because the absence of one pattern is as informative

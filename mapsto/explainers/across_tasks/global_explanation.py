@@ -56,16 +56,16 @@ class PartialDependence(NamedTuple):
 def global_importance(
     values: Float[np.ndarray, "t n *parts"], w: Float[np.ndarray, "t n"] | None = None
 ) -> GlobalImportance:
-    """Return the mean absolute and the mean signed attribution of each column, with 95 % intervals over tasks.
+    """Return the mean absolute attribution of each column and its mean signed attribution, with 95 % intervals.
 
-    Attributions are averaged over the rows of each task, then over tasks. The mean of absolute values follows Lundberg
-    et al. 2020.
+    Attributions are averaged over the rows of each task, then over tasks. The intervals describe the variation among
+    tasks. The mean of absolute values follows Lundberg et al. 2020.
 
     Args:
-        values: attributions of `n` rows in each of `t` tasks: `[t, n, d]` for `d` columns, or `[t, n, d, d]` for
-            interactions between columns.
-        w: the weights of the rows, `[t, n]`. If None, all rows have equal weight. Rows of weight 0 are ignored, so that
-            tasks may have different numbers of rows.
+        values: the attributions of `n` rows in each of `t` tasks: `[t, n, d]` for `d` columns, or `[t, n, d, d]` for
+            interactions between pairs of columns.
+        w: the weights of the rows, `[t, n]`. If None, all rows have equal weight. Rows of weight 0 are ignored: they
+            can pad tasks that have fewer rows.
 
     Raises:
         MapstoError: if the weights of a task sum to 0, a weight is negative, a value is not finite, or shapes do not
@@ -97,9 +97,10 @@ def partial_dependence(
 ) -> PartialDependence:
     """Return the mean score of the query rows as a function of the value of one column.
 
-    In each task, the learner adapts to the support set. For each value of `grid`, the column is then set to this value
-    in all query rows, and the weighted mean of their scores is taken. The mean over tasks is returned with its 95 %
-    interval. Each row is scored alone, so that its score does not depend on the other rows.
+    In each task, the learner adapts to the support set. For each value of `grid`, the column is set to this value in
+    all query rows, and the weighted mean of the rows' scores is computed. The function returns this curve for each
+    task, and the mean curve over tasks with its 95 % interval. Each row is scored alone, so that its score does not
+    depend on the other rows.
 
     Args:
         learner: the learner.
@@ -107,12 +108,12 @@ def partial_dependence(
         column: the position of the column, counted from 0.
         grid: the values to which the column is set.
         target: the index of the score to average.
-        link: a function that is applied to a row's scores before `target` is taken; by default softmax, which gives
+        link: a function that is applied to a row's scores before `target` is taken; the default is softmax, which gives
             probabilities. If the learner predicts a number, pass the identity.
 
     Raises:
-        MapstoError: if the inputs are not rows of a table, `column`, `grid` or `target` is not valid, or the learner is
-            transductive or has random layers.
+        MapstoError: if the inputs are not rows of a table, if `column`, `grid` or `target` is not valid, or if the
+            learner is transductive or has random layers.
 
     >>> from mapsto.learners import PrototypicalNetwork
     >>> from mapsto.tasks import Logistic

@@ -43,8 +43,8 @@ def task_influence(
 ) -> Float[Tensor, " t"]:
     """Estimate, for each training task, how `score(learner)` would change if meta-training had left this task out.
 
-    The estimate is the first-order one of influence functions, so the learner is not trained again. It is valid only if
-    the learner's training has converged.
+    The estimate comes from influence functions: it is a first-order approximation, and no learner is trained again. It
+    is valid only if the learner's training has converged.
 
     Args:
         learner: the trained learner.
@@ -58,8 +58,8 @@ def task_influence(
 
     Raises:
         MapstoError: if `damping` is not above 0, `tasks` is one episode instead of a batch, the score is not a scalar,
-            or numbers are not finite. Also if the learner has no trainable parameters, has random layers, or overrides
-            `loss`: the estimate needs a loss that depends only on the query scores.
+            or the score or a gradient is not finite. Also if the learner has no trainable parameters, has random
+            layers, or overrides `loss`, because the estimate needs a loss that depends only on the query scores.
     """
     _check_learner_and_tasks(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}

@@ -68,21 +68,21 @@ class Anchor(NamedTuple):
 
 @final
 class Anchors(TableExplainer):
-    """Find a short rule about a row such that other rows that meet the rule almost always get the row's class.
+    """Find a short rule that a row meets, such that almost all rows that meet the rule get the same class as the row.
 
-    A rule is a list of conditions that the row meets. A condition compares a numeric column with one of its quantiles.
-    For a category, or a column with at most `bins` values, it requires the row's value. The precision of a rule is
-    measured on random rows that meet the rule: it is the fraction of these rows to which the classifier gives the
-    explained row's class. Among the rules that are precise enough, the anchor is the one that the largest number of
-    background rows meets.
+    A rule is a list of conditions that the row meets. A condition on a numeric column compares it with one of the
+    column's quantiles. A condition on a categorical column, or on a column with at most `bins` values, requires the
+    row's value. The precision of a rule is measured on random rows that meet the rule. It is the fraction of them to
+    which the classifier gives the explained row's class. The coverage of a rule is the fraction of background rows that
+    meet it. The anchor is the rule of largest coverage among the rules found to be precise enough.
 
-    The search asks the classifier about some 100,000 rows if the table has eight columns, and about some 450,000 rows
+    The search asks the classifier for about 100,000 predictions if the table has eight columns, and for about 450,000
     if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.
 
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. The search makes random rows from them.
         names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns (name or position) whose numbers are mere labels.
+        categorical: the columns, by name or position, whose numbers are mere labels.
         precision: the precision that an anchor must reach.
         confidence: the probability that the anchor reaches `precision` and that all reported bounds hold.
         max_size: the largest number of conditions in a rule.
@@ -90,8 +90,8 @@ class Anchors(TableExplainer):
         beam: the number of rules that each level of the search keeps. A level adds one condition to each rule.
         epsilon: a difference in precision that is too small to matter when a level chooses its rules.
         batch: the smallest number of random rows to draw for a rule at a time.
-        budget: the largest number of random rows for the final test of one rule. It is also the largest number that a
-            level of the search uses to choose its rules, after a first batch for each rule.
+        budget: the largest number of random rows for the final test of one rule. Each level of the search may also use
+            this number of rows, besides a first batch for each rule, to choose the rules that it keeps.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 
@@ -130,7 +130,7 @@ class Anchors(TableExplainer):
         self.beam, self.epsilon, self.batch, self.budget = beam, epsilon, batch, budget
 
     def __call__(self, classifier: Classifier, row: Any) -> Anchor:
-        """Return the anchor of the classifier's prediction for `row`, which has the form of the background's rows.
+        """Return the anchor for the classifier's prediction of `row`, a row in the same form as the background's rows.
 
         Raises:
             MapstoError: if the row does not fit the background, or the classifier returns neither class indices `[n]`
@@ -139,7 +139,7 @@ class Anchors(TableExplainer):
         return _Search(self, classifier, self.background.row(row)).anchor()
 
     def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
-        """Return which of the given rows, which have the form of the background, meet the anchor's rule."""
+        """Return a mask of the rows that meet the anchor's rule; `rows` has the same form as the background."""
         return matches(anchor.predicates, self.background.encode(rows, "rows"))
 
 

@@ -25,10 +25,10 @@ class TableExplainer(ABC):
     """An explainer that asks a classifier about rows of a table and returns a result such as a rule.
 
     Args:
-        background: the rows from which all other rows are drawn: a tensor or array `[n, d]` of numbers, or a DataFrame.
-            The classifier is called with rows of the same form.
+        background: rows of the table, from which the rows for the classifier are made: a tensor or array `[n, d]` of
+            numbers, or a DataFrame. The classifier is called with rows in the same form.
         names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns (name or position) whose numbers are mere labels.
+        categorical: the columns, by name or position, whose numbers are mere labels.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
     """

@@ -71,23 +71,25 @@ class Change(NamedTuple):
 class Counterfactual(TableExplainer):
     """Find the smallest plausible change to a row that changes its predicted class.
 
-    The search starts from rows of another class. It sets their columns back to the explained row's values, one by one,
-    as long as the class stays changed. The module docstring describes every step.
+    The search starts from rows of another class. One by one, it sets the columns of these rows back to the explained
+    row's values, as long as the class stays different from the explained row's class. The module docstring describes
+    every step.
 
     Args:
-        background: rows of the table: a tensor, an array or a DataFrame. The search starts from them, and plausible
-            values are taken from them.
+        background: rows of the table: a tensor, an array or a DataFrame. Some of these rows are starting points of the
+            search, and their values are the plausible ones.
         names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns (name or position) whose numbers are mere labels.
-        immutable: the columns (name or position) that must not change.
+        categorical: the columns, by name or position, whose numbers are mere labels.
+        immutable: the columns, by name or position, that must not change.
         sparsity: the cost of each changed column. It is added to the size of the change, which is measured in median
             absolute deviations.
-        starts: the number of rows from which the search starts. They are the nearest rows of another class among the
-            background rows and the copies of the row with one changed column.
+        starts: the number of rows from which the search starts. They are chosen from the background rows and from
+            copies of the explained row with one changed column: the nearest ones of another class.
         orders: the number of random orders in which the columns of each starting row are set back.
         grid: the number of quantiles of each numeric column that are tried as its new value. A few values near the
             row's own value are also tried.
-        rounds: the largest number of final rounds. A round moves one column further, so that others can be set back.
+        rounds: the largest number of final rounds. A round moves one column further, so that other columns can be set
+            back.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 
@@ -125,9 +127,9 @@ class Counterfactual(TableExplainer):
         """Return the smallest change found that gives `row` the class `target`, or any other class if `target` is None.
 
         Raises:
-            MapstoError: if the row does not fit the background, if it has the class `target` already, or if the
-                classifier has no class `target` (or, if it returns class indices, never returned it). Also if the
-                classifier returns neither class indices `[n]` nor scores `[n, k]`.
+            MapstoError: if the row does not fit the background, if it already has the class `target`, or if the
+                classifier has no class `target`. A classifier that returns class indices must have returned `target`
+                for some row. Also if the classifier returns neither class indices `[n]` nor scores `[n, k]`.
         """
         return _Search(self, classifier, self.background.row(row), target).change()
 

@@ -86,19 +86,20 @@ class Surrogate:
 
 @final
 class SurrogateTree(TableExplainer):
-    """Fit a small decision tree to a classifier's predictions, as a readable summary of the whole classifier.
+    """Fit a small decision tree that imitates a classifier, as a readable summary of the whole classifier.
 
-    The background rows are divided at random. Three fifths of them, together with synthetic rows mixed from them, are
-    used to fit the tree. One fifth is used to prune the tree, and one fifth to measure how closely the tree agrees with
-    the classifier.
+    The background rows are divided at random into three parts. The first part, three fifths, is used to fit the tree,
+    together with synthetic rows that are mixed from it. One fifth is used to prune the tree. On the last fifth, the
+    agreement of the tree with the classifier is measured.
 
     Args:
         background: rows of the table, at least 10: a tensor, an array or a DataFrame.
         names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns (name or position) whose numbers are mere labels.
+        categorical: the columns, by name or position, whose numbers are mere labels.
         depth: the largest depth of the tree.
         rows: the number of synthetic rows.
-        cost: the penalty for each leaf. Pruning maximises R² minus `cost` times the number of leaves.
+        cost: the penalty for each leaf. Pruning maximises R² − `cost` · leaves, where R² is the fraction of the
+            variance of the classifier's scores that the tree explains.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 

@@ -33,15 +33,15 @@ class Reliability(NamedTuple):
 def reliability(
     p: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"], w: Float[np.ndarray, " n"] | None = None, bins: int = 15
 ) -> Reliability:
-    """Return a reliability diagram: how often predictions of each level of confidence are right.
+    """Return a reliability diagram: the accuracy of predictions at each level of confidence.
 
     The confidence of a row is the probability of its most probable class. Rows are sorted by confidence into bins of
-    equal width. A bin includes its upper edge.
+    equal width. A bin includes its upper edge, and empty bins are left out.
 
     Args:
         p: the predicted probabilities of `k` classes, `[n, k]`.
         y: the true classes, as indices.
-        w: the weights of the rows. If None, all rows have equal weight. Rows of weight 0 are left out.
+        w: the weights of the rows. If None, all rows have equal weight.
         bins: the number of bins from 0 to 1.
 
     Raises:

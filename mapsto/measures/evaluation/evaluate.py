@@ -66,15 +66,17 @@ Evaluation = Classification | Regression
 
 
 def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
-    """Return how well a learner predicts the query sets of many tasks after adapting to their support sets.
+    """Return the accuracy or error of a learner on the query sets of many tasks, after adapting to each task.
 
-    The result is a `Classification` if the learner's loss is "cross_entropy", and a `Regression` if it is "mse".
+    In each task, the learner adapts to the support set and predicts the query set. If the learner's loss is
+    "cross_entropy", the result is a `Classification` with accuracy, log loss and calibration error. If the loss is
+    "mse", the result is a `Regression` with the squared error.
 
     Args:
         learner: the learner.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time. Which tasks are drawn depends on this number too.
+        batch: the number of tasks to compute at a time. The tasks that are drawn also depend on this number.
         seed: the random seed of the tasks.
 
     Raises:

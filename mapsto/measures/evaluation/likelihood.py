@@ -16,16 +16,17 @@ from .evaluate import Source, batches
 def log_likelihoods(
     learner: Process, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0
 ) -> Float[np.ndarray, " t"]:
-    """Return the mean log-likelihood of each task's query targets under the learner's predicted distributions, in nats.
+    """Return, for each task, the mean log-likelihood of the query targets under the learner's predictions, in nats.
 
-    Each query target is scored alone, not jointly with the others. `estimate` gives the mean over tasks. To compare two
-    learners, or a learner with an exact posterior, take the differences between their values on the same tasks.
+    Each query target is scored by its own predicted distribution, not jointly with the other targets. `estimate`
+    returns the mean over tasks. To compare two learners, or a learner with an exact posterior, take the differences
+    between their values on the same tasks.
 
     Args:
-        learner: a neural process, which predicts a distribution for each row.
+        learner: a neural process: a learner that predicts a distribution for each row.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time. Which tasks are drawn depends on this number too.
+        batch: the number of tasks to compute at a time. The tasks that are drawn also depend on this number.
         seed: the random seed of the tasks.
 
     Raises:

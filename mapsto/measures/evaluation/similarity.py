@@ -31,15 +31,15 @@ class TaskMap(NamedTuple):
 
 
 def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
-    """Return one vector for each task of a batch: the change of the learner's state when it adapts to this task.
+    """Return one vector for each task of a batch: the change of the learner's state by adapting to this task.
 
     The change is measured from the state that the learner reaches without support examples. In both states, the learner
     has read the episode's context (the examples of earlier tasks). The states of all tasks must have the same shape, as
     adapted parameters, prototypes or a latent variable do. Normalisation statistics are part of the state.
 
     Raises:
-        MapstoError: if the state has no numbers. Also if it holds the support examples one by one, as in learners that
-            attend to them, because the order of the examples is arbitrary.
+        MapstoError: if the state holds no numbers. Also if the state holds the support examples one by one, as in
+            learners that attend to their support set: such vectors would depend on the arbitrary order of the examples.
     """
     _refuse_examples(learner, tasks)
 
@@ -51,10 +51,10 @@ def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
 
 
 def by_outputs(learner: Learner, tasks: Episode, probe: Float[Tensor, "m ..."]) -> Float[Tensor, "t q"]:
-    """Return one vector for each task of a batch: the outputs of the model adapted to this task for given inputs.
+    """Return one vector for each task of a batch: the outputs of the adapted model for the inputs `probe`.
 
-    The inputs `probe` `[m, ...]` are the same for all tasks, so that the vectors can be compared, for example in a
-    `task_map`.
+    The learner adapts to each task separately. The inputs `probe` `[m, ...]` are the same for all tasks, so that the
+    vectors can be compared, for example in a `task_map`.
     """
     return _each(learner, lambda episode: _flat(learner.predict(learner.adapt_to(episode), probe)), tasks)
 
@@ -76,10 +76,12 @@ def cosine(vectors: Float[Tensor, "t p"]) -> Float[Tensor, "t t"]:
 
 
 def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
-    """Return a map of tasks: points in a plane that lie close together if the tasks' vectors are similar.
+    """Return a map of tasks: one point in a plane for each task, such that similar tasks lie close together.
 
-    `vectors` holds one vector for each task, for example the result of `by_state` or `by_outputs`. The axes are the
-    first two principal components of the vectors, so that tasks differ most along the first axis.
+    `vectors` holds one vector for each task, for example the result of `by_state` or `by_outputs`. Two tasks are
+    similar if their vectors are. The axes are the first two principal components of the vectors, so that tasks differ
+    most along the first axis. The field `kept` is the fraction of the squared distances between vectors that the plane
+    shows.
 
     Raises:
         MapstoError: if there are fewer than three tasks, or numbers are not finite.

@@ -26,10 +26,11 @@ class Complexity(NamedTuple):
 
 
 def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
-    """Return the Gini index and the entropy of each row's |attributions|: how unevenly they are spread.
+    """Return the Gini index and the entropy of each row's |attributions|, which measure how concentrated they are.
 
-    An explanation is simple if a few parts have most of the attribution: then the Gini index is high and the entropy
-    low.
+    An explanation is simple if a few of the `p` parts have most of the attribution. The Gini index is 0 if all parts
+    have the same |attribution|, and 1 − 1/p if only one part has any. The entropy, in nats, is 0 if only one part has
+    any, and ln p if all have the same.
 
     Raises:
         MapstoError: if values are not finite.

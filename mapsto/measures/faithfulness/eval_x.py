@@ -29,7 +29,7 @@ from .ranking import order, refuse_lost
 
 
 class Judgement(NamedTuple):
-    """How well the evaluator predicts the model's class of `n` rows from the selected entries: large is good."""
+    """Measures of how well the evaluator predicts the model's classes from selected entries: large is good."""
 
     right: Float[Tensor, " n"]  # 1 where it predicts the model's class, else 0
     log_probability: Float[Tensor, " n"]  # of the model's class in the evaluator's prediction, in nats
@@ -41,18 +41,18 @@ class EvalX:
     """Judge explanations by how well a second network predicts the model's class from the selected entries alone.
 
     This second network is called the evaluator. The method `fit` trains it on rows in which random entries are hidden.
-    The method `judge` then returns how well the evaluator predicts the model's class from the entries that an explainer
-    has selected. The evaluator reads the row, with 0 for hidden entries, and the mask, which is 1 for visible entries.
-    For rows of a table `[n, d]`, `network` must map inputs `[n, 2·d]` to class scores `[n, k]`; an input is the row
-    followed by its mask. For images `[n, c, h, w]`, the mask is an additional channel, and `network` must read inputs
-    `[n, c + 1, h, w]`.
+    The method `judge` then returns the accuracy, the log-probability and the AUROC with which the evaluator predicts
+    the model's class from the entries that an explainer has selected. The evaluator reads the row, with 0 for hidden
+    entries, and the mask, which is 1 for visible entries. For rows of a table `[n, d]`, an input of `network` is a row
+    followed by its mask: `network` must map inputs `[n, 2·d]` to class scores `[n, k]`. For images `[n, c, h, w]`, the
+    mask is an additional channel: `network` must map inputs `[n, c + 1, h, w]` to class scores.
 
     Args:
         network: the evaluator before training. A copy of it is trained; the module itself does not change.
         steps: the number of Adam steps.
         lr: the learning rate of Adam.
         batch: the number of rows in a step. Each row has its own random mask.
-        seed: the random seed of the order of the rows and of the masks.
+        seed: the random seed for the row order and the masks.
     """
 
     def __init__(self, network: nn.Module, steps: int = 1000, lr: float = 3e-3, batch: int = 256, seed: int = 0):
@@ -64,10 +64,10 @@ class EvalX:
     def fit(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"]) -> "EvalX":
         """Train the evaluator to predict the model's classes `y` from randomly masked rows `x`, and return `self`.
 
-        If `fit` is called again, training starts again from the initial weights.
+        Each call of `fit` starts training from the initial weights.
 
         Raises:
-            MapstoError: if there are no rows, rows are not finite, the network cannot read these inputs, or `y` does
+            MapstoError: if there are no rows, rows are not finite, the network cannot read the masked rows, or `y` does
                 not hold one of the network's classes for each row.
         """
         checks.expect(len(x) > 0, "x", "0 rows", "at least one to learn from")
@@ -90,14 +90,16 @@ class EvalX:
         return self
 
     def judge(self, x: Float[Tensor, "n ..."], y: Int[Tensor, " n"], selected: Bool[Tensor, "n ..."]) -> Judgement:
-        """Return how well the evaluator predicts the model's classes `y` from the `selected` entries of rows `x`.
+        """Return how accurately the evaluator predicts the model's classes `y` from the `selected` entries of rows `x`.
 
-        `selected` is True for the entries to show. It has the shape of `x`, but one channel for images: `[n, 1, h, w]`.
-        The function `most` of this module selects the entries of largest absolute attribution.
+        `selected` is True for the entries that the evaluator sees. For rows of a table, it has the shape of `x`. For
+        images, its shape is `[n, 1, h, w]`, because a pixel is selected with all its channels. The function `most` of
+        this module selects the entries of largest absolute attribution.
 
         Raises:
-            MapstoError: if `fit` was not called, or `selected` has another shape, is not boolean or selects entries
-                that are not finite. Also if `y` does not hold one of the network's classes for each row.
+            MapstoError: if `fit` was not called before, or if `selected` does not have the shape described above, is
+                not boolean, or selects entries that are not finite. Also if `y` does not hold one of the network's
+                classes for each row.
         """
         if self.network is None:
             raise MapstoError("network: it has not been trained, expected an evaluator that has; call `fit` first.")

@@ -42,20 +42,21 @@ def infidelity(
 ) -> Infidelity:
     """Return the mean squared error of gradients as predictions of how the score changes when the point moves.
 
-    For each perturbation, the product of perturbation and gradient, summed over the entries, predicts the decrease in
-    the score when the perturbation is subtracted from the point.
+    When a perturbation is subtracted from the point, the score should decrease by the sum over the entries of
+    perturbation times gradient. The field `plain` of the result is the mean squared error of this prediction. The field
+    `scaled` is the error after the gradients are multiplied by the number that fits best.
 
     Args:
         view: the explained function, from a point to one score.
         points: the explained points.
         slopes: the attributions of the points, such as gradients, in the unit of the score per unit of input.
         perturbations: `s` perturbations of each point, `[n, s, ...]`. The functions `noise` and `squares` of this
-            module create some.
+            module create perturbations.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 
     Raises:
-        MapstoError: if `slopes` or `perturbations` differ in shape from the points, slopes or scores are not finite, or
-            the view has several scores.
+        MapstoError: if the shape of `slopes` or `perturbations` does not fit the points, slopes or scores are not
+            finite, or the view has several scores.
 
     >>> view, x = lambda x: 3 * x[0] + x[1], torch.tensor([[1.0, 1.0]])
     >>> infidelity(view, x, torch.tensor([[3.0, 0.0]]), torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]))
@@ -84,8 +85,9 @@ def hiding_infidelity(
 ) -> Infidelity:
     """Return the mean squared error of attributions as predictions of how the outcome changes when players are hidden.
 
-    For each random coalition, the attributions of the hidden players are added up to predict the decrease in the
-    outcome.
+    When the players outside a random coalition are hidden, the outcome should decrease by the sum of their
+    attributions. The field `plain` of the result is the mean squared error of this prediction. The field `scaled` is
+    the error after the attributions are multiplied by the number that fits best.
 
     Args:
         games: a function from a point to its game.

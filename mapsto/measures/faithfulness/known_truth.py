@@ -44,10 +44,14 @@ class Selection(NamedTuple):
 
 
 def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Recovery:
-    """Return how well attributions find the columns that are known to decide the outcome.
+    """Return measures of how well attributions find the true columns, those that are known to decide the outcome.
 
-    `values` holds the attributions. `truth` is True for the columns that decide the outcome. The last axis of both is
-    the axis of columns; any other axes, such as tasks and rows, come before it.
+    `values` holds the attributions, and `truth` is True for the true columns. The last axis of `values` and of `truth`
+    is the axis of columns; any other axes, such as tasks and rows, come before it. All measures use |attributions|.
+    `auroc` is the probability that a true column has a larger |attribution| than a column that is not true. `tpr` is
+    the fraction of the m true columns that are among the m columns of largest |attribution|, and `fdr` is 1 − `tpr`.
+    `pointing` is 1 if the column of largest |attribution| is true, else 0. `mass` is the fraction of the summed
+    |attributions| that belongs to true columns.
 
     Raises:
         MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.
@@ -64,10 +68,11 @@ def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Reco
 
 
 def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], threshold: float) -> Selection:
-    """Select the columns with |attribution| above `threshold`, and compare them with those known to matter.
+    """Select the columns with |attribution| above `threshold`, and compare them with the columns known to matter.
 
-    `truth` is True for the columns that are known to decide the outcome. The result holds two fractions: the true
-    columns that are selected (`tpr`), and the selected columns that are not true (`fdr`).
+    `truth` is True for the true columns, those that are known to decide the outcome. The result holds two fractions.
+    `tpr` is the fraction of the true columns that are selected. `fdr` is the fraction of the selected columns that are
+    not true.
 
     Raises:
         MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.

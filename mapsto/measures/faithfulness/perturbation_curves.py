@@ -74,15 +74,15 @@ def insertion_deletion(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Curves:
-    """Return how the outcome falls as the most important parts are hidden, and how it rises as they are shown.
+    """Return the curves of the outcome as the most important parts are hidden (deletion) or shown (insertion).
 
     Args:
         games: a function from a point to its game.
         points: the explained points.
         values: the attribution of each player of each game. Players are hidden or shown in the order of these values,
             the largest first.
-        steps: the number of steps in which all players are hidden or shown. If None, each step hides or shows one
-            player.
+        steps: the number of steps from the first player to the last. Each step hides or shows about the same number of
+            players. If None, each step hides or shows one player.
         seed: the random seed that orders players of equal value.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 

@@ -35,7 +35,7 @@ Plan = Literal["cascading", "independent"]
 
 
 class SanityCheck(NamedTuple):
-    """Rank correlations of the explanations of `n` rows before and after each randomisation: near 0 is good."""
+    """The rank correlation of each row's explanations before and after each randomisation: near 0 is good."""
 
     steps: list[str]  # the layer randomised in this step ("cascading": and in all later ones), or the shuffling
     signed: Float[Tensor, "s n"]  # of the attributions; NaN if those before or after are all equal
@@ -70,17 +70,19 @@ def randomised_model(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> SanityCheck:
-    """Compare a model's explanations with those of copies of the model that have random weights.
+    """Compare a model's explanations with the explanations of copies of the model whose weights are random.
 
-    The explanations should differ clearly. If they do not, they do not depend on what the model has learned.
+    The explanations should differ clearly. If they do not, they do not depend on what the model has learned. The result
+    holds the rank correlations of the explanations of the model and of each copy.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
-        model: a network or a learner. The meta-weights of a learner are randomised; the copy then adapts as usual.
+        model: a network or a learner. If it is a learner, its meta-weights are randomised, and the copy then adapts as
+            usual.
         view: a function from a model to the view to explain, such as
             `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.
-        plan: the layers to randomise in each step. "cascading" randomises the last layer, then the last two, and so on.
+        plan: which layers are random in each step. "cascading" randomises the last layer, then the last two, and so on.
             "independent" randomises one layer at a time, the last one first.
         layers: the names of the layers to randomise. A layer is a submodule with parameters or buffers of its own. If
             None, all layers are randomised.
@@ -115,7 +117,8 @@ def shuffled_labels(
 ) -> SanityCheck:
     """Compare the explanations before and after the labels of the support set are shuffled.
 
-    The explanations should differ clearly. If they do not, they do not depend on what the labels teach.
+    The explanations should differ clearly. If they do not, they do not depend on the labels from which the learner
+    learns. The result holds the rank correlations of the explanations before and after each shuffling.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.

@@ -36,13 +36,13 @@ class Imputer(ABC):
         """Return `x` with its hidden entries filled in; the mask has the shape of `x`, or of one image channel."""
 
     def game(self, view: View, x: Float[Tensor, "..."], groups: Int[Tensor, "..."] | None = None) -> Game:
-        """Return the game of a view at `x` in which the hidden entries are filled in.
+        """Return the game that scores `x` with the entries of hidden players filled in.
 
         Args:
             view: the explained function.
             x: the point, such as a row or an image.
-            groups: the player (0 … players−1) to which each entry belongs, in the shape of the mask. If None, each
-                entry of a row, or each pixel with all its channels, is a player.
+            groups: for each entry of the mask, the index of its player (0 … players−1). If None, each entry of a row,
+                or each pixel with all its channels, is a player.
 
         Raises:
             MapstoError: if a group is below 0.
@@ -63,9 +63,9 @@ class Imputer(ABC):
 class NoisyLinear(Imputer):
     """Fill the hidden pixels of an image with weighted means of their neighbours, plus noise.
 
-    `NoisyLinear()(x, mask)` returns the image `x` `[..., h, w]`, in which the pixels with `mask` 0 are filled in.
-    Neighbours of a hidden pixel may be hidden too, so all hidden pixels are computed together, from a dense linear
-    system of h·w equations. This is practical for images of up to about 32 × 32 pixels.
+    `NoisyLinear()(x, mask)` returns a copy of the image `x` `[..., h, w]` in which the pixels with `mask` 0 are filled
+    in. Neighbours of a hidden pixel may be hidden too, so all hidden pixels are computed together by solving a dense
+    linear system of h·w equations. This is practical for images of up to about 32 × 32 pixels.
 
     Args:
         noise: the standard deviation of the noise, in the unit of the pixels. The authors' code uses 0.01.
@@ -100,7 +100,8 @@ class NoisyLinear(Imputer):
 class LinearRegression(Imputer):
     """Fill the hidden columns of a table's row by linear regression on its visible columns, plus noise.
 
-    `LinearRegression(background)(x, mask)` returns the row `x`, in which the columns with `mask` 0 are filled in.
+    `LinearRegression(background)(x, mask)` returns a copy of the row `x` in which the columns with `mask` 0 are filled
+    in.
 
     Args:
         background: the rows to which the regression is fitted, `[b, d]`.

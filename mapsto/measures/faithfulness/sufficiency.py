@@ -50,10 +50,10 @@ def rationale(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Rationale:
-    """Return how much of the outcome is lost without the most important parts, and how much with only these parts.
+    """Return the loss of outcome without the most important players, and the loss with only these players.
 
-    The loss without the parts is called comprehensiveness; it is large if the model needs the parts. The loss with only
-    these parts is called sufficiency; it is small if the parts are enough.
+    The loss of outcome without these players is called comprehensiveness; it is large if the model needs the players.
+    The loss with only these players is called sufficiency; it is small if they are enough for the prediction.
 
     Args:
         games: a function from a point to its game. The game's outcome should be the probability of the predicted class.

@@ -57,33 +57,36 @@ def trust(
     values: Float[Tensor, "n ..."] | None = None,
     against: Baselines | None = None,
 ) -> dict[str, Trust]:
-    """Return every applicable measure of an explainer's attributions, beside the same measure of two baselines.
+    """Return all applicable measures of an explainer's attributions, each with the same measure of two baselines.
 
     The baselines are random attributions and |x|, the magnitude of the input. The result maps the name of each measure
-    to its mean for the explainer and for each baseline. The measure "infidelity" is that of `hiding_infidelity`, after
-    the attributions are multiplied by the number that fits best.
+    to its mean for the explainer and for each baseline. The measures come from `insertion_deletion`, `rationale`,
+    `complexity`, `recovery`, `hiding_infidelity` (the field `scaled`, as "infidelity") and `max_sensitivity` (the field
+    `relative`, as "max-sensitivity"). The docstrings of these functions explain them. The baselines have no
+    max-sensitivity.
 
     Args:
         explainer: the explainer.
-        views: a function from a point to its view, which a `ViewExplainer` explains. The view has one score, such as
-            the probability of the class predicted for the point.
-        games: a function from a point to its game, such as `lambda x: game(views(x), x)`. The measures hide the players
-            of the game. A `GameExplainer` explains this game.
+        views: a function from a point to its view. The view is a function from an input to one score, such as the
+            probability of the class predicted for the point. A `ViewExplainer` explains this view.
+        games: a function from a point to its game, such as `lambda x: game(views(x), x)`. A `GameExplainer` explains
+            this game. The measures hide its players.
         points: the points, `[n, ...]`.
-        truth: True for the players that are known to decide the outcome. If None, the measures that need this knowledge
-            are left out.
-        groups: the player to which each entry of a point belongs. A `ViewExplainer`'s attributions are added up within
-            each group. If None, each entry is a player.
-        radius: the largest move of an entry for the measure "max-sensitivity", in the unit of the points.
-        seed: the random seed of random attributions, coalitions and neighbours.
+        truth: True for the players that are known to decide the outcome. If None, the measures of `recovery` are left
+            out.
+        groups: for each entry of a point, the index of its player. The attributions of a `ViewExplainer` are added up
+            over the entries of each player. If None, each entry is a player.
+        radius: the largest change of an entry of a point for the measure "max-sensitivity", in the unit of the points.
+        seed: the random seed for the random attributions, coalitions and neighbours.
         chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
         values: the attributions of the points, as the function `explained` of this module returns them. If None, they
             are computed.
-        against: the measures of the baselines, as the function `baselines` of this module returns them; several
-            explainers of the same games and points can share them. If None, they are computed.
+        against: the measures of the baselines, as the function `baselines` of this module returns them. They can be
+            reused for several explainers of the same games and points. If None, they are computed.
 
     Raises:
-        MapstoError: if attributions do not fit the games' players or are not finite, or if the model is stochastic.
+        MapstoError: if attributions do not have one number for each player or are not finite, or if the model is
+            stochastic.
 
     >>> from mapsto.explainers import InputXGradient
     >>> from mapsto.views import game

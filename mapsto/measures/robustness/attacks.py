@@ -49,7 +49,7 @@ class Attack(ABC):
 
 @final
 class FGSM(Attack):
-    """Attack a model by one gradient step: move every entry by `radius` in the direction that raises the score.
+    """Attack a model by one gradient step: move each entry by `radius` in the direction that raises the score.
 
     `FGSM(radius)(view, point)` returns the moved point. It is clipped to `bounds`, a pair (lowest, highest). An entry
     whose gradient is 0 does not move.
@@ -81,12 +81,13 @@ class PGD(Attack):
 
     Args:
         radius: the largest distance from the original point.
-        norm: the measure of distance: "linf" for the largest move of an entry, "l2" for the Euclidean distance.
+        norm: how distance is measured: "linf" is the largest change of an entry, "l2" is the Euclidean distance.
         steps: the number of steps.
         step: the length of a step. If None, it is 2.5·radius/steps, so that the steps together can cross the ball
             (Madry et al. 2018).
         bounds: the lowest and the highest value of an entry.
-        seed: the random seed of the starting point within the ball. If None, the attack starts from the original point.
+        seed: the random seed for a random starting point within the ball. If None, the attack starts from the original
+            point.
 
     Raises:
         MapstoError: if `radius` or `step` is not above 0, `steps` is below 1, the norm is unknown, `bounds` are in the
@@ -145,19 +146,19 @@ class PGD(Attack):
 
 
 def surprise(learner: Learner, support: Examples | Episode, y: Shaped[Tensor, "..."]) -> View:
-    """Return the function from a query row x to the learner's loss if the true outcome of x is `y`.
+    """Return the function from a query row x to the learner's loss on x, with `y` as the true outcome.
 
-    An attack that raises this loss drives the learner's prediction away from `y`. If `y` is a class index, the loss is
-    −log p(y | x). If `y` holds numbers `[k]`, the loss is the mean squared error.
+    The learner adapts to `support`. An attack that raises this loss drives the learner's prediction away from `y`. If
+    `y` is a class index, the loss is −log p(y | x). If `y` holds numbers `[k]`, the loss is the mean squared error.
     """
     loss = losses.LOSSES[learner.loss_name]
     return views.query(learner, support, link=lambda scores: loss(scores[None], y[None], scores.new_ones(1)))
 
 
 def teaching_loss(learner: Learner, episode: Episode) -> View:
-    """Return the function from the inputs of the support set to the loss on the query set after adaptation.
+    """Return the function from the support inputs to the loss on the query set after adapting to these inputs.
 
-    An attack that raises this loss poisons the support set.
+    The other parts of `episode` stay as they are. An attack that raises this loss poisons the support set.
     """
     views.deterministic(learner)
     (_, y, w), query = episode.support, episode.query

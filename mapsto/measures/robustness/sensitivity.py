@@ -46,7 +46,8 @@ def max_sensitivity(
         views: a function from a point to the view that is explained at this point. If all points share one view, pass
             `lambda x: view`.
         points: the points, `[n, ...]`.
-        neighbours: `s` neighbours of each point, `[n, s, ...]`. The function `around` of this module samples some.
+        neighbours: `s` neighbours of each point, `[n, s, ...]`. The function `around` of this module samples
+            neighbours.
         values: the explanations of the points. If None, they are computed.
         chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
 

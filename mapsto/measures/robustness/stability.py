@@ -39,18 +39,20 @@ def query_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Return how much the explanation of a query's prediction changes when an attack moves the query.
+    """Return measures of how much the explanation of a prediction changes when an attack moves the query row.
 
-    Rank correlation and top-k intersection are those of Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks
-    is Fragile". They attack the explanation; here the attack aims at the prediction.
+    The result holds the relative change of the attributions, their rank correlation, the fraction of the top `k`
+    entries that stay among the top `k`, and whether the prediction stayed the same. Rank correlation and top-k
+    intersection follow Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks is Fragile". Their attacks aim at
+    the explanation; here, the attack aims at the prediction.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         learner: the learner.
-        support: the support set, or an episode. The learner also reads the context of an episode (the examples of
-            earlier tasks).
+        support: the support set, or an episode. If it is an episode, the learner also reads its context (the examples
+            of earlier tasks).
         x: the query row.
-        y: the true outcome of `x`. The attack drives the prediction away from it. If `y` is a class, the score of this
+        y: the true outcome of `x`. The attack drives the prediction away from `y`. If `y` is a class, the score of this
             class is explained; if `y` holds numbers, all outputs are explained.
         attack: the attack, such as `PGD(0.1)`. It moves `x` to raise the learner's loss.
         k: the number of entries of largest magnitude to compare.
@@ -75,10 +77,11 @@ def teaching_stability(
     attack: Attack,
     k: int = 5,
 ) -> Stability:
-    """Return how much the explanation of the prediction for `x` changes when an attack poisons the support set.
+    """Return measures of how much the explanation for `x` changes when an attack poisons the support set.
 
-    The attack moves the inputs of the support set, to raise the loss on the query set of `episode`. Poisoning follows
-    Biggio et al. 2012. The other arguments, the result and the errors are those of `query_stability`.
+    The attack moves the inputs of the support set of `episode`, to raise the loss on its query set (poisoning: Biggio
+    et al. 2012). The explanation is that of the prediction for the query row `x`. The other arguments, the result and
+    the errors are the same as in `query_stability`.
     """
     refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)

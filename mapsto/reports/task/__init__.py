@@ -27,10 +27,10 @@ def task(
 ) -> TaskAnswer:
     """Adapt a learner to one test task, write one HTML page about it, and return predictions and explanations.
 
-    The page shows the predictions for the first four query rows beside the truth, the explanations of these predictions
-    by several methods, the support examples behind the first prediction, the adaptation step by step, and how
-    trustworthy each method is. If a part does not apply to the learner or the task, the page says why.
-    `mapsto report RUN` does the same for a trained run.
+    The page shows the predictions for the first four query rows beside the truth, and the explanations of these
+    predictions by several methods. It also shows the support examples that matter most for the first prediction, every
+    step of the adaptation, and measures of how trustworthy each method is. If a part does not apply to the learner or
+    the task, the page gives the reason. `mapsto report RUN` does the same for a trained run.
 
     Args:
         learner: any learner, including your own subclass of `mt.learners.Learner`.

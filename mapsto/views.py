@@ -163,7 +163,7 @@ def support_feature(
     target: int | None = None,
     link: Link = lambda s: s,
 ) -> tuple[View, Tensor]:
-    """Return the function from a layer's outputs on the support set to the score of `x`, and these outputs.
+    """Return a pair: the function from a layer's outputs on the support set to the score of `x`, and these outputs.
 
     The outputs have shape `[n, ...]`. The layer's output for `x` itself does not change. If the layer does not run
     exactly once for the whole support set, for example because it runs in each of several inner steps, MapstoError is

@@ -295,7 +295,7 @@ def test_a_query_of_a_run_is_told_with_its_truth(tmp_path: Path, capsys: pytest.
     run = tmp_path / "run"
     assert call(capsys, "train", *WAVES, "--run", str(run))[0] == 0
     out = call(capsys, "explain", str(run))[1]
-    assert re.search(r"query 0: output -?\d+\.\d+ \(true: -?\d+\.\d+\); teaching example \d+ moved it most, by", out)
+    assert re.search(r"query 0: output −?\d\S* \(true: −?\d\S*\); teaching example \d+ moved it most, by", out)
     code, _, err = call(capsys, "explain", str(run), "--target", "y")
     assert code == 1 and "--target: is for tables" in err
 

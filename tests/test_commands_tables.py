@@ -335,7 +335,9 @@ def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypa
     assert {3, 4} <= set(near.tolist())
     assert 2 < len(near) <= 4
     np.testing.assert_allclose(some[:, near], everyone[:, near], atol=1e-6)
-    assert said == [f"influence: of 20 training rows, the {len(near)} nearest to the rows told were each deleted."]
+    assert said == [
+        f"influence: of 20 training rows, the {len(near)} nearest to the rows on this page were deleted, one at a time."
+    ]
 
 
 def test_auc_by_hand():

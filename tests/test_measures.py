@@ -13,6 +13,7 @@ from mapsto.episodes import Episode, Examples
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
 from mapsto.measures import agreement, estimate, evaluate, reliability
+from mapsto.measures.evaluation.calibration import expected_calibration_error
 from mapsto.measures.evaluation.evaluate import Classification, Regression, _regression, summary
 from mapsto.tasks import Arrays, Tasks
 

@@ -41,7 +41,7 @@ class ViewExplainer(ABC):
         """
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
-        """Return the attributions of `n` points, computed in one batch.
+        """Return the attributions of `n` points, computed in batches.
 
         `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
 
@@ -66,7 +66,7 @@ class GameExplainer(ABC):
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players ..."]:
-        """Return the attributions of `n` points, computed in one batch.
+        """Return the attributions of `n` points, computed in batches.
 
         `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
         limit memory; None explains all at once.

@@ -69,7 +69,7 @@ class ShapleyInteractions:
     def over(
         self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
-        """Return the interaction matrices of `n` points, computed in one batch.
+        """Return the interaction matrices of `n` points, computed in batches.
 
         `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
         limit memory; None explains all at once.

@@ -47,9 +47,9 @@ class ANML(Learner):
 
     Only the head adapts. Before the first step, the head's weights and biases for the classes of the support set are
     set to 0. Then each support example gives one gradient step, in the order of the support set. An example of weight 0
-    has no effect. If all nonzero weights are equal, each step uses weight 1, whatever the number of examples. Scores
-    jump when the weight of a class's only example changes from 0 to a positive value, because the head's weights and
-    bias for this class are then set to 0.
+    has no effect. If all nonzero weights are equal, each step uses weight 1, whatever the number of examples. A class
+    counts as present only if one of its examples has a positive weight. When the weight of its only example rises from
+    0, the head's parameters for this class are therefore reset to 0, and scores jump.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to features `[n, width]`. It must treat each row independently, so it must

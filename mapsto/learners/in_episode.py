@@ -42,12 +42,9 @@ class InEpisode(Wrapped):
         return self.learner
 
     def adapt(self, support: Examples) -> State:
-        """Return the state learned from `support` and from the context of the fixed episode."""
+        """Return the state learned from `support` and from the context of the episode given at construction."""
         return self.learner.adapt_to(self.episode._replace(support=support))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from the support set of `episode` and from the context of the fixed episode.
-
-        The context of `episode` itself is ignored.
-        """
+        """Return the state learned from the support set of `episode`, as `adapt` does; its own context is ignored."""
         return self.adapt(episode.support)

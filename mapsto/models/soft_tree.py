@@ -47,8 +47,8 @@ class SoftDecisionTree(nn.Module):
     reaches each node, with the nodes in breadth-first order.
 
     Args:
-        features: the number of features of a row, such as the outputs of the body below.
-        outputs: the number of classes or, with "mse", of numbers in a target.
+        features: the number of features of a row, such as the outputs of the body that feeds the tree.
+        outputs: the number of classes; with "mse", the length of a target vector.
         depth: the number of decisions on the path to a leaf.
         loss: "cross_entropy" for class scores (log-probabilities), "mse" for numbers.
         sharpness: the multiplier β on the logit of each branch. The larger it is, the closer the tree is to a

@@ -26,10 +26,10 @@ class Table(Tasks):
     high), the number of shots is drawn for each task; the remaining support rows, up to `high`, are padding with weight
     0. If the number of shots is at least the number of classes, every class has a support row. `splits` holds the
     fractions of the rows for train, validation and test; `seed` is the random seed of this division. `target` is the
-    name of the column to predict. If it is a class, the attribute `names` lists the classes in the order of their
-    indices. If `regression` is True, the number in the column is predicted, and y has shape `[n, 1]`. Texts and dates
-    become numbers, and missing cells become NaN (see `mapsto.tables.columns`). Rows without a value of `target` are
-    left out.
+    name of the column to predict. If this column holds classes, the attribute `names` lists the classes in the order of
+    their indices. If `regression` is True, the number in the column is predicted, and y has shape `[n, 1]`. Texts and
+    dates become numbers, and missing cells become NaN (see `mapsto.tables.columns`). Rows without a value of `target`
+    are left out.
 
     Raises:
         MapstoError: if the file is not a table, there is no column `target`, the column has only one class, or there

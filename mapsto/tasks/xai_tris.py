@@ -61,9 +61,10 @@ class XAITris(Tasks):
     images and `queries` query images. If `shots` is a pair (low, high), the number of shots is drawn for each task; the
     remaining support rows, up to `high`, are padding with weight 0.
 
-    The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. For linear and
-    multiplicative images, these are the pixels of both patterns, because the absence of one pattern is as informative
-    as the presence of the other. For rigid and xor images, they are the pixels of the tetrominoes.
+    The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. In the linear
+    and multiplicative scenarios, each class has its own tetromino, and these are the pixels of both, because the
+    absence of one tetromino is as informative as the presence of the other. In the other two, they are the pixels of
+    the tetrominoes.
 
     >>> tasks = XAITris("xor", shots=16, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.flatten(2).sum(-1)[0]

@@ -19,8 +19,8 @@ def log_likelihoods(
     """Return, for each task, the mean log-likelihood of the query targets under the learner's predictions, in nats.
 
     Each query target is scored by its own predicted distribution, not jointly with the other targets. `estimate`
-    returns the mean over tasks. To compare two learners, or a learner with an exact posterior, take the differences
-    between their values on the same tasks.
+    returns the mean over tasks. To compare a learner with another learner or with an exact posterior, evaluate both on
+    the same tasks and take the differences for each task.
 
     Args:
         learner: a neural process: a learner that predicts a distribution for each row.

@@ -73,7 +73,7 @@ def randomised_model(
     """Compare a model's explanations with the explanations of copies of the model whose weights are random.
 
     The explanations should differ clearly. If they do not, they do not depend on what the model has learned. The result
-    holds the rank correlations of the explanations of the model and of each copy.
+    holds the rank correlations between the model's explanations and those of each copy.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.

@@ -302,3 +302,15 @@ def test_reasons_that_are_all_zero_are_not_compared(folder: Path, cells: dict[st
     agreement = answer.summary["agreement"]
     assert agreement["r2"] is None and agreement["cosine"] is None and agreement["rows"] == 3
     assert np.abs(answer.reasons.values).max() == 0 and "R² =" not in Path("r.html").read_text()
+
+
+def test_training_rows_that_are_not_those_of_the_classifier_are_refused(folder: Path) -> None:
+    table = patients()
+    x, y = table.drop(columns="outcome"), table["outcome"]
+    clf = mt.TableClassifier().fit(x, y)
+    flipped = y.map({"lived": "died", "died": "lived"})
+    for wrong in ((x, flipped), (x[::-1], y[::-1]), (x.drop(columns=x.columns[0]), y), (x, y[:-1])):
+        with pytest.raises(MapstoError, match=r"^train: "):
+            mt.reports.table(clf, x[:3], path="r.html", train=wrong)
+    reordered = x[x.columns[::-1]]
+    assert mt.reports.table(clf, x[:3], path="r.html", train=(reordered, y)).push.shape[1] == len(x)

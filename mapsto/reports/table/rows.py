@@ -1,5 +1,6 @@
 """The question of a fitted classifier and rows from Python: checked, and written as a `Question`."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 
 from ... import checks
 from ...estimators import TableClassifier
-from .question import Question, of_rows
+from .answer import ordered
+from .question import Question, as_text, of_rows
 from .training import training_rows
 
 
@@ -15,7 +17,7 @@ def question(clf: TableClassifier, X: Any, y: Any, train: tuple[Any, Any] | None
     """Return the question that explains all rows of `X` and measures the quality on those whose outcome is known.
 
     Raises:
-        MapstoError: `clf` is not a fitted classifier, or `y` or `train` have another length than their rows.
+        MapstoError: if `clf` is not a fitted classifier, `y` and `X` differ in length, or `clf` was not fitted with `train`.
     """
     name = type(clf).__name__
     checks.expect(isinstance(clf, TableClassifier), "clf", f"a {name}", "a fitted TableClassifier")
@@ -46,5 +48,21 @@ def _outcomes(y: Any, count: int) -> pd.Series:
 def _train(clf: TableClassifier, X: Any, y: Any) -> tuple[pd.DataFrame, np.ndarray]:
     rows, labels = _frame(X), np.asarray(y)
     got = f"{len(rows)} rows and {len(labels)} labels"
-    checks.expect(len(rows) == len(labels) == clf.n_rows_, "train", got, f"the {clf.n_rows_} of fit, with their labels")
+    expected = f"the {clf.n_rows_} of fit, in their order and with their labels"
+    checks.expect(len(rows) == len(labels) == clf.n_rows_, "train", got, expected)
+    checks.expect(_are_those_of_fit(clf, rows, labels), "train", "other rows or labels", expected)
     return rows, labels
+
+
+def _are_those_of_fit(clf: TableClassifier, rows: pd.DataFrame, labels: np.ndarray) -> bool:
+    names = [column.name for column in clf.columns_.columns]
+    if not set(names) <= set(map(str, rows.columns)):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that fit did not see: such rows are others
+        cells = clf.columns_.transform(ordered(rows, names).iloc[clf.rows_])[:, clf.used_]
+    stored = clf.support_.x[:, : len(clf.used_)].numpy()
+    taught = [as_text(label) for label in clf.classes_[clf.support_.y.numpy()]]
+    return np.allclose(clf.scale_(cells), stored, atol=1e-5, equal_nan=True) and taught == [
+        as_text(label) for label in labels[clf.rows_]
+    ]

@@ -17,7 +17,7 @@ def question(clf: TableClassifier, X: Any, y: Any, train: tuple[Any, Any] | None
     """Return the question that explains all rows of `X` and measures the quality on those whose outcome is known.
 
     Raises:
-        MapstoError: if `clf` is not a fitted classifier, `y` and `X` differ in length, or `clf` was not fitted with `train`.
+        MapstoError: if `clf` is not a fitted classifier, `y` and `X` differ in length, or `train` is not its own.
     """
     name = type(clf).__name__
     checks.expect(isinstance(clf, TableClassifier), "clf", f"a {name}", "a fitted TableClassifier")

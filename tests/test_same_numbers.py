@@ -162,6 +162,8 @@ def _arguments(member: Callable) -> list[str]:
 
 
 def _default(value: Any) -> str:
+    if isinstance(value, Path):
+        return value.name
     return value.__name__ if inspect.isfunction(value) else re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 

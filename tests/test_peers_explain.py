@@ -33,8 +33,9 @@ def test_the_table_names_every_peer_and_the_values_agree() -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_rows_stay_under_a_gigabyte_by_chunking() -> None:
-    rises = dict(re.findall(r"\| (\w+) \| (\d+) \|", told("--memory")))
+def test_thousands_of_rows_stay_under_a_gigabyte_by_chunking() -> None:
+    """As many rows as need more without chunks, see below; the benchmark itself explains 10,000."""
+    rises = dict(re.findall(r"\| (\w+) \| (\d+) \|", told("--memory", "--rows-chunked", "4000")))
     moving = {"Gradient", "IntegratedGradients", "ExpectedGradients", "SmoothGrad"}
     assert set(rises) == moving | {"Occlusion", "LIME", "Shapley", "PermutationShapley"}
     assert all(int(rise) < 1000 for rise in rises.values()), rises

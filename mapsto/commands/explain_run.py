@@ -81,7 +81,7 @@ def _by_methods(learner: "Learner", episode: "Episode", args: argparse.Namespace
         numbers = {name: {key: part[key]._asdict() for key in MEASURES if part} for name, part in trust.items()}
         write_json({"run": str(args.path), "trust": numbers, **files})
     else:
-        _print_trust(trust, one_part=episode.query.x[0].numel() == 1)
+        _print_trust(trust)
         console = Console(highlight=False, soft_wrap=True, markup=False)
         console.print(f"wrote {files['picture']} and {files['values']}")
     return 0
@@ -115,14 +115,14 @@ def explain_methods(learner: "Learner", episode: "Episode", methods: str, out: P
     return trust
 
 
-def _print_trust(trust: "dict[str, dict[str, Trust]]", one_part: bool) -> None:
+def _print_trust(trust: "dict[str, dict[str, Trust]]") -> None:
     from rich.console import Console
     from rich.table import Table
 
     from ..reports.task.reasons import MEASURES
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    if one_part:
+    if not any(trust.values()):
         console.print("A query has one part only, so no order of parts is better than another: trust is not measured.")
         return
     table = Table("method", *MEASURES.values(), box=None, pad_edge=False)

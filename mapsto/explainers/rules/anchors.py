@@ -43,7 +43,7 @@ class Anchor(NamedTuple):
         found: False if no tested rule reaches the requested precision with confidence. The rule is then the most
             precise one of those tested.
         samples: the number of random rows from which `precision` was estimated.
-        evaluations: the number of rows that the classifier was asked about in all.
+        evaluations: the total number of rows that the classifier evaluated.
     """
 
     predicates: tuple[Predicate, ...]
@@ -248,7 +248,7 @@ class _Search:
         share, rows = np.array(rule.coverage), np.array(len(self.values))
         covers = float(bandit.lower(share, rows, beta)), float(bandit.upper(share, rows, beta))
         c, predicates = rule.certificate, tuple(self.conditions[i] for i in rule.rule)
-        bounds, evaluations = (c.lower, c.upper), self.inquiry.asked
+        bounds, evaluations = (c.lower, c.upper), self.inquiry.evaluations
         return Anchor(
             predicates, self.label, c.mean, bounds, rule.coverage, covers, best is not None, c.draws, evaluations
         )

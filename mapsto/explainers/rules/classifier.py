@@ -18,7 +18,7 @@ from ... import checks
 from ...tables.background import Background
 
 Classifier = Callable[[Any], Any]
-FEW = 32  # rows asked twice: random answers of two classes are all the same only once in 2³² times
+FEW = 32  # rows evaluated twice: random answers of two classes are all the same only once in 2³² times
 
 
 class TableExplainer(ABC):
@@ -77,15 +77,15 @@ class Answers(NamedTuple):
 class Inquiry:
     """A classifier to ask about rows of numbers, `chunk_size` rows at a time.
 
-    `asked` counts the rows so far. `seen` holds the known classes: one for each score, or, if the classifier returns
-    class indices, those returned so far.
+    `evaluations` counts the rows so far. `seen` holds the known classes: one for each score, or, if the classifier
+    returns class indices, those returned so far.
 
     Raises:
         MapstoError: if the classifier is not callable, or answers the same rows differently.
     """
 
     def __init__(self, classifier: Classifier, background: Background, chunk_size: int):
-        self.classifier, self.background, self.chunk_size, self.asked = classifier, background, chunk_size, 0
+        self.classifier, self.background, self.chunk_size, self.evaluations = classifier, background, chunk_size, 0
         self.seen: set[int] = set()
         few = np.resize(background.values, (FEW, len(background.names)))
         steady("classifier", classifier, lambda: self._answers(few))
@@ -104,7 +104,7 @@ class Inquiry:
         return Answers(answers.argmax(1), answers.astype(np.float64))
 
     def _answers(self, values: Float[np.ndarray, "n d"]) -> np.ndarray:
-        self.asked += len(values)
+        self.evaluations += len(values)
         parts = np.split(values, range(self.chunk_size, len(values), self.chunk_size))
         return np.concatenate([self._ask(part) for part in parts])
 

@@ -49,7 +49,7 @@ class Change(NamedTuple):
         nearest: the background row of a wanted class that is nearest to the given row; None if there is none.
         nearest_distance: its distance; NaN if there is none.
         text: the change in words.
-        evaluations: the number of rows that the classifier was asked about.
+        evaluations: the number of rows that the classifier evaluated.
     """
 
     row: Any
@@ -269,7 +269,7 @@ class _Search:
             nearest=None if near is None else form.single(near),
             nearest_distance=float(gaps.min()) if len(gaps) else float("nan"),
             text=self._text(row, changed) if best is not None else "no plausible change found that changes the class",
-            evaluations=self.inquiry.asked,
+            evaluations=self.inquiry.evaluations,
         )
 
     def _text(self, row: np.ndarray, changed: tuple[int, ...]) -> str:

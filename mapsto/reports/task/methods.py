@@ -99,7 +99,7 @@ def explainers_of(
     """Return the explainers by name; `question` holds the learner that may explain itself.
 
     Raises:
-        MapstoError: a name is not an explainer of rows, or the learner does not explain itself as was asked.
+        MapstoError: a name is not an explainer of rows, or the learner does not explain itself.
     """
     names, own = names_of(methods), {}
     if question is not None:

@@ -36,17 +36,16 @@ def explain(
     """Explain the queries by each method and measure it; a method that cannot is left out with a reason."""
     x, result = question.query.x, Attributions({}, {}, {})
     games = lambda row: hiding.game(question.view(row), row)  # noqa: E731
-    against = baselines(games, x, groups=hiding.groups, chunk_size=1)
+    measured = x[0].numel() > 1  # with one part only, no order of parts is better than another
+    against = baselines(games, x, groups=hiding.groups, chunk_size=1) if measured else None
     for name, method in methods.items():
         try:
             values = explained(method, question.view, games, x, chunk_size=1)
-            measures = (
-                {}
-                if x[0].numel() == 1
-                else trust(  # of one part, no order is better than another
+            measures = {}
+            if measured:
+                measures = trust(
                     method, question.view, games, x, None, hiding.groups, chunk_size=1, values=values, against=against
                 )
-            )
         except CANNOT as error:
             missing = x.isnan().any() and isinstance(method, ViewExplainer)
             reason = "it moves cells, and a missing cell cannot be moved" if missing else in_line(error)

@@ -98,16 +98,16 @@ def mutants(file: str, text: str) -> Iterator[Mutant]:
             yield Mutant(file, *place, old, f"({ast.unparse(fault)})")
 
 
-def _nodes(node: ast.AST, drawn: bool) -> Iterator[ast.AST]:
-    """Yield the nodes that run, but none of a string, annotation or error, nor, if it is `drawn`, of the layout."""
+def _nodes(node: ast.AST, picture: bool) -> Iterator[ast.AST]:
+    """Yield the nodes that run, but none of a string, annotation or error, nor, if it is `picture`, of the layout."""
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
             continue
         for child in value if isinstance(value, list) else [value]:
             skipped = isinstance(child, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Assert)
-            if isinstance(child, ast.AST) and not (skipped or _typed(child) or (drawn and _lays_out(child))):
-                yield from _nodes(child, drawn)
+            if isinstance(child, ast.AST) and not (skipped or _typed(child) or (picture and _lays_out(child))):
+                yield from _nodes(child, picture)
 
 
 def _lays_out(node: ast.AST) -> bool:

@@ -17,10 +17,10 @@ class Arrays(Tasks):
     """N-way K-shot tasks from examples `x` `[n, ...]` in memory, with labels `y` `[n]` (integers or text).
 
     Each episode has `ways` classes, with `shots` support examples and `queries` query examples of each class. If
-    `shots` is a pair (low, high), the number of shots is drawn for each task; the remaining support rows, up to `high`
-    for each class, are padding with weight 0. `splits` holds the fractions of the classes for train, validation and
-    test; the classes are divided at random with the seed `seed`. Alternatively, `splits` is a dict with the classes of
-    each split: `{"train": ["cat", ...], "test": [...]}`. If the learner can read missing cells, `x` may contain NaN.
+    `shots` is a pair (low, high), each task has a random number of shots; the remaining support rows, up to `high` for
+    each class, are padding with weight 0. `splits` holds the fractions of the classes for train, validation and test;
+    the classes are divided at random with the seed `seed`. Alternatively, `splits` is a dict with the classes of each
+    split: `{"train": ["cat", ...], "test": [...]}`. If the learner can read missing cells, `x` may contain NaN.
 
     Raises:
         MapstoError: if a value is infinite, a label is missing, there are too few classes, or a class has too few

@@ -43,11 +43,11 @@ class Posterior(NamedTuple):
 class GaussianProcesses(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is a function drawn from a Gaussian process.
 
-    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), the number of
-    shots is drawn for each task; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf"
-    or "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`, and the
-    inputs x from the range `span`. `scale` is the standard deviation of the function values. `noise` is the standard
-    deviation of the noise on all targets, including those of the query set.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
+    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf" or
+    "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`, and the inputs
+    x from the range `span`. `scale` is the standard deviation of the function values. `noise` is the standard deviation
+    of the noise on all targets, including those of the query set.
 
     Raises:
         MapstoError: if the kernel is unknown, a range is empty, or a lengthscale, `scale` or `noise` is not positive.

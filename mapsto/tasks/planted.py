@@ -45,8 +45,8 @@ class Planted(Tasks):
 
     Args:
         rule: the name of the rule, such as "syn1"; the module docstring has the formulas.
-        shots: the number of support rows. If `shots` is a pair (low, high), the number of shots is drawn for each task;
-            the remaining support rows, up to `high`, are padding with weight 0.
+        shots: the number of support rows. If `shots` is a pair (low, high), each task has a random number of shots; the
+            remaining support rows, up to `high`, are padding with weight 0.
         queries: the number of query rows.
         sharpness: the multiplier on the rule's score, before labels are drawn from it. With 1, labels are as random as
             in the publications (the best possible AUC on syn1 is 0.70). With `math.inf`, labels follow the rule without

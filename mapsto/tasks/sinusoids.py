@@ -18,9 +18,9 @@ from .source import Tasks
 class Sinusoids(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one sine wave.
 
-    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), the number of
-    shots is drawn for each task; the remaining support rows, up to `high`, are padding with weight 0. The amplitude and
-    phase of each wave are drawn uniformly from the ranges `amplitude` and `phase`, and x from the range `span`.
+    Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
+    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. The amplitude and phase
+    of each wave are drawn uniformly from the ranges `amplitude` and `phase`, and x from the range `span`.
 
     >>> Sinusoids(shots=5, queries=7).batch(0, count=3).query.x.shape
     torch.Size([3, 7, 1])

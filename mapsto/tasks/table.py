@@ -23,8 +23,8 @@ class Table(Tasks):
     """Tasks x `[n, columns]` ↦ y `[n]` whose rows are sampled from one table, a DataFrame or a text file.
 
     Each episode has `shots` support rows and `queries` query rows; no row is in both sets. If `shots` is a pair (low,
-    high), the number of shots is drawn for each task; the remaining support rows, up to `high`, are padding with weight
-    0. If the number of shots is at least the number of classes, every class has a support row. `splits` holds the
+    high), each task has a random number of shots; the remaining support rows, up to `high`, are padding with weight 0.
+    If the number of shots is at least the number of classes, every class has a support row. `splits` holds the
     fractions of the rows for train, validation and test; `seed` is the random seed of this division. `target` is the
     name of the column to predict. If this column holds classes, the attribute `names` lists the classes in the order of
     their indices. If `regression` is True, the number in the column is predicted, and y has shape `[n, 1]`. Texts and

@@ -30,11 +30,11 @@ class Tables(Tasks):
     random numbers, uniform in [0, 1). In training, these numbers determine which cells are hidden.
 
     Args:
-        rows: the smallest and the largest number of support rows. The number is drawn log-uniformly for each batch.
+        rows: the smallest and the largest number of support rows. Each batch has a random, log-uniform number.
         columns: the smallest and the largest number of columns. The number is drawn uniformly in half of the batches,
             log-uniformly in the other half.
         ways: the smallest and the largest number of classes. Half of the batches have the smallest number; in the other
-            half, the number is drawn uniformly.
+            half, it is uniform.
         queries: the number of query rows.
         cells: the largest number of cells in a batch. If a batch would have more cells, it gets fewer tasks. 0 means no
             limit.

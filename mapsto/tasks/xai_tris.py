@@ -58,7 +58,7 @@ class XAITris(Tasks):
     module docstring has the formulas. `background` is the kind of noise, "white" or "correlated". `alpha`, from 0 to 1,
     is the weight of the signal in the image; except in the multiplicative scenario, the noise has weight 1 − `alpha`.
     If `alpha` is None, the published value for the scenario and background is used. Each task has `shots` support
-    images and `queries` query images. If `shots` is a pair (low, high), the number of shots is drawn for each task; the
+    images and `queries` query images. If `shots` is a pair (low, high), each task has a random number of shots; the
     remaining support rows, up to `high`, are padding with weight 0.
 
     The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. In the linear

@@ -76,7 +76,7 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
         learner: the learner.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time. The tasks that are drawn also depend on this number.
+        batch: the number of tasks to compute at a time. The random tasks also depend on this number.
         seed: the random seed of the tasks.
 
     Raises:

@@ -8,7 +8,7 @@ labels.
 
 These are the model parameter and data randomisation tests of Adebayo et al. 2018, "Sanity Checks for Saliency Maps". A
 layer is replaced by normal numbers of the same mean square. Unlike the paper's repeated initialisation, this needs no
-knowledge of the initialisation, and it keeps the scale of the layer's output. A buffer without negative entries stays so,
+knowledge of the initialisation, and keeps the scale of the layer's output. A buffer without negative entries stays so,
 as a running variance must. In a meta-learner, the layers are those of the *meta*-weights, which then adapt to the same
 support set. In an adapted model (`views.as_module`), the tensors of its state are layers too, the last ones: name only
 those (`layers`) to randomise the result of adaptation.

@@ -62,7 +62,7 @@ def _are_those_of_fit(clf: TableClassifier, rows: pd.DataFrame, labels: np.ndarr
         warnings.simplefilter("ignore")  # of values that fit did not see: such rows are others
         cells = clf.columns_.transform(ordered(rows, names).iloc[clf.rows_])[:, clf.used_]
     stored = clf.support_.x[:, : len(clf.used_)].numpy()
-    taught = [as_text(label) for label in clf.classes_[clf.support_.y.numpy()]]
-    return np.allclose(clf.scale_(cells), stored, atol=1e-5, equal_nan=True) and taught == [
+    fitted = [as_text(label) for label in clf.classes_[clf.support_.y.numpy()]]
+    return np.allclose(clf.scale_(cells), stored, atol=1e-5, equal_nan=True) and fitted == [
         as_text(label) for label in labels[clf.rows_]
     ]

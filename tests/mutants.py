@@ -99,7 +99,7 @@ def mutants(file: str, text: str) -> Iterator[Mutant]:
 
 
 def _nodes(node: ast.AST, picture: bool) -> Iterator[ast.AST]:
-    """Yield the nodes that run, but none of a string, annotation or error, nor, if it is `picture`, of the layout."""
+    """Yield the nodes that run, but none of a string, annotation or error, nor, in a `picture`, of the layout."""
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):

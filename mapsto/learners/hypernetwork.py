@@ -57,7 +57,7 @@ class Hypernetwork(Learner):
         checks.expect(parametric, "child", type(child).__name__, "a network with parameters to write")
 
     def adapt(self, support: Examples) -> Params:
-        """Return the generated parameters: the child's learned parameters plus the output of the body."""
+        """Return the child's parameters for this task: its learned parameters plus the offsets from the body."""
         start = dict(self.child.named_parameters())
         written = self.body(support.x, numbers(support.y), counts(support.w))  # [p]
         sizes = [value.numel() for value in start.values()]

@@ -46,5 +46,5 @@ class InEpisode(Wrapped):
         return self.learner.adapt_to(self.episode._replace(support=support))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from the support set of `episode`, as `adapt` does; its own context is ignored."""
+        """Return the state learned from the support set of `episode`; the context of `episode` is ignored."""
         return self.adapt(episode.support)

@@ -73,7 +73,7 @@ class LearnedOptimizer(CoordinateRule):
             derivatives pass through all steps.
         differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
             If None, inner gradients are treated as constants, which is an approximation; `Reverse()` gives exact
-            derivatives. Only `loss` uses this argument: derivatives of the result of `adapt` are exact.
+            derivatives. The argument affects only the method `loss`; derivatives of the result of `adapt` are exact.
 
     Raises:
         MapstoError: if `loss` or `judged_on` is unknown, `steps` is negative, `hidden` or `truncation` is below 1,

@@ -150,7 +150,7 @@ class VSML(Learner):
         self.register_buffer("codes", torch.randn(sum(hidden), self.cell.size))
 
     def adapt(self, support: Examples) -> Trained:
-        """Return the states of all weights after the network has run on each support example, in their order."""
+        """Run the network on the support examples, one after the other, and return the final states of all weights."""
         features, statistics = on_support(self.body, {}, support.x, support.w)  # [n, d]
         states = self.start(features)
         labels = targets(self.loss_name, support.y, self.ways, features)

@@ -81,7 +81,7 @@ class PlantedStrokes(Tasks):
         return Episode(_merged(layers.support), _merged(layers.query))
 
     def truth(self, index: int, count: int, seed: int = 0) -> StrokeTruth:
-        """Return the pixels of class strokes and of distractors, for each image in `batch(index, count, seed)`."""
+        """Return two masks for each image in `batch(index, count, seed)`: the class strokes, and the distractors."""
         layers = self._layers(self.generator(index, count, seed), count)
         inked = [part.x[:, :, kind : kind + 1] > 0 for kind in (0, 1) for part in (layers.support, layers.query)]
         return StrokeTruth(*inked)

@@ -29,9 +29,9 @@ class Trajectories(Tasks):
     """Continual-learning tasks: sequences of Omniglot images `[n, 1, size, size]`, one character after the other.
 
     The support set has `shots` images of each of `classes` characters, in the order in which the learner reads them.
-    The query set has the same images, then `queries` other images of each character. In training, the episode's field
-    `context` is called the remember set. It holds `remember` images of random training characters, to test whether the
-    learner still recognises these characters; each image has the same weight as a query image. The characters are
+    The query set has the same images, then `queries` other images of each character. Training episodes also have a
+    remember set, in the field `context`: `remember` images of random training characters, which the learner should
+    still recognise. Each of these images has the same weight as a query image. The characters are
     divided among the splits as in the scheme "background" of `Omniglot`. The module `mapsto.tasks.omniglot_files`
     describes where the files are stored.
 

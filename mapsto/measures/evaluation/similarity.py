@@ -34,8 +34,8 @@ def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
     """Return one vector for each task of a batch: the change of the learner's state by adapting to this task.
 
     The change is measured from the state that the learner reaches without support examples. In both states, the learner
-    has read the episode's context (the examples of earlier tasks). The states of all tasks must have the same shape, as
-    adapted parameters, prototypes or a latent variable do. Normalisation statistics are part of the state.
+    has read the episode's context (the examples of earlier tasks). The state must have the same shape for all tasks.
+    This holds for adapted parameters, prototypes and latent variables. Normalisation statistics are part of the state.
 
     Raises:
         MapstoError: if the state holds no numbers. Also if the state holds the support examples one by one, as in

@@ -118,7 +118,7 @@ def shuffled_labels(
     """Compare the explanations before and after the labels of the support set are shuffled.
 
     The explanations should differ clearly. If they do not, they do not depend on the labels from which the learner
-    learns. The result holds the rank correlations of the explanations before and after each shuffling.
+    learns. The result holds the rank correlations between the explanations before and after each shuffling.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.

@@ -50,10 +50,10 @@ def rationale(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Rationale:
-    """Return the loss of outcome without the most important players, and the loss with only these players.
+    """Return the drop of the outcome without the most important players, and the drop with only these players.
 
-    The loss of outcome without these players is called comprehensiveness; it is large if the model needs the players.
-    The loss with only these players is called sufficiency; it is small if they are enough for the prediction.
+    The drop without these players is called comprehensiveness; it is large if the model needs the players. The drop
+    with only these players is called sufficiency; it is small if they are enough for the prediction.
 
     Args:
         games: a function from a point to its game. The game's outcome should be the probability of the predicted class.

@@ -28,6 +28,7 @@ from mapsto.learners import (
     NP,
     SNAIL,
     VSML,
+    Fixed,
     Hypernetwork,
     InContext,
     LearnedOptimizer,
@@ -226,6 +227,9 @@ SEQUENCE = {
     "gradient_at_weight_zero": "an example takes a place in the sequence as soon as it has any weight",
 }
 STREAM = {"support_order": "it runs on the support set as a stream, by definition"}
+NO_SUPPORT = dict.fromkeys(
+    ("weight_zero", "support_gradient", "gradient_at_weight_zero"), "the model does not depend on the support set"
+)
 LEARNERS = {
     "MAML": Row(lambda: MAML(mlp(1), loss="mse", lr=0.3, steps=2), regression),
     "MAML on images": Row(lambda: MAML(conv4(WAYS), lr=0.3, steps=2), images),
@@ -312,6 +316,12 @@ LEARNERS = {
     ),
     "MAML, stable concepts": Row(
         lambda: Regularised(MAML(senn(), lr=0.3, steps=1), ConceptStability()), lambda: classification(2)
+    ),
+    "plain network": Row(lambda: Fixed(mlp(WAYS)), lambda: classification(2), NO_SUPPORT),
+    "plain network with batch norm": Row(
+        lambda: Fixed(nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1)).double(), "mse"),
+        regression,
+        NO_SUPPORT,
     ),
     "in context": Row(lambda: awake(InContext(SetTransformer(8, 2, 2), WAYS)), lambda: classification(2), LOG_WEIGHT),
     "in context, 2 ways": Row(lambda: awake(InContext(SetTransformer(8, 2, 2), 2, members=2)), two_ways, LOG_WEIGHT),
@@ -808,13 +818,13 @@ ONE_OF_EACH_CLASS = [
     *("MAML on images", "FOMAML + ANIL + Meta-SGD", "Reptile, minibatches", "ANML on images", "meta network"),
     *("memory fusion", "prototypes of images", "matching in full context", "siamese on images", "ridge on images"),
     *("CNP", "NP", "ANP", "hypernetwork of an MLP", "SNAIL, regression", "LSTM meta-learner, exact"),
-    *("learned optimizer, exact", "VSML", "multi-task on images", "in context"),
+    *("learned optimizer, exact", "VSML", "multi-task on images", "in context", "plain network with batch norm"),
 ]
 
 
 def test_each_class_of_learners_is_compiled() -> None:
     classes = [{type(COMPILED[name].make()) for name in names} for names in (ONE_OF_EACH_CLASS, COMPILED)]
-    assert classes[0] == classes[1] and len(classes[0]) == 19
+    assert classes[0] == classes[1] and len(classes[0]) == 20
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ ROOMS = {
         attributions beeswarm draw influence reliability waterfall
     """,
     "learners": """
-        ANML ANP CNP Hypernetwork InContext InEpisode LearnedOptimizer Learner MAML MatchingNetwork
+        ANML ANP CNP Fixed Hypernetwork InContext InEpisode LearnedOptimizer Learner MAML MatchingNetwork
         MemoryFusion MetaGAN MetaLSTM MetaNetwork MultiTask NP PrototypicalNetwork Regularised Reptile
         RidgeHead SNAIL SiameseNetwork VSML
     """,
@@ -58,8 +58,9 @@ ROOMS = {
         looks_like maximise probes reliance rsa rsa_over unit units variance_explained
     """,
     "tasks": """
-        Arrays GaussianProcesses ImageFolder Imagined Linear LinearStream Logistic Mislabelled Omniglot
-        Planted PlantedStrokes Sinusoids Table TableFamily Tables Tasks Trajectories WithNoise XAITris
+        Arrays GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic Minibatches
+        Mislabelled Omniglot Planted PlantedStrokes Sinusoids Table TableFamily TableMinibatches Tables Tasks
+        Trajectories WithNoise XAITris
     """,
     "training": """
         load_weights meta_gradient train
@@ -84,7 +85,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 150
+    assert len({name for _, name in PUBLIC} - OWN) <= 160
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

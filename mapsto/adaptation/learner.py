@@ -73,6 +73,9 @@ class Learner(nn.Module, ABC):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics) of one task: the loss for training, and a dictionary of metrics to log.
 
+        A metric with the name of one of the learner's buffers is the new value of this buffer: `train` writes it after
+        the step, averaged over the tasks.
+
         By default, the loss is `Σ w·ℓ` over the query set.
         """
         scores = self.predict(self.adapt_to(episode), episode.query.x)
@@ -98,4 +101,4 @@ class Learner(nn.Module, ABC):
         `vmap` to compute the losses of all tasks at once.
         """
         values, metrics = over_tasks(self.loss)(episodes)
-        return values.mean(), {name: value.mean() for name, value in metrics.items()}
+        return values.mean(), {name: value.mean(0) for name, value in metrics.items()}

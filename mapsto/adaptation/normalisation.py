@@ -10,6 +10,9 @@ Bodies are ordinary modules. `prepare` replaces their batch-norm layers by `Supp
 and statistics computes the same function (Ioffe & Szegedy 2015, Algorithm 1).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -49,10 +52,7 @@ class SupportNorm(nn.Module):
             checks.expect(not twice, "body", "a batch-norm layer that runs twice in one pass", "one for each place")
         if self.w is not None:
             self.mean, self.var = mean, var
-        scale = (var + self.eps).rsqrt() if self.weight is None else (var + self.eps).rsqrt() * self.weight  # [c]
-        shift = -mean * scale if self.bias is None else self.bias - mean * scale  # [c]
-        space = (1,) * (x.dim() - 2)
-        return torch.addcmul(shift.view(-1, *space), x, scale.view(-1, *space))
+        return normalised(x, mean, var, self)
 
 
 def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -> tuple[Tensor, Tensor]:
@@ -73,6 +73,14 @@ def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -
     mean = share @ m  # [c]
     var = share @ (v + (m - mean).square())  # [c]
     return mean, torch.where(mass > 0, var, 1.0)
+
+
+def normalised(x: Float[Tensor, "n c ..."], mean: Tensor, var: Tensor, norm: Any) -> Float[Tensor, "n c ..."]:
+    """Return (x − mean) / √(var + eps) · weight + bias for each channel, with `eps`, `weight` and `bias` of `norm`."""
+    scale = (var + norm.eps).rsqrt() if norm.weight is None else (var + norm.eps).rsqrt() * norm.weight  # [c]
+    shift = -mean * scale if norm.bias is None else norm.bias - mean * scale  # [c]
+    space = (1,) * (x.dim() - 2)
+    return torch.addcmul(shift.view(-1, *space), x, scale.view(-1, *space))
 
 
 def prepare(body: nn.Module) -> nn.Module:
@@ -97,9 +105,20 @@ def prepare(body: nn.Module) -> nn.Module:
             twice = layer in replaced
             checks.expect(not twice, "body", f"layer {name!r} in more than one place", "one layer for each place")
             replaced.add(layer)
-            parent, _, leaf = name.rpartition(".")
-            setattr(body.get_submodule(parent), leaf, SupportNorm(layer))
-    return body
+    return swap(body, SupportNorm)
+
+
+def swap(body: nn.Module, make: Callable[[_BatchNorm], nn.Module]) -> nn.Module:
+    """Replace each batch-norm layer of `body` by `make(layer)` in place; return `body`, or its own replacement.
+
+    A layer in several places has one replacement.
+    """
+    new = {layer: make(layer) for layer in body.modules() if isinstance(layer, _BatchNorm)}
+    for module in body.modules():
+        for name, layer in module.named_children():
+            if layer in new:
+                setattr(module, name, new[layer])
+    return new.get(body, body)
 
 
 def on_support(

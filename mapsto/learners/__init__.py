@@ -4,6 +4,7 @@ from ..adaptation.learner import Learner
 from .anml import ANML
 from .attentive_process import ANP
 from .conditional_process import CNP
+from .fixed import Fixed
 from .hypernetwork import Hypernetwork
 from .in_context import InContext
 from .in_episode import InEpisode
@@ -32,6 +33,7 @@ __all__ = [
     "NP",
     "SNAIL",
     "VSML",
+    "Fixed",
     "Hypernetwork",
     "InContext",
     "InEpisode",

@@ -2,10 +2,12 @@
 
 from .arrays import Arrays
 from .gaussian_process import GaussianProcesses
+from .image_minibatches import ImageMinibatches
 from .images import ImageFolder
 from .imagined import Imagined
 from .linear import Linear
 from .logistic import Logistic
+from .minibatches import Minibatches
 from .mislabelled import Mislabelled
 from .omniglot import Omniglot
 from .planted import Planted
@@ -15,6 +17,7 @@ from .source import Tasks
 from .streams import LinearStream
 from .table import Table
 from .table_family import TableFamily
+from .table_minibatches import TableMinibatches
 from .tables import Tables
 from .trajectories import Trajectories
 from .with_noise import WithNoise
@@ -24,10 +27,12 @@ __all__ = [
     "Arrays",
     "GaussianProcesses",
     "ImageFolder",
+    "ImageMinibatches",
     "Imagined",
     "Linear",
     "LinearStream",
     "Logistic",
+    "Minibatches",
     "Mislabelled",
     "Omniglot",
     "Planted",
@@ -35,6 +40,7 @@ __all__ = [
     "Sinusoids",
     "Table",
     "TableFamily",
+    "TableMinibatches",
     "Tables",
     "Tasks",
     "Trajectories",

@@ -43,10 +43,10 @@ class Arrays(Tasks):
         seed: int = 0,
     ):
         self.shape = shape(ways, shots, queries)
-        x, y = _inputs(x), np.asarray(y)
+        x, y = inputs(x), np.asarray(y)
         checks.shape((len(x),), "pass one label for each row of x", y=y)
-        missing = int(_missing(y).sum())
-        checks.expect(not missing, "y", f"{missing} missing label(s)", "none", "leave those rows out")
+        empty = int(missing(y).sum())
+        checks.expect(not empty, "y", f"{empty} missing label(s)", "none", "leave those rows out")
         names, codes, sizes = np.unique(y, return_inverse=True, return_counts=True)
         self.names = names.tolist()
         self.sizes = torch.from_numpy(sizes)
@@ -64,7 +64,8 @@ class Arrays(Tasks):
         return self.x.index_select(0, rows.flatten()).view(*rows.shape, *self.x.shape[1:])
 
 
-def _inputs(x: Any) -> Tensor:
+def inputs(x: Any) -> Tensor:
+    """Return the inputs `[n, ...]` as a tensor; raise MapstoError if they are not numbers, or one is infinite."""
     x = np.asarray(x)
     numeric = x.dtype.kind in "biuf" and x.ndim >= 2
     checks.expect(numeric, "x", f"{x.dtype} of shape {x.shape}", "numbers of shape [n, ...], one row for each example")
@@ -73,6 +74,6 @@ def _inputs(x: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 
 
-def _missing(y: np.ndarray) -> np.ndarray:
+def missing(y: np.ndarray) -> np.ndarray:
     """Return True for each label that is None or NaN (the only value that differs from itself)."""
     return np.array([label is None or label != label for label in y.tolist()], dtype=bool)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from .. import checks
@@ -40,15 +41,12 @@ class ImageFolder(Tasks):
         seed: int = 0,
     ):
         self.shape = shape(ways, shots, queries)
-        checks.count(size=size)
-        checks.one_of((1, 3), channels=channels)
-        files = _files(Path(path))
-        self.names = list(files)
-        self.sizes = torch.tensor([len(of_class) for of_class in files.values()])
+        self.pixels, labels = pictures(path, size, channels)
+        self.names = list(dict.fromkeys(labels))
+        self.sizes = torch.tensor([labels.count(name) for name in self.names])
         self.starts = self.sizes.cumsum(0) - self.sizes
         self.pools = divide(self.names, splits, seed)
         require(self.names, self.sizes, self.shape, self.pools, f"path {path}")
-        self.pixels = torch.stack([_read(file, size, channels) for of_class in files.values() for file in of_class])
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError if the split has fewer classes than `ways`."""
@@ -57,6 +55,19 @@ class ImageFolder(Tasks):
 
     def _look(self, classes: Tensor, rows: Tensor) -> Tensor:
         return (self.pixels.index_select(0, rows.flatten()) / 255).view(*rows.shape, *self.pixels.shape[1:])
+
+
+def pictures(path: str | Path, size: int, channels: int) -> tuple[UInt8[Tensor, "n channels size size"], list[str]]:
+    """Return all pictures of a folder with one subfolder for each class, and the class of each, sorted by class.
+
+    Raises:
+        MapstoError: if the folder is missing or empty, or a file is not a picture.
+    """
+    checks.count(size=size)
+    checks.one_of((1, 3), channels=channels)
+    files = _files(Path(path))
+    pixels = torch.stack([_read(file, size, channels) for of_class in files.values() for file in of_class])
+    return pixels, [name for name, of_class in files.items() for _ in of_class]
 
 
 def _files(path: Path) -> dict[str, list[Path]]:

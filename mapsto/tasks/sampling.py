@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .. import checks
 from ..episodes import Episode, Examples
+from .source import SPLITS
 
 Shots = int | tuple[int, int]
 """Number of support examples; if a pair (lowest, highest), the number is drawn anew for each task."""
@@ -54,6 +55,27 @@ def ends(splits: tuple[float, float, float]) -> Float[Tensor, "3"]:
     valid = len(splits) == 3 and min(splits) >= 0 and 0 < sum(splits) <= 1 + 1e-9
     checks.expect(valid, "splits", splits, "three fractions from 0 that sum to at most 1")
     return torch.tensor(splits, dtype=torch.float64).cumsum(0)
+
+
+def divided(
+    classes: Int[Tensor, " n"] | None, n: int, splits: tuple[float, float, float], seed: int
+) -> dict[str, Int[Tensor, " rows"]]:
+    """Return the rows of each split; if `classes` are given, each class is divided in the same proportions."""
+    codes = torch.zeros(n, dtype=torch.long) if classes is None else classes
+    part = torch.bucketize(_quantile(codes, seed), ends(splits), right=True)
+    return {name: (part == i).nonzero()[:, 0] for i, name in enumerate(SPLITS)}
+
+
+def _quantile(codes: Tensor, seed: int) -> Tensor:
+    """Return (rank + ½) / size of each row among the shuffled rows of its class.
+
+    A cut of these numbers divides every class in the same proportion.
+    """
+    shuffled = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
+    order = shuffled[codes[shuffled].argsort(stable=True)]  # sorted by class, at random within a class
+    sizes = torch.bincount(codes)
+    rank = torch.arange(len(codes)) - (sizes.cumsum(0) - sizes)[codes[order]]
+    return torch.zeros(len(codes), dtype=torch.float64).scatter(0, order, (rank + 0.5) / sizes[codes[order]].double())
 
 
 def weights(generator: torch.Generator, count: int, shots: tuple[int, int]) -> Float[Tensor, "T n"]:

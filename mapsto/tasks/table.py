@@ -12,11 +12,13 @@ from torch import Tensor
 
 from .. import checks
 from ..episodes import Episode
-from .sampling import Shots, bounds, ends, episode, orders, weights
-from .source import SPLITS, Tasks
+from .sampling import Shots, bounds, divided, episode, orders, weights
+from .source import Tasks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..tables.columns import Column
 
 
 class Table(Tasks):
@@ -56,10 +58,9 @@ class Table(Tasks):
         self.shots, self.queries = bounds("shots", shots), queries
         frame, outcome = rows_with_outcome(table, target, "the table")
         self.y, self.names = numbers(target, outcome) if regression else classes(target, outcome)
-        codes = torch.zeros(len(self.y), dtype=torch.long) if regression else self.y
-        part = torch.bucketize(_quantile(codes, seed), ends(splits), right=True)
-        self.rows = {name: (part == i).nonzero()[:, 0] for i, name in enumerate(SPLITS)}
-        self.columns, self.x = features(frame, self.rows["train"])
+        self.rows = divided(None if regression else self.y, len(self.y), splits, seed)
+        columns, self.x = features(frame, self.rows["train"])
+        self.columns = [column.name for column in columns]
         self._require_rows(max(len(rows) for rows in self.rows.values()))
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
@@ -100,8 +101,8 @@ def rows_with_outcome(table: "str | Path | pd.DataFrame", target: str, name: str
     return frame.loc[present].drop(columns=target), y[present]
 
 
-def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
-    """Return the names and the numbers of the columns that vary.
+def features(frame: "pd.DataFrame", train: Tensor) -> "tuple[list[Column], Tensor]":
+    """Return the columns that vary, and their numbers `[n, columns]`.
 
     The conversion of texts and dates to numbers is fitted to the rows `train` only.
 
@@ -114,8 +115,8 @@ def features(frame: "pd.DataFrame", train: Tensor) -> tuple[list[str], Tensor]:
     others = f"{frame.shape[1]} column(s) besides the target"
     checks.expect(bool(columns.informative.any()), "table", others, "at least one that varies")
     numbers = columns.transform(frame)[:, columns.informative]
-    names = [column.name for column, keep in zip(columns.columns, columns.informative, strict=True) if keep]
-    return names, torch.from_numpy(numbers.astype(np.float32))
+    kept = [column for column, keep in zip(columns.columns, columns.informative, strict=True) if keep]
+    return kept, torch.from_numpy(numbers.astype(np.float32))
 
 
 MOST_MEASURED = 20  # a column with more different numbers and with decimals does not hold classes
@@ -150,18 +151,6 @@ def numbers(target: str, y: "pd.Series") -> tuple[Tensor, list[str]]:
     wrong = y[~np.isfinite(numbers)]
     checks.expect(wrong.empty, "target", f"{next(iter(wrong), None)!r} in {target!r}", "finite numbers")
     return torch.from_numpy(numbers)[:, None], []
-
-
-def _quantile(codes: Tensor, seed: int) -> Tensor:
-    """Return (rank + ½) / size of each row among the shuffled rows of its class.
-
-    A cut of these numbers divides every class in the same proportion.
-    """
-    shuffled = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
-    order = shuffled[codes[shuffled].argsort(stable=True)]  # sorted by class, at random within a class
-    sizes = torch.bincount(codes)
-    rank = torch.arange(len(codes)) - (sizes.cumsum(0) - sizes)[codes[order]]
-    return torch.zeros(len(codes), dtype=torch.float64).scatter(0, order, (rank + 0.5) / sizes[codes[order]].double())
 
 
 def one_of_each(keys: Tensor, y: Tensor) -> Tensor:

@@ -79,7 +79,8 @@ class TableFamily(Tasks):
         remedy = "lower shots or queries, or give training a larger fraction"
         checks.expect(len(self.rows["train"]) > 0, "folder", f"no such training table in {folder}", least, remedy)
         frame = pd.concat([frame for frame, _ in tables], ignore_index=True)
-        self.columns, self.x = features(frame, torch.cat(self.rows["train"]))
+        columns, self.x = features(frame, torch.cat(self.rows["train"]))
+        self.columns = [column.name for column in columns]
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError if the split has no table."""

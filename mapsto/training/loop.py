@@ -85,10 +85,11 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
             norm = torch.nn.utils.get_total_norm(list(grads.values()))
             rate = lr * factor(settings.schedule, index, steps, settings.warmup)
             numbers: dict[str, Any] = {**measured, "grad_norm": norm, "lr": rate}
-            metrics = {name: float(value) for name, value in numbers.items()}
+            metrics = {name: float(value) for name, value in numbers.items() if name not in progress.buffers}
             if not (math.isfinite(metrics["loss"]) and math.isfinite(metrics["grad_norm"])):
                 raise _diverged(learner, episodes, index, metrics, folder, progress.saved)
             progress.update(grads, norm, metrics["lr"], settings.clip)
+            progress.carry(measured)
             if settings.validation and settings.due(progress.step, settings.validate_every):
                 metrics["validation"] = progress.validate(settings.validation)
             progress.seconds += time.perf_counter() - started

@@ -63,8 +63,8 @@ def meta_gradient(
     estimator = estimator or Exact()
     at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise
     chunk = _Chunk(learner, not at_once)
-    # `functional_call` swaps parameters inside its module, so each thread needs a module of its own
-    modules = [chunk, *(copy.deepcopy(chunk) for _ in range(threads - 1))]
+    # `functional_call` swaps parameters inside its module, so each thread needs a module of its own; buffers are shared
+    modules = [chunk, *(copy.deepcopy(chunk, {id(b): b for b in chunk.buffers()}) for _ in range(threads - 1))]
     gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
         gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]

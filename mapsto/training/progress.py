@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..adaptation.learner import Learner
+from ..adaptation.learner import Learner, Metrics
 from ..errors import MapstoError
 from . import run as runs
 from .optimizers import OptimizerName, optimizer
@@ -23,6 +23,8 @@ class Progress:
     ):
         self.learner, self.ema = learner, ema
         self.params: dict[str, Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        saved = learner.state_dict()
+        self.buffers = {name: buffer for name, buffer in learner.named_buffers() if name in saved}
         self.average = _copy(self.params) if ema else {}
         self.best: dict[str, Tensor] = {}
         self.score = math.inf
@@ -41,17 +43,21 @@ class Progress:
                 torch._foreach_lerp_(list(self.average.values()), list(self.params.values()), 1 - self.ema)
         self.step += 1
 
+    def carry(self, metrics: Metrics) -> None:
+        """Write the new values of the learner's buffers, which `metrics` holds under the names of the buffers."""
+        _assign(self.buffers, {name: value for name, value in metrics.items() if name in self.buffers})
+
     def validate(self, validation: Validation) -> float:
         """Validate the weights (the moving average, if there is one), and keep them if they are the best so far."""
         with self._using(self.average):
             score = float(validation(self.learner))
             if score < self.score:
-                self.score, self.best = score, _copy(self.params)
+                self.score, self.best = score, _copy(self._weights())
         return score
 
     def finish(self) -> None:
         """Put the weights to use into the learner: the best on validation, else the moving average, else the last."""
-        _assign(self.params, self.best or self.average)
+        _assign(self._weights(), self.best or self.average)
 
     def save(self, folder: runs.Run) -> None:
         """Write a checkpoint, and the weights to use."""
@@ -91,6 +97,9 @@ class Progress:
                 f"run: {path} does not fit this {type(self.learner).__name__} ({reason}); "
                 "resume with the arguments it was trained with, or use another folder."
             ) from error
+
+    def _weights(self) -> dict[str, Tensor]:
+        return self.params | self.buffers
 
     @contextmanager
     def _using(self, weights: dict[str, Tensor]) -> Iterator[None]:

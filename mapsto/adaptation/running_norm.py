@@ -1,0 +1,80 @@
+"""Batch norm for ordinary training: minibatch statistics in training, their moving averages in every prediction.
+
+    running ← (1 − momentum)·running + momentum·(statistics of the minibatch)
+
+Ioffe & Szegedy 2015, Algorithm 2, with the moving averages and the unbiased variance of `torch.nn.BatchNorm2d`.
+Bodies are ordinary modules. `prepare_running` replaces their batch-norm layers by `RunningNorm`, which uses its moving
+averages unless it is given weights of a minibatch. The moving averages are buffers, and a pass returns their new values
+instead of writing them: the training loop writes them after the step.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .. import checks
+from .normalisation import Tensors, moments, normalised, swap
+
+
+class RunningNorm(nn.Module):
+    """Batch norm with moving averages that normalises a row without reading other rows, except in `on_minibatch`.
+
+    The buffer `w` is None outside `on_minibatch`. Inside, it holds the weights of the minibatch's rows; rows of weight
+    0 do not count.
+    """
+
+    w: Tensor | None
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: _BatchNorm):
+        super().__init__()
+        self.eps, self.momentum, self.weight, self.bias = norm.eps, norm.momentum, norm.weight, norm.bias
+        checks.expect(
+            norm.momentum is not None, "body", "a batch-norm layer with momentum=None", "a moving average",
+            "give the layer a momentum, such as 0.1",
+        )  # fmt: skip
+        like = next(norm.parameters(), torch.empty(()))
+        start = like.new_zeros(norm.num_features), like.new_ones(norm.num_features)
+        kept = (norm.running_mean, norm.running_var) if norm.track_running_stats else start
+        for name, tensor in zip(("running_mean", "running_var"), kept, strict=True):
+            self.register_buffer(name, tensor)
+        self.register_buffer("w", None, persistent=False)
+
+    def forward(self, x: Float[Tensor, "n c ..."]) -> Float[Tensor, "n c ..."]:
+        """Return `x` with each channel normalised by the moving averages, or by the minibatch if `w` is given."""
+        if self.w is None:
+            return normalised(x, self.running_mean, self.running_var, self)
+        mean, var = moments(x, self.w)
+        size = (self.w > 0).sum() * (x[0, 0].numel() if len(x) else 1)
+        unbiased = var.detach() * size / (size - 1).clamp(min=1)
+        self.running_mean = torch.lerp(self.running_mean, mean.detach(), self.momentum)
+        self.running_var = torch.lerp(self.running_var, unbiased, self.momentum)
+        return normalised(x, mean, var, self)
+
+
+def prepare_running(body: nn.Module) -> nn.Module:
+    """Replace the batch-norm layers of `body` by `RunningNorm` layers, which keep their parameters and averages.
+
+    The layers of `body` are replaced in place, unless `body` itself is a batch-norm layer.
+
+    Raises:
+        MapstoError: if a layer's momentum is None.
+    """
+    return swap(body, RunningNorm)
+
+
+def on_minibatch(
+    body: nn.Module, tensors: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]
+) -> tuple[Tensor, Tensors]:
+    """Return the outputs of `body` for a minibatch, normalised by its own statistics, and the new moving averages.
+
+    `tensors` holds the parameters and buffers of `body` by name. The outputs of rows of weight 0 mean nothing.
+    """
+    norms = [name for name, layer in body.named_modules() if isinstance(layer, RunningNorm)]
+    inside: Tensors = {**tensors, **{f"{name}.w".lstrip("."): w for name in norms}}
+    outputs = functional_call(body, inside, (x,))  # writes the new averages into `inside`
+    moved = (f"{name}.{average}".lstrip(".") for name in norms for average in ("running_mean", "running_var"))
+    return outputs, {name: inside[name] for name in moved}

@@ -1,0 +1,77 @@
+"""A plain network, trained on one data set: the learner whose model is the same for every support set.
+
+    adapt(support) = θ,   predict(θ, x) = body_θ(x),   loss = Σ w·ℓ(body_θ(x), y) over the query set
+
+Ordinary training is meta-training on one task: the support set is empty, and the query set is a minibatch. The sources
+`tasks.Minibatches`, `tasks.ImageMinibatches` and `tasks.TableMinibatches` give such tasks. All views, games, measures
+and reports then treat the network as they treat every other learner.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .. import checks
+from ..adaptation import losses
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.normalisation import Tensors
+from ..adaptation.running_norm import on_minibatch, prepare_running
+from ..adaptation.watching import watch
+from ..episodes import Episode, Examples
+
+
+class Fixed(Learner):
+    """Train one network on one data set, as usual in deep learning; the support set of a task is ignored.
+
+    Batch-norm layers of the body use the statistics of the minibatch in training. Every prediction uses their moving
+    averages, which the training loop updates after each step, so a prediction never depends on other rows.
+
+    Args:
+        body: any `nn.Module` from `[n, ...]` to scores `[n, k]`. Its batch-norm layers are replaced in place.
+        loss: "cross_entropy" if the scores are class logits, "mse" if they are predicted numbers.
+
+    Raises:
+        MapstoError: if `loss` is unknown, or a batch-norm layer has no momentum.
+
+    >>> import torch
+    >>> from mapsto.episodes import examples
+    >>> learner = Fixed(nn.Linear(2, 3))
+    >>> state = learner.adapt(examples(torch.empty(0, 2), torch.empty(0, dtype=torch.long)))
+    >>> learner.predict(state, torch.zeros(5, 2)).shape
+    torch.Size([5, 3])
+    """
+
+    family = "ordinary training"
+
+    def __init__(self, body: nn.Module, loss: str = "cross_entropy"):
+        super().__init__()
+        checks.one_of(losses.LOSSES, loss=loss)
+        self.body, self.loss_name = prepare_running(body), loss
+
+    def adapt(self, support: Examples) -> Tensors:
+        """Return the parameters and buffers of the body by name, which do not depend on the support set."""
+        return dict(self.body.named_parameters()) | dict(self.body.named_buffers())
+
+    def predict(self, state: Tensors, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Return the scores of `n` rows."""
+        return functional_call(self.body, state, (x,))
+
+    def features(self, state: Tensors, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Return the outputs of the body's submodules for `n` rows, by name."""
+        return watch(self.body, lambda: self.predict(state, x))
+
+    def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return (loss, metrics) of a minibatch, the query set.
+
+        The metrics also hold the new moving averages of batch norm, under the names of the learner's buffers.
+        """
+        x, y, w = episode.query
+        scores, averages = on_minibatch(self.body, self.adapt(episode.support), x, w)
+        loss = losses.LOSSES[self.loss_name](scores, y, w)
+        metrics = {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        return loss, metrics | {f"body.{name}": average for name, average in averages.items()}
+
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return the validation loss of a minibatch, whose rows are normalised by the moving averages."""
+        x, y, w = episode.query
+        return losses.LOSSES[self.loss_name](self.predict(self.adapt(episode.support), x), y, w)

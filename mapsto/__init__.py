@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "MapstoError": "errors",
+    "Joint": "joint",
     "TableClassifier": "estimators",
     "TableRegressor": "estimators",
     "Explanation": "explanation",

@@ -113,7 +113,7 @@ def swap(body: nn.Module, make: Callable[[_BatchNorm], nn.Module]) -> nn.Module:
 
     A layer in several places has one replacement.
     """
-    new = {layer: make(layer) for layer in body.modules() if isinstance(layer, _BatchNorm)}
+    new: dict[nn.Module, nn.Module] = {layer: make(layer) for layer in body.modules() if isinstance(layer, _BatchNorm)}
     for module in body.modules():
         for name, layer in module.named_children():
             if layer in new:

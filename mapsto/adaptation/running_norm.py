@@ -31,11 +31,9 @@ class RunningNorm(nn.Module):
 
     def __init__(self, norm: _BatchNorm):
         super().__init__()
-        self.eps, self.momentum, self.weight, self.bias = norm.eps, norm.momentum, norm.weight, norm.bias
-        checks.expect(
-            norm.momentum is not None, "body", "a batch-norm layer with momentum=None", "a moving average",
-            "give the layer a momentum, such as 0.1",
-        )  # fmt: skip
+        momentum = norm.momentum is not None
+        checks.expect(momentum, "body", "a batch-norm layer with momentum=None", "one with a momentum, such as 0.1")
+        self.eps, self.momentum, self.weight, self.bias = norm.eps, norm.momentum or 0.0, norm.weight, norm.bias
         like = next(norm.parameters(), torch.empty(()))
         start = like.new_zeros(norm.num_features), like.new_ones(norm.num_features)
         kept = (norm.running_mean, norm.running_var) if norm.track_running_stats else start

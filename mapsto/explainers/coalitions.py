@@ -19,7 +19,7 @@ from torch import Tensor
 from .. import checks
 
 Arrays = tuple[np.ndarray, np.ndarray]
-MOST_PLAYERS = 12  # 4,096 coalitions
+MOST_PLAYERS = 16  # 4,096 coalitions
 
 
 class Design(NamedTuple):

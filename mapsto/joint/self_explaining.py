@@ -17,14 +17,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .adaptation.learner import Learner, Metrics
-from .adaptation.outcomes import moments
-from .attention import fused
-from .episodes import Episode, Examples, State
-from .errors import MapstoError
-from .explainers.coalitions import design
-from .explainers.learned.attribution import PairwiseAttribution
-from .learners.in_context import LEVELS, InContext, Reading
+from ..adaptation.learner import Learner, Metrics
+from ..adaptation.outcomes import moments
+from ..attention import fused
+from ..episodes import Episode, Examples, State
+from ..errors import MapstoError
+from ..explainers.coalitions import design
+from ..explainers.learned.attribution import PairwiseAttribution
+from ..learners.in_context import LEVELS, InContext, Reading
 
 _FAR = 8.0  # targets are clamped to this many standard deviations from the mean
 _UNIT = 0.2  # weight of the third term for numbers: they vary more than probabilities

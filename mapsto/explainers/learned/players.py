@@ -1,0 +1,82 @@
+"""Players: the parts of an input row that are hidden together, and the value that replaces hidden parts."""
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+
+from ... import checks
+from ..groups import patches
+
+
+class Players(nn.Module):
+    """A division of a row into players, for explainers that are trained on hidden parts.
+
+    Args:
+        groups: for each entry of a row, the index of its player, 0 … players − 1.
+        baseline: the value that replaces hidden entries: a number, or a tensor with the shape of a row.
+
+    Raises:
+        MapstoError: if `groups` does not hold integers from 0, or a player has no entry.
+
+    >>> pairs = Players(torch.tensor([0, 0, 1, 1]))
+    >>> pairs.show(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]))
+    tensor([[[1., 2., 0., 0.],
+             [0., 0., 3., 4.]]])
+    """
+
+    groups: Int[Tensor, "..."]
+    baseline: Tensor
+    slots: Int[Tensor, "p m"]  # the entries of each player; −1 is padding
+
+    def __init__(self, groups: Int[Tensor, "..."], baseline: float | Tensor = 0.0):
+        super().__init__()
+        whole = not groups.is_floating_point() and groups.numel() > 0 and int(groups.min()) >= 0
+        checks.expect(whole, "groups", f"{groups.dtype} {tuple(groups.shape)}", "integers from 0, one for each entry")
+        sizes = torch.bincount(groups.flatten())
+        used = bool((sizes > 0).all())
+        checks.expect(used, "groups", f"sizes {sizes.tolist()}", "at least one entry for each player")
+        self.count, self.size = len(sizes), int(sizes.max())
+        self.register_buffer("groups", groups, persistent=False)
+        self.register_buffer("baseline", torch.as_tensor(baseline), persistent=False)
+        order = groups.flatten().argsort(stable=True)
+        place = torch.arange(len(order)) - (sizes.cumsum(0) - sizes)[groups.flatten()[order]]
+        slots = torch.full((self.count, self.size), -1)
+        slots[groups.flatten()[order], place] = order
+        self.register_buffer("slots", slots, persistent=False)
+
+    def visible(self, x: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n p"]:
+        """Return which players of each row are there: those with an entry that is not NaN."""
+        self._fit(x)
+        seen = ~x.isnan().flatten(1)[:, self.slots] & (self.slots >= 0)  # [n, p, size]
+        return seen.any(-1)
+
+    def show(self, x: Shaped[Tensor, "n ..."], masks: Float[Tensor, "n c p"]) -> Shaped[Tensor, "n c ..."]:
+        """Return each row with only the players of each of its `c` masks visible; NaN becomes the baseline."""
+        self._fit(x)
+        shown = (masks[..., self.groups] > 0.5) & ~x.isnan()[:, None]
+        return torch.where(shown, x[:, None], self.baseline.to(x))
+
+    def cells(self, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n p m"]:
+        """Return the entries of each player, padded with 0; missing entries have the value of the baseline."""
+        self._fit(x)
+        full = torch.where(x.isnan(), self.baseline.to(x), x).flatten(1)
+        floating = full if full.is_floating_point() else torch.zeros_like(full, dtype=torch.get_default_dtype())
+        return torch.where(self.slots >= 0, floating[:, self.slots.clamp(min=0)], 0.0)
+
+    def _fit(self, x: Tensor) -> None:
+        checks.shape(("n", *self.groups.shape), "give rows with the shape that the explainer was built for", x=x)
+
+
+class Columns(Players):
+    """One player for each of `count` columns of a row `[count]`."""
+
+    def __init__(self, count: int, baseline: float = 0.0):
+        checks.count(count=count)
+        super().__init__(torch.arange(count), baseline)
+
+
+class Patches(Players):
+    """One player for each square patch of an image with the given shape; `size` is the side in pixels."""
+
+    def __init__(self, shape: tuple[int, ...], size: int, baseline: float = 0.0):
+        super().__init__(patches(tuple(shape), size), baseline)

@@ -1,0 +1,6 @@
+"""A learner and the explainers of its predictions, trained together."""
+
+from .joint import Joint
+from .self_explaining import SelfExplaining
+
+__all__ = ["Joint", "SelfExplaining"]

@@ -1,0 +1,187 @@
+"""A learner and its explainers trained as one.
+
+    loss = learner.loss + Σ_e weight_e · loss_e(features and outcome of the adapted model)
+
+The explainers read the intermediate features of the adapted model for the query rows, and ask it about rows with hidden
+parts. `candour` is the fraction of the explainers' gradient that reaches the learner, so that the learner becomes
+easier to explain: 0 trains the explainers beside the learner, 1 trains both for the sum of the losses. A `Joint` is a
+learner itself: `train`, `evaluate`, `save` and the views treat it as they treat every other learner.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from .. import checks
+from ..adaptation.learner import Learner, Metrics
+from ..episodes import Episode, Examples, State
+from ..explainers.learned.explainer import LearnedExplainer, Prediction
+from ..learners.wrapped import Wrapped
+
+Trains = Literal["both", "learner", "explainers"]
+
+
+class JointState(NamedTuple):
+    """The learner's adapted state, and the means of the support set's classes if an explainer reads them."""
+
+    state: State
+    classes: dict[str, Tensor]
+
+
+class Joint(Wrapped):
+    """A learner that is trained together with networks that explain its predictions.
+
+    `explain(state, x)` returns the explanation of each explainer for the rows `x`, by name. Adaptation and predictions
+    are those of the learner.
+
+    Args:
+        learner: the learner, such as `Fixed`, `PrototypicalNetwork` or `MAML`.
+        explainers: the explainer networks by name, see `mapsto.explainers.learned`.
+        weight: the weight of each explainer's loss, or one weight for all.
+        candour: the fraction of the gradient of the explainers' losses that reaches the learner, from 0 to 1.
+        trains: what a training changes: "both", the "learner" alone, or the "explainers" alone, with the learner
+            frozen. See `phases` in `mapsto.training` for several trainings in a row.
+
+    Raises:
+        MapstoError: if there is no explainer, a weight is negative or has the name of no explainer, `candour` is not
+            from 0 to 1, or `trains` is unknown.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        explainers: Mapping[str, LearnedExplainer],
+        weight: float | Mapping[str, float] = 1.0,
+        candour: float = 0.0,
+        trains: Trains = "both",
+    ):
+        super().__init__(learner)
+        reads_rows = not learner.transductive
+        checks.expect(reads_rows, "learner", f"a transductive {type(learner).__name__}", "one with transductive=False")
+        checks.expect(len(explainers) > 0, "explainers", "none", "at least one")
+        weights = weight if isinstance(weight, Mapping) else dict.fromkeys(explainers, weight)
+        known = ", ".join(explainers)
+        checks.expect(set(weights) == set(explainers), "weight", ", ".join(weights), f"one for each of {known}")
+        checks.at_least(0, **{f"weight of {name}": value for name, value in weights.items()})
+        checks.between(0, 1, candour=candour)
+        self.learner, self.explainers, self.weights = learner, nn.ModuleDict(explainers), dict(weights)
+        self.candour = candour
+        self.trains = trains
+
+    @property
+    def inner(self) -> Learner:
+        """The learner without its explainers."""
+        return self.learner
+
+    @property
+    def trains(self) -> Trains:
+        """What a training changes: "both", the "learner" or the "explainers"."""
+        return self._trains
+
+    @trains.setter
+    def trains(self, part: Trains) -> None:
+        checks.one_of(get_args(Trains), trains=part)
+        self._trains = part
+        self.learner.requires_grad_(part != "explainers")
+        self.explainers.requires_grad_(part != "learner")
+
+    def adapt(self, support: Examples) -> JointState:
+        """Return the state that the learner learns from the support set, with the means of its classes."""
+        return self._with_classes(self.learner.adapt(support), support)
+
+    def adapt_to(self, episode: Episode) -> JointState:
+        """Return the state that the learner learns from an episode, with the means of the support set's classes."""
+        return self._with_classes(self.learner.adapt_to(episode), episode.support)
+
+    def predict(self, state: JointState, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Return the scores of the learner."""
+        return self.learner.predict(state.state, x)
+
+    def features(self, state: JointState, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        """Return the features of the learner."""
+        return self.learner.features(state.state, x)
+
+    def explain(self, state: JointState, x: Float[Tensor, "n ..."]) -> dict[str, Any]:
+        """Return the explanations of the predictions for `n` rows, by the names of the explainers.
+
+        Raises:
+            MapstoError: if an explainer has not been trained.
+        """
+        prediction = self.prediction(state, x)
+        return {name: explainer.explain(prediction) for name, explainer in self._named()}
+
+    def prediction(self, state: JointState, x: Float[Tensor, "n ..."]) -> Prediction:
+        """Return what the explainers read: the outcome, the features, and the model to ask about other rows."""
+        learner, inner = self.learner, state.state
+
+        def ask(rows: Tensor) -> Tensor:
+            scores = learner.predict(inner, rows)
+            return scores.softmax(-1) if learner.loss_name == "cross_entropy" else scores
+
+        return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes)
+
+    def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """Return the learner's validation loss, plus the weighted losses of the explainers if these are trained."""
+        own = self.learner.query_loss(episode) if self.trains != "explainers" else torch.zeros(())
+        return own + self._explainers_loss(episode)[0]
+
+    def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return (loss, metrics) of one task: the parts that are trained, see `trains`."""
+        if self.trains == "explainers":
+            loss, metrics = self._explainers_loss(episode)
+            return loss, {"loss": loss.detach(), **metrics}
+        loss, metrics = self.learner.loss(episode)
+        metrics = _within("learner", metrics, self.learner)
+        explaining, more = self._explainers_loss(episode)
+        total = loss + explaining
+        return total, metrics | more | {"loss": total.detach(), "learner_loss": loss.detach()}
+
+    def _explainers_loss(self, episode: Episode) -> tuple[Tensor, Metrics]:
+        if self.trains == "learner":
+            return torch.zeros(()), {}
+        prediction = self._candid(self.prediction(self.adapt_to(episode), episode.query.x))
+        total, metrics = prediction.outcome.new_zeros(()), Metrics()
+        for name, explainer in self._named():
+            loss, numbers = explainer.loss(prediction, episode.query.y, episode.query.w)
+            total = total + self.weights[name] * loss
+            metrics |= {f"{name}_loss": loss.detach(), **{f"{name}_{key}": value for key, value in numbers.items()}}
+            metrics[f"explainers.{name}.steps"] = explainer.steps + 1
+        return total, metrics
+
+    def _candid(self, prediction: Prediction) -> Prediction:
+        """Let only the fraction `candour` of a gradient through."""
+
+        def through(value: Tensor) -> Tensor:
+            return value.detach() + self.candour * (value - value.detach()) if self.candour else value.detach()
+
+        x, outcome, features, ask, classes = prediction
+        outcome, features, classes = pytree.tree_map(through, (outcome, features, classes))
+        return Prediction(x, outcome, features, lambda rows: through(ask(rows)), classes)
+
+    def _with_classes(self, state: State, support: Examples) -> JointState:
+        if not any(explainer.by_class for _, explainer in self._named()):
+            return JointState(state, {})
+        ways = self.learner.predict(state, support.x).shape[-1]
+        mass = (support.y == torch.arange(ways, device=support.y.device)[:, None]) * support.w  # [k, n]
+        share = mass / mass.sum(1, keepdim=True).clamp(min=1e-12)
+        read = {name for _, explainer in self._named() for name in explainer.reads}
+        features = {name: f for name, f in self.learner.features(state, support.x).items() if name in read}
+        return JointState(state, {name: mean(share, values) for name, values in {"x": support.x, **features}.items()})
+
+    def _named(self) -> list[tuple[str, LearnedExplainer]]:
+        return list(self.explainers.items())  # type: ignore[arg-type]
+
+
+def mean(share: Float[Tensor, "k n"], values: Float[Tensor, "n ..."]) -> Float[Tensor, "k ..."]:
+    """Return the mean of `values` for each class, given the share of each row in it."""
+    return torch.einsum("kn,n...->k...", share, values.to(share))
+
+
+def _within(prefix: str, metrics: Metrics, module: nn.Module) -> Metrics:
+    """Rename the metrics that are buffers of `module`, which is the submodule `prefix`."""
+    buffers = dict(module.named_buffers())
+    return {f"{prefix}.{name}" if name in buffers else name: value for name, value in metrics.items()}

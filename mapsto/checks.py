@@ -12,13 +12,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from .errors import MapstoError
 
 
-def spread(name: str, value: float | Tensor, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def spread(name: str, value: float | Tensor, point: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     """Return the argument `name`, a number or a tensor, in the point's shape, dtype and device.
 
     Raises:

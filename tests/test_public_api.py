@@ -65,7 +65,7 @@ ROOMS = {
         load_weights meta_gradient train
     """,
     "views": """
-        Game View as_module feature game query state support support_feature support_game taught weights
+        Game View as_module feature game model query state support support_feature support_game taught weights
     """,
     "weights": """
         load
@@ -84,7 +84,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 150
+    assert len({name for _, name in PUBLIC} - OWN) <= 151
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

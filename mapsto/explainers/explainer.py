@@ -7,7 +7,7 @@ values). Each explains one point of any function of tensors; `vmap` applies it t
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import vmap
 
@@ -64,7 +64,7 @@ class GameExplainer(ABC):
         """Return the attribution of each player: `[players]`, or `[players, k]` if the game has k scores."""
 
     def over(
-        self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
+        self, games: Callable[[Tensor], Game], points: Shaped[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players ..."]:
         """Return the attributions of `n` points, computed in batches.
 

@@ -17,7 +17,7 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import vmap
 
@@ -67,7 +67,7 @@ class ShapleyInteractions:
         return self._sampled(game, self.orders) if self.orders is not None else self._exact(game)
 
     def over(
-        self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
+        self, games: Callable[[Tensor], Game], points: Shaped[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
         """Return the interaction matrices of `n` points, computed in batches.
 

@@ -2,9 +2,9 @@
 
     query: x ↦ score      support: D.x ↦ score      weights: D.w ↦ score      state: θ ↦ score      feature: h ↦ score
 
-D is the support set. Explainers change the input of a view, or hide parts of it in a game (see `games`). If an episode
-is given in place of a support set, a learner with a memory also reads the episode's context (the examples of earlier
-tasks). Then the explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
+D is the support set. If an episode is given in place of a support set, a learner with a memory also reads the episode's
+context (the examples of earlier tasks). Then the explained model is the one that `evaluate` scores:
+`predict(adapt_to(episode), x)`.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,15 @@ from torch import Tensor, nn
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
-from . import checks
-from .adaptation import watching
-from .adaptation.learner import Learner
-from .episodes import Episode, Examples, State
-from .games import Game, View, game
-
-__all__ = [
-    "Game", "View", "as_module", "feature", "game", "query", "state", "support", "support_feature", "support_game",
-    "taught", "weights",
-]  # fmt: skip
+from .. import checks
+from ..adaptation import watching
+from ..adaptation.learner import Learner
+from ..episodes import Episode, Examples, State
+from ..games import Game, View
+from . import chance
 
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]
-_RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
 
 def query(learner: Learner, support: Examples | Episode, target: int | None = None, link: Link = lambda s: s) -> View:
@@ -221,12 +216,11 @@ def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
 
 def deterministic(learner: Learner) -> Learner:
     """Return the learner, or raise MapstoError if one of its layers is stochastic, such as dropout in training."""
-    for name, part in learner.named_modules():
-        random = isinstance(part, _RANDOM) and part.training and getattr(part, "p", 1) > 0
-        checks.expect(
-            not random, "learner", f"a random one: its {type(part).__name__} {name!r} draws at random in training",
-            "a deterministic one, because every call would give another answer", "call learner.eval() first",
-        )  # fmt: skip
+    random = chance.random_part(learner)
+    checks.expect(
+        not random, "learner", f"a random one: its {random} draws at random in training",
+        "a deterministic one, because every call would give another answer", "call learner.eval() first",
+    )  # fmt: skip
     return learner
 
 
@@ -257,6 +251,10 @@ def _adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples
 
 
 def _explainable(learner: Learner) -> None:
+    checks.expect(
+        isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner of mapsto",
+        "for any other model, use mt.views.model(f, target=...)",
+    )  # fmt: skip
     checks.expect(
         not learner.transductive, "learner", f"{type(learner).__name__}(transductive=True)",
         "one whose prediction for a row does not depend on other rows", "build it with transductive=False",

@@ -145,7 +145,8 @@ def feature(
         return _score(learner, state, x, target, link)
 
     def view(moved: Tensor) -> Tensor:
-        return watching.replace(part, lambda output: moved.reshape(output.shape), score)
+        # A copy, because the next layer may work in place.
+        return watching.replace(part, lambda output: moved.reshape(output.shape).clone(), score)
 
     return _reached(layer, view, watching.only_output(layer, part, score).squeeze(0))
 

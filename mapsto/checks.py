@@ -39,8 +39,12 @@ def spread(name: str, value: float | Tensor, point: Shaped[Tensor, "..."]) -> Sh
 
 def readable(values: Tensor) -> bool:
     """Whether the numbers are there: not while `torch.func` or the compiler traces, nor on a device without data."""
-    tracing = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
-    return not (tracing or values.is_meta)
+    return not (tracing() or values.is_meta)
+
+
+def tracing() -> bool:
+    """Whether a transform of `torch.func` or the compiler is active."""
+    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def expect(holds: Any, name: str, got: Any, expected: str, remedy: str = "") -> None:

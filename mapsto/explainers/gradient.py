@@ -16,7 +16,7 @@ from torch.func import jacrev, vmap
 from .. import checks
 from ..errors import MapstoError
 from ..games import View
-from .explainer import ViewExplainer, number
+from .explainer import ViewExplainer
 
 
 @final
@@ -30,9 +30,9 @@ class Gradient(ViewExplainer):
     tensor([3., 2.])
     """
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the gradient in the shape of `point`; if the view has k scores, a last axis `k` is added."""
-        return number(gradient(view, point))
+        return gradient(view, point)
 
 
 @final
@@ -47,9 +47,9 @@ class InputXGradient(ViewExplainer):
     tensor([ 6., -4.])
     """
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return `point` times the gradient, in its shape; if the view has k scores, a last axis `k` is added."""
-        return number(scale(gradient(view, point), point))
+        return scale(gradient(view, point), point)
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -63,7 +63,7 @@ class PermutationShapley(GameExplainer):
         checks.count(pairs=pairs)
         self.pairs, self.seed, self.chunk_size = pairs, seed, chunk_size
 
-    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+    def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the players' values `[players]`, or `[players, k]` if the game has k scores."""
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]

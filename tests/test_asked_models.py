@@ -185,6 +185,11 @@ class Noisy(nn.Module):
         return self.net(self.draw(rows))
 
 
+class AtLast(nn.Module):
+    def forward(self, rows: Tensor) -> Tensor:
+        return F.dropout(rows, 0.5, training=len(rows) == 1)
+
+
 class Attentive(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -281,6 +286,17 @@ def test_a_learner_with_a_random_body_is_refused() -> None:
     from mapsto.learners import PrototypicalNetwork
 
     support = examples(torch.tensor(ROWS[:4]).float(), torch.tensor([0, 1, 0, 1]))
-    for body in (Attentive(), recurrent(dropout=0.5)):
-        with pytest.raises(MapstoError, match=r"^learner: .*learner\.eval\(\)"):
-            views.query(PrototypicalNetwork(body, ways=2), support)
+    row = support.x[0]
+    for body in (Attentive(), recurrent(dropout=0.5), Noisy(lambda rows: F.dropout(rows, 0.5))):
+        learner = PrototypicalNetwork(body, ways=2)
+        for call in (views.query, lambda *given: views.weights(*given, row)(support.w)):
+            with pytest.raises(MapstoError, match=r"^learner: .*learner\.eval\(\)"):
+                call(learner, support)
+    late = views.query(PrototypicalNetwork(AtLast(), ways=2), support, target=0)  # random for one row only
+    for explain in (
+        late,
+        lambda x: explainers.Gradient()(late, x),
+        lambda x: explainers.Smooth(explainers.Gradient())(late, x),
+    ):
+        with pytest.raises((MapstoError, RuntimeError), match=r"random"):
+            explain(row)

@@ -166,3 +166,40 @@ def test_a_game_without_numbers_is_refused(explainer: E.GameExplainer) -> None:
         .isnan()
         .all()
     )
+
+
+# ---- the numbers do not depend on whether a graph is kept
+
+
+def test_a_linear_system_in_the_view_keeps_its_gradient() -> None:
+    """Without gradients switched on, torch 2.13 takes another formula for `solve`, which is wrong under vmap."""
+    generator = torch.Generator().manual_seed(0)
+    rows, y, query = (torch.randn(*shape, generator=generator).double() for shape in ((8, 3), (8,), (3,)))
+    ridge = torch.tensor(0.1, requires_grad=True)
+
+    def view(x: Tensor) -> Tensor:
+        return query @ torch.linalg.solve(x.T @ x + ridge * torch.eye(3), x.T @ y)
+
+    for explainer in (
+        E.IntegratedGradients(3),
+        E.Smooth(E.Gradient(), 2),
+        E.ExpectedGradients(rows[None] * 0.5, steps=3),
+    ):
+        expected = explainer.attribute(view, rows).detach()
+        assert expected.abs().max() > 1e-2
+        with torch.no_grad():
+            quiet = explainer(view, rows)
+        for values in (quiet, explainer(view, rows), explainer.over(view, rows[None])[0]):
+            torch.testing.assert_close(values, expected)
+
+
+@pytest.mark.parametrize("explainer", [E.PermutationShapley(4, seed=77), E.BayesianShapley(samples=7)])
+def test_a_first_use_inside_a_transform_makes_the_same_design(explainer: E.GameExplainer) -> None:
+    """Designs are cached, so that only the first use could fail."""
+
+    def values(x: Tensor) -> Tensor:
+        return explainer(views.game(lambda x: x.prod(), x))
+
+    x = torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(torch.func.jacrev(values)(x).sum(0), torch.tensor([6.0, 3.0, 2.0]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(values(x).sum(), torch.tensor(6.0))

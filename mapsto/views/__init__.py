@@ -8,9 +8,10 @@ it in a `game`.
 """
 
 from ..games import Game, View, game
+from .adapted import as_module
 from .of_learner import Link as Link
-from .of_learner import as_module, feature, query, state, support, support_feature, support_game, taught, weights
 from .of_learner import deterministic as deterministic
+from .of_learner import feature, query, state, support, support_feature, support_game, taught, weights
 from .of_model import model
 
 __all__ = [

@@ -1,7 +1,13 @@
-"""Find parts of a module that make its answer for a row random, or dependent on the other rows of a batch."""
+"""Find what makes a module's answer for a row random, or dependent on the other rows of a batch."""
 
-from torch import nn
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .. import checks
 
 _RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
@@ -22,6 +28,30 @@ def mixing_part(module: nn.Module) -> str | None:
         if isinstance(part, _BatchNorm) and (part.training or part.running_mean is None):
             return _label(part, name)
     return None
+
+
+@contextmanager
+def refused(name: str) -> Iterator[None]:
+    """Raise MapstoError, naming the argument `name`, if torch's random numbers are used.
+
+    >>> with refused("learner"):
+    ...     drawn = nn.functional.dropout(torch.ones(3))
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: learner: got one that draws random numbers, expected the same answer at each call; ...
+    """
+    if torch.compiler.is_compiling():
+        yield
+        return
+    before = _generators()
+    yield
+    same = all(map(torch.equal, before, _generators()))
+    got, remedy = "one that draws random numbers", f"call {name}.eval() first"
+    checks.expect(same, name, got, "the same answer at each call", remedy)
+
+
+def _generators() -> list[Tensor]:
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
 
 
 def _draws(part: nn.Module) -> bool:

@@ -10,7 +10,7 @@ context (the examples of earlier tasks). Then the explained model is the one tha
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
@@ -38,7 +38,7 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
         MapstoError: if the learner is transductive or stochastic, a row differs in shape from the support rows, or
             `target` is not the index of a score.
     """
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     state = adapt(examples)
     return lambda x: _score(learner, state, _row(x, examples), target, link)
 
@@ -50,7 +50,7 @@ def support(
 
     Use it to attribute the score to the entries of the support inputs. Arguments and errors are those of `query`.
     """
-    return _through_adaptation("x", "row", learner, support, x, target, link)
+    return _throughadaptation("x", "row", learner, support, x, target, link)
 
 
 def weights(
@@ -60,7 +60,7 @@ def weights(
 
     Use it to attribute the score to support examples, each taken as one unit. Arguments and errors: see `query`.
     """
-    return _through_adaptation("w", "weight", learner, support, x, target, link)
+    return _throughadaptation("w", "weight", learner, support, x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
@@ -72,7 +72,7 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
     game of Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
-    examples, adapt = _adaptation(learner, episode)
+    examples, adapt = adaptation(learner, episode)
 
     def view(w: Tensor) -> Tensor:
         scores = learner.predict(adapt(examples._replace(w=w)), episode.query.x)
@@ -131,13 +131,13 @@ def feature(
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import PrototypicalNetwork
-    >>> learner = PrototypicalNetwork(nn.Sequential(nn.Flatten(), nn.ReLU()), ways=2)
+    >>> learner = PrototypicalNetwork(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()), ways=2)
     >>> support = examples(torch.tensor([[0.0], [4.0]]), torch.tensor([0, 1]))
     >>> view, point = feature(learner, support, torch.tensor([-2.0]), "1", target=1)
     >>> point, view(point), view(torch.tensor([3.0]))
     (tensor([0.]), tensor(-16.), tensor(-1.))
     """
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     state, part = adapt(examples), watching.part(learner, layer)
     _row(x, examples)
 
@@ -165,7 +165,7 @@ def support_feature(
     exactly once for the whole support set, for example because it runs in each of several inner steps, MapstoError is
     raised. Arguments and other errors are those of `feature`.
     """
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     part = watching.part(learner, layer)
     _row(x, examples)
     point = watching.only_output(layer, part, lambda: adapt(examples))
@@ -189,32 +189,6 @@ def support_game(
     return Game(lambda mask: view(w * mask.to(w)), len(w))
 
 
-class Adapted(nn.Module):
-    """A learner that has adapted to one support set, as a plain module from rows `[n, ...]` to scores `[n, k]`."""
-
-    def __init__(self, learner: Learner, support: Examples | Episode):
-        super().__init__()
-        self.learner = learner
-        examples, adapt = _adaptation(learner, support)
-        leaves, self.spec = pytree.tree_flatten(adapt(examples))
-        for i, leaf in enumerate(leaves):
-            self.register_buffer(f"state_{i}", leaf.detach())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scores `[n, k]` of the rows `x`."""
-        state = pytree.tree_unflatten([getattr(self, f"state_{i}") for i in range(self.spec.num_leaves)], self.spec)
-        return self.learner.predict(state, x)
-
-
-def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
-    """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
-
-    If `support` is an episode, the learner can also read the context (examples of earlier tasks). If the learner is
-    transductive or stochastic, MapstoError is raised.
-    """
-    return Adapted(learner, support)
-
-
 def deterministic(learner: Learner) -> Learner:
     """Return the learner, or raise MapstoError if one of its layers is stochastic, such as dropout in training."""
     random = chance.random_part(learner)
@@ -225,11 +199,11 @@ def deterministic(learner: Learner) -> Learner:
     return learner
 
 
-def _through_adaptation(
+def _throughadaptation(
     field: str, noun: str, learner: Learner, support: Examples | Episode, x: Tensor, target: int | None, link: Link
 ) -> View:
     """Return the view from one field of the support examples, such as `w`, to the score of row `x`."""
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     _row(x, examples)
     size = getattr(examples, field).shape
 
@@ -244,11 +218,16 @@ def _episode(support: Examples | Episode) -> Episode:
     return support if isinstance(support, Episode) else Episode(support, support)
 
 
-def _adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
+def adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
     """Return the support set, and a function from support sets to states that also reads the context of an episode."""
     _explainable(learner)
     episode = _episode(support)
-    return episode.support, lambda examples: learner.adapt_to(episode._replace(support=examples))
+
+    def adapt(examples: Examples) -> State:
+        with chance.refused("learner"):
+            return learner.adapt_to(episode._replace(support=examples))
+
+    return episode.support, adapt
 
 
 def _explainable(learner: Learner) -> None:
@@ -269,7 +248,8 @@ def _row(x: Tensor, support: Examples) -> Tensor:
 
 
 def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:
-    scores = link(learner.predict(state, x[None])[0])
+    with chance.refused("learner"):
+        scores = link(learner.predict(state, x[None])[0])
     if target is None:
         return scores
     count = len(scores) if scores.ndim else 0

@@ -5,6 +5,7 @@ fitted on one. A function gets a tensor or, if it fails on tensors, an array; th
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
+from ..adaptation.learner import Learner
 from ..errors import MapstoError
 from . import chance
 
@@ -83,6 +85,8 @@ class Asked:
 
 def _method(model: Any) -> Callable[..., Any]:
     """Return a module or a function itself, and of an estimator its method for the most detailed answer."""
+    remedy = "use mt.views.query(learner, support) and the other views of learners"
+    checks.expect(not isinstance(model, Learner), "f", f"the learner {type(model).__name__}", "another model", remedy)
     methods = [] if isinstance(model, nn.Module) else [getattr(model, name, None) for name in _METHODS]
     method = next(filter(callable, methods), model)
     expected = "a module, a scikit-learn estimator, or a function of a batch of rows"
@@ -110,8 +114,8 @@ def _run(module: nn.Module, rows: Tensor, cast: bool) -> Any:
     if like is not None:
         rows = rows.to(like.device, like.dtype if cast else None)
     # cuDNN's recurrent layers have no backward pass in evaluation mode.
-    recurrent = torch.is_grad_enabled() and any(isinstance(part, nn.RNNBase) for part in module.modules())
-    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled and not recurrent):
+    recurrent = rows.is_cuda and torch.is_grad_enabled() and any(isinstance(m, nn.RNNBase) for m in module.modules())
+    with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
         return module(rows)
 
 

@@ -1,4 +1,4 @@
-"""What `views.model` and the views of learners refuse: random models, mixed rows, and bad arguments, each by its name."""
+"""What `views.model` and the views of learners refuse: random models, mixed rows, and bad arguments, by their names."""
 
 import re
 from collections.abc import Callable

@@ -88,10 +88,12 @@ class _Pull(torch.autograd.Function):
 
 
 def _pull(answer: Answer, slope: Tensor, rows: Tensor, *constants: Tensor) -> Tensor:
-    with torch.enable_grad():
-        rows = rows.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        parts = (slope, rows.detach(), *constants)
+        slope, rows, *others = (part.clone() if part.is_inference() else part for part in parts)
+        rows.requires_grad_()
         try:
-            scores = answer(rows, *constants)
+            scores = answer(rows, *others)
         except RuntimeError as error:
             if "numpy" not in str(error):  # NumPy reads no tensor that requires a gradient
                 raise

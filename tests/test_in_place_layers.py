@@ -3,6 +3,7 @@
 import copy
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -97,3 +98,22 @@ def test_the_channels_of_a_layer_can_be_hidden() -> None:
         hidden = maps.clone()
         hidden[:, channel] = 0.0
         close(values[channel], (PLAIN[3:](maps) - PLAIN[3:](hidden))[0, 0])
+
+
+def test_a_model_that_changes_its_input_does_not_change_the_row() -> None:
+    net, row = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(5, 1)).to(F64).eval(), randn(5)
+
+    def overwrites(rows: np.ndarray) -> np.ndarray:
+        rows = rows.view(np.ndarray)
+        rows[rows < 0] = 0
+        return rows.sum(1)
+
+    kept, weight = row.clone(), net[1].weight[0]
+    for model, slope in ((net, weight), (lambda rows: rows.relu_() @ weight, weight)):
+        h = views.model(lambda rows, model=model: model(rows).reshape(-1))
+        close(explainers.Gradient()(h, row), torch.where(row > 0, slope, 0.0))
+        close(explainers.Occlusion()(views.game(h, row)), row.relu() * slope)
+        assert torch.equal(row, kept)
+    close(views.model(net)(row), net(kept[None].clone())[0])
+    close(views.model(overwrites)(row), kept.relu().sum())
+    assert torch.equal(row, kept)

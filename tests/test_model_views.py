@@ -118,6 +118,14 @@ def test_the_model_gets_ordinary_rows_in_small_batches() -> None:
     assert max(sizes) == 6
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_do_not_depend_on_the_mode_of_the_caller(mode: Callable) -> None:
+    expected = E.IntegratedGradients(8)(plain, X[0])
+    with mode():
+        values = E.IntegratedGradients(8)(views.model(MLP), X[0])
+    close(values, expected)
+
+
 def test_higher_derivatives_and_forward_mode_are_refused() -> None:
     h = views.model(MLP, target=0)
     for transform in (torch.func.jacfwd(h), jacrev(jacrev(h))):

@@ -126,7 +126,7 @@ def _frame(rows: Tensor, names: list[str]) -> Any:
 
 
 def _scores(way: Way, rows: Tensor) -> Tensor:
-    scores = _numbers(way(rows))
+    scores = _numbers(way(rows.clone()))  # some models overwrite their input
     fits = scores.ndim in (1, 2) and len(scores) == len(rows)
     got = f"an output of shape {tuple(scores.shape)} for {len(rows)} rows"
     checks.expect(fits, "f", got, _EXPECTED, "pass a function that selects them, such as lambda rows: f(rows)[:, 0]")

@@ -50,7 +50,7 @@ def support(
 
     Use it to attribute the score to the entries of the support inputs. Arguments and errors are those of `query`.
     """
-    return _throughadaptation("x", "row", learner, support, x, target, link)
+    return _through_adaptation("x", "row", learner, support, x, target, link)
 
 
 def weights(
@@ -60,7 +60,7 @@ def weights(
 
     Use it to attribute the score to support examples, each taken as one unit. Arguments and errors: see `query`.
     """
-    return _throughadaptation("w", "weight", learner, support, x, target, link)
+    return _through_adaptation("w", "weight", learner, support, x, target, link)
 
 
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
@@ -199,7 +199,7 @@ def deterministic(learner: Learner) -> Learner:
     return learner
 
 
-def _throughadaptation(
+def _through_adaptation(
     field: str, noun: str, learner: Learner, support: Examples | Episode, x: Tensor, target: int | None, link: Link
 ) -> View:
     """Return the view from one field of the support examples, such as `w`, to the score of row `x`."""

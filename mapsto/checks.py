@@ -12,13 +12,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from .errors import MapstoError
 
 
-def spread(name: str, value: float | Tensor, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def spread(name: str, value: float | Tensor, point: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     """Return the argument `name`, a number or a tensor, in the point's shape, dtype and device.
 
     Raises:
@@ -39,8 +39,12 @@ def spread(name: str, value: float | Tensor, point: Float[Tensor, "..."]) -> Flo
 
 def readable(values: Tensor) -> bool:
     """Whether the numbers are there: not while `torch.func` or the compiler traces, nor on a device without data."""
-    tracing = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
-    return not (tracing or values.is_meta)
+    return not (tracing() or values.is_meta)
+
+
+def tracing() -> bool:
+    """Whether a transform of `torch.func` or the compiler is active."""
+    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def expect(holds: Any, name: str, got: Any, expected: str, remedy: str = "") -> None:

@@ -6,15 +6,28 @@ Game:  mask ↦ score or `[k]` scores, with only the players of the mask visible
 Explainers need no other access to a model.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from . import checks
 
 View = Callable[[Tensor], Tensor]  # point ↦ scalar, or `[k]` scores
+
+
+class Placed(ABC):
+    """A view that decides at which point it is explained, such as the output of one layer of a model for a row."""
+
+    @abstractmethod
+    def __call__(self, point: Tensor) -> Tensor:
+        """Return the score of the point, or its `[k]` scores."""
+
+    @abstractmethod
+    def at(self, x: Shaped[Tensor, "..."]) -> tuple[View, Tensor]:
+        """Return the view and the point that explain the row `x`."""
 
 
 class Game:
@@ -42,16 +55,17 @@ class Game:
 
 def game(
     view: View,
-    x: Float[Tensor, "..."],
+    x: Shaped[Tensor, "..."],
     baseline: float | Tensor = 0.0,
-    background: Float[Tensor, "b ..."] | None = None,
+    background: Shaped[Tensor, "b ..."] | None = None,
     groups: Int[Tensor, "..."] | None = None,
 ) -> Game:
     """Return the game whose players are the entries of `x`, or groups of entries, and whose outcome is that of `view`.
 
     Args:
         view: the function from the point `x` to the outcome.
-        x: the point to explain.
+        x: the point to explain. If the view is that of a model's layer (`views.model`), the point is the output of this
+            layer for the row `x`.
         baseline: the value that replaces hidden entries: a number, a tensor such as a mask token, or NaN for a learner
             that was trained on missing cells.
         background: rows `[b, ...]`. If given, each row in turn provides the values of the hidden entries, and the
@@ -63,6 +77,8 @@ def game(
         MapstoError: if `baseline`, `background` or `groups` does not fit `x`, or if both a baseline and a background
             are given.
     """
+    if isinstance(view, Placed):
+        view, x = view.at(x)
     players = x.numel() if groups is None else _count(groups, x)
 
     def visible(mask: Tensor) -> Tensor:
@@ -70,6 +86,7 @@ def game(
         return (mask.reshape(x.shape) if groups is None else mask[groups]) > 0.5
 
     if background is None:
+        _refuse_rounding(x, baseline=baseline)
         absent = checks.spread("baseline", baseline, x)
         return Game(lambda mask: view(torch.where(visible(mask), x, absent)), players)
     rows = _rows(background, baseline, x)
@@ -88,9 +105,18 @@ def _count(groups: Tensor, x: Tensor) -> int:
     return int(groups.max()) + 1
 
 
+def _refuse_rounding(x: Tensor, **absent: float | Tensor) -> None:
+    """Raise MapstoError if integer entries would be replaced by rounded numbers."""
+    for name, value in absent.items():
+        whole = not value.is_floating_point() if isinstance(value, Tensor) else float(value).is_integer()
+        got, remedy = f"fractions for entries of {x.dtype}", "pass x as floating-point numbers, or integers here too"
+        checks.expect(x.is_floating_point() or whole, name, got, "integers", remedy)
+
+
 def _rows(background: Tensor, baseline: float | Tensor, x: Tensor) -> Tensor:
     checks.shape(("b", *x.shape), "rows of the shape of x", background=background)
     checks.expect(len(background) > 0, "background", "no rows", "at least one", "take some from the training data")
+    _refuse_rounding(x, background=background)
     alone = not isinstance(baseline, Tensor) and baseline == 0
     checks.expect(alone, "baseline", "a baseline and a background", "one of them, to replace absent entries")
     return background.to(x)

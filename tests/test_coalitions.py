@@ -215,7 +215,7 @@ def test_the_seed_decides(draw: Callable[..., Design]) -> None:
     ],
 )
 def test_a_design_first_made_inside_a_transform_outlives_it(make: Callable[[], Design]) -> None:
-    coalitions._exact.cache_clear()
+    coalitions.exact_arrays.cache_clear()
     slope = vmap(grad(lambda x: (make().masks @ x).sum()))(torch.ones(2, 7))
     design = make()
     torch.testing.assert_close(slope, design.masks.sum(0).expand(2, 7))

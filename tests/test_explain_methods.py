@@ -115,13 +115,13 @@ def test_a_part_shares_its_value_among_its_pixels() -> None:
 
 
 def test_picture_and_trust_share_one_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, explain = [], mt.explainers.Gradient.__call__
+    asked, explain = [], mt.explainers.Gradient.attribute
 
     def counted(self: mt.explainers.Gradient, view: mt.views.View, point: torch.Tensor) -> torch.Tensor:
         asked.append(1)
         return explain(self, view, point)
 
-    monkeypatch.setattr(mt.explainers.Gradient, "__call__", counted)
+    monkeypatch.setattr(mt.explainers.Gradient, "attribute", counted)
     rows = mt.examples(torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 0, 1]))
     learner = PrototypicalNetwork(nn.Linear(3, 4), ways=2).requires_grad_(False)
     found = explain_methods(learner, mt.Episode(rows, rows), "Gradient", tmp_path)

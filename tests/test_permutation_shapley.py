@@ -144,7 +144,9 @@ def test_games_without_anything_to_control_stay_finite() -> None:
     assert torch.equal(PermutationShapley(8)(Game(lambda mask: 0 * mask.sum(), 5)), torch.zeros(5))
     torch.testing.assert_close(PermutationShapley(8)(Game(lambda mask: 2 * mask.sum(), 1)), torch.tensor([2.0]))
     mask = torch.zeros(5, requires_grad=True)
-    slope = torch.autograd.grad(PermutationShapley(8)(Game(lambda seen: (seen * mask).sum(), 5)).sum(), mask)[0]
+    slope = torch.autograd.grad(PermutationShapley(8).attribute(Game(lambda seen: (seen * mask).sum(), 5)).sum(), mask)[
+        0
+    ]
     torch.testing.assert_close(slope, torch.ones(5))
 
 

@@ -66,7 +66,7 @@ ROOMS = {
         load_weights meta_gradient train
     """,
     "views": """
-        Game View as_module feature game query state support support_feature support_game taught weights
+        Game View as_module feature game model query state support support_feature support_game taught weights
     """,
     "weights": """
         load

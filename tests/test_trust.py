@@ -82,7 +82,7 @@ def test_values_that_are_there_are_not_explained_again() -> None:
     asked = []
 
     class Counting(ViewExplainer):
-        def __call__(self, view, point):
+        def attribute(self, view, point):
             asked.append(1)
             return InputXGradient()(view, point)
 

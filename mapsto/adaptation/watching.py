@@ -21,7 +21,7 @@ def watch(body: nn.Module, call: Callable[[], object]) -> dict[str, Tensor]:
     def keep(name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
         def hook(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
             if isinstance(output, Tensor):
-                outputs[name] = output
+                outputs[name] = output.clone()  # the next layer may work in place
 
         return hook
 
@@ -60,7 +60,7 @@ def only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tens
     outputs: list = []
 
     def keep(output: object) -> object:
-        outputs.append(output)
+        outputs.append(output.clone() if isinstance(output, Tensor) else output)  # the next layer may work in place
         return output
 
     replace(part, keep, call)

@@ -39,7 +39,7 @@ class GradCAM(ViewExplainer):
     tensor([[1., 0.]])
     """
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
 
         Raises:
@@ -65,7 +65,7 @@ class HiResCAM(ViewExplainer):
     tensor([[ 1., -2.]])
     """
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
 
         Raises:

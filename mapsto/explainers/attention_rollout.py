@@ -15,8 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import checks
+from .explainer import without_graph
 
 
+@without_graph()
 def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor, "r r"]]) -> Float[Tensor, "r r"]:
     """Return the fraction of each output that comes from each input, by following attention through all layers.
 

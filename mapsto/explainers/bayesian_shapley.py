@@ -79,8 +79,7 @@ class BayesianShapley(DesignedExplainer):
 @functools.cache
 def _design(sizes: tuple[int, ...], samples: int) -> coalitions.Arrays:
     """Return the coalitions `[c, p]` and the linear map `[p, c]`, for players in the order of their groups."""
-    enumerated = coalitions.exact(sum(sizes), torch.float64)
-    every, shapley = enumerated.masks.numpy().astype(float), enumerated.weights.numpy()
+    every, shapley = (part.astype(float) for part in coalitions.exact_arrays(sum(sizes)))
     masks = every[_chosen(every, shapley, sizes, samples)]
     covariance = prior(masks, masks, sizes) + _NUGGET * np.eye(samples)
     trend = np.column_stack([np.ones(samples), masks])  # [c, 1 + p]

@@ -45,7 +45,7 @@ def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:
     >>> design.weights @ v
     tensor([2., 3.])
     """
-    return _tensors(_exact(players), dtype)
+    return _tensors(exact_arrays(players), dtype)
 
 
 def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
@@ -54,7 +54,7 @@ def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = t
     The players join one after the other, in each order. A player's value is the mean of its marginal contributions over
     the `2·pairs` orders (antithetic sampling; Mitchell et al. 2022).
     """
-    return _tensors(_permutations(players, pairs, seed), dtype)
+    return _tensors(permutation_arrays(players, pairs, seed), dtype)
 
 
 def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
@@ -89,7 +89,8 @@ def _tensors(arrays: Arrays, dtype: torch.dtype) -> Design:
 
 
 @functools.cache
-def _exact(players: int) -> Arrays:
+def exact_arrays(players: int) -> Arrays:
+    """Return the masks and the weights of `exact` as arrays."""
     masks = (np.arange(2**players)[:, None] >> np.arange(players)) & 1  # [c, p], player j is bit j
     size = masks.sum(1)
     share = np.array([1 / (players * math.comb(players - 1, s)) for s in range(players)])  # of a join at size s
@@ -98,7 +99,8 @@ def _exact(players: int) -> Arrays:
 
 
 @functools.cache
-def _permutations(players: int, pairs: int, seed: int) -> Arrays:
+def permutation_arrays(players: int, pairs: int, seed: int) -> Arrays:
+    """Return the masks and the weights of `permutations` as arrays."""
     generator = np.random.default_rng(seed)
     forward = np.stack([generator.permutation(players) for _ in range(pairs)])
     orders = np.concatenate([forward, forward[:, ::-1]])  # [o, p]

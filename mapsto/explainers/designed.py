@@ -32,7 +32,7 @@ class DesignedExplainer(GameExplainer):
             MapstoError: if there are too many coalitions, or too few to determine the values.
         """
 
-    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+    def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the players' values `[players]`, or `[players, k]` if the game has k scores.
 
         Raises:

@@ -25,7 +25,7 @@ from torch.func import vmap
 
 from .. import checks
 from ..games import View
-from .explainer import ViewExplainer, number
+from .explainer import ViewExplainer
 from .gradient import gradient, scale
 
 
@@ -64,7 +64,7 @@ class ExpectedGradients(ViewExplainer):
         self.background, self.samples, self.seed = background, samples, seed
         self.steps, self.chunk_size = steps, chunk_size
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the attributions, in the shape of `point`; if the view has k scores, a last axis `k` is added.
 
         Raises:
@@ -79,7 +79,7 @@ class ExpectedGradients(ViewExplainer):
             way = point - start
             return scale(gradient(view, start + t * way), w * way)
 
-        return number(vmap(value, chunk_size=self.chunk_size)(starts, t, w).sum(0))  # of [s, ...(k)]
+        return vmap(value, chunk_size=self.chunk_size)(starts, t, w).sum(0)  # of [s, ...(k)]
 
     def _whole(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return every row with every place of the quadrature: the row numbers, the places and their weights."""

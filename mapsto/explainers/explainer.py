@@ -2,12 +2,19 @@
 
 A `ViewExplainer` *moves* the input (gradients, paths), and a `GameExplainer` *hides* parts of it (occlusion, Shapley
 values). Each explains one point of any function of tensors; `vmap` applies it to a batch of points.
+
+Attributions are numbers without a gradient, so that no graph of the model stays in memory. To differentiate an
+attribution, for example as a penalty in training, call `explainer.attribute(...)` in place of `explainer(...)`. Inside
+a transform of `torch.func`, both can be differentiated.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import final
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import vmap
 
@@ -34,11 +41,23 @@ class ViewExplainer(ABC):
     """
 
     @abstractmethod
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Attribute the score `view(point)` to the entries of `point`.
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the attributions as a differentiable function of `point` and of the parameters of the view.
 
         The result has the shape of `point`; if the view has k scores, a last axis `k` is added.
         """
+
+    @final
+    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Attribute the score `view(point)` to the entries of `point`, without a gradient (see `attribute`).
+
+        The result has the shape of `point`; if the view has k scores, a last axis `k` is added.
+
+        Raises:
+            MapstoError: if an attribution is NaN, which is not detected inside a transform of `torch.func`.
+        """
+        with without_graph():
+            return number(self.attribute(view, point))
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
         """Return the attributions of `n` points, computed in batches.
@@ -49,7 +68,8 @@ class ViewExplainer(ABC):
             MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
                 detected.
         """
-        return numbers(vmap(lambda point: self(view, point), chunk_size=chunk_size)(points))
+        with without_graph():
+            return numbers(vmap(lambda point: self.attribute(view, point), chunk_size=chunk_size)(points))
 
 
 class GameExplainer(ABC):
@@ -60,11 +80,26 @@ class GameExplainer(ABC):
     """
 
     @abstractmethod
+    def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
+        """Return the attribution of each player as a differentiable function of the parameters of the game.
+
+        The result has shape `[players]`, or `[players, k]` if the game has k scores.
+        """
+
+    @final
     def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the attribution of each player: `[players]`, or `[players, k]` if the game has k scores."""
+        """Return the attribution of each player: `[players]`, or `[players, k]` if the game has k scores.
+
+        The result has no gradient (see `attribute`).
+
+        Raises:
+            MapstoError: if an attribution is NaN, which is not detected inside a transform of `torch.func`.
+        """
+        with without_graph():
+            return number(self.attribute(game))
 
     def over(
-        self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
+        self, games: Callable[[Tensor], Game], points: Shaped[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players ..."]:
         """Return the attributions of `n` points, computed in batches.
 
@@ -75,7 +110,21 @@ class GameExplainer(ABC):
             MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
                 detected.
         """
-        return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
+        with without_graph():
+            return numbers(vmap(lambda point: self.attribute(games(point)), chunk_size=chunk_size)(points))
+
+
+@contextmanager
+def without_graph() -> Iterator[None]:
+    """Compute without a graph of gradients, unless a transform of `torch.func` is active.
+
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> with without_graph():
+    ...     print((2 * w).requires_grad)
+    False
+    """
+    with torch.set_grad_enabled(torch.is_grad_enabled() and checks.tracing()):
+        yield
 
 
 def number(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -7,16 +7,18 @@ Both describe the score near the point only. Their values need not add up to the
 score is saturated.
 """
 
+from collections.abc import Callable
 from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vmap
+from torch.func import jacrev, vjp, vmap
 
 from .. import checks
 from ..errors import MapstoError
 from ..games import View
-from .explainer import ViewExplainer, number
+from .explainer import ViewExplainer
 
 
 @final
@@ -30,9 +32,9 @@ class Gradient(ViewExplainer):
     tensor([3., 2.])
     """
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the gradient in the shape of `point`; if the view has k scores, a last axis `k` is added."""
-        return number(gradient(view, point))
+        return gradient(view, point)
 
 
 @final
@@ -47,9 +49,9 @@ class InputXGradient(ViewExplainer):
     tensor([ 6., -4.])
     """
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return `point` times the gradient, in its shape; if the view has k scores, a last axis `k` is added."""
-        return number(scale(gradient(view, point), point))
+        return scale(gradient(view, point), point)
 
 
 def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -62,13 +64,24 @@ def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
             its scores depend on the point without a derivative.
     """
     checks.expect(point.is_floating_point(), "point", point.dtype, "floating-point numbers, which can be moved")
-    slopes = jacrev(lambda point: _differentiable(view, point))(point)  # [...] or [k, ...]
+    slopes = _with_gradients(lambda: jacrev(lambda point: _differentiable(view, point))(point))  # [...] or [k, ...]
     return slopes if slopes.ndim == point.ndim else slopes.movedim(0, -1)
 
 
 def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Multiply gradients `[...]` or `[..., k]` by a tensor `[...]` of the point's shape."""
     return slopes * by.reshape(by.shape + (1,) * (slopes.ndim - by.ndim))
+
+
+def _with_gradients(compute: Callable[[], Tensor]) -> Tensor:
+    """Return `compute()`, with gradients switched on inside; under `torch.no_grad`, the result has no graph.
+
+    If gradients are off, jacrev takes another backward formula for torch.linalg.solve, which is wrong under vmap (torch
+    2.13). The unused derivative of vjp switches them on for tensors that are made inside only.
+    """
+    if torch.is_grad_enabled():
+        return compute()
+    return vjp(lambda unused: (unused, compute()), torch.zeros(()), has_aux=True)[2]  # type: ignore[misc]
 
 
 def _differentiable(view: View, point: Tensor) -> Tensor:

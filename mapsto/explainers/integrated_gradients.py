@@ -18,7 +18,7 @@ from torch.func import vmap
 
 from .. import checks
 from ..games import View
-from .explainer import ViewExplainer, number
+from .explainer import ViewExplainer
 from .gradient import gradient, scale
 
 
@@ -46,7 +46,7 @@ class IntegratedGradients(ViewExplainer):
         nodes, weights = np.polynomial.legendre.leggauss(steps)  # on [−1, 1]
         self.t, self.w = ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the attributions, in the shape of `point`; if the view has k scores, a last axis `k` is added.
 
         Raises:
@@ -56,4 +56,4 @@ class IntegratedGradients(ViewExplainer):
         way = point - baseline
         t, w = (torch.tensor(values, dtype=point.dtype, device=point.device) for values in (self.t, self.w))
         slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size)(t)  # [s, ...(k)]
-        return number(scale(torch.tensordot(w, slopes, 1), way))
+        return scale(torch.tensordot(w, slopes, 1), way)

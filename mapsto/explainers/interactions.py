@@ -17,14 +17,14 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import vmap
 
 from .. import checks
 from ..games import Game
 from . import coalitions
-from .explainer import numbers
+from .explainer import number, numbers, without_graph
 
 
 @final
@@ -62,12 +62,18 @@ class ShapleyInteractions:
         """Return the matrix `[players, players]`, or `[players, players, k]` if the game has k scores.
 
         Raises:
-            MapstoError: if `orders` is None and the game has more than 12 players.
+            MapstoError: if `orders` is None and the game has more than 12 players, or if a value is NaN, which is not
+                detected inside a transform of `torch.func`.
         """
+        with without_graph():
+            return number(self.attribute(game))
+
+    def attribute(self, game: Game) -> Float[Tensor, "players players ..."]:
+        """Return the matrix of `__call__` as a differentiable function of the parameters of the game."""
         return self._sampled(game, self.orders) if self.orders is not None else self._exact(game)
 
     def over(
-        self, games: Callable[[Tensor], Game], points: Float[Tensor, "n ..."], chunk_size: int | None = None
+        self, games: Callable[[Tensor], Game], points: Shaped[Tensor, "n ..."], chunk_size: int | None = None
     ) -> Float[Tensor, "n players players ..."]:
         """Return the interaction matrices of `n` points, computed in batches.
 
@@ -77,7 +83,8 @@ class ShapleyInteractions:
         Raises:
             MapstoError: if a value is NaN. If `over` is called inside a transform of `torch.func`, NaN is not detected.
         """
-        return numbers(vmap(lambda point: self(games(point)), chunk_size=chunk_size)(points))
+        with without_graph():
+            return numbers(vmap(lambda point: self.attribute(games(point)), chunk_size=chunk_size)(points))
 
     def _exact(self, game: Game) -> Tensor:
         coalitions.refuse_many(game.players, "orders=32")

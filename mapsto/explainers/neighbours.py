@@ -13,8 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .. import checks
+from .explainer import without_graph
 
 
+@without_graph()
 def knn_shapley(
     x: Float[Tensor, "n f"],
     y: Int[Tensor, " n"],

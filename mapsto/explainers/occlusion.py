@@ -35,7 +35,7 @@ class Occlusion(GameExplainer):
     def __init__(self, chunk_size: int | None = None):
         self.chunk_size = chunk_size
 
-    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+    def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the decrease for each player: `[players]`, or `[players, k]` if the game has k scores."""
         everyone = torch.ones(1, game.players)
         masks = torch.cat([everyone, everyone - torch.eye(game.players)])  # [1 + p, p]

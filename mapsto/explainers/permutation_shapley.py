@@ -63,7 +63,7 @@ class PermutationShapley(GameExplainer):
         checks.count(pairs=pairs)
         self.pairs, self.seed, self.chunk_size = pairs, seed, chunk_size
 
-    def __call__(self, game: Game) -> Float[Tensor, "players ..."]:
+    def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the players' values `[players]`, or `[players, k]` if the game has k scores."""
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
@@ -137,7 +137,9 @@ def _unit(a: Tensor) -> Tensor:
 
 @functools.cache
 def _orders(players: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    along = coalitions.permutations(players, pairs, seed).masks.numpy()  # [o·(p+1), p]: the first i players of each
+    along = coalitions.permutation_arrays(players, pairs, seed)[0].astype(
+        np.float32
+    )  # [o·(p+1), p]: the first i players of each
     masks, place = np.unique(along, axis=0, return_inverse=True)
     place = place.reshape(2 * pairs, players + 1)  # [o, p+1]: which coalition
     rank = players - along.reshape(2 * pairs, players + 1, players).sum(1).astype(int)  # [o, p]

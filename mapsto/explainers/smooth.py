@@ -18,7 +18,7 @@ from torch.func import vmap
 
 from .. import checks
 from ..games import View
-from .explainer import Explain, ViewExplainer, number
+from .explainer import Explain, ViewExplainer
 
 
 @final
@@ -58,14 +58,14 @@ class Smooth(ViewExplainer):
         self.explainer, self.samples, self.noise = explainer, samples, noise
         self.seed, self.chunk_size = seed, chunk_size
 
-    def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the mean attribution over the noisy copies, in the shape of one attribution.
 
         Raises:
             MapstoError: if `noise` does not broadcast to the point.
         """
         near = vmap(lambda shift: self.explainer(view, point + shift), chunk_size=self.chunk_size)
-        return number(near(self._shifts(point)).mean(0))
+        return near(self._shifts(point)).mean(0)
 
     def _shifts(self, point: Tensor) -> Float[Tensor, "s ..."]:
         noise = checks.spread("noise", self.noise, point)

@@ -166,7 +166,8 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _explained(explain: Explain, view: View, points: Tensor, chunk_size: int | None) -> Tensor:
     refuse_games(explain)
-    return vmap(lambda point: explain(view, point), chunk_size=chunk_size)(points).detach()
+    with torch.no_grad():
+        return vmap(lambda point: explain(view, point), chunk_size=chunk_size)(points)
 
 
 def _redrawn(model: Model, layers: Sequence[str], seed: int) -> Model:

@@ -136,7 +136,8 @@ def explained(
     """Return the attributions of `n` points, each explained by its own view or, for a `GameExplainer`, its own game."""
     if isinstance(explainer, GameExplainer):
         return explainer.over(games, points, chunk_size).detach()
-    return vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(points).detach()
+    with torch.no_grad():
+        return vmap(lambda point: explainer(views(point), point), chunk_size=chunk_size)(points)
 
 
 def judged(

@@ -26,6 +26,7 @@ from ... import checks, views
 from ...adaptation import losses
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
+from ...explainers.explainer import without_graph
 from ...views import View
 
 Bounds = tuple[float, float]
@@ -44,7 +45,8 @@ class Attack(ABC):
 
     def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
         """Attack `n` points in one batch, or `chunk_size` of them at a time, to limit memory."""
-        return vmap(lambda point: self(view, point), chunk_size=chunk_size)(points)
+        with without_graph():
+            return vmap(lambda point: self(view, point), chunk_size=chunk_size)(points)
 
 
 @final
@@ -65,6 +67,7 @@ class FGSM(Attack):
         _check_ball(radius, bounds)
         self.radius, self.bounds = radius, bounds
 
+    @without_graph()
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the moved point; see `Attack`."""
         slope, score = grad_and_value(_scalar(view))(point)
@@ -113,6 +116,7 @@ class PGD(Attack):
         checks.above(0, step=self.step)
         self.radius, self.norm, self.steps, self.bounds, self.seed = radius, norm, steps, bounds, seed
 
+    @without_graph()
     def __call__(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the moved point; see `Attack`."""
         loss, best = _scalar(view), point.clamp(*self.bounds)

@@ -65,7 +65,8 @@ def max_sensitivity(
     checks.expect(neighbours.shape[1] > 0, "neighbours", f"shape {tuple(neighbours.shape)}", remedy)
 
     def attribute(points: Tensor) -> Tensor:
-        return refuse_lost(vmap(lambda x: explain(views(x), x), chunk_size=chunk_size)(points).detach())
+        with torch.no_grad():
+            return refuse_lost(vmap(lambda x: explain(views(x), x), chunk_size=chunk_size)(points))
 
     here = (attribute(points) if values is None else refuse_lost(values)).flatten(1)
     there = [attribute(near).flatten(1) for near in neighbours.unbind(1)]

@@ -36,7 +36,7 @@ class OwnReasons(ViewExplainer):
     def __init__(self, learner: SelfExplaining, support: Examples):
         self.learner, self.state = learner, learner.adapt(support)
 
-    def __call__(self, view: View, point: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+    def attribute(self, view: View, point: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
         """Return the values of `point`'s columns, in probability; a missing cell has value 0."""
         values, base = self.learner.explain(self.state, point[None])
         return values[0] @ most_probable(base[0] + values[0].sum(0))

@@ -2,32 +2,27 @@
 
     query: x ↦ score      support: D.x ↦ score      weights: D.w ↦ score      state: θ ↦ score      feature: h ↦ score
 
-D is the support set. Explainers change the input of a view, or hide parts of it in a game (see `games`). If an episode
-is given in place of a support set, a learner with a memory also reads the episode's context (the examples of earlier
-tasks). Then the explained model is the one that `evaluate` scores: `predict(adapt_to(episode), x)`.
+D is the support set. If an episode is given in place of a support set, a learner with a memory also reads the episode's
+context (the examples of earlier tasks). Then the explained model is the one that `evaluate` scores:
+`predict(adapt_to(episode), x)`.
 """
 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import vjp
 from torch.utils import _pytree as pytree
 
-from . import checks
-from .adaptation import watching
-from .adaptation.learner import Learner
-from .episodes import Episode, Examples, State
-from .games import Game, View, game
-
-__all__ = [
-    "Game", "View", "as_module", "feature", "game", "query", "state", "support", "support_feature", "support_game",
-    "taught", "weights",
-]  # fmt: skip
+from .. import checks
+from ..adaptation import watching
+from ..adaptation.learner import Learner
+from ..episodes import Episode, Examples, State
+from ..games import Game, View
+from . import chance
 
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]
-_RANDOM = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU)
 
 
 def query(learner: Learner, support: Examples | Episode, target: int | None = None, link: Link = lambda s: s) -> View:
@@ -43,7 +38,7 @@ def query(learner: Learner, support: Examples | Episode, target: int | None = No
         MapstoError: if the learner is transductive or stochastic, a row differs in shape from the support rows, or
             `target` is not the index of a score.
     """
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     state = adapt(examples)
     return lambda x: _score(learner, state, _row(x, examples), target, link)
 
@@ -77,7 +72,7 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
     game of Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH[learner.loss_name]
-    examples, adapt = _adaptation(learner, episode)
+    examples, adapt = adaptation(learner, episode)
 
     def view(w: Tensor) -> Tensor:
         scores = learner.predict(adapt(examples._replace(w=w)), episode.query.x)
@@ -136,13 +131,13 @@ def feature(
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import PrototypicalNetwork
-    >>> learner = PrototypicalNetwork(nn.Sequential(nn.Flatten(), nn.ReLU()), ways=2)
+    >>> learner = PrototypicalNetwork(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()), ways=2)
     >>> support = examples(torch.tensor([[0.0], [4.0]]), torch.tensor([0, 1]))
     >>> view, point = feature(learner, support, torch.tensor([-2.0]), "1", target=1)
     >>> point, view(point), view(torch.tensor([3.0]))
     (tensor([0.]), tensor(-16.), tensor(-1.))
     """
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     state, part = adapt(examples), watching.part(learner, layer)
     _row(x, examples)
 
@@ -150,7 +145,8 @@ def feature(
         return _score(learner, state, x, target, link)
 
     def view(moved: Tensor) -> Tensor:
-        return watching.replace(part, lambda output: moved.reshape(output.shape), score)
+        # A copy, because the next layer may work in place.
+        return watching.replace(part, lambda output: moved.reshape(output.shape).clone(), score)
 
     return _reached(layer, view, watching.only_output(layer, part, score).squeeze(0))
 
@@ -169,7 +165,7 @@ def support_feature(
     exactly once for the whole support set, for example because it runs in each of several inner steps, MapstoError is
     raised. Arguments and other errors are those of `feature`.
     """
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     part = watching.part(learner, layer)
     _row(x, examples)
     point = watching.only_output(layer, part, lambda: adapt(examples))
@@ -193,40 +189,13 @@ def support_game(
     return Game(lambda mask: view(w * mask.to(w)), len(w))
 
 
-class Adapted(nn.Module):
-    """A learner that has adapted to one support set, as a plain module from rows `[n, ...]` to scores `[n, k]`."""
-
-    def __init__(self, learner: Learner, support: Examples | Episode):
-        super().__init__()
-        self.learner = learner
-        examples, adapt = _adaptation(learner, support)
-        leaves, self.spec = pytree.tree_flatten(adapt(examples))
-        for i, leaf in enumerate(leaves):
-            self.register_buffer(f"state_{i}", leaf.detach())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scores `[n, k]` of the rows `x`."""
-        state = pytree.tree_unflatten([getattr(self, f"state_{i}") for i in range(self.spec.num_leaves)], self.spec)
-        return self.learner.predict(state, x)
-
-
-def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
-    """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
-
-    If `support` is an episode, the learner can also read the context (examples of earlier tasks). If the learner is
-    transductive or stochastic, MapstoError is raised.
-    """
-    return Adapted(learner, support)
-
-
 def deterministic(learner: Learner) -> Learner:
     """Return the learner, or raise MapstoError if one of its layers is stochastic, such as dropout in training."""
-    for name, part in learner.named_modules():
-        random = isinstance(part, _RANDOM) and part.training and getattr(part, "p", 1) > 0
-        checks.expect(
-            not random, "learner", f"a random one: its {type(part).__name__} {name!r} draws at random in training",
-            "a deterministic one, because every call would give another answer", "call learner.eval() first",
-        )  # fmt: skip
+    random = chance.random_part(learner)
+    checks.expect(
+        not random, "learner", f"a random one: its {random} draws at random in training",
+        "a deterministic one, because every call would give another answer", "call learner.eval() first",
+    )  # fmt: skip
     return learner
 
 
@@ -234,7 +203,7 @@ def _through_adaptation(
     field: str, noun: str, learner: Learner, support: Examples | Episode, x: Tensor, target: int | None, link: Link
 ) -> View:
     """Return the view from one field of the support examples, such as `w`, to the score of row `x`."""
-    examples, adapt = _adaptation(learner, support)
+    examples, adapt = adaptation(learner, support)
     _row(x, examples)
     size = getattr(examples, field).shape
 
@@ -249,14 +218,23 @@ def _episode(support: Examples | Episode) -> Episode:
     return support if isinstance(support, Episode) else Episode(support, support)
 
 
-def _adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
+def adaptation(learner: Learner, support: Examples | Episode) -> tuple[Examples, Callable[[Examples], State]]:
     """Return the support set, and a function from support sets to states that also reads the context of an episode."""
     _explainable(learner)
     episode = _episode(support)
-    return episode.support, lambda examples: learner.adapt_to(episode._replace(support=examples))
+
+    def adapt(examples: Examples) -> State:
+        with chance.refused("learner"):
+            return learner.adapt_to(episode._replace(support=examples))
+
+    return episode.support, adapt
 
 
 def _explainable(learner: Learner) -> None:
+    checks.expect(
+        isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner of mapsto",
+        "for any other model, use mt.views.model(f, target=...)",
+    )  # fmt: skip
     checks.expect(
         not learner.transductive, "learner", f"{type(learner).__name__}(transductive=True)",
         "one whose prediction for a row does not depend on other rows", "build it with transductive=False",
@@ -270,7 +248,8 @@ def _row(x: Tensor, support: Examples) -> Tensor:
 
 
 def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: Link) -> Tensor:
-    scores = link(learner.predict(state, x[None])[0])
+    with chance.refused("learner"):
+        scores = link(learner.predict(state, x[None])[0])
     if target is None:
         return scores
     count = len(scores) if scores.ndim else 0

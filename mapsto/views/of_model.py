@@ -1,0 +1,142 @@
+"""The view of any model: a plain module, a scikit-learn estimator, or a function of a batch of rows.
+
+    model: x ↦ score        at: x ↦ (h ↦ score, h)  with h the output of one of the module's layers
+
+The model is asked for batches of rows outside the transforms of `torch.func` (see `asking`), so it need not be
+traceable, or written with PyTorch at all.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from .. import checks
+from ..adaptation import watching
+from ..asking import ask
+from ..games import Placed, View
+from .asked import Asked
+
+
+def model(
+    f: Any,
+    target: int | str | None = None,
+    layer: str | None = None,
+    batch_size: int = 256,
+    columns: Sequence[str] | None = None,
+) -> "ModelView":
+    """Return the function from one row to its score under any model, for every explainer and for `game`.
+
+    The model gets batches of rows. Explainers that hide parts of the row work for every model. Explainers that take
+    gradients need a model that PyTorch can differentiate; parameters are constants.
+
+    Args:
+        f: a module; a scikit-learn estimator, of which `predict_proba` is explained, else `decision_function`, else
+            `predict`; or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. A function gets a tensor or, if
+            it fails on tensors, a NumPy array. A module or function may also return a dictionary or a tuple that
+            contains `logits` or a single tensor.
+        target: the index of the score, or the name of a class if the estimator has `classes_`; if None, the function
+            returns all scores.
+        layer: the name of a submodule of the module `f`. If given, the output of this layer is explained instead of the
+            row: `view, point = h.at(x)`. If None, the row is explained.
+        batch_size: the largest number of rows that the model gets at a time.
+        columns: the names of the columns, if `f` is a function of a pandas DataFrame.
+
+    Raises:
+        MapstoError: if `f` is none of these, is random (dropout in training), or mixes rows (batch norm in training),
+            or if `layer`, `target` or `batch_size` is not valid. On the first use, the model is asked twice for copies
+            of one row; MapstoError is raised if the scores differ, or are not numbers for each row.
+
+    >>> from mapsto.explainers import Shapley
+    >>> from mapsto.views import game
+    >>> h = model(lambda rows: [row[0] * row[1] for row in rows.tolist()])
+    >>> Shapley()(game(h, torch.tensor([2.0, 3.0])))
+    tensor([3., 3.])
+    """
+    checks.count(batch_size=batch_size)
+    return ModelView(f, Asked(f, columns, batch_size), target, layer, batch_size)
+
+
+@final
+class ModelView(Placed):
+    """The function from a row to its score under any model; `model` describes the arguments."""
+
+    def __init__(self, f: Any, asked: Asked, target: int | str | None, layer: str | None, batch_size: int):
+        self.asked, self.batch_size, self.layer = asked, batch_size, layer
+        self.target = _index(target, asked.classes)
+        if layer is not None:
+            got = f"{layer!r} for a {type(f).__name__}"
+            checks.expect(isinstance(f, nn.Module), "layer", got, "None", "only a module has layers")
+            self.part = watching.part(f, layer)
+
+    def __call__(self, x: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the score of row `x`, or its scores `[k]` if there is no target.
+
+        Raises:
+            MapstoError: if the view has a layer, because it then explains the output of this layer: see `at`.
+        """
+        checks.expect(
+            self.layer is None, "layer", f"{self.layer!r} in a call with a row", "the output of this layer",
+            "take view, point = h.at(x), then view(point) or explainer(view, point)",
+        )  # fmt: skip
+        return ask(self._scores, self.batch_size, _row(x)[None])[0]
+
+    def at(self, x: Shaped[Tensor, "..."]) -> tuple[View, Tensor]:
+        """Return this view and `x`; if there is a layer, the function from its output to the score, and its output.
+
+        The function runs the module on `x` with its argument in place of the layer's output. The output has no row
+        axis.
+
+        Raises:
+            MapstoError: if the layer does not run exactly once, or does not return a floating-point tensor with one
+                entry for each row.
+        """
+        if self.layer is None:
+            return self, _row(x)
+        row = _row(x)[None]
+        point = ask(self._features, self.batch_size, row)[0]
+        return lambda moved: ask(self._scores_from, self.batch_size, moved[None], row)[0], point
+
+    def _scores(self, rows: Tensor) -> Tensor:
+        scores = self.asked(rows)
+        if self.target is None:
+            return scores
+        if self.asked.signed and scores.ndim == 1:
+            scores = torch.stack([-scores, scores], 1)  # the score of the second of two classes
+        count = scores.shape[1] if scores.ndim == 2 else 0
+        inside = 0 <= self.target < count
+        checks.expect(inside, "target", self.target, f"None or one of the {count} scores, counted from 0")
+        return scores[:, self.target]
+
+    def _features(self, rows: Tensor) -> Tensor:
+        assert self.layer is not None
+        self.asked.prepare(rows)
+        output = watching.only_output(self.layer, self.part, lambda: self.asked(rows))
+        got = f"{self.layer!r}, whose output has shape {tuple(output.shape)} for {len(rows)} rows"
+        fits = output.ndim > 0 and len(output) == len(rows)
+        checks.expect(fits, "layer", got, "a layer with rows on the first axis")
+        return output
+
+    def _scores_from(self, outputs: Tensor, rows: Tensor) -> Tensor:
+        # A layer that follows may work in place, so it gets a copy.
+        return watching.replace(self.part, lambda output: outputs.to(output).clone(), lambda: self._scores(rows))
+
+
+def _index(target: int | str | None, classes: Any) -> int | None:
+    """Return the index of the score; raise MapstoError if `target` is neither an index nor the name of a class."""
+    if target is None or (isinstance(target, Integral) and not isinstance(target, bool)):
+        return None if target is None else int(target)
+    names = [] if classes is None else list(classes)
+    known = ", ".join(map(repr, names)) or "f has no classes_"
+    checks.expect(
+        target in names, "target", repr(target), f"None, the index of a score, or the name of a class ({known})"
+    )
+    return names.index(target)
+
+
+def _row(x: Any) -> Tensor:
+    checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor", "pass torch.as_tensor(x)")
+    return x

@@ -1,0 +1,187 @@
+"""What `views.model` accepts, how it asks, and what it refuses."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from torch import Tensor, nn
+from torch.func import vmap
+
+from mapsto import explainers, views
+from mapsto.errors import MapstoError
+
+F64 = torch.float64
+ROWS = np.random.default_rng(0).normal(size=(60, 3))
+NUMBERS = 2 * ROWS[:, 0] - ROWS[:, 1]
+NAMES = np.where(NUMBERS > 1, "sick", np.where(NUMBERS > -1, "unwell", "well"))
+FRAME = pd.DataFrame(ROWS, columns=["age", "dose", "weight"])
+x = torch.tensor(ROWS[0])
+NET = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).eval()
+
+
+def close(got: Tensor, expected: Any) -> None:
+    torch.testing.assert_close(got.detach(), torch.as_tensor(expected).detach())
+
+
+# ---- estimators
+
+
+def test_an_estimator_gives_its_most_detailed_answer() -> None:
+    forest, two = RandomForestClassifier(5, random_state=0).fit(ROWS, NAMES), NAMES == "sick"
+    close(views.model(forest)(x), forest.predict_proba(ROWS[:1])[0])
+    svm = LinearSVC().fit(ROWS, NAMES)
+    close(views.model(svm, target=1)(x), svm.decision_function(ROWS[:1])[0, 1])
+    close(views.model(LinearRegression().fit(ROWS, NUMBERS))(x), NUMBERS[0])
+    close(views.model(SVC().fit(ROWS, two))(x), SVC().fit(ROWS, two).decision_function(ROWS[:1])[0])
+    both = LinearRegression().fit(ROWS, ROWS[:, :2])
+    close(views.model(both, target=1)(x), ROWS[0, 1])
+
+
+def test_a_class_name_selects_its_column() -> None:
+    regression = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, NAMES)
+    expected = regression.predict_proba(ROWS[:1])[0]
+    for i, name in enumerate(["sick", "unwell", "well"]):
+        close(views.model(regression, target=name)(x), expected[i])
+        close(views.model(regression.predict_proba, target=name)(x), expected[i])
+        close(views.model(regression, target=i)(x), expected[i])
+
+
+def test_a_whole_number_is_an_index_even_if_classes_are_numbers() -> None:
+    forest = RandomForestClassifier(5, random_state=0).fit(ROWS, np.where(NUMBERS > 0, 7, 1))
+    close(views.model(forest, target=1)(x), forest.predict_proba(ROWS[:1])[0, 1])
+    with pytest.raises(MapstoError, match=r"^target: "):
+        views.model(forest, target=7)(x)
+
+
+def test_a_model_that_reads_missing_cells_can_hide_columns_by_nan() -> None:
+    boosted = HistGradientBoostingRegressor(max_iter=5).fit(ROWS, NUMBERS)
+    missing = ROWS[:1].copy()
+    missing[0, 1] = np.nan
+    effect = boosted.predict(ROWS[:1]) - boosted.predict(missing)
+    close(explainers.Occlusion()(views.game(views.model(boosted), x, baseline=float("nan")))[1], effect[0])
+
+
+def test_the_one_number_of_two_classes_has_two_signs() -> None:
+    svm = SVC().fit(ROWS, np.where(NUMBERS > 0, "yes", "no"))
+    number = svm.decision_function(ROWS[:1])[0]
+    assert abs(number) > 0.1
+    close(views.model(svm, target="yes")(x), number)
+    close(views.model(svm, target="no")(x), -number)
+
+
+def test_an_estimator_of_a_frame_gets_its_columns() -> None:
+    forest = RandomForestClassifier(5, random_state=0).fit(FRAME, NAMES)  # warns if it gets no names, which is an error
+    close(views.model(forest)(x), forest.predict_proba(FRAME[:1])[0])
+    close(views.model(forest.predict_proba)(x), forest.predict_proba(FRAME[:1])[0])
+
+
+# ---- functions
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "tensors": lambda rows: torch.stack([2 * rows[:, 0], rows[:, 1]], 1),
+    "arrays": lambda rows: np.stack([2 * rows[:, 0].astype(float), rows[:, 1]], 1),
+    "arrays alone": lambda rows: np.stack([rows.max(axis=1) * 0 + 2 * rows[:, 0], rows[:, 1]], 1),
+    "lists": lambda rows: [[2 * row[0], row[1]] for row in rows.tolist()],
+    "a frame out": lambda rows: pd.DataFrame({"a": 2 * rows[:, 0].numpy(), "b": rows[:, 1].numpy()}),
+    "whole numbers": lambda rows: (rows[:, :2] > -10).int() * 7,
+    "booleans": lambda rows: [[bool(row[0] > 0), True] for row in rows],
+}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_a_function_may_read_and_return_any_numbers(kind: str) -> None:
+    expected = {"whole numbers": [7.0, 7.0], "booleans": [float(x[0] > 0), 1.0]}.get(kind, [2 * x[0], x[1]])
+    h = views.model(FUNCTIONS[kind])
+    close(h(x), torch.tensor(expected, dtype=F64))
+    close(vmap(h)(torch.tensor(ROWS[:5]))[0], torch.tensor(expected, dtype=F64))
+
+
+def test_a_function_of_a_frame_gets_named_columns() -> None:
+    h = views.model(lambda frame: 2 * frame["age"] + frame["dose"], columns=["age", "dose", "weight"])
+    close(explainers.Shapley()(views.game(h, x)), torch.stack([2 * x[0], x[1], 0 * x[2]]))
+
+
+def test_a_function_of_tensors_keeps_its_gradient() -> None:
+    close(explainers.Gradient()(views.model(lambda rows: NET(rows.float())[:, 1]), x.float()), _slope(1))
+
+
+def _slope(target: int) -> Tensor:
+    return explainers.Gradient()(lambda x: NET(x[None])[0, target], x.float())
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        *(lambda s: {"logits": s, "states": s[:, :1]}, lambda s: {"scores": s, "loss": None}),
+        *(lambda s: (s, None), lambda s: (s,)),
+    ],
+)
+def test_the_one_tensor_of_a_dictionary_or_tuple_is_explained(wrap: Callable[[Tensor], Any]) -> None:
+    class Wrapped(nn.Module):
+        def forward(self, rows: Tensor) -> Any:
+            return wrap(NET(rows))
+
+    close(views.model(Wrapped())(x.float()), NET(x[None].float())[0])
+    close(explainers.Gradient()(views.model(Wrapped(), target=0), x.float()), _slope(0))
+
+
+def test_the_page_about_models_of_your_own_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "explaining.md").read_text()
+    section = page.partition("## Explain your own model\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.S)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 2 and names["values"].shape == (30,) and names["point"].shape == (8,)
+
+
+# ---- dtypes
+
+
+def test_rows_take_the_dtype_of_the_module_and_scores_that_of_the_rows() -> None:
+    h = views.model(NET, target=1)
+    expected = NET(x[None].float())[0, 1]
+    assert h(x).dtype == F64 and h(x.float()).dtype == torch.float32
+    close(h(x).float(), expected)
+    slope = explainers.Gradient()(h, x)
+    assert slope.dtype == F64
+    close(slope.float(), _slope(1))
+    whole = torch.tensor([1, -2, 3])
+    close(h(whole), NET(whole[None].float())[0, 1])
+    close(explainers.Occlusion()(views.game(h, whole)), explainers.Occlusion()(views.game(h, whole.float())))
+
+
+def test_integer_columns_stay_integers_where_the_module_reads_them() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Embedding(5, 2), nn.Linear(3, 1)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            return self.head(torch.cat([self.table(rows[:, 0].long()), rows[:, 1:2]], 1))
+
+    net = Mixed().eval()
+    row = torch.tensor([3.0, 0.5])
+    close(views.model(net)(row), net(row[None])[0])
+    slope = explainers.Gradient()(views.model(net, target=0), row)
+    close(slope, torch.stack([torch.zeros(()), net.head.weight[0, 2]]))
+    tokens = torch.tensor([1, 4])
+    bag = nn.Sequential(nn.Embedding(5, 2), nn.Flatten(), nn.Linear(4, 2)).eval()
+    close(views.model(bag)(tokens), bag(tokens[None])[0])
+
+
+def test_integers_are_not_hidden_by_fractions() -> None:
+    h, whole = views.model(NET, target=1), torch.tensor([1, -2, 3])
+    for name, absent in (("baseline", 0.5), ("baseline", float("nan")), ("background", torch.full((2, 3), 0.5))):
+        with pytest.raises(MapstoError, match=f"^{name}: "):
+            views.game(h, whole, **{name: absent})

@@ -26,7 +26,7 @@ class Examples(NamedTuple):
     different sizes, and measuring the influence of an example.
     """
 
-    x: Float[Tensor, "n ..."]
+    x: Shaped[Tensor, "n ..."]  # numbers, or int64 tokens
     y: Shaped[Tensor, "n ..."]  # class index (int64), or target vector
     w: Float[Tensor, " n"]
 
@@ -69,11 +69,14 @@ class Source(Protocol):
 def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
     """Return inputs `x`, targets `y` and weights `w` as `Examples`; if `w` is None, each of n weights is 1/n.
 
+    Weights have the dtype of `x`, or torch's default dtype if `x` holds whole numbers such as tokens.
+
     >>> examples(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])).w
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
     if w is None:
-        w = torch.full((len(x),), 1 / max(len(x), 1), dtype=x.dtype, device=x.device)
+        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        w = torch.full((len(x),), 1 / max(len(x), 1), dtype=dtype, device=x.device)
     return Examples(x, y, w)
 
 
@@ -91,9 +94,9 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
     return mapped
 
 
-def stack(episodes: list[Episode]) -> Episode:
-    """Return episodes of equal shapes as one batch, stacked along a new leading task axis."""
-    return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *episodes)
+def stack(trees: list[Any]) -> Any:
+    """Return episodes or other pytrees of equal shapes as one batch, stacked along a new leading task axis."""
+    return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *trees)
 
 
 def unstack(batch: Episode) -> list[Episode]:

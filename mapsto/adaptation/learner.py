@@ -9,7 +9,7 @@ parameters of the module, and choices are arguments of its constructor.
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..episodes import Episode, Examples, State, over_tasks
@@ -52,7 +52,7 @@ class Learner(nn.Module, ABC):
         """
 
     @abstractmethod
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: State, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted model's scores of `n` rows: class logits, or predicted numbers.
 
         The scores of a row do not depend on the other rows, unless the learner is transductive.
@@ -66,7 +66,7 @@ class Learner(nn.Module, ABC):
         """
         return self.adapt(episode.support)
 
-    def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: State, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary of intermediate values for `n` rows, each `[n, ...]`; by default it is empty."""
         return {}
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -99,14 +99,14 @@ class CoordinateRule(Learner, ABC):
         """Return the adapted network after the inner steps, which start from the body's own parameters."""
         return self.stopped(self.run(self.route, support), support)
 
-    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted network's scores of `n` rows.
 
         Batch norm uses the statistics of the support set.
         """
         return on_query(self.body, state.params, state.statistics, x)
 
-    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 

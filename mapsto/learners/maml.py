@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -166,14 +166,14 @@ class MAML(Learner):
         named = dict(self.body.named_parameters())
         return {name: torch.zeros_like(named[name]) if name in self.zeroed else named[name] for name in self.adapted}
 
-    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted network's scores of `n` rows.
 
         Batch norm uses the statistics of the support set, or of the `n` rows if `transductive` is True.
         """
         return on_query(self.body, state.params, state.statistics, x)
 
-    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 

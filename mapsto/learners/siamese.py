@@ -18,7 +18,7 @@ training, against 98.1 %).
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -88,14 +88,14 @@ class SiameseNetwork(Learner):
         labels = one_hot(support.y, self.ways, f)
         return Gallery(f, labels, support.w, {} if self.transductive else statistics)
 
-    def predict(self, state: Gallery, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Gallery, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores `[n, ways]` of the classes for `n` rows.
 
         A score is minus the squared distance from the row to the nearest example of the class.
         """
         return _nearest(state, self._squared(state, x))
 
-    def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Gallery, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the outputs of the body's submodules, `embedding` and `distance`.
 
         `embedding` is the embedding of each row. `distance` is the distance from each row to each support example.

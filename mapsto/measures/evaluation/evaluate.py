@@ -65,7 +65,14 @@ class Regression:
 Evaluation = Classification | Regression
 
 
-def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
+def evaluate(
+    learner: Learner,
+    tasks: Source,
+    episodes: int = 600,
+    batch: int = 25,
+    seed: int = 0,
+    vectorise: bool | None = None,
+) -> Evaluation:
     """Return the accuracy or error of a learner on the query sets of many tasks, after adapting to each task.
 
     In each task, the learner adapts to the support set and predicts the query set. If the learner's loss is
@@ -78,15 +85,21 @@ def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 
         episodes: the number of tasks.
         batch: the number of tasks to compute at a time. The random tasks also depend on this number.
         seed: the random seed of the tasks.
+        vectorise: if True, all tasks of a batch are computed at once, by `vmap`. If False, they are computed one by
+            one. If None, the faster way is chosen, see `adaptation.batching`.
 
     Raises:
         MapstoError: if `episodes` or `batch` is below 1, if the tasks do not fit the learner, or if the inputs have
             missing cells and the learner cannot read them.
     """
+
+    def predict(task: Episode) -> Tensor:
+        return learner.predict(learner.adapt_to(task), task.query.x)
+
     parts = []
     for sample in batches(learner, tasks, episodes, batch, seed):
         with torch.no_grad(), _in_evaluation(learner), fitting(learner, unstack(sample)[0]):
-            scores = each_task(learner, lambda task: learner.predict(learner.adapt_to(task), task.query.x), sample)
+            scores = each_task(learner, predict, sample, vectorise)
         if scores.isnan().any() and (problem := missing(learner, sample)):
             raise MapstoError(f"tasks: got {problem}")
         parts.append((scores, sample.query.y, sample.query.w))

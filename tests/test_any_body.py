@@ -1,11 +1,14 @@
 """Bodies that are not plain networks of floats are learned too: tokens, recurrence, attention, ties, buffers."""
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -186,12 +189,12 @@ def test_any_body_is_trained_validated_and_evaluated(name: str) -> None:
 
 
 def test_vmap_may_be_demanded_of_an_evaluation() -> None:
-    with pytest.raises(MapstoError, match=r"^tasks: .*vmap"):
+    with pytest.raises(MapstoError, match=r"^tasks: "):
         mt.evaluate(MAML(Writing(), loss="mse"), Lines(), episodes=2, vectorise=True)
 
 
 def test_an_error_of_the_learner_is_never_taken_for_one_of_vmap() -> None:
-    body = nn.Sequential(nn.Linear(2, 4), Broken())
+    body = nn.Sequential(nn.Linear(2, 4), Broken()).double()
     with pytest.raises(ValueError, match="the oven is cold"):
         mt.training.meta_gradient(MAML(body, loss="mse"))(dict(body.named_parameters(prefix="body")), lines())
 
@@ -220,3 +223,55 @@ def test_a_body_that_returns_a_dictionary_is_refused() -> None:
     for refused in (lambda it: mt.evaluate(it, Lines(), 2), lambda it: next(mt.train(it, Lines(), 1, 1))):
         with pytest.raises(MapstoError, match=r"^body: "):
             refused(MAML(Named(), loss="mse"))
+
+
+class Tied(nn.Module):
+    """A layer whose weight is also that of the last layer; the last layer comes first in the order of registration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.layer = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.head.weight = self.layer.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(x).tanh()).sum(-1, keepdim=True)
+
+
+def tied(seed: int = 0) -> MAML:
+    torch.manual_seed(seed)
+    return MAML(Tied(), loss="mse", lr=0.1)
+
+
+def test_tied_parameters_are_saved_once_and_tied_again(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"steps": 4, "batch": 2, "ema": 0.5, "checkpoint_every": 1}
+    whole = tied()
+    list(mt.train(whole, Lines(), run=tmp_path / "whole", **options))
+    stopped = mt.train(tied(), Lines(), run=tmp_path / "run", **options)
+    next(stopped)
+    stopped.close()
+    resumed = tied(1)
+    list(mt.train(resumed, Lines(), run=tmp_path / "run", resume=True, **options))
+    loaded = tied(2)
+    mt.training.load_weights(loaded, tmp_path / "run")
+    for learner in (resumed, loaded):
+        assert learner.body.head.weight is learner.body.layer.weight
+        assert all(torch.equal(a, b) for a, b in zip(learner.parameters(), whole.parameters(), strict=True))
+    assert "body.layer.weight" not in load_file(tmp_path / "run" / "weights.safetensors")
+
+
+def test_tied_weights_do_not_fit_a_body_without_the_tie(tmp_path: Path) -> None:
+    list(mt.train(tied(), Lines(), steps=1, batch=1, run=tmp_path))
+    body = Tied()
+    body.layer.weight = nn.Parameter(torch.zeros(2, 2))
+    with pytest.raises(MapstoError, match=r"^weights: .*layer\.weight"):
+        mt.training.load_weights(MAML(body, loss="mse"), tmp_path)
+
+
+@pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm])
+def test_a_wrong_second_derivative_of_torch_is_refused(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        body = nn.Sequential(wrap(nn.Linear(2, 4)), nn.Tanh(), nn.Linear(4, 1))
+    with pytest.raises(MapstoError, match=r"^learner: .*weight_norm.*first_order=True"):
+        next(mt.train(MAML(body, loss="mse"), Lines(), steps=1, batch=1))
+    next(mt.train(MAML(body, loss="mse", first_order=True), Lines(), steps=1, batch=1))

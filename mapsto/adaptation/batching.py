@@ -18,6 +18,7 @@ from .learner import Learner
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
+_functorch: Any = torch._C._functorch
 _log = logging.getLogger(__name__)
 
 
@@ -73,8 +74,8 @@ def _attempt(function: Callable[[Episode], Any], episodes: Episode) -> tuple[Any
 
     An operation without a rule for `vmap` is an error here. Outside, torch would compute it in a slow loop.
     """
-    fallback = torch._C._functorch._is_vmap_fallback_enabled()
-    torch._C._functorch._set_vmap_fallback_enabled(False)
+    fallback = _functorch._is_vmap_fallback_enabled()
+    _functorch._set_vmap_fallback_enabled(False)
     try:
         return over_tasks(function)(episodes), None
     except torch.OutOfMemoryError:
@@ -82,4 +83,4 @@ def _attempt(function: Callable[[Episode], Any], episodes: Episode) -> tuple[Any
     except Exception as error:
         return None, error
     finally:
-        torch._C._functorch._set_vmap_fallback_enabled(fallback)
+        _functorch._set_vmap_fallback_enabled(fallback)

@@ -23,13 +23,26 @@ class Learner(nn.Module, ABC):
     """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 
     A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" if
-    scores are class logits, "mse" if they are predicted numbers.
+    scores are class logits, "mse" if they are predicted numbers. If its loss may be any function, it sets `criterion`
+    instead, from which `loss_name` follows.
     """
 
     family: ClassVar[str] = "learner"  # its name in the literature: optimisation-based, metric-based, model-based …
-    loss_name: str = "cross_entropy"
+    loss_name: str = "cross_entropy"  # "custom" if the loss is a function of the user's
+    _custom_loss: losses.Loss | None = None
     transductive: bool = False  # True if a row's prediction depends on the other rows; `mt.views` raises MapstoError
     differentiation: Differentiation | None = None  # how `loss` is differentiated through the inner loop, if any
+
+    @property
+    def criterion(self) -> losses.Loss:
+        """The loss of scores, with its metrics: the one named `loss_name`, or a function of the user's."""
+        return self._custom_loss or losses.LOSSES[self.loss_name]
+
+    @criterion.setter
+    def criterion(self, loss: losses.LossChoice) -> None:
+        choice = losses.chosen(loss)
+        self._custom_loss = None if choice.outcome else choice
+        self.loss_name = choice.name if choice.outcome else "custom"
 
     @property
     def route(self) -> Differentiation | None:
@@ -76,8 +89,8 @@ class Learner(nn.Module, ABC):
         By default, the loss is `Σ w·ℓ` over the query set.
         """
         scores = self.predict(self.adapt_to(episode), episode.query.x)
-        loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
-        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        loss = self.criterion(scores, episode.query.y, episode.query.w)
+        return loss, {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss of one task; by default, it is the training loss.

@@ -10,6 +10,8 @@ Bodies are ordinary modules. `prepare` replaces their batch-norm layers by `Supp
 and statistics computes the same function (Ioffe & Szegedy 2015, Algorithm 1).
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -135,7 +137,7 @@ def _buffers(body: nn.Module) -> Tensors:
     return {name: buffer.clone() for name, buffer in body.named_buffers()}
 
 
-def _scores(outputs: Tensor) -> Tensor:
+def _scores(outputs: Any) -> Tensor:
     kind = type(outputs).__name__
     checks.expect(
         isinstance(outputs, Tensor), "body", f"one that returns a {kind}", "one tensor [n, k] of scores",

@@ -132,7 +132,7 @@ class ANML(Learner):
         loss = torch.stack(terms).sum()
         metrics = {"loss": loss.detach()}
         for name, s, part in zip(("", "remembered_"), scores, parts, strict=False):
-            values = losses.METRICS[self.loss_name](s.detach(), part)
+            values = self.criterion.metrics(s.detach(), part)
             metrics |= {name + metric: value for metric, value in values.items()}
         return loss, metrics
 

@@ -67,9 +67,10 @@ class CoordinateRule(Learner, ABC):
     differentiation: Differentiation
     cell: Cell
 
-    def __init__(self, body: nn.Module, loss: str, steps: int, hidden: int, differentiation: Differentiation | None):
+    def __init__(
+        self, body: nn.Module, loss: losses.LossChoice, steps: int, hidden: int, differentiation: Differentiation | None
+    ):
         super().__init__()
-        checks.one_of(losses.LOSSES, loss=loss)
         checks.count(0, steps=steps)
         checks.count(hidden=hidden)
         self.differentiation, self._route = chosen(differentiation, ConstantGradients()), Reverse()
@@ -79,7 +80,7 @@ class CoordinateRule(Learner, ABC):
             "a learned optimizer has no fixed point, and FirstOrder would not learn its steps",
         )  # fmt: skip
         self.body, self.adapted = prepare(body), free(body)
-        self.loss_name, self.steps = loss, steps
+        self.criterion, self.steps = losses.chosen(loss), steps
 
     _route: Differentiation
 
@@ -138,4 +139,4 @@ class CoordinateRule(Learner, ABC):
     def objective(self, theta: Float[Tensor, " c"], fixed: Params, support: Examples) -> Float[Tensor, ""]:
         """Return the loss on the support set at the parameters `theta`."""
         scores, _ = on_support(self.body, {**fixed, **self.parts(theta)}, support.x, support.w)
-        return losses.LOSSES[self.loss_name](scores, support.y, support.w)
+        return self.criterion(scores, support.y, support.w)

@@ -53,7 +53,9 @@ class MAML(Learner):
             are neither adapted nor learned; freeze them before building the learner. Batch-norm layers must have
             `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
             set.
-        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        loss: the loss on the support set and the query set: "mse", "cross_entropy", or a function
+            `loss(scores, y, w)` that returns a scalar, such as `(w * F.huber_loss(...)).sum()`. Rows of weight 0
+            should add 0 to it.
         lr: the inner learning rate. If rates are learned, each of them starts at `lr`.
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
@@ -97,7 +99,7 @@ class MAML(Learner):
     def __init__(
         self,
         body: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        loss: losses.LossChoice = "cross_entropy",
         lr: float = 0.01,
         steps: int = 1,
         first_order: bool = False,
@@ -112,7 +114,6 @@ class MAML(Learner):
     ):
         super().__init__()
         checks.at_least(0, lr=lr, proximal=proximal)
-        checks.one_of(losses.LOSSES, loss=loss)
         checks.one_of(("all", "head"), adapt=adapt)
         checks.one_of((True, False, "layer-step"), learn_lr=learn_lr)
         checks.count(1 if learn_lr == "layer-step" else 0, steps=steps)
@@ -127,7 +128,8 @@ class MAML(Learner):
         if isinstance(self.differentiation, Implicit):
             _check_fixed_point(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
-        self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
+        self.criterion = losses.chosen(loss)
+        self.lr, self.steps, self.transductive = lr, steps, transductive
         self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
         self.zeroed = _adapted_names(body, "head") if zero_head else []
         named = dict(body.named_parameters())
@@ -197,7 +199,7 @@ class MAML(Learner):
 
     def _objective(self, params: Params, fixed: Params, support: Examples) -> Tensor:
         scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
-        return losses.LOSSES[self.loss_name](scores, support.y, support.w)
+        return self.criterion(scores, support.y, support.w)
 
 
 def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:

@@ -140,7 +140,7 @@ class MetaNetwork(Learner):
 
         def loss(slow: Weights, x: Tensor, y: Tensor) -> Tensor:
             scores = network.on_query(x[None], (), statistics, slow)[-1]
-            return losses.LOSSES[self.loss_name](scores, y[None], torch.ones_like(scores[:, 0]))
+            return self.criterion(scores, y[None], torch.ones_like(scores[:, 0]))
 
         with twice_differentiable():
             return vmap(grad(loss), (None, 0, 0))(slow, support.x, support.y)

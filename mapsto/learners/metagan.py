@@ -146,7 +146,7 @@ class MetaGAN(Wrapped):
         by_generator = -(v * passed).sum()
         metrics = {"loss": (by_learner + by_generator).detach(), "learner_loss": by_learner.detach()}
         metrics |= {"generator_loss": by_generator.detach(), "passed": passed.detach().exp().mean()}
-        on_query = losses.METRICS[self.loss_name](scores[:, : self.ways].detach(), query)
+        on_query = self.criterion.metrics(scores[:, : self.ways].detach(), query)
         return by_learner + by_generator, metrics | on_query
 
     def _scores(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:

@@ -22,7 +22,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import losses
 from ..adaptation.labels import one_hot
 from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import on_query, on_support, prepare
@@ -113,7 +112,7 @@ class SiameseNetwork(Learner):
         mass = state.w.sum()
         loss = (query.w * (cost @ state.w)).sum() / torch.where(mass > 0, mass, 1.0)
         scores = _nearest(state, squared.detach())
-        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores, query)
+        return loss, {"loss": loss.detach()} | self.criterion.metrics(scores, query)
 
     def _squared(self, state: Gallery, x: Tensor) -> Tensor:
         f = on_query(self.body, {}, state.statistics, x)  # [m, f]

@@ -15,7 +15,7 @@ class Wrapped(Learner, ABC):
 
     def __init__(self, inner: Learner):
         super().__init__()
-        self.loss_name, self.transductive = inner.loss_name, inner.transductive
+        self.criterion, self.transductive = inner.criterion, inner.transductive
 
     @property
     @abstractmethod

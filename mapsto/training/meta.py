@@ -120,7 +120,7 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
 
 
 def _in_chunks(
-    gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int
+    gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int = 0
 ) -> tuple[Params, Metrics]:
     params = {name: p.detach() for name, p in params.items()}  # otherwise autograd keeps a graph of the gradient too
     tasks, directions = len(episodes.support.w), estimator.directions(params, index)

@@ -1,15 +1,20 @@
 """Check that the learner, its tasks and the estimator belong together, before a training writes anything."""
 
+from typing import Any
+
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import checks
-from ..adaptation.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
+from ..adaptation.differentiation import ConstantGradients, FiniteDifference, FirstOrder, Reverse, Truncated
 from ..adaptation.fitting import fitting
 from ..adaptation.learner import Learner
 from ..episodes import Source, to, unstack
 from ..learners import Reptile
 from .estimators import Estimator, EvolutionStrategies, ForwardMode
 
+WRONG_TWICE = {"_weight_norm_interface"}
+"""Operations of torch whose second derivative is wrong, as `torch.autograd.gradgradcheck` shows."""
 UNROLLED = (ConstantGradients, FirstOrder, Reverse, Truncated)  # these classes themselves, not their subclasses
 
 
@@ -32,11 +37,29 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
 
 
 def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
-    """Compute the loss of one task, and raise MapstoError if the learner cannot."""
+    """Compute the loss of one task, and raise MapstoError if the learner cannot, or not with a right gradient."""
     task = unstack(to(tasks.batch(0, 1, seed), device))[0]
-    with torch.no_grad(), fitting(learner, task):
+    with torch.no_grad(), fitting(learner, task), _Operations() as operations:
         learner.loss(task)
     trainable = any(p.requires_grad for p in learner.parameters())
     checks.expect(
         trainable, "learner", f"{type(learner).__name__} without trainable parameters", "at least one to train"
     )
+    route = learner.differentiation
+    twice = route is not None and not isinstance(route, FirstOrder | ConstantGradients | FiniteDifference)
+    checks.expect(
+        not (twice and operations.names & WRONG_TWICE), "learner", "a body with weight_norm, whose second derivative "
+        "is wrong in torch", "a body without it", "remove it, or train with first_order=True",
+    )  # fmt: skip
+
+
+class _Operations(TorchDispatchMode):
+    """Note the names of all operations of torch that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))

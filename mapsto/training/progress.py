@@ -55,14 +55,14 @@ class Progress:
 
     def save(self, folder: runs.Run) -> None:
         """Write a checkpoint, and the weights to use."""
-        tensors = _prefixed("learner", self.learner.state_dict()) | _prefixed("average", self.average)
+        tensors = _prefixed("learner", runs.tensors_of(self.learner)) | _prefixed("average", self.average)
         tensors |= _prefixed("best", self.best)
         for i, slots in self.optimizer.state().items():
             tensors |= _prefixed(f"optimizer/{i}", slots)
         about = {"step": self.step, "seconds": self.seconds, "score": self.score}
         meta = {"mapsto": __version__, **{name: repr(value) for name, value in about.items()}}
         folder.save(runs.CHECKPOINT, tensors, meta)
-        folder.save(runs.WEIGHTS, self.learner.state_dict() | (self.best or self.average), meta)
+        folder.save(runs.WEIGHTS, runs.tensors_of(self.learner) | (self.best or self.average), meta)
         self.saved = self.step
 
     def restore(self, folder: runs.Run) -> None:
@@ -74,7 +74,7 @@ class Progress:
         path = folder.folder / runs.CHECKPOINT
         tensors, meta = runs.read_tensors(path)
         try:
-            self.learner.load_state_dict(_under("learner", tensors))
+            runs.load_tensors(self.learner, _under("learner", tensors))
             _assign(self.average, _under("average", tensors))
             device = next(iter(self.params.values())).device
             self.best = {name: tensor.to(device) for name, tensor in _under("best", tensors).items()}

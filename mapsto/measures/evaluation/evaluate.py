@@ -62,7 +62,19 @@ class Regression:
         return f"squared error {self.mse}, median {self.median:.4f} ({self.tasks} tasks{lost})"
 
 
-Evaluation = Classification | Regression
+@dataclass(frozen=True)
+class Measured:
+    """The loss over many tasks of a learner whose loss is a function of the user's."""
+
+    tasks: int
+    loss: Estimate
+    values: Float[np.ndarray, " t"]  # each task's loss
+
+    def __str__(self) -> str:
+        return f"loss {self.loss} ({self.tasks} tasks)"
+
+
+Evaluation = Classification | Regression | Measured
 
 
 def evaluate(
@@ -77,7 +89,8 @@ def evaluate(
 
     In each task, the learner adapts to the support set and predicts the query set. If the learner's loss is
     "cross_entropy", the result is a `Classification` with accuracy, log loss and calibration error. If the loss is
-    "mse", the result is a `Regression` with the squared error.
+    "mse", the result is a `Regression` with the squared error. If the loss is a function `loss(scores, y, w)`, the
+    result is a `Measured` with this loss.
 
     Args:
         learner: the learner.
@@ -94,7 +107,8 @@ def evaluate(
     """
 
     def predict(task: Episode) -> Tensor:
-        return learner.predict(learner.adapt_to(task), task.query.x)
+        scores = learner.predict(learner.adapt_to(task), task.query.x)
+        return scores if learner.criterion.outcome else learner.criterion(scores, task.query.y, task.query.w)
 
     parts = []
     for sample in batches(learner, tasks, episodes, batch, seed):
@@ -104,6 +118,9 @@ def evaluate(
             raise MapstoError(f"tasks: got {problem}")
         parts.append((scores, sample.query.y, sample.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
+    if learner.criterion.outcome is None:
+        values = scores.numpy()  # [T], each the loss of one task
+        return Measured(len(values), estimate(values), values)
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 

@@ -4,7 +4,7 @@ The whole package uses the tuples `Episode` and `Examples`. A batch of tasks is 
 on every tensor, so that `torch.func.vmap` maps any function of one `Episode` over a batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -12,7 +12,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from . import checks
+
 __all__ = ["Episode", "Examples", "examples", "over_tasks", "unstack"]
+
+_DRAWN = 25  # tasks that an evaluation draws at a time
 
 State = Any
 """The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
@@ -92,6 +96,22 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
         return torch.func.vmap(function, in_dims=(axes,), chunk_size=chunk_size, randomness="different")(batch)
 
     return mapped
+
+
+def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
+    """Yield the first `episodes` tasks of a source in parts of at most `batch` tasks.
+
+    A source draws 25 tasks at a time, whatever `batch` is, so that the tasks do not depend on `batch`.
+
+    Raises:
+        MapstoError: if `episodes` or `batch` is below 1.
+    """
+    checks.count(episodes=episodes, batch=batch)
+    for index, start in enumerate(range(0, episodes, _DRAWN)):
+        sample = tasks.batch(index, min(_DRAWN, episodes - start), seed)
+        for first in range(0, len(sample.support.w), batch):
+            part = slice(first, first + batch)
+            yield pytree.tree_map_only(Tensor, lambda leaf: leaf[part], sample)  # noqa: B023
 
 
 def stack(trees: list[Any]) -> Any:

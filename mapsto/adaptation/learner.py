@@ -7,6 +7,8 @@ parameters of the module, and choices are arguments of its constructor.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from jaxtyping import Float, Shaped
@@ -17,6 +19,18 @@ from . import losses
 from .differentiation import Differentiation
 
 Metrics = dict[str, Tensor]
+
+
+@contextmanager
+def evaluating(learner: nn.Module) -> Iterator[None]:
+    """Switch off layers that behave differently in training, such as dropout, within the block."""
+    training = [module for module in learner.modules() if module.training]
+    learner.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 class Learner(nn.Module, ABC):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import losses
+from ..adaptation import losses, parts
 from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
 from ..adaptation.differentiation.route import chosen, detached
 from ..adaptation.inner import (
@@ -60,7 +60,9 @@ class MAML(Learner):
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: which parameters adapt: "all", or only those of the "head" (the last layer with parameters).
+        adapt: which parameters adapt: "all", only those of the "head" (the layer whose output is the score), those
+            whose names match one of several patterns, such as `["head.*", "*.bias"]`, or those whose names a function
+            accepts. Parameters chosen by name adapt even if they are frozen. Then they are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
@@ -74,16 +76,17 @@ class MAML(Learner):
             use minibatches only if all tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
-        zero_head: if True, the head (the last layer) starts from 0 in every task, not from learned parameters. Then no
+        zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no
             class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient to the
             layers below, so the first step adapts only the head and costs less. With `steps=1`, only the head adapts,
             as in ANIL. The head must be the layer that computes all outputs of `body`.
 
     Raises:
-        MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, `steps`, `lr` or `proximal` is negative, `minibatch`
-            is below 1, no parameter is free to adapt, a batch-norm layer has `track_running_stats=True`, or both
-            `first_order` and `differentiation` are given. `Implicit` differentiation raises MapstoError if `proximal`
-            is 0, or if the inner loop has an optimizer with memory (momentum or Adam), learned rates or minibatches.
+        MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, a pattern in `adapt` matches no name, `steps`, `lr` or
+            `proximal` is negative, `minibatch` is below 1, no parameter is free to adapt, a batch-norm layer has
+            `track_running_stats=True`, or both `first_order` and `differentiation` are given. `Implicit`
+            differentiation raises MapstoError if `proximal` is 0, or if the inner loop has an optimizer with memory
+            (momentum or Adam), learned rates or minibatches.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -103,7 +106,7 @@ class MAML(Learner):
         lr: float = 0.01,
         steps: int = 1,
         first_order: bool = False,
-        adapt: Literal["all", "head"] = "all",
+        adapt: parts.Choice = "all",
         learn_lr: bool | Literal["layer-step"] = False,
         transductive: bool = False,
         optimizer: InnerOptimizer | None = None,
@@ -114,7 +117,6 @@ class MAML(Learner):
     ):
         super().__init__()
         checks.at_least(0, lr=lr, proximal=proximal)
-        checks.one_of(("all", "head"), adapt=adapt)
         checks.one_of((True, False, "layer-step"), learn_lr=learn_lr)
         checks.count(1 if learn_lr == "layer-step" else 0, steps=steps)
         if minibatch is not None:
@@ -130,8 +132,11 @@ class MAML(Learner):
         self.body = prepare(body)
         self.criterion = losses.chosen(loss)
         self.lr, self.steps, self.transductive = lr, steps, transductive
-        self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
-        self.zeroed = _adapted_names(body, "head") if zero_head else []
+        self.adapted = parts.chosen(body, adapt)  # fixed here: functional calls carry no requires_grad
+        self.zeroed = parts.chosen(body, "head") if zero_head else []
+        self._free = {name for name, p in body.named_parameters() if p.requires_grad}
+        self._seeks_head = adapt == "head" or zero_head  # until the first input shows which layer returns the score
+        self._adapts_head = adapt == "head"
         named = dict(body.named_parameters())
         shape = {True: lambda p: p.shape, "layer-step": lambda p: (steps,)}
         self.learn_lr = learn_lr
@@ -152,6 +157,7 @@ class MAML(Learner):
 
         `route` takes the same values as the constructor argument `differentiation`, and replaces it in this call.
         """
+        self._find_head(support.x)
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
@@ -178,6 +184,18 @@ class MAML(Learner):
     def features(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
+
+    def _find_head(self, x: Tensor) -> None:
+        """Take the head to be the layer whose output is the score, once a first input shows which it is."""
+        if not self._seeks_head or torch.compiler.is_compiling():
+            return
+        self._seeks_head, head = False, parts.head(self.body, x)
+        head = parts.checked(self.body, [name for name in head if name in self._free])
+        if self._adapts_head and head != self.adapted:
+            got = "'head' with learned rates, but the body registers its head before other layers"
+            checks.expect(not self.learn_lr, "adapt", got, f"the names of its head, {head}")
+            self.adapted = head
+        self.zeroed = head if self.zeroed else []
 
     def _step(self, route: Differentiation) -> InnerStep:
         gradient = route.gradient(self._objective)
@@ -211,16 +229,3 @@ def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: boo
         plain, "differentiation", "Implicit for an inner loop with memory or learned rates",
         "gradient descent with one rate, whose step has a symmetric Jacobian",
     )  # fmt: skip
-
-
-def _adapted_names(body: nn.Module, adapt: str) -> list[str]:
-    """Return the names of the parameters to adapt: those not frozen, in the whole body or in its last layer."""
-    owners = [name for name, layer in body.named_modules() if any(True for _ in layer.parameters(recurse=False))]
-    last = f"{owners[-1]}." if owners and owners[-1] else ""
-    free = [
-        name for name, p in body.named_parameters() if p.requires_grad and (adapt == "all" or name.startswith(last))
-    ]
-    checks.expect(
-        bool(free), "body", f"{type(body).__name__} without a parameter to adapt", "at least one", "unfreeze some"
-    )
-    return free

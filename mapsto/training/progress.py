@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..adaptation.learner import Learner
+from ..adaptation.learner import Learner, evaluating
 from ..errors import MapstoError
 from . import run as runs
-from .optimizers import OptimizerName, optimizer
+from .optimizers import Factory, OptimizerName, optimizer
 from .validation import Validation
 
 
@@ -19,7 +19,11 @@ class Progress:
     """The parameters, their moving average, the best weights so far, the optimizer, the step and the seconds."""
 
     def __init__(
-        self, learner: Learner, weight_decay: float, ema: float | None, optimizer_name: OptimizerName = "adamw"
+        self,
+        learner: Learner,
+        weight_decay: float,
+        ema: float | None,
+        optimizer_name: OptimizerName | Factory = "adamw",
     ):
         self.learner, self.ema = learner, ema
         self.params: dict[str, Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
@@ -43,7 +47,7 @@ class Progress:
 
     def validate(self, validation: Validation) -> float:
         """Validate the weights (the moving average, if there is one), and keep them if they are the best so far."""
-        with self._using(self.average):
+        with self._using(self.average), evaluating(self.learner):
             score = float(validation(self.learner))
             if score < self.score:
                 self.score, self.best = score, _copy(self.params)

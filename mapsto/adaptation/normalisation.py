@@ -19,6 +19,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from .. import checks
+from ..episodes import blank
 
 Tensors = dict[str, Tensor]
 
@@ -111,7 +112,7 @@ def on_support(
     norms = _norms(body)
     tensors: dict = {**_buffers(body), **params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
-    outputs = _scores(functional_call(body, tensors, (x,)))  # writes the layers' statistics into `tensors`
+    outputs = _scores(functional_call(body, tensors, (blank(x, w),)))  # writes the layers' statistics into `tensors`
     return outputs, {f"{name}.{moment}": tensors[f"{name}.{moment}"] for name in norms for moment in ("mean", "var")}
 
 

@@ -85,9 +85,13 @@ def _variable(node: Any) -> int | None:
 def _whole_layers(body: nn.Module, names: set[str]) -> set[str]:
     """Return the names, and those of all other parameters of the layers that they belong to."""
     first = {id(p): name for name, p in body.named_parameters()}
-    layers = [m for m in body.modules() if parametrize.is_parametrized(m) or not any(True for _ in m.children())]
+    layers = [m for m in body.modules() if parametrize.is_parametrized(m) or not any(map(_parametric, m.children()))]
     owned = [{first[id(p)] for p in layer.parameters()} for layer in layers]
     return names.union(*(own for own in owned if own & names))
+
+
+def _parametric(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters())
 
 
 def _accepts(adapt: Sequence[str] | Callable[[str], bool], name: str) -> bool:

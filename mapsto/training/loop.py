@@ -18,7 +18,7 @@ import torch
 from .. import __version__, checks
 from ..adaptation.fitting import missing, ruled_out
 from ..adaptation.learner import Learner
-from ..episodes import Episode, Source, to, unstack
+from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
 from . import memory, preflight
 from . import run as runs
@@ -81,7 +81,7 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     with memory.kept(), _checkpoint_at_a_stop(folder, progress):
         for index in range(progress.step, steps):
             started = time.perf_counter()
-            episodes = to(tasks.batch(index, batch, settings.seed), device)
+            episodes = to(checked(tasks.batch(index, batch, settings.seed)), device)
             with autocast(), _seeded(settings.seed, index, device):
                 grads, measured = gradient(progress.params, episodes, index)
             norm = torch.nn.utils.get_total_norm(list(grads.values()))

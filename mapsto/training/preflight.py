@@ -9,7 +9,7 @@ from .. import checks
 from ..adaptation.differentiation import ConstantGradients, FiniteDifference, FirstOrder, Reverse, Truncated
 from ..adaptation.fitting import fitting
 from ..adaptation.learner import Learner
-from ..episodes import Source, to, unstack
+from ..episodes import Source, checked, to, unstack
 from ..learners import Reptile
 from .estimators import Estimator, EvolutionStrategies, ForwardMode
 
@@ -38,7 +38,7 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
 
 def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
     """Compute the loss of one task, and raise MapstoError if the learner cannot, or not with a right gradient."""
-    task = unstack(to(tasks.batch(0, 1, seed), device))[0]
+    task = unstack(to(checked(tasks.batch(0, 1, seed)), device))[0]
     with torch.no_grad(), fitting(learner, task), _Operations() as operations:
         learner.loss(task)
     trainable = any(p.requires_grad for p in learner.parameters())

@@ -104,10 +104,16 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
 @contextmanager
 def _seeded(seed: int, index: int, device: torch.device) -> Iterator[None]:
     """Make the random numbers of layers such as dropout a function of the seed and the step, within the block."""
-    entropy = (abs(seed), int(seed < 0), index)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-        yield
+    word = int(np.random.SeedSequence((abs(seed), int(seed < 0), index)).generate_state(1)[0])
+    cpu, before = torch.default_generator, torch.default_generator.get_state()
+    with torch.random.fork_rng([device]) if device.type == "cuda" else nullcontext():
+        if device.type == "cuda":
+            torch.cuda.manual_seed(word)
+        cpu.manual_seed(word)
+        try:
+            yield
+        finally:
+            cpu.set_state(before)
 
 
 def _configuration(learner: Learner, tasks: Source, settings: Settings) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import mapsto as mt
 from mapsto.episodes import Episode, Examples, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML
+from mapsto.training.estimators import EvolutionStrategies, ForwardMode, Random
 from mapsto.training.validation import ValidationLoss
 
 
@@ -197,6 +198,12 @@ def test_an_error_of_the_learner_is_never_taken_for_one_of_vmap() -> None:
     body = nn.Sequential(nn.Linear(2, 4), Broken()).double()
     with pytest.raises(ValueError, match="the oven is cold"):
         mt.training.meta_gradient(MAML(body, loss="mse"))(dict(body.named_parameters(prefix="body")), lines())
+
+
+@pytest.mark.parametrize("estimator", [ForwardMode(2), EvolutionStrategies(2)])
+def test_estimators_by_directions_refuse_recurrent_layers(estimator: Random) -> None:
+    with pytest.raises(MapstoError, match=r"^estimator: "):
+        next(mt.train(MAML(Sequence(nn.LSTM), loss="mse"), Lines(), steps=1, batch=1, estimator=estimator))
 
 
 def test_several_threads_and_the_loop_agree_about_attention() -> None:

@@ -36,7 +36,8 @@ def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
 
     def sentence(error: Exception) -> str:
         reason = _reason(error)
-        remedy = f"layer {_layer(learner, error) or 'unknown'} raised {type(error).__name__}; see the error above"
+        layer = _layer(learner, error)
+        remedy = f"layer {layer} raised {type(error).__name__}" if layer else "see the error above"
         if _SIZES.search(reason):
             remedy = "check the learner's sizes and ways against the tasks'"
         if "dtype" in reason and not x.is_floating_point():

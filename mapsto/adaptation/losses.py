@@ -71,8 +71,8 @@ LOSSES = {
     "mse": Loss("mse", mse, "numbers"),
 }
 LossName = Literal["mse", "cross_entropy"]
-LossChoice = LossName | Callable[[Any, Tensor, Tensor], Tensor]
-"""The name of a loss, or a function `loss(scores, y, w)` that returns a scalar."""
+LossChoice = LossName | Callable[[Any, Tensor, Tensor], Any]
+"""The name of a loss, or a function `loss(scores, y, w)` that returns a scalar tensor."""
 
 
 def chosen(loss: LossChoice) -> Loss:

@@ -189,8 +189,9 @@ class MAML(Learner):
         """Take the head to be the layer whose output is the score, once a first input shows which it is."""
         if not self._seeks_head or torch.compiler.is_compiling():
             return
-        self._seeks_head, head = False, parts.head(self.body, x)
-        head = parts.checked(self.body, [name for name in head if name in self._free])
+        names = parts.head(self.body, x)
+        head = parts.checked(self.body, [name for name in names if name in self._free])
+        self._seeks_head = False
         if self._adapts_head and head != self.adapted:
             got = "'head' with learned rates, but the body registers its head before other layers"
             checks.expect(not self.learn_lr, "adapt", got, f"the names of its head, {head}")

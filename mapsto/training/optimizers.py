@@ -15,8 +15,8 @@ from torch import Tensor
 from .. import checks
 
 OptimizerName = Literal["adamw", "muon", "sgd"]
-Factory = Callable[[list[Tensor]], torch.optim.Optimizer]
-"""A function that makes an optimizer of a list of parameters, such as `partial(torch.optim.SGD, momentum=0.9)`."""
+Factory = Callable[[list[Tensor]], Any]
+"""A function that makes a torch optimizer of a list of parameters, such as `partial(torch.optim.SGD, momentum=0.9)`."""
 
 
 def optimizer(name: OptimizerName | Factory, params: Mapping[str, Tensor], weight_decay: float) -> "Together":

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import checks
@@ -11,7 +12,7 @@ from ..adaptation.fitting import fitting
 from ..adaptation.learner import Learner
 from ..episodes import Source, checked, to, unstack
 from ..learners import Reptile
-from .estimators import Estimator, EvolutionStrategies, ForwardMode
+from .estimators import Estimator, EvolutionStrategies, ForwardMode, Random
 
 WRONG_TWICE = {"_weight_norm_interface"}
 """Operations of torch whose second derivative is wrong, as `torch.autograd.gradgradcheck` shows."""
@@ -26,6 +27,12 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
     checks.expect(
         not reptile, "estimator", "EvolutionStrategies for Reptile",
         "another one, because Reptile's loss means nothing if its constants may vary",
+    )  # fmt: skip
+    recurrent = any(isinstance(module, nn.RNNBase) for module in learner.modules())
+    checks.expect(
+        not (isinstance(estimator, Random) and recurrent), "estimator",
+        f"{type(estimator).__name__} and a recurrent layer of torch, which has no rule for it",
+        "no estimator", "write out the cell, as in mt.models.Recurrent",
     )  # fmt: skip
     route = learner.differentiation
     recomputed = route is not None and type(route) not in UNROLLED

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import mapsto as mt
+from mapsto.adaptation import batching
 from mapsto.episodes import Episode, Examples, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML
@@ -213,6 +214,15 @@ def test_several_threads_and_the_loop_agree_about_attention() -> None:
     two, _ = mt.training.meta_gradient(learner, chunk_size=1, threads=2)(params, episodes)
     torch.testing.assert_close(one, two)
     assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_attention_in_an_inner_loop_is_computed_for_all_tasks_at_once() -> None:
+    learner, episodes = MAML(Attention().double(), loss="mse", lr=0.3), lines()
+    with batching.kernels_for(learner):
+        assert batching.vectorises(learner) and batching.maps(learner.loss, episodes)
+    for name in ("LSTM", "writing", "spectral norm"):
+        other = MAML(BODIES[name]().double(), loss="mse")
+        assert not (batching.vectorises(other) and batching.maps(other.loss, episodes))
 
 
 class Named(nn.Module):

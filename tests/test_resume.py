@@ -5,14 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, Reptile
 from mapsto.models import MLP
+from mapsto.training.identity import choices
 from mapsto.training.validation import ValidationLoss
 
 WAVES = mt.tasks.Sinusoids()
@@ -100,6 +103,13 @@ def test_a_wrapped_learner_and_a_body_are_recorded_too(tmp_path: Path) -> None:
     ):
         with pytest.raises(MapstoError, match=r"^run: .*learner\.maml\.(steps|body)="):
             next(mt.train(other, WAVES, steps=1, batch=1, run=tmp_path, resume=True))
+
+
+def test_choices_are_plain_values_whatever_their_type(unchecked: None) -> None:
+    learner = dropping(lr=np.float64(0.5), steps=np.int64(2))
+    plain = yaml.safe_load(yaml.safe_dump(choices(learner)))
+    assert plain == choices(learner) and (plain["learner.lr"], plain["learner.steps"]) == (0.5, 2)
+    assert plain["learner.differentiation"] == "Reverse()" and "Dropout(p=0.5" in plain["learner.body"]
 
 
 FACTORIES: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {

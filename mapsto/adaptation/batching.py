@@ -7,6 +7,7 @@ more than twice as slow as a loop over tasks. Recurrent layers, and bodies that 
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ..episodes import Episode, over_tasks, stack, unstack
+from .kernels import twice_differentiable
 from .learner import Learner
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -45,13 +47,19 @@ def each_task(
     `function` takes one episode and runs `learner` on it. If `vectorise` is True, `vmap` computes all tasks at once; if
     False, a loop computes them one by one. If None, it is the faster way that can compute `function`.
     """
-    if vectorise:
-        return over_tasks(function)(episodes)
-    if vectorise is None and vectorises(learner):
-        results, error = _attempt(function, episodes)
-        if error is None:
-            return results
-    return stack([function(episode) for episode in unstack(episodes)])  # raises every error that is not of `vmap`
+    with kernels_for(learner):
+        if vectorise:
+            return over_tasks(function)(episodes)
+        if vectorise is None and vectorises(learner):
+            results, error = _attempt(function, episodes)
+            if error is None:
+                return results
+        return stack([function(episode) for episode in unstack(episodes)])  # raises every error that is not of `vmap`
+
+
+def kernels_for(learner: Learner) -> AbstractContextManager[None]:
+    """Return a context in which attention can be differentiated twice and mapped, if the learner has an inner loop."""
+    return nullcontext() if learner.differentiation is None else twice_differentiable()
 
 
 def maps(function: Callable[[Episode], Any], episodes: Episode) -> bool:

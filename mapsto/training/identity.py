@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from ..adaptation.learner import Learner
@@ -34,6 +35,8 @@ def choices(learner: Learner, prefix: str = "learner") -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value that YAML can hold and that does not depend on the process."""
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, bool | int | float | str | None):
         return value
     if isinstance(value, Tensor):

@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -24,7 +23,6 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from ..adaptation import batching
-from ..adaptation.kernels import twice_differentiable
 from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode
 from ..errors import MapstoError
@@ -71,10 +69,10 @@ def meta_gradient(
         gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]
 
     def gradient(params: Params, episodes: Episode, index: int = 0) -> tuple[Params, Metrics]:
-        at_once = chunk.decide(episodes)
-        for module in modules:
-            module.at_once = at_once
-        with nullcontext() if learner.differentiation is None else twice_differentiable():
+        with batching.kernels_for(learner):
+            at_once = chunk.decide(episodes)
+            for module in modules:
+                module.at_once = at_once
             return _in_chunks(gradients, estimator, chunk_size if at_once else 1, params, episodes, index)
 
     return gradient

@@ -4,7 +4,7 @@ The whole package uses the tuples `Episode` and `Examples`. A batch of tasks is 
 on every tensor, so that `torch.func.vmap` maps any function of one `Episode` over a batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -12,7 +12,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from . import checks
+
 __all__ = ["Episode", "Examples", "examples", "over_tasks", "unstack"]
+
+_DRAWN = 25  # tasks that an evaluation draws at a time
 
 State = Any
 """The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
@@ -26,7 +30,7 @@ class Examples(NamedTuple):
     different sizes, and measuring the influence of an example.
     """
 
-    x: Float[Tensor, "n ..."]
+    x: Shaped[Tensor, "n ..."]  # numbers, or int64 tokens
     y: Shaped[Tensor, "n ..."]  # class index (int64), or target vector
     w: Float[Tensor, " n"]
 
@@ -69,12 +73,54 @@ class Source(Protocol):
 def examples(x: Tensor, y: Tensor, w: Tensor | None = None) -> Examples:
     """Return inputs `x`, targets `y` and weights `w` as `Examples`; if `w` is None, each of n weights is 1/n.
 
+    Weights have the dtype of `x`, or torch's default dtype if `x` holds whole numbers such as tokens. In rows of weight
+    0, NaN and infinite numbers become 0.
+
+    Raises:
+        MapstoError: if a weight is negative or NaN.
+
     >>> examples(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])).w
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
     if w is None:
-        w = torch.full((len(x),), 1 / max(len(x), 1), dtype=x.dtype, device=x.device)
-    return Examples(x, y, w)
+        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        w = torch.full((len(x),), 1 / max(len(x), 1), dtype=dtype, device=x.device)
+    return _checked(Examples(x, y, w))
+
+
+def checked(episode: Episode) -> Episode:
+    """Return a task or a batch of tasks whose rows of weight 0 hold 0 in place of NaN and infinite numbers.
+
+    Otherwise, such a row would make gradients NaN: 0 · NaN is NaN.
+
+    Raises:
+        MapstoError: if a weight is negative or NaN.
+    """
+    context = None if episode.context is None else _checked(episode.context)
+    return episode._replace(support=_checked(episode.support), query=_checked(episode.query), context=context)
+
+
+def _checked(part: Examples) -> Examples:
+    if not checks.readable(part.w):
+        return part
+    least = float(part.w.detach().min()) if part.w.numel() else 0.0
+    checks.expect(least >= 0, "w", least, "weights from 0", "give an example that is not to count the weight 0")
+    if bool((part.w != 0).all()):
+        return part
+    return Examples(blank(part.x, part.w), blank(part.y, part.w), part.w)
+
+
+def blank(rows: Shaped[Tensor, "..."], w: Float[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """Return `rows` with 0 in place of each NaN and infinite number in a row of weight 0.
+
+    >>> blank(torch.tensor([[torch.nan], [1.0]]), torch.tensor([0.0, 1.0]))
+    tensor([[0.],
+            [1.]])
+    """
+    if not rows.is_floating_point():
+        return rows
+    counts = (w != 0).view(*w.shape, *[1] * (rows.dim() - w.dim()))
+    return torch.where(counts | rows.isfinite(), rows, 0.0)
 
 
 def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None) -> Callable[[Episode], Any]:
@@ -91,9 +137,25 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
     return mapped
 
 
-def stack(episodes: list[Episode]) -> Episode:
-    """Return episodes of equal shapes as one batch, stacked along a new leading task axis."""
-    return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *episodes)
+def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
+    """Yield the first `episodes` tasks of a source in parts of at most `batch` tasks.
+
+    A source draws 25 tasks at a time, whatever `batch` is, so that the tasks do not depend on `batch`.
+
+    Raises:
+        MapstoError: if `episodes` or `batch` is below 1, or a weight is negative.
+    """
+    checks.count(episodes=episodes, batch=batch)
+    for index, start in enumerate(range(0, episodes, _DRAWN)):
+        sample = checked(tasks.batch(index, min(_DRAWN, episodes - start), seed))
+        for first in range(0, len(sample.support.w), batch):
+            part = slice(first, first + batch)
+            yield pytree.tree_map_only(Tensor, lambda leaf: leaf[part], sample)  # noqa: B023
+
+
+def stack(trees: list[Any]) -> Any:
+    """Return episodes or other pytrees of equal shapes as one batch, stacked along a new leading task axis."""
+    return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *trees)
 
 
 def unstack(batch: Episode) -> list[Episode]:

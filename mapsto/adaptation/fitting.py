@@ -1,46 +1,61 @@
 """Raise MapstoError with a plain message if tasks do not fit a learner, instead of an error of torch or a NaN."""
 
+import re
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Shaped
+from torch import Tensor, nn
 
 from ..episodes import Episode, unstack
 from ..errors import MapstoError
 from .learner import Learner
 
+_SIZES = re.compile(r"shape|size|dimension|mat1|channel|out of (range|bounds)|broadcast|number of elements", re.I)
+
 
 @contextmanager
-def explained(sentence: Callable[[str], str]) -> Iterator[None]:
-    """Turn an error of torch within the block into a MapstoError with the message `sentence(message of torch)`."""
+def explained(sentence: Callable[[Exception], str]) -> Iterator[None]:
+    """Turn an error of torch within the block into a MapstoError with the message `sentence(error)`."""
     try:
         yield
     except MapstoError:
         raise
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        raise MapstoError(sentence(" ".join(str(error).split())[:160])) from error
+        raise MapstoError(sentence(error)) from error
 
 
 def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
-    """Turn an error of torch within the block into a MapstoError that names the shapes of the episode's examples."""
+    """Turn an error of torch within the block into a MapstoError that names the layer and the examples' shapes.
+
+    Only errors about shapes blame the learner's sizes and ways.
+    """
     x, y = episode.support.x, episode.support.y
-    return explained(
-        lambda reason: (
-            f"tasks: {type(learner).__name__} cannot learn from these, whose examples are x {list(x.shape[1:])} and "
-            f"y {list(y.shape[1:])} of {str(y.dtype).removeprefix('torch.')} ({reason}); check the learner's sizes "
-            "and ways against the tasks'."
+
+    def sentence(error: Exception) -> str:
+        reason = _reason(error)
+        layer = _layer(learner, error)
+        remedy = f"layer {layer} raised {type(error).__name__}" if layer else "see the error above"
+        if _SIZES.search(reason):
+            remedy = "check the learner's sizes and ways against the tasks'"
+        if "dtype" in reason and not x.is_floating_point():
+            remedy = "convert x to floating-point numbers, or let the body begin with nn.Embedding"
+        return (
+            f"tasks: {type(learner).__name__} cannot learn from these, whose examples are x {list(x.shape[1:])} of "
+            f"{_name(x)} and y {list(y.shape[1:])} of {_name(y)} ({reason}); {remedy}."
         )
-    )
+
+    return explained(sentence)
 
 
-def answering(learner: Learner, x: Float[Tensor, "n ..."]) -> AbstractContextManager[None]:
+def answering(learner: Learner, x: Shaped[Tensor, "n ..."]) -> AbstractContextManager[None]:
     """Turn an error of torch within the block into a MapstoError: the rows `x` do not fit `learner`."""
     return explained(
-        lambda reason: (
-            f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({reason}), expected rows "
-            "like those of its support set, [n, ...], and the state of its own `adapt`."
+        lambda error: (
+            f"x: {type(learner).__name__} cannot answer rows of shape {tuple(x.shape[1:])} ({_reason(error)}), "
+            "expected rows like those of its support set, [n, ...], and the state of its own `adapt`."
         )
     )
 
@@ -75,3 +90,19 @@ def ruled_out(learner: Learner, episodes: Episode) -> str:
         f"queries ({rows}) of a class without a support example, which {type(learner).__name__} rules "
         "out; draw more examples for each task, or give such queries weight 0."
     )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _layer(learner: Learner, error: Exception) -> str:
+    """Return the name and the class of the innermost layer whose `forward` raised the error; "" if it was in none."""
+    names = {module: name for name, module in learner.named_modules() if name}
+    frames = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    layers = [module for module in frames if isinstance(module, nn.Module) and module in names]
+    return f"{names[layers[-1]]!r} ({type(layers[-1]).__name__})" if layers else ""
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -7,9 +7,11 @@ parameters of the module, and choices are arguments of its constructor.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..episodes import Episode, Examples, State, over_tasks
@@ -19,17 +21,42 @@ from .differentiation import Differentiation
 Metrics = dict[str, Tensor]
 
 
+@contextmanager
+def evaluating(learner: nn.Module) -> Iterator[None]:
+    """Switch off layers that behave differently in training, such as dropout, within the block."""
+    training = [module for module in learner.modules() if module.training]
+    learner.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 class Learner(nn.Module, ABC):
     """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 
     A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" if
-    scores are class logits, "mse" if they are predicted numbers.
+    scores are class logits, "mse" if they are predicted numbers. If its loss may be any function, it sets `criterion`
+    instead, from which `loss_name` follows.
     """
 
     family: ClassVar[str] = "learner"  # its name in the literature: optimisation-based, metric-based, model-based …
-    loss_name: str = "cross_entropy"
+    loss_name: str = "cross_entropy"  # "custom" if the loss is a function of the user's
+    _custom_loss: losses.Loss | None = None
     transductive: bool = False  # True if a row's prediction depends on the other rows; `mt.views` raises MapstoError
     differentiation: Differentiation | None = None  # how `loss` is differentiated through the inner loop, if any
+
+    @property
+    def criterion(self) -> losses.Loss:
+        """The loss of scores, with its metrics: the one named `loss_name`, or a function of the user's."""
+        return self._custom_loss or losses.LOSSES[self.loss_name]
+
+    @criterion.setter
+    def criterion(self, loss: losses.LossChoice) -> None:
+        choice = losses.chosen(loss)
+        self._custom_loss = None if choice.outcome else choice
+        self.loss_name = choice.name if choice.outcome else "custom"
 
     @property
     def route(self) -> Differentiation | None:
@@ -52,7 +79,7 @@ class Learner(nn.Module, ABC):
         """
 
     @abstractmethod
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: State, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted model's scores of `n` rows: class logits, or predicted numbers.
 
         The scores of a row do not depend on the other rows, unless the learner is transductive.
@@ -66,7 +93,7 @@ class Learner(nn.Module, ABC):
         """
         return self.adapt(episode.support)
 
-    def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: State, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary of intermediate values for `n` rows, each `[n, ...]`; by default it is empty."""
         return {}
 
@@ -79,8 +106,8 @@ class Learner(nn.Module, ABC):
         By default, the loss is `Σ w·ℓ` over the query set.
         """
         scores = self.predict(self.adapt_to(episode), episode.query.x)
-        loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
-        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        loss = self.criterion(scores, episode.query.y, episode.query.w)
+        return loss, {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss of one task; by default, it is the training loss.

@@ -1,7 +1,12 @@
 """The losses of one task: weighted sums `Σ w·ℓ` over rows, which are not divided by `Σ w`.
 
-So a row of weight 0 has no effect, as if it were deleted.
+So a row of weight 0 has no effect, as if it were deleted. Besides the two losses with a name, learners accept any
+function `loss(scores, y, w)` that returns a scalar, such as a Huber or a quantile loss, or that of a policy gradient.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -14,7 +19,9 @@ from .labels import below, numbers
 
 
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return `−Σ w·log softmax(scores)[y]`; a row of weight 0 adds 0 even if its class has score −∞."""
+    """Return `−Σ w·log softmax(scores)[y]`; a row of weight 0 adds 0 even if its class has score −∞ or NaN."""
+    lost = (w == 0) & scores.isnan().any(-1)
+    scores = torch.where(lost[:, None], 0.0, scores)
     surprise = -F.log_softmax(scores, -1).gather(-1, below(scores.shape[-1], y)[:, None])[:, 0]
     return (w * torch.where((w != 0) | surprise.isfinite(), surprise, 0.0)).sum()
 
@@ -32,5 +39,54 @@ def _accuracy(scores: Tensor, query: Examples) -> dict[str, Tensor]:
     return {"accuracy": (query.w * right).sum() / query.w.sum().clamp(min=1e-12)}
 
 
-LOSSES = {"cross_entropy": cross_entropy, "mse": mse}
-METRICS = {"cross_entropy": _accuracy, "mse": lambda scores, query: {}}
+@dataclass(frozen=True)
+class Loss:
+    """A loss of one task, `loss(scores, y, w)`, with the metrics that are logged beside it."""
+
+    name: str
+    function: Callable[[Any, Tensor, Tensor], Tensor]
+    outcome: Literal["classes", "numbers"] | None = None  # the kind of the scores; None if it is not known
+    metrics: Callable[[Tensor, Examples], dict[str, Tensor]] = lambda scores, query: {}
+
+    def __call__(self, scores: Any, y: Tensor, w: Tensor) -> Float[Tensor, ""]:
+        """Return the loss of `n` rows of scores with targets `y` and weights `w`.
+
+        Raises:
+            MapstoError: if the function does not return a scalar.
+        """
+        value = self.function(scores, y, w)
+        scalar = isinstance(value, Tensor) and value.dim() == 0
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        checks.expect(scalar, "loss", f"{got} from {self.name}", "a scalar", "sum over the rows, such as (w * l).sum()")
+        return value
+
+    def rows(self, scores: Float[Tensor, "n k"], y: Tensor) -> Float[Tensor, " n"]:
+        """Return the loss of each row alone, with weight 1."""
+        pairs = zip(scores.split(1), y.split(1), strict=True)
+        return torch.stack([self(row, target, row.new_ones(1)) for row, target in pairs])
+
+
+LOSSES = {
+    "cross_entropy": Loss("cross_entropy", cross_entropy, "classes", _accuracy),
+    "mse": Loss("mse", mse, "numbers"),
+}
+LossName = Literal["mse", "cross_entropy"]
+LossChoice = LossName | Callable[[Any, Tensor, Tensor], Any]
+"""The name of a loss, or a function `loss(scores, y, w)` that returns a scalar tensor."""
+
+
+def chosen(loss: LossChoice) -> Loss:
+    """Return the loss with this name, or the function as a loss.
+
+    Raises:
+        MapstoError: if the name is unknown.
+
+    >>> chosen("mse").outcome, chosen(lambda scores, y, w: (w * (scores[:, 0] - y).abs()).sum()).outcome
+    ('numbers', None)
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if callable(loss):
+        return Loss(getattr(loss, "__qualname__", type(loss).__name__), loss)
+    checks.one_of(LOSSES, loss=loss)
+    return LOSSES[loss]

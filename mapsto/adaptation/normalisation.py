@@ -14,12 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from .. import checks
+from ..episodes import blank
 
 Tensors = dict[str, Tensor]
 
@@ -122,28 +123,42 @@ def swap(body: nn.Module, make: Callable[[_BatchNorm], nn.Module]) -> nn.Module:
 
 
 def on_support(
-    body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]
+    body: nn.Module, params: Tensors, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
 ) -> tuple[Tensor, Tensors]:
     """Return the outputs of `body` with `params` on a support set, and the statistics of its batch-norm layers."""
     norms = _norms(body)
-    tensors: dict = {**params, **{f"{name}.w": w for name in norms}}
+    tensors: dict = {**_buffers(body), **params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
-    outputs = functional_call(body, tensors, (x,))  # writes the layers' statistics into `tensors`
+    outputs = _scores(functional_call(body, tensors, (blank(x, w),)))  # writes the layers' statistics into `tensors`
     return outputs, {f"{name}.{moment}": tensors[f"{name}.{moment}"] for name in norms for moment in ("mean", "var")}
 
 
-def statistics_of(body: nn.Module, params: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Tensors:
+def statistics_of(body: nn.Module, params: Tensors, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Tensors:
     """Return the statistics of the batch-norm layers on a support set; without such layers, `body` does not run."""
     return on_support(body, params, x, w)[1] if _norms(body) else {}
 
 
-def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Float[Tensor, "n ..."]) -> Tensor:
+def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Shaped[Tensor, "n ..."]) -> Tensor:
     """Return the outputs of `body` for the rows `x`, normalised by `statistics`.
 
     If `statistics` is empty, batch norm uses the statistics of `x`, as in a transductive learner.
     """
-    return functional_call(body, {**params, **statistics}, (x,))
+    return _scores(functional_call(body, {**_buffers(body), **params, **statistics}, (x,)))
 
 
 def _norms(body: nn.Module) -> list[str]:
     return [name for name, layer in body.named_modules() if isinstance(layer, SupportNorm)]
+
+
+def _buffers(body: nn.Module) -> Tensors:
+    """Return copies of the buffers of `body`, so that a body that writes to them is still a pure function."""
+    return {name: buffer.clone() for name, buffer in body.named_buffers()}
+
+
+def _scores(outputs: Any) -> Tensor:
+    kind = type(outputs).__name__
+    checks.expect(
+        isinstance(outputs, Tensor), "body", f"one that returns a {kind}", "one tensor [n, k] of scores",
+        "put the body into a module that returns the scores alone",
+    )  # fmt: skip
+    return outputs

@@ -142,6 +142,9 @@ def _sentence(message: str) -> str:
         return f"{where}: got {unknown[1]!r}, which is no class of `mapsto list`; name one of them."
     if re.match(r"Option '.*' is not accepted", reason):
         return f"--{where}: no such argument; see `mapsto train --{where.partition('.')[0]}.help CLASS`."
+    if literal := re.match(r"Expected a typing.Literal\[(.*)\]$", reason):
+        given = re.search(r"Given value: (?!NestedArg)(.*)", message)
+        return f"{where}: got {given[1] if given else 'another value'!r}, expected one of {literal[1]}."
     if missing := re.match(r"the following arguments are required: (.*)", reason):
         options = " and ".join(f"--{where}.{name}" if where else f"--{name}" for name in missing[1].split(", "))
         return f"{_class(message) or 'arguments'}: {options} missing; pass what --help says of it."

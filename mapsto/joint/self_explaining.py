@@ -45,7 +45,7 @@ class SelfExplaining(Learner):
     def __init__(self, learner: InContext, explainer: PairwiseAttribution, weight: float = 20.0, candour: float = 0.0):
         super().__init__()
         self.learner, self.explainer, self.weight, self.candour = learner, explainer, weight, candour
-        self.loss_name = learner.loss_name
+        self.criterion = learner.criterion
 
     @property
     def ways(self) -> int:

@@ -19,7 +19,7 @@ are gradient descent.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
@@ -115,7 +115,7 @@ class ANML(Learner):
         inputs = Inputs({}, {name: (self.lr,) for name in head}, sequence)
         return Head(**self.differentiation(step, start(SGD(), head), inputs, range(len(f))).params)
 
-    def predict(self, state: Head, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Head, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted head's scores of all classes for `n` rows."""
         return F.linear(self._represent(x), state.weight, state.bias)
 
@@ -132,11 +132,11 @@ class ANML(Learner):
         loss = torch.stack(terms).sum()
         metrics = {"loss": loss.detach()}
         for name, s, part in zip(("", "remembered_"), scores, parts, strict=False):
-            values = losses.METRICS[self.loss_name](s.detach(), part)
+            values = self.criterion.metrics(s.detach(), part)
             metrics |= {name + metric: value for metric, value in values.items()}
         return loss, metrics
 
-    def features(self, state: Head, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Head, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and three features `[n, width]`.
 
         `representation` is the output of the body. `open` is the sigmoid of the gate's output, or 1 if there is no

@@ -14,7 +14,7 @@ distances, not dot products, and a point attends to the examples in every layer,
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -78,13 +78,13 @@ class ANP(LatentProcess):
         """Return the stored distribution q(z|D) of the latent variable z given the support set D."""
         return state.latent
 
-    def decode(self, state: Attended, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
+    def decode(self, state: Attended, x: Shaped[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
         """Return the distribution of the targets at `n` points, given one value `z` of the latent variable."""
         r = self.attention(x, state.recall)  # [n, r]
         rows = torch.cat([x.flatten(1), r, z.expand(len(x), -1)], -1)  # [n, d + r + z]
         return spread(self.decoder(rows), self.min_std)
 
-    def features(self, state: Attended, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Attended, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the decoder, `attended` and `std`.
 
         `attended` `[n, r]` is the output of the attention for each row. `std` is the predicted standard deviation.

@@ -10,7 +10,7 @@ paper predicts the support set (the context) too.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..adaptation.learner import Metrics
@@ -57,7 +57,7 @@ class CNP(Process):
         """Return the mean embedding of the support examples, weighted by `w`; it is 0 if the support set is empty."""
         return Summary(average(self.encoder(pairs(support)), support.w))
 
-    def distribution(self, state: Summary, x: Float[Tensor, "n ..."]) -> Normal:
+    def distribution(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> Normal:
         """Return normal distributions of the targets of `n` rows, decoded from each row and the mean embedding."""
         r = state.r.expand(len(x), -1)  # [n, r]
         return spread(self.decoder(torch.cat([x.flatten(1), r], -1)), self.min_std)
@@ -74,7 +74,7 @@ class CNP(Process):
         loss = -(episode.query.w * self.log_likelihood(episode)).sum()
         return loss, {"loss": loss.detach()}
 
-    def features(self, state: Summary, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the outputs of the decoder's submodules, and `std`.
 
         `std` is the predicted standard deviation of each row's targets.

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -67,9 +67,10 @@ class CoordinateRule(Learner, ABC):
     differentiation: Differentiation
     cell: Cell
 
-    def __init__(self, body: nn.Module, loss: str, steps: int, hidden: int, differentiation: Differentiation | None):
+    def __init__(
+        self, body: nn.Module, loss: losses.LossChoice, steps: int, hidden: int, differentiation: Differentiation | None
+    ):
         super().__init__()
-        checks.one_of(losses.LOSSES, loss=loss)
         checks.count(0, steps=steps)
         checks.count(hidden=hidden)
         self.differentiation, self._route = chosen(differentiation, ConstantGradients()), Reverse()
@@ -79,7 +80,7 @@ class CoordinateRule(Learner, ABC):
             "a learned optimizer has no fixed point, and FirstOrder would not learn its steps",
         )  # fmt: skip
         self.body, self.adapted = prepare(body), free(body)
-        self.loss_name, self.steps = loss, steps
+        self.criterion, self.steps = losses.chosen(loss), steps
 
     _route: Differentiation
 
@@ -99,14 +100,14 @@ class CoordinateRule(Learner, ABC):
         """Return the adapted network after the inner steps, which start from the body's own parameters."""
         return self.stopped(self.run(self.route, support), support)
 
-    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted network's scores of `n` rows.
 
         Batch norm uses the statistics of the support set.
         """
         return on_query(self.body, state.params, state.statistics, x)
 
-    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
 
@@ -138,4 +139,4 @@ class CoordinateRule(Learner, ABC):
     def objective(self, theta: Float[Tensor, " c"], fixed: Params, support: Examples) -> Float[Tensor, ""]:
         """Return the loss on the support set at the parameters `theta`."""
         scores, _ = on_support(self.body, {**fixed, **self.parts(theta)}, support.x, support.w)
-        return losses.LOSSES[self.loss_name](scores, support.y, support.w)
+        return self.criterion(scores, support.y, support.w)

@@ -9,7 +9,7 @@ parameters and is learned too.
 
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -66,10 +66,10 @@ class Hypernetwork(Learner):
         parts = zip(start.items(), written.split(sizes), strict=True)
         return {name: value + part.view_as(value) for (name, value), part in parts}
 
-    def predict(self, state: Params, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Params, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the outputs of the child for `n` rows, computed with the generated parameters."""
         return functional_call(self.child, state, (x,))
 
-    def features(self, state: Params, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Params, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the outputs of the child's submodules, and the output of the child as `output`."""
         return watch(self.child, lambda: self.predict(state, x)) | {"output": self.predict(state, x)}

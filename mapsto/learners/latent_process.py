@@ -10,7 +10,7 @@ D is the support set (the paper's context), and z is the latent variable. Garnel
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ..adaptation.watching import watch
@@ -60,12 +60,12 @@ class NP(LatentProcess):
         """Return the stored distribution q(z|D) of the latent variable z given the support set D."""
         return Normal(*state)
 
-    def decode(self, state: Latent, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
+    def decode(self, state: Latent, x: Shaped[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
         """Return the distribution of the targets at `n` points, given one value `z` of the latent variable."""
         rows = torch.cat([x.flatten(1), z.expand(len(x), -1)], -1)  # [n, d + z]
         return spread(self.decoder(rows), self.min_std)
 
-    def features(self, state: Latent, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Latent, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the outputs of the decoder's submodules, and `std`.
 
         `std` is the predicted standard deviation of each row's targets.

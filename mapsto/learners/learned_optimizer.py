@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .. import checks
-from ..adaptation import losses
 from ..adaptation.coordinates import read
 from ..adaptation.differentiation import Differentiation
 from ..adaptation.differentiation.route import detached
 from ..adaptation.learner import Metrics
+from ..adaptation.losses import LossChoice
 from ..adaptation.lstm_cell import Cell as LSTMCell
 from ..adaptation.normalisation import on_query, statistics_of
 from ..episodes import Episode, Examples
@@ -60,7 +60,7 @@ class LearnedOptimizer(CoordinateRule):
     Args:
         body: the network to adapt, see `MAML`. Adaptation starts from the parameters of `body`, which are not trained
             unless `learn_start` is True.
-        loss: the inner loss f, "mse" or "cross_entropy".
+        loss: the inner loss f: "mse", "cross_entropy", or a function, see `MAML`.
         steps: the number of inner steps. The attribute `steps` may be changed later.
         hidden: the width of each of the two LSTM layers.
         scale: a multiplier on every step.
@@ -90,7 +90,7 @@ class LearnedOptimizer(CoordinateRule):
     def __init__(
         self,
         body: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        loss: LossChoice = "cross_entropy",
         steps: int = 20,
         hidden: int = 20,
         scale: float = 0.1,
@@ -120,8 +120,8 @@ class LearnedOptimizer(CoordinateRule):
         loop = self.run(self.differentiation, support, support if self.judged_on == "support" else query)
         with torch.no_grad():
             scores = self._scores(loop.theta, {}, support, query.x)
-            query_loss = losses.LOSSES[self.loss_name](scores, query.y, query.w)
-        metrics = losses.METRICS[self.loss_name](scores.detach(), query)
+            query_loss = self.criterion(scores, query.y, query.w)
+        metrics = self.criterion.metrics(scores.detach(), query)
         (loss,) = loop.total
         return loss, {"loss": loss.detach(), "query_loss": query_loss.detach()} | metrics
 
@@ -145,7 +145,7 @@ class LearnedOptimizer(CoordinateRule):
 
     def _loss_at(self, theta: Float[Tensor, " c"], inputs: Inputs, rows: Examples) -> Float[Tensor, ""]:
         scores = self._scores(theta, inputs.fixed, inputs.support, rows.x)
-        return losses.LOSSES[self.loss_name](scores, rows.y, rows.w)
+        return self.criterion(scores, rows.y, rows.w)
 
     def _scores(self, theta: Float[Tensor, " c"], fixed: Params, support: Examples, x: Tensor) -> Tensor:
         params = {**fixed, **self.parts(theta)}

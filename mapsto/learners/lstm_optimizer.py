@@ -11,7 +11,7 @@ and batch norm always uses the statistics of the support set.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .. import checks
-from ..adaptation import losses
 from ..adaptation.coordinates import gradient_and_value, read
 from ..adaptation.differentiation import Differentiation
 from ..adaptation.learner import Metrics
+from ..adaptation.losses import LossChoice
 from ..adaptation.lstm_cell import Cell as LSTMCell
 from ..episodes import Episode
 from .coordinate_rule import Cell, CoordinateRule, Inputs, Loop, RuleStep
@@ -75,7 +75,7 @@ class MetaLSTM(CoordinateRule):
 
     Args:
         body: the network to adapt, see `MAML`.
-        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        loss: the loss on the support set and the query set: "mse", "cross_entropy", or a function, see `MAML`.
         steps: the number of inner steps. The attribute `steps` may be changed later.
         lr: the initial value of the LSTM's input gate, which acts as the learning rate; between 0 and 1.
         hidden: the width of the first LSTM layer, which reads the gradients.
@@ -98,7 +98,7 @@ class MetaLSTM(CoordinateRule):
     def __init__(
         self,
         body: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        loss: LossChoice = "cross_entropy",
         steps: int = 5,
         lr: float = 0.01,
         hidden: int = 20,
@@ -116,8 +116,8 @@ class MetaLSTM(CoordinateRule):
         """
         state = self.stopped(self.run(self.differentiation, episode.support), episode.support)
         scores = self.predict(state, episode.query.x)
-        loss = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
-        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        loss = self.criterion(scores, episode.query.y, episode.query.w)
+        return loss, {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
 
     def step(self, route: Differentiation) -> RuleStep:
         """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""

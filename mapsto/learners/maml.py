@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import losses
+from ..adaptation import losses, parts
 from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
 from ..adaptation.differentiation.route import chosen, detached
 from ..adaptation.inner import (
@@ -53,12 +53,16 @@ class MAML(Learner):
             are neither adapted nor learned; freeze them before building the learner. Batch-norm layers must have
             `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
             set.
-        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        loss: the loss on the support set and the query set: "mse", "cross_entropy", or a function
+            `loss(scores, y, w)` that returns a scalar, such as `(w * F.huber_loss(...)).sum()`. Rows of weight 0
+            should add 0 to it.
         lr: the inner learning rate. If rates are learned, each of them starts at `lr`.
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: which parameters adapt: "all", or only those of the "head" (the last layer with parameters).
+        adapt: which parameters adapt: "all", only those of the "head" (the layer whose output is the score), those
+            whose names match one of several patterns, such as `["head.*", "*.bias"]`, or those whose names a function
+            accepts. Parameters chosen by name adapt even if they are frozen. Then they are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
@@ -72,16 +76,17 @@ class MAML(Learner):
             use minibatches only if all tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
-        zero_head: if True, the head (the last layer) starts from 0 in every task, not from learned parameters. Then no
+        zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no
             class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient to the
             layers below, so the first step adapts only the head and costs less. With `steps=1`, only the head adapts,
             as in ANIL. The head must be the layer that computes all outputs of `body`.
 
     Raises:
-        MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, `steps`, `lr` or `proximal` is negative, `minibatch`
-            is below 1, no parameter is free to adapt, a batch-norm layer has `track_running_stats=True`, or both
-            `first_order` and `differentiation` are given. `Implicit` differentiation raises MapstoError if `proximal`
-            is 0, or if the inner loop has an optimizer with memory (momentum or Adam), learned rates or minibatches.
+        MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, a pattern in `adapt` matches no name, `steps`, `lr` or
+            `proximal` is negative, `minibatch` is below 1, no parameter is free to adapt, a batch-norm layer has
+            `track_running_stats=True`, or both `first_order` and `differentiation` are given. `Implicit`
+            differentiation raises MapstoError if `proximal` is 0, or if the inner loop has an optimizer with memory
+            (momentum or Adam), learned rates or minibatches.
 
     >>> from mapsto.episodes import examples
     >>> line = nn.Linear(1, 1)
@@ -97,11 +102,11 @@ class MAML(Learner):
     def __init__(
         self,
         body: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        loss: losses.LossChoice = "cross_entropy",
         lr: float = 0.01,
         steps: int = 1,
         first_order: bool = False,
-        adapt: Literal["all", "head"] = "all",
+        adapt: parts.Choice = "all",
         learn_lr: bool | Literal["layer-step"] = False,
         transductive: bool = False,
         optimizer: InnerOptimizer | None = None,
@@ -112,8 +117,6 @@ class MAML(Learner):
     ):
         super().__init__()
         checks.at_least(0, lr=lr, proximal=proximal)
-        checks.one_of(losses.LOSSES, loss=loss)
-        checks.one_of(("all", "head"), adapt=adapt)
         checks.one_of((True, False, "layer-step"), learn_lr=learn_lr)
         checks.count(1 if learn_lr == "layer-step" else 0, steps=steps)
         if minibatch is not None:
@@ -127,9 +130,13 @@ class MAML(Learner):
         if isinstance(self.differentiation, Implicit):
             _check_fixed_point(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
-        self.loss_name, self.lr, self.steps, self.transductive = loss, lr, steps, transductive
-        self.adapted = _adapted_names(body, adapt)  # fixed here: functional calls carry no requires_grad
-        self.zeroed = _adapted_names(body, "head") if zero_head else []
+        self.criterion = losses.chosen(loss)
+        self.lr, self.steps, self.transductive = lr, steps, transductive
+        self.adapted = parts.chosen(body, adapt)  # fixed here: functional calls carry no requires_grad
+        self.zeroed = parts.chosen(body, "head") if zero_head else []
+        self._free = {name for name, p in body.named_parameters() if p.requires_grad}
+        self._seeks_head = adapt == "head" or zero_head  # until the first input shows which layer returns the score
+        self._adapts_head = adapt == "head"
         named = dict(body.named_parameters())
         shape = {True: lambda p: p.shape, "layer-step": lambda p: (steps,)}
         self.learn_lr = learn_lr
@@ -150,6 +157,7 @@ class MAML(Learner):
 
         `route` takes the same values as the constructor argument `differentiation`, and replaces it in this call.
         """
+        self._find_head(support.x)
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
@@ -166,16 +174,29 @@ class MAML(Learner):
         named = dict(self.body.named_parameters())
         return {name: torch.zeros_like(named[name]) if name in self.zeroed else named[name] for name in self.adapted}
 
-    def predict(self, state: Adapted, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the adapted network's scores of `n` rows.
 
         Batch norm uses the statistics of the support set, or of the `n` rows if `transductive` is True.
         """
         return on_query(self.body, state.params, state.statistics, x)
 
-    def features(self, state: Adapted, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Adapted, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the adapted network, in the order of the calls."""
         return watch(self.body, lambda: self.predict(state, x))
+
+    def _find_head(self, x: Tensor) -> None:
+        """Take the head to be the layer whose output is the score, once a first input shows which it is."""
+        if not self._seeks_head or torch.compiler.is_compiling():
+            return
+        names = parts.head(self.body, x)
+        head = parts.checked(self.body, [name for name in names if name in self._free])
+        self._seeks_head = False
+        if self._adapts_head and head != self.adapted:
+            got = "'head' with learned rates, but the body registers its head before other layers"
+            checks.expect(not self.learn_lr, "adapt", got, f"the names of its head, {head}")
+            self.adapted = head
+        self.zeroed = head if self.zeroed else []
 
     def _step(self, route: Differentiation) -> InnerStep:
         gradient = route.gradient(self._objective)
@@ -197,7 +218,7 @@ class MAML(Learner):
 
     def _objective(self, params: Params, fixed: Params, support: Examples) -> Tensor:
         scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
-        return losses.LOSSES[self.loss_name](scores, support.y, support.w)
+        return self.criterion(scores, support.y, support.w)
 
 
 def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
@@ -209,16 +230,3 @@ def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: boo
         plain, "differentiation", "Implicit for an inner loop with memory or learned rates",
         "gradient descent with one rate, whose step has a symmetric Jacobian",
     )  # fmt: skip
-
-
-def _adapted_names(body: nn.Module, adapt: str) -> list[str]:
-    """Return the names of the parameters to adapt: those not frozen, in the whole body or in its last layer."""
-    owners = [name for name, layer in body.named_modules() if any(True for _ in layer.parameters(recurse=False))]
-    last = f"{owners[-1]}." if owners and owners[-1] else ""
-    free = [
-        name for name, p in body.named_parameters() if p.requires_grad and (adapt == "all" or name.startswith(last))
-    ]
-    checks.expect(
-        bool(free), "body", f"{type(body).__name__} without a parameter to adapt", "at least one", "unfreeze some"
-    )
-    return free

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -142,7 +142,7 @@ class MatchingNetwork(Learner):
         labels = one_hot(support.y, self.ways, g)
         return Memory(g, labels, support.w, {} if self.transductive else statistics)
 
-    def predict(self, state: Memory, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Memory, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the log-probabilities of the classes for `n` rows.
 
         The probabilities are the one-hot support labels, averaged with the row's attention as weights.
@@ -152,7 +152,7 @@ class MatchingNetwork(Learner):
         log_p = torch.where(present, p, 1.0).log().masked_fill(~present, -torch.inf)
         return torch.where(present.any(), log_p, -math.log(p.shape[-1]))
 
-    def features(self, state: Memory, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Memory, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the outputs of the body's submodules, `embedding` and `attention`.
 
         `embedding` is the embedding of each row. `attention` is the attention of each row to each support example.

@@ -18,7 +18,7 @@ no fast weights, and pooling comes before the sum of the slow and the fast outpu
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import grad, vmap
 from torch.nn import functional as F
@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from .. import checks
 from ..adaptation import losses
 from ..adaptation.coordinates import read
+from ..adaptation.kernels import twice_differentiable
 from ..adaptation.labels import below
 from ..adaptation.learner import Learner
 from ..adaptation.lstm_cell import Cell
@@ -105,11 +106,11 @@ class MetaNetwork(Learner):
         of_body = self.body.on_support(support, fast)[1] if self.body.normalises else {}
         return Fast(task, memory, keys, support.w, (of_keys, of_body))
 
-    def predict(self, state: Fast, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Fast, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of `n` rows; each row uses the slow weights and its own fast weights from the memory."""
         return self._layers(state, x, self._attend(state, self._key(state, x)))[-1]
 
-    def features(self, state: Fast, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Fast, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with `key`, `attention` and the output of each layer of the body.
 
         `key` is the key of each row. `attention` is the attention of each row to each support example.
@@ -139,9 +140,10 @@ class MetaNetwork(Learner):
 
         def loss(slow: Weights, x: Tensor, y: Tensor) -> Tensor:
             scores = network.on_query(x[None], (), statistics, slow)[-1]
-            return losses.LOSSES[self.loss_name](scores, y[None], torch.ones_like(scores[:, 0]))
+            return self.criterion(scores, y[None], torch.ones_like(scores[:, 0]))
 
-        return vmap(grad(loss), (None, 0, 0))(slow, support.x, support.y)
+        with twice_differentiable():
+            return vmap(grad(loss), (None, 0, 0))(slow, support.x, support.y)
 
 
 class TaskWriter(nn.Module):

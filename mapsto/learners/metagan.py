@@ -20,7 +20,7 @@ examples count as real, is left out.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -124,7 +124,7 @@ class MetaGAN(Wrapped):
         """Return the learner's state after adapting to the episode's support set and to fakes from the generator."""
         return self.adapt(episode.support)
 
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: State, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of the real classes for `n` rows."""
         return self._scores(state, x)[:, : self.ways]
 
@@ -146,7 +146,7 @@ class MetaGAN(Wrapped):
         by_generator = -(v * passed).sum()
         metrics = {"loss": (by_learner + by_generator).detach(), "learner_loss": by_learner.detach()}
         metrics |= {"generator_loss": by_generator.detach(), "passed": passed.detach().exp().mean()}
-        on_query = losses.METRICS[self.loss_name](scores[:, : self.ways].detach(), query)
+        on_query = self.criterion.metrics(scores[:, : self.ways].detach(), query)
         return by_learner + by_generator, metrics | on_query
 
     def _scores(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:

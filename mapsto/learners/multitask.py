@@ -8,13 +8,11 @@ as sine waves of all phases do, the network learns their mean. If the meaning of
 learns nothing.
 """
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..adaptation import losses
 from ..adaptation.learner import Metrics
+from ..adaptation.losses import LossChoice
 from ..adaptation.normalisation import statistics_of
 from ..episodes import Episode
 from .maml import MAML, Adapted
@@ -26,7 +24,7 @@ class MultiTask(Wrapped):
 
     Args:
         body: the network, see `MAML`.
-        loss: the loss for both training and fine-tuning, "mse" or "cross_entropy".
+        loss: the loss for both training and fine-tuning: "mse", "cross_entropy", or a function, see `MAML`.
         lr: the learning rate of fine-tuning.
         steps: the number of fine-tuning steps. The attribute `steps` may be changed later.
 
@@ -45,7 +43,7 @@ class MultiTask(Wrapped):
     def __init__(
         self,
         body: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        loss: LossChoice = "cross_entropy",
         lr: float = 0.01,
         steps: int = 1,
     ):
@@ -79,6 +77,6 @@ class MultiTask(Wrapped):
         body, (x, y, w), query = self.fine_tuning.body, episode.support, episode.query
         unadapted = Adapted({}, statistics_of(body, {}, x, w))
         scores, support_scores = (self.predict(unadapted, rows) for rows in (query.x, x))
-        of = losses.LOSSES[self.loss_name]
+        of = self.criterion
         loss = (of(scores, query.y, query.w) + of(support_scores, y, w)) / 2
-        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), query)
+        return loss, {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), query)

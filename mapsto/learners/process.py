@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -59,7 +59,7 @@ class Process(Learner, ABC):
     loss_name = "mse"  # the kind of point predictions; training minimises `loss`
 
     @abstractmethod
-    def distribution(self, state: State, x: Float[Tensor, "n ..."]) -> Normal:
+    def distribution(self, state: State, x: Shaped[Tensor, "n ..."]) -> Normal:
         """Return the distribution of the targets of `n` rows.
 
         If there is a latent variable, it is set to its mean.
@@ -73,7 +73,7 @@ class Process(Learner, ABC):
         `episode.noise`. The expected result is then a lower bound, which becomes tight as the number of draws grows.
         """
 
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: State, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the mean of `distribution(state, x)`."""
         return self.distribution(state, x).mean
 
@@ -92,14 +92,14 @@ class LatentProcess(Process, ABC):
         self.encoder, self.min_std = rowwise("encoder", encoder), min_std
 
     @abstractmethod
-    def decode(self, state: State, x: Float[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
+    def decode(self, state: State, x: Shaped[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
         """Return the distribution of the targets of `n` rows for one value `z` of the latent variable."""
 
     @abstractmethod
     def latent_of(self, state: State) -> Normal:
         """Return the distribution q(z|D) of the latent variable, given the state."""
 
-    def distribution(self, state: State, x: Float[Tensor, "n ..."]) -> Normal:
+    def distribution(self, state: State, x: Shaped[Tensor, "n ..."]) -> Normal:
         """Return the distribution of the targets of `n` rows with the latent variable at its mean."""
         return self.decode(state, x, self.latent_of(state).mean)
 

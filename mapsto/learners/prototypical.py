@@ -9,7 +9,7 @@ distance of §2.4.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -69,7 +69,7 @@ class PrototypicalNetwork(Learner):
         means = (share.T @ f) / torch.where(mass > 0, mass, 1.0)[:, None]  # [k, f]
         return Prototypes(means, mass, {} if self.transductive else statistics)
 
-    def predict(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Prototypes, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores `[n, ways]`: minus the squared distances from each row's embedding to the class means."""
         total = state.mass.sum()
         centre = (state.mass @ state.means / torch.where(total > 0, total, 1.0)).detach()  # [f]
@@ -79,7 +79,7 @@ class PrototypicalNetwork(Learner):
         present = torch.where(state.mass > 0, -squared, -torch.inf)
         return torch.where(total > 0, present, torch.zeros_like(squared))
 
-    def features(self, state: Prototypes, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Prototypes, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and each row's `embedding`.
 
         `predict` compares this embedding with the class means.

@@ -6,15 +6,13 @@ Nichol, Achiam & Schulman 2018, "On First-Order Meta-Learning Algorithms", Algor
 ε this is the paper's update θ ← θ + ε(φ − θ). The paper's inner optimizer is Adam with β₁ = 0.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..adaptation import losses
 from ..adaptation.inner import Adam, InnerOptimizer
 from ..adaptation.learner import Metrics
+from ..adaptation.losses import LossChoice
 from ..episodes import Episode
 from .maml import MAML
 from .wrapped import Wrapped
@@ -25,7 +23,7 @@ class Reptile(Wrapped):
 
     Args:
         body: the network to adapt, see `MAML`.
-        loss: the loss on the support set and the query set, "mse" or "cross_entropy".
+        loss: the loss on the support set and the query set: "mse", "cross_entropy", or a function, see `MAML`.
         lr: the inner learning rate.
         steps: the number of inner steps. The attribute `steps` may be changed later; the paper tests with 50 steps.
         minibatch: the number of support rows in each step, see `MAML`. If None, each step uses all rows.
@@ -49,7 +47,7 @@ class Reptile(Wrapped):
     def __init__(
         self,
         body: nn.Module,
-        loss: Literal["mse", "cross_entropy"] = "cross_entropy",
+        loss: LossChoice = "cross_entropy",
         lr: float = 0.001,
         steps: int = 5,
         minibatch: int | None = None,
@@ -93,6 +91,6 @@ class Reptile(Wrapped):
         loss = 0.5 * torch.stack(distances).sum()
         with torch.no_grad():
             scores = self.predict(state, episode.query.x)
-            query = losses.LOSSES[self.loss_name](scores, episode.query.y, episode.query.w)
-        metrics = losses.METRICS[self.loss_name](scores.detach(), episode.query)
+            query = self.criterion(scores, episode.query.y, episode.query.w)
+        metrics = self.criterion.metrics(scores.detach(), episode.query)
         return loss, {"loss": loss.detach(), "query_loss": query.detach()} | metrics

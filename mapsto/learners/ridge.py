@@ -17,7 +17,7 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
@@ -96,14 +96,14 @@ class RidgeHead(Learner):
         weights = ridge(f, y, support.w, self.log_penalty.exp())
         return Regressor(weights, mass, {} if self.transductive else statistics)
 
-    def predict(self, state: Regressor, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Regressor, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the outputs of the regression for `n` rows, multiplied by the scale and shifted by the offset."""
         f = on_query(self.body, {}, state.statistics, x)  # [m, f]
         scores = self.log_scale.exp() * (f @ state.weights) + self.offset  # [m, k]
         absent = (state.mass <= 0) & (state.mass > 0).any()
         return scores.masked_fill(absent, -torch.inf)
 
-    def features(self, state: Regressor, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Regressor, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and each row's `embedding`.
 
         The scores are linear in this embedding.

@@ -18,11 +18,10 @@ training, against 98.1 %).
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import losses
 from ..adaptation.labels import one_hot
 from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import on_query, on_support, prepare
@@ -88,14 +87,14 @@ class SiameseNetwork(Learner):
         labels = one_hot(support.y, self.ways, f)
         return Gallery(f, labels, support.w, {} if self.transductive else statistics)
 
-    def predict(self, state: Gallery, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Gallery, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores `[n, ways]` of the classes for `n` rows.
 
         A score is minus the squared distance from the row to the nearest example of the class.
         """
         return _nearest(state, self._squared(state, x))
 
-    def features(self, state: Gallery, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Gallery, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the outputs of the body's submodules, `embedding` and `distance`.
 
         `embedding` is the embedding of each row. `distance` is the distance from each row to each support example.
@@ -113,7 +112,7 @@ class SiameseNetwork(Learner):
         mass = state.w.sum()
         loss = (query.w * (cost @ state.w)).sum() / torch.where(mass > 0, mass, 1.0)
         scores = _nearest(state, squared.detach())
-        return loss, {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores, query)
+        return loss, {"loss": loss.detach()} | self.criterion.metrics(scores, query)
 
     def _squared(self, state: Gallery, x: Tensor) -> Tensor:
         f = on_query(self.body, {}, state.statistics, x)  # [m, f]

@@ -22,7 +22,7 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,14 +104,14 @@ class SNAIL(Learner):
             inputs.append(items)
         return Past(inputs[:-1], w, statistics)
 
-    def predict(self, state: Past, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Past, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of `n` rows.
 
         For each row, the sequence is the support examples followed by this row.
         """
         return self.readout(self._last(state, x))
 
-    def features(self, state: Past, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Past, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and `last`.
 
         `last` is the input of the final linear layer, `readout`.

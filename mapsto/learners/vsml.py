@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -159,11 +159,11 @@ class VSML(Learner):
             states = [s + r * (new - s) for s, new in zip(states, moved, strict=True)]
         return Trained(states, statistics)
 
-    def predict(self, state: Trained, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Trained, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of `n` rows, each computed by a forward pass from the states in `state`."""
         return _scores(self.onward(state.states, on_query(self.body, {}, state.statistics, x))[1])
 
-    def features(self, state: Trained, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Trained, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary with the output of each submodule of the body, and the forward messages of each layer.
 
         `messages.0` are the inputs of the first layer, and `messages.i` the outputs of layer i.

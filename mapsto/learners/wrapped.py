@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..adaptation.differentiation import Differentiation
@@ -15,7 +15,7 @@ class Wrapped(Learner, ABC):
 
     def __init__(self, inner: Learner):
         super().__init__()
-        self.loss_name, self.transductive = inner.loss_name, inner.transductive
+        self.criterion, self.transductive = inner.criterion, inner.transductive
 
     @property
     @abstractmethod
@@ -48,10 +48,10 @@ class Wrapped(Learner, ABC):
         """Return the state that the inner learner learns from an episode; override it together with `adapt`."""
         return self.inner.adapt_to(episode)
 
-    def predict(self, state: State, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: State, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of the inner learner."""
         return self.inner.predict(state, x)
 
-    def features(self, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: State, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return the features of the inner learner."""
         return self.inner.features(state, x)

@@ -10,7 +10,7 @@ earlier parts.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..adaptation.learner import Learner
@@ -28,7 +28,7 @@ class Changes(NamedTuple):
     features: Float[Tensor, "s m"]
 
 
-def changes(learner: Learner, support: Examples | Episode, x: Float[Tensor, "n ..."]) -> Changes:
+def changes(learner: Learner, support: Examples | Episode, x: Shaped[Tensor, "n ..."]) -> Changes:
     """Return the relative change of each layer's parameters, and of its outputs for rows `x`, after each inner step.
 
     The relative change is the norm of the difference from step 0, divided by the norm at step 0. The learner adapts to

@@ -16,7 +16,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import checks, views
-from ..adaptation import losses
 from ..adaptation.fitting import answering
 from ..adaptation.inner import Params
 from ..adaptation.learner import Learner
@@ -118,7 +117,7 @@ def grid_over(x: Float[Tensor, "n ..."], points: int) -> Float[Tensor, "g d"] | 
 
 
 def _losses(learner: Learner, frames: list[Float[Tensor, "n k"]], rows: Examples) -> Float[Tensor, " s"]:
-    of = losses.LOSSES[learner.loss_name]
+    of = learner.criterion
     return torch.stack([of(scores, rows.y, rows.w) for scores in frames])
 
 

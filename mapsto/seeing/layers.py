@@ -4,7 +4,7 @@ features[layer][i] = the layer's output `[n, d]` for the rows, in state i, each 
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import checks, views
@@ -15,7 +15,7 @@ from ..episodes import State
 Features = dict[str, Float[Tensor, "s n d"]]
 
 
-def features_over(learner: Learner, states: list[State], x: Float[Tensor, "n ..."]) -> Features:
+def features_over(learner: Learner, states: list[State], x: Shaped[Tensor, "n ..."]) -> Features:
     """Return the outputs of each layer for the rows `x`, in each of several adapted states.
 
     The result maps the name of each layer, in the order of the network, to its outputs `[states, rows, features]`.

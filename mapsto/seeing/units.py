@@ -12,7 +12,7 @@ image's layer is a channel, with each of its places counting as a row; otherwise
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.func import grad
 
@@ -36,7 +36,7 @@ class Units(NamedTuple):
     saturated: Bool[Tensor, " u"]
 
 
-def units(learner: Learner, state: State, x: Float[Tensor, "n ..."]) -> dict[str, Units]:
+def units(learner: Learner, state: State, x: Shaped[Tensor, "n ..."]) -> dict[str, Units]:
     """Return, for each activation layer, which units are dead or saturated on the rows `x`.
 
     The result maps the name of each layer to the health of its units. A unit is dead if its activation function has

@@ -22,6 +22,9 @@ class Arrays(Tasks):
     the classes are divided at random with the seed `seed`. Alternatively, `splits` is a dict with the classes of each
     split: `{"train": ["cat", ...], "test": [...]}`. If the learner can read missing cells, `x` may contain NaN.
 
+    Inputs of type int64 are tokens and stay whole numbers, for example for a body that begins with `nn.Embedding`. All
+    other inputs become float32.
+
     Raises:
         MapstoError: if a value is infinite, a label is missing, there are too few classes, or a class has too few
             examples.
@@ -71,7 +74,7 @@ def inputs(x: Any) -> Tensor:
     checks.expect(numeric, "x", f"{x.dtype} of shape {x.shape}", "numbers of shape [n, ...], one row for each example")
     infinite = int(np.isinf(x).sum())
     checks.expect(not infinite, "x", f"{infinite} infinite value(s)", "finite numbers, or NaN if missing")
-    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64 if x.dtype == np.int64 else np.float32))
 
 
 def missing(y: np.ndarray) -> np.ndarray:

@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from .. import __version__, checks
 from ..adaptation.fitting import missing, ruled_out
 from ..adaptation.learner import Learner
-from ..episodes import Episode, Source, to, unstack
+from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
 from . import memory, preflight
 from . import run as runs
+from .identity import choices
 from .meta import meta_gradient
 from .progress import Progress
 from .schedule import factor
@@ -64,14 +66,14 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     device, autocast = _fabric(settings.device, settings.precision)
     learner.to(device)
     preflight.estimable(settings.estimator, learner)
-    preflight.fits(learner, tasks, settings.seed, device)
+    with _seeded(settings.seed, 0, device):
+        preflight.fits(learner, tasks, settings.seed, device)
     if settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
         runs.load_weights(learner, settings.init)
     folder = _folder(settings)
     progress = Progress(learner, settings.weight_decay, settings.ema, settings.optimizer)
     if folder:
-        names = {"learner": type(learner).__name__, "tasks": type(tasks).__name__}
-        _open(folder, progress, {**names, **settings.recorded(), **(settings.config or {})})
+        _open(folder, progress, _configuration(learner, tasks, settings))
     gradient = meta_gradient(
         learner, compile=settings.compile, vectorise=settings.vectorise, chunk_size=settings.chunk_size,
         threads=settings.threads, estimator=settings.estimator,
@@ -79,8 +81,8 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     with memory.kept(), _checkpoint_at_a_stop(folder, progress):
         for index in range(progress.step, steps):
             started = time.perf_counter()
-            episodes = to(tasks.batch(index, batch, settings.seed), device)
-            with autocast():
+            episodes = to(checked(tasks.batch(index, batch, settings.seed)), device)
+            with autocast(), _seeded(settings.seed, index, device):
                 grads, measured = gradient(progress.params, episodes, index)
             norm = torch.nn.utils.get_total_norm(list(grads.values()))
             rate = lr * factor(settings.schedule, index, steps, settings.warmup)
@@ -98,6 +100,28 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
             if progress.step == steps:
                 progress.finish()
             yield Step(progress.step, metrics, progress.seconds)
+
+
+@contextmanager
+def _seeded(seed: int, index: int, device: torch.device) -> Iterator[None]:
+    """Make the random numbers of layers such as dropout a function of the seed and the step, within the block."""
+    word = int(np.random.SeedSequence((abs(seed), int(seed < 0), index)).generate_state(1)[0])
+    cpu, before = torch.default_generator, torch.default_generator.get_state()
+    with torch.random.fork_rng([device]) if device.type == "cuda" else nullcontext():
+        if device.type == "cuda":
+            torch.cuda.manual_seed(word)
+        cpu.manual_seed(word)
+        try:
+            yield
+        finally:
+            cpu.set_state(before)
+
+
+def _configuration(learner: Learner, tasks: Source, settings: Settings) -> dict[str, Any]:
+    """Return what `config.yaml` records: the settings, and the learner's choices unless the settings name them."""
+    names = {"learner": type(learner).__name__, "tasks": type(tasks).__name__}
+    given = settings.config or {}
+    return {**names, **({} if "learner" in given else choices(learner)), **settings.recorded(), **given}
 
 
 def _record(folder: runs.Run, progress: Progress, settings: Settings, metrics: dict[str, float]) -> None:
@@ -167,14 +191,26 @@ def _diverged(
         return MapstoError(
             f"train: the loss became {metrics['loss']:.4g} at step {index + 1}, whose tasks have {reason}"
         )
-    losses = [float(learner.loss(episode)[0].detach()) for episode in unstack(episodes)]
+    tasks = unstack(episodes)
+    losses = [float(learner.loss(episode)[0].detach()) for episode in tasks]
     diverged = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
     where = f"task {diverged[0]} of its batch is the first that is not finite" if diverged else "each loss is finite"
     checkpoint = (
         f"the last good checkpoint is step {saved} in {folder.folder}" if folder and saved else "there is no checkpoint"
     )
+    remedy = "with a lower lr or a clipped gradient (clip 1.0), from this one's weights (init) if they are good"
+    if diverged and _adaptation_diverges(learner, tasks[diverged[0]]):
+        remedy = "with fewer inner steps or a lower inner learning rate of the learner, because it is adaptation that "
+        remedy += "diverges: without it the loss is finite"
     return MapstoError(
         f"train: the loss became {metrics['loss']:.4g} and its gradient's norm {metrics['grad_norm']:.4g} at step "
-        f"{index + 1} ({where}); {checkpoint}; start a new run with a lower lr or a clipped gradient (clip 1.0), from "
-        "this one's weights (init) if they are good."
+        f"{index + 1} ({where}); {checkpoint}; start a new run {remedy}."
     )
+
+
+def _adaptation_diverges(learner: Learner, episode: Episode) -> bool:
+    """Return whether the loss is finite if all support examples have weight 0, so that an inner loop stays in place."""
+    support = episode.support._replace(w=torch.zeros_like(episode.support.w))
+    with torch.no_grad():
+        loss = learner.query_loss(episode._replace(support=support))
+    return learner.differentiation is not None and bool(loss.isfinite())

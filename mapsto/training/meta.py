@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from ..adaptation.batching import brings_batch_loss, vectorises
+from ..adaptation import batching
 from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode
 from ..errors import MapstoError
@@ -61,25 +61,41 @@ def meta_gradient(
         estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
     """
     estimator = estimator or Exact()
-    at_once = brings_batch_loss(learner) or vectorises(learner) if vectorise is None else vectorise
-    chunk = _Chunk(learner, not at_once)
+    chunk = _Chunk(learner, vectorise)
     # `functional_call` swaps parameters inside its module, so each thread needs a module of its own; buffers are shared
     modules = [chunk, *(copy.deepcopy(chunk, {id(b): b for b in chunk.buffers()}) for _ in range(threads - 1))]
     gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
         gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]
-    return partial(_in_chunks, gradients, estimator, chunk_size if at_once else 1)
+
+    def gradient(params: Params, episodes: Episode, index: int = 0) -> tuple[Params, Metrics]:
+        with batching.kernels_for(learner):
+            at_once = chunk.decide(episodes)
+            for module in modules:
+                module.at_once = at_once
+            return _in_chunks(gradients, estimator, chunk_size if at_once else 1, params, episodes, index)
+
+    return gradient
 
 
 class _Chunk(nn.Module):
     """The mean loss of a chunk of tasks as a module, because `functional_call` calls modules."""
 
-    def __init__(self, learner: Learner, one_by_one: bool):
+    def __init__(self, learner: Learner, at_once: bool | None):
         super().__init__()
-        self.learner, self.one_by_one = learner, one_by_one
+        self.learner, self.at_once = learner, at_once
+
+    def decide(self, episodes: Episode) -> bool:
+        """Return whether to compute tasks at once: as asked for, else in the faster way that can compute `episodes`."""
+        if self.at_once is None:
+            of = self.learner
+            self.at_once = batching.brings_batch_loss(of) or (
+                batching.vectorises(of) and batching.maps(of.loss, episodes)
+            )
+        return self.at_once
 
     def forward(self, episodes: Episode) -> tuple[Tensor, Metrics]:
-        return self.learner.loss(_tasks(episodes, 0)) if self.one_by_one else self.learner.batch_loss(episodes)
+        return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(_tasks(episodes, 0))
 
 
 def _gradient(

@@ -1,15 +1,21 @@
 """Check that the learner, its tasks and the estimator belong together, before a training writes anything."""
 
+from typing import Any
+
 import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import checks
-from ..adaptation.differentiation import ConstantGradients, FirstOrder, Reverse, Truncated
+from ..adaptation.differentiation import ConstantGradients, FiniteDifference, FirstOrder, Reverse, Truncated
 from ..adaptation.fitting import fitting
 from ..adaptation.learner import Learner
-from ..episodes import Source, to, unstack
+from ..episodes import Source, checked, to, unstack
 from ..learners import Reptile
-from .estimators import Estimator, EvolutionStrategies, ForwardMode
+from .estimators import Estimator, EvolutionStrategies, ForwardMode, Random
 
+WRONG_TWICE = {"_weight_norm_interface"}
+"""Operations of torch whose second derivative is wrong, as `torch.autograd.gradgradcheck` shows."""
 UNROLLED = (ConstantGradients, FirstOrder, Reverse, Truncated)  # these classes themselves, not their subclasses
 
 
@@ -22,6 +28,12 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
         not reptile, "estimator", "EvolutionStrategies for Reptile",
         "another one, because Reptile's loss means nothing if its constants may vary",
     )  # fmt: skip
+    recurrent = any(isinstance(module, nn.RNNBase) for module in learner.modules())
+    checks.expect(
+        not (isinstance(estimator, Random) and recurrent), "estimator",
+        f"{type(estimator).__name__} and a recurrent layer of torch, which has no rule for it",
+        "no estimator", "write out the cell, as in mt.models.Recurrent",
+    )  # fmt: skip
     route = learner.differentiation
     recomputed = route is not None and type(route) not in UNROLLED
     checks.expect(
@@ -32,11 +44,29 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
 
 
 def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
-    """Compute the loss of one task, and raise MapstoError if the learner cannot."""
-    task = unstack(to(tasks.batch(0, 1, seed), device))[0]
-    with torch.no_grad(), fitting(learner, task):
+    """Compute the loss of one task, and raise MapstoError if the learner cannot, or not with a right gradient."""
+    task = unstack(to(checked(tasks.batch(0, 1, seed)), device))[0]
+    with torch.no_grad(), fitting(learner, task), _Operations() as operations:
         learner.loss(task)
     trainable = any(p.requires_grad for p in learner.parameters())
     checks.expect(
         trainable, "learner", f"{type(learner).__name__} without trainable parameters", "at least one to train"
     )
+    route = learner.differentiation
+    twice = route is not None and not isinstance(route, FirstOrder | ConstantGradients | FiniteDifference)
+    checks.expect(
+        not (twice and operations.names & WRONG_TWICE), "learner", "a body with weight_norm, whose second derivative "
+        "is wrong in torch", "a body without it", "remove it, or train with first_order=True",
+    )  # fmt: skip
+
+
+class _Operations(TorchDispatchMode):
+    """Note the names of all operations of torch that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))

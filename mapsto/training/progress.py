@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..adaptation.learner import Learner, Metrics
+from ..adaptation.learner import Learner, Metrics, evaluating
 from ..errors import MapstoError
 from . import run as runs
-from .optimizers import OptimizerName, optimizer
+from .optimizers import Factory, OptimizerName, optimizer
 from .validation import Validation
 
 
@@ -19,7 +19,11 @@ class Progress:
     """The parameters, their moving average, the best weights so far, the optimizer, the step and the seconds."""
 
     def __init__(
-        self, learner: Learner, weight_decay: float, ema: float | None, optimizer_name: OptimizerName = "adamw"
+        self,
+        learner: Learner,
+        weight_decay: float,
+        ema: float | None,
+        optimizer_name: OptimizerName | Factory = "adamw",
     ):
         self.learner, self.ema = learner, ema
         self.params: dict[str, Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
@@ -49,7 +53,7 @@ class Progress:
 
     def validate(self, validation: Validation) -> float:
         """Validate the weights (the moving average, if there is one), and keep them if they are the best so far."""
-        with self._using(self.average):
+        with self._using(self.average), evaluating(self.learner):
             score = float(validation(self.learner))
             if score < self.score:
                 self.score, self.best = score, _copy(self._weights())
@@ -61,14 +65,14 @@ class Progress:
 
     def save(self, folder: runs.Run) -> None:
         """Write a checkpoint, and the weights to use."""
-        tensors = _prefixed("learner", self.learner.state_dict()) | _prefixed("average", self.average)
+        tensors = _prefixed("learner", runs.tensors_of(self.learner)) | _prefixed("average", self.average)
         tensors |= _prefixed("best", self.best)
         for i, slots in self.optimizer.state().items():
             tensors |= _prefixed(f"optimizer/{i}", slots)
         about = {"step": self.step, "seconds": self.seconds, "score": self.score}
         meta = {"mapsto": __version__, **{name: repr(value) for name, value in about.items()}}
         folder.save(runs.CHECKPOINT, tensors, meta)
-        folder.save(runs.WEIGHTS, self.learner.state_dict() | (self.best or self.average), meta)
+        folder.save(runs.WEIGHTS, runs.tensors_of(self.learner) | (self.best or self.average), meta)
         self.saved = self.step
 
     def restore(self, folder: runs.Run) -> None:
@@ -80,7 +84,7 @@ class Progress:
         path = folder.folder / runs.CHECKPOINT
         tensors, meta = runs.read_tensors(path)
         try:
-            self.learner.load_state_dict(_under("learner", tensors))
+            runs.load_tensors(self.learner, _under("learner", tensors))
             _assign(self.average, _under("average", tensors))
             device = next(iter(self.params.values())).device
             self.best = {name: tensor.to(device) for name, tensor in _under("best", tensors).items()}

@@ -153,6 +153,29 @@ def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
     checks.expect(same, "run", got, f"format {FORMAT}", "use the mapsto version that wrote it, or train again")
 
 
+def tensors_of(learner: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a module by name; a tensor with several names has only its first."""
+    first = _first_names(learner)
+    return {name: tensor for name, tensor in learner.state_dict().items() if first[name] == name}
+
+
+def load_tensors(learner: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy `tensors` into the parameters and buffers of a module; a tensor with several names needs only its first.
+
+    Raises:
+        RuntimeError: if the tensors do not fit the module.
+    """
+    first = _first_names(learner)
+    tied = {name: tensors[first[name]] for name in first if name not in tensors and first[name] in tensors}
+    learner.load_state_dict({**tensors, **tied})
+
+
+def _first_names(learner: nn.Module) -> dict[str, str]:
+    """Return the first name of each parameter and buffer of a module, by each of its names."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(t), name) for name, t in learner.state_dict(keep_vars=True).items()}
+
+
 def load_weights(learner: nn.Module, source: str | Path) -> int:
     """Load weights from a run folder or a safetensors file into `learner`; return how many steps they were trained for.
 
@@ -164,7 +187,7 @@ def load_weights(learner: nn.Module, source: str | Path) -> int:
     path = Path(source)
     tensors, meta = read_tensors(path / WEIGHTS if path.is_dir() or not path.suffix else path)
     try:
-        learner.load_state_dict(tensors)
+        load_tensors(learner, tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise MapstoError(

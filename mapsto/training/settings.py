@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 from .. import checks
 from .estimators import Estimator
-from .optimizers import OptimizerName
+from .identity import name_of
+from .optimizers import Factory, OptimizerName
 from .schedule import Schedule
 from .validation import Validation
 
@@ -24,13 +25,15 @@ class Settings:
         steps: number of optimizer steps.
         batch: number of tasks in each step.
         lr: peak learning rate.
-        seed: seed of the tasks.
+        seed: seed of the tasks and of random layers such as dropout, anew in each step.
         compile: compile the meta-gradient as one graph, see `meta_gradient`.
         vectorise: all tasks at once, or one at a time; by default the faster of the two, see `meta_gradient`.
         chunk_size: number of tasks to compute at a time, which bounds the memory, see `meta_gradient`.
         threads: number of chunks to compute in parallel, see `meta_gradient`.
         estimator: how to compute the meta-gradient; exactly by default, see `estimators`.
-        optimizer: adamw, muon or sgd, see `optimizers`.
+        optimizer: adamw, muon, sgd (without momentum), or a function that makes an optimizer of a list of parameters,
+            such as `partial(torch.optim.SGD, momentum=0.9)`, see `optimizers`. The learning rate is always `lr` times
+            the schedule, and the weight decay of a function's optimizer is its own.
         weight_decay: weight decay of the optimizer; AdamW with 0 is Adam.
         clip: gradients with a larger norm are scaled down to this norm.
         schedule: schedule of the learning rate: constant, cosine or one-cycle, see `schedule.factor`.
@@ -62,7 +65,7 @@ class Settings:
     chunk_size: int | None = None
     threads: int = 1
     estimator: Estimator | None = None
-    optimizer: OptimizerName = "adamw"
+    optimizer: OptimizerName | Factory = "adamw"
     weight_decay: float = 0.0
     clip: float | None = None
     schedule: Schedule = "constant"
@@ -89,7 +92,8 @@ class Settings:
         checks.at_least(0, lr=self.lr, weight_decay=self.weight_decay)
         checks.expect(self.clip is None or self.clip > 0, "clip", self.clip, "a gradient norm above 0")
         checks.expect(self.ema is None or 0 < self.ema < 1, "ema", self.ema, "a decay between 0 and 1, such as 0.999")
-        checks.one_of(get_args(OptimizerName), optimizer=self.optimizer)
+        if not callable(self.optimizer):
+            checks.one_of(get_args(OptimizerName), optimizer=self.optimizer)
         checks.one_of(get_args(Schedule), schedule=self.schedule)
         checks.count(0, warmup=self.warmup)
         checks.expect(self.warmup < self.steps, "warmup", self.warmup, f"fewer steps than all {self.steps}")
@@ -107,4 +111,5 @@ class Settings:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_RECORDED}
         values["init"] = None if self.init is None else str(self.init)
         values["estimator"] = None if self.estimator is None else type(self.estimator).__name__
+        values["optimizer"] = name_of(self.optimizer) if callable(self.optimizer) else self.optimizer
         return values

@@ -6,15 +6,15 @@ import torch
 
 from .. import checks
 from ..adaptation.batching import each_task
-from ..adaptation.learner import Learner
-from ..episodes import Source, to
+from ..adaptation.learner import Learner, evaluating
+from ..episodes import Source, first_tasks, to
 
 Validation = Callable[[Learner], float]
 """A function of the learner whose result should be small."""
 
 
 class ValidationLoss:
-    """learner ↦ mean of its `query_loss` over `episodes` tasks of a source, computed `batch` tasks at a time.
+    """learner ↦ mean of its `query_loss` over `episodes` tasks of a source, computed at most `batch` tasks at a time.
 
     Raises:
         MapstoError: if `episodes` or `batch` is below 1.
@@ -28,10 +28,8 @@ class ValidationLoss:
         """Return the mean loss of `learner` after adaptation, without changing its parameters or gradients."""
         device = next(learner.parameters()).device
         total, tasks = 0.0, 0
-        for index, start in enumerate(range(0, self.episodes, self.batch)):
-            count = min(self.batch, self.episodes - start)
-            episodes = to(self.tasks.batch(index, count, self.seed), device)
-            with torch.no_grad():
-                losses = each_task(learner, learner.query_loss, episodes)
+        for episodes in first_tasks(self.tasks, self.episodes, self.batch, self.seed):
+            with torch.no_grad(), evaluating(learner):
+                losses = each_task(learner, learner.query_loss, to(episodes, device))
             total, tasks = total + float(losses.sum()), tasks + len(losses)  # a source may return fewer than `count`
         return total / tasks

@@ -71,7 +71,7 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
     the true class (for numbers, minus the squared error). `game(taught(learner, episode), episode.support.w)` is the
     game of Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
-    worth = worth or _WORTH[learner.loss_name]
+    worth = worth or _WORTH.get(learner.loss_name) or (lambda scores, y: -learner.criterion.rows(scores, y))
     examples, adapt = adaptation(learner, episode)
 
     def view(w: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.func import grad
 from torch.utils import _pytree as pytree
 
 from ... import checks
+from ..kernels import twice_differentiable
 
 State = Any
 Step = Callable[[State, Any, int], State]
@@ -25,7 +26,7 @@ class Differentiation(ABC):
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         """Return the gradient function of `objective(params, *rest)` by `params` that this route uses in its steps."""
-        return grad(objective)
+        return twice_differentiable()(grad(objective))
 
     @abstractmethod
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
@@ -51,7 +52,8 @@ class FirstOrder(Differentiation):
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         """Return the gradient function of the objective, constant in the parameters that do not adapt."""
-        return lambda params, fixed, support: grad(objective)(params, detached(fixed), support)
+        gradient = super().gradient(objective)
+        return lambda params, fixed, support: gradient(params, detached(fixed), support)
 
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
         """Return the state after `steps`; see `Differentiation`."""

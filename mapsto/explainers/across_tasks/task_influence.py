@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 
 from ... import checks, views
-from ...adaptation import losses
 from ...adaptation.batching import each_task
 from ...adaptation.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
 from ...adaptation.learner import Learner
@@ -86,7 +85,7 @@ def task_influence(
 
 def gauss_newton(learner: Learner, tasks: Episode, params: Params, v: Params, damping: float) -> Params:
     """Return `(G + damping·I)·v`, where G is the mean Gauss–Newton matrix of a batch of tasks."""
-    loss = losses.LOSSES[learner.loss_name]
+    loss = learner.criterion
 
     def product(episode: Episode) -> Params:
         def scores(params: Params) -> Tensor:

@@ -6,7 +6,6 @@ mean over tasks comes with its 95 % interval. All tasks count equally; within a 
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,8 @@ from torch.nn import functional as F
 from ... import checks
 from ...adaptation.batching import each_task
 from ...adaptation.fitting import fitting, missing
-from ...adaptation.learner import Learner
-from ...episodes import Episode, Source, to, unstack
+from ...adaptation.learner import Learner, evaluating
+from ...episodes import Episode, Source, first_tasks, to, unstack
 from ...errors import MapstoError
 from ...estimate import Estimate, estimate
 from .calibration import expected_calibration_error
@@ -62,56 +61,73 @@ class Regression:
         return f"squared error {self.mse}, median {self.median:.4f} ({self.tasks} tasks{lost})"
 
 
-Evaluation = Classification | Regression
+@dataclass(frozen=True)
+class Measured:
+    """The loss over many tasks of a learner whose loss is a function of the user's."""
+
+    tasks: int
+    loss: Estimate
+    values: Float[np.ndarray, " t"]  # each task's loss
+
+    def __str__(self) -> str:
+        return f"loss {self.loss} ({self.tasks} tasks)"
 
 
-def evaluate(learner: Learner, tasks: Source, episodes: int = 600, batch: int = 25, seed: int = 0) -> Evaluation:
+Evaluation = Classification | Regression | Measured
+
+
+def evaluate(
+    learner: Learner,
+    tasks: Source,
+    episodes: int = 600,
+    batch: int = 25,
+    seed: int = 0,
+    vectorise: bool | None = None,
+) -> Evaluation:
     """Return the accuracy or error of a learner on the query sets of many tasks, after adapting to each task.
 
     In each task, the learner adapts to the support set and predicts the query set. If the learner's loss is
     "cross_entropy", the result is a `Classification` with accuracy, log loss and calibration error. If the loss is
-    "mse", the result is a `Regression` with the squared error.
+    "mse", the result is a `Regression` with the squared error. If the loss is a function `loss(scores, y, w)`, the
+    result is a `Measured` with this loss.
 
     Args:
         learner: the learner.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time. The random tasks also depend on this number.
+        batch: the largest number of tasks to compute at a time, at most 25. The tasks do not depend on this number.
         seed: the random seed of the tasks.
+        vectorise: if True, all tasks of a batch are computed at once, by `vmap`. If False, they are computed one by
+            one. If None, the faster way is chosen, see `adaptation.batching`.
 
     Raises:
         MapstoError: if `episodes` or `batch` is below 1, if the tasks do not fit the learner, or if the inputs have
             missing cells and the learner cannot read them.
     """
+
+    def predict(task: Episode) -> Tensor:
+        scores = learner.predict(learner.adapt_to(task), task.query.x)
+        return scores if learner.criterion.outcome else learner.criterion(scores, task.query.y, task.query.w)
+
     parts = []
     for sample in batches(learner, tasks, episodes, batch, seed):
-        with torch.no_grad(), _in_evaluation(learner), fitting(learner, unstack(sample)[0]):
-            scores = each_task(learner, lambda task: learner.predict(learner.adapt_to(task), task.query.x), sample)
+        with torch.no_grad(), evaluating(learner), fitting(learner, unstack(sample)[0]):
+            scores = each_task(learner, predict, sample, vectorise)
         if scores.isnan().any() and (problem := missing(learner, sample)):
             raise MapstoError(f"tasks: got {problem}")
         parts.append((scores, sample.query.y, sample.query.w))
     scores, y, w = (torch.cat(part).double().cpu() for part in zip(*parts, strict=True))  # [T, m, ...]
+    if learner.criterion.outcome is None:
+        values = scores.numpy()  # [T], each the loss of one task
+        return Measured(len(values), estimate(values), values)
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 
-@contextmanager
-def _in_evaluation(learner: Learner) -> Iterator[None]:
-    """Switch off layers that behave differently in training, such as dropout."""
-    training = [module for module in learner.modules() if module.training]
-    learner.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
-    """Yield the first `episodes` tasks on the learner's device, `batch` of them at a time."""
-    checks.count(episodes=episodes, batch=batch)
+    """Yield the first `episodes` tasks on the learner's device, at most `batch` of them at a time."""
     device = next(iter(learner.parameters()), torch.empty(0)).device
-    for index, start in enumerate(range(0, episodes, batch)):
-        yield to(tasks.batch(index, min(batch, episodes - start), seed), device)
+    for sample in first_tasks(tasks, episodes, batch, seed):
+        yield to(sample, device)
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:

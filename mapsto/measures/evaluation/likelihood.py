@@ -26,7 +26,7 @@ def log_likelihoods(
         learner: a neural process: a learner that predicts a distribution for each row.
         tasks: the source of the tasks.
         episodes: the number of tasks.
-        batch: the number of tasks to compute at a time. The random tasks also depend on this number.
+        batch: the largest number of tasks to compute at a time, at most 25. The tasks do not depend on this number.
         seed: the random seed of the tasks.
 
     Raises:

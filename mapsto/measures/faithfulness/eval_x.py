@@ -132,9 +132,9 @@ def _scores(network: nn.Module, x: Tensor, mask: Tensor) -> Float[Tensor, "n k"]
     """Score rows whose entries outside `mask` are hidden; raise MapstoError if the network cannot read them."""
     seen = torch.cat([torch.where(mask > 0.5, x, 0.0), mask], 1)
     with explained(
-        lambda reason: (
-            f"network: it cannot read rows of shape {tuple(seen.shape[1:])} ({reason}), expected one that takes those "
-            "of `x` with their mask beside them: twice the columns, or a channel more."
+        lambda error: (
+            f"network: it cannot read rows of shape {tuple(seen.shape[1:])} ({' '.join(str(error).split())}), expected "
+            "one that takes those of `x` with their mask beside them: twice the columns, or a channel more."
         )
     ):
         scores = network(seen)

@@ -23,7 +23,6 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from ... import checks, views
-from ...adaptation import losses
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
 from ...explainers.explainer import without_graph
@@ -155,7 +154,7 @@ def surprise(learner: Learner, support: Examples | Episode, y: Shaped[Tensor, ".
     The learner adapts to `support`. An attack that raises this loss drives the learner's prediction away from `y`. If
     `y` is a class index, the loss is −log p(y | x). If `y` holds numbers `[k]`, the loss is the mean squared error.
     """
-    loss = losses.LOSSES[learner.loss_name]
+    loss = learner.criterion
     return views.query(learner, support, link=lambda scores: loss(scores[None], y[None], scores.new_ones(1)))
 
 
@@ -169,7 +168,7 @@ def teaching_loss(learner: Learner, episode: Episode) -> View:
 
     def loss(x: Tensor) -> Tensor:
         scores = learner.predict(learner.adapt_to(episode._replace(support=Examples(x, y, w))), query.x)
-        return losses.LOSSES[learner.loss_name](scores, query.y, query.w)
+        return learner.criterion(scores, query.y, query.w)
 
     return loss
 

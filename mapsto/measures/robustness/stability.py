@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from ... import checks, views
-from ...adaptation import losses
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
 from ...explainers.explainer import Explain, refuse_games
@@ -86,7 +85,7 @@ def teaching_stability(
     refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)
     was = views.query(learner, episode)(x)
-    losses.LOSSES[learner.loss_name](was[None], truth[None], was.new_ones(1))  # refuses a `y` that is no outcome
+    learner.criterion(was[None], truth[None], was.new_ones(1))  # refuses a `y` that is no outcome
     support = episode.support
     poisoned = episode._replace(support=support._replace(x=attack(teaching_loss(learner, episode), support.x)))
     becomes = views.query(learner, poisoned)(x)

@@ -187,6 +187,7 @@ def test_a_folder_of_pictures_becomes_minibatches(tmp_path):
     torch.testing.assert_close(batch.x.mean((2, 3, 4)), torch.where(batch.y == 0, 0.2, 0.8))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("name", "make"),
     {

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from .. import checks
-from ..adaptation.learner import Learner, Metrics
+from ..adaptation.learner import Learner, Metrics, evaluating
 from ..episodes import Episode, Examples, State
 from ..explainers.learned.explainer import LearnedExplainer, Prediction
 from ..learners.wrapped import Wrapped
@@ -97,15 +97,15 @@ class Joint(Wrapped):
         """Return the state that the learner learns from an episode, with the means of the support set's classes."""
         return self._with_classes(self.learner.adapt_to(episode), episode.support)
 
-    def predict(self, state: JointState, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of the learner."""
         return self.learner.predict(state.state, x)
 
-    def features(self, state: JointState, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return the features of the learner."""
         return self.learner.features(state.state, x)
 
-    def explain(self, state: JointState, x: Float[Tensor, "n ..."]) -> dict[str, Any]:
+    def explain(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> dict[str, Any]:
         """Return the explanations of the predictions for `n` rows, by the names of the explainers.
 
         Raises:
@@ -114,7 +114,7 @@ class Joint(Wrapped):
         prediction = self.prediction(state, x)
         return {name: explainer.explain(prediction) for name, explainer in self._named()}
 
-    def prediction(self, state: JointState, x: Float[Tensor, "n ..."]) -> Prediction:
+    def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:
         """Return what the explainers read: the outcome, the features, and the model to ask about other rows."""
         learner, inner = self.learner, state.state
 
@@ -143,14 +143,14 @@ class Joint(Wrapped):
     def _explainers_loss(self, episode: Episode) -> tuple[Tensor, Metrics]:
         if self.trains == "learner":
             return torch.zeros(()), {}
-        prediction = self._candid(self.prediction(self.adapt_to(episode), episode.query.x))
-        total, metrics = prediction.outcome.new_zeros(()), Metrics()
-        for name, explainer in self._named():
-            loss, numbers = explainer.loss(prediction, episode.query.y, episode.query.w)
-            total = total + self.weights[name] * loss
-            metrics |= {f"{name}_loss": loss.detach(), **{f"{name}_{key}": value for key, value in numbers.items()}}
-            metrics[f"explainers.{name}.steps"] = explainer.steps + 1
-        return total, metrics
+        x, y, w = episode.query
+        with evaluating(self.learner):
+            prediction = self._candid(self.prediction(self.adapt_to(episode), x))
+            losses = {name: explainer.loss(prediction, y, w) for name, explainer in self._named()}
+        metrics: Metrics = {f"explainers.{name}.steps": explainer.steps + 1 for name, explainer in self._named()}
+        for name, (loss, numbers) in losses.items():
+            metrics |= {f"{name}_{key}": value for key, value in {"loss": loss.detach(), **numbers}.items()}
+        return torch.stack([self.weights[name] * loss for name, (loss, _) in losses.items()]).sum(), metrics
 
     def _candid(self, prediction: Prediction) -> Prediction:
         """Let only the fraction `candour` of a gradient through."""

@@ -7,11 +7,10 @@ Ordinary training is meta-training on one task: the support set is empty, and th
 and reports then treat the network as they treat every other learner.
 """
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .. import checks
 from ..adaptation import losses
 from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import Tensors
@@ -28,7 +27,8 @@ class Fixed(Learner):
 
     Args:
         body: any `nn.Module` from `[n, ...]` to scores `[n, k]`. Its batch-norm layers are replaced in place.
-        loss: "cross_entropy" if the scores are class logits, "mse" if they are predicted numbers.
+        loss: "cross_entropy" if the scores are class logits, "mse" if they are predicted numbers, or a function
+            `loss(scores, y, w)` that returns a scalar.
 
     Raises:
         MapstoError: if `loss` is unknown, or a batch-norm layer has no momentum.
@@ -43,20 +43,19 @@ class Fixed(Learner):
 
     family = "ordinary training"
 
-    def __init__(self, body: nn.Module, loss: str = "cross_entropy"):
+    def __init__(self, body: nn.Module, loss: losses.LossChoice = "cross_entropy"):
         super().__init__()
-        checks.one_of(losses.LOSSES, loss=loss)
-        self.body, self.loss_name = prepare_running(body), loss
+        self.body, self.criterion = prepare_running(body), losses.chosen(loss)
 
     def adapt(self, support: Examples) -> Tensors:
         """Return the parameters and buffers of the body by name, which do not depend on the support set."""
         return dict(self.body.named_parameters()) | dict(self.body.named_buffers())
 
-    def predict(self, state: Tensors, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    def predict(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of `n` rows."""
         return functional_call(self.body, state, (x,))
 
-    def features(self, state: Tensors, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+    def features(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return the outputs of the body's submodules for `n` rows, by name."""
         return watch(self.body, lambda: self.predict(state, x))
 
@@ -67,11 +66,11 @@ class Fixed(Learner):
         """
         x, y, w = episode.query
         scores, averages = on_minibatch(self.body, self.adapt(episode.support), x, w)
-        loss = losses.LOSSES[self.loss_name](scores, y, w)
-        metrics = {"loss": loss.detach()} | losses.METRICS[self.loss_name](scores.detach(), episode.query)
+        loss = self.criterion(scores, y, w)
+        metrics = {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
         return loss, metrics | {f"body.{name}": average for name, average in averages.items()}
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss of a minibatch, whose rows are normalised by the moving averages."""
         x, y, w = episode.query
-        return losses.LOSSES[self.loss_name](self.predict(self.adapt(episode.support), x), y, w)
+        return self.criterion(self.predict(self.adapt(episode.support), x), y, w)

@@ -83,7 +83,7 @@ class AmortisedShapley(LearnedExplainer):
         The metric `unexplained` is the error as a fraction of the squared changes of the outcome.
         """
         visible = self.players.visible(prediction.x)
-        masks = coalitions(visible, self.coalitions)
+        masks = coalitions(visible, self.coalitions).to(prediction.outcome)
         nothing = torch.zeros_like(masks[:, :1])
         shown = self.players.show(prediction.x, torch.cat([nothing, masks], 1))  # [n, 1 + c, ...]
         outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])

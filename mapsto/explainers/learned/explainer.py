@@ -39,7 +39,7 @@ class LearnedExplainer(nn.Module, ABC):
 
     def __init__(self, reads: Mapping[str, int] | None = None):
         super().__init__()
-        self.reads = dict(reads or {})
+        self.reads: dict[str, int] = dict(reads or {}) if isinstance(reads, Mapping | None) else {"": 0}
         counts = all(isinstance(channels, int) and channels > 0 for channels in self.reads.values())
         checks.expect(counts, "reads", reads, "the channels of each feature by name, such as {'body.3': 64}")
         self.register_buffer("steps", torch.zeros(()))

@@ -1,0 +1,356 @@
+"""Explainer networks give exact sums, read what they should, and learn the reasons that brute force finds."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mapsto as mt
+from mapsto.episodes import Examples, examples, unstack
+from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter, Patches, Players
+from mapsto.explainers.learned.amortised_shapley import coalitions, played
+from mapsto.explainers.learned.explainer import Prediction
+from mapsto.explainers.learned.interpreter import entropy
+from mapsto.joint import Joint
+from mapsto.learners import MAML, Fixed, PrototypicalNetwork
+from mapsto.tasks import Minibatches
+
+R = torch.Generator().manual_seed(0)
+
+
+def nothing(*shape: int) -> Examples:
+    return examples(torch.empty(0, *shape), torch.empty(0, dtype=torch.long))
+
+
+def prediction(x: Tensor, k: int = 3, features: dict[str, Tensor] | None = None) -> Prediction:
+    """A fixed random model of the rows."""
+    matrix = torch.randn(x[0].numel(), k, generator=R)
+
+    def ask(rows: Tensor) -> Tensor:
+        return (rows.flatten(1).tanh() @ matrix).softmax(-1)
+
+    return Prediction(x, ask(x.nan_to_num(0.0)), features or {}, ask, {})
+
+
+def awake(explainer: nn.Module) -> nn.Module:
+    """Give an untrained network something to say."""
+    with torch.no_grad():
+        for parameter in explainer.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=R))
+        explainer.steps.fill_(1)
+    return explainer
+
+
+class TestPlayers:
+    def test_a_hidden_player_has_the_value_of_the_baseline(self) -> None:
+        image = torch.arange(1.0, 17.0).view(1, 1, 4, 4)
+        players = Patches((1, 4, 4), 2, baseline=-1.0)
+        shown = players.show(image, torch.tensor([[[1.0, 0, 0, 0], [0, 0, 1.0, 1.0]]]))
+        assert shown[0, 0, 0].tolist() == [[1, 2, -1, -1], [5, 6, -1, -1], [-1] * 4, [-1] * 4]
+        assert shown[0, 1, 0].tolist() == [[-1] * 4, [-1] * 4, [9, 10, 11, 12], [13, 14, 15, 16]]
+        assert players.cells(image)[0].tolist() == [[1, 2, 5, 6], [3, 4, 7, 8], [9, 10, 13, 14], [11, 12, 15, 16]]
+
+    def test_players_of_different_sizes_are_padded_and_missing_entries_are_the_baseline(self) -> None:
+        players = Players(torch.tensor([1, 0, 1]), baseline=torch.tensor([7.0, 8.0, 9.0]))
+        x = torch.tensor([[1.0, torch.nan, torch.nan], [torch.nan, 2.0, torch.nan]])
+        assert players.visible(x).tolist() == [[False, True], [True, False]]
+        assert players.cells(x).tolist() == [[[8, 0], [1, 9]], [[2, 0], [7, 9]]]
+        assert players.show(x, torch.ones(2, 1, 2))[:, 0].tolist() == [[1, 8, 9], [7, 2, 9]]
+
+    def test_tokens_are_hidden_and_have_no_cells(self) -> None:
+        players = Players(torch.arange(3), baseline=0)
+        tokens = torch.tensor([[4, 5, 6]])
+        assert players.show(tokens, torch.tensor([[[1.0, 0, 1.0]]])).tolist() == [[[4, 0, 6]]]
+        assert players.cells(tokens).abs().sum() == 0 and players.visible(tokens).all()
+
+
+class TestCoalitions:
+    def test_sizes_follow_the_kernel_and_pairs_are_complements(self) -> None:
+        masks = coalitions(torch.ones(2000, 5, dtype=torch.bool), 8)
+        assert torch.equal(masks[:, :4] + masks[:, 4:], torch.ones(2000, 4, 5))
+        share = torch.bincount(masks.sum(-1).long().flatten(), minlength=6) / masks[..., 0].numel()
+        weights = torch.tensor([1 / (s * (5 - s)) for s in range(1, 5)])
+        torch.testing.assert_close(share[1:5], weights / weights.sum(), atol=0.02, rtol=0)
+        assert share[0] == share[5] == 0
+        singles = masks[masks.sum(-1) == 1]
+        torch.testing.assert_close(singles.mean(0), torch.full((5,), 0.2), atol=0.02, rtol=0)
+
+    def test_missing_players_are_in_none(self) -> None:
+        visible = torch.tensor([[True, False, True, True]]).expand(50, -1)
+        masks = coalitions(visible, 6)
+        assert masks[..., 1].sum() == 0 and (masks.sum(-1) >= 1).all() and (masks.sum(-1) <= 2).all()
+
+
+class TestAmortisedShapley:
+    def test_the_game_is_the_sum_of_its_terms(self) -> None:
+        singles, factors = torch.randn(2, 3, 4, generator=R), torch.randn(2, 3, 4, 4, generator=R)
+        pairs = factors + factors.mT - 2 * factors.diagonal(dim1=-2, dim2=-1).diag_embed()
+        masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4))).expand(2, -1, -1)
+        got = played(singles, pairs, masks)
+        for n, c, k in itertools.product(range(2), range(16), range(3)):
+            there = [j for j in range(4) if masks[n, c, j]]
+            expected = sum(singles[n, k, j] for j in there) + sum(
+                pairs[n, k, i, j] for i, j in itertools.combinations(there, 2)
+            )
+            torch.testing.assert_close(got[n, c, k], torch.as_tensor(expected, dtype=torch.float))
+
+    @pytest.mark.parametrize("rank", [0, 3])
+    def test_values_are_those_of_the_predicted_game_and_add_up(self, rank: int) -> None:
+        x = torch.randn(6, 4, generator=R)
+        explainer = awake(AmortisedShapley(Columns(4), 3, rank=rank, width=8, depth=1, heads=2))
+        of = prediction(x)
+        values, base = explainer.explain(of)
+        torch.testing.assert_close(base + values.sum(1), of.outcome)
+        torch.testing.assert_close(base, of.ask(torch.zeros(6, 4)))
+        singles, pairs = explainer.game(of, base, torch.ones(6, 4, dtype=torch.bool))
+        for row in range(6):
+
+            def outcome(mask: Tensor, row: int = row) -> Tensor:
+                return played(singles, pairs, mask[None, None].expand(6, 1, -1))[row, 0]
+
+            game = mt.explainers.Game(outcome, 4)
+            torch.testing.assert_close(mt.explainers.Shapley()(game).float(), values[row], rtol=1e-4, atol=1e-5)
+
+    def test_a_missing_player_gets_exactly_nothing(self) -> None:
+        x = torch.randn(3, 4, generator=R)
+        x[0, 1] = x[2, 3] = torch.nan
+        explainer = awake(AmortisedShapley(Columns(4), 3, width=8, depth=1, heads=2))
+        of = prediction(x)
+        values, base = explainer.explain(of)
+        assert (values[0, 1] == 0).all() and (values[2, 3] == 0).all() and (values[1] != 0).all()
+        torch.testing.assert_close(base + values.sum(1), of.outcome)
+
+    def test_it_learns_the_values_that_enumeration_finds(self) -> None:
+        torch.manual_seed(0)
+        x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
+        product = Product()
+        data = Minibatches(x, product(torch.from_numpy(x)).detach().numpy(), size=64, regression=True)
+        joint = Joint(Fixed(product, "mse"), {"why": AmortisedShapley(Columns(4), 1, width=32)}, trains="explainers")
+        steps = list(mt.train(joint, data, steps=300, batch=1, lr=3e-3, schedule="cosine"))
+        assert steps[-1].metrics["why_unexplained"] < 0.03
+        rows = data.test.batch(0, 1).query.x[0]
+        values = joint.explain(joint.adapt(nothing(4)), rows)["why"].values[..., 0]
+        a, b, c, d = rows.T
+        exact = torch.stack([a * b / 2, a * b / 2, c, 0 * d], 1)
+        assert 1 - (values - exact).square().sum() / exact.square().sum() > 0.95
+
+    def test_classes_may_be_renamed(self) -> None:
+        """An explainer of the classes of a task knows a class by its examples, not by its number."""
+        torch.manual_seed(0)
+        learner = PrototypicalNetwork(nn.Sequential(nn.Linear(4, 6), nn.Tanh()), 3)
+        joint = Joint(learner, {"why": AmortisedShapley(Columns(4), None, {"1": 6}, width=8, heads=2)})
+        awake(joint.explainers["why"])
+        support = examples(torch.randn(6, 4, generator=R), torch.tensor([0, 1, 2, 0, 1, 2]))
+        renamed = support._replace(y=(support.y + 1) % 3)
+        x = torch.randn(5, 4, generator=R)
+        here, there = (joint.explain(joint.adapt(s), x)["why"].values for s in (support, renamed))
+        torch.testing.assert_close(there, here.roll(1, -1))
+        assert not torch.allclose(there, here)
+
+
+class Product(nn.Module):
+    """x ↦ x₁·x₂ + x₃."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * (x[:, 0] * x[:, 1] + x[:, 2])[:, None]
+
+
+class TestInterpreter:
+    def test_contributions_add_up_and_few_concepts_are_active(self) -> None:
+        features = {"a": torch.randn(9, 4, generator=R), "b": torch.randn(9, 5, 3, 3, generator=R)}
+        explainer = awake(Interpreter({"a": 4, "b": 5}, 3, concepts=8, active=2, width=6))
+        concepts = explainer.explain(prediction(torch.randn(9, 2, generator=R), 3, features))
+        scores = concepts.base + concepts.contributions.sum(1)
+        torch.testing.assert_close(concepts.outcome, scores.softmax(-1))
+        assert (concepts.activations >= 0).all() and ((concepts.activations > 0).sum(1) <= 2).all()
+        assert concepts.activations.any()
+        assert (concepts.contributions[concepts.activations == 0] == 0).all()
+        assert list(concepts.layers) == ["a", "b"] and all(p.shape == (9, 3) for p in concepts.layers.values())
+
+    def test_it_rebuilds_the_prediction_of_a_network(self) -> None:
+        torch.manual_seed(0)
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(600, 6))
+        data = Minibatches(x, 2 * (x[:, 0] > 0) + (x[:, 1] > 0), size=64)
+        joint = Joint(Fixed(mt.models.MLP(6, 32, 4)), {"concepts": Interpreter({"1": 32}, 4, concepts=8, active=3)})
+        for _ in mt.train(joint, data, steps=300, batch=1, lr=5e-3):
+            pass
+        rows = data.test.batch(0, len(data.test)).query.x.flatten(0, 1)
+        state = joint.adapt(nothing(6))
+        concepts = joint.explain(state, rows)["concepts"]
+        same = concepts.outcome.argmax(1) == joint.predict(state, rows).argmax(1)
+        assert same.float().mean() > 0.9
+        assert (concepts.activations > 0).any(0).sum() >= 4
+
+    def test_its_target_may_be_the_label(self) -> None:
+        of = prediction(torch.randn(4, 2, generator=R), 3, {"a": torch.randn(4, 5, generator=R)})
+        w = torch.full((4,), 0.25)
+        by = {
+            target: awake(Interpreter({"a": 5}, 3, target=target, conciseness=0, diversity=0, width=4))
+            for target in ("model", "label")
+        }
+        by["label"].load_state_dict(by["model"].state_dict())
+        y = torch.tensor([0, 1, 2, 0])
+        hidden, activations = by["model"]._activations(of)
+        scores = [by["model"].scores(activations), by["model"].probes[0](hidden[0])]
+        expected = sum(nn.functional.cross_entropy(s, y) for s in scores)
+        torch.testing.assert_close(by["label"].loss(of, y, w)[0], expected)
+        soft = sum(nn.functional.cross_entropy(s, of.outcome) for s in scores)
+        torch.testing.assert_close(by["model"].loss(of, y, w)[0], soft)
+
+    def test_entropies_reward_concise_rows_and_diverse_concepts(self) -> None:
+        of = prediction(torch.randn(4, 2, generator=R), 3, {"a": torch.randn(4, 5, generator=R)})
+        y, w = torch.tensor([0, 1, 2, 0]), torch.full((4,), 0.25)
+        plain = awake(Interpreter({"a": 5}, 3, conciseness=0, diversity=0, width=4))
+        share = plain._activations(of)[1]
+        share = share / share.sum(1, keepdim=True).clamp(min=1e-9)
+        for name, expected in (("conciseness", entropy(share).mean()), ("diversity", -entropy(share.mean(0)))):
+            other = Interpreter({"a": 5}, 3, **{"conciseness": 0.0, "diversity": 0.0, name: 2.0}, width=4)
+            other.load_state_dict(plain.state_dict())
+            torch.testing.assert_close(other.loss(of, y, w)[0] - plain.loss(of, y, w)[0], 2 * expected)
+
+
+def tasks() -> Minibatches:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    return Minibatches(x, x[:, 0] > x[:, 1], size=20)
+
+
+def joint(**arguments) -> Joint:
+    torch.manual_seed(0)
+    explainers = {
+        "why": AmortisedShapley(Columns(3), 2, {"1": 8}, coalitions=2, width=8, depth=1, heads=2),
+        "concepts": Interpreter({"1": 8}, 2, concepts=4, active=2, width=8),
+    }
+    return Joint(Fixed(mt.models.MLP(3, 8, 2, activation="tanh")), explainers, **arguments)
+
+
+class TestJoint:
+    @pytest.mark.parametrize(
+        ("trains", "moved"),
+        [("both", {"learner", "explainers"}), ("learner", {"learner"}), ("explainers", {"explainers"})],
+    )
+    def test_a_training_changes_the_parts_it_should(self, trains: str, moved: set[str]) -> None:
+        of = joint(trains=trains)
+        before = {name: p.detach().clone() for name, p in of.named_parameters()}
+        steps = list(mt.train(of, tasks(), steps=3, batch=2, lr=0.01))
+        changed = {name.partition(".")[0] for name, p in of.named_parameters() if not torch.equal(p, before[name])}
+        assert changed == moved
+        explainers = trains != "learner"
+        assert ("why_loss" in steps[-1].metrics) == ("concepts_fidelity" in steps[-1].metrics) == explainers
+        assert all(float(e.steps) == 3 * explainers for e in of.explainers.values())
+
+    def test_candour_is_the_fraction_of_the_gradient_that_reaches_the_learner(self) -> None:
+        episode = unstack(tasks().batch(0, 1))[0]
+        slopes = {}
+        for candour in (0.0, 0.5, 1.0):
+            of = joint(candour=candour, weight={"why": 2.0, "concepts": 3.0})
+            torch.manual_seed(1)
+            loss, _ = of._explainers_loss(episode)
+            slopes[candour] = torch.autograd.grad(loss, of.learner.body[1].weight, allow_unused=True)[0]
+        assert slopes[0.0] is None
+        torch.testing.assert_close(slopes[0.5], 0.5 * slopes[1.0])
+
+        of = joint(candour=1.0, weight={"why": 2.0, "concepts": 3.0}).double()
+        episode = episode._replace(query=episode.query.to(torch.float64), support=episode.support.to(torch.float64))
+
+        def loss_at(shift: float) -> Tensor:
+            with torch.no_grad():
+                of.learner.body[1].weight[0, 0] += shift
+                torch.manual_seed(1)
+                loss = of._explainers_loss(episode)[0]
+                of.learner.body[1].weight[0, 0] -= shift
+            return loss
+
+        difference = (loss_at(1e-5) - loss_at(-1e-5)) / 2e-5
+        torch.testing.assert_close(slopes[1.0][0, 0].double(), difference, rtol=1e-3, atol=1e-4)
+
+    def test_weights_multiply_the_losses(self) -> None:
+        episode = unstack(tasks().batch(0, 1))[0]
+        parts = {}
+        for weight in ({"why": 1.0, "concepts": 0.0}, {"why": 0.0, "concepts": 1.0}, {"why": 2.0, "concepts": 3.0}):
+            torch.manual_seed(1)
+            parts[tuple(weight.values())] = joint(weight=weight)._explainers_loss(episode)[0]
+        torch.testing.assert_close(parts[2.0, 3.0], 2 * parts[1.0, 0.0] + 3 * parts[0.0, 1.0])
+
+    def test_it_predicts_and_evaluates_as_its_learner(self) -> None:
+        of = joint()
+        episode = unstack(tasks().batch(0, 1))[0]
+        x = episode.query.x
+        state, inner = of.adapt_to(episode), of.learner.adapt_to(episode)
+        torch.testing.assert_close(of.predict(state, x), of.learner.predict(inner, x))
+        assert list(of.features(state, x)) == list(of.learner.features(inner, x))
+        scores = [mt.evaluate(learner, tasks().test, 2).log_loss.mean for learner in (of, of.learner)]
+        assert scores[0] == scores[1]
+
+    @pytest.mark.parametrize("vectorise", [True, False])
+    def test_it_trains_a_learner_of_tasks(self, vectorise: bool) -> None:
+        torch.manual_seed(0)
+        learner = MAML(mt.models.MLP(2, 8, 2), lr=0.1)
+        of = Joint(learner, {"why": AmortisedShapley(Columns(2), None, {"1": 8}, width=8, depth=1, heads=2)})
+        steps = list(mt.train(of, mt.tasks.Logistic(), steps=3, batch=4, vectorise=vectorise))
+        assert np.isfinite(steps[-1].metrics["why_loss"])
+        task = unstack(mt.tasks.Logistic().batch(0, 1))[0]
+        values, base = of.explain(of.adapt(task.support), task.query.x)["why"]
+        scores = of.predict(of.adapt(task.support), task.query.x).softmax(-1)
+        torch.testing.assert_close(base + values.sum(1), scores.detach())
+
+    def test_a_run_is_saved_and_read_again(self, tmp_path) -> None:
+        of = joint()
+        list(mt.train(of, tasks(), steps=2, batch=1, run=tmp_path))
+        again = joint()
+        mt.training.load_weights(again, tmp_path)
+        x = torch.randn(4, 3, generator=R)
+        for a, b in zip(*(o.explain(o.adapt(nothing(3)), x)["why"] for o in (of, again)), strict=True):
+            torch.testing.assert_close(a, b)
+
+    def test_batch_norm_of_the_learner_keeps_its_averages(self) -> None:
+        torch.manual_seed(0)
+        body = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+        of = Joint(Fixed(body), {"concepts": Interpreter({"2": 8}, 2, concepts=4, active=2, width=8)})
+        list(mt.train(of, tasks(), steps=3, batch=1))
+        assert (of.learner.body[1].running_mean != 0).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("name", "make"),
+    {
+        "groups": lambda: Players(torch.tensor([0, 2])),
+        "count": lambda: Columns(0),
+        "reads": lambda: AmortisedShapley(Columns(2), 2, ["1"]),
+        "reads ": lambda: Interpreter({}, 2),
+        "reads  ": lambda: explained(Interpreter({"7": 8}, 2)),
+        "reads   ": lambda: explained(Interpreter({"1": 9}, 2)),
+        "outputs": lambda: explained(AmortisedShapley(Columns(3), 5)),
+        "outputs ": lambda: explained(Interpreter({"1": 8}, 5)),
+        "coalitions": lambda: AmortisedShapley(Columns(2), 2, coalitions=3),
+        "players": lambda: AmortisedShapley(Columns(1), 2),
+        "x": lambda: explained(AmortisedShapley(Columns(4), 2)),
+        "active": lambda: Interpreter({"1": 8}, 2, concepts=2, active=3),
+        "target": lambda: Interpreter({"1": 8}, 2, target="truth"),
+        "explainers": lambda: Joint(Fixed(nn.Linear(2, 2)), {}),
+        "weight": lambda: joint(weight={"why": 1.0}),
+        "weight of why": lambda: joint(weight={"why": -1.0, "concepts": 1.0}),
+        "candour": lambda: joint(candour=2.0),
+        "trains": lambda: joint(trains="everything"),
+        "learner": lambda: Joint(
+            PrototypicalNetwork(nn.Linear(2, 2), 2, transductive=True), {"why": AmortisedShapley(Columns(2))}
+        ),
+        "explainer": lambda: joint().explain(joint().adapt(nothing(3)), torch.zeros(1, 3)),
+    }.items(),
+)  # fmt: skip
+def test_bad_arguments_are_named(name: str, make) -> None:
+    with pytest.raises(mt.MapstoError, match=f"^{name.strip()}: "):
+        make()
+
+
+def explained(explainer: nn.Module) -> None:
+    of = Joint(Fixed(mt.models.MLP(3, 8, 2)), {"one": explainer})
+    of.loss(unstack(tasks().batch(0, 1))[0])

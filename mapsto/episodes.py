@@ -4,7 +4,7 @@ The whole package uses the tuples `Episode` and `Examples`. A batch of tasks is 
 on every tensor, so that `torch.func.vmap` maps any function of one `Episode` over a batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -140,14 +140,18 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
 def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
     """Yield the first `episodes` tasks of a source in parts of at most `batch` tasks.
 
-    A source draws 25 tasks at a time, whatever `batch` is, so that the tasks do not depend on `batch`.
+    A source draws 25 tasks at a time, whatever `batch` is, so that the tasks do not depend on `batch`. A source of
+    finitely many tasks, which has a length, draws each of them at most once.
 
     Raises:
         MapstoError: if `episodes` or `batch` is below 1, or a weight is negative.
     """
     checks.count(episodes=episodes, batch=batch)
-    for index, start in enumerate(range(0, episodes, _DRAWN)):
-        sample = checked(tasks.batch(index, min(_DRAWN, episodes - start), seed))
+    drawn = _DRAWN
+    if isinstance(tasks, Sized):
+        episodes, drawn = min(episodes, len(tasks)), 1
+    for index, start in enumerate(range(0, episodes, drawn)):
+        sample = checked(tasks.batch(index, min(drawn, episodes - start), seed))
         for first in range(0, len(sample.support.w), batch):
             part = slice(first, first + batch)
             yield pytree.tree_map_only(Tensor, lambda leaf: leaf[part], sample)  # noqa: B023

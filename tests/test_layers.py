@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "tasks": {"episodes", "tables"},
     "explainers": {"games"},
     "explainers.rules": {"tables"},
-    "explainers.learned": {"attention"},
+    "explainers.learned": {"attention", "explainers"},
     "views": {"episodes", "adaptation", "games", "asking"},
     "explainers.across_tasks": {"episodes", "adaptation", "views", "estimate"},
     "joint": {"attention", "episodes", "adaptation", "learners", "explainers", "explainers.learned"},

@@ -10,6 +10,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -139,7 +140,7 @@ def of_stream(name: str) -> list[float]:
 
 def signatures() -> dict[str, list[str]]:
     """Return the arguments and defaults of public functions, and of the classes that a configuration can name."""
-    public = {f"{room}.{name}": getattr(getattr(mt, room), name) for room, name in PUBLIC}
+    public = {f"{room}.{name}": getattr(attrgetter(room)(mt), name) for room, name in PUBLIC}
     parts = {f"{kind.__module__.removeprefix('mapsto.')}.{kind.__name__}": kind for kind in _classes()}
     members = {**public, **parts}
     return {name: _arguments(member) for name, member in members.items() if get_origin(member) is None}

@@ -5,6 +5,7 @@ A `ViewExplainer` maps a view and a point to an attribution, and a `GameExplaine
 counterfactuals) return no attributions: they describe a classifier by its answers for rows of a table.
 """
 
+from . import learned as learned
 from .across_tasks.global_explanation import global_importance, partial_dependence
 from .across_tasks.task_influence import task_influence
 from .activation_maps import GradCAM, HiResCAM

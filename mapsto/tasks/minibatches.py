@@ -24,7 +24,8 @@ class Minibatches(Tasks):
 
     Each task has an empty support set, and its query set holds `size` rows of `x` `[n, ...]` with their targets `y`.
     The rows of each class are divided among train, validation and test in the same proportions. `len(source)` is the
-    number of minibatches that contain each row of the split once; a last row may be padding with weight 0.
+    number of minibatches that contain each row of the split once, and `evaluate` uses each of them at most once. The
+    last row of a minibatch may be padding with weight 0.
 
     Args:
         x: the inputs `[n, ...]`: numbers, or integers such as tokens.

@@ -29,7 +29,8 @@ class ValidationLoss:
         device = next(learner.parameters()).device
         total, tasks = 0.0, 0
         for episodes in first_tasks(self.tasks, self.episodes, self.batch, self.seed):
-            with torch.no_grad(), evaluating(learner):
+            with torch.no_grad(), evaluating(learner), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)  # for losses that draw at random, such as those of explainer networks
                 losses = each_task(learner, learner.query_loss, to(episodes, device))
             total, tasks = total + float(losses.sum()), tasks + len(losses)  # a source may return fewer than `count`
         return total / tasks

@@ -105,19 +105,19 @@ def _checked(part: Examples) -> Examples:
         return part
     least = float(part.w.detach().min()) if part.w.numel() else 0.0
     checks.expect(least >= 0, "w", least, "weights from 0", "give an example that is not to count the weight 0")
-    if bool((part.w != 0).all()):
-        return part
     return Examples(blank(part.x, part.w), blank(part.y, part.w), part.w)
 
 
 def blank(rows: Shaped[Tensor, "..."], w: Float[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     """Return `rows` with 0 in place of each NaN and infinite number in a row of weight 0.
 
+    Inside a transform of `torch.func`, the rows are returned as they are.
+
     >>> blank(torch.tensor([[torch.nan], [1.0]]), torch.tensor([0.0, 1.0]))
     tensor([[0.],
             [1.]])
     """
-    if not rows.is_floating_point():
+    if not rows.is_floating_point() or not checks.readable(w) or bool((w != 0).all()):
         return rows
     counts = (w != 0).view(*w.shape, *[1] * (rows.dim() - w.dim()))
     return torch.where(counts | rows.isfinite(), rows, 0.0)

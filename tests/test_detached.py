@@ -203,3 +203,20 @@ def test_a_first_use_inside_a_transform_makes_the_same_design(explainer: E.GameE
     x = torch.tensor([1.0, 2.0, 3.0])
     torch.testing.assert_close(torch.func.jacrev(values)(x).sum(0), torch.tensor([6.0, 3.0, 2.0]), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(values(x).sum(), torch.tensor(6.0))
+
+
+def test_an_explainer_of_ones_own_may_define_call_alone() -> None:
+    class Slope(E.ViewExplainer):
+        def __call__(self, view, point):
+            return torch.func.grad(view)(point)
+
+    class Whole(E.GameExplainer):
+        def __call__(self, game):
+            return game(torch.ones(game.players)).expand(game.players)
+
+    w = torch.tensor([2.0, -3.0], requires_grad=True)
+    values = Slope()(lambda x: w @ x, torch.ones(2))
+    assert values.tolist() == [2, -3] and not values.requires_grad
+    game = Game(lambda mask: w @ mask, 2)
+    assert Whole()(game).tolist() == [-1, -1] and not Whole()(game).requires_grad
+    assert Slope().attribute(lambda x: w @ x, torch.ones(2)).requires_grad

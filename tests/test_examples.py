@@ -69,3 +69,12 @@ def test_the_logistic_example_is_checked_by_hand() -> None:
     assert number("first order is off by", said) > 0.1
     first, last = (number(rf"step +{step}: log loss after one step on ten examples", said) for step in (1, 300))
     assert number("someone told the true slopes:", said) < last < first - 0.02
+
+
+@pytest.mark.slow
+def test_the_joint_example_explains_and_its_reasons_add_up() -> None:
+    said = run("joint.py")
+    assert number("accuracy", said) > 50
+    assert number("the class of the network for", said) > 0.3
+    patches = [float(line.split()[0]) for line in re.findall(r"^[+-]\d\.\d{3} patch.*", said, re.MULTILINE)]
+    assert len(patches) == 16 and any(patches)

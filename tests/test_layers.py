@@ -34,7 +34,7 @@ LAYERS: dict[str, set[str]] = {
     "joint": {"attention", "episodes", "adaptation", "learners", "explainers", "explainers.learned"},
     "measures": {"episodes", "adaptation", "learners", "views", "explainers", "explainers.rules", "estimate"},
     "seeing": {"episodes", "adaptation", "learners", "views", "explainers", "measures"},
-    "training": {"episodes", "adaptation", "learners"},
+    "training": {"episodes", "adaptation", "learners", "joint"},
     "figures": {"measures", "seeing", "estimate"},
     "reports": {
         *("episodes", "explanation", "tables", "tasks", "learners", "views", "explainers", "joint", "measures"),

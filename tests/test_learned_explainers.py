@@ -1,6 +1,8 @@
 """Explainer networks give exact sums, read what they should, and learn the reasons that brute force finds."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -316,6 +318,30 @@ class TestJoint:
         of = Joint(Fixed(body), {"concepts": Interpreter({"2": 8}, 2, concepts=4, active=2, width=8)})
         list(mt.train(of, tasks(), steps=3, batch=1))
         assert (of.learner.body[1].running_mean != 0).all()
+
+    def test_phases_train_one_part_after_the_other(self, tmp_path) -> None:
+        of = joint()
+        before = {name: p.detach().clone() for name, p in of.named_parameters()}
+        moved = []
+        for step in mt.training.phases(of, tasks(), {"learner": 1, "explainers": 2, "both": 1}, 1, run=tmp_path):
+            moved.append({n.partition(".")[0] for n, p in of.named_parameters() if not torch.equal(p, before[n])})
+            before = {name: p.detach().clone() for name, p in of.named_parameters()}
+            assert step.step <= 2
+        assert moved == [{"learner"}, {"explainers"}, {"explainers"}, {"learner", "explainers"}]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["both", "explainers", "learner"]
+        with pytest.raises(mt.MapstoError, match=r"^steps: "):
+            next(mt.training.phases(of, tasks(), {}, 1))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_page_runs_as_it_is_printed() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "learning_to_explain.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["reasons"]["why"].values.shape == (27, 13, 3)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -68,7 +68,7 @@ ROOMS = {
         Trajectories WithNoise XAITris
     """,
     "training": """
-        load_weights meta_gradient train
+        load_weights meta_gradient phases train
     """,
     "views": """
         Game View as_module feature game model query state support support_feature support_game taught weights

@@ -82,6 +82,8 @@ def _attempt(function: Callable[[Episode], Any], episodes: Episode) -> tuple[Any
 
     An operation without a rule for `vmap` is an error here. Outside, torch would compute it in a slow loop.
     """
+    if torch.compiler.is_compiling():  # which cannot trace the switch
+        return over_tasks(function)(episodes), None
     fallback = _functorch._is_vmap_fallback_enabled()
     _functorch._set_vmap_fallback_enabled(False)
     try:

@@ -9,12 +9,13 @@ instead of writing them: the training loop writes them after the step.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import checks
+from ..episodes import blank
 from .normalisation import Tensors, moments, normalised, swap
 
 
@@ -65,7 +66,7 @@ def prepare_running(body: nn.Module) -> nn.Module:
 
 
 def on_minibatch(
-    body: nn.Module, tensors: Tensors, x: Float[Tensor, "n ..."], w: Float[Tensor, " n"]
+    body: nn.Module, tensors: Tensors, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
 ) -> tuple[Tensor, Tensors]:
     """Return the outputs of `body` for a minibatch, normalised by its own statistics, and the new moving averages.
 
@@ -73,6 +74,6 @@ def on_minibatch(
     """
     norms = [name for name, layer in body.named_modules() if isinstance(layer, RunningNorm)]
     inside: Tensors = {**tensors, **{f"{name}.w".lstrip("."): w for name in norms}}
-    outputs = functional_call(body, inside, (x,))  # writes the new averages into `inside`
+    outputs = functional_call(body, inside, (blank(x, w),))  # writes the new averages into `inside`
     moved = (f"{name}.{average}".lstrip(".") for name in norms for average in ("running_mean", "running_var"))
     return outputs, {name: inside[name] for name in moved}

@@ -64,6 +64,7 @@ PRESETS = (
 _ROOMS = {
     "learner": "learners",
     "explainer": "explainers",
+    "explainer network": "explainers.learned",
     "tasks": "tasks",
     "model": "models",
     "differentiation": "adaptation.differentiation",
@@ -113,6 +114,8 @@ _FAMILIES = {
     "Estimator": "estimates the meta-gradient",
     "ViewExplainer": "moves the input",
     "GameExplainer": "hides parts of the input",
+    "LearnedExplainer": "reads the model's features",
+    "Players": "divides a row into parts",
     "TableExplainer": "asks about a table's rows",
     "Tasks": "source of episodes",
     "Module": "network",
@@ -177,7 +180,7 @@ def _as_code(value: Any) -> str:
 def _family(kind: type) -> str:
     if issubclass(kind, Learner):
         return kind.family
-    return next((_FAMILIES[base.__name__] for base in kind.__mro__[1:] if base.__name__ in _FAMILIES), "")
+    return next((_FAMILIES[base.__name__] for base in kind.__mro__ if base.__name__ in _FAMILIES), "")
 
 
 def _sentence(doc: str | None) -> str:

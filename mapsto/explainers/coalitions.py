@@ -19,7 +19,7 @@ from torch import Tensor
 from .. import checks
 
 Arrays = tuple[np.ndarray, np.ndarray]
-MOST_PLAYERS = 16  # 4,096 coalitions
+MOST_PLAYERS = 12  # 4,096 coalitions
 
 
 class Design(NamedTuple):
@@ -29,10 +29,10 @@ class Design(NamedTuple):
     weights: Float[Tensor, "p c"]
 
 
-def refuse_many(players: int, remedy: str) -> None:
+def refuse_many(players: int, remedy: str, most: int = MOST_PLAYERS) -> None:
     """Raise MapstoError, with the advice `remedy`, if a game has too many players to evaluate all its coalitions."""
-    most = f"at most {MOST_PLAYERS} to ask all 2^players coalitions"
-    checks.expect(players <= MOST_PLAYERS, "game", f"{players} players", most, f"pass {remedy}, or play with groups")
+    expected = f"at most {most} to ask all 2^players coalitions"
+    checks.expect(players <= most, "game", f"{players} players", expected, f"pass {remedy}, or play with groups")
 
 
 def exact(players: int, dtype: torch.dtype = torch.float32) -> Design:

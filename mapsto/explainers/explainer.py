@@ -11,7 +11,7 @@ a transform of `torch.func`, both can be differentiated.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float, Shaped
@@ -33,7 +33,16 @@ def refuse_games(explain: Explain) -> None:
     checks.expect(not wrong, "explain", type(explain).__name__, "a function of a view and a point", remedy)
 
 
-class ViewExplainer(ABC):
+class _Explainer(ABC):  # noqa: B024, the two kinds add the abstract method
+    def __init_subclass__(cls, **arguments: Any):
+        """Let a subclass define `__call__` in place of `attribute`."""
+        super().__init_subclass__(**arguments)
+        if "__call__" in vars(cls) and "attribute" not in vars(cls) and cls.__module__ != __name__:
+            cls.attribute = cls.__call__  # type: ignore[attr-defined]
+            del cls.__call__
+
+
+class ViewExplainer(_Explainer):
     """The base of all explainers that attribute a score to the entries of an input: (view, point) ↦ attribution.
 
     The point is the input to explain. The view is a differentiable function from the input to one score or `[k]`
@@ -72,7 +81,7 @@ class ViewExplainer(ABC):
             return numbers(vmap(lambda point: self.attribute(view, point), chunk_size=chunk_size)(points))
 
 
-class GameExplainer(ABC):
+class GameExplainer(_Explainer):
     """The base of all explainers that attribute a game's outcome to its players: game ↦ attribution.
 
     The players are parts of an input, such as columns, patches of pixels or support examples. A game is a function from

@@ -26,7 +26,7 @@ class Shapley(DesignedExplainer):
     Args:
         samples: the approximate number of random coalitions that KernelSHAP evaluates, besides the empty and the full
             coalition. They come in pairs of a coalition and its complement. If None, all `2^players` coalitions are
-            evaluated, and the values are exact; the game may then have at most 12 players.
+            evaluated, and the values are exact; the game may then have at most 16 players.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
@@ -43,5 +43,5 @@ class Shapley(DesignedExplainer):
         """Return the coalitions to evaluate, and the matrix that maps their outcomes to Shapley values."""
         if self.samples is not None:
             return coalitions.kernel(players, self.samples, self.seed, dtype=torch.float64)
-        coalitions.refuse_many(players, f"samples={32 * players}")
+        coalitions.refuse_many(players, f"samples={32 * players}", most=16)
         return coalitions.exact(players, dtype=torch.float64)

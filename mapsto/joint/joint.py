@@ -44,7 +44,7 @@ class Joint(Wrapped):
         weight: the weight of each explainer's loss, or one weight for all.
         candour: the fraction of the gradient of the explainers' losses that reaches the learner, from 0 to 1.
         trains: what a training changes: "both", the "learner" alone, or the "explainers" alone, with the learner
-            frozen. See `phases` in `mapsto.training` for several trainings in a row.
+            frozen. `mapsto.training.phases` trains them one after the other.
 
     Raises:
         MapstoError: if there is no explainer, a weight is negative or has the name of no explainer, `candour` is not

@@ -35,7 +35,7 @@ from ..adaptation.inner import (
 from ..adaptation.learner import Learner
 from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
 from ..adaptation.watching import watch
-from ..episodes import Examples
+from ..episodes import Examples, blank
 
 
 class Adapted(NamedTuple):
@@ -157,7 +157,9 @@ class MAML(Learner):
 
         `route` takes the same values as the constructor argument `differentiation`, and replaces it in this call.
         """
-        self._find_head(support.x)
+        x, y, w = support
+        support = Examples(blank(x, w), blank(y, w), w)
+        self._find_head(x)
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}

@@ -2,6 +2,7 @@
 
 from .loop import train
 from .meta import meta_gradient
+from .phases import phases
 from .run import load_weights
 
-__all__ = ["load_weights", "meta_gradient", "train"]
+__all__ = ["load_weights", "meta_gradient", "phases", "train"]

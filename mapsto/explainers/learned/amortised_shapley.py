@@ -5,9 +5,11 @@
 
 `v(S)` is the model's outcome if only the players S are visible, `e(S)` the network's estimate of its change. The game
 `e` is exact if nothing or everything is visible, so the values φ add up to v(all) − v(∅) exactly. A missing player is
-in no coalition, and its value is exactly 0. Coalitions come in pairs, S and its complement, and their sizes follow the
-weights of KernelSHAP (Lundberg & Lee 2017, Theorem 2), as in FastSHAP (Jethani et al. 2022, eq. 6 and §3.3). FastSHAP's
-network predicts the values; if `rank` is 0, the game has no pairs and this is the same objective.
+in no coalition, and its value is exactly 0.
+
+The objective is that of FastSHAP (Jethani et al. 2022, eq. 6 and §3.3), whose network predicts the values instead of a
+game; if `rank` is 0, the game has no pairs, and the two are the same. Coalitions come in pairs, a set and its
+complement, and their sizes have the weights of KernelSHAP (Lundberg & Lee 2017, Theorem 2).
 """
 
 from collections.abc import Mapping

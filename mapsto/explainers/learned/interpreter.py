@@ -132,7 +132,7 @@ class Interpreter(LearnedExplainer):
 def entropy(share: Float[Tensor, "... j"]) -> Float[Tensor, "..."]:
     """Return the entropy −Σ p·log p in nats of shares that sum to 1.
 
-    >>> entropy(torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]))
+    >>> entropy(torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])).round(decimals=4)
     tensor([0.6931, 0.0000])
     """
     return torch.special.entr(share.clamp(min=1e-12)).sum(-1).clamp(min=0)

@@ -11,7 +11,7 @@ import browser
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from torch import nn
 
 from mapsto import figures, reports, seeing
@@ -19,7 +19,8 @@ from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.explainers import Gradient
 from mapsto.figures import film as pictures
-from mapsto.figures.colours import ZERO, around_zero
+from mapsto.figures.attributions import attributions
+from mapsto.figures.colours import ZERO, around_zero, of_class
 from mapsto.figures.film import chosen
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.figures.svg import svg
@@ -29,16 +30,16 @@ from mapsto.reports.film import POLICY, SCRIPT, overview, slider
 from mapsto.reports.run import write_run_report
 from mapsto.seeing.film import Film
 from mapsto.seeing.layers import Features
-from mapsto.seeing.similarity import cka_over
+from mapsto.seeing.similarity import Similarity, cka_over
 from mapsto.seeing.units import Units
 
 
 @functools.cache
 def film(kind: str, steps: int = 7) -> Film:
-    """Film a learner: "curve" of one feature, "regions" or "heights" of two, "rows" or "answers" of five, "image"."""
+    """Film a learner of one feature ("curve", "scores"), of two ("regions", "heights"), of five, or of images."""
     torch.manual_seed(0)
-    d = {"curve": 1, "regions": 2, "heights": 2, "rows": 5, "answers": 5, "image": 16}[kind]
-    classes = kind in ("regions", "rows", "image")
+    d = {"curve": 1, "scores": 1, "regions": 2, "heights": 2, "rows": 5, "answers": 5, "image": 16}[kind]
+    classes = kind in ("scores", "regions", "rows", "image")
     x = torch.randn(24, d)
     y = torch.arange(24) % 3 if classes else x[:, :1].sin()
     x = x.reshape(24, 1, 4, 4) if kind == "image" else x
@@ -46,7 +47,7 @@ def film(kind: str, steps: int = 7) -> Film:
     return seeing.film(learner, Episode(examples(x[:12], y[:12]), examples(x[12:], y[12:])), Gradient(), points=9)
 
 
-KINDS = ["curve", "regions", "heights", "rows", "answers", "image"]
+KINDS = ["curve", "scores", "regions", "heights", "rows", "answers", "image"]
 
 
 # --- the film
@@ -71,6 +72,14 @@ def test_the_curve_is_what_the_model_says_at_that_step() -> None:
 def test_a_picture_of_another_step_is_found_out() -> None:
     with pytest.raises(AssertionError):
         curve_law(lambda film, i: pictures.film_outputs(film, max(i - 1, 0)))
+
+
+def test_each_class_has_a_curve_of_its_score_in_its_colour() -> None:
+    shown = film("scores")
+    drawn = pictures.film_outputs(shown, 3, ["lived", "died", "left"]).axes[0].lines
+    for k, (curve, name) in enumerate(zip(drawn, ["lived", "died", "left"], strict=True)):
+        np.testing.assert_allclose(curve.get_ydata(), shown.surface[3, :, k])
+        assert (curve.get_label(), curve.get_color()) == (f"score of {name}", of_class(k)[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,6 +154,41 @@ def test_the_lead_of_the_true_class_is_told_right_from_wrong() -> None:
     assert all(colour == (HIGHER if width > 0 else LOWER) for width, colour in bars)
 
 
+def test_query_rows_keep_their_place_in_every_frame_and_the_last_frame_sorts_them() -> None:
+    shown = film("rows")
+    own = shown.predictions.gather(2, shown.query.y.expand(8, -1)[..., None])
+    others = shown.predictions.masked_fill(nn.functional.one_hot(shown.query.y, 3).bool(), -torch.inf)
+    leads = (own[..., 0] - others.amax(-1)).numpy()  # [steps + 1, rows]
+    order = np.argsort(-leads[-1])
+    assert list(order) != list(np.argsort(-leads[1])) != list(np.argsort(leads[1]))
+    for step in (0, 3, 7):
+        bars = sorted(pictures.film_outputs(shown, step).axes[0].patches, key=lambda bar: bar.get_y())
+        np.testing.assert_allclose([bar.get_width() for bar in bars], leads[step][order], rtol=1e-5)
+
+
+def test_a_layer_without_a_gradient_does_not_change_the_scale_of_the_others() -> None:
+    def scale(*norms: float) -> tuple[str, tuple[float, float]]:
+        wide = torch.tensor(norms).expand(8, -1)
+        shown = film("rows")._replace(gradient_norm=wide, rates=wide, layers=("a", "b", "c"))
+        left = pictures.film_layers(shown, 0).axes[0]
+        return left.get_xscale(), left.get_xlim()
+
+    assert scale(0.0, 1e-3, 1.0) == scale(1e-3, 1e-3, 1.0) == ("log", (pytest.approx(5e-4), 2))
+    assert scale(0.0, 0.25, 25.0) == ("linear", (0, pytest.approx(26.25)))  # up to two orders of magnitude
+
+
+def test_a_line_marks_zero() -> None:
+    table = attributions(np.ones((1, 2)), {"one": np.array([[1.0, -2.0]])}, ["row"])
+    for drawn in (
+        pictures.film_outputs(film("rows"), 3).axes[0],
+        pictures.film_layers(film("rows"), 3).axes[1],
+        pictures.film_reasons(film("rows"), 3).axes[0],
+        table.axes[0],
+    ):
+        (zero,) = [line.get_xdata() for line in drawn.lines if list(line.get_ydata()) == [0, 1]]
+        assert list(zero) == [0, 0]
+
+
 # --- the page
 
 
@@ -216,6 +260,7 @@ def test_the_words_say_whether_later_steps_helped() -> None:
     falls, rises = torch.tensor([3.0, 2, 1, 0.5]), torch.tensor([3.0, 1, 2, 2.5])
     tell = lambda support, query: overview(shown._replace(support_loss=support, query_loss=query, path=shown.path[:4]))  # noqa: E731
     assert len(tell(falls, falls)) == 1 and "from 3 to 0.5" in tell(falls, falls)[0]
+    assert tell(falls, falls)[0].startswith("In 3 inner steps ") and len(tell(falls, falls.flip(0))) == 1
     assert "lowest at step 1: what came after it fitted the support set only" in tell(falls, rises)[1]
     assert "lowest at step 1: what came after it made both worse" in tell(rises, rises)[1]
 
@@ -269,6 +314,22 @@ def test_a_small_matrix_has_its_numbers_written() -> None:
     found = cka_over({name: f[[0]] for name, f in way()[2].items()})
     texts = [text.get_text() for text in figures.draw(found).axes[0].texts]
     assert texts == [f"{value:.2f}" for value in found.matrix.flatten().tolist()]
+
+
+def contrast(first: object, second: object) -> float:
+    """Return the contrast of two colours from 1 to 21, by the Web Content Accessibility Guidelines 2.2."""
+    low, high = sorted(
+        float((((np.array(to_rgb(colour)) + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+        for colour in (first, second)
+    )
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_numbers_can_be_read_on_every_colour() -> None:
+    axes = figures.draw(Similarity(tuple("abcdef"), 1, torch.linspace(-1, 1, 36).reshape(6, 6))).axes[0]
+    cells = axes.images[0].to_rgba(axes.images[0].get_array()).reshape(36, 4)
+    least = min(contrast(text.get_color(), cell[:3]) for text, cell in zip(axes.texts, cells, strict=True))
+    assert least > 3.5
 
 
 def test_rows_lie_where_the_embedding_has_them() -> None:

@@ -15,8 +15,9 @@ from mapsto.figures.beeswarm import lines, ranking, stack
 from mapsto.figures.curve import learning_curve, smooth
 from mapsto.figures.influence import strongest
 from mapsto.figures.numbers import as_floats, cell
+from mapsto.figures.reasons import bars as bars_of_methods
 from mapsto.figures.reliability import reliability_bins, wilson
-from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, distinct, label, low_to_high
+from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, distinct, label, low_to_high, shorten
 from mapsto.figures.svg import svg
 from mapsto.figures.waterfall import steps
 
@@ -171,6 +172,15 @@ def test_largest_contribution_comes_first_with_its_cell():
     assert {text.get_text() for text in figure.axes[0].texts} == {"60.0 %", "−30.0", "+1.0", "31.0 %"}
 
 
+def test_a_line_joins_the_end_of_each_bar_to_the_next_line_and_crosses_no_other_bar():
+    axes = waterfall(VALUES[:4], 0.4, list(range(4)), list("abcd"), "yes").axes[0]
+    ends = [start + width for start, width, _ in bars(axes.figure)]
+    joints = sorted((line.get_xydata() for line in axes.lines if len(line.get_xydata()) == 2), key=lambda xy: xy[1, 1])
+    for height, (end, joint) in enumerate(zip([40, *ends], joints, strict=True)):
+        assert joint[:, 0] == pytest.approx([end, end])
+        assert height - 0.5 < joint[0, 1] <= height and joint[1, 1] == height + 1
+
+
 def test_a_row_of_missing_cells_stays_at_the_base():
     (only,) = steps(np.zeros(4), 0.3)
     assert only == ((0, 1, 2, 3), 0.3, 0.3)
@@ -204,6 +214,21 @@ def test_strongest_rows_are_shown_once_and_by_size():
     assert strongest(push, 2) == [0, 5, 1, 3]
     assert strongest(push, 10) == [0, 5, 2, 1, 3]
     assert strongest(np.zeros(6), 2) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: influence(np.array([-0.02, 0.05]), ["a", "b"], "yes"),
+        lambda: beeswarm(np.array([[0.1, -0.2]]), np.zeros((1, 2)), ["a", "b"], "yes"),
+        lambda: bars_of_methods({"one": np.array([1.0, -2.0]), "two": np.array([3.0, 4.0])}, ["a", "b"]),
+    ],
+    ids=["influence", "beeswarm", "reasons"],
+)
+def test_a_line_marks_zero(draw):
+    for axes in (axes for axes in draw().axes if axes.get_xlabel() or axes.get_title()):  # not a scale of colours
+        (zero,) = [line.get_xdata() for line in axes.lines if list(line.get_ydata()) == [0, 1]]
+        assert list(zero) == [0, 0]
 
 
 def test_influence_refuses_no_training_rows():
@@ -377,6 +402,12 @@ def test_rank_colours_agree_with_scipy(table):
 
 def test_label_is_short_enough():
     assert len(label("x" * 100, 24)) == 24
+
+
+@pytest.mark.parametrize("cut", [shorten, label, lambda text, limit: distinct([text], limit)[0]])
+def test_a_text_of_just_the_limit_is_not_cut(cut):
+    assert cut("abcdefgh", 8) == "abcdefgh"
+    assert cut("abcdefghi", 8) == "abcdefg…"
 
 
 def _in_view(text):

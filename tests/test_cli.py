@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import get_origin
 
@@ -19,15 +19,19 @@ from typing_extensions import is_protocol
 
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
+from mapsto.commands import configuration
+from mapsto.commands import eval as eval_command
 from mapsto.commands.list import PRESETS, entries
 from mapsto.commands.options import as_json
 from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
 from mapsto.explainers.rules.surrogate_tree import Surrogate
 from mapsto.learners import ANML, MAML, Learner
+from mapsto.measures import evaluate
 from mapsto.models import MLP
 from mapsto.tasks.source import Tasks
 from mapsto.training.run import read_config, read_tensors
+from mapsto.training.settings import Settings
 
 WAVES = [
     *("--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[1,4,1]", "--learner.loss", "mse"),
@@ -61,6 +65,29 @@ def test_every_command_has_help_with_an_example_and_json(command: str, capsys: p
     code, out, err = call(capsys, command, "--help")
     assert code == 0 and err == ""
     assert "example" in out and f"mapsto {command}" in out and "--json" in out and "--seed" in out
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "train"])
+def test_help_says_the_default_of_each_option(command: str) -> None:
+    options = importlib.import_module(f"mapsto.commands.{command}").parser()
+    told = {
+        action.dest: match[1] for action in options._actions if (match := re.search("default: ([^)]+)", action.help))
+    }
+    defaults = {name: options.get_default(name) for name in told}
+    words = {"this folder": Path()}
+    assert told["seed"] == "0"
+    for name, default in defaults.items():
+        assert default is None or words.get(told[name], told[name]) in (default, str(default)), name
+
+
+def test_a_command_measures_and_trains_with_the_defaults_of_the_library() -> None:
+    measuring, library = eval_command.parser(), inspect.signature(evaluate).parameters
+    for name in ("episodes", "batch", "seed"):
+        assert measuring.get_default(name) == library[name].default, name
+    training, settings = parser(), {field.name: field.default for field in fields(Settings)}
+    for name in settings.keys() - {"steps", "batch", "config", "run", "validation"}:
+        assert training.get_default(name) == settings[name], name
+    assert training.get_default("validation_tasks") == 0 and settings["validation"] is None
 
 
 def test_version_and_no_command(capsys: pytest.CaptureFixture) -> None:
@@ -156,6 +183,20 @@ def test_allow_imports_makes_classes_of_the_folder_and_nothing_else_does(tmp_pat
     done = subprocess.run([*args, "--allow-imports"], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_config(tmp_path / "run")["tasks"]["class_path"] == "ours.Slow"
+
+
+def test_each_command_that_makes_classes_allows_imports_only_with_its_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(imports: bool) -> None:
+        raise MapstoError(f"imports: {imports}")
+
+    train, run = ["train", *WAVES, "--run", str(tmp_path / "run")], str(tmp_path / "run")
+    assert call(capsys, *train)[0] == 0
+    monkeypatch.setattr(configuration, "_allow", stop)
+    for command in (train, ["eval", run], ["explain", run], ["report", run, "--episode", "0"]):
+        assert "imports: False" in call(capsys, *command)[2]
+        assert "imports: True" in call(capsys, *command, "--allow-imports")[2]
 
 
 def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> None:

@@ -28,6 +28,7 @@ from mapsto.reports.table import Answer, Question
 from mapsto.reports.table.answer import row_names, typical_rows
 from mapsto.reports.table.html import write
 from mapsto.reports.table.words import agreement, comparison, quality, trend
+from mapsto.reports.words import duration
 
 SECTIONS = ["summary", "limits", "results", "columns", "predictions", "reliability", "agreement", "rows", "words"]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -312,6 +313,22 @@ def test_measures_are_put_in_words():
     assert list(found) == ["AUC", "Log loss"]
     assert "about 88 were put in the right order" in found["AUC"]["meaning"]
     assert "0.693" in found["Log loss"]["meaning"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 0 min"),
+        (3600, "1 h 0 min"),
+        (90061, "25 h 1 min"),
+    ],
+)
+def test_a_duration_has_the_larger_unit_from_its_first_second_on(seconds, said):
+    assert duration(seconds) == said
 
 
 def test_the_best_of_each_measure_is_marked():

@@ -319,6 +319,13 @@ def test_bars_of_reasons_have_their_values_and_none_is_lost() -> None:
         assert all({HIGHER: 1, LOWER: -1}[colour] == sign for colour, sign in colours.items())
 
 
+@pytest.mark.parametrize(("methods", "first"), [(1, [0]), (3, [0]), (4, [0, 2]), (5, [0, 3]), (7, [0, 3, 6])])
+def test_the_first_panel_of_each_line_names_its_bars(methods: int, first: list[int]) -> None:
+    drawn = reasons(np.ones(2), {f"method {i}": np.array([2.0, 1.0]) for i in range(methods)}, ["age", "dose"])
+    names = [[text.get_text() for text in axes.get_yticklabels()] for axes in drawn.axes]
+    assert names == [["age = 1", "dose = 1"] if i in first else ["", ""] for i in range(methods)]
+
+
 def image_facts() -> TaskAnswer:
     torch.manual_seed(0)
     x = torch.rand(8, 1, 6, 6)
@@ -391,6 +398,14 @@ def test_a_verdict_says_who_was_beaten(gap: tuple, infidelity: tuple, said: str)
     found = {name: Trust(*(Estimate(mean, 0.05) for mean in means)) for name, means in
              (("gap", gap), ("infidelity", infidelity))}  # fmt: skip
     assert said in verdict("M", found)
+
+
+@pytest.mark.parametrize(("interval", "may_be_chance"), [(0.24, False), (0.25, True), (0.26, True), (np.nan, True)])
+def test_a_lead_up_to_the_interval_may_be_chance(interval: float, may_be_chance: bool) -> None:
+    gap = Trust(Estimate(0.75, interval), Estimate(0.5, 0.0), Estimate(0.25, 0.0))
+    infidelity = Trust(Estimate(0.25, interval), Estimate(0.5, 0.0), Estimate(0.75, 0.0))
+    said = verdict("M", {"gap": gap, "infidelity": infidelity})
+    assert said.startswith("M beats both") and ("may be chance" in said) == may_be_chance
 
 
 def test_a_lead_over_nothing_is_none() -> None:

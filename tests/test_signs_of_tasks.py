@@ -135,7 +135,8 @@ def test_an_evaluation_is_told_with_its_interval() -> None:
 
 
 def test_bars_have_the_unit_and_colour_of_what_they_show(classes: Told, numbers: Told) -> None:
-    for facts, scale in ((classes, 100), (numbers, 1)):
+    for facts, scale, unit in ((classes, 100, "percentage points"), (numbers, 1, "units of output")):
+        assert facts[0]["unit"] == unit and figure(facts, "Heatmap: what each cell").axes[1].get_ylabel().count(unit)
         reasons = [figure(facts, f"Signed bars: why the model says {said}") for said in facts_answers(facts)]
         assert [bars(one.axes[0]) for one in reasons] == [
             [(0.30 * scale, HIGHER), (-0.05 * scale, LOWER)],

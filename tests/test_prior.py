@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from mapsto.tasks import Tables
+from mapsto.tasks import Tables, tables
 from mapsto.tasks.prior import inputs, outcomes, rules
 from mapsto.tasks.prior.dice import Dice, ranks, standard
 from mapsto.tasks.prior.rules import RULES
@@ -349,6 +349,26 @@ def test_ranks_are_scipys():
 
 
 SMALL = dict(rows=(8, 16), columns=(2, 5), queries=6)
+
+
+@pytest.mark.parametrize(("numeric", "centres"), [(False, 0.12), (True, 0.0)])
+def test_each_kind_of_table_has_its_share(monkeypatch, numeric, centres):
+    counts = dict.fromkeys(["graph", "centres", *RULES], 0)
+
+    def counted(kind, some):
+        counts[kind] += some.t
+        return torch.zeros(some.t, 1, 1), torch.zeros(some.t, 1)
+
+    monkeypatch.setattr(tables, "_from_graph", lambda some, numeric: counted("graph", some))
+    monkeypatch.setattr(tables, "_from_centres", lambda some, numeric: counted("centres", some))
+    monkeypatch.setattr(tables, "_from_rule", lambda rule, some, numeric: counted(rule, some))
+    t = 40000
+    tables._tables(dice(t=t, r=1, d=1), numeric)
+    weights = np.array([RULES[rule][0] for rule in RULES])
+    shares = np.array([0.25, centres, *(0.75 - centres) * weights / weights.sum()])
+    found = np.array(list(counts.values())) / t
+    np.testing.assert_allclose(found, shares, atol=4 * (0.25 * 0.75 / t) ** 0.5)
+    assert ((found > 0) == (shares > 0)).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"ways": (2, 4)}, {"numeric": 1.0}])

@@ -102,6 +102,14 @@ def test_any_file_is_a_table_or_refused(tmp_path_factory, content):
         assert "\n" not in str(refused)
 
 
+def test_codes_stay_as_written_however_large_the_file_is(tmp_path):
+    """A parser that reads in pieces takes a piece of digits alone for numbers: 007 becomes 7."""
+    columns, rows = 8000, 140  # of so many columns, pandas reads 128 rows at a time
+    header = ",".join(["code", *(f"c{j}" for j in range(columns))])
+    lines = [f"{code}{',' * columns}" for code in ["007"] * (rows - 1) + ["A7"]]
+    assert read(tmp_path, "\n".join([header, *lines]))["code"].tolist() == ["007"] * (rows - 1) + ["A7"]
+
+
 def test_outcomes_that_are_whole_stay_whole_beside_missing_ones():
     y = outcomes(pd.DataFrame({"y": [0.0, None, 1.0]}), "y", "t.csv")
     assert y.dropna().tolist() == [0, 1]

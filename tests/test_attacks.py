@@ -191,6 +191,14 @@ def test_an_attack_finds_a_top_within_reach_and_never_does_worse_than_nothing():
     assert bowl(PGD(0.5, steps=3, step=0.4, seed=3)(bowl, at_the_top)) == 0
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_by_default_the_steps_together_can_cross_the_ball(norm):
+    assert PGD(0.4, norm, steps=8).step == pytest.approx(2.5 * 0.4 / 8) and PGD(0.4, norm, 8, step=0.3).step == 0.3
+    assert (PGD(0.4).norm, PGD(0.4).steps, PGD(0.4).bounds, PGD(0.4).seed) == ("linf", 20, (-math.inf, math.inf), None)
+    x, attack = torch.tensor([5.0, 0.0]), PGD(0.4, norm, steps=8)
+    torch.testing.assert_close(attack(lambda x: x[0], x), torch.tensor([5.4, 0.0]))
+
+
 def test_the_seed_decides_where_it_starts():
     def twisted(x):
         return (3 * x).sin().sum()

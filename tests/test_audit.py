@@ -168,6 +168,25 @@ def test_an_ordered_categorical_is_audited_as_the_same_text():
     assert list(ordered.groups) == ["low", "mid", "high"] and ordered.groups == told.groups
 
 
+@pytest.mark.parametrize(("threshold", "selected"), [(1.0, 0.5), (0.5, 0.5), (0.0, 1.0)])
+def test_certain_predictions_are_probabilities_and_those_at_the_threshold_are_selected(threshold, selected):
+    rows = pd.DataFrame({"group": ["a", "b"] * 20, "skill": np.arange(40) // 2 % 2})
+    predict, y = (lambda some: some["skill"].astype(float)), rows["skill"].to_numpy()
+    result = audit(predict, rows, y, "group", threshold=threshold, draws=1)
+    assert {name: group.selected.mean for name, group in result.groups.items()} == {"a": selected, "b": selected}
+
+
+def test_groups_may_be_ten_and_may_have_five_rows():
+    def found(groups, rows):
+        table = pd.DataFrame({"group": np.arange(groups * rows) % groups, "skill": 0.5})
+        return audit(lambda r: r["skill"], table, np.zeros(len(table)), "group", draws=1)
+
+    assert {name: group.rows for name, group in found(10, 5).groups.items()} == dict.fromkeys(range(10), 5)
+    for groups, rows in ((11, 5), (10, 4), (1, 5)):
+        with pytest.raises(MapstoError, match=f"^protected: got {groups} different"):
+            found(groups, rows)
+
+
 def test_the_table_is_left_as_it_was():
     rows, y = table(60)
     before = rows.copy()

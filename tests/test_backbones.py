@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mapsto as mt
-from mapsto.models import VGG, AlexNet, Recurrent, ResNet12
+from mapsto.models import VGG, AlexNet, Conv3, Conv4, Recurrent, ResNet12
 
 IMAGES = {
     "VGG": lambda **more: VGG(widths=(3, 4), size=16, **more),
@@ -114,6 +114,26 @@ def test_a_recurrent_network_adapts() -> None:
     episode = mt.Episode(*(mt.examples(x, torch.tensor([0, 1, 2] * 2)) for _ in range(2)))
     gradients = torch.autograd.grad(learner.loss(episode)[0], list(learner.parameters()))
     assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("least", "build"),
+    [
+        (8, lambda size: AlexNet(hidden=1, width=5, size=size, outputs=2)),
+        (8, lambda size: VGG(widths=(2, 3, 4), size=size, outputs=2)),
+        (4, lambda size: VGG(widths=(2, 3), size=size, outputs=2)),
+        (22, lambda size: Conv3(hidden=2, size=size, outputs=2)),
+        (16, lambda size: Conv4(hidden=2, size=size, outputs=2)),
+        (1, lambda size: ResNet12(widths=(2, 3), size=size, outputs=2)),
+    ],
+    ids=["AlexNet", "VGG", "VGG of two stages", "Conv3", "Conv4", "ResNet12"],
+)
+def test_images_of_the_least_size_are_read_and_smaller_ones_refused(
+    least: int, build: Callable[[int], nn.Module]
+) -> None:
+    assert build(least)(torch.randn(3, 1, least, least)).shape == (3, 2)
+    with pytest.raises(ValueError, match=f"^size: got {least - 1}"):
+        build(least - 1)
 
 
 @pytest.mark.usefixtures("unchecked")

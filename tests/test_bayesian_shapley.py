@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mapsto.explainers import BayesianShapley, Shapley
+from mapsto.explainers import BayesianShapley, Shapley, bayesian_shapley, coalitions
 from mapsto.explainers.bayesian_shapley import prior
 from mapsto.explainers.coalitions import exact
 from mapsto.views import Game
@@ -90,6 +90,16 @@ def test_groups_may_come_in_any_order_and_of_any_size() -> None:
         assert masks[0].sum() == 0 and masks[1].sum() == 6
         worth = torch.linspace(-1, 2, 6, dtype=F64)  # a sum over players
         torch.testing.assert_close(weights @ (3 + masks.to(F64) @ worth), worth)
+
+
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
+def test_the_choice_of_coalitions_does_not_depend_on_the_unit_of_the_outcome(
+    monkeypatch: pytest.MonkeyPatch, scale: float
+) -> None:
+    every, shapley = (part.astype(float) for part in coalitions.exact_arrays(6))
+    chosen = bayesian_shapley._chosen(every, shapley, (3, 3), 20)
+    monkeypatch.setattr(bayesian_shapley, "prior", lambda *given: scale * prior(*given))
+    assert chosen.tolist() == bayesian_shapley._chosen(every, shapley, (3, 3), 20).tolist()
 
 
 def test_bad_input_is_refused() -> None:

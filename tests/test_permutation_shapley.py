@@ -134,6 +134,16 @@ def test_it_is_complete_up_to_rounding() -> None:
     torch.testing.assert_close(PermutationShapley(16)(game).sum(), total)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_values_do_not_depend_on_the_unit_of_the_outcome(unit: float) -> None:
+    game = smooth(2)
+    scaled = Game(lambda mask: unit * game(mask).double(), PLAYERS)
+    torch.testing.assert_close(
+        PermutationShapley(16)(scaled) / unit, PermutationShapley(16)(game).double(), rtol=1e-4, atol=1e-6
+    )
+    assert (PermutationShapley(16)(game) - plain(game, 16, 0)).abs().max() > 1e-4
+
+
 def test_few_pairs_take_the_plain_mean() -> None:
     game = smooth(3)
     torch.testing.assert_close(PermutationShapley(3, seed=2)(game), plain(game, 3, 2))

@@ -291,6 +291,24 @@ def test_representations_that_do_not_compare_are_refused(x: Tensor, y: Tensor, m
         cka(x, y, debiased=True)
 
 
+@pytest.mark.parametrize(
+    ("least", "measure"),
+    [
+        (2, cka),
+        (4, lambda x, y: cka(x, y, debiased=True)),
+        (3, rsa),
+        (2, lambda x, y: cka_over({"x": x[None], "y": y[None]}).matrix),
+        (4, lambda x, y: cka_over({"x": x[None], "y": y[None]}, debiased=True).matrix),
+        (3, lambda x, y: rsa_over({"x": x[None], "y": y[None]}).matrix),
+    ],
+    ids=["cka", "debiased", "rsa", "cka_over", "debiased_over", "rsa_over"],
+)
+def test_so_few_rows_are_compared_and_fewer_are_refused(least: int, measure: Callable) -> None:
+    assert measure(X[:least], Y[:least]).isfinite().all()
+    with pytest.raises(MapstoError, match=f"^x: got {least - 1} row"):
+        measure(X[: least - 1], Y[: least - 1])
+
+
 # --- layers
 
 

@@ -44,6 +44,7 @@ same = concepts.outcome.argmax(1) == joint.predict(state, x).argmax(1)
 print(f"the concepts give the class of the network for {same.double().mean():.3f} of {len(x)} images")
 digit = int(y[0])
 values, base = reasons["why"].values[0, :, digit], reasons["why"].base[0, digit]
-print(f"P({digit}) of the first image: {base:+.3f} without any patch")
+print(f"P({digit}) of the first image: {joint.predict(state, x[:1]).softmax(-1)[0, digit]:.3f}, made of")
+print(f"{base:+.3f} without any patch")
 for patch, value in enumerate(values.tolist()):
     print(f"{value:+.3f} patch in row {patch // 4}, column {patch % 4}")

@@ -117,7 +117,7 @@ def blank(rows: Shaped[Tensor, "..."], w: Float[Tensor, "..."]) -> Shaped[Tensor
     tensor([[0.],
             [1.]])
     """
-    if not rows.is_floating_point() or not checks.readable(w) or bool((w != 0).all()):
+    if not checks.readable(w) or bool((w != 0).all()) or not rows.is_floating_point():
         return rows
     counts = (w != 0).view(*w.shape, *[1] * (rows.dim() - w.dim()))
     return torch.where(counts | rows.isfinite(), rows, 0.0)

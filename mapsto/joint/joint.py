@@ -118,9 +118,12 @@ class Joint(Wrapped):
         """Return what the explainers read: the outcome, the features, and the model to ask about other rows."""
         learner, inner = self.learner, state.state
 
+        differentiable = torch.is_grad_enabled()
+
         def ask(rows: Tensor) -> Tensor:
-            scores = learner.predict(inner, rows)
-            return scores.softmax(-1) if learner.loss_name == "cross_entropy" else scores
+            with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+                scores = learner.predict(inner, rows)
+                return scores.softmax(-1) if learner.loss_name == "cross_entropy" else scores
 
         return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes)
 
@@ -145,7 +148,8 @@ class Joint(Wrapped):
             return torch.zeros(()), {}
         x, y, w = episode.query
         with evaluating(self.learner):
-            prediction = self._candid(self.prediction(self.adapt_to(episode), x))
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.candour > 0):
+                prediction = self._candid(self.prediction(self.adapt_to(episode), x))
             losses = {name: explainer.loss(prediction, y, w) for name, explainer in self._named()}
         metrics: Metrics = {f"explainers.{name}.steps": explainer.steps + 1 for name, explainer in self._named()}
         for name, (loss, numbers) in losses.items():
@@ -154,9 +158,11 @@ class Joint(Wrapped):
 
     def _candid(self, prediction: Prediction) -> Prediction:
         """Let only the fraction `candour` of a gradient through."""
+        if not self.candour:
+            return prediction
 
         def through(value: Tensor) -> Tensor:
-            return value.detach() + self.candour * (value - value.detach()) if self.candour else value.detach()
+            return value.detach() + self.candour * (value - value.detach())
 
         x, outcome, features, ask, classes = prediction
         outcome, features, classes = pytree.tree_map(through, (outcome, features, classes))

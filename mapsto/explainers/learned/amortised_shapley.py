@@ -1,15 +1,17 @@
-"""Shapley values in one look, for any model and any players: a network predicts the game, not the values.
+"""Shapley values in one look, for any model and any players: a network predicts them and is trained on the game.
 
-    e(S) = Σ_{j∈S} a_j + Σ_{i<j∈S} q_ij,      φ_j = a_j + ½·Σ_i q_ij
+    e(S) = Σ_{j∈S} φ_j − ½·Σ_{i∈S, j∉S} q_ij
     loss = E_S Σ_c (v_c(S) − v_c(∅) − e_c(S))²
 
-`v(S)` is the model's outcome if only the players S are visible, `e(S)` the network's estimate of its change. The game
-`e` is exact if nothing or everything is visible, so the values φ add up to v(all) − v(∅) exactly. A missing player is
-in no coalition, and its value is exactly 0.
+`v(S)` is the model's outcome if only the players S are visible, `e(S)` the network's estimate of its change. φ are the
+Shapley values of the game `e`: an interaction q_ij shows only if one of the two players is visible and the other is
+hidden, and belongs to both equally. The gap to v(all) − v(∅) is shared among the visible players, so the values add up
+exactly. A missing player is in no coalition, and its value is exactly 0.
 
-The objective is that of FastSHAP (Jethani et al. 2022, eq. 6 and §3.3), whose network predicts the values instead of a
-game; if `rank` is 0, the game has no pairs, and the two are the same. Coalitions come in pairs, a set and its
-complement, and their sizes have the weights of KernelSHAP (Lundberg & Lee 2017, Theorem 2).
+Without interactions (rank 0), the objective is that of FastSHAP (Jethani et al. 2022, eq. 6 and §3.3): the additive
+game nearest to v, in the weights of KernelSHAP (Lundberg & Lee 2017, Theorem 2), has the Shapley values of v.
+Coalitions come in pairs, a set and its complement. Then φ fits the difference of the two outcomes and q their sum. The
+head of q does not train the rest of the network, so that it does not slow down the learning of φ.
 """
 
 from collections.abc import Mapping
@@ -30,6 +32,7 @@ class ShapleyReasons(NamedTuple):
 
     values: Float[Tensor, "n p k"]
     base: Float[Tensor, "n k"]  # the outcome if no player is visible
+    interactions: Float[Tensor, "n p p k"]  # of each two players; 0 if `rank` is 0
 
 
 class AmortisedShapley(LearnedExplainer):
@@ -37,7 +40,7 @@ class AmortisedShapley(LearnedExplainer):
 
     The network reads the row, the outcome and the named features of the model. It is trained by `Joint`, which asks the
     model about rows with hidden players. `explain` returns `ShapleyReasons`: `values` `[n, players, k]`, in the unit of
-    the outcome (probability, or the predicted number), and `base` `[n, k]`.
+    the outcome (probability, or the predicted number), `base` `[n, k]`, and `interactions` `[n, players, players, k]`.
 
     Args:
         players: the players, such as `Columns(13)` or `Patches((1, 28, 28), 7)`.
@@ -45,7 +48,7 @@ class AmortisedShapley(LearnedExplainer):
             classes and gives each class its values, for tasks with any number of classes.
         reads: the features to read, as `{name: channels}`; if empty, the network reads the row and the outcome only.
         coalitions: the number of coalitions per row in a training step; an even number.
-        rank: the number of factors of the pairwise terms q; 0 for a game without pairs.
+        rank: the number of factors of the interactions q; 0 for none.
         width: the number of channels of a token.
         depth: the number of attention layers.
         heads: the number of attention heads.
@@ -54,13 +57,15 @@ class AmortisedShapley(LearnedExplainer):
         MapstoError: if a number is out of range, or `coalitions` is odd.
     """
 
+    signs: Tensor
+
     def __init__(
         self,
         players: Players,
         outputs: int | None = None,
         reads: Mapping[str, int] | None = None,
         coalitions: int = 8,
-        rank: int = 8,
+        rank: int = 0,
         width: int = 64,
         depth: int = 2,
         heads: int = 4,
@@ -72,8 +77,9 @@ class AmortisedShapley(LearnedExplainer):
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.players, self.outputs, self.coalitions, self.by_class = players, outputs, coalitions, outputs is None
         self.tokens = Tokens(players, self.reads, outputs, width, depth, heads)
-        self.head = nn.Linear(width, (outputs or 1) * (1 + rank))
-        nn.init.normal_(self.head.weight, std=0.02)
+        self.values = nn.Linear(width, outputs or 1)
+        self.factors = nn.Linear(width, (outputs or 1) * rank) if rank else None
+        nn.init.normal_(self.values.weight, std=0.02)
         signs = 1 - 2.0 * (torch.arange(rank) % 2)
         self.register_buffer("signs", signs, persistent=False)
 
@@ -82,7 +88,8 @@ class AmortisedShapley(LearnedExplainer):
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the squared error of the game over random coalitions, summed over the outcomes.
 
-        The metric `unexplained` is the error as a fraction of the squared changes of the outcome.
+        The metric `unexplained` measures the values alone: it is the squared error of the difference between a set and
+        its complement, as a fraction of the squared difference.
         """
         visible = self.players.visible(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
@@ -90,11 +97,9 @@ class AmortisedShapley(LearnedExplainer):
         shown = self.players.show(prediction.x, torch.cat([nothing, masks], 1))  # [n, 1 + c, ...]
         outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
         change = outcome[:, 1:] - outcome[:, :1]  # [n, c, k]
-        singles, pairs = self.game(prediction, outcome[:, 0], visible)
-        error = (change - played(singles, pairs, masks)).square().sum(-1).mean(-1)  # [n]
-        moved = change.detach().square().sum(-1).mean(-1)
-        loss = w @ error
-        return loss, {"unexplained": (loss / (w @ moved).clamp(min=1e-9)).detach()}
+        error = change - played(*self.game(prediction, outcome[:, 0], visible), masks, visible)
+        missed, moved = (w @ differences(part.detach()).square().sum((1, 2)) for part in (error, change))
+        return w @ error.square().sum(-1).mean(1), {"unexplained": missed / moved.clamp(min=1e-9)}
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
@@ -102,30 +107,47 @@ class AmortisedShapley(LearnedExplainer):
         visible = self.players.visible(prediction.x)
         nothing = self.players.show(prediction.x, torch.zeros_like(visible[:, None], dtype=torch.float))[:, 0]
         base = prediction.ask(nothing)
-        singles, pairs = self.trained().game(prediction, base, visible)
-        return ShapleyReasons((singles + pairs.sum(-1) / 2).mT, base)
+        values, pairs = self.trained().game(prediction, base, visible)
+        return ShapleyReasons(values.mT, base, pairs.movedim(1, -1))
 
     def game(self, prediction: Prediction, base: Float[Tensor, "n k"], visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the terms a `[n, k, p]` and q `[n, k, p, p]` of each row's game; q is symmetric, with diagonal 0."""
+        """Return each row's values φ `[n, k, p]` and interactions q `[n, k, p, p]`, a symmetric matrix."""
         k = base.shape[1]
         fits = self.outputs in (None, k)
         checks.expect(fits, "outputs", self.outputs, f"{k}, the outcomes of the model")
         features = list(self.read(prediction.features).values())
         means = list(self.read(prediction.classes).values()) if self.by_class else []
-        terms = self.head(self.tokens(prediction, features, means)) * visible[:, None, :, None].to(base.dtype)
-        if self.outputs is not None:
-            terms = terms[:, 0].unflatten(-1, (k, -1)).movedim(-2, 1)
-        singles, factors = terms[..., 0], terms[..., 1:]  # [n, k, p], [n, k, p, r]
-        pairs = (factors * self.signs) @ factors.mT
-        pairs = pairs - pairs.diagonal(dim1=-2, dim2=-1).diag_embed()
-        missing = prediction.outcome - base - singles.sum(-1) - pairs.sum((-2, -1)) / 2  # [n, k]
+        tokens = self.tokens(prediction, features, means) * visible[:, None, :, None]
+        values = self._by_outcome(self.values(tokens), k)[..., 0]  # [n, k, p]
+        if self.factors is None:
+            pairs = values.new_zeros(*values.shape, values.shape[-1])
+        else:
+            factors = self._by_outcome(self.factors(tokens.detach()), k)
+            pairs = (factors * self.signs) @ factors.mT
+            pairs = pairs - pairs.diagonal(dim1=-2, dim2=-1).diag_embed()
+        values = values * visible[:, None]
+        gap = prediction.outcome - base - values.sum(-1)  # [n, k]
         share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-        return singles + missing[..., None] * share[:, None], pairs
+        return values + gap[..., None] * share[:, None], pairs
+
+    def _by_outcome(self, terms: Float[Tensor, "n g p t"], k: int) -> Float[Tensor, "n k p r"]:
+        """Return the terms of each outcome and player."""
+        return terms if self.outputs is None else terms[:, 0].unflatten(-1, (k, -1)).movedim(-2, 1)
 
 
-def played(singles: Tensor, pairs: Tensor, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
-    """Return the outcome of each coalition in a game with terms a `[n, k, p]` and q `[n, k, p, p]`."""
-    return torch.einsum("ncp,nkp->nck", masks, singles) + torch.einsum("ncp,nkpr,ncr->nck", masks, pairs, masks) / 2
+def played(
+    values: Float[Tensor, "n k p"], pairs: Float[Tensor, "n k p p"], masks: Float[Tensor, "n c p"], visible: Tensor
+) -> Float[Tensor, "n c k"]:
+    """Return the outcome of each coalition in a game with values φ and interactions q between `visible` players."""
+    hidden = visible[:, None].to(masks.dtype) - masks
+    cut = torch.einsum("ncp,nkpr,ncr->nck", masks, pairs, hidden)
+    return torch.einsum("ncp,nkp->nck", masks, values) - cut / 2
+
+
+def differences(outcome: Float[Tensor, "n c k"]) -> Float[Tensor, "n c2 k"]:
+    """Return the difference between the outcomes of each coalition and its complement, see `coalitions`."""
+    first, second = outcome.chunk(2, 1)
+    return first - second
 
 
 def coalitions(visible: Tensor, count: int) -> Float[Tensor, "n c p"]:

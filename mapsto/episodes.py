@@ -144,11 +144,12 @@ def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator
     finitely many tasks, which has a length, draws each of them at most once.
 
     Raises:
-        MapstoError: if `episodes` or `batch` is below 1, or a weight is negative.
+        MapstoError: if `episodes` or `batch` is below 1, a weight is negative, or there are no tasks.
     """
     checks.count(episodes=episodes, batch=batch)
     drawn = _DRAWN
     if isinstance(tasks, Sized):
+        checks.expect(len(tasks) > 0, "tasks", "an empty source", "at least one task", "give the split some rows")
         episodes, drawn = min(episodes, len(tasks)), 1
     for index, start in enumerate(range(0, episodes, drawn)):
         sample = checked(tasks.batch(index, min(drawn, episodes - start), seed))

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mapsto as mt
+from mapsto.adaptation.running_norm import _wide_moments
 from mapsto.episodes import Episode, Examples, examples
 from mapsto.learners import Fixed
 from mapsto.tasks import ImageMinibatches, Minibatches, TableMinibatches
@@ -85,6 +86,55 @@ def test_a_prediction_never_depends_on_other_rows(data):
     learner.train()
     state, x = learner.adapt(empty(3)), torch.randn(5, 3)
     torch.testing.assert_close(learner.predict(state, x), torch.cat([learner.predict(state, row[None]) for row in x]))
+
+
+def test_dropout_is_off_in_predictions_and_buffers_of_any_kind_are_trained(data, tmp_path):
+    def make():
+        torch.manual_seed(0)
+        first = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 8))
+        return Fixed(nn.Sequential(first, nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 2)))
+
+    whole = make()
+    list(mt.train(whole, data, steps=6, batch=1, run=tmp_path / "whole"))
+    whole.train()
+    state, x = whole.adapt(empty(3)), torch.randn(5, 3)
+    torch.testing.assert_close(whole.predict(state, x), whole.predict(state, x), rtol=0, atol=0)
+    steps = mt.train(make(), data, steps=6, batch=1, run=tmp_path / "part")
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    part = make()
+    list(mt.train(part, data, steps=6, batch=1, run=tmp_path / "part", resume=True))
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(part.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_batch_norm_in_evaluation_mode_keeps_its_averages(data):
+    learner = Fixed(NETS["batch norm"]())
+    learner.body[1].eval()
+    list(mt.train(learner, data, steps=3, batch=1))
+    assert not learner.body[1].running_mean.any()
+
+
+def test_the_moving_average_of_the_weights_has_its_own_batch_norm(data):
+    plain = Fixed(NETS["batch norm"]())
+    averaged, expected = copy.deepcopy(plain), torch.zeros(8)
+    for _ in mt.train(plain, data, steps=4, batch=1, lr=0.1):
+        expected = 0.5 * expected + 0.5 * plain.body[1].running_mean
+    list(mt.train(averaged, data, steps=4, batch=1, lr=0.1, ema=0.5))
+    torch.testing.assert_close(averaged.body[1].running_mean, expected)
+    assert not torch.allclose(expected, plain.body[1].running_mean, rtol=0.1)
+
+
+def test_low_precision_normalises_by_moments_in_single_precision(data):
+    layer = Fixed(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))).body[0]
+    x = (30 + torch.randn(64, 3)).bfloat16()
+    mean, var = _wide_moments(x, torch.full((64,), 1 / 64, dtype=torch.bfloat16))
+    torch.testing.assert_close(mean, x.float().mean(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(var, x.float().var(0, correction=0), rtol=1e-3, atol=1e-4)
+    learner = Fixed(NETS["batch norm"]())
+    *_, step = mt.train(learner, data, steps=2, batch=1, precision="bf16-mixed")
+    assert math.isfinite(step.metrics["loss"]) and layer.running_mean.dtype == torch.float32
 
 
 def test_rows_of_weight_zero_do_not_count():
@@ -197,12 +247,20 @@ def test_a_folder_of_pictures_becomes_minibatches(tmp_path):
         "y": lambda: Minibatches(np.zeros((3, 2)), [0, 1]),
         "size": lambda: Minibatches(np.zeros((3, 2)), [0, 1, 0], size=0),
         "splits": lambda: Minibatches(np.zeros((4, 2)), [0, 1, 0, 1], splits=(0.9, 0.1, 0.0)).test.batch(0, 1),
+        "tasks": lambda: mt.evaluate(
+            Fixed(nn.Linear(2, 2)), Minibatches(np.zeros((4, 2)), [0, 1, 0, 1], splits=(1, 0, 0)).test
+        ),
+        "body ": lambda: Fixed(NETS["batch norm"]()).loss(
+            Episode(empty(3), examples(torch.ones(1, 3), torch.zeros(1, dtype=torch.long)))
+        ),
+        "y ": lambda: Minibatches(np.zeros((3, 2)), [0.5, 1.5, 2.5]),
+        "y  ": lambda: Minibatches(np.zeros((3, 2)), ["a", "b", "c"], regression=True),
         "target": lambda: TableMinibatches(pd.DataFrame({"a": [1, 2]}), "b"),
         "path": lambda: ImageMinibatches("nowhere"),
     }.items(),
 )  # fmt: skip
 def test_bad_arguments_are_named(name, make):
-    with pytest.raises(mt.MapstoError, match=f"^{name}: "):
+    with pytest.raises(mt.MapstoError, match=rf"^{name.strip()}: "):
         make()
 
 

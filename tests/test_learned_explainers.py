@@ -16,6 +16,7 @@ from mapsto.explainers.learned.amortised_shapley import coalitions, played
 from mapsto.explainers.learned.explainer import Prediction
 from mapsto.explainers.learned.interpreter import entropy
 from mapsto.joint import Joint
+from mapsto.joint.joint import means
 from mapsto.learners import MAML, Fixed, PrototypicalNetwork
 from mapsto.tasks import Minibatches
 
@@ -336,6 +337,86 @@ class TestJoint:
         list(mt.train(of, tasks(), steps=3, batch=1))
         assert (of.learner.body[1].running_mean != 0).all()
 
+    def test_what_was_frozen_stays_frozen(self) -> None:
+        learner = Fixed(mt.models.MLP(3, 8, 2))
+        frozen = learner.body[1].weight.requires_grad_(False)
+        of = Joint(learner, {"concepts": Interpreter({"1": 8}, 2)})
+        before = frozen.clone()
+        for part in ("both", "explainers", "learner"):
+            of.trains = part
+            list(mt.train(of, tasks(), steps=2, batch=1, lr=0.1))
+        assert torch.equal(frozen, before) and not frozen.requires_grad
+
+    def test_it_explains_in_evaluation_mode(self) -> None:
+        torch.manual_seed(0)
+        body = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 2))
+        of = Joint(Fixed(body), {"why": AmortisedShapley(Columns(3), 2, {"2": 8}, width=8, heads=2)})
+        list(mt.train(of, tasks(), steps=2, batch=1))
+        state, x = of.adapt(nothing(3)), torch.randn(4, 3, generator=R)
+        (values, base, _), (again, _, _) = (of.explain(state, x)["why"] for _ in range(2))
+        torch.testing.assert_close(values, again)
+        torch.testing.assert_close(base + values.sum(1), of.eval().predict(state, x).softmax(-1).detach())
+
+    def test_numbers_are_rebuilt_as_numbers(self) -> None:
+        torch.manual_seed(0)
+        x = np.random.default_rng(0).normal(size=(300, 3))
+        data = Minibatches(x, 5 + x[:, :2], size=50, regression=True)
+        losses = {"named": "mse", "own": lambda scores, y, w: w @ (scores - y).abs().sum(1)}
+        for loss in losses.values():
+            of = Joint(Fixed(mt.models.MLP(3, 16, 2), loss), {"concepts": Interpreter({"1": 16}, 2)})
+            *_, step = mt.train(of, data, steps=400, batch=1, lr=0.01)
+            assert 0 <= step.metrics["concepts_error"] < 0.5 and "concepts_fidelity" not in step.metrics
+            state = of.adapt(data.test.batch(0, 1).support)
+            rows = data.test.batch(0, 1).query.x[0]
+            assert (of.explain(state, rows)["concepts"].outcome - of.predict(state, rows)).abs().mean() < 0.5
+
+    def test_the_support_of_a_class_may_have_missing_cells(self) -> None:
+        mass = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+        got = means(mass, torch.tensor([[1.0, torch.nan], [3.0, 8.0], [5.0, 6.0]]))
+        assert got.tolist() == [[2, 8], [5, 6]]
+
+    def test_rows_with_missing_cells_are_explained_if_the_learner_reads_them(self) -> None:
+        class Reads(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.linear = nn.Linear(3, 2)
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.linear(torch.where(x.isnan(), 7.0, x))
+
+        x = torch.tensor([[1.0, torch.nan, 2.0], [3.0, 4.0, 5.0]])
+        for baseline in (0.0, torch.nan):
+            of = Joint(Fixed(Reads()), {"why": AmortisedShapley(Columns(3, baseline), 2, width=8, heads=2)})
+            list(mt.train(of, tasks(), steps=2, batch=1))
+            state = of.adapt(nothing(3))
+            values, base, _ = of.explain(state, x)["why"]
+            visible = x if baseline != baseline else x.nan_to_num(baseline)
+            torch.testing.assert_close(base + values.sum(1), of.predict(state, visible).softmax(-1).detach())
+            assert (values[0, 1] == 0).all() and values.isfinite().all()
+        plain = joint()
+        list(mt.train(plain, tasks(), steps=1, batch=1))
+        with pytest.raises(mt.MapstoError, match=r"^x: got rows with NaN reasons"):
+            plain.explain(plain.adapt(nothing(3)), x)
+
+    def test_a_penalty_around_it_keeps_its_buffers(self) -> None:
+        body = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+        inner = Joint(Fixed(body), {"concepts": Interpreter({"2": 8}, 2)})
+        of = mt.learners.Regularised(inner, lambda read, x, w: w @ read(x)["2"].square().sum(1))
+        list(mt.train(of, tasks(), steps=2, batch=1))
+        assert (inner.learner.body[1].running_mean != 0).all() and float(inner.explainers["concepts"].steps) == 2
+
+    def test_phases_begin_once_from_given_weights_and_leave_no_part_frozen(self, tmp_path) -> None:
+        start = joint()
+        list(mt.train(start, tasks(), steps=30, batch=1, lr=0.01, run=tmp_path / "start"))
+        of = joint()
+        phases = {"learner": 30, "explainers": 1}
+        list(mt.training.phases(of, tasks(), phases, 1, lr=0.01, init=tmp_path / "start"))
+        assert not torch.allclose(of.learner.body[1].weight, start.learner.body[1].weight, atol=1e-3)
+        assert of.trains == "both" and all(p.requires_grad for p in of.parameters())
+        steps = mt.training.phases(joint(), tasks(), {"both": 1, "explainer": 1}, 1)
+        with pytest.raises(mt.MapstoError, match=r"^steps: "):
+            next(steps)
+
     def test_phases_train_one_part_after_the_other(self, tmp_path) -> None:
         of = joint()
         before = {name: p.detach().clone() for name, p in of.named_parameters()}
@@ -386,12 +467,29 @@ def test_the_page_runs_as_it_is_printed() -> None:
         "learner": lambda: Joint(
             PrototypicalNetwork(nn.Linear(2, 2), 2, transductive=True), {"why": AmortisedShapley(Columns(2))}
         ),
+        "learner ": lambda: Joint(nn.Linear(2, 2), {"why": AmortisedShapley(Columns(2))}),
+        "explainers ": lambda: Joint(Fixed(nn.Linear(2, 2)), [AmortisedShapley(Columns(2), 2)]),
+        "explainers  ": lambda: Joint(Fixed(nn.Linear(2, 2)), {"a.b": AmortisedShapley(Columns(2), 2)}),
+        "explainers   ": lambda: Joint(Fixed(nn.Linear(2, 2)), {"why": mt.explainers.Shapley()}),
+        "outputs  ": lambda: Joint(Fixed(nn.Linear(2, 1), "mse"), {"why": AmortisedShapley(Columns(2))}),
+        "players ": lambda: AmortisedShapley(6, 2),
+        "x ": lambda: asked(torch.zeros(3)),
+        "x  ": lambda: asked(torch.zeros(1, 4)),
+        "x   ": lambda: asked(np.zeros((1, 3))),
+        "joint": lambda: next(mt.training.phases(Fixed(nn.Linear(3, 2)), tasks(), {"both": 1}, 1)),
         "explainer": lambda: joint().explain(joint().adapt(nothing(3)), torch.zeros(1, 3)),
     }.items(),
 )  # fmt: skip
 def test_bad_arguments_are_named(name: str, make) -> None:
-    with pytest.raises(mt.MapstoError, match=f"^{name.strip()}: "):
+    with pytest.raises(mt.MapstoError, match=rf"^{name.strip()}: "):
         make()
+
+
+def asked(x: Tensor) -> None:
+    of = joint()
+    for explainer in of.explainers.values():
+        explainer.steps.fill_(1)
+    of.explain(of.adapt(nothing(3)), x)
 
 
 def explained(explainer: nn.Module) -> None:

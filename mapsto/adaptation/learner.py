@@ -33,6 +33,12 @@ def evaluating(learner: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+def within(prefix: str, metrics: Metrics, module: nn.Module) -> Metrics:
+    """Return metrics of `module`, which is the submodule `prefix`, with the names that its buffers have outside."""
+    buffers = dict(module.named_buffers())
+    return {f"{prefix}.{name}" if name in buffers else name: value for name, value in metrics.items()}
+
+
 class Learner(nn.Module, ABC):
     """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 

@@ -127,9 +127,9 @@ def on_support(
 ) -> tuple[Tensor, Tensors]:
     """Return the outputs of `body` with `params` on a support set, and the statistics of its batch-norm layers."""
     norms = _norms(body)
-    tensors: dict = {**_buffers(body), **params, **{f"{name}.w": w for name in norms}}
+    tensors: dict = {**buffers_of(body), **params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
-    outputs = _scores(functional_call(body, tensors, (blank(x, w),)))  # writes the layers' statistics into `tensors`
+    outputs = scores_of(functional_call(body, tensors, (blank(x, w),)))  # writes the layers' statistics into `tensors`
     return outputs, {f"{name}.{moment}": tensors[f"{name}.{moment}"] for name in norms for moment in ("mean", "var")}
 
 
@@ -143,19 +143,20 @@ def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Shaped[Te
 
     If `statistics` is empty, batch norm uses the statistics of `x`, as in a transductive learner.
     """
-    return _scores(functional_call(body, {**_buffers(body), **params, **statistics}, (x,)))
+    return scores_of(functional_call(body, {**buffers_of(body), **params, **statistics}, (x,)))
 
 
 def _norms(body: nn.Module) -> list[str]:
     return [name for name, layer in body.named_modules() if isinstance(layer, SupportNorm)]
 
 
-def _buffers(body: nn.Module) -> Tensors:
+def buffers_of(body: nn.Module) -> Tensors:
     """Return copies of the buffers of `body`, so that a body that writes to them is still a pure function."""
     return {name: buffer.clone() for name, buffer in body.named_buffers()}
 
 
-def _scores(outputs: Any) -> Tensor:
+def scores_of(outputs: Any) -> Tensor:
+    """Return the outputs of a body; raise MapstoError if they are not one tensor."""
     kind = type(outputs).__name__
     checks.expect(
         isinstance(outputs, Tensor), "body", f"one that returns a {kind}", "one tensor [n, k] of scores",

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import checks
 from ..episodes import blank
-from .normalisation import Tensors, moments, normalised, swap
+from .normalisation import Tensors, buffers_of, moments, normalised, scores_of, swap
 
 
 class RunningNorm(nn.Module):
@@ -44,14 +44,24 @@ class RunningNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c ..."]) -> Float[Tensor, "n c ..."]:
         """Return `x` with each channel normalised by the moving averages, or by the minibatch if `w` is given."""
-        if self.w is None:
+        if self.w is None or not self.training:
             return normalised(x, self.running_mean, self.running_var, self)
-        mean, var = moments(x, self.w)
-        size = (self.w > 0).sum() * (x[0, 0].numel() if len(x) else 1)
+        values = x[:, 0].numel()
+        checks.expect(values > 1, "body", "batch norm of a single value", "minibatches of at least two rows")
+        mean, var = _wide_moments(x, self.w)
+        size = (self.w > 0).sum() * (values // len(x))
         unbiased = var.detach() * size / (size - 1).clamp(min=1)
-        self.running_mean = torch.lerp(self.running_mean, mean.detach(), self.momentum)
-        self.running_var = torch.lerp(self.running_var, unbiased, self.momentum)
+        self.running_mean = torch.lerp(self.running_mean, mean.detach().to(self.running_mean), self.momentum)
+        self.running_var = torch.lerp(self.running_var, unbiased.to(self.running_var), self.momentum)
         return normalised(x, mean, var, self)
+
+
+def _wide_moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+    """Return the moments of a minibatch, computed in single precision if `x` has less."""
+    if x.dtype not in (torch.bfloat16, torch.float16):
+        return moments(x, w)
+    with torch.autocast(x.device.type, enabled=False):
+        return moments(x.float(), w.float())
 
 
 def prepare_running(body: nn.Module) -> nn.Module:
@@ -65,15 +75,14 @@ def prepare_running(body: nn.Module) -> nn.Module:
     return swap(body, RunningNorm)
 
 
-def on_minibatch(
-    body: nn.Module, tensors: Tensors, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
-) -> tuple[Tensor, Tensors]:
-    """Return the outputs of `body` for a minibatch, normalised by its own statistics, and the new moving averages.
+def on_minibatch(body: nn.Module, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]) -> tuple[Tensor, Tensors]:
+    """Return the outputs of `body` for a minibatch, and the new values of its buffers.
 
-    `tensors` holds the parameters and buffers of `body` by name. The outputs of rows of weight 0 mean nothing.
+    Batch norm uses the statistics of the minibatch, or its moving averages in evaluation mode. The outputs of rows of
+    weight 0 mean nothing.
     """
     norms = [name for name, layer in body.named_modules() if isinstance(layer, RunningNorm)]
-    inside: Tensors = {**tensors, **{f"{name}.w".lstrip("."): w for name in norms}}
-    outputs = functional_call(body, inside, (blank(x, w),))  # writes the new averages into `inside`
-    moved = (f"{name}.{average}".lstrip(".") for name in norms for average in ("running_mean", "running_var"))
-    return outputs, {name: inside[name] for name in moved}
+    before = buffers_of(body)
+    inside: dict = {**before, **{f"{name}.w".lstrip("."): w for name in norms}}
+    outputs = scores_of(functional_call(body, inside, (blank(x, w),)))  # writes the new values into `inside`
+    return outputs, {name: inside[name] for name in before}

@@ -5,7 +5,7 @@
 The explainers read the intermediate features of the adapted model for the query rows, and ask it about rows with hidden
 parts. `candour` is the fraction of the explainers' gradient that reaches the learner, so that the learner becomes
 easier to explain: 0 trains the explainers beside the learner, 1 trains both for the sum of the losses. A `Joint` is a
-learner itself: `train`, `evaluate`, `save` and the views treat it as they treat every other learner.
+learner itself: `train`, `evaluate` and the views treat it as they treat every other learner. It cannot be compiled.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from .. import checks
-from ..adaptation.learner import Learner, Metrics, evaluating
+from ..adaptation.fitting import answering
+from ..adaptation.learner import Learner, Metrics, evaluating, within
 from ..episodes import Episode, Examples, State
 from ..explainers.learned.explainer import LearnedExplainer, Prediction
 from ..learners.wrapped import Wrapped
@@ -59,10 +60,11 @@ class Joint(Wrapped):
         candour: float = 0.0,
         trains: Trains = "both",
     ):
+        checks.expect(isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner", _PLAIN)
         super().__init__(learner)
         reads_rows = not learner.transductive
         checks.expect(reads_rows, "learner", f"a transductive {type(learner).__name__}", "one with transductive=False")
-        checks.expect(len(explainers) > 0, "explainers", "none", "at least one")
+        _check(explainers, learner)
         weights = weight if isinstance(weight, Mapping) else dict.fromkeys(explainers, weight)
         known = ", ".join(explainers)
         checks.expect(set(weights) == set(explainers), "weight", ", ".join(weights), f"one for each of {known}")
@@ -70,6 +72,7 @@ class Joint(Wrapped):
         checks.between(0, 1, candour=candour)
         self.learner, self.explainers, self.weights = learner, nn.ModuleDict(explainers), dict(weights)
         self.candour = candour
+        self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
         self.trains = trains
 
     @property
@@ -86,8 +89,10 @@ class Joint(Wrapped):
     def trains(self, part: Trains) -> None:
         checks.one_of(get_args(Trains), trains=part)
         self._trains = part
-        self.learner.requires_grad_(part != "explainers")
-        self.explainers.requires_grad_(part != "learner")
+        fixed = {"both": [], "learner": [*self.explainers.parameters()], "explainers": [*self.learner.parameters()]}
+        still = {id(p) for p in fixed[part]}
+        for p in self._free:
+            p.requires_grad_(id(p) not in still)
 
     def adapt(self, support: Examples) -> JointState:
         """Return the state that the learner learns from the support set, with the means of its classes."""
@@ -109,23 +114,29 @@ class Joint(Wrapped):
         """Return the explanations of the predictions for `n` rows, by the names of the explainers.
 
         Raises:
-            MapstoError: if an explainer has not been trained.
+            MapstoError: if an explainer has not been trained, the rows do not fit the learner or the explainers, or an
+                explanation is NaN.
         """
-        prediction = self.prediction(state, x)
-        return {name: explainer.explain(prediction) for name, explainer in self._named()}
+        checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor of rows [n, ...]")
+        with torch.no_grad(), evaluating(self), answering(self, x):
+            prediction = self.prediction(state, x)
+            reasons = {name: explainer.explain(prediction) for name, explainer in self._named()}
+        lost = any(bool(part.isnan().any()) for part in pytree.tree_leaves(reasons))
+        checks.expect(not lost, "x", "rows with NaN reasons", "rows whose cells the learner can read", "fill them in")
+        return reasons
 
     def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:
         """Return what the explainers read: the outcome, the features, and the model to ask about other rows."""
         learner, inner = self.learner, state.state
-
+        of_classes = learner.criterion.outcome == "classes"
         differentiable = torch.is_grad_enabled()
 
         def ask(rows: Tensor) -> Tensor:
             with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
                 scores = learner.predict(inner, rows)
-                return scores.softmax(-1) if learner.loss_name == "cross_entropy" else scores
+                return scores.softmax(-1) if of_classes else scores
 
-        return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes)
+        return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes, of_classes)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the learner's validation loss, plus the weighted losses of the explainers if these are trained."""
@@ -138,7 +149,7 @@ class Joint(Wrapped):
             loss, metrics = self._explainers_loss(episode)
             return loss, {"loss": loss.detach(), **metrics}
         loss, metrics = self.learner.loss(episode)
-        metrics = _within("learner", metrics, self.learner)
+        metrics = within("learner", metrics, self.learner)
         explaining, more = self._explainers_loss(episode)
         total = loss + explaining
         return total, metrics | more | {"loss": total.detach(), "learner_loss": loss.detach()}
@@ -164,30 +175,52 @@ class Joint(Wrapped):
         def through(value: Tensor) -> Tensor:
             return value.detach() + self.candour * (value - value.detach())
 
-        x, outcome, features, ask, classes = prediction
-        outcome, features, classes = pytree.tree_map(through, (outcome, features, classes))
-        return Prediction(x, outcome, features, lambda rows: through(ask(rows)), classes)
+        read = (prediction.outcome, prediction.features, prediction.classes)
+        outcome, features, classes = pytree.tree_map(through, read)
+        ask = prediction.ask
+        return prediction._replace(
+            outcome=outcome, features=features, classes=classes, ask=lambda rows: through(ask(rows))
+        )
 
     def _with_classes(self, state: State, support: Examples) -> JointState:
         if not any(explainer.by_class for _, explainer in self._named()):
             return JointState(state, {})
-        ways = self.learner.predict(state, support.x).shape[-1]
+        ways = self.learner.predict(state, support.x[:1]).shape[-1]
         mass = (support.y == torch.arange(ways, device=support.y.device)[:, None]) * support.w  # [k, n]
-        share = mass / mass.sum(1, keepdim=True).clamp(min=1e-12)
         read = {name for _, explainer in self._named() for name in explainer.reads}
         features = {name: f for name, f in self.learner.features(state, support.x).items() if name in read}
-        return JointState(state, {name: mean(share, values) for name, values in {"x": support.x, **features}.items()})
+        return JointState(state, {name: means(mass, values) for name, values in {"x": support.x, **features}.items()})
 
     def _named(self) -> list[tuple[str, LearnedExplainer]]:
         return list(self.explainers.items())  # type: ignore[arg-type]
 
 
-def mean(share: Float[Tensor, "k n"], values: Float[Tensor, "n ..."]) -> Float[Tensor, "k ..."]:
-    """Return the mean of `values` for each class, given the share of each row in it."""
-    return torch.einsum("kn,n...->k...", share, values.to(share))
+def means(mass: Float[Tensor, "k n"], values: Float[Tensor, "n ..."]) -> Float[Tensor, "k ..."]:
+    """Return the mean of `values` for each class, given the weight of each row in it; NaN does not count.
+
+    >>> means(torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 2.0]]), torch.tensor([[1.0], [torch.nan], [5.0]]))
+    tensor([[1.],
+            [5.]])
+    """
+    there = (~values.isnan()).to(mass)
+    total = torch.einsum("kn,n...->k...", mass, values.to(mass).nan_to_num(0.0))
+    return total / torch.einsum("kn,n...->k...", mass, there).clamp(min=1e-12)
 
 
-def _within(prefix: str, metrics: Metrics, module: nn.Module) -> Metrics:
-    """Rename the metrics that are buffers of `module`, which is the submodule `prefix`."""
-    buffers = dict(module.named_buffers())
-    return {f"{prefix}.{name}" if name in buffers else name: value for name, value in metrics.items()}
+def _check(explainers: Mapping[str, LearnedExplainer], learner: Learner) -> None:
+    """Raise MapstoError unless the explainers are explainer networks with names, and fit the kind of the outcome."""
+    named = isinstance(explainers, Mapping) and len(explainers) > 0
+    checks.expect(named, "explainers", f"a {type(explainers).__name__}", "at least one explainer by name, in a dict")
+    for name, explainer in explainers.items():
+        kind, network = type(explainer).__name__, isinstance(explainer, LearnedExplainer)
+        checks.expect(network, "explainers", f"a {kind}", "explainer networks of mapsto.explainers.learned")
+        fits = isinstance(name, str) and name.isidentifier() and name != "learner"
+        checks.expect(fits, "explainers", f"the name {name!r}", "a word other than 'learner'")
+        fits = not explainer.by_class or learner.criterion.outcome == "classes"
+        checks.expect(
+            fits, "outputs", f"None for {type(learner).__name__} with loss {learner.loss_name!r}",
+            "the number of outcomes, because only classes have means",
+        )  # fmt: skip
+
+
+_PLAIN = "wrap a plain network as mt.learners.Fixed(network)"

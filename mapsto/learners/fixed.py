@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..adaptation import losses
-from ..adaptation.learner import Learner, Metrics
-from ..adaptation.normalisation import Tensors
+from ..adaptation.learner import Learner, Metrics, evaluating
+from ..adaptation.normalisation import Tensors, buffers_of, scores_of
 from ..adaptation.running_norm import on_minibatch, prepare_running
 from ..adaptation.watching import watch
 from ..episodes import Episode, Examples
@@ -22,8 +22,9 @@ from ..episodes import Episode, Examples
 class Fixed(Learner):
     """Train one network on one data set, as usual in deep learning; the support set of a task is ignored.
 
-    Batch-norm layers of the body use the statistics of the minibatch in training. Every prediction uses their moving
-    averages, which the training loop updates after each step, so a prediction never depends on other rows.
+    Batch-norm layers of the body use the statistics of the minibatch in training, unless they are in evaluation mode.
+    Every prediction uses their moving averages, which the training loop updates after each step, so that a prediction
+    never depends on other rows.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to scores `[n, k]`. Its batch-norm layers are replaced in place.
@@ -49,11 +50,12 @@ class Fixed(Learner):
 
     def adapt(self, support: Examples) -> Tensors:
         """Return the parameters and buffers of the body by name, which do not depend on the support set."""
-        return dict(self.body.named_parameters()) | dict(self.body.named_buffers())
+        return dict(self.body.named_parameters()) | buffers_of(self.body)
 
     def predict(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of `n` rows."""
-        return functional_call(self.body, state, (x,))
+        """Return the scores of `n` rows, with every layer in evaluation mode."""
+        with evaluating(self.body):
+            return scores_of(functional_call(self.body, state, (x,)))
 
     def features(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return the outputs of the body's submodules for `n` rows, by name."""
@@ -62,13 +64,13 @@ class Fixed(Learner):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics) of a minibatch, the query set.
 
-        The metrics also hold the new moving averages of batch norm, under the names of the learner's buffers.
+        The metrics also hold the new values of the body's buffers, such as the moving averages of batch norm.
         """
         x, y, w = episode.query
-        scores, averages = on_minibatch(self.body, self.adapt(episode.support), x, w)
+        scores, buffers = on_minibatch(self.body, x, w)
         loss = self.criterion(scores, y, w)
         metrics = {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
-        return loss, metrics | {f"body.{name}": average for name, average in averages.items()}
+        return loss, metrics | {f"body.{name}": value for name, value in buffers.items()}
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss of a minibatch, whose rows are normalised by the moving averages."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import checks
-from ..adaptation.learner import Learner, Metrics
+from ..adaptation.learner import Learner, Metrics, within
 from ..adaptation.penalties import Penalty
 from ..episodes import Episode
 from .wrapped import Wrapped
@@ -64,6 +64,7 @@ class Regularised(Wrapped):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the wrapped learner's loss plus `weight` times the penalty on the query rows."""
         loss, metrics = self.learner.loss(episode)
+        metrics = within("learner", metrics, self.learner)
         state, (x, _, w) = self.adapt_to(episode), episode.query
         penalty = self.penalty(lambda rows: self.features(state, rows), x, w)
         total = loss + self.weight * penalty

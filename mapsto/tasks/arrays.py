@@ -69,7 +69,7 @@ class Arrays(Tasks):
 
 def inputs(x: Any) -> Tensor:
     """Return the inputs `[n, ...]` as a tensor; raise MapstoError if they are not numbers, or one is infinite."""
-    x = np.asarray(x)
+    x = np.asarray(x.detach() if isinstance(x, Tensor) else x)
     numeric = x.dtype.kind in "biuf" and x.ndim >= 2
     checks.expect(numeric, "x", f"{x.dtype} of shape {x.shape}", "numbers of shape [n, ...], one row for each example")
     infinite = int(np.isinf(x).sum())

@@ -5,6 +5,7 @@ one row. The validation and test parts are divided in the same way without shuff
 taken once, contain every held-out row exactly once.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,17 @@ class Minibatches(Tasks):
     def _minibatch(self, number: int, seed: int) -> tuple[Int[Tensor, " n"], Tensor]:
         """Return the rows of a minibatch and their weights: 1/rows each, and 0 for padding."""
         rows, (epoch, place) = self.rows[self.split], divmod(number, len(self))
+        least, longer = divmod(len(rows), len(self))  # the first `longer` minibatches have one row more
+        start, size = place * least + min(place, longer), least + (place < longer)
+        places = torch.arange(start, start + least + (longer > 0)) % len(rows)
         if self.split == "train":
-            rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(stream(seed, epoch)))]
-        part = rows.tensor_split(len(self))[place]
-        longest = -(-len(rows) // len(self))
-        weight = (torch.arange(longest) < len(part)) / len(part)
-        return torch.cat([part, part[: longest - len(part)]]), weight
+            places = _shuffled(len(rows), stream(seed, epoch))[places]
+        return rows[places], (torch.arange(len(places)) < size) / size
+
+
+@functools.lru_cache(maxsize=2)
+def _shuffled(count: int, seed: int) -> Int[Tensor, " n"]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def targets(y: Any, regression: bool) -> tuple[Tensor, list[str]]:
@@ -99,12 +105,15 @@ def targets(y: Any, regression: bool) -> tuple[Tensor, list[str]]:
     """
     y = np.asarray(y)
     if regression:
+        checks.expect(y.dtype.kind in "biuf", "y", f"{y.dtype}", "numbers, because regression=True")
         numbers = torch.from_numpy(np.ascontiguousarray(y, dtype=np.float32)).reshape(len(y), -1)
         checks.finite("leave those rows out", y=numbers)
         return numbers, []
     checks.shape((len(y),), "pass one class for each row of x", y=y)
     empty = int(missing(y).sum())
     checks.expect(not empty, "y", f"{empty} missing label(s)", "none", "leave those rows out")
+    measured = y.dtype.kind == "f" and bool((y % 1).any())
+    checks.expect(not measured, "y", "numbers with decimals", "classes", "set regression=True to predict numbers")
     names, codes = np.unique(y, return_inverse=True)
     checks.expect(len(names) > 1, "y", f"one class only ({names[:1].tolist()})", "two or more classes")
     return torch.from_numpy(codes.astype(np.int64)), [str(name) for name in names]

@@ -29,7 +29,7 @@ class Progress:
         self.params: dict[str, Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         saved = learner.state_dict()
         self.buffers = {name: buffer for name, buffer in learner.named_buffers() if name in saved}
-        self.average = _copy(self.params) if ema else {}
+        self.average = _copy(self._weights()) if ema else {}
         self.best: dict[str, Tensor] = {}
         self.score = math.inf
         self.optimizer = optimizer(optimizer_name, self.params, weight_decay)
@@ -44,12 +44,18 @@ class Progress:
         self.optimizer.step(lr)
         if self.ema:
             with torch.no_grad():
-                torch._foreach_lerp_(list(self.average.values()), list(self.params.values()), 1 - self.ema)
+                averages = [self.average[name] for name in self.params]
+                torch._foreach_lerp_(averages, list(self.params.values()), 1 - self.ema)
         self.step += 1
 
     def carry(self, metrics: Metrics) -> None:
         """Write the new values of the learner's buffers, which `metrics` holds under the names of the buffers."""
-        _assign(self.buffers, {name: value for name, value in metrics.items() if name in self.buffers})
+        moved = {name: value for name, value in metrics.items() if name in self.buffers}
+        _assign(self.buffers, moved)
+        for name in moved:
+            if self.ema:
+                before, now = self.average[name], self.buffers[name]
+                self.average[name] = torch.lerp(before, now, 1 - self.ema) if now.is_floating_point() else now.clone()
 
     def validate(self, validation: Validation) -> float:
         """Validate the weights (the moving average, if there is one), and keep them if they are the best so far."""
@@ -107,12 +113,12 @@ class Progress:
 
     @contextmanager
     def _using(self, weights: dict[str, Tensor]) -> Iterator[None]:
-        before = _copy(self.params) if weights else {}
-        _assign(self.params, weights)
+        before = _copy(self._weights()) if weights else {}
+        _assign(self._weights(), weights)
         try:
             yield
         finally:
-            _assign(self.params, before)
+            _assign(self._weights(), before)
 
 
 def _copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -74,6 +74,8 @@ class AmortisedShapley(LearnedExplainer):
         checks.count(coalitions=coalitions, width=width, heads=heads)
         checks.count(0, rank=rank, depth=depth)
         checks.expect(coalitions % 2 == 0, "coalitions", coalitions, "an even number, because they come in pairs")
+        kind = isinstance(players, Players)
+        checks.expect(kind, "players", repr(players), "players such as Columns(13) or Patches((1, 28, 28), 7)")
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.players, self.outputs, self.coalitions, self.by_class = players, outputs, coalitions, outputs is None
         self.tokens = Tokens(players, self.reads, outputs, width, depth, heads)
@@ -93,25 +95,38 @@ class AmortisedShapley(LearnedExplainer):
         """
         visible = self.players.visible(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
-        nothing = torch.zeros_like(masks[:, :1])
-        shown = self.players.show(prediction.x, torch.cat([nothing, masks], 1))  # [n, 1 + c, ...]
-        outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
-        change = outcome[:, 1:] - outcome[:, :1]  # [n, c, k]
-        error = change - played(*self.game(prediction, outcome[:, 0], visible), masks, visible)
+        base, full, outcome = self._ask(prediction, visible, masks)
+        change = outcome - base[:, None]  # [n, c, k]
+        error = change - played(*self.game(prediction, base, full, visible), masks, visible)
         missed, moved = (w @ differences(part.detach()).square().sum((1, 2)) for part in (error, change))
         return w @ error.square().sum(-1).mean(1), {"unexplained": missed / moved.clamp(min=1e-9)}
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
-        """Return the Shapley values of each row's outcome, from one pass of the network and one look at hidden rows."""
+        """Return the Shapley values of each row's outcome, from one pass of the network and two looks at the model."""
         visible = self.players.visible(prediction.x)
-        nothing = self.players.show(prediction.x, torch.zeros_like(visible[:, None], dtype=torch.float))[:, 0]
-        base = prediction.ask(nothing)
-        values, pairs = self.trained().game(prediction, base, visible)
+        base, full, _ = self._ask(
+            prediction, visible, prediction.outcome.new_zeros(len(visible), 0, self.players.count)
+        )
+        values, pairs = self.trained().game(prediction, base, full, visible)
         return ShapleyReasons(values.mT, base, pairs.movedim(1, -1))
 
-    def game(self, prediction: Prediction, base: Float[Tensor, "n k"], visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each row's values φ `[n, k, p]` and interactions q `[n, k, p, p]`, a symmetric matrix."""
+    def _ask(
+        self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
+    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
+        """Return the outcomes of each row if no player, all players and those of each mask are visible."""
+        ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
+        shown = self.players.show(prediction.x, torch.cat([ends, masks], 1))  # [n, 2 + c, ...]
+        outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
+        return outcome[:, 0], outcome[:, 1], outcome[:, 2:]
+
+    def game(
+        self, prediction: Prediction, base: Float[Tensor, "n k"], full: Float[Tensor, "n k"], visible: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return each row's values φ `[n, k, p]` and interactions q `[n, k, p, p]`, a symmetric matrix.
+
+        `base` and `full` are the outcomes if no player and if all players are visible.
+        """
         k = base.shape[1]
         fits = self.outputs in (None, k)
         checks.expect(fits, "outputs", self.outputs, f"{k}, the outcomes of the model")
@@ -126,7 +141,7 @@ class AmortisedShapley(LearnedExplainer):
             pairs = (factors * self.signs) @ factors.mT
             pairs = pairs - pairs.diagonal(dim1=-2, dim2=-1).diag_embed()
         values = values * visible[:, None]
-        gap = prediction.outcome - base - values.sum(-1)  # [n, k]
+        gap = full - base - values.sum(-1)  # [n, k]
         share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
         return values + gap[..., None] * share[:, None], pairs
 

@@ -17,10 +17,11 @@ class Prediction(NamedTuple):
     """An adapted model's prediction for `n` rows: everything that an explainer network may read or ask."""
 
     x: Shaped[Tensor, "n ..."]
-    outcome: Float[Tensor, "n k"]  # probabilities of the classes, or predicted numbers
+    outcome: Float[Tensor, "n k"]  # probabilities if `of_classes`, else scores, such as predicted numbers
     features: Mapping[str, Tensor]  # intermediate values of the model, each [n, ...]
     ask: Callable[[Tensor], Tensor]  # rows [m, ...] ↦ outcomes [m, k]
     classes: Mapping[str, Tensor]  # means over the support set of each class [k, ...]: of inputs ("x") and features
+    of_classes: bool = True
 
 
 class LearnedExplainer(nn.Module, ABC):

@@ -3,13 +3,15 @@
     h_l = mean over positions of gelu(W_l·f_l),   φ = top(relu(V·[h_1 … h_L])),   ŷ = b + Σ_j φ_j·θ_j
     loss = ℓ(target, ŷ) + Σ_l ℓ(target, R_l·h_l) + conciseness·E[H(φ)] − diversity·H(E[φ])
 
-The concepts φ are not negative, and only the `active` largest of each row differ from 0. The contribution φ_j·θ_jc of
-concept j to the score of class c *is* the explanation: the contributions and the base b add up to the interpreter's
-score. H is the entropy of the activations divided by their sum: low for a row that few concepts describe, high over
-all rows if every concept is used. The read-out R_l of each layer shows where in the network the prediction forms.
+ℓ is the cross-entropy of probabilities, or the squared error of predicted numbers. The concepts φ are not negative, and
+only the `active` largest of each row differ from 0. The contribution φ_j·θ_jc of concept j to the score of class c *is*
+the explanation: the contributions and the base b add up to the interpreter's score. H is the entropy of the activations
+divided by their sum: low for a row that few concepts describe, high over all rows if every concept is used. The
+read-out R_l of each layer shows where in the network the prediction forms.
 
 Parekh et al. 2021, "A Framework to Learn with Interpretation" (FLINT), §3.2–3.3, with the k-sparse activations of
-Makhzani & Frey 2014 in place of their L1 penalty, and without their decoder. The read-outs are the linear probes of
+Makhzani & Frey 2014 in place of their L1 penalty, without their decoder, and with entropies of the activations divided
+by their sum in place of their softmax. The read-outs are the linear probes of
 Alain & Bengio 2017.
 """
 
@@ -50,8 +52,6 @@ class Interpreter(LearnedExplainer):
         target: what to rebuild, the prediction of the "model" or the "label".
         conciseness: the weight of the entropy of each row's activations.
         diversity: the weight of the entropy of the mean activations, which is maximised.
-        regression: if True, the outcomes are numbers, and ℓ is the squared error. If False, they are probabilities, and
-            ℓ is the cross-entropy.
         width: the number of hidden units for each layer.
 
     Raises:
@@ -67,7 +67,6 @@ class Interpreter(LearnedExplainer):
         target: Target = "model",
         conciseness: float = 0.01,
         diversity: float = 0.1,
-        regression: bool = False,
         width: int = 64,
     ):
         super().__init__(reads)
@@ -76,7 +75,7 @@ class Interpreter(LearnedExplainer):
         checks.expect(active <= concepts, "active", active, f"at most {concepts}, the concepts")
         checks.one_of(get_args(Target), target=target)
         checks.at_least(0, conciseness=conciseness, diversity=diversity)
-        self.outputs, self.active, self.target, self.regression = outputs, active, target, regression
+        self.outputs, self.active, self.target = outputs, active, target
         self.conciseness, self.diversity = conciseness, diversity
         self.hidden = nn.ModuleList(nn.Linear(channels, width) for channels in self.reads.values())
         self.concepts = nn.Linear(width * len(self.reads), concepts)
@@ -87,17 +86,18 @@ class Interpreter(LearnedExplainer):
         self, prediction: Prediction, y: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics); see the module. The metric `fidelity` is the share of rows with the model's class."""
-        target = prediction.outcome if self.target == "model" else self._labels(y)
+        of_classes = prediction.of_classes
+        target = prediction.outcome if self.target == "model" else self._labels(y, of_classes)
         hidden, activations = self._activations(prediction)
         scores = self.scores(activations)
-        parts = [self._error(scores, target, w)]
-        parts += [self._error(probe(h), target, w) for probe, h in zip(self.probes, hidden, strict=True)]
+        parts = [self._error(scores, target, of_classes, w)]
+        parts += [self._error(probe(h), target, of_classes, w) for probe, h in zip(self.probes, hidden, strict=True)]
         share = activations / activations.sum(1, keepdim=True).clamp(min=1e-9)
         mean = (w @ share) / w.sum().clamp(min=1e-9)
         loss = sum(parts) + self.conciseness * (w @ entropy(share)) - self.diversity * w.sum() * entropy(mean)
         same = (scores.argmax(1) == prediction.outcome.argmax(1)).to(w)
         numbers = {"active": (w @ (activations > 0).to(w).sum(1)) / w.sum().clamp(min=1e-9), "error": parts[0]}
-        if not self.regression:
+        if of_classes:
             numbers["fidelity"] = (w @ same) / w.sum().clamp(min=1e-9)
         return loss, {name: value.detach() for name, value in numbers.items()}
 
@@ -107,25 +107,25 @@ class Interpreter(LearnedExplainer):
         hidden, activations = self.trained()._activations(prediction)
         contributions = activations[..., None] * self.scores.weight.T
         base = self.scores.bias.expand(len(activations), -1)
-        layers = {name: self._outcome(probe(h)) for name, probe, h in zip(self.reads, self.probes, hidden, strict=True)}
-        return Concepts(activations, contributions, base, self._outcome(base + contributions.sum(1)), layers)
+        scores = [base + contributions.sum(1), *(probe(h) for probe, h in zip(self.probes, hidden, strict=True))]
+        outcome, *layers = (s.softmax(-1) if prediction.of_classes else s for s in scores)
+        return Concepts(activations, contributions, base, outcome, dict(zip(self.reads, layers, strict=True)))
 
     def _activations(self, prediction: Prediction) -> tuple[list[Tensor], Float[Tensor, "n j"]]:
         features = self.read(prediction.features).values()
         hidden = [F.gelu(layer(f)).mean(1) for layer, f in zip(self.hidden, features, strict=True)]
         raw = self.concepts(torch.cat(hidden, 1)).relu()
-        least = raw.topk(self.active, 1).values[:, -1:]
-        return hidden, torch.where(raw >= least, raw, 0.0)
+        largest = raw.topk(self.active, 1)
+        return hidden, torch.zeros_like(raw).scatter(1, largest.indices, largest.values)
 
-    def _outcome(self, scores: Tensor) -> Tensor:
-        return scores if self.regression else scores.softmax(-1)
+    def _labels(self, y: Tensor, of_classes: bool) -> Tensor:
+        return F.one_hot(y, self.outputs).to(torch.get_default_dtype()) if of_classes else y
 
-    def _labels(self, y: Tensor) -> Tensor:
-        return y if self.regression else F.one_hot(y, self.outputs).to(torch.get_default_dtype())
-
-    def _error(self, scores: Float[Tensor, "n k"], target: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Tensor:
+    def _error(
+        self, scores: Float[Tensor, "n k"], target: Float[Tensor, "n k"], of_classes: bool, w: Float[Tensor, " n"]
+    ) -> Tensor:
         checks.expect(scores.shape == target.shape, "outputs", self.outputs, f"{target.shape[1]}, those of the model")
-        error = (scores - target).square() if self.regression else -target * scores.log_softmax(-1)
+        error = -target * scores.log_softmax(-1) if of_classes else (scores - target).square()
         return w @ error.sum(-1)
 
 

@@ -57,9 +57,9 @@ class Players(nn.Module):
         return torch.where(shown, x[:, None], self.baseline.to(x))
 
     def cells(self, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n p m"]:
-        """Return the entries of each player, padded with 0; missing entries have the value of the baseline."""
+        """Return the entries of each player, padded with 0; missing entries have the value of the baseline, if any."""
         self._fit(x)
-        full = torch.where(x.isnan(), self.baseline.to(x), x).flatten(1)
+        full = torch.where(x.isnan(), self.baseline.to(x), x).nan_to_num(0.0).flatten(1)
         floating = full if full.is_floating_point() else torch.zeros_like(full, dtype=torch.get_default_dtype())
         return torch.where(self.slots >= 0, floating[:, self.slots.clamp(min=0)], 0.0)
 

@@ -22,7 +22,7 @@ from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
 from . import memory, preflight
 from . import run as runs
-from .identity import choices
+from .identity import choices, frozen
 from .meta import meta_gradient
 from .progress import Progress
 from .schedule import factor
@@ -121,7 +121,8 @@ def _configuration(learner: Learner, tasks: Source, settings: Settings) -> dict[
     """Return what `config.yaml` records: the settings, and the learner's choices unless the settings name them."""
     names = {"learner": type(learner).__name__, "tasks": type(tasks).__name__}
     given = settings.config or {}
-    return {**names, **({} if "learner" in given else choices(learner)), **settings.recorded(), **given}
+    own = {} if "learner" in given else {**choices(learner), "frozen": frozen(learner)}
+    return {**names, **own, **settings.recorded(), **given}
 
 
 def _record(folder: runs.Run, progress: Progress, settings: Settings, metrics: dict[str, float]) -> None:

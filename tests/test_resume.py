@@ -75,6 +75,30 @@ def test_validation_switches_dropout_off() -> None:
     assert seen == [False] and learner.training
 
 
+def test_threads_are_refused_for_random_numbers_only() -> None:
+    """All threads draw from one generator, so equal runs would differ."""
+    with pytest.raises(MapstoError, match=r"^threads: "):
+        next(mt.train(dropping(), WAVES, steps=1, batch=4, chunk_size=1, threads=2))
+    for learner in (dropping().eval(), MAML(MLP(1, 4, 1), loss="mse")):
+        next(mt.train(learner, WAVES, steps=1, batch=4, chunk_size=1, threads=2))
+
+
+@pytest.mark.parametrize("option", [{"chunk_size": 1}, {"vectorise": False}])
+def test_random_numbers_and_what_they_depend_on_are_the_same_after_resuming(tmp_path: Path, option: dict) -> None:
+    """How many tasks are computed at a time changes the numbers of dropout, but not those of other learners."""
+    losses = [next(mt.train(dropping(), WAVES, steps=1, batch=4, **o)).metrics["loss"] for o in ({}, option)]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+    config = {"learner": {"class_path": "MAML"}, "chunk_size": None, "vectorise": None}  # as the command line records
+    for folder, given in (("python", None), ("command line", config)):
+        list(mt.train(dropping(), WAVES, steps=1, batch=4, run=tmp_path / folder, config=given))
+        given = given and given | option
+        with pytest.raises(MapstoError, match=f"^run: .*{next(iter(option))}=None"):
+            next(mt.train(dropping(), WAVES, 2, 4, run=tmp_path / folder, resume=True, config=given, **option))
+    still = MAML(MLP(1, 4, 1), loss="mse")
+    list(mt.train(still, WAVES, steps=1, batch=4, run=tmp_path / "still"))
+    list(mt.train(still, WAVES, steps=2, batch=4, run=tmp_path / "still", resume=True, **option))
+
+
 OTHERS: dict[str, tuple[dict, str]] = {
     "inner rate": ({"lr": 5.0}, "learner.lr=0.01"),
     "inner steps": ({"steps": 7}, "learner.steps=1"),

@@ -55,9 +55,10 @@ def meta_gradient(
         vectorise: if True, `learner.batch_loss` computes all tasks of a chunk at once. If False, tasks are computed one
             after the other. If None, the faster way is chosen, see `adaptation.batching`.
         chunk_size: the number of tasks to compute at a time. Smaller chunks take less memory, and the result stays the
-            same. If None, all tasks are one chunk.
+            same, unless the learner draws random numbers, as dropout does. If None, all tasks are one chunk.
         threads: the number of chunks to compute in parallel. For small networks this is faster than torch's own
-            threads. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
+            threads. If the learner draws random numbers, the result then changes from call to call, and `train` raises
+            MapstoError. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
         estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
     """
     estimator = estimator or Exact()

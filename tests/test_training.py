@@ -646,8 +646,8 @@ def test_a_run_records_each_setting_that_changes_its_numbers(trained: Path) -> N
     """Old runs resume because these names and values are compared with theirs."""
     config = read_config(trained)
     assert [name for name in config if not name.startswith("learner.")] == [
-        *("mapsto", "learner", "tasks", "frozen", "steps", "batch", "lr", "seed", "estimator", "optimizer", "weight_decay"),
-        *("clip", "schedule", "warmup", "ema", "validate_every", "init", "precision", "format"),
+        *("mapsto", "learner", "tasks", "frozen", "steps", "batch", "lr", "seed", "estimator", "optimizer"),
+        *("weight_decay", "clip", "schedule", "warmup", "ema", "validate_every", "init", "precision", "format"),
     ]
     assert config["learner"] == "MAML" and config["tasks"] == "Sinusoids" and config["schedule"] == "one-cycle"
     assert config["estimator"] is config["init"] is None

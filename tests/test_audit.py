@@ -151,6 +151,13 @@ def test_arrays_and_three_groups_work_and_the_seed_decides():
     assert "hiding the column changes a prediction by" in str(one) and "2.0: gap" in str(one)
 
 
+def test_outcomes_may_be_a_series():
+    rows, y = table()
+    assert audit(fair, rows, pd.Series(y, index=rows.index[::-1]), "group", draws=1) == audit(
+        fair, rows, y, "group", draws=1
+    )
+
+
 def test_an_ordered_categorical_is_audited_as_the_same_text():
     rng = np.random.default_rng(0)
     level = rng.integers(0, 3, 300)

@@ -41,6 +41,20 @@ class Bandits(mt.tasks.Tasks):
         return Episode(Examples(x, y[:, :12], w), Examples(x, y[:, 12:], w))
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("lost", [[torch.inf, 0.0], [-torch.inf, -torch.inf], [torch.nan, 0.0], [-torch.inf, 0.0]])
+def test_scores_of_a_row_of_weight_0_have_no_effect(name: str, lost: list[float]) -> None:
+    scores = torch.tensor([[1.0, 2.0], lost], requires_grad=True)
+    y = torch.tensor([1, 0]) if name == "cross_entropy" else torch.zeros(2, 2)
+    w = torch.tensor([0.5, 0.0], requires_grad=True)
+    loss = losses.LOSSES[name](scores, y, w)
+    alone = losses.LOSSES[name](scores[:1], y[:1], w[:1])
+    assert torch.equal(loss, alone)
+    by_scores, by_weights = torch.autograd.grad(loss, [scores, w], create_graph=True)
+    assert torch.equal(by_scores, torch.autograd.grad(alone, scores)[0]) and by_weights.isfinite().all()
+    assert torch.autograd.grad(by_scores[0].sum() + by_weights.sum(), scores)[0].isfinite().all()
+
+
 WAVES = mt.tasks.Sinusoids()
 LEARNERS: dict[str, Any] = {
     "MAML": lambda loss: MAML(MLP(1, 8, 1), loss, lr=0.05, steps=2),

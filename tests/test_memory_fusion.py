@@ -223,6 +223,33 @@ def test_a_stream_shares_its_slope_and_not_its_intercepts() -> None:
     assert found[:, 0, :2].std() > 0.5 and found[..., 2].std(1).min() > 0.1
 
 
+class HeadFirst(nn.Module):
+    """Registers its head, of 8 parameters, before another layer, of 9."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.body = nn.Linear(3, 2), nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).relu())
+
+
+def test_a_head_that_is_registered_first_is_fused_once_it_is_named() -> None:
+    task = episode()
+    task = task._replace(context=task.context._replace(y=task.context.y.expand(-1, -1, 2)))
+    task = task._replace(support=task.support._replace(y=task.support.y.expand(-1, 2)))
+    for context in (task.context, None):
+        with pytest.raises(MapstoError, match=r"^adapt: .*'head.weight', 'head.bias'"):
+            MemoryFusion(MAML(HeadFirst(), loss="mse", adapt="head").double()).double().adapt_to(
+                task._replace(context=context)
+            )
+    named = MemoryFusion(MAML(HeadFirst(), loss="mse", adapt=["head.*"])).double()
+    assert list(named.adapt_to(task).params) == ["head.weight", "head.bias"]
+    known = MAML(HeadFirst(), loss="mse", adapt="head").double()
+    known.adapt(task.support)
+    assert list(MemoryFusion(known).double().adapt_to(task).params) == ["head.weight", "head.bias"]
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("build", "message"),

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML, Learner, Reptile
+from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter
+from mapsto.learners import MAML, Fixed, Learner, Reptile
 from mapsto.models import MLP
 from mapsto.training.identity import choices
 from mapsto.training.validation import ValidationLoss
@@ -74,6 +75,30 @@ def test_validation_switches_dropout_off() -> None:
     assert seen == [False] and learner.training
 
 
+def test_threads_are_refused_for_random_numbers_only() -> None:
+    """All threads draw from one generator, so equal runs would differ."""
+    with pytest.raises(MapstoError, match=r"^threads: "):
+        next(mt.train(dropping(), WAVES, steps=1, batch=4, chunk_size=1, threads=2))
+    for learner in (dropping().eval(), MAML(MLP(1, 4, 1), loss="mse")):
+        next(mt.train(learner, WAVES, steps=1, batch=4, chunk_size=1, threads=2))
+
+
+@pytest.mark.parametrize("option", [{"chunk_size": 1}, {"vectorise": False}])
+def test_random_numbers_and_what_they_depend_on_are_the_same_after_resuming(tmp_path: Path, option: dict) -> None:
+    """How many tasks are computed at a time changes the numbers of dropout, but not those of other learners."""
+    losses = [next(mt.train(dropping(), WAVES, steps=1, batch=4, **o)).metrics["loss"] for o in ({}, option)]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+    config = {"learner": {"class_path": "MAML"}, "chunk_size": None, "vectorise": None}  # as the command line records
+    for folder, given in (("python", None), ("command line", config)):
+        list(mt.train(dropping(), WAVES, steps=1, batch=4, run=tmp_path / folder, config=given))
+        given = given and given | option
+        with pytest.raises(MapstoError, match=f"^run: .*{next(iter(option))}=None"):
+            next(mt.train(dropping(), WAVES, 2, 4, run=tmp_path / folder, resume=True, config=given, **option))
+    still = MAML(MLP(1, 4, 1), loss="mse")
+    list(mt.train(still, WAVES, steps=1, batch=4, run=tmp_path / "still"))
+    list(mt.train(still, WAVES, steps=2, batch=4, run=tmp_path / "still", resume=True, **option))
+
+
 OTHERS: dict[str, tuple[dict, str]] = {
     "inner rate": ({"lr": 5.0}, "learner.lr=0.01"),
     "inner steps": ({"steps": 7}, "learner.steps=1"),
@@ -110,6 +135,52 @@ def test_choices_are_plain_values_whatever_their_type(unchecked: None) -> None:
     plain = yaml.safe_load(yaml.safe_dump(choices(learner)))
     assert plain == choices(learner) and (plain["learner.lr"], plain["learner.steps"]) == (0.5, 2)
     assert plain["learner.differentiation"] == "Reverse()" and "Dropout(p=0.5" in plain["learner.body"]
+
+
+def _explained(trains: str = "both", baseline: float = 0.0, **arguments: Any) -> mt.Joint:
+    body = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    shares = AmortisedShapley(Columns(3, baseline), 2, width=4, heads=1, depth=0, coalitions=arguments.pop("draws", 8))
+    concepts = Interpreter({"1": 4}, 2, concepts=4, active=2, width=4, **arguments)
+    return mt.Joint(Fixed(body), {"shares": shares, "concepts": concepts}, trains=trains)
+
+
+def _normed(**arguments: Any) -> Fixed:
+    return Fixed(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, **arguments), nn.Linear(4, 2)))
+
+
+def _partly_frozen(layers: int) -> Fixed:
+    learner = Fixed(MLP(3, 4, 2))
+    for parameter in list(learner.parameters())[: 2 * layers]:
+        parameter.requires_grad_(False)
+    return learner
+
+
+INSIDE: dict[str, tuple[Callable[[], Learner], Callable[[], Learner], str]] = {
+    "target": (_explained, partial(_explained, target="label"), "learner.explainers.concepts.target='model'"),
+    "diversity": (_explained, partial(_explained, diversity=5.0), "learner.explainers.concepts.diversity=0.1"),
+    "coalitions": (_explained, partial(_explained, draws=2), "learner.explainers.shares.coalitions=8"),
+    "baseline": (_explained, partial(_explained, baseline=7.0), "learner.explainers.shares.players.baseline='0.0'"),
+    "trained part": (_explained, partial(_explained, "explainers"), "learner.trains='both'"),
+    "momentum": (_normed, partial(_normed, momentum=0.9), "learner.body.1.momentum=0.1"),
+    "eps": (_normed, partial(_normed, eps=0.1), "learner.body.1.eps=1e-05"),
+    "frozen layer": (partial(_partly_frozen, 0), partial(_partly_frozen, 1), "frozen=''"),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_other_options_inside_a_learner_do_not_resume_a_run(tmp_path: Path, name: str) -> None:
+    make, other, difference = INSIDE[name]
+    data = mt.tasks.Minibatches(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2, size=8)
+    train = partial(mt.train, tasks=data, batch=1, run=tmp_path)
+    list(train(make(), steps=1))
+    list(train(make(), steps=2, resume=True))
+    with pytest.raises(MapstoError, match=r"^run: ") as refused:
+        next(train(other(), steps=3, resume=True))
+    assert difference in str(refused.value) and str(refused.value).count(". ") == 0
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    earlier = {key: value for key, value in config.items() if key != "frozen" and not key.startswith("learner.")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(earlier))
+    list(train(make(), steps=3, resume=True))
 
 
 FACTORIES: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {

@@ -21,6 +21,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from mapsto import checks
+from mapsto.adaptation import batching
 from mapsto.adaptation.differentiation import FirstOrder
 from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.errors import MapstoError
@@ -139,6 +141,42 @@ class Meeting(MAML):
         found = super().batch_loss(episodes)
         _TOGETHER.wait(20)
         return found
+
+
+ALONE: dict[str, Callable[[], nn.Module]] = {
+    "dropout": lambda: nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 1)),
+    "batch norm": lambda: nn.Sequential(
+        nn.Linear(1, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.ReLU(), nn.Linear(8, 1)
+    ),
+}
+
+
+class Mapped(MAML):
+    """Notes whether `vmap` computes its loss."""
+
+    def loss(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
+        self.mapped = checks.tracing()
+        return super().loss(episode)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_one_task_is_computed_without_vmap_to_the_same_numbers(name: str) -> None:
+    torch.manual_seed(0)
+    learner = Mapped(ALONE[name](), loss="mse", lr=0.1)
+    by_default, at_once = meta_gradient(learner), meta_gradient(learner, vectorise=True)
+    for batch in (WAVES.batch(0, 1), WAVES.batch(0, 3), WAVES.batch(0, 1)):
+        numbers = []
+        for gradient in (at_once, by_default):
+            torch.manual_seed(1)
+            numbers.append(gradient(params_of(learner), batch))
+        torch.testing.assert_close(*numbers, rtol=1e-6, atol=1e-6)
+        several = len(batch.support.w) > 1
+        assert learner.mapped == several
+        for vectorise in (True, None):
+            torch.manual_seed(1)
+            numbers.append(batching.each_task(learner, learner.query_loss, batch, vectorise))
+        torch.testing.assert_close(*numbers[2:], rtol=1e-6, atol=1e-6)
+        assert learner.mapped == several
 
 
 def law_of_threads(threaded: Callable[[Learner], MetaGradient]) -> None:
@@ -608,8 +646,8 @@ def test_a_run_records_each_setting_that_changes_its_numbers(trained: Path) -> N
     """Old runs resume because these names and values are compared with theirs."""
     config = read_config(trained)
     assert [name for name in config if not name.startswith("learner.")] == [
-        *("mapsto", "learner", "tasks", "steps", "batch", "lr", "seed", "estimator", "optimizer", "weight_decay"),
-        *("clip", "schedule", "warmup", "ema", "validate_every", "init", "precision", "format"),
+        *("mapsto", "learner", "tasks", "frozen", "steps", "batch", "lr", "seed", "estimator", "optimizer"),
+        *("weight_decay", "clip", "schedule", "warmup", "ema", "validate_every", "init", "precision", "format"),
     ]
     assert config["learner"] == "MAML" and config["tasks"] == "Sinusoids" and config["schedule"] == "one-cycle"
     assert config["estimator"] is config["init"] is None

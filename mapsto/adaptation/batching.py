@@ -2,7 +2,8 @@
 
 Under `vmap`, a convolution whose weights differ from task to task becomes a grouped convolution. On the CPU this is
 more than twice as slow as a loop over tasks. Recurrent layers, and bodies that write to their buffers, have no rule for
-`vmap`, so their tasks are computed one by one too. All other learners are several times faster under `vmap`.
+`vmap`, so their tasks are computed one by one too. All other learners are several times faster under `vmap`, unless a
+batch has one task only.
 """
 
 import logging
@@ -39,6 +40,11 @@ def vectorises(learner: Learner) -> bool:
     return not (brings_batch_loss(learner) or any(isinstance(module, slow) for module in learner.modules()))
 
 
+def alone(episodes: Episode) -> bool:
+    """Return whether the batch has one task only, which `vmap` would slow down."""
+    return len(episodes.support.w) == 1
+
+
 def each_task(
     learner: Learner, function: Callable[[Episode], Any], episodes: Episode, vectorise: bool | None = None
 ) -> Any:
@@ -50,7 +56,7 @@ def each_task(
     with kernels_for(learner):
         if vectorise:
             return over_tasks(function)(episodes)
-        if vectorise is None and vectorises(learner):
+        if vectorise is None and vectorises(learner) and not alone(episodes):
             results, error = _attempt(function, episodes)
             if error is None:
                 return results

@@ -19,8 +19,8 @@ from .labels import below, numbers
 
 
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return `−Σ w·log softmax(scores)[y]`; a row of weight 0 adds 0 even if its class has score −∞ or NaN."""
-    lost = (w == 0) & scores.isnan().any(-1)
+    """Return `−Σ w·log softmax(scores)[y]`; a row of weight 0 adds 0 even if its scores are infinite or NaN."""
+    lost = (w == 0) & ~scores.detach().amax(-1).isfinite()  # no softmax: NaN, +∞, or −∞ for all classes
     scores = torch.where(lost[:, None], 0.0, scores)
     surprise = -F.log_softmax(scores, -1).gather(-1, below(scores.shape[-1], y)[:, None])[:, 0]
     return (w * torch.where((w != 0) | surprise.isfinite(), surprise, 0.0)).sum()

@@ -45,7 +45,8 @@ class MemoryFusion(Wrapped):
         width: the size of the key vectors by which this task is compared with earlier tasks.
 
     Raises:
-        MapstoError: if `width` is below 1, or `learner` is not a `MAML`.
+        MapstoError: if `width` is below 1, or `learner` is not a `MAML`. `adapt_to` raises it if `learner` has
+            adapt="head" and its first input shows that the head has another size than the layer registered last.
 
     >>> from mapsto.episodes import Episode, examples
     >>> fused = MemoryFusion(MAML(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25))
@@ -94,6 +95,9 @@ class MemoryFusion(Wrapped):
     def adapt_to(self, episode: Episode) -> Adapted:
         """Return the network adapted to the support set, then moved towards the results for the earlier tasks."""
         here, context = self.adapt(episode.support), episode.context
+        size = sum(p.numel() for p in here.params.values())
+        got = "'head', but the body registers its head before other layers"
+        checks.expect(size == self.key.in_features, "adapt", got, f"the names of its head, {list(here.params)}")
         if context is None or len(context.w) == 0:
             return here
         checks.shape(("j", "n"), "put the axis of earlier tasks before the one of their examples", context=context.w)

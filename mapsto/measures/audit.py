@@ -78,7 +78,7 @@ class Audit(NamedTuple):
 def audit(
     predict: Predict,
     rows: "pd.DataFrame | np.ndarray",
-    outcome: Sequence[Any] | np.ndarray,
+    outcome: "Sequence[Any] | np.ndarray | pd.Series",
     protected: Any,
     threshold: float = 0.5,
     proxy_from: float = 0.6,
@@ -94,7 +94,7 @@ def audit(
         predict: a function that returns the predicted probability of the outcome for each row. It is called with rows
             in the same form as `rows`.
         rows: a DataFrame or an array. The columns of an array are named 0 … d−1.
-        outcome: for each row, 1 or True if the row has the outcome, else 0 or False.
+        outcome: for each row, in the order of `rows`, 1 or True if the row has the outcome, else 0 or False.
         protected: the name of the protected column. It has 2 to 10 different values, each in at least 5 rows.
         threshold: a row counts as selected if its predicted probability is at least this number.
         proxy_from: the smallest AUC with which a column must predict the protected column to count as a proxy.

@@ -17,20 +17,43 @@ _LONG = 200
 def choices(learner: Learner, prefix: str = "learner") -> dict[str, Any]:
     """Return the choices of a learner as plain values, by names such as `learner.lr`.
 
-    These are the public attributes of the learner and of the learners that it wraps, the name of its loss, and the
-    printed form of its networks.
+    These are the options of the learner and of each module of `mapsto` in it (such as wrapped learners, explainer
+    networks and batch norm), the names of losses, and the printed form of networks.
 
     >>> from mapsto.learners import MAML
     >>> choices(MAML(nn.Linear(1, 1), "mse", lr=0.5))["learner.lr"]
     0.5
     """
-    values = {name: value for name, value in vars(learner).items() if name[0] != "_" and name != "training"}
-    values |= {"loss_name": learner.criterion.name}
-    plain = {f"{prefix}.{name}": _plain(value) for name, value in values.items()}
+    plain = _options(learner, prefix)
     for name, module in learner.named_children():
         key = f"{prefix}.{name}"
-        plain |= choices(module, key) if isinstance(module, Learner) else {key: _plain(module)}
+        if isinstance(module, Learner):
+            plain |= choices(module, key)
+            continue
+        plain[key] = _plain(module)
+        for path, part in module.named_modules(prefix=key):
+            if any(base.__module__.startswith("mapsto.") for base in type(part).__mro__):
+                plain |= _options(part, path)
     return plain
+
+
+def frozen(learner: Learner) -> str:
+    """Return the names of the parameters that a training does not change."""
+    return _short(", ".join(name for name, parameter in learner.named_parameters() if not parameter.requires_grad))
+
+
+def _options(module: nn.Module, prefix: str) -> dict[str, Any]:
+    """Return the options of one module: public attributes, properties set by its constructor, and unsaved buffers."""
+    values = {name: value for name, value in vars(module).items() if name[0] != "_" and name != "training"}
+    for name in inspect.signature(type(module)).parameters:
+        if isinstance(getattr(type(module), name, None), property):
+            values[name] = getattr(module, name)
+    for name in sorted(module._non_persistent_buffers_set):
+        buffer = getattr(module, name)
+        values[name] = None if buffer is None else _short(str(buffer.tolist()))
+    if isinstance(module, Learner):
+        values["loss_name"] = module.criterion.name
+    return {f"{prefix}.{name}": _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -22,11 +22,11 @@ from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
 from . import memory, preflight
 from . import run as runs
-from .identity import choices
+from .identity import choices, frozen
 from .meta import meta_gradient
 from .progress import Progress
 from .schedule import factor
-from .settings import Settings
+from .settings import Settings, free
 
 
 class Step(NamedTuple):
@@ -67,13 +67,16 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     learner.to(device)
     preflight.estimable(settings.estimator, learner)
     with _seeded(settings.seed, 0, device):
-        preflight.fits(learner, tasks, settings.seed, device)
+        draws = preflight.fits(learner, tasks, settings.seed, device)
+    got = f"{settings.threads} for a learner that draws random numbers, as dropout does"
+    alone = settings.threads == 1 or not draws
+    checks.expect(alone, "threads", got, "1, because all threads draw from one generator, in no fixed order")
     if settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
         runs.load_weights(learner, settings.init)
     folder = _folder(settings)
     progress = Progress(learner, settings.weight_decay, settings.ema, settings.optimizer)
     if folder:
-        _open(folder, progress, _configuration(learner, tasks, settings))
+        _open(folder, progress, _configuration(learner, tasks, settings, draws), free(draws))
     gradient = meta_gradient(
         learner, compile=settings.compile, vectorise=settings.vectorise, chunk_size=settings.chunk_size,
         threads=settings.threads, estimator=settings.estimator,
@@ -117,11 +120,12 @@ def _seeded(seed: int, index: int, device: torch.device) -> Iterator[None]:
             cpu.set_state(before)
 
 
-def _configuration(learner: Learner, tasks: Source, settings: Settings) -> dict[str, Any]:
+def _configuration(learner: Learner, tasks: Source, settings: Settings, draws: bool) -> dict[str, Any]:
     """Return what `config.yaml` records: the settings, and the learner's choices unless the settings name them."""
     names = {"learner": type(learner).__name__, "tasks": type(tasks).__name__}
     given = settings.config or {}
-    return {**names, **({} if "learner" in given else choices(learner)), **settings.recorded(), **given}
+    own = {} if "learner" in given else {**choices(learner), "frozen": frozen(learner)}
+    return {**names, **own, **settings.recorded(draws), **given}
 
 
 def _record(folder: runs.Run, progress: Progress, settings: Settings, metrics: dict[str, float]) -> None:
@@ -157,13 +161,13 @@ def _folder(settings: Settings) -> runs.Run | None:
     return folder
 
 
-def _open(folder: runs.Run, progress: Progress, config: dict[str, Any]) -> None:
+def _open(folder: runs.Run, progress: Progress, config: dict[str, Any], free: tuple[str, ...]) -> None:
     """Begin the run in its folder, or restore its last checkpoint."""
     if not folder.started:
         folder.configure({"mapsto": __version__, **config})
         folder.forget_after(0)
         return
-    folder.agree(config)
+    folder.agree(config, free)
     progress.restore(folder)
     folder.forget_after(progress.step)
     if progress.step >= config["steps"]:

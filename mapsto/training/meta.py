@@ -55,9 +55,10 @@ def meta_gradient(
         vectorise: if True, `learner.batch_loss` computes all tasks of a chunk at once. If False, tasks are computed one
             after the other. If None, the faster way is chosen, see `adaptation.batching`.
         chunk_size: the number of tasks to compute at a time. Smaller chunks take less memory, and the result stays the
-            same. If None, all tasks are one chunk.
+            same, unless the learner draws random numbers, as dropout does. If None, all tasks are one chunk.
         threads: the number of chunks to compute in parallel. For small networks this is faster than torch's own
-            threads. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
+            threads. If the learner draws random numbers, the result then changes from call to call, and `train` raises
+            MapstoError. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
         estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
     """
     estimator = estimator or Exact()
@@ -81,18 +82,21 @@ def meta_gradient(
 class _Chunk(nn.Module):
     """The mean loss of a chunk of tasks as a module, because `functional_call` calls modules."""
 
-    def __init__(self, learner: Learner, at_once: bool | None):
+    def __init__(self, learner: Learner, vectorise: bool | None):
         super().__init__()
-        self.learner, self.at_once = learner, at_once
+        self.learner, self.vectorise, self.at_once = learner, vectorise, bool(vectorise)
+        self.maps: bool | None = None  # until the first batch of several tasks shows it
 
     def decide(self, episodes: Episode) -> bool:
         """Return whether to compute tasks at once: as asked for, else in the faster way that can compute `episodes`."""
-        if self.at_once is None:
-            of = self.learner
-            self.at_once = batching.brings_batch_loss(of) or (
-                batching.vectorises(of) and batching.maps(of.loss, episodes)
-            )
-        return self.at_once
+        of = self.learner
+        if self.vectorise is not None or batching.brings_batch_loss(of):
+            return self.vectorise is not False
+        if batching.alone(episodes):
+            return False
+        if self.maps is None:
+            self.maps = batching.vectorises(of) and batching.maps(of.loss, episodes)
+        return self.maps
 
     def forward(self, episodes: Episode) -> tuple[Tensor, Metrics]:
         return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(_tasks(episodes, 0))

@@ -43,11 +43,17 @@ def estimable(estimator: Estimator | None, learner: Learner) -> None:
     )  # fmt: skip
 
 
-def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> None:
-    """Compute the loss of one task, and raise MapstoError if the learner cannot, or not with a right gradient."""
+def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> bool:
+    """Compute the loss of one task, and return whether this draws random numbers, as dropout does.
+
+    Raises:
+        MapstoError: if the learner cannot compute the loss, or not with a right gradient.
+    """
     task = unstack(to(checked(tasks.batch(0, 1, seed)), device))[0]
+    before = _generators(device)
     with torch.no_grad(), fitting(learner, task), _Operations() as operations:
         learner.loss(task)
+    draws = not all(map(torch.equal, before, _generators(device)))
     trainable = any(p.requires_grad for p in learner.parameters())
     checks.expect(
         trainable, "learner", f"{type(learner).__name__} without trainable parameters", "at least one to train"
@@ -58,6 +64,13 @@ def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> No
         not (twice and operations.names & WRONG_TWICE), "learner", "a body with weight_norm, whose second derivative "
         "is wrong in torch", "a body without it", "remove it, or train with first_order=True",
     )  # fmt: skip
+    return draws
+
+
+def _generators(device: torch.device) -> list[torch.Tensor]:
+    """Return the states of the generators of random numbers of the CPU and the device."""
+    states = [torch.get_rng_state()]
+    return states if device.type == "cpu" else [*states, torch.get_device_module(device).get_rng_state()]
 
 
 class _Operations(TorchDispatchMode):

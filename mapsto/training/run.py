@@ -12,7 +12,7 @@ leaves the previous file whole.
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,6 @@ FORMAT = 1
 CHECKPOINT, WEIGHTS, CONFIG, METRICS = "checkpoint.safetensors", "weights.safetensors", "config.yaml", "metrics.jsonl"
 
 Meta = dict[str, str]
-
-# entries that may differ when a run is resumed
-_FREE = {"mapsto", "format", *settings.FREE}
 
 
 class Run:
@@ -64,13 +61,14 @@ class Run:
         text = yaml.safe_dump({**config, "format": FORMAT}, sort_keys=False)
         atomically(self.folder / CONFIG, lambda temporary: temporary.write_text(text))
 
-    def agree(self, config: Mapping[str, Any]) -> None:
-        """Raise MapstoError if the run was configured differently.
+    def agree(self, config: Mapping[str, Any], free: Collection[str] = settings.FREE) -> None:
+        """Raise MapstoError if the run was configured differently; entries named in `free` may differ.
 
         With a constant schedule the number of steps may grow.
         """
         before = read_config(self.folder)
-        changed = [name for name in config if name in before and before[name] != config[name] and name not in _FREE]
+        compared = (before.keys() & config.keys()) - {"mapsto", "format", *free}
+        changed = [name for name in config if name in compared and before[name] != config[name]]
         if "steps" in changed and config.get("schedule") == "constant" and config["steps"] > before["steps"]:
             changed.remove("steps")
         values = ", ".join(f"{name}={before[name]!r} (got {config[name]!r})" for name in changed)

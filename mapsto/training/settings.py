@@ -14,7 +14,14 @@ from .validation import Validation
 
 FREE = ("compile", "vectorise", "chunk_size", "threads", "device", "checkpoint_every", "log_every")
 """Settings that may change when a run is resumed."""
-_NOT_RECORDED = (*FREE, "validation", "run", "resume", "config")
+SHAPING = ("compile", "vectorise", "chunk_size")
+"""Those of `FREE` that change the random numbers of layers such as dropout: a learner with such layers keeps them."""
+_NOT_RECORDED = ("validation", "run", "resume", "config")
+
+
+def free(draws: bool) -> tuple[str, ...]:
+    """Return the settings that may change when a run is resumed, given whether its learner draws random numbers."""
+    return tuple(name for name in FREE if not (draws and name in SHAPING))
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +36,8 @@ class Settings:
         compile: compile the meta-gradient as one graph, see `meta_gradient`.
         vectorise: all tasks at once, or one at a time; by default the faster of the two, see `meta_gradient`.
         chunk_size: number of tasks to compute at a time, which bounds the memory, see `meta_gradient`.
-        threads: number of chunks to compute in parallel, see `meta_gradient`.
+        threads: number of chunks to compute in parallel, see `meta_gradient`; 1 if the learner draws random numbers, as
+            dropout does.
         estimator: how to compute the meta-gradient; exactly by default, see `estimators`.
         optimizer: adamw, muon, sgd (without momentum), or a function that makes an optimizer of a list of parameters,
             such as `partial(torch.optim.SGD, momentum=0.9)`, see `optimizers`. The learning rate is always `lr` times
@@ -106,9 +114,10 @@ class Settings:
         """Return whether something that happens every `every` steps, and at the last one, happens after `step`."""
         return step == self.steps or step % every == 0
 
-    def recorded(self) -> dict[str, Any]:
-        """Return the settings that `config.yaml` records, as plain values."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NOT_RECORDED}
+    def recorded(self, draws: bool = False) -> dict[str, Any]:
+        """Return the settings that `config.yaml` records, as plain values, see `free`."""
+        left_out = (*free(draws), *_NOT_RECORDED)
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
         values["init"] = None if self.init is None else str(self.init)
         values["estimator"] = None if self.estimator is None else type(self.estimator).__name__
         values["optimizer"] = name_of(self.optimizer) if callable(self.optimizer) else self.optimizer

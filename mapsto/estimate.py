@@ -24,8 +24,8 @@ class Estimate(NamedTuple):
     interval: float
 
     def __str__(self) -> str:
-        if math.isnan(self.interval) and math.isfinite(self.mean):
-            return f"{self.mean:.4f} (one task, so no interval)"
+        if math.isnan(self.interval):
+            return f"{self.mean:.4f} (one task, so no interval)" if math.isfinite(self.mean) else f"{self.mean:.4f}"
         return f"{self.mean:.4f} ± {self.interval:.4f}"
 
 

@@ -8,7 +8,9 @@ Explainers need no other access to a model.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from numbers import Real
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -56,9 +58,9 @@ class Game:
 def game(
     view: View,
     x: Shaped[Tensor, "..."],
-    baseline: float | Tensor = 0.0,
-    background: Shaped[Tensor, "b ..."] | None = None,
-    groups: Int[Tensor, "..."] | None = None,
+    baseline: float | Tensor | np.ndarray = 0.0,
+    background: Shaped[Tensor | np.ndarray, "b ..."] | None = None,
+    groups: Int[Tensor | np.ndarray, "..."] | None = None,
 ) -> Game:
     """Return the game whose players are the entries of `x`, or groups of entries, and whose outcome is that of `view`.
 
@@ -66,17 +68,21 @@ def game(
         view: the function from the point `x` to the outcome.
         x: the point to explain. If the view is that of a model's layer (`views.model`), the point is the output of this
             layer for the row `x`.
-        baseline: the value that replaces hidden entries: a number, a tensor such as a mask token, or NaN for a learner
-            that was trained on missing cells.
-        background: rows `[b, ...]`. If given, each row in turn provides the values of the hidden entries, and the
-            outcomes are averaged over the rows.
+        baseline: the value that replaces hidden entries: a number, a tensor or array such as a mask token, or NaN for a
+            learner that was trained on missing cells.
+        background: rows `[b, ...]`, a tensor or an array. If given, each row in turn provides the values of the hidden
+            entries, and the outcomes are averaged over the rows.
         groups: for each entry of `x`, the index of its player, 0 … players − 1. The entries of a player are visible or
             hidden together. If None, each entry is a player.
 
     Raises:
-        MapstoError: if `baseline`, `background` or `groups` does not fit `x`, or if both a baseline and a background
-            are given.
+        MapstoError: if `x` is not a tensor; if `baseline`, `background` or `groups` is neither a tensor nor an array,
+            or does not fit `x`; or if both a baseline and a background are given.
     """
+    checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor", "pass torch.as_tensor(x)")
+    baseline = baseline if isinstance(baseline, float | Real) else _tensor("baseline", baseline)
+    background = None if background is None else _tensor("background", background)
+    groups = None if groups is None else _tensor("groups", groups)
     if isinstance(view, Placed):
         view, x = view.at(x)
     players = x.numel() if groups is None else _count(groups, x)
@@ -92,6 +98,17 @@ def game(
     rows = _rows(background, baseline, x)
     filled = torch.func.vmap(lambda row, seen: _as_float(view(torch.where(seen, x, row))), in_dims=(0, None))
     return Game(lambda mask: filled(rows, visible(mask)).mean(0), players)
+
+
+def _tensor(name: str, values: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor itself, and an array of numbers as a tensor; raise MapstoError for anything else."""
+    if isinstance(values, Tensor):
+        return values
+    kind = f"a {type(values).__name__}"
+    array = isinstance(values, np.ndarray)
+    checks.expect(array, name, kind, "a tensor or an array of numbers", "for a DataFrame, pass frame.to_numpy()")
+    checks.expect(values.dtype.kind in "biuf", name, f"{kind} of {values.dtype}", "numbers", "give texts a code each")
+    return torch.as_tensor(values.copy())  # some arrays are read-only
 
 
 def _as_float(outcome: Tensor) -> Tensor:

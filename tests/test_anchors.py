@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 
-from mapsto import TableClassifier
+from mapsto import TableClassifier, views
 from mapsto.errors import MapstoError
 from mapsto.explainers import Anchors, Counterfactual, SurrogateTree
 from mapsto.explainers.rules import bandit
@@ -198,6 +199,20 @@ def test_a_vmapped_view_is_a_classifier() -> None:
     view = torch.func.vmap(lambda x: (slope * x).sum(-1))
     anchor = Anchors(background, names=["age", "bmi", "dose"], **QUICK)(view, torch.tensor([0.0, 1.0, 0.0]))
     assert anchor.found and anchor.label == 0 and anchor.columns == (1,) and str(anchor).startswith("bmi > ")
+
+
+def test_the_view_of_any_model_is_a_classifier() -> None:
+    forest = RandomForestClassifier(5, max_depth=2, random_state=0).fit(X[:200, :3], X[:200, 0] > 0)
+    h, rows = views.model(forest), X[:60, :3]
+    for background in (rows, torch.tensor(rows)):
+        assert str(Anchors(background)(h, background[0])) == str(Anchors(rows)(forest.predict_proba, rows[0]))
+        ask = Counterfactual(background)
+        assert str(ask(h, background[0])) == str(Counterfactual(rows)(forest.predict_proba, rows[0]))
+    assert str(SurrogateTree(rows)(h)) == str(SurrogateTree(rows)(forest.predict_proba))
+    with pytest.raises(MapstoError, match=r"^classifier: .*without a target"):
+        SurrogateTree(rows)(views.model(forest, target=0))
+    with pytest.raises(MapstoError, match=r"^classifier: .*predict_proba"):
+        SurrogateTree(pd.DataFrame(rows))(h)
 
 
 def test_where_none_is_found_the_most_precise_rule_is_told() -> None:

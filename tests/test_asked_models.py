@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import Tensor, nn
 from torch.func import vmap
@@ -56,11 +57,32 @@ def test_a_class_name_selects_its_column() -> None:
         close(views.model(regression, target=i)(x), expected[i])
 
 
-def test_a_whole_number_is_an_index_even_if_classes_are_numbers() -> None:
-    forest = RandomForestClassifier(5, random_state=0).fit(ROWS, np.where(NUMBERS > 0, 7, 1))
-    close(views.model(forest, target=1)(x), forest.predict_proba(ROWS[:1])[0, 1])
-    with pytest.raises(MapstoError, match=r"^target: "):
-        views.model(forest, target=7)(x)
+@pytest.mark.parametrize("labels", [(1, 2), (1.0, 2.0), (-1, 1), (7, 9)])
+def test_a_label_that_is_a_number_is_said_as_text(labels: tuple, unchecked: None) -> None:
+    forest = RandomForestClassifier(5, random_state=0).fit(ROWS, np.where(NUMBERS > 0, labels[1], labels[0]))
+    for i, label in enumerate(labels):
+        close(views.model(forest, target=str(label))(x), forest.predict_proba(ROWS[:1])[0, i])
+    for target in (0, 1, 2, 7, np.int64(1)):
+        with pytest.raises(MapstoError, match=rf'^target: .*"{labels[0]}" \(index 0\), "{labels[1]}" \(index 1\)'):
+            views.model(forest, target=target)
+
+
+def test_a_whole_number_is_an_index_if_it_is_the_label_too_or_labels_are_texts() -> None:
+    high = NUMBERS > 0
+    for labels in (high, high.astype(int), high.astype(float), np.where(high, "2", "1")):
+        forest = RandomForestClassifier(5, random_state=0).fit(ROWS, labels)
+        close(views.model(forest, target=1)(x), forest.predict_proba(ROWS[:1])[0, 1])
+        with pytest.raises(MapstoError, match=r"^target: "):
+            views.model(forest, target=7)(x)
+
+
+def test_an_estimator_of_texts_is_told_to_decode_codes() -> None:
+    frame = pd.DataFrame({"age": ROWS[:6, 0], "ward": list("nsnsns")})
+    for columns in (frame, frame.to_numpy()):
+        encoder = make_column_transformer((OneHotEncoder(), [1]), remainder="passthrough")
+        pipeline = make_pipeline(encoder, LogisticRegression()).fit(columns, NAMES[:6] == "well")
+        with pytest.raises(MapstoError, match=r"^f: .*code.*columns="):
+            views.model(pipeline)(x[:2])
 
 
 def test_a_model_that_reads_missing_cells_can_hide_columns_by_nan() -> None:
@@ -142,7 +164,7 @@ def test_the_page_about_models_of_your_own_runs() -> None:
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block, names)
-    assert len(blocks) == 2 and names["values"].shape == (30,) and names["point"].shape == (8,)
+    assert len(blocks) == 3 and names["point"].shape == (8,) and names["values"].shape == (2,)
 
 
 # ---- dtypes

@@ -1,5 +1,6 @@
 """Losses are choices: by name, or any function of scores, targets and weights."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,11 @@ def test_the_view_of_weights_values_rows_by_the_loss_of_the_user() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "argument"),
-    [("huber", "loss"), (3, "loss"), (lambda scores, y, w: w * scores[:, 0], "loss"), (lambda *_: 0.0, "loss")],
+    [
+        *(("huber", "loss"), (3, "loss"), (lambda scores, y, w: w * scores[:, 0], "loss"), (lambda *_: 0.0, "loss")),
+        *((nn.MSELoss(), "loss"), (F.mse_loss, "loss"), (partial(F.cross_entropy, label_smoothing=0.1), "loss")),
+        *((lambda scores, y: 0.0, "loss"), (lambda scores, y, w: scores @ y.new_ones(7), "loss")),
+    ],
 )
 def test_what_is_no_loss_is_refused(loss: Any, argument: str, unchecked: None) -> None:
     with pytest.raises(MapstoError, match=rf"^{argument}: "):

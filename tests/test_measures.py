@@ -135,7 +135,9 @@ def test_calibration_needs_a_row() -> None:
 def test_the_interval_by_hand() -> None:
     # deviations −1, 1, −1, 1: s² = 4/3, interval 1.96·√(1/3)
     assert estimate(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx((2.0, 1.959964 * math.sqrt(1 / 3)), rel=1e-6)
-    assert math.isnan(estimate(np.array([1.0])).interval)
+    one = estimate(np.array([1.0]))
+    assert math.isnan(one.interval)
+    assert "nan" not in f"{one} {Classification(1, one, one, 0.0, np.ones(1))} {estimate(np.array([1.0, math.inf]))}"
     assert estimate(np.array([1.0, math.inf])).mean == math.inf
     with pytest.raises(MapstoError, match="values: got none"):
         estimate(np.array([]))

@@ -145,7 +145,11 @@ def test_the_body_adapts_and_the_head_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("adapt", "argument"), [("tail", "adapt"), (["tail.*"], "adapt"), ([], "body"), (lambda name: False, "body")]
+    ("adapt", "argument"),
+    [
+        *(("tail", "adapt"), (["tail.*"], "adapt"), ([], "body"), (lambda name: False, "body")),
+        *((None, "adapt"), (3, "adapt"), ([0], "adapt")),
+    ],
 )
 def test_a_choice_of_nothing_is_refused(adapt: Any, argument: str, unchecked: None) -> None:
     with pytest.raises(MapstoError, match=rf"^{argument}: "):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
@@ -92,6 +93,113 @@ def test_a_model_in_evaluation_mode_is_not_random() -> None:
     noise = np.random.default_rng(0)
     with pytest.raises(MapstoError, match=r"^f: got different"):
         views.model(lambda rows: rows.numpy()[:, 0] + noise.normal(size=len(rows)))(x)
+
+
+class Reader(nn.Module):
+    """A transformer or an LSTM over three of nine words."""
+
+    def __init__(self, transformer: bool, batch_first: bool) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=batch_first)
+        encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.embed, self.body = nn.Embedding(9, 4), encoder if transformer else nn.LSTM(4, 4, batch_first=batch_first)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        states = self.body(self.embed(rows))
+        return states[0][:, -1] if isinstance(states, tuple) else states[:, 0]
+
+
+MIXES: dict[str, Callable[[Tensor], Tensor]] = {
+    "the mean": lambda rows: rows - rows.mean(0),
+    "the largest": lambda rows: rows / rows.abs().max(0).values.clamp(min=1),
+    "the first row": lambda rows: rows - rows[0] + 1,
+    "the last row": lambda rows: rows - rows[-1] + 1,
+    "the row before": lambda rows: rows + rows.roll(1, 0),
+    "the sum so far": lambda rows: rows.cumsum(0),
+    "the number of rows": lambda rows: rows / len(rows),
+}
+
+
+@pytest.mark.parametrize("row", [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0], [-0.3, 0.5, 1.2]], ids=str)
+@pytest.mark.parametrize("kind", MIXES)
+def test_a_function_that_mixes_rows_is_refused(kind: str, row: list[float]) -> None:
+    if any(row) or kind not in ("the largest", "the number of rows"):  # which are right for zeros
+        for size in (2, 3, 256) if kind != "the last row" else (256,):
+            with pytest.raises(MapstoError, match=r"^f: .*other rows.*batch_first=True"):
+                views.model(lambda rows: MIXES[kind](rows).sum(1), batch_size=size)(torch.tensor(row))
+    views.model(lambda rows: MIXES[kind](rows).sum(1), batch_size=1)(torch.tensor(row))  # so no rows are mixed
+
+
+@pytest.mark.parametrize("words", [[3, 8, 1], [0, 0, 0], [8, 8, 8]], ids=str)
+@pytest.mark.parametrize("transformer", [True, False])
+def test_a_network_without_batch_first_is_refused(transformer: bool, words: list[int]) -> None:
+    torch.manual_seed(0)
+    row = torch.tensor(words)
+    for dtype in (torch.long, torch.float32):
+        wrong, right = (Reader(transformer, first).eval() for first in (False, True))
+        with pytest.raises(MapstoError, match=r"^f: .*other rows.*batch_first=True"):
+            views.model(lambda rows: wrong(rows.long()))(row.to(dtype))  # noqa: B023
+        assert views.model(lambda rows: right(rows.long()))(row.to(dtype)).isfinite().all()  # noqa: B023
+
+
+def test_the_rows_beside_the_first_have_no_new_codes() -> None:
+    words: list[int] = []
+
+    def reader(rows: Tensor) -> Tensor:
+        words.extend(rows.long().flatten().tolist())
+        return rows.sum(1)
+
+    for row in (torch.tensor([3, 8, 0, 1]), torch.tensor([3.0, 8.0, 0.0, 1.0])):
+        views.model(reader)(row)
+    assert min(words) == 0 and max(words) == 8
+
+
+def test_a_model_that_fails_on_other_rows_is_asked_about_its_own() -> None:
+    def known(rows: Tensor) -> Tensor:
+        if not torch.equal(rows, x.expand_as(rows)):
+            raise ValueError("another row")
+        return rows.sum(1)
+
+    torch.testing.assert_close(views.model(known)(x), x.sum())
+
+
+def test_an_error_of_both_ways_is_said_once() -> None:
+    with pytest.raises(MapstoError, match=r"^f: ") as refusal:
+        views.model(nn.Linear(4, 2))(x.float())
+    assert str(refusal.value).count("mat1") == 1
+
+
+def test_the_names_of_the_layers_of_a_module_are_said_in_full() -> None:
+    net = nn.ModuleDict({"body": nn.Sequential(nn.Linear(3, 3)), "fc1": nn.Linear(3, 2)})
+    with pytest.raises(MapstoError, match=r"^layer: .* of the module: body, body\.0, fc1\.$"):
+        views.model(net, layer="fc")
+    deep = nn.Sequential(nn.Sequential(nn.Linear(3, 2)))
+    assert views.model(deep, layer="0.0").at(x.float())[1].shape == (2,)
+
+
+def test_one_number_for_each_row_has_no_target() -> None:
+    with pytest.raises(MapstoError, match=r"^target: .*None.* one number .*leave target out"):
+        views.model(lambda rows: rows.sum(1), target=0)(x)
+    support = examples(torch.tensor(ROWS[:4]).float(), torch.tensor([0, 1, 0, 1]))
+    learner = PrototypicalNetwork(NET, ways=2)
+    with pytest.raises(MapstoError, match=r"^target: .*None.* one number"):
+        views.query(learner, support, target=0, link=lambda scores: scores.sum())(support.x[0])
+
+
+def test_a_game_takes_arrays_and_refuses_tables_and_lists(unchecked: None) -> None:
+    h, shapley = views.model(NET, target=0), explainers.Shapley()
+    array = ROWS[:3].copy()
+    array.flags.writeable = False
+    groups = np.array([0, 0, 1])
+    for name, arrays in (("background", array), ("baseline", array[1]), ("groups", groups)):
+        tensor = torch.tensor(arrays)
+        assert torch.equal(shapley(views.game(h, x, **{name: arrays})), shapley(views.game(h, x, **{name: tensor})))
+        for other in (pd.DataFrame(ROWS[:3]), [[1.0, 2.0, 3.0]], np.array(["a", "b", "c"])):
+            with pytest.raises(MapstoError, match=f"^{name}: "):
+                views.game(h, x, **{name: other})
+    with pytest.raises(MapstoError, match=r"^x: "):
+        views.game(lambda row: row.sum(), ROWS[0])
+    assert torch.equal(views.game(h, x, baseline=np.float32(1)).value(torch.zeros(3)), h(torch.ones_like(x)))
 
 
 def fitted(names: Any = NAMES) -> RandomForestClassifier:

@@ -1,9 +1,12 @@
 """What every learner makes of a task that is not for it: the right result, or one sentence that says what to do."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from test_learners import LEARNERS, Row
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 import mapsto as mt
 from mapsto.episodes import Episode, Examples, unstack
@@ -205,3 +208,13 @@ def test_ragged_shots_are_weights_that_every_learner_reads() -> None:
     for name in ("MAML", "Reptile", "prototypes", "SNAIL", "VSML", "ridge"):
         of = RUNNING[name](nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 3 if name == "SNAIL" else 2)))
         assert mt.evaluate(of, tasks, episodes=6).log_loss.mean < 20
+
+
+@pytest.mark.parametrize("run", [mt.evaluate, lambda *args: next(mt.train(*args, steps=1, batch=1))])
+def test_another_network_or_source_is_one_sentence(run: Callable, unchecked: None) -> None:
+    learner, loader = MAML(nn.Linear(6, 2)), DataLoader([torch.zeros(6)])  # type: ignore[arg-type]
+    with pytest.raises(MapstoError, match=r"^learner: .*mt\.learners\.Fixed"):
+        run(nn.Linear(6, 2), loader)
+    for source in (loader, [], None):
+        with pytest.raises(MapstoError, match=r"^tasks: .*batch\(index, count, seed\)"):
+            run(learner, source)

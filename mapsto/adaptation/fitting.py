@@ -4,16 +4,32 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from ..episodes import Episode, unstack
+from .. import checks
+from ..episodes import Episode, Source, unstack
 from ..errors import MapstoError
 from .learner import Learner
+from .losses import Loss
 
 _SIZES = re.compile(r"shape|size|dimension|mat1|channel|out of (range|bounds)|broadcast|number of elements", re.I)
+
+
+def trainable(learner: Learner, tasks: Source) -> None:
+    """Raise MapstoError if `learner` is not a learner, or `tasks` is not a source of tasks."""
+    checks.expect(
+        isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner of mapsto",
+        "for a plain network, use mt.learners.Fixed(network)",
+    )  # fmt: skip
+    checks.expect(
+        callable(getattr(tasks, "batch", None)), "tasks", f"a {type(tasks).__name__}",
+        "a source of tasks, which has a method batch(index, count, seed)",
+        "for the rows of one data set, use mt.tasks.Minibatches",
+    )  # fmt: skip
 
 
 @contextmanager
@@ -36,6 +52,11 @@ def fitting(learner: Learner, episode: Episode) -> AbstractContextManager[None]:
 
     def sentence(error: Exception) -> str:
         reason = _reason(error)
+        if loss := _own_loss(error):
+            return (
+                f"loss: {loss} fails ({reason}), expected a function that is called as loss(scores, y, w) and returns "
+                "a scalar, such as (w * l).sum() of the losses l of the rows."
+            )
         layer = _layer(learner, error)
         remedy = f"layer {layer} raised {type(error).__name__}" if layer else "see the error above"
         if _SIZES.search(reason):
@@ -99,9 +120,18 @@ def _reason(error: Exception) -> str:
 def _layer(learner: Learner, error: Exception) -> str:
     """Return the name and the class of the innermost layer whose `forward` raised the error; "" if it was in none."""
     names = {module: name for name, module in learner.named_modules() if name}
-    frames = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    layers = [module for module in frames if isinstance(module, nn.Module) and module in names]
+    layers = [module for module in _owners(error) if isinstance(module, nn.Module) and module in names]
     return f"{names[layers[-1]]!r} ({type(layers[-1]).__name__})" if layers else ""
+
+
+def _own_loss(error: Exception) -> str:
+    """Return the name of the user's loss whose call raised the error; "" if it was in none."""
+    return next((owner.name for owner in _owners(error) if isinstance(owner, Loss) and owner.outcome is None), "")
+
+
+def _owners(error: Exception) -> list[Any]:
+    """Return the objects whose methods raised the error, the outermost first."""
+    return [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def _name(tensor: Tensor) -> str:

@@ -4,13 +4,15 @@ So a row of weight 0 has no effect, as if it were deleted. Besides the two losse
 function `loss(scores, y, w)` that returns a scalar, such as a Huber or a quantile loss, or that of a policy gradient.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import checks
@@ -79,7 +81,7 @@ def chosen(loss: LossChoice) -> Loss:
     """Return the loss with this name, or the function as a loss.
 
     Raises:
-        MapstoError: if the name is unknown.
+        MapstoError: if the name is unknown, or the function is a loss of torch or does not take three arguments.
 
     >>> chosen("mse").outcome, chosen(lambda scores, y, w: (w * (scores[:, 0] - y).abs()).sum()).outcome
     ('numbers', None)
@@ -87,6 +89,26 @@ def chosen(loss: LossChoice) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if callable(loss):
+        _refuse_others(loss)
         return Loss(getattr(loss, "__qualname__", type(loss).__name__), loss)
     checks.one_of(LOSSES, loss=loss)
     return LOSSES[loss]
+
+
+def _refuse_others(loss: Callable[..., Any]) -> None:
+    """Raise MapstoError for a loss of torch, whose third argument is no weight of rows, or one without three."""
+    call = loss.forward if isinstance(loss, nn.Module) else loss
+    loss = loss.func if isinstance(loss, partial) else loss
+    name = getattr(loss, "__qualname__", type(loss).__name__)
+    torchs = type(loss).__module__ == nn.modules.loss.__name__ or getattr(loss, "__module__", "") == F.__name__
+    try:
+        inspect.signature(call).bind(None, None, None)
+        takes_three = True
+    except TypeError:
+        takes_three = False
+    except ValueError:  # a builtin without a signature
+        takes_three = True
+    checks.expect(
+        takes_three and not torchs, "loss", name, "a function that is called as loss(scores, y, w) and returns a "
+        "scalar", "weigh the rows: lambda scores, y, w: (w * F.cross_entropy(scores, y, reduction='none')).sum()",
+    )  # fmt: skip

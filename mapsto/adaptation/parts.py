@@ -6,7 +6,7 @@ misleads it.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -37,6 +37,9 @@ def chosen(body: nn.Module, adapt: Choice) -> list[str]:
         last = _last(body) if adapt == "head" else ""
         names = [name for name, p in named.items() if p.requires_grad and name.startswith(last)]
         return checked(body, names)
+    patterns = isinstance(adapt, Collection) and all(isinstance(pattern, str) for pattern in adapt)
+    choices = "'all', 'head', patterns of names such as ['head.*'], or a function of a name"
+    checks.expect(callable(adapt) or patterns, "adapt", repr(adapt), choices)
     first: dict[int, str] = {}
     aliases = {name: first.setdefault(id(p), name) for name, p in body.named_parameters(remove_duplicate=False)}
     chosen = {aliases[name] for name in aliases if _accepts(adapt, name)}

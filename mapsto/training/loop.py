@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from .. import __version__, checks
-from ..adaptation.fitting import missing, ruled_out
+from ..adaptation.fitting import missing, ruled_out, trainable
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
@@ -58,10 +58,12 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
         options: any other field of `training.settings.Settings`.
 
     Raises:
-        MapstoError: if a setting is out of range; if the tasks do not fit the learner; if a loss or a gradient is not
-            finite (the message names the step, the task and the last good checkpoint); if the run cannot be written,
-            resumed or overwritten; or if the weights in `init` do not fit.
+        MapstoError: if `learner` is not a learner or `tasks` not a source; if a setting is out of range; if the tasks
+            do not fit the learner; if a loss or a gradient is not finite (the message names the step, the task and the
+            last good checkpoint); if the run cannot be written, resumed or overwritten; or if the weights in `init` do
+            not fit.
     """
+    trainable(learner, tasks)
     settings = Settings(steps, batch, lr, **options)
     device, autocast = _fabric(settings.device, settings.precision)
     learner.to(device)

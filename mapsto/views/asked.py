@@ -20,7 +20,8 @@ from . import chance
 
 Way = Callable[[Tensor], Any]  # rows to the model's own output
 _METHODS = ("predict_proba", "decision_function", "predict")
-_COPIES = 4  # of the first row, to find random answers
+_ROWS = 4  # in the first batches, which show whether answers are random or rows are mixed
+_ALONE = 0.02  # the tolerance between batches of two sizes, whose sums are rounded in different ways
 _EXPECTED = "one number, or k numbers, for each row"
 
 
@@ -36,7 +37,8 @@ class Asked:
 
     Raises:
         MapstoError: if the model is of another kind, or it is a module that draws at random or mixes rows. On the first
-            call, if the model fails on the row, returns no numbers, or returns different numbers for equal rows.
+            call, if the model fails on the row, returns no numbers, or returns other numbers for the same row when it
+            is asked again, or among other rows.
     """
 
     def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int):
@@ -47,7 +49,8 @@ class Asked:
         self.ways, self.chosen = _ways(method, owner, columns), dict[torch.dtype, Way]()
         self.classes = None if isinstance(owner, nn.Module) else getattr(owner, "classes_", None)
         self.signed = getattr(method, "__name__", "") == "decision_function"  # one number for two classes
-        self.copies = min(_COPIES, batch_size)
+        self.tabular = not isinstance(owner, nn.Module) and (columns is not None or _is_estimator(owner))
+        self.size = min(_ROWS, batch_size)
 
     def __call__(self, rows: Shaped[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """Return the scores of the rows."""
@@ -62,24 +65,29 @@ class Asked:
     def _choose(self, row: Tensor) -> Way:
         """Return the first way in which the model answers `row`, a batch of one."""
         failures: list[Exception] = []
-        copies = row.expand(self.copies, *row.shape[1:])
+        copies = row.expand(self.size, *row.shape[1:])
         for way in self.ways:
             try:
-                first = _scores(way, copies)
+                scores = _scores(way, copies)
             except Exception as error:  # models raise errors of any kind, and the next way may work
                 failures.append(error)
                 continue
-            _refuse_chance(torch.cat([first, _scores(way, copies)]))
+            _refuse_chance(scores, _scores(way, copies))
+            _refuse_mixing(way, row, scores)
             return way
         for failure in failures:
             if isinstance(failure, MapstoError):
                 raise failure
-        reasons = "; ".join(
-            f"{type(failure).__name__}: {failure}".partition("\n")[0].rstrip(".") for failure in failures
-        )
+        reasons = (f"{type(failure).__name__}: {failure}".partition("\n")[0].rstrip(".") for failure in failures)
+        remedy = "see that x is one row without a batch axis"
+        if self.tabular and any(isinstance(failure, TypeError | AttributeError) for failure in failures):
+            remedy = (
+                "if it reads texts, give x a numeric code for each text, and pass a function that decodes a DataFrame, "
+                "with columns=[...]"
+            )
         raise MapstoError(
-            f"f: fails on rows of shape {tuple(row.shape[1:])} ({reasons}), expected a model of a batch of such rows; "
-            "see that x is one row without a batch axis."
+            f"f: fails on rows of shape {tuple(row.shape[1:])} ({'; '.join(dict.fromkeys(reasons))}), expected a model "
+            f"of a batch of such rows; {remedy}."
         ) from failures[-1]
 
 
@@ -105,7 +113,11 @@ def _ways(method: Callable[..., Any], owner: Any, columns: Sequence[str] | None)
     if names is not None:
         return [lambda rows: method(_frame(rows, list(names)))]
     arrays = lambda rows: method(rows.detach().cpu().numpy())  # noqa: E731
-    return [arrays] if any(getattr(owner, name, None) for name in _METHODS) else [method, arrays]
+    return [arrays] if _is_estimator(owner) else [method, arrays]
+
+
+def _is_estimator(owner: Any) -> bool:
+    return any(getattr(owner, name, None) for name in _METHODS)
 
 
 def _run(module: nn.Module, rows: Tensor, cast: bool) -> Any:
@@ -165,9 +177,44 @@ def _refuse_training(module: nn.Module) -> None:
     )  # fmt: skip
 
 
-def _refuse_chance(scores: Tensor) -> None:
-    """Raise MapstoError if the scores of equal rows differ by more than rounding."""
-    size = scores.detach().nan_to_num(0.0, 0.0, 0.0).abs().max().item()
-    same = torch.allclose(scores, scores[:1].expand_as(scores), rtol=0.0, atol=1e-3 * size, equal_nan=True)
+def _refuse_chance(scores: Tensor, again: Tensor) -> None:
+    """Raise MapstoError if the scores of the same batch differ by more than rounding."""
     remedy = "call model.eval() first, or fix its random numbers"
-    checks.expect(same, "f", "different scores for equal rows", "a model that is not random", remedy)
+    checks.expect(_same(scores, again), "f", "different scores for equal batches", "a model that is not random", remedy)
+
+
+def _refuse_mixing(way: Way, row: Tensor, scores: Tensor) -> None:
+    """Raise MapstoError if the model scores `row` differently in other batches than among copies of itself."""
+    unmixed = _same(scores, scores[:1].expand_as(scores)) and _same(scores[:1], _scores(way, row), _ALONE)
+    if unmixed and len(scores) > 1:
+        shifted, shrunk = _different(row)
+        batch = torch.cat([shifted, row, shrunk, shrunk])[: len(scores)]  # `row` neither first nor last, if possible
+        try:
+            among = _scores(way, batch)[1]
+        except Exception:  # the model need not accept rows that it was not given
+            return
+        unmixed = _same(scores[1], among)
+    checks.expect(
+        unmixed, "f", "scores of a row that depend on the other rows of its batch",
+        "a model that scores each row alone",
+        "build recurrent layers and transformers with batch_first=True, and compute nothing across the first axis",
+    )  # fmt: skip
+
+
+def _different(row: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two rows, each of whose entries differ from those of `row`.
+
+    Whole numbers may be codes, and a code out of range stops all work on a GPU. So the first row adds less than 1 to
+    those of a floating-point dtype, and the second row halves them and swaps 0 and 1.
+    """
+    numbers = row.detach().cpu().double()
+    whole = numbers == numbers.trunc()
+    halves = torch.where(numbers == 0, 1.0, (numbers / 2).trunc())
+    shifted = torch.where(whole, numbers + 0.25, -2 * numbers) if row.is_floating_point() else halves
+    return shifted.to(row), torch.where(whole, halves, numbers / 2).to(row)
+
+
+def _same(scores: Tensor, others: Tensor, share: float = 1e-3) -> bool:
+    """Whether scores differ by at most a share of the largest of them."""
+    size = scores.detach().nan_to_num(0.0, 0.0, 0.0).abs().max().item()
+    return torch.allclose(scores, others, rtol=0.0, atol=share * size, equal_nan=True)

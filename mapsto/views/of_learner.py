@@ -252,7 +252,8 @@ def _score(learner: Learner, state: State, x: Tensor, target: int | None, link: 
         scores = link(learner.predict(state, x[None])[0])
     if target is None:
         return scores
-    count = len(scores) if scores.ndim else 0
+    checks.expect(scores.ndim, "target", target, "None, because link returns one number", "leave target out")
+    count = len(scores)
     checks.expect(0 <= target < count, "target", target, f"None or one of the {count} scores, counted from 0")
     return scores[target]
 

@@ -7,9 +7,10 @@ traceable, or written with PyTorch at all.
 """
 
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, final
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -39,16 +40,17 @@ def model(
             it fails on tensors, a NumPy array. A module or function may also return a dictionary or a tuple that
             contains `logits` or a single tensor.
         target: the index of the score, or the name of a class if the estimator has `classes_`; if None, the function
-            returns all scores.
-        layer: the name of a submodule of the module `f`. If given, the output of this layer is explained instead of the
-            row: `view, point = h.at(x)`. If None, the row is explained.
+            returns all scores. If the classes are numbers other than 0 … k − 1, only their names as text, such as "2".
+        layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
+            of the row: `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
         columns: the names of the columns, if `f` is a function of a pandas DataFrame.
 
     Raises:
         MapstoError: if `f` is none of these, is random (dropout in training), or mixes rows (batch norm in training),
-            or if `layer`, `target` or `batch_size` is not valid. On the first use, the model is asked twice for copies
-            of one row; MapstoError is raised if the scores differ, or are not numbers for each row.
+            or if `layer`, `target` or `batch_size` is not valid. On the first use, the model is asked for one row four
+            times: twice among copies, alone, and among other rows. MapstoError is raised if its scores differ, or are
+            not numbers for each row.
 
     >>> from mapsto.explainers import Shapley
     >>> from mapsto.views import game
@@ -70,7 +72,7 @@ class ModelView(Placed):
         if layer is not None:
             got = f"{layer!r} for a {type(f).__name__}"
             checks.expect(isinstance(f, nn.Module), "layer", got, "None", "only a module has layers")
-            self.part = watching.part(f, layer)
+            self.part = _layer(f, layer)
 
     def __call__(self, x: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the score of row `x`, or its scores `[k]` if there is no target.
@@ -106,7 +108,11 @@ class ModelView(Placed):
             return scores
         if self.asked.signed and scores.ndim == 1:
             scores = torch.stack([-scores, scores], 1)  # the score of the second of two classes
-        count = scores.shape[1] if scores.ndim == 2 else 0
+        checks.expect(
+            scores.ndim == 2, "target", self.target, "None, because f returns one number for each row",
+            "leave target out",
+        )  # fmt: skip
+        count = scores.shape[1]
         inside = 0 <= self.target < count
         checks.expect(inside, "target", self.target, f"None or one of the {count} scores, counted from 0")
         return scores[:, self.target]
@@ -125,11 +131,30 @@ class ModelView(Placed):
         return watching.replace(self.part, lambda output: outputs.to(output).clone(), lambda: self._scores(rows))
 
 
+def _layer(module: nn.Module, name: str) -> nn.Module:
+    layers = {path: layer for path, layer in module.named_modules() if path}
+    names = ", ".join(layers) or "there is none"
+    checks.expect(name in layers, "layer", repr(name), f"the name of a layer of the module: {names}")
+    return layers[name]
+
+
 def _index(target: int | str | None, classes: Any) -> int | None:
-    """Return the index of the score; raise MapstoError if `target` is neither an index nor the name of a class."""
-    if target is None or (isinstance(target, Integral) and not isinstance(target, bool)):
-        return None if target is None else int(target)
-    names = [] if classes is None else list(classes)
+    """Return the index of the score; raise MapstoError if `target` is neither an index nor the name of a class.
+
+    If the classes are numbers other than their own indices, an integer could mean either, and is refused; the number as
+    text is the name of its class.
+    """
+    names = [] if classes is None else [label for label in classes if np.ndim(label) == 0]
+    numbers = all(isinstance(label, Real) for label in names) and names != list(range(len(names)))
+    if target is None:
+        return None
+    if isinstance(target, Integral) and not isinstance(target, bool):
+        listed = ", ".join(f'"{label}" (index {i})' for i, label in enumerate(names))
+        got = f"{target}, which may be the index or the label of a class"
+        checks.expect(not numbers, "target", got, f"a label as text: {listed}")
+        return int(target)
+    if numbers and isinstance(target, str):
+        names = [str(label) for label in names]
     known = ", ".join(map(repr, names)) or "f has no classes_"
     checks.expect(
         target in names, "target", repr(target), f"None, the index of a score, or the name of a class ({known})"

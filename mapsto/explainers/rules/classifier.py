@@ -2,7 +2,8 @@
 
 A classifier is a function from rows `[n, d]` to class indices `[n]` or scores `[n, k]`:
 `TableClassifier.predict_proba`, the `predict_proba` of a random forest, or `torch.func.vmap(view)` of a view without a
-target. The answer for a row must not depend on the other rows.
+target. The result of `views.model` without a target, which is a function of one row, is accepted too. The answer for a
+row must not depend on the other rows.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ... import checks
+from ...games import Placed
 from ...tables.background import Background
 
 Classifier = Callable[[Any], Any]
@@ -81,11 +83,13 @@ class Inquiry:
     returns class indices, those returned so far.
 
     Raises:
-        MapstoError: if the classifier is not callable, or answers the same rows differently.
+        MapstoError: if the classifier is not callable, answers the same rows differently, or is the result of
+            `views.model` and the background is a DataFrame.
     """
 
     def __init__(self, classifier: Classifier, background: Background, chunk_size: int):
-        self.classifier, self.background, self.chunk_size, self.evaluations = classifier, background, chunk_size, 0
+        self.classifier = _of_rows(classifier, background) if isinstance(classifier, Placed) else classifier
+        self.background, self.chunk_size, self.evaluations = background, chunk_size, 0
         self.seen: set[int] = set()
         few = np.resize(background.values, (FEW, len(background.names)))
         steady("classifier", classifier, lambda: self._answers(few))
@@ -117,6 +121,16 @@ class Inquiry:
         answers = np.asarray(answers)
         _check_answers(answers, len(values))
         return answers
+
+
+def _of_rows(view: Placed, background: Background) -> Classifier:
+    """Return the function from a tensor or array of rows `[n, d]` to the scores of each under the view of one row."""
+    checks.expect(
+        isinstance(background.form.like, Tensor | np.ndarray), "classifier", "the view of a row of numbers",
+        "a function of a DataFrame, as the background is one",
+        "pass the model's own predict_proba, or the background as an array",
+    )  # fmt: skip
+    return lambda rows: torch.func.vmap(view)(torch.as_tensor(rows))
 
 
 def _check_answers(answers: np.ndarray, n: int) -> None:

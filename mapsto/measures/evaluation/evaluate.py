@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ... import checks
 from ...adaptation.batching import each_task
-from ...adaptation.fitting import fitting, missing
+from ...adaptation.fitting import fitting, missing, trainable
 from ...adaptation.learner import Learner, evaluating
 from ...episodes import Episode, Source, first_tasks, to, unstack
 from ...errors import MapstoError
@@ -36,8 +36,10 @@ class Classification:
     values: Float[np.ndarray, " t"]  # each task's accuracy
 
     def __str__(self) -> str:
+        interval = self.accuracy.interval
+        width = "" if math.isnan(interval) else f" ± {100 * interval:.2f}"
         return (
-            f"accuracy {100 * self.accuracy.mean:.2f} ± {100 * self.accuracy.interval:.2f} %, "
+            f"accuracy {100 * self.accuracy.mean:.2f}{width} %, "
             f"log loss {self.log_loss}, calibration error {self.calibration_error:.4f} ({self.tasks} tasks)"
         )
 
@@ -101,8 +103,8 @@ def evaluate(
             one. If None, the faster way is chosen, see `adaptation.batching`.
 
     Raises:
-        MapstoError: if `episodes` or `batch` is below 1, if the tasks do not fit the learner, or if the inputs have
-            missing cells and the learner cannot read them.
+        MapstoError: if `learner` is not a learner or `tasks` not a source, if `episodes` or `batch` is below 1, if the
+            tasks do not fit the learner, or if the inputs have missing cells and the learner cannot read them.
     """
 
     def predict(task: Episode) -> Tensor:
@@ -125,6 +127,7 @@ def evaluate(
 
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
     """Yield the first `episodes` tasks on the learner's device, at most `batch` of them at a time."""
+    trainable(learner, tasks)
     device = next(iter(learner.parameters()), torch.empty(0)).device
     for sample in first_tasks(tasks, episodes, batch, seed):
         yield to(sample, device)

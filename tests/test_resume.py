@@ -252,3 +252,18 @@ def test_an_evaluation_does_not_depend_on_how_many_tasks_are_computed_at_a_time(
     assert all(len(v) == episodes for v in values)
     for other, judgement in zip(values, judged, strict=True):
         assert other == pytest.approx(values[0], rel=1e-5) and judgement == pytest.approx(judged[0], rel=1e-5)
+
+
+def test_other_tasks_do_not_resume_a_run(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    others = {"y": (x, 1 - y, 8), "x": (x + 1, y, 8), "size": (x, y, 9)}
+
+    def run(data: tuple, steps: int) -> None:
+        learner = Fixed(nn.Linear(2, 2))
+        list(mt.train(learner, mt.tasks.Minibatches(*data), steps=steps, batch=1, run=tmp_path, resume=True))
+
+    run((x, y, 8), 2)
+    for name, data in others.items():
+        with pytest.raises(MapstoError, match=rf"^run: .*tasks\.{name}="):
+            run(data, 4)
+    run((x, y, 8), 4)

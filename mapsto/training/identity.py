@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..adaptation.learner import Learner
 
 _LONG = 200
+_SMALL = 2**26  # bytes of data whose content is compared
 
 
 def choices(learner: Learner, prefix: str = "learner") -> dict[str, Any]:
@@ -35,6 +36,26 @@ def choices(learner: Learner, prefix: str = "learner") -> dict[str, Any]:
             if any(base.__module__.startswith("mapsto.") for base in type(part).__mro__):
                 plain |= _options(part, path)
     return plain
+
+
+def origin(tasks: Any, prefix: str = "tasks") -> dict[str, Any]:
+    """Return the options of a source of tasks as plain values, and digests of its data, by names such as `tasks.shots`.
+
+    >>> from mapsto.tasks import Sinusoids
+    >>> origin(Sinusoids(shots=7))["tasks.shots"]
+    7
+    """
+    values: dict[str, Any] = {}
+    for name, value in getattr(tasks, "__dict__", {}).items():
+        if isinstance(value, Tensor):
+            content = value.detach().cpu().contiguous().numpy()
+            small = content.nbytes <= _SMALL
+            values[f"{prefix}.{name}"] = hashlib.sha256(content.tobytes()).hexdigest()[:12] if small else _plain(value)
+        elif isinstance(value, bool | int | float | str | tuple | None):
+            values[f"{prefix}.{name}"] = _plain(value)
+        elif hasattr(value, "batch"):
+            values |= origin(value, f"{prefix}.{name}")
+    return values
 
 
 def frozen(learner: Learner) -> str:

@@ -22,7 +22,7 @@ from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
 from . import memory, preflight
 from . import run as runs
-from .identity import choices, frozen
+from .identity import choices, frozen, origin
 from .meta import meta_gradient
 from .progress import Progress
 from .schedule import factor
@@ -127,6 +127,7 @@ def _configuration(learner: Learner, tasks: Source, settings: Settings, draws: b
     names = {"learner": type(learner).__name__, "tasks": type(tasks).__name__}
     given = settings.config or {}
     own = {} if "learner" in given else {**choices(learner), "frozen": frozen(learner)}
+    own |= {} if "tasks" in given else origin(tasks)
     return {**names, **own, **settings.recorded(draws), **given}
 
 

@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "learners": {"episodes", "adaptation"},
     "tasks": {"episodes", "tables"},
     "explainers": {"games"},
-    "explainers.rules": {"tables"},
+    "explainers.rules": {"games", "tables"},
     "explainers.learned": {"attention", "explainers"},
     "views": {"episodes", "adaptation", "games", "asking"},
     "explainers.across_tasks": {"episodes", "adaptation", "views", "estimate"},

@@ -53,7 +53,7 @@ class RunningNorm(nn.Module):
         unbiased = var.detach() * size / (size - 1).clamp(min=1)
         self.running_mean = torch.lerp(self.running_mean, mean.detach().to(self.running_mean), self.momentum)
         self.running_var = torch.lerp(self.running_var, unbiased.to(self.running_var), self.momentum)
-        return normalised(x, mean, var, self)
+        return normalised(x, mean, var, self).to(x.dtype)
 
 
 def _wide_moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,7 @@ def origin(tasks: Any, prefix: str = "tasks") -> dict[str, Any]:
     """Return the options of a source of tasks as plain values, and digests of its data, by names such as `tasks.shots`.
 
     >>> from mapsto.tasks import Sinusoids
-    >>> origin(Sinusoids(shots=7))["tasks.shots"]
+    >>> origin(Sinusoids(queries=7))["tasks.queries"]
     7
     """
     values: dict[str, Any] = {}

@@ -41,7 +41,7 @@ def digits() -> Case:
     x, y = load_digits(return_X_y=True)
     tasks = mt.tasks.Minibatches(x.reshape(-1, 1, 8, 8) / 16, y, size=64)
     network = mt.models.ResNet12(widths=(16, 32), outputs=10, size=8)
-    return Case(tasks, network, {"blocks.0": 16, "blocks.1": 32}, Patches((1, 8, 8), 2), 1500)
+    return Case(tasks, network, {"blocks.0": 16, "blocks.1": 32}, Patches((1, 8, 8), 2), 600)
 
 
 def wine() -> Case:

@@ -37,8 +37,8 @@ LAYERS: dict[str, set[str]] = {
     "training": {"episodes", "adaptation", "learners", "joint"},
     "figures": {"measures", "seeing", "estimate"},
     "reports": {
-        *("episodes", "explanation", "tables", "tasks", "learners", "views", "explainers", "joint", "measures"),
-        *("seeing", "estimate", "figures", "estimators"),
+        *("episodes", "explanation", "tables", "tasks", "learners", "views", "explainers", "explainers.learned"),
+        *("joint", "measures", "seeing", "estimate", "figures", "estimators"),
     },
     "weights": {"learners", "models", "explainers.learned", "joint"},
 }

@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.cli import main
 from mapsto.episodes import Examples, examples, unstack
 from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter, Patches, Players
 from mapsto.explainers.learned.amortised_shapley import coalitions, played
@@ -18,6 +20,7 @@ from mapsto.explainers.learned.interpreter import entropy
 from mapsto.joint import Joint
 from mapsto.joint.joint import means
 from mapsto.learners import MAML, Fixed, PrototypicalNetwork
+from mapsto.reports.task.methods import own_reasons
 from mapsto.tasks import Minibatches
 
 R = torch.Generator().manual_seed(0)
@@ -429,6 +432,52 @@ class TestJoint:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["both", "explainers", "learner"]
         with pytest.raises(mt.MapstoError, match=r"^steps: "):
             next(mt.training.phases(of, tasks(), {}, 1))
+
+
+class TestReports:
+    def test_a_plain_network_that_explains_itself(self, tmp_path) -> None:
+        of = joint()
+        list(mt.train(of, tasks(), steps=150, batch=1, lr=0.02))
+        answer = mt.reports.task(of, tasks(), path=tmp_path / "report.html")
+        assert answer.classes == ["False", "True"] and len(answer.support_x) == 0
+        own = answer.reasons.values["SelfExplaining"]
+        state = of.adapt(nothing(3))
+        values = of.explain(state, torch.as_tensor(answer.x, dtype=torch.float))["why"].values
+        chosen = answer.outputs.argmax(1)
+        for i, c in enumerate(chosen):
+            np.testing.assert_allclose(own[i], values[i, :, c], atol=1e-5)
+        gap = answer.reasons.trust["SelfExplaining"]["gap"].explainer.mean
+        assert gap > answer.reasons.trust["SelfExplaining"]["gap"].random.mean
+        page = (tmp_path / "report.html").read_text()
+        assert "A plain network has no teaching examples" in page and "so there are none to film" in page
+        assert "Joint, a plain network trained on one data set, was asked about test task 0." in page
+
+    def test_patches_give_their_value_to_their_pixels(self) -> None:
+        image = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        of = Joint(Fixed(image), {"why": AmortisedShapley(Patches((1, 4, 4), 2), 2, width=8, heads=2)})
+        awake(of.explainers["why"])
+        x = torch.randn(1, 4, 4, generator=R)
+        pixels = own_reasons(of, nothing(1, 4, 4)).attribute(lambda x: x, x)
+        values, base, _ = of.explain(of.adapt(nothing(1, 4, 4)), x[None])["why"]
+        best = int((base + values.sum(1)).argmax())
+        sums = torch.stack([pixels[of.explainers["why"].players.groups == p].sum() for p in range(4)])
+        torch.testing.assert_close(sums, values[0, :, best])
+
+    def test_a_configuration_is_trained_evaluated_and_reported(self, tmp_path, unchecked) -> None:
+        page = (Path(__file__).parents[1] / "docs" / "learning_to_explain.md").read_text()
+        config = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]
+        x = np.random.default_rng(0).normal(size=(200, 10))
+        table = pd.DataFrame(x, columns=[f"c{j}" for j in range(10)]).assign(
+            outcome=np.where(x[:, 0] > 0, "ill", "well")
+        )
+        table.to_csv(tmp_path / "patients.csv", index=False)
+        config = config.replace("patients.csv", str(tmp_path / "patients.csv")).replace("steps: 500", "steps: 60")
+        (tmp_path / "joint.yaml").write_text(config)
+        run = str(tmp_path / "run")
+        assert main(["train", "--config", str(tmp_path / "joint.yaml"), "--run", run]) == 0
+        assert main(["eval", run]) == 0 and main(["report", run]) == 0
+        page = (tmp_path / "run" / "report.html").read_text()
+        assert "SelfExplaining" in page and "well" in page and "c0" in page
 
 
 @pytest.mark.usefixtures("unchecked")

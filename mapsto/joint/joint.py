@@ -121,7 +121,7 @@ class Joint(Wrapped):
         with torch.no_grad(), evaluating(self), answering(self, x):
             prediction = self.prediction(state, x)
             reasons = {name: explainer.explain(prediction) for name, explainer in self._named()}
-        lost = any(bool(part.isnan().any()) for part in pytree.tree_leaves(reasons))
+        lost = any(checks.readable(part) and bool(part.isnan().any()) for part in pytree.tree_leaves(reasons))
         checks.expect(not lost, "x", "rows with NaN reasons", "rows whose cells the learner can read", "fill them in")
         return reasons
 

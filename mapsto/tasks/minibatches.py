@@ -1,8 +1,8 @@
 """One data set as a source of tasks: each task is a minibatch, whose rows form the query set of an empty support set.
 
 In each epoch, the rows of the training part are shuffled and divided into minibatches that differ in size by at most
-one row. The validation and test parts are divided in the same way without shuffling, so that their minibatches, each
-taken once, contain every held-out row exactly once.
+one row. The validation and test parts are shuffled once, so that their minibatches, each taken once, contain every
+held-out row exactly once.
 """
 
 import functools
@@ -60,6 +60,8 @@ class Minibatches(Tasks):
         checks.expect(len(y) == len(self.x), "y", f"{len(y)} entries", f"one for each of the {len(self.x)} rows of x")
         self.y, self.names = targets(y, regression)
         self.rows = divided(self.y if self.names else None, len(self.y), splits, seed)
+        for rows in self.rows.values():  # data sets are often sorted by class
+            rows.copy_(rows[_shuffled(len(rows), seed % 2**32)])
         checks.expect(len(self.rows["train"]) > 0, "splits", splits, "at least one row for training")
 
     def __len__(self) -> int:

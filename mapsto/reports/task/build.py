@@ -14,7 +14,7 @@ from ...explainers import InputXGradient, IntegratedGradients, Occlusion
 from ...learners import Learner
 from ...seeing import film
 from ...seeing.film import Film, grid_over
-from ...tasks import Table, TableFamily, Tasks
+from ...tasks import Minibatches, Table, TableFamily, TableMinibatches, Tasks
 from ..words import in_line
 from .answer import Reasons, TaskAnswer, Teaching
 from .hiding import hiding_of
@@ -76,6 +76,7 @@ def _reasons(question: TaskQuestion, methods: Methods) -> Reasons:
 def _teaching(question: TaskQuestion, missing: dict[str, str]) -> Teaching:
     """Return the effect of the teaching examples, and of their entries, on the score of the first query."""
     learner, support = question.learner, question.support
+    checks.expect(len(support.w) > 0, "task", "a plain network", "a learner that adapts to teaching examples")
     x, target = question.query.x[0], question.target(0)
     few = len(support.w) <= _LEFT_OUT
     if few:
@@ -116,13 +117,18 @@ def _curve(question: TaskQuestion) -> np.ndarray | None:
 
 def _names(tasks: Tasks, question: TaskQuestion) -> tuple[list[str] | None, list[str]]:
     """Return the names of the classes, None if numbers are predicted, and of a table's columns."""
-    table = tasks if isinstance(tasks, Table | TableFamily) else None
     k, x = question.outputs.shape[1], question.query.x
     d = x[0].numel() if x.dim() == 2 else 0
-    columns = list(table.columns) if table else [f"column {j}" for j in range(d)] if d > 1 else ["input"] * d
+    columns = [f"column {j}" for j in range(d)] if d > 1 else ["input"] * d
+    if isinstance(tasks, Table | TableFamily):
+        columns = list(tasks.columns)
+    elif isinstance(tasks, TableMinibatches):
+        columns = [tasks.columns[j] for j in tasks.groups.tolist()]
     if not question.has_classes:
         return None, columns
-    return list(table.names) if table else [f"class {c}" for c in range(k)], columns
+    if isinstance(tasks, Table | TableFamily | Minibatches):
+        return list(tasks.names), columns
+    return [f"class {c}" for c in range(k)], columns
 
 
 def _array(tensor: Tensor) -> np.ndarray:

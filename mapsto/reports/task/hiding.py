@@ -1,7 +1,8 @@
 """How parts of a query are hidden, which depends on the rows of its task.
 
 Images are hidden by patches, at most 64 of them, which take the mean of the teaching images. Hidden columns of a table
-take the values of teaching examples, one row at a time; if the task has missing cells, they become missing instead.
+take the values of teaching examples, one row at a time; if the task has missing cells, they become missing instead. A
+plain network has no teaching examples, so the queries take their place.
 """
 
 from collections.abc import Callable
@@ -51,5 +52,6 @@ def hiding(support: Tensor, missing: bool = False) -> Hiding:
 
 def hiding_of(question: TaskQuestion) -> Hiding:
     """Return how parts of the task's queries are hidden: as missing cells if some cells are missing anyway."""
-    missing = bool(question.support.x.isnan().any() or question.query.x.isnan().any())
-    return hiding(question.support.x, missing)
+    support = question.support.x if len(question.support.x) else question.episode.query.x  # of a plain network
+    missing = bool(support.isnan().any() or question.query.x.isnan().any())
+    return hiding(support, missing)

@@ -1,13 +1,14 @@
 """The explainers of a query, by name, with arguments that suit the task.
 
 Methods that need a background take the teaching examples. A learner that explains itself is one more method,
-`SelfExplaining`.
+`SelfExplaining`: the shipped mapping, or a `Joint` whose explainers include `AmortisedShapley`.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from ... import checks, explainers
 from ...episodes import Examples
 from ...errors import MapstoError
 from ...explainers import GameExplainer, ViewExplainer
-from ...joint import SelfExplaining
+from ...explainers.groups import shared
+from ...explainers.learned import AmortisedShapley
+from ...joint import Joint, SelfExplaining
 from ...learners import Learner
 from ...views import View
 from .hiding import Hiding
@@ -42,6 +45,36 @@ class OwnReasons(ViewExplainer):
         return values[0] @ most_probable(base[0] + values[0].sum(0))
 
 
+@final
+class JointReasons(ViewExplainer):
+    """The Shapley values that a `Joint` gives with its prediction: of the predicted class, or of the mean number."""
+
+    def __init__(self, learner: Joint, support: Examples):
+        self.learner, self.state = learner, learner.adapt(support)
+        self.name, self.explainer = next(shapley_networks(learner))
+
+    def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the values of `point`'s players, each divided evenly among its entries."""
+        values, base, _ = self.learner.explain(self.state, point[None])[self.name]
+        outcome = base[0] + values[0].sum(0)
+        classes = self.learner.criterion.outcome == "classes"
+        chosen = most_probable(outcome) if classes else torch.full_like(outcome, 1 / len(outcome))
+        return shared((values[0] @ chosen)[None], self.explainer.players.groups)[0]
+
+
+def shapley_networks(learner: Learner) -> Iterator[tuple[str, AmortisedShapley]]:
+    """Yield the networks of a `Joint` that predict Shapley values, by name; none for other learners."""
+    named = learner.explainers.items() if isinstance(learner, Joint) else ()
+    yield from ((name, network) for name, network in named if isinstance(network, AmortisedShapley))
+
+
+def own_reasons(learner: Learner, support: Examples) -> ViewExplainer | None:
+    """Return the explainer that asks the learner for its own reasons; None if it gives none."""
+    if isinstance(learner, SelfExplaining):
+        return OwnReasons(learner, support)
+    return JointReasons(learner, support) if isinstance(learner, Joint) and any(shapley_networks(learner)) else None
+
+
 def available() -> dict[str, Any]:
     """Return the explainers that attribute to the entries or the parts of a row, by name."""
     kinds = {name: getattr(explainers, name) for name in explainers.__all__ if name not in _OF_LAYERS}
@@ -54,10 +87,10 @@ def available() -> dict[str, Any]:
 
 def default_methods(question: TaskQuestion) -> list[str]:
     """Return the names of three or four methods that suit the learner and its rows, cheap ones for large rows."""
-    own = [_OWN] if isinstance(question.learner, SelfExplaining) else []
+    own = [] if own_reasons(question.learner, question.support) is None else [_OWN]
     x = question.query.x
     if x.dim() > 2:
-        return ["IntegratedGradients", "Smooth", "Occlusion"]
+        return [*own, "IntegratedGradients", "Smooth", "Occlusion"]
     if x[0].numel() == 1:
         return ["Gradient", "IntegratedGradients", "Occlusion"]
     if x.isnan().any():
@@ -88,7 +121,7 @@ def names_of(methods: Methods) -> list[str]:
 
 def refuse_own(names: Sequence[str], learner: Learner) -> None:
     """Raise MapstoError if `SelfExplaining` is among the names but the learner does not explain itself."""
-    possible = isinstance(learner, SelfExplaining) or _OWN not in names
+    possible = isinstance(learner, SelfExplaining) or any(shapley_networks(learner)) or _OWN not in names
     got = f"{_OWN} for {type(learner).__name__}"
     checks.expect(possible, "methods", got, "a learner that explains itself", "leave it out")
 
@@ -101,12 +134,11 @@ def explainers_of(
     Raises:
         MapstoError: a name is not an explainer of rows, or the learner does not explain itself.
     """
-    names, own = names_of(methods), {}
+    names, own = names_of(methods), None
     if question is not None:
         refuse_own(names, question.learner)
-        if isinstance(question.learner, SelfExplaining):
-            own[_OWN] = OwnReasons(question.learner, question.support)
-    return {name: own.get(name) or _build(name, hiding) for name in names}
+        own = own_reasons(question.learner, question.support)
+    return {name: own if own and name == _OWN else _build(name, hiding) for name in names}
 
 
 def _build(name: str, hiding: Hiding) -> ViewExplainer | GameExplainer:

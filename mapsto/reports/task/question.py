@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ... import checks, views
 from ...episodes import Episode, Examples, unstack
-from ...learners import InEpisode, Learner
+from ...learners import Fixed, InEpisode, Learner
+from ...learners.wrapped import Wrapped
 from ...tasks import Tasks
 
 QUERIES = 4
@@ -66,11 +67,11 @@ def task_question(learner: Learner, episode: Episode, queries: int = QUERIES) ->
     """Return the question about the first `queries` of an episode.
 
     Raises:
-        MapstoError: the episode has no teaching examples or no queries.
+        MapstoError: the episode has no queries, or no teaching examples for a learner that adapts to them.
         MapstoError: if the learner is transductive.
     """
     support, everyone = real(episode.support), real(episode.query)
-    both = len(support.w) > 0 and len(everyone.w) > 0
+    both = (len(support.w) > 0 or is_plain(learner)) and len(everyone.w) > 0
     checks.expect(both, "task", "one without teaching examples or without queries", "both", "choose another task")
     episode, query = episode._replace(support=support, query=everyone), Examples(*(part[:queries] for part in everyone))
     learner = learner if episode.context is None else InEpisode(learner, episode)
@@ -81,6 +82,11 @@ def task_question(learner: Learner, episode: Episode, queries: int = QUERIES) ->
         return TaskQuestion(learner, support, query, episode, lambda row: lambda x: scores(x).mean(-1), outputs)
     view = lambda row: _of_predicted_class(lambda x: scores(x).softmax(-1), row)  # noqa: E731
     return TaskQuestion(learner, support, query, episode, view, outputs.softmax(-1))
+
+
+def is_plain(learner: Learner) -> bool:
+    """Return whether the learner is a plain network, alone or with its explainers, which adapts to no examples."""
+    return isinstance(learner.inner if isinstance(learner, Wrapped) else learner, Fixed)
 
 
 def real(rows: Examples) -> Examples:

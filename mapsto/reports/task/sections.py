@@ -43,20 +43,23 @@ def sections(answer: TaskAnswer) -> dict[str, Any]:
 
 def about(answer: TaskAnswer) -> str:
     """Describe the task and the model's success on its queries."""
-    n, m = len(answer.support_x), len(answer.x)
-    examples = count(n, "teaching " + ("image" if answer.images else "example"))
+    queries = count(len(answer.x), "query", "queries")
     if answer.classes is None:
         off = np.abs(answer.scores - means(answer.y)).mean()
-        return (
-            f"In {answer.name}, {examples} taught {answer.learner} a new task. On the "
-            f"{count(m, 'query', 'queries')} shown here, which it had not seen, it was off by {significant(off)} on "
-            "average."
-        )
-    right = int((answer.outputs.argmax(1) == answer.y).sum())
-    return (
-        f"In {answer.name}, {examples} of {len(np.unique(answer.support_y))} classes taught {answer.learner} a new "
-        f"task. Of the {m} queries shown here, which it had not seen, it put {right} in the right class."
-    )
+        result = f"On the {queries} shown here, which it had not seen, it was off by {significant(off)} on average."
+    else:
+        right = int((answer.outputs.argmax(1) == answer.y).sum())
+        result = f"Of the {queries} shown here, which it had not seen, it put {right} in the right class."
+    return f"{_taught(answer)} {result}"
+
+
+def _taught(answer: TaskAnswer) -> str:
+    n = len(answer.support_x)
+    if not n:
+        return f"{answer.learner}, a plain network trained on one data set, was asked about {answer.name}."
+    examples = count(n, "teaching " + ("image" if answer.images else "example"))
+    classes = "" if answer.classes is None else f" of {len(np.unique(answer.support_y))} classes"
+    return f"In {answer.name}, {examples}{classes} taught {answer.learner} a new task."
 
 
 def means(y: Shaped[np.ndarray, "m ..."]) -> Float[np.ndarray, " m"]:
@@ -132,4 +135,6 @@ def _missing(answer: TaskAnswer) -> dict[str, str]:
     sentences = {part: f"This part could not be made: {reason}." for part, reason in answer.missing.items()}
     if "no inner gradient steps" in sentences.get("film", ""):
         sentences["film"] = f"{answer.learner} adapts without inner gradient steps, so there are none to film."
+    if not len(answer.support_x):
+        sentences["taught"] = "A plain network has no teaching examples: its training data made it."
     return sentences

@@ -67,12 +67,7 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     settings = Settings(steps, batch, lr, **options)
     device, autocast = _fabric(settings.device, settings.precision)
     learner.to(device)
-    preflight.estimable(settings.estimator, learner)
-    with _seeded(settings.seed, 0, device):
-        draws = preflight.fits(learner, tasks, settings.seed, device)
-    got = f"{settings.threads} for a learner that draws random numbers, as dropout does"
-    alone = settings.threads == 1 or not draws
-    checks.expect(alone, "threads", got, "1, because all threads draw from one generator, in no fixed order")
+    draws = _draws(learner, tasks, settings, device)
     if settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
         runs.load_weights(learner, settings.init)
     folder = _folder(settings)
@@ -105,6 +100,17 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
             if progress.step == steps:
                 progress.finish()
             yield Step(progress.step, metrics, progress.seconds)
+
+
+def _draws(learner: Learner, tasks: Source, settings: Settings, device: torch.device) -> bool:
+    """Return whether the learner's loss draws random numbers; raise MapstoError if the settings or tasks do not fit."""
+    preflight.estimable(settings.estimator, learner)
+    with _seeded(settings.seed, 0, device):
+        draws = preflight.fits(learner, tasks, settings.seed, device)
+    got = f"{settings.threads} for a learner that draws random numbers, as dropout does"
+    alone = settings.threads == 1 or not draws
+    checks.expect(alone, "threads", got, "1, because all threads draw from one generator, in no fixed order")
+    return draws
 
 
 @contextmanager

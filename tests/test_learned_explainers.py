@@ -312,6 +312,13 @@ class TestJoint:
         scores = [mt.evaluate(learner, tasks().test, 2).log_loss.mean for learner in (of, of.learner)]
         assert scores[0] == scores[1]
 
+    def test_the_layers_of_its_learner_are_named_as_its_features(self) -> None:
+        of, x = joint(), torch.randn(3, generator=R)
+        view, point = mt.views.feature(of, nothing(3), x, "2", target=1)
+        inner, same = mt.views.feature(of.learner, nothing(3), x, "2", target=1)
+        torch.testing.assert_close(point, same)
+        torch.testing.assert_close(view(2 * point), inner(2 * point))
+
     @pytest.mark.parametrize("vectorise", [True, False])
     def test_it_trains_a_learner_of_tasks(self, vectorise: bool) -> None:
         torch.manual_seed(0)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from .. import checks
+from .learner import Learner
 
 Result = TypeVar("Result")
 
@@ -78,17 +79,25 @@ def only_output(layer: str, part: nn.Module, call: Callable[[], object]) -> Tens
 def part(module: nn.Module, name: str) -> nn.Module:
     """Return the submodule of `module` with this name.
 
-    The first part of the full name may be left out, as in the names that `watch` returns: "0" for "body.0".
+    The first part of the full name may be left out, as in the names that `watch` returns: "0" for "body.0". So may the
+    names of wrapped learners: "0" for "learner.body.0".
 
     Raises:
         MapstoError: if no submodule has this name, or several have it.
     """
     layers = dict(module.named_modules())
-    paths = [name] if name and name in layers else [path for path in layers if path.partition(".")[2] == name != ""]
+    short = {path: _short(module, path) for path in layers}
+    paths = [name] if name and name in layers else [path for path in layers if short[path] == name != ""]
     several = f"{name!r}, the name of several ({', '.join(paths)})"
     checks.expect(len(paths) < 2, "layer", several, "one of these names in full")
-    names = ", ".join(filter(None, dict.fromkeys(path.partition(".")[2] for path in layers)))
+    names = ", ".join(filter(None, dict.fromkeys(short.values())))
     checks.expect(
         len(paths) == 1, "layer", repr(name), f"the name of a layer of the learner: {names or 'there is none'}"
     )
     return layers[paths[0]]
+
+
+def _short(module: nn.Module, path: str) -> str:
+    first, _, rest = path.partition(".")
+    inner = getattr(module, first, None)
+    return _short(inner, rest) if isinstance(inner, Learner) else rest

@@ -11,8 +11,7 @@ read-out R_l of each layer shows where in the network the prediction forms.
 
 Parekh et al. 2021, "A Framework to Learn with Interpretation" (FLINT), §3.2–3.3, with the k-sparse activations of
 Makhzani & Frey 2014 in place of their L1 penalty, without their decoder, and with entropies of the activations divided
-by their sum in place of their softmax. The read-outs are the linear probes of
-Alain & Bengio 2017.
+by their sum in place of their softmax. The read-outs are the linear probes of Alain & Bengio 2017.
 """
 
 from collections.abc import Mapping

@@ -209,6 +209,14 @@ def test_a_row_whose_deletion_lowers_the_prediction_pushed_it_up():
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["row a", "row b"]
 
 
+def test_the_number_beside_a_bar_has_its_sign_and_enough_digits():
+    figure = influence(np.array([-0.02, 0.0002, -0.0003]), ["row a", "row b", "row c"], "yes")
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"+2.0", "−0.02", "+0.03"} <= texts
+    nothing = influence(np.zeros(2), ["row a", "row b"], "yes")
+    assert {text.get_text() for text in nothing.axes[0].texts} >= {"0.0"}
+
+
 def test_strongest_rows_are_shown_once_and_by_size():
     push = np.array([0.5, -0.1, 0.2, -0.9, 0.0, 0.3])
     assert strongest(push, 2) == [0, 5, 1, 3]

@@ -212,6 +212,20 @@ def test_reasons_do_not_move_the_model_unless_asked():
     assert (pull(0.0) - pull(1.0)).abs().max() > 1e-3
 
 
+def test_with_candour_1_the_gradient_is_that_of_the_whole_loss():
+    episode = Tables(columns=(4, 4), rows=(9, 9)).batch(3, 2).to(torch.float64)
+    made = mapping(weight=1e4, candour=1.0)
+    weight = made.learner.readout.weight.requires_grad_(True)
+    slope = torch.autograd.grad(made.batch_loss(episode)[0], weight)[0]
+    direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    losses = []
+    with torch.no_grad():
+        for step in (1e-5, -2e-5):
+            weight.add_(step * direction)
+            losses.append(made.batch_loss(episode)[0])
+    torch.testing.assert_close((slope * direction).sum(), (losses[0] - losses[1]) / 2e-5, rtol=1e-5, atol=1e-5)
+
+
 def test_a_head_that_is_not_corrected_breaks_the_sum():
     """Mutant: without the gap spread over the columns, the values do not add up to the prediction."""
     made, support = mapping(), table()

@@ -30,7 +30,7 @@ from mapsto.reports.task.answer import Reasons, TaskAnswer, Teaching
 from mapsto.reports.task.features import query_reasons
 from mapsto.reports.task.question import task_question
 from mapsto.reports.task.sections import _drawn, sections
-from mapsto.reports.task.teaching import draw_images
+from mapsto.reports.task.teaching import change, draw_images
 from mapsto.tasks import Tables
 
 SHAPLEY = np.array([[0.30, -0.05], [-0.10, 0.02]])
@@ -254,3 +254,14 @@ def test_titles_say_the_class_and_its_probability() -> None:
     assert task.titles == [f"query {i}: class {int(p[i].argmax())}, {100 * float(p[i].max()):.0f} %" for i in range(2)]
     assert p.sum(1).tolist() == pytest.approx([1, 1]) and p.max() > 0.5
     assert task_question(*rows(classes=False), 1).titles[0].startswith("query 0: output ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "effect", "text"),
+    [
+        (CLASSES, 0.04, "+4.0 points"), (CLASSES, -0.06, "−6.0 points"),
+        (NUMBERS, 0.5, "+0.5"), (NUMBERS, -0.25, "−0.25"),
+    ],
+)  # fmt: skip
+def test_an_effect_is_written_with_its_sign_and_unit(answer: TaskAnswer, effect: float, text: str) -> None:
+    assert change(answer, effect) == text

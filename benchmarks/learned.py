@@ -78,7 +78,7 @@ def held_out(case: Case) -> Tensor:
 
 def concepts(joint: mt.Joint, x: Tensor) -> dict[str, float]:
     """Return the fidelity of the interpreter and of its layers, and the number of active concepts."""
-    state = joint.adapt(mt.Examples(x[:0], torch.empty(0, dtype=torch.long), torch.empty(0)))
+    state = joint.adapt(no_support(x))
     of, classes = joint.explain(state, x)["concepts"], joint.predict(state, x).argmax(1)
 
     def same(outcome: Tensor) -> float:
@@ -91,11 +91,11 @@ def concepts(joint: mt.Joint, x: Tensor) -> dict[str, float]:
 
 def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
     """Return R² of the values to exact ones, and the looks of KernelSHAP for an equal squared error."""
-    state = joint.adapt(mt.Examples(x[:0], torch.empty(0, dtype=torch.long), torch.empty(0)))
+    state = joint.adapt(no_support(x))
     started = time.perf_counter()
     reasons: ShapleyReasons = joint.explain(state, x)["why"]
     seconds = (time.perf_counter() - started) / len(x)
-    view = mt.views.query(joint, state_support(x), link=lambda scores: scores.softmax(-1))
+    view = mt.views.query(joint, no_support(x), link=lambda scores: scores.softmax(-1))
 
     def shapley(samples: int | None, row: Tensor) -> Tensor:
         explainer = mt.explainers.Shapley(samples=samples, chunk_size=4096)
@@ -115,7 +115,7 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
     return {"R2": 1 - error / spread, "KernelSHAP looks": looks, "KernelSHAP time ratio": took / seconds}
 
 
-def state_support(x: Tensor) -> mt.Examples:
+def no_support(x: Tensor) -> mt.Examples:
     """Return an empty support set of such rows."""
     return mt.Examples(x[:0], torch.empty(0, dtype=torch.long), torch.empty(0))
 
@@ -124,24 +124,23 @@ def run(name: str, seed: int, rows: int) -> None:
     """Train and measure one case, and print one JSON line for each training."""
     options = {"batch": 1, "lr": 2e-3, "schedule": "cosine", "warmup": 50}
 
-    def trained(label: str, candour: float, reads: bool, phases: dict) -> None:
+    def trained(label: str, candour: float, reads: bool, parts: tuple) -> None:
         torch.manual_seed(seed)
         case = CASES[name]()
         joint = mt.Joint(mt.learners.Fixed(case.network), networks(case, case.reads if reads else {}), candour=candour)
         started = time.process_time()
-        for part in phases:
-            for _ in mt.training.phases(joint, case.tasks, {part: case.steps}, seed=seed, **options):
-                pass
+        for _ in mt.training.phases(joint, case.tasks, dict.fromkeys(parts, case.steps), seed=seed, **options):
+            pass
         x = held_out(case)
         line = {"data": name, "seed": seed, "training": label, "minutes": (time.process_time() - started) / 60}
         line["accuracy"] = float(mt.evaluate(joint, case.tasks.test).accuracy.mean)
         print(json.dumps({**line, **concepts(joint, x), **values(joint, case.players, x[:rows])}), flush=True)
 
-    after = {"learner": 0, "explainers": 0}
+    after = ("learner", "explainers")
     trained("explainers after the network", 0.0, True, after)
     trained("explainers after the network, row alone", 0.0, False, after)
-    trained("both from the start, candour 0", 0.0, True, {"both": 0})
-    trained("both from the start, candour 1", 1.0, True, {"both": 0})
+    trained("both from the start, candour 0", 0.0, True, ("both",))
+    trained("both from the start, candour 1", 1.0, True, ("both",))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from . import checks
 
 __all__ = ["Episode", "Examples", "examples", "over_tasks", "unstack"]
 
-_DRAWN = 25  # tasks that an evaluation draws at a time
+_AT_ONCE = 25  # tasks that an evaluation takes from a source at a time
 
 State = Any
 """The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
@@ -147,12 +147,12 @@ def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator
         MapstoError: if `episodes` or `batch` is below 1, a weight is negative, or there are no tasks.
     """
     checks.count(episodes=episodes, batch=batch)
-    drawn = _DRAWN
+    size = _AT_ONCE
     if isinstance(tasks, Sized):
         checks.expect(len(tasks) > 0, "tasks", "an empty source", "at least one task", "give the split some rows")
-        episodes, drawn = min(episodes, len(tasks)), 1
-    for index, start in enumerate(range(0, episodes, drawn)):
-        sample = checked(tasks.batch(index, min(drawn, episodes - start), seed))
+        episodes, size = min(episodes, len(tasks)), 1
+    for index, start in enumerate(range(0, episodes, size)):
+        sample = checked(tasks.batch(index, min(size, episodes - start), seed))
         for first in range(0, len(sample.support.w), batch):
             part = slice(first, first + batch)
             yield pytree.tree_map_only(Tensor, lambda leaf: leaf[part], sample)  # noqa: B023

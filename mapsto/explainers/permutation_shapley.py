@@ -137,9 +137,8 @@ def _unit(a: Tensor) -> Tensor:
 
 @functools.cache
 def _orders(players: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    along = coalitions.permutation_arrays(players, pairs, seed)[0].astype(
-        np.float32
-    )  # [o·(p+1), p]: the first i players of each
+    # [o·(p+1), p]: the first i players of each order
+    along = coalitions.permutation_arrays(players, pairs, seed)[0].astype(np.float32)
     masks, place = np.unique(along, axis=0, return_inverse=True)
     place = place.reshape(2 * pairs, players + 1)  # [o, p+1]: which coalition
     rank = players - along.reshape(2 * pairs, players + 1, players).sum(1).astype(int)  # [o, p]

@@ -48,8 +48,9 @@ class Joint(Wrapped):
             frozen. `mapsto.training.phases` trains them one after the other.
 
     Raises:
-        MapstoError: if there is no explainer, a weight is negative or has the name of no explainer, `candour` is not
-            from 0 to 1, or `trains` is unknown.
+        MapstoError: if `learner` is not a learner or is transductive, there is no explainer, an explainer is of another
+            kind or does not fit the learner's outcomes, a weight is negative or has the name of no explainer, `candour`
+            is not from 0 to 1, or `trains` is unknown.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class Joint(Wrapped):
         candour: float = 0.0,
         trains: Trains = "both",
     ):
-        checks.expect(isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner", _PLAIN)
+        plain = "wrap a plain network as mt.learners.Fixed(network)"
+        checks.expect(isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner", plain)
         super().__init__(learner)
         reads_rows = not learner.transductive
         checks.expect(reads_rows, "learner", f"a transductive {type(learner).__name__}", "one with transductive=False")
@@ -221,6 +223,3 @@ def _check(explainers: Mapping[str, LearnedExplainer], learner: Learner) -> None
             fits, "outputs", f"None for {type(learner).__name__} with loss {learner.loss_name!r}",
             "the number of outcomes, because only classes have means",
         )  # fmt: skip
-
-
-_PLAIN = "wrap a plain network as mt.learners.Fixed(network)"

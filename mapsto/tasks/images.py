@@ -1,5 +1,6 @@
 """Episodes from a folder of pictures with one subfolder for each class."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,8 @@ class ImageFolder(Tasks):
     ):
         self.shape = shape(ways, shots, queries)
         self.pixels, labels = pictures(path, size, channels)
-        self.names = list(dict.fromkeys(labels))
-        self.sizes = torch.tensor([labels.count(name) for name in self.names])
+        sizes = Counter(labels)
+        self.names, self.sizes = list(sizes), torch.tensor(list(sizes.values()))
         self.starts = self.sizes.cumsum(0) - self.sizes
         self.pools = divide(self.names, splits, seed)
         require(self.names, self.sizes, self.shape, self.pools, f"path {path}")

@@ -19,7 +19,7 @@ from .. import checks
 from ..adaptation import watching
 from ..asking import ask
 from ..games import Placed, View
-from .asked import Asked
+from .batch_model import BatchModel
 
 
 def model(
@@ -59,16 +59,16 @@ def model(
     tensor([3., 3.])
     """
     checks.count(batch_size=batch_size)
-    return ModelView(f, Asked(f, columns, batch_size), target, layer, batch_size)
+    return ModelView(f, BatchModel(f, columns, batch_size), target, layer, batch_size)
 
 
 @final
 class ModelView(Placed):
     """The function from a row to its score under any model; `model` describes the arguments."""
 
-    def __init__(self, f: Any, asked: Asked, target: int | str | None, layer: str | None, batch_size: int):
-        self.asked, self.batch_size, self.layer = asked, batch_size, layer
-        self.target = _index(target, asked.classes)
+    def __init__(self, f: Any, batch_model: BatchModel, target: int | str | None, layer: str | None, batch_size: int):
+        self.batch_model, self.batch_size, self.layer = batch_model, batch_size, layer
+        self.target = _index(target, batch_model.classes)
         if layer is not None:
             got = f"{layer!r} for a {type(f).__name__}"
             checks.expect(isinstance(f, nn.Module), "layer", got, "None", "only a module has layers")
@@ -103,10 +103,10 @@ class ModelView(Placed):
         return lambda moved: ask(self._scores_from, self.batch_size, moved[None], row)[0], point
 
     def _scores(self, rows: Tensor) -> Tensor:
-        scores = self.asked(rows)
+        scores = self.batch_model(rows)
         if self.target is None:
             return scores
-        if self.asked.signed and scores.ndim == 1:
+        if self.batch_model.signed and scores.ndim == 1:
             scores = torch.stack([-scores, scores], 1)  # the score of the second of two classes
         checks.expect(
             scores.ndim == 2, "target", self.target, "None, because f returns one number for each row",
@@ -119,8 +119,8 @@ class ModelView(Placed):
 
     def _features(self, rows: Tensor) -> Tensor:
         assert self.layer is not None
-        self.asked.prepare(rows)
-        output = watching.only_output(self.layer, self.part, lambda: self.asked(rows))
+        self.batch_model.prepare(rows)
+        output = watching.only_output(self.layer, self.part, lambda: self.batch_model(rows))
         got = f"{self.layer!r}, whose output has shape {tuple(output.shape)} for {len(rows)} rows"
         fits = output.ndim > 0 and len(output) == len(rows)
         checks.expect(fits, "layer", got, "a layer with rows on the first axis")

@@ -40,9 +40,11 @@ class LearnedExplainer(nn.Module, ABC):
 
     def __init__(self, reads: Mapping[str, int] | None = None):
         super().__init__()
-        self.reads: dict[str, int] = dict(reads or {}) if isinstance(reads, Mapping | None) else {"": 0}
+        expected = "the channels of each feature by name, such as {'body.3': 64}"
+        checks.expect(isinstance(reads, Mapping | None), "reads", reads, expected)
+        self.reads: dict[str, int] = dict(reads or {})
         counts = all(isinstance(channels, int) and channels > 0 for channels in self.reads.values())
-        checks.expect(counts, "reads", reads, "the channels of each feature by name, such as {'body.3': 64}")
+        checks.expect(counts, "reads", reads, expected)
         self.register_buffer("steps", torch.zeros(()))
 
     @abstractmethod

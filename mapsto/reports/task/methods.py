@@ -68,11 +68,16 @@ def shapley_networks(learner: Learner) -> Iterator[tuple[str, AmortisedShapley]]
     yield from ((name, network) for name, network in named if isinstance(network, AmortisedShapley))
 
 
+def explains_itself(learner: Learner) -> bool:
+    """Return whether the learner gives reasons with its predictions."""
+    return isinstance(learner, SelfExplaining) or any(shapley_networks(learner))
+
+
 def own_reasons(learner: Learner, support: Examples) -> ViewExplainer | None:
     """Return the explainer that asks the learner for its own reasons; None if it gives none."""
     if isinstance(learner, SelfExplaining):
         return OwnReasons(learner, support)
-    return JointReasons(learner, support) if isinstance(learner, Joint) and any(shapley_networks(learner)) else None
+    return JointReasons(learner, support) if isinstance(learner, Joint) and explains_itself(learner) else None
 
 
 def available() -> dict[str, Any]:
@@ -87,7 +92,7 @@ def available() -> dict[str, Any]:
 
 def default_methods(question: TaskQuestion) -> list[str]:
     """Return the names of three or four methods that suit the learner and its rows, cheap ones for large rows."""
-    own = [] if own_reasons(question.learner, question.support) is None else [_OWN]
+    own = [_OWN] if explains_itself(question.learner) else []
     x = question.query.x
     if x.dim() > 2:
         return [*own, "IntegratedGradients", "Smooth", "Occlusion"]
@@ -121,7 +126,7 @@ def names_of(methods: Methods) -> list[str]:
 
 def refuse_own(names: Sequence[str], learner: Learner) -> None:
     """Raise MapstoError if `SelfExplaining` is among the names but the learner does not explain itself."""
-    possible = isinstance(learner, SelfExplaining) or any(shapley_networks(learner)) or _OWN not in names
+    possible = explains_itself(learner) or _OWN not in names
     got = f"{_OWN} for {type(learner).__name__}"
     checks.expect(possible, "methods", got, "a learner that explains itself", "leave it out")
 

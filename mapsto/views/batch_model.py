@@ -25,7 +25,7 @@ _ALONE = 0.02  # the tolerance between batches of two sizes, whose sums are roun
 _EXPECTED = "one number, or k numbers, for each row"
 
 
-class Asked:
+class BatchModel:
     """The function from rows `[b, ...]` to the scores of a model, `[b]` or `[b, k]`, in the dtype of the rows.
 
     If the rows are integers, the scores are of torch's default dtype.
@@ -38,7 +38,7 @@ class Asked:
     Raises:
         MapstoError: if the model is of another kind, or it is a module that draws at random or mixes rows. On the first
             call, if the model fails on the row, returns no numbers, or returns other numbers for the same row when it
-            is asked again, or among other rows.
+            is evaluated again, or among other rows.
     """
 
     def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int):

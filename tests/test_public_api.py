@@ -35,7 +35,7 @@ ROOMS = {
         knn_shapley partial_dependence patches superpixels task_influence
     """,
     "explainers.learned": """
-        AmortisedShapley Columns Interpreter Patches Players
+        AmortisedShapley Columns INVASE Interpreter L2X Patches Players PolicyGradient REALX
     """,
     "figures": """
         attributions beeswarm draw influence reliability waterfall
@@ -46,10 +46,13 @@ ROOMS = {
         RidgeHead SNAIL SiameseNetwork VSML
     """,
     "measures": """
-        EvalX FGSM LinearRegression NoisyLinear PGD agreement audit auroc by_outputs by_state complexity
+        EvalX FGSM LinearRegression NoisyLinear PGD agreement auroc by_outputs by_state complexity
         estimate evaluate hiding_infidelity infidelity insertion_deletion log_likelihoods max_sensitivity
         query_stability randomised_model rationale recovery reliability selection shuffled_labels surprise
         task_map teaching_loss teaching_stability trust
+    """,
+    "measures.audit": """
+        bias eval_x label_leak
     """,
     "models": """
         AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork Recurrent ResNet12 SENN SetTransformer
@@ -91,7 +94,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 165
+    assert len({name for _, name in PUBLIC} - OWN) <= 170
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

@@ -8,6 +8,7 @@ easier to explain: 0 trains the explainers beside the learner, 1 trains both for
 learner itself: `train`, `evaluate` and the views treat it as they treat every other learner. It cannot be compiled.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,6 +23,7 @@ from ..adaptation.learner import Learner, Metrics, evaluating, within
 from ..episodes import Episode, Examples, State
 from ..explainers.learned.explainer import LearnedExplainer, Prediction
 from ..learners.wrapped import Wrapped
+from .consensus import alike, consensus, disagreement
 
 Trains = Literal["both", "learner", "explainers"]
 
@@ -46,6 +48,8 @@ class Joint(Wrapped):
         candour: the fraction of the gradient of the explainers' losses that reaches the learner, from 0 to 1.
         trains: what a training changes: "both", the "learner" alone, or the "explainers" alone, with the learner
             frozen. `mapsto.training.phases` trains them one after the other.
+        agreement: the weight of the disagreement of the explainers, which is added to the loss: their importances of
+            the players are drawn together if it is positive, and driven apart if it is negative. See `consensus`.
 
     Raises:
         MapstoError: if `learner` is not a learner or is transductive, there is no explainer, an explainer is of another
@@ -60,6 +64,7 @@ class Joint(Wrapped):
         weight: float | Mapping[str, float] = 1.0,
         candour: float = 0.0,
         trains: Trains = "both",
+        agreement: float = 0.0,
     ):
         plain = "wrap a plain network as mt.learners.Fixed(network)"
         checks.expect(isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner", plain)
@@ -72,8 +77,11 @@ class Joint(Wrapped):
         checks.expect(set(weights) == set(explainers), "weight", ", ".join(weights), f"one for each of {known}")
         checks.at_least(0, **{f"weight of {name}": value for name, value in weights.items()})
         checks.between(0, 1, candour=candour)
+        checks.expect(math.isfinite(agreement), "agreement", agreement, "a finite number")
+        comparable = not agreement or len(alike(explainers)) > 1
+        checks.expect(comparable, "agreement", agreement, "0, unless two or more explainers have the same players")
         self.learner, self.explainers, self.weights = learner, nn.ModuleDict(explainers), dict(weights)
-        self.candour = candour
+        self.candour, self.agreement = candour, agreement
         self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
         self.trains = trains
 
@@ -127,6 +135,20 @@ class Joint(Wrapped):
         checks.expect(not lost, "x", "rows with NaN reasons", "rows whose cells the learner can read", "fill them in")
         return reasons
 
+    def consensus(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n p"]:
+        """Return what the explainers say together: the mean share of each player in the importances of a row.
+
+        Explainers without players, such as `Interpreter`, are left out.
+
+        Raises:
+            MapstoError: if no explainer has players, the players differ, or an explainer has not been trained.
+        """
+        of = [explainer.trained() for explainer in alike(dict(self._named()))]
+        checks.expect(bool(of), "explainers", ", ".join(self.explainers), "explainers with the same players")
+        with torch.no_grad(), evaluating(self), answering(self, x):
+            prediction = self.prediction(state, x)
+            return consensus([explainer.importance(prediction) for explainer in of])
+
     def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:
         """Return what the explainers read: the outcome, the features, and the model to ask about other rows."""
         learner, inner = self.learner, state.state
@@ -167,7 +189,13 @@ class Joint(Wrapped):
         metrics: Metrics = {f"explainers.{name}.steps": explainer.steps + 1 for name, explainer in self._named()}
         for name, (loss, numbers) in losses.items():
             metrics |= {f"{name}_{key}": value for key, value in {"loss": loss.detach(), **numbers}.items()}
-        return torch.stack([self.weights[name] * loss for name, (loss, _) in losses.items()]).sum(), metrics
+        total = torch.stack([self.weights[name] * loss for name, (loss, _) in losses.items()]).sum()
+        if self.agreement:
+            with evaluating(self.learner):
+                importances = [explainer.importance(prediction) for explainer in alike(dict(self._named()))]
+            apart = w @ disagreement(importances)
+            total, metrics = total + self.agreement * apart, metrics | {"disagreement": apart.detach()}
+        return total, metrics
 
     def _candid(self, prediction: Prediction) -> Prediction:
         """Let only the fraction `candour` of a gradient through."""

@@ -1,7 +1,7 @@
 """Measures: how well a learner predicts, whether its probabilities are calibrated, and whether explanations hold."""
 
 from ..estimate import estimate
-from .audit import audit
+from . import audit as audit
 from .evaluation.calibration import reliability
 from .evaluation.evaluate import evaluate
 from .evaluation.likelihood import log_likelihoods
@@ -27,7 +27,6 @@ __all__ = [
     "LinearRegression",
     "NoisyLinear",
     "agreement",
-    "audit",
     "auroc",
     "by_outputs",
     "by_state",

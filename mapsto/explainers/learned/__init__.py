@@ -2,6 +2,20 @@
 
 from .amortised_shapley import AmortisedShapley
 from .interpreter import Interpreter
+from .invase import INVASE
+from .l2x import L2X
 from .players import Columns, Patches, Players
+from .policy_gradient import PolicyGradient
+from .real_x import REALX
 
-__all__ = ["AmortisedShapley", "Columns", "Interpreter", "Patches", "Players"]
+__all__ = [
+    "INVASE",
+    "L2X",
+    "REALX",
+    "AmortisedShapley",
+    "Columns",
+    "Interpreter",
+    "Patches",
+    "Players",
+    "PolicyGradient",
+]

@@ -22,7 +22,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ... import checks
-from .explainer import LearnedExplainer, Metrics, Prediction
+from .explainer import Metrics, PlayerExplainer, Prediction
 from .players import Players
 from .tokens import Tokens
 
@@ -35,7 +35,7 @@ class ShapleyReasons(NamedTuple):
     interactions: Float[Tensor, "n p p k"]  # of each two players; 0 if `rank` is 0
 
 
-class AmortisedShapley(LearnedExplainer):
+class AmortisedShapley(PlayerExplainer):
     """Predict the Shapley values of a model's outcome in one pass, for any players.
 
     The network reads the row, the outcome and the named features of the model. It is trained by `Joint`, which asks the
@@ -70,14 +70,12 @@ class AmortisedShapley(LearnedExplainer):
         depth: int = 2,
         heads: int = 4,
     ):
-        super().__init__(reads)
+        super().__init__(players, outputs, reads)
         checks.count(coalitions=coalitions, width=width, heads=heads)
         checks.count(0, rank=rank, depth=depth)
         checks.expect(coalitions % 2 == 0, "coalitions", coalitions, "an even number, because they come in pairs")
-        kind = isinstance(players, Players)
-        checks.expect(kind, "players", repr(players), "players such as Columns(13) or Patches((1, 28, 28), 7)")
         checks.expect(players.count > 1, "players", players.count, "at least two")
-        self.players, self.outputs, self.coalitions, self.by_class = players, outputs, coalitions, outputs is None
+        self.coalitions = coalitions
         self.tokens = Tokens(players, self.reads, outputs, width, depth, heads)
         self.values = nn.Linear(width, outputs or 1)
         self.factors = nn.Linear(width, (outputs or 1) * rank) if rank else None
@@ -104,11 +102,19 @@ class AmortisedShapley(LearnedExplainer):
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
         """Return the Shapley values of each row's outcome, from one pass of the network and two looks at the model."""
+        return self.trained()._reasons(prediction)
+
+    def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
+        """Return the absolute Shapley values of the most probable class or, for numbers, of the first outcome."""
+        outcome = prediction.outcome if prediction.of_classes else prediction.outcome[:, :1]
+        best = outcome.argmax(1)[:, None, None].expand(-1, self.players.count, 1)
+        return self._reasons(prediction).values.gather(2, best)[..., 0].abs()
+
+    def _reasons(self, prediction: Prediction) -> ShapleyReasons:
         visible = self.players.visible(prediction.x)
-        base, full, _ = self._ask(
-            prediction, visible, prediction.outcome.new_zeros(len(visible), 0, self.players.count)
-        )
-        values, pairs = self.trained().game(prediction, base, full, visible)
+        none = prediction.outcome.new_zeros(len(visible), 0, self.players.count)
+        base, full, _ = self._ask(prediction, visible, none)
+        values, pairs = self.game(prediction, base, full, visible)
         return ShapleyReasons(values.mT, base, pairs.movedim(1, -1))
 
     def _ask(

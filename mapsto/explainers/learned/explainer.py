@@ -2,15 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ... import checks
+from .players import Players
 
 Metrics = dict[str, Tensor]
+Target = Literal["model", "label"]
 
 
 class Prediction(NamedTuple):
@@ -89,3 +92,41 @@ def positions(feature: Float[Tensor, "n ..."]) -> Float[Tensor, "n t c"]:
     if feature.dim() > 3:
         return feature.flatten(2).mT
     return feature[:, None] if feature.dim() == 2 else feature
+
+
+class PlayerExplainer(LearnedExplainer):
+    """The base of the explainer networks that tell how important each player is.
+
+    Args:
+        players: the players, such as `Columns(13)` or `Patches((1, 28, 28), 7)`.
+        outputs: the number `k` of outcomes of the model. If None, the network reads the means of the support set's
+            classes, for tasks with any number of classes.
+        reads: the features to read, see `LearnedExplainer`.
+
+    Raises:
+        MapstoError: if `players` are not players, `outputs` is below 1, or `reads` is not such a mapping.
+    """
+
+    def __init__(self, players: Players, outputs: int | None, reads: Mapping[str, int] | None):
+        super().__init__(reads)
+        kind = isinstance(players, Players)
+        checks.expect(kind, "players", repr(players), "players such as Columns(13) or Patches((1, 28, 28), 7)")
+        if outputs is not None:
+            checks.count(outputs=outputs)
+        self.players, self.outputs, self.by_class = players, outputs, outputs is None
+
+    @abstractmethod
+    def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
+        """Return how important each player is for the outcome of its row, from 0; 0 if the player is missing."""
+
+
+def targets(prediction: Prediction, y: Shaped[Tensor, "n ..."], target: Target) -> Float[Tensor, "n k"]:
+    """Return the outcome to predict: that of the model, or the label (as one-hot probabilities if it is a class)."""
+    if target == "model":
+        return prediction.outcome
+    return F.one_hot(y, prediction.outcome.shape[1]).to(prediction.outcome) if prediction.of_classes else y
+
+
+def errors(scores: Float[Tensor, "n k"], target: Float[Tensor, "n k"], of_classes: bool) -> Float[Tensor, " n"]:
+    """Return the loss of each row: the cross-entropy of class logits in nats, or the squared error of numbers."""
+    return (-target * scores.log_softmax(-1) if of_classes else (scores - target).square()).sum(-1)

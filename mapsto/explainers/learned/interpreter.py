@@ -15,7 +15,7 @@ by their sum in place of their softmax. The read-outs are the linear probes of A
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Shaped
@@ -23,9 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import checks
-from .explainer import LearnedExplainer, Metrics, Prediction
-
-Target = Literal["model", "label"]
+from .explainer import LearnedExplainer, Metrics, Prediction, Target, errors, targets
 
 
 class Concepts(NamedTuple):
@@ -86,11 +84,13 @@ class Interpreter(LearnedExplainer):
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics); see the module. The metric `fidelity` is the share of rows with the model's class."""
         of_classes = prediction.of_classes
-        target = prediction.outcome if self.target == "model" else self._labels(y, of_classes)
+        target = targets(prediction, y, self.target)
         hidden, activations = self._activations(prediction)
         scores = self.scores(activations)
-        parts = [self._error(scores, target, of_classes, w)]
-        parts += [self._error(probe(h), target, of_classes, w) for probe, h in zip(self.probes, hidden, strict=True)]
+        fits = scores.shape == target.shape
+        checks.expect(fits, "outputs", self.outputs, f"{target.shape[1]}, those of the model")
+        rebuilt = [scores, *(probe(h) for probe, h in zip(self.probes, hidden, strict=True))]
+        parts = [w @ errors(of, target, of_classes) for of in rebuilt]
         share = activations / activations.sum(1, keepdim=True).clamp(min=1e-9)
         mean = (w @ share) / w.sum().clamp(min=1e-9)
         loss = sum(parts) + self.conciseness * (w @ entropy(share)) - self.diversity * w.sum() * entropy(mean)
@@ -116,16 +116,6 @@ class Interpreter(LearnedExplainer):
         raw = self.concepts(torch.cat(hidden, 1)).relu()
         largest = raw.topk(self.active, 1)
         return hidden, torch.zeros_like(raw).scatter(1, largest.indices, largest.values)
-
-    def _labels(self, y: Tensor, of_classes: bool) -> Tensor:
-        return F.one_hot(y, self.outputs).to(torch.get_default_dtype()) if of_classes else y
-
-    def _error(
-        self, scores: Float[Tensor, "n k"], target: Float[Tensor, "n k"], of_classes: bool, w: Float[Tensor, " n"]
-    ) -> Tensor:
-        checks.expect(scores.shape == target.shape, "outputs", self.outputs, f"{target.shape[1]}, those of the model")
-        error = -target * scores.log_softmax(-1) if of_classes else (scores - target).square()
-        return w @ error.sum(-1)
 
 
 def entropy(share: Float[Tensor, "... j"]) -> Float[Tensor, "..."]:

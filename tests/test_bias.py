@@ -9,7 +9,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, recall_score
 
 from mapsto.errors import MapstoError
-from mapsto.measures.audit import _difference, audit
+from mapsto.measures.audit.bias import _difference
+from mapsto.measures.audit.bias import bias as audit
 
 
 def table(rows=400, seed=0):

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .. import checks
-from ..estimate import Estimate, estimate
-from ..explainers.rules.classifier import FEW, steady
+from ... import checks
+from ...estimate import Estimate, estimate
+from ...explainers.rules.classifier import FEW, steady
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ class Audit(NamedTuple):
         return "\n".join(lines)
 
 
-def audit(
+def bias(
     predict: Predict,
     rows: "pd.DataFrame | np.ndarray",
     outcome: "Sequence[Any] | np.ndarray | pd.Series",

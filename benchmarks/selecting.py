@@ -1,0 +1,111 @@
+"""Selectors on the six rules of Chen et al. 2018 and Yoon et al. 2019, whose relevant columns are known.
+
+    python benchmarks/selecting.py syn1 --seed 0
+
+10,000 training rows of 11 columns with Bernoulli labels, 10,000 test rows. For each selector, over the test rows:
+
+- TPR: the mean fraction of the relevant columns that are selected; FDR: of the selected columns that are irrelevant;
+- the accuracy of the selector's own predictor from the selected columns, and that of EVAL-X from the same columns;
+- AUROC of EVAL-X.
+
+The selectors are trained to predict the labels, as published. The model that policy gradient asks is trained with
+random hidden columns. L2X selects four columns, as in its paper (two for syn1), the others choose the number.
+"""
+
+import argparse
+import functools
+import json
+import time
+
+import torch
+from torch import Tensor, nn
+
+import mapsto as mt
+from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, PolicyGradient
+from mapsto.measures import EvalX
+from mapsto.tasks.planted import relevant, score
+
+ROWS = 10_000
+COUNT = {"syn1": 2, "syn2": 4, "syn3": 4, "syn4": 4, "syn5": 4, "syn6": 5}
+
+
+class Hiding(nn.Module):
+    """A perceptron for rows with missing cells, which are NaN; in training, random cells are hidden."""
+
+    def __init__(self, columns: int, outputs: int, width: int = 200):
+        super().__init__()
+        self.network = mt.models.MLP(2 * columns, width, width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores."""
+        there = ~x.isnan()
+        if self.training:
+            there = there & (torch.rand_like(x) < torch.rand(len(x), 1))
+        return self.network(torch.cat([torch.where(there, x, 0.0), there.to(x)], 1))
+
+
+def data(rule: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows, labels, and which columns decide each row."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(ROWS, 11, generator=generator)
+    y = (torch.rand(ROWS, generator=generator) < torch.sigmoid(-score(rule, x))).long()
+    return x, y, relevant(rule, x)
+
+
+def selectors(rule: str, cost: float) -> dict:
+    """Return new selectors by name."""
+    players, options = Columns(11, baseline=torch.nan), {"outputs": 2, "target": "label"}
+    return {
+        "L2X": L2X(players, COUNT[rule], **options),
+        "INVASE": INVASE(players, cost=cost, **options),
+        "REAL-X": REALX(players, cost=cost, **options),
+        "policy gradient": PolicyGradient(players, cost=cost, **options),
+    }
+
+
+def run(rule: str, seed: int, steps: int, size: int, lr: float, decay: float, cost: float, only: str) -> None:
+    """Train and measure each selector, and print one JSON line for each."""
+    x, y, _ = data(rule, 2 * seed)
+    seen, labels, truth = data(rule, 2 * seed + 1)
+    tasks = mt.tasks.Minibatches(x, y, size=size, splits=(0.99, 0.005, 0.005))
+    torch.manual_seed(seed)
+    judge = EvalX(mt.models.MLP(22, 200, 200, 2), seed=seed).fit(x, y)
+    nothing = mt.Examples(x[:0], y[:0], torch.empty(0))
+    for name, selector in selectors(rule, cost).items():
+        if only and name != only:
+            continue
+        started = time.process_time()
+        joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {"select": selector})
+        for step in mt.train(
+            joint, tasks, steps, 1, lr=lr, seed=seed, optimizer=functools.partial(torch.optim.Adam, weight_decay=decay)
+        ):
+            if step.step % max(1, steps // 6) == 0 and only:
+                report(name, rule, seed, joint, nothing, seen, labels, truth, judge, started)
+        if not only:
+            report(name, rule, seed, joint, nothing, seen, labels, truth, judge, started)
+
+
+def report(name, rule, seed, joint, nothing, x, y, truth, judge, started):
+    shown, outcome = joint.explain(joint.adapt(nothing), x)["select"][1:]
+    tpr = (shown & truth).sum(1) / truth.sum(1)
+    fdr = (shown & ~truth).sum(1) / shown.sum(1).clamp(min=1)
+    judged = judge.judge(x, y, shown)
+    own = (outcome.argmax(1) == y).double().mean()
+    line = {"rule": rule, "seed": seed, "selector": name, "TPR": tpr.mean(), "FDR": fdr.mean(), "own accuracy": own}
+    line |= {"EVAL-X": judged.right.mean(), "AUROC": judged.auroc, "minutes": (time.process_time() - started) / 60}
+    print(json.dumps({k: v if isinstance(v, str | int) else round(float(v), 4) for k, v in line.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rule", choices=COUNT)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--decay", type=float, default=0.01)
+    parser.add_argument("--cost", type=float, default=0.1)
+    parser.add_argument("--only", default="")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    run(a.rule, a.seed, a.steps, a.size, a.lr, a.decay, a.cost, a.only)

@@ -129,6 +129,12 @@ def test_coalitions_come_with_their_complements_and_no_two_are_alike(players: in
         assert (1,) * players in rows
 
 
+def test_fewer_coalitions_than_all_are_a_random_sample() -> None:
+    for samples in range(8, 60, 4):
+        masks = [LIME(samples, penalty=1.0, seed=seed).design(6).masks for seed in (0, 1)]
+        assert len(masks[0]) == samples and {*map(tuple, masks[0].tolist())} != {*map(tuple, masks[1].tolist())}
+
+
 def test_every_player_is_present_in_half_of_the_coalitions() -> None:
     masks = LIME(samples=400).design(12).masks
     assert (masks.mean(0) - 0.5).abs().max() < 1e-6

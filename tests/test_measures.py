@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from torch import Tensor
 
-from mapsto.episodes import Episode, Examples
+from mapsto.episodes import Episode, Examples, first_tasks
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
 from mapsto.measures import agreement, estimate, evaluate, reliability
@@ -268,3 +268,23 @@ def test_a_task_with_ten_times_the_error_of_predicting_nothing_has_diverged(erro
     y = torch.tensor([[[1.0], [-1.0]]]).repeat(2, 1, 1)
     scores = y + torch.tensor([0.0, error**0.5])[:, None, None]
     assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == expected
+
+
+class Numbered(Tasks):
+    """Task j of stack i has the input 100·i + j."""
+
+    def draw(self, generator: torch.Generator, count: int) -> Episode:
+        raise NotImplementedError
+
+    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
+        x = (100 * index + torch.arange(count)).view(-1, 1, 1).float()
+        rows = Examples(x, x, torch.ones(count, 1))
+        return Episode(rows, rows)
+
+
+@pytest.mark.parametrize("batch", [1, 8, 60])
+def test_an_evaluation_takes_the_same_tasks_whatever_its_batch(batch: int) -> None:
+    parts = list(first_tasks(Numbered(), 60, batch, 0))
+    expected = [100.0 * (j // 25) + j % 25 for j in range(60)]  # published results rest on stacks of 25
+    assert torch.cat([part.query.x.flatten() for part in parts]).tolist() == expected
+    assert max(len(part.query.x) for part in parts) <= batch

@@ -56,7 +56,9 @@ def test_the_rate_falls_to_nothing_in_equal_parts() -> None:
     """Adam goes along a constant slope by its sign, so that the climb is the sum of the rates 1, 3/4, 1/2 and 1/4."""
     found = maximise(lambda x: 1e4 * (x @ W), torch.zeros(6, dtype=F64), steps=4, lr=0.1)  # far above Adam's ε
     torch.testing.assert_close(found.x, 0.25 * W.sign(), rtol=1e-5, atol=0)
-    torch.testing.assert_close(found.objective, found.value * torch.tensor([0.0, 0.4, 0.7, 0.9], dtype=F64), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        found.objective, found.value * torch.tensor([0.0, 0.4, 0.7, 0.9], dtype=F64), rtol=1e-5, atol=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mapsto.errors import MapstoError
 from mapsto.learners import Learner
 from mapsto.measures import agreement, estimate, evaluate, reliability
 from mapsto.measures.evaluation.calibration import expected_calibration_error
-from mapsto.measures.evaluation.evaluate import Classification, Regression, _regression, summary
+from mapsto.measures.evaluation.evaluate import Classification, Regression, _classification, _regression, summary
 from mapsto.tasks import Arrays, Tasks
 
 # agreement
@@ -268,6 +268,14 @@ def test_a_task_with_ten_times_the_error_of_predicting_nothing_has_diverged(erro
     y = torch.tensor([[[1.0], [-1.0]]]).repeat(2, 1, 1)
     scores = y + torch.tensor([0.0, error**0.5])[:, None, None]
     assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == expected
+    scores = y + torch.tensor([2.0, 4.0])[:, None]  # (4 + 16) / 2, exactly ten times as much
+    assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == 0
+
+
+def test_a_padded_row_that_is_infinitely_surprising_does_not_count() -> None:
+    scores = torch.tensor([[[0.0, 0.0], [-torch.inf, 0.0]]])
+    found = _classification(scores, torch.zeros(1, 2, dtype=torch.long), torch.tensor([[1.0, 0.0]]))
+    assert found.log_loss.mean == pytest.approx(math.log(2))
 
 
 class Numbered(Tasks):

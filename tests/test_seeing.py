@@ -512,6 +512,9 @@ def law_of_units(judge: Callable) -> None:
 
 def test_a_channel_is_a_unit_and_its_places_are_rows() -> None:
     law_of_units(health)
+    z = draw(6, 5, 3, seed=12)  # of a sequence, each feature is a unit
+    z[..., 1] = -1.0
+    assert health(nn.ReLU(), z).dead.tolist() == [False, True, False]
 
 
 def by_output(activation: nn.Module, z: Tensor) -> Units:

@@ -192,6 +192,13 @@ def test_lime_finds_the_patches_that_decide() -> None:
     assert values.abs().sort().values[:14].max() < 0.1
 
 
+def test_superpixels_of_one_colour_are_the_cells_of_a_grid() -> None:
+    assert torch.equal(superpixels(torch.zeros(1, 6, 9), count=6), patches((1, 6, 9), 3))
+    assert torch.equal(superpixels(torch.zeros(2, 9, 3), count=3), patches((2, 9, 3), 3))
+    assert torch.equal(superpixels(torch.zeros(1, 3, 9), count=3), patches((1, 3, 9), 3))
+    assert torch.equal(superpixels(drawn(8, 1, 3, 4), count=12), patches((1, 3, 4), 1))  # each pixel a region
+
+
 def painted() -> Tensor:
     """A bright disc on a dark ground with a slope and some noise."""
     rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(20.0), indexing="ij")

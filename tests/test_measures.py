@@ -270,6 +270,8 @@ def test_a_task_with_ten_times_the_error_of_predicting_nothing_has_diverged(erro
     assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == expected
     scores = y + torch.tensor([2.0, 4.0])[:, None]  # (4 + 16) / 2, exactly ten times as much
     assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == 0
+    lost = torch.cat([scores, scores + torch.nan, y])  # errors of 10, 10, NaN, NaN and 0, 0
+    assert _regression(lost, y.repeat(3, 1, 1), torch.full((6, 2), 0.5)).median == 10
 
 
 def test_a_padded_row_that_is_infinitely_surprising_does_not_count() -> None:

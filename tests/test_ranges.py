@@ -111,6 +111,8 @@ CASES: dict[str, Case] = {
     "splits": ("splits", sampling.ends, [(1.0, 0, 0), (0.4, 0.3, 0.3), (0.1, 0, 0)], [(0.5, 0.5, 0.1), (0, 0, 0)]),
     "fractions": ("splits", sampling.ends, [(0, 0, 1.0)], [(1.1, -0.1, 0), (0.5, 0.5), (0.5, 0.2, 0.2, 0.1)]),
     "Arrays": ("(ways|y)", lambda v: arrays(ways=v).batch(0, 1), [2, 4], [1, 5]),
+    "Arrays examples": ("y", lambda v: arrays(shots=v).batch(0, 1), [4, (1, 4)], [5]),  # 5 of each class, 1 a query
+    "Arrays queries": ("(queries|y)", lambda v: arrays(queries=v).batch(0, 1), [1, 4], [0, 5]),
     "Planted features": ("features", lambda v: tasks.Planted(features=v), [11], [10]),
     "Planted sharpness": ("sharpness", lambda v: tasks.Planted(sharpness=v), [LITTLE, math.inf], [0]),
     "Planted labels": ("mislabelled", lambda v: tasks.Planted(shots=(3, 5), mislabelled=v), [0, 3], [-1, 4]),

@@ -220,6 +220,7 @@ def test_steps_are_counted_in_spreads_and_values_stay_plausible() -> None:
     moved = columns.plausible(np.array([0, 0, 1, 1]), np.array([0.0, 2.6, 7.4, 11.0]))
     assert moved.tolist() == [1, 2.6, 7, 10]  # within the observed range; whole where all are whole
     assert columns.values(2, 0.0, 3).tolist() == [0, 1, 2]
+    assert columns.values(1, 5.0, 2).tolist() == [0, 3, 4, 6, 7, 10]  # a spread away and, rounded, a quarter of one
     assert columns.values(0, 6.0, 3).tolist() == [1, 3, 5, 5.75, 6.25, 7, 10]  # ends, middle, and near the row's own
 
 

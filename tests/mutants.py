@@ -151,7 +151,7 @@ def _lines() -> dict[str, dict[str, list[str]]]:
     data.read()
     return {
         str(Path(file).relative_to(ROOT)): {
-            str(line): sorted({context.partition("|")[0] for context in contexts if context})
+            str(line): sorted({context.rpartition("|")[0] for context in contexts if context})  # names may hold a |
             for line, contexts in data.contexts_by_lineno(file).items()
         }
         for file in data.measured_files()

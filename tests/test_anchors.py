@@ -17,7 +17,8 @@ from mapsto.explainers import Anchors, Counterfactual, SurrogateTree
 from mapsto.explainers.rules import bandit
 from mapsto.explainers.rules.anchors import Anchor
 from mapsto.explainers.rules.bandit import Certificate
-from mapsto.explainers.rules.predicates import matches
+from mapsto.explainers.rules.predicates import conditions, matches
+from mapsto.tables.background import Background
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(1000, 8))
@@ -147,6 +148,22 @@ def test_no_rule_means_no_anchor_and_it_is_said(classifier: Callable[[np.ndarray
 def test_a_constant_classifier_needs_no_condition() -> None:
     anchor = Anchors(X, **QUICK)(lambda x: np.ones(len(x), int), X[0])
     assert anchor.found and anchor.predicates == () and anchor.coverage == 1 and str(anchor) == "any row"
+
+
+def test_conditions_hold_of_their_row_and_part_the_background() -> None:
+    rng = np.random.default_rng(0)
+    columns = [rng.integers(0, n, 200).astype(float) for n in (3, 4, 5, 50)] + [
+        rng.exponential(size=200).clip(max=0.7)
+    ]  # half at the top
+    background = Background(np.stack(columns, 1))
+    for row in background.values[:20]:
+        found = conditions(background, row, bins=4)
+        assert matches(found, row[None]).all()
+        assert [c.sign for c in found if c.column < 2] == ["=", "="]  # as few values as bins
+        assert all(c.sign != "=" for c in found if c.column >= 2) and 1 <= sum(c.column == 2 for c in found) <= 3
+        assert sum(c.column == 3 for c in found) == 3
+        shares = [matches([c], background.values).mean() for c in found]
+        assert min(shares) > 0 and max(shares) < 1
 
 
 def test_the_seed_decides() -> None:

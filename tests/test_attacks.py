@@ -374,7 +374,11 @@ def test_the_reasons_for_several_numbers_are_compared_at_once():
     )
     found = vmap(one)(episode.query.x[:3])
     assert found.change.shape == (3,) and found.change.min() > 0.01 and not found.kept.any()
-    torch.testing.assert_close(found.change[1], one(episode.query.x[1]).change)
+    x, y, support = episode.query.x[1], episode.query.y[0], episode.support
+    torch.testing.assert_close(found.change[1], one(x).change)
+    moved = PGD(0.8)(attacks.surprise(learner, support, y), x)
+    by_hand = (Gradient()(views.query(learner, support), point) for point in (x, moved))
+    torch.testing.assert_close(one(x).change, stability.change(*by_hand))
 
 
 def test_poisoned_numbers_are_not_kept():

@@ -104,6 +104,14 @@ def test_all_arms_are_the_best_of_as_many() -> None:
     assert set(top.tolist()) == {0, 1} and tally.draws.tolist() == [10, 10]
 
 
+def test_the_arms_share_the_risk_of_exploration() -> None:
+    assert bandit.rate(3, 8, 0.1) == pytest.approx(bandit.rate(3, 1, 0.1 / 8), rel=1e-12)
+    rates = [bandit.rate(t, 8, 0.1) for t in (1, 2, 100)]
+    assert rates[0] < rates[1] < rates[2]
+    slope, e = bandit._ALPHA - 1, np.e  # what Kaufmann & Kalyanakrishnan's Theorem 1 asks of its constants
+    assert slope > 0 and 2 * e + 1 + e / slope + (e + 1) / slope**2 < bandit._K1
+
+
 Certify = Callable[..., Certificate]
 
 

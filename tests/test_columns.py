@@ -68,9 +68,16 @@ def test_later_rows_are_read_as_the_training_rows_were(train, later, expected, s
             assert read(train, later) == expected
 
 
+def test_days_and_times_mix():
+    assert read(["1970-01-02", "1970-01-03 12:00", "1970-01-04T18:00"]) == [1, 2.5, 3.75]
+
+
 def test_a_stray_word_among_numbers_is_missing_and_said():
     with pytest.warns(UserWarning, match="'unknown' not a number"):
         assert read([*range(19), "unknown"])[-2:] == [18, NAN]
+    with pytest.warns(UserWarning, match="'unknown' not a number"):
+        assert read([*range(9), "unknown"]) == [*range(9), NAN]  # one in ten, and
+    assert read([*range(8), "unknown"]) == [*range(9)]  # more than that
 
 
 def test_many_words_among_numbers_make_categories():

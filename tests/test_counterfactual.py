@@ -11,6 +11,9 @@ import torch
 from mapsto.errors import MapstoError
 from mapsto.explainers import Counterfactual
 from mapsto.explainers.rules.counterfactual import Change
+from mapsto.tables.background import Background
+from mapsto.tables.forms import as_text
+from mapsto.tables.plausibility import Columns
 
 Case = tuple[np.ndarray, np.ndarray, float, np.ndarray]
 
@@ -205,3 +208,28 @@ def test_bad_settings_are_refused() -> None:
 def test_counts_are_whole_numbers(name: str) -> None:
     with pytest.raises(MapstoError, match=f"{name}: got 2.5, expected a whole number"):
         Counterfactual(np.zeros((5, 2)), **{name: 2.5})
+
+
+def test_steps_are_counted_in_spreads_and_values_stay_plausible() -> None:
+    """By hand: the median distance from the median, the mean distance if half are equal, 1 between categories."""
+    table = np.array([[1.0, 0.0, 0, 5], [2.5, 0, 1, 5], [3, 0, 2, 5], [4, 0, 1, 5], [10, 10, 2, 5]])
+    columns = Columns(Background(table, names=["dose", "stay", "ward", "same"], categorical=["ward"]))
+    assert columns.spread.tolist() == [1, 2, 1, 0]
+    assert columns.steps(table[:2], table[4]).tolist() == [[9, 5, 0 + 1, 0], [7.5, 5, 1, 0]]
+    assert columns.steps(np.array([[1.0, 0, 0, 6]]), table[0])[0, 3] == np.inf  # a column that never varies
+    moved = columns.plausible(np.array([0, 0, 1, 1]), np.array([0.0, 2.6, 7.4, 11.0]))
+    assert moved.tolist() == [1, 2.6, 7, 10]  # within the observed range; whole where all are whole
+    assert columns.values(2, 0.0, 3).tolist() == [0, 1, 2]
+    assert columns.values(1, 5.0, 2).tolist() == [0, 3, 4, 6, 7, 10]  # a spread away and, rounded, a quarter of one
+    assert columns.values(0, 6.0, 3).tolist() == [1, 3, 5, 5.75, 6.25, 7, 10]  # ends, middle, and near the row's own
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((-0.0, "0"), (-3.0, "-3"), (1234567.0, "1234567"), (0.1 + 0.2, "0.3"), (1234567.5, "1.23457e+06")),
+        *((1e15 - 1, "999999999999999"), (1e15, "1e+15"), (-1e15, "-1e+15")),
+    ],
+)
+def test_numbers_are_written_shortly_and_codes_in_full(value: float, text: str) -> None:
+    assert as_text(value) == text

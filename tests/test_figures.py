@@ -274,6 +274,8 @@ def test_curve_shows_the_bins():
     p, event = np.array([0.2, 0.25, 0.9, 0.8]), np.array([False, True, True, True])
     figure = reliability(p, event, "yes", bins=2)
     curve = figure.axes[0].lines[1]
+    x, y = figure.axes[0].lines[0].get_data()
+    assert np.array_equal(x, y) and (x[0], x[-1]) == (0, 100)  # said in per cent = seen in per cent
     np.testing.assert_allclose(curve.get_xdata(), [22.5, 85])
     np.testing.assert_allclose(curve.get_ydata(), [50, 100])
     assert [bar.get_height() for bar in figure.axes[1].patches] == [2, 2]
@@ -324,6 +326,10 @@ def test_long_names_can_be_told_apart():
     short = distinct(names, 20)
     assert len(set(short)) == 3
     assert all(len(name) <= 20 for name in short)
+    assert distinct(["heart rateabc in the morning", "heart rateabd in the morning"], 13) == [
+        "hear…rateabc…",
+        "hear…rateabd…",
+    ]
 
 
 @pytest.mark.parametrize(

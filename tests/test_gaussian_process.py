@@ -160,3 +160,12 @@ def test_noise_keeps_the_split_of_its_tasks(split: str) -> None:
 def test_what_is_no_process_is_refused(build, message, unchecked):
     with pytest.raises(MapstoError, match=message):
         build()
+
+
+def test_inputs_and_lengthscales_fill_their_ranges() -> None:
+    tasks = GaussianProcesses(lengthscale=(0.25, 0.5), span=(1.0, 3.0), shots=5, queries=5)
+    x = torch.cat([part.x for part in tasks.batch(0, 200)[:2]], 1)
+    for drawn, low, high in ((x, 1.0, 3.0), (tasks.lengthscales(0, 200), 0.25, 0.5)):
+        margin = 0.05 * (high - low)
+        assert low <= drawn.min() < low + margin and high - margin < drawn.max() <= high
+        assert abs(drawn.mean() - (low + high) / 2) < margin

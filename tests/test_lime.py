@@ -129,6 +129,12 @@ def test_coalitions_come_with_their_complements_and_no_two_are_alike(players: in
         assert (1,) * players in rows
 
 
+def test_fewer_coalitions_than_all_are_a_random_sample() -> None:
+    for samples in range(8, 60, 4):
+        masks = [LIME(samples, penalty=1.0, seed=seed).design(6).masks for seed in (0, 1)]
+        assert len(masks[0]) == samples and {*map(tuple, masks[0].tolist())} != {*map(tuple, masks[1].tolist())}
+
+
 def test_every_player_is_present_in_half_of_the_coalitions() -> None:
     masks = LIME(samples=400).design(12).masks
     assert (masks.mean(0) - 0.5).abs().max() < 1e-6
@@ -184,6 +190,13 @@ def test_lime_finds_the_patches_that_decide() -> None:
     assert values.abs().argsort(descending=True)[:2].tolist() == [6, 9]
     assert values[6] > 0.3 and values[9] < -0.15
     assert values.abs().sort().values[:14].max() < 0.1
+
+
+def test_superpixels_of_one_colour_are_the_cells_of_a_grid() -> None:
+    assert torch.equal(superpixels(torch.zeros(1, 6, 9), count=6), patches((1, 6, 9), 3))
+    assert torch.equal(superpixels(torch.zeros(2, 9, 3), count=3), patches((2, 9, 3), 3))
+    assert torch.equal(superpixels(torch.zeros(1, 3, 9), count=3), patches((1, 3, 9), 3))
+    assert torch.equal(superpixels(drawn(8, 1, 3, 4), count=12), patches((1, 3, 4), 1))  # each pixel a region
 
 
 def painted() -> Tensor:

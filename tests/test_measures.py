@@ -9,12 +9,12 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 from torch import Tensor
 
-from mapsto.episodes import Episode, Examples
+from mapsto.episodes import Episode, Examples, first_tasks
 from mapsto.errors import MapstoError
 from mapsto.learners import Learner
 from mapsto.measures import agreement, estimate, evaluate, reliability
 from mapsto.measures.evaluation.calibration import expected_calibration_error
-from mapsto.measures.evaluation.evaluate import Classification, Regression, _regression, summary
+from mapsto.measures.evaluation.evaluate import Classification, Regression, _classification, _regression, summary
 from mapsto.tasks import Arrays, Tasks
 
 # agreement
@@ -268,3 +268,33 @@ def test_a_task_with_ten_times_the_error_of_predicting_nothing_has_diverged(erro
     y = torch.tensor([[[1.0], [-1.0]]]).repeat(2, 1, 1)
     scores = y + torch.tensor([0.0, error**0.5])[:, None, None]
     assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == expected
+    scores = y + torch.tensor([2.0, 4.0])[:, None]  # (4 + 16) / 2, exactly ten times as much
+    assert _regression(scores, y, torch.full((2, 2), 0.5)).diverged == 0
+    lost = torch.cat([scores, scores + torch.nan, y])  # errors of 10, 10, NaN, NaN and 0, 0
+    assert _regression(lost, y.repeat(3, 1, 1), torch.full((6, 2), 0.5)).median == 10
+
+
+def test_a_padded_row_that_is_infinitely_surprising_does_not_count() -> None:
+    scores = torch.tensor([[[0.0, 0.0], [-torch.inf, 0.0]]])
+    found = _classification(scores, torch.zeros(1, 2, dtype=torch.long), torch.tensor([[1.0, 0.0]]))
+    assert found.log_loss.mean == pytest.approx(math.log(2))
+
+
+class Numbered(Tasks):
+    """Task j of stack i has the input 100·i + j."""
+
+    def draw(self, generator: torch.Generator, count: int) -> Episode:
+        raise NotImplementedError
+
+    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
+        x = (100 * index + torch.arange(count)).view(-1, 1, 1).float()
+        rows = Examples(x, x, torch.ones(count, 1))
+        return Episode(rows, rows)
+
+
+@pytest.mark.parametrize("batch", [1, 8, 60])
+def test_an_evaluation_takes_the_same_tasks_whatever_its_batch(batch: int) -> None:
+    parts = list(first_tasks(Numbered(), 60, batch, 0))
+    expected = [100.0 * (j // 25) + j % 25 for j in range(60)]  # published results rest on stacks of 25
+    assert torch.cat([part.query.x.flatten() for part in parts]).tolist() == expected
+    assert max(len(part.query.x) for part in parts) <= batch

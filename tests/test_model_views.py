@@ -261,3 +261,9 @@ def test_a_forest_has_no_gradient() -> None:
     for explainer in (E.Gradient(), E.IntegratedGradients(), E.Smooth(E.Gradient())):
         with pytest.raises(MapstoError, match=r"^f: .* has no gradient; use an explainer that hides, such as Shapley"):
             explainer(views.model(FOREST, target=1), x)
+
+
+def test_a_score_that_does_not_read_the_row_has_no_gradient() -> None:
+    bias = torch.ones(1, requires_grad=True)
+    with pytest.raises(MapstoError, match=r"^f: .* has no gradient; use an explainer that hides"):
+        E.Gradient()(views.model(lambda rows: bias.expand(len(rows))), x)

@@ -49,6 +49,15 @@ def test_no_evidence_leaves_the_frequencies_or_the_mean():
     assert (number.answer(torch.zeros(1, 2, 3, 1, dtype=F64)) == number.mean).all()
 
 
+def test_numbers_of_several_tasks_are_each_in_their_own_unit():
+    y, raw = 10 * draws(2, 5, 1), draws(2, 3, 4, 1, seed=1)
+    number = moments(y, torch.ones(2, 5, dtype=F64), 3)
+    p = number.average(number.answer(number.named(raw)))
+    for t in range(2):
+        mean = (raw[t, 0] - raw[t, 1] + raw[t, 2]) / 3
+        torch.testing.assert_close(p[t], y[t].mean() + y[t].std(correction=0) * mean)
+
+
 def test_a_class_that_nobody_taught_has_no_slope_and_no_probability():
     """Its logarithm is −∞ however many readings are averaged, and the slopes of the others stay finite."""
     raw = draws(1, 2, 3, 3).requires_grad_()

@@ -251,6 +251,7 @@ def flat() -> Episode:
         (lambda: NP(nn.Identity(), NORM), "^decoder: "),
         (lambda: ANP(NORM, nn.Identity(), nn.Identity()), "^attention: "),
         (lambda: CNP(nn.Identity(), nn.Identity(), min_std=0.0), "^min_std: "),
+        (lambda: CNP(nn.Identity(), nn.Identity(), min_std=1.0), "^min_std: "),
         (lambda: KernelAttention(width=10, heads=4), "^width: "),
         (lambda: KernelAttention(scales=(0.0, 1.0)), "^scales: "),
         (lambda: KernelAttention(scales=(-1.0, 1.0)), "^scales: "),

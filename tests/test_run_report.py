@@ -34,7 +34,7 @@ from mapsto.reports.task import TaskAnswer, sections
 from mapsto.reports.task.build import task_answer
 from mapsto.reports.task.methods import available, default_methods
 from mapsto.reports.task.question import real, task_question
-from mapsto.reports.task.teaching import draw_cells, draw_images, draw_rows
+from mapsto.reports.task.teaching import change, draw_cells, draw_images, draw_rows
 from mapsto.reports.task.verdicts import about, lead, verdict
 
 TRAIN = {
@@ -359,6 +359,11 @@ def test_teaching_examples_are_drawn_by_what_they_gave(told: dict) -> None:
     order = np.argsort(-np.abs(task.teaching.examples), kind="stable")
     np.testing.assert_allclose([bar.get_width() for bar in presence.patches], task.teaching.examples[order], rtol=1e-5)
     np.testing.assert_allclose([bar.get_width() for bar in place.patches], task.teaching.cells[order, 0], rtol=1e-5)
+
+
+def test_an_effect_is_told_with_its_sign(told: dict) -> None:
+    assert [change(told["wave"], effect) for effect in (0.25, -0.25)] == ["+0.25", "−0.25"]
+    assert [change(told["planted"], effect)[0] for effect in (0.25, -0.25)] == ["+", "−"]
 
 
 def test_the_baselines_are_drawn_in(told: dict) -> None:

@@ -52,6 +52,15 @@ def test_a_linear_unit_likes_its_weights() -> None:
     closed_form(maximise)
 
 
+def test_the_rate_falls_to_nothing_in_equal_parts() -> None:
+    """Adam goes along a constant slope by its sign, so that the climb is the sum of the rates 1, 3/4, 1/2 and 1/4."""
+    found = maximise(lambda x: 1e4 * (x @ W), torch.zeros(6, dtype=F64), steps=4, lr=0.1)  # far above Adam's ε
+    torch.testing.assert_close(found.x, 0.25 * W.sign(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        found.objective, found.value * torch.tensor([0.0, 0.4, 0.7, 0.9], dtype=F64), rtol=1e-5, atol=0
+    )
+
+
 @pytest.mark.parametrize(
     "mutant",
     [
@@ -503,6 +512,9 @@ def law_of_units(judge: Callable) -> None:
 
 def test_a_channel_is_a_unit_and_its_places_are_rows() -> None:
     law_of_units(health)
+    z = draw(6, 5, 3, seed=12)  # of a sequence, each feature is a unit
+    z[..., 1] = -1.0
+    assert health(nn.ReLU(), z).dead.tolist() == [False, True, False]
 
 
 def by_output(activation: nn.Module, z: Tensor) -> Units:

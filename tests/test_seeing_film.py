@@ -29,7 +29,7 @@ from mapsto.learners import (
     Reptile,
 )
 from mapsto.models import MLP
-from mapsto.seeing import changes, film, gradient_histograms, iterates
+from mapsto.seeing import changes, film, gradient_histograms, histograms, iterates
 from mapsto.seeing.film import grid_over
 from mapsto.seeing.iterates import Iterates, by_layer
 from mapsto.seeing.plane import plane
@@ -323,6 +323,7 @@ def test_the_grid_covers_all_rows_and_changes_its_last_feature_first() -> None:
     assert (grid.amin(0) < x.amin(0)).all() and (grid.amax(0) > x.amax(0)).all()
     assert grid[0, 0] == grid[3, 0] and grid[0, 1] < grid[1, 1]
     assert grid_over(torch.zeros(3, 3), 4) is None
+    torch.testing.assert_close(grid_over(torch.full((5, 1), 2.0), 3), torch.tensor([[1.9], [2.0], [2.1]]))  # all alike
 
 
 # --- the plane
@@ -413,6 +414,15 @@ def test_a_task_that_teaches_nothing_has_zeros_only() -> None:
     support = task().support._replace(w=torch.zeros(9, dtype=F64))
     found = gradient_histograms(make("MAML"), support)
     assert not found.gradients.any() and (found.zero_gradients == 1).all() and (found.zero_updates == 1).all()
+    assert found.edges[[0, -1]].tolist() == pytest.approx([-1, 0], abs=1e-4)  # one decade, for want of numbers
+
+
+def test_every_magnitude_has_a_bin_of_some_width() -> None:
+    for sizes, width in (([1e30, 1e20, -1e25], 10.0), ([0.1, -0.1, 0.1], 1.0)):
+        entries = torch.tensor(sizes)
+        edges = histograms._edges([{"layer": entries}], 3)
+        assert histograms._count(entries, edges).shape == (3,) and histograms._count(entries, edges).sum() == 3
+        assert float(edges[-1] - edges[0]) == pytest.approx(width, rel=1e-4)
 
 
 # --- what adaptation changed

@@ -11,6 +11,7 @@ from mapsto.figures.task_map import task_map as drawn
 from mapsto.learners import MAML, SNAIL, Learner, MatchingNetwork, MemoryFusion, RidgeHead, SiameseNetwork
 from mapsto.learners.matching import FullContext
 from mapsto.measures import by_outputs, by_state, task_map
+from mapsto.measures.evaluation import similarity
 from mapsto.measures.evaluation.similarity import cosine
 
 
@@ -134,3 +135,9 @@ def test_too_few_tasks_are_refused() -> None:
                 MapstoError, match=r"vectors: got 1 of 4 that are not finite.*a class without an example"
             ):
                 measure(vectors)
+
+
+def test_a_state_is_compared_by_its_floating_point_numbers_alone() -> None:
+    assert similarity._flat(
+        {"a": torch.ones(2), "steps": 3, "y": torch.arange(3), "b": (torch.zeros(1),)}
+    ).tolist() == [1, 1, 0]

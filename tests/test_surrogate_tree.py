@@ -119,5 +119,6 @@ def test_bad_settings_are_refused() -> None:
         SurrogateTree(X, depth=0)
     with pytest.raises(MapstoError, match="background: got 9 rows"):
         SurrogateTree(X[:9])
+    assert SurrogateTree(X[:10])(MODEL.predict).fidelity.rows == 2  # a fifth of the rows that suffice
     with pytest.raises(MapstoError, match="classifier: got float64 of shape"):
         SurrogateTree(X)(lambda x: x[:, 0])

@@ -139,7 +139,7 @@ def _learn(name: str, values: pd.Series) -> Column:
 def _mostly_numbers(values: pd.Series) -> bool:
     stray = np.isnan(_numbers(values))
     bound = as_texts(values).str.fullmatch(_BOUND).to_numpy(bool)
-    return bool(stray.mean() <= _STRAY or (stray.mean() <= 0.5 and (stray & ~bound).mean() <= _STRAY))
+    return bool(stray.mean() <= 0.5 and (stray & ~bound).mean() <= _STRAY)
 
 
 def as_texts(values: pd.Series | pd.Index) -> pd.Series:

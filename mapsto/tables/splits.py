@@ -74,10 +74,10 @@ def stratified(y: Shaped[np.ndarray, " n"], rows: int, seed: int) -> Positions:
     generator = np.random.default_rng(seed)
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     share = counts * rows / len(y)
-    quota = np.maximum(np.floor(share).astype(int), 1)
+    quota, least = np.maximum(np.floor(share).astype(int), 1), int(rows >= len(counts))
     while quota.sum() != rows:  # a class too much or too little at a time, the one furthest from its share
         step = 1 if quota.sum() < rows else -1
-        room = quota < counts if step > 0 else quota > (1 if rows >= len(counts) else 0)
-        quota[np.argmax(np.where(room, step * (share - quota), -np.inf))] += step
+        gap = step * (share - quota)
+        quota[np.argmax(np.where((quota > least) | (step > 0), gap, -np.inf))] += step
     chosen = [generator.permutation(np.flatnonzero(codes == c))[:q] for c, q in enumerate(quota)]
     return np.concatenate(chosen)

@@ -1,0 +1,64 @@
+"""Which rows of a table teach, are explained and measure quality: against brute force over all ways to share."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mapsto.tables.splits import split, stratified, training_rows
+
+
+def best_gap(counts: list[int], rows: int) -> float:
+    """Return the smallest squared distance from proportional shares if every class is there."""
+    share = np.array(counts) * rows / sum(counts)
+    quotas = itertools.product(*(range(1, count + 1) for count in counts))
+    return min(float(np.square(np.array(quota) - share).sum()) for quota in quotas if sum(quota) == rows)
+
+
+@pytest.mark.parametrize("counts", [[5], [1, 6], [2, 3, 4], [1, 1, 7], [1, 2, 2, 5]])
+def test_a_sample_is_as_proportional_as_whole_rows_allow(counts: list[int]) -> None:
+    y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    for rows in range(1, len(y) + 1):
+        chosen = stratified(y, rows, seed=0)
+        assert len(set(chosen.tolist())) == len(chosen) == rows
+        quota = np.bincount(y[chosen], minlength=len(counts))
+        if rows < len(counts):
+            assert quota.max() == 1
+        else:
+            gap = np.square(quota - np.array(counts) * rows / len(y)).sum()
+            assert quota.min() >= 1 and gap == pytest.approx(best_gap(counts, rows))
+
+
+def test_a_sample_is_random_and_its_seed_decides() -> None:
+    y = np.arange(60) % 2
+    first, again, other = (stratified(y, 20, seed).tolist() for seed in (0, 0, 1))
+    assert first == again and set(first) != set(other)
+
+
+def outcome(unknown: int = 0, known: int = 30) -> pd.Series:
+    return pd.Series([None] * unknown + ["yes", "no", "no"] * (known // 3), dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("y", "rows", "limit", "sizes"),  # rows to learn from, to explain, to measure quality with
+    [
+        (outcome(), None, 100, (20, 10, 10)),  # two thirds
+        (outcome(), None, 12, (12, 18, 18)),
+        (outcome(known=3), None, 100, (2, 1, 1)),
+        (outcome(), 7, 100, (7, 23, 23)),
+        (outcome(unknown=4), None, 100, (30, 4, 0)),
+        (outcome(unknown=4), None, 30, (30, 4, 0)),
+        (outcome(unknown=4), None, 29, (29, 4, 1)),
+        (outcome(unknown=4), 9, 100, (9, 4, 21)),
+    ],
+)
+def test_rows_without_an_outcome_are_explained_and_quality_is_measured_on_rows_not_learned(
+    y: pd.Series, rows: int | None, limit: int, sizes: tuple[int, int, int]
+) -> None:
+    parts = split(y, rows, limit, seed=0)
+    assert tuple(map(len, (parts.train, parts.explain, parts.test))) == sizes
+    assert y[parts.train].notna().all() and y[parts.test].notna().all()
+    assert not set(parts.train) & (set(parts.explain) | set(parts.test))
+    assert len({*parts.train, *parts.explain, *parts.test}) == len(y)
+    assert parts.train.tolist() == training_rows(y, len(parts.train), limit, seed=0).tolist()

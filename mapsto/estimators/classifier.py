@@ -33,9 +33,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         members: the number of predictions to average, each with a different numbering of the classes. If there are as
             many members as classes, the numbering favours no class.
 
-    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained
-    model `mapping_`, the training rows `support_` that the model reads, and the state `state_` of the model adapted to
-    these rows.
+    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `mapping_` (the
+    pretrained model), `support_` (the training rows that the model reads) and `state_` (the state of the model after
+    adapting to these rows).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -80,9 +80,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self._predictions(X)
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
-        """Return how each probability changes when a training row is deleted; see `TableEstimator.influence`.
+        """Return the change of each probability if a training row is deleted, `[n, number of training rows, k]`.
 
-        A negative number means that the training row raised the probability of that class.
+        The change is the probability without the training row minus the probability with the row, so it is negative if
+        the row raised the probability. `among` (row positions or a boolean mask) selects the training rows; if None,
+        all are used. See also `TableEstimator.influence`.
         """
         return super().influence(X, among)
 

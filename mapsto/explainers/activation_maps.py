@@ -40,7 +40,7 @@ class GradCAM(ViewExplainer):
     """
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
+        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`; for k scores, a last axis `k` is added.
 
         Raises:
             MapstoError: if `point` does not have at least three axes: channels, height and width.
@@ -66,7 +66,7 @@ class HiResCAM(ViewExplainer):
     """
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
+        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`; for k scores, a last axis `k` is added.
 
         Raises:
             MapstoError: if `point` does not have at least three axes: channels, height and width.

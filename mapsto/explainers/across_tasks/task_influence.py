@@ -50,9 +50,10 @@ def task_influence(
         tasks: a batch of all `t` training tasks.
         score: a function from the learner to a scalar, for example
             `lambda learner: views.query(learner, support, target=1)(x)`.
-        damping: the number added to the diagonal of the Gauss–Newton matrix. With a larger number, fewer steps are
-            needed.
-        tolerance: the conjugate-gradient steps stop when the residual has fallen to this fraction of its initial size.
+        damping: the number added to the diagonal of the Gauss–Newton matrix. The larger it is, the fewer
+            conjugate-gradient steps are needed.
+        tolerance: the conjugate-gradient steps stop when the residual has fallen to the fraction `tolerance` of its
+            initial size.
         iterations: the largest number of conjugate-gradient steps.
 
     Raises:

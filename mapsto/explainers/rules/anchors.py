@@ -72,9 +72,9 @@ class Anchors(TableExplainer):
 
     A rule is a list of conditions that the row meets. A condition on a numeric column compares it with one of the
     column's quantiles. A condition on a categorical column, or on a column with at most `bins` values, requires the
-    row's value. The precision of a rule is measured on random rows that meet the rule. It is the fraction of them to
-    which the classifier gives the explained row's class. The coverage of a rule is the fraction of background rows that
-    meet it. The anchor is the rule of largest coverage among the rules found to be precise enough.
+    row's value. The precision of a rule is measured on random rows that meet the rule: it is the fraction of these rows
+    to which the classifier gives the explained row's class. The coverage of a rule is the fraction of background rows
+    that meet it. The anchor is the rule of largest coverage among the rules found to be precise enough.
 
     The search asks the classifier for about 100,000 predictions if the table has eight columns, and for about 450,000
     if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.
@@ -88,10 +88,10 @@ class Anchors(TableExplainer):
         max_size: the largest number of conditions in a rule.
         bins: the number of equally large groups into which quantiles divide the values of a numeric column.
         beam: the number of rules that each level of the search keeps. A level adds one condition to each rule.
-        epsilon: a difference in precision that is too small to matter when a level chooses its rules.
+        epsilon: the largest difference in precision that is ignored when a level chooses the rules that it keeps.
         batch: the smallest number of random rows to draw for a rule at a time.
-        budget: the largest number of random rows for the final test of one rule. Each level of the search may also use
-            this number of rows, besides a first batch for each rule, to choose the rules that it keeps.
+        budget: the largest number of random rows for the final test of one rule. To choose the rules that it keeps,
+            each level of the search draws `batch` rows for each rule, and then at most `budget` more rows.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 

@@ -77,19 +77,19 @@ class Counterfactual(TableExplainer):
 
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. Some of these rows are starting points of the
-            search, and their values are the plausible ones.
+            search. All of them determine which values are plausible, such as the range of a number.
         names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
         categorical: the columns, by name or position, whose numbers are mere labels.
         immutable: the columns, by name or position, that must not change.
         sparsity: the cost of each changed column. It is added to the size of the change, which is measured in median
             absolute deviations.
-        starts: the number of rows from which the search starts. They are chosen from the background rows and from
-            copies of the explained row with one changed column: the nearest ones of another class.
+        starts: the number of rows of another class from which the search starts. They are those that cost least to
+            reach, among background rows and among copies of the explained row with one changed column.
         orders: the number of random orders in which the columns of each starting row are set back.
         grid: the number of quantiles of each numeric column that are tried as its new value. A few values near the
             row's own value are also tried.
-        rounds: the largest number of final rounds. A round moves one column further, so that other columns can be set
-            back.
+        rounds: the largest number of final rounds. A round changes one column of the best row to another plausible
+            value, and then tries to set other columns back.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 

@@ -88,9 +88,9 @@ class Surrogate:
 class SurrogateTree(TableExplainer):
     """Fit a small decision tree that imitates a classifier, as a readable summary of the whole classifier.
 
-    The background rows are divided at random into three parts. The first part, three fifths, is used to fit the tree,
-    together with synthetic rows that are mixed from it. One fifth is used to prune the tree. On the last fifth, the
-    agreement of the tree with the classifier is measured.
+    The background rows are divided at random into three parts. Three fifths are used to fit the tree, together with
+    synthetic rows; each cell of a synthetic row comes at random from one of two rows of this part. One fifth is used to
+    prune the tree. On the last fifth, the agreement of the tree with the classifier is measured.
 
     Args:
         background: rows of the table, at least 10: a tensor, an array or a DataFrame.

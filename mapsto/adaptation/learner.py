@@ -109,7 +109,7 @@ class Learner(nn.Module, ABC):
         A metric with the name of one of the learner's buffers is the new value of this buffer: `train` writes it after
         the step, averaged over the tasks.
 
-        By default, the loss is `Σ w·ℓ` over the query set.
+        By default, the loss is the sum of the losses of the query rows, weighted by `w`.
         """
         scores = self.predict(self.adapt_to(episode), episode.query.x)
         loss = self.criterion(scores, episode.query.y, episode.query.w)
@@ -124,7 +124,10 @@ class Learner(nn.Module, ABC):
         return self.loss(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return `loss(episode)`; so `functional_call(learner, params, (episode,))` evaluates `loss` at `params`."""
+        """Return `loss(episode)`.
+
+        Therefore, `functional_call(learner, params, (episode,))` evaluates the loss at the parameters `params`.
+        """
         return self.loss(episode)
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:

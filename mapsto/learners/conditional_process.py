@@ -29,10 +29,10 @@ class CNP(Process):
     """Conditional neural process: predict each target from its input and the mean embedding of the support set.
 
     Args:
-        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row of its input is the input x and the target
-            y of one example, concatenated.
-        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row of its input is a point and the mean embedding,
-            concatenated. Each row of its output holds the means of the k targets, followed by k raw numbers, which
+        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row of its input is one example: the d numbers
+            of its input x, followed by the k numbers of its target y.
+        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row of its input is a point x, followed by the mean
+            embedding. Each row of its output holds the means of the k targets, followed by k raw numbers, which
             `min_std + (1 − min_std)·softplus` maps to the standard deviations.
         min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
             noise in the targets.

@@ -126,7 +126,11 @@ class LearnedOptimizer(CoordinateRule):
         return loss, {"loss": loss.detach(), "query_loss": query_loss.detach()} | metrics
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""
+        """Return the function that takes one inner step.
+
+        `route` computes the gradient of the inner loss in this step; it takes the same values as the constructor
+        argument `differentiation`.
+        """
         gradient = route.gradient(self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

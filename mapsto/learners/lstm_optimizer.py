@@ -81,7 +81,7 @@ class MetaLSTM(CoordinateRule):
         hidden: the width of the first LSTM layer, which reads the gradients.
         differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
             If None, inner gradients are treated as constants, which is an approximation; `Reverse()` gives exact
-            derivatives. Only `loss` uses this argument: derivatives of the result of `adapt` are exact.
+            derivatives. The argument affects only the method `loss`; derivatives of the result of `adapt` are exact.
 
     Raises:
         MapstoError: if `loss` is unknown, `steps` is negative, `lr` is not between 0 and 1, `hidden` is below 1, no
@@ -120,7 +120,11 @@ class MetaLSTM(CoordinateRule):
         return loss, {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""
+        """Return the function that takes one inner step.
+
+        `route` computes the gradient of the inner loss in this step; it takes the same values as the constructor
+        argument `differentiation`.
+        """
         gradient = gradient_and_value(route, self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

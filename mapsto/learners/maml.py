@@ -50,9 +50,9 @@ class MAML(Learner):
 
     Args:
         body: the network to adapt, any `nn.Module` from `[n, ...]` to `[n, k]`. Parameters with `requires_grad=False`
-            are neither adapted nor learned; freeze them before building the learner. Batch-norm layers must have
-            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
-            set.
+            are not learned, and adapt only if `adapt` chooses them by name; freeze them before building the learner.
+            Batch-norm layers must have `track_running_stats=False`. They are replaced in place by layers that use the
+            statistics of the support set.
         loss: the loss on the support set and the query set: "mse", "cross_entropy", or a function
             `loss(scores, y, w)` that returns a scalar, such as `(w * F.huber_loss(...)).sum()`. Rows of weight 0
             should add 0 to it.
@@ -62,7 +62,8 @@ class MAML(Learner):
         first_order: if True, treat inner gradients as constants in the meta-gradient.
         adapt: which parameters adapt: "all", only those of the "head" (the layer whose output is the score), those
             whose names match one of several patterns, such as `["head.*", "*.bias"]`, or those whose names a function
-            accepts. Parameters chosen by name adapt even if they are frozen. Then they are not learned.
+            accepts. Parameters chosen by name adapt even if they have `requires_grad=False`; in that case, their
+            initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
@@ -76,8 +77,8 @@ class MAML(Learner):
             use minibatches only if all tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
-        zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no
-            class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient to the
+        zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no class has learned
+            parameters of its own, so that fewer training tasks suffice. A head of zeros passes no gradient to the
             layers below, so the first step adapts only the head and costs less. With `steps=1`, only the head adapts,
             as in ANIL. The head must be the layer that computes all outputs of `body`.
 
@@ -169,7 +170,7 @@ class MAML(Learner):
         return Adapted(params, statistics)
 
     def beginning(self) -> Params:
-        """Return the initial values, the same for every task, of those parameters that the inner steps adapt.
+        """Return the initial values of the parameters that the inner steps adapt; they are the same for every task.
 
         With `zero_head`, the initial values of the head are 0.
         """

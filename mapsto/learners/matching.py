@@ -89,7 +89,7 @@ class MatchingNetwork(Learner):
 
     The attention of a query to each support example depends on the cosine between their learned embeddings. Scores are
     log-probabilities. A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the
-    support set is empty, all classes have equal scores.
+    whole support set is empty, all classes have equal scores instead.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
@@ -153,7 +153,7 @@ class MatchingNetwork(Learner):
         return torch.where(present.any(), log_p, -math.log(p.shape[-1]))
 
     def features(self, state: Memory, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the body's submodules, `embedding` and `attention`.
+        """Return a dictionary with the outputs of the body's submodules, and with `embedding` and `attention`.
 
         `embedding` is the embedding of each row. `attention` is the attention of each row to each support example.
         """

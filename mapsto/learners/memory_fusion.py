@@ -35,9 +35,9 @@ from .wrapped import Wrapped
 class MemoryFusion(Wrapped):
     """Adapt by gradient descent, then move the parameters towards those adapted to similar earlier tasks.
 
-    The earlier tasks are stored in `episode.context`, stacked along the first axis of its tensors: x `[j, n, ...]`, y
-    `[j, n, ...]` and w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the
-    parameters are not moved.
+    The examples of the j earlier tasks are stored in `episode.context`; the first axis of its tensors is that of the
+    tasks: x `[j, n, ...]`, y `[j, n, ...]` and w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there
+    is no earlier task, the parameters are not moved.
 
     Args:
         learner: the `MAML` learner that adapts to this task and to each earlier task. Its initial parameters are
@@ -45,8 +45,8 @@ class MemoryFusion(Wrapped):
         width: the size of the key vectors by which this task is compared with earlier tasks.
 
     Raises:
-        MapstoError: if `width` is below 1, or `learner` is not a `MAML`. `adapt_to` raises it if `learner` has
-            adapt="head" and its first input shows that the head has another size than the layer registered last.
+        MapstoError: if `width` is below 1, or `learner` is not a `MAML`. Also, in `adapt_to`, if `learner` adapts only
+            the head, and the head differs in size from the layer that the body registered last.
 
     >>> from mapsto.episodes import Episode, examples
     >>> fused = MemoryFusion(MAML(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25))

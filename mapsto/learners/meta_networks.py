@@ -54,8 +54,8 @@ class MetaNetwork(Learner):
     of the example's loss. The fast weights of a query are the average of those in the memory, weighted by the query's
     attention to the keys. A second network makes the keys. It has fast weights too, which an LSTM generates from the
     support examples. The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with
-    respect to `w` do not show this jump. If the support set is empty, the body's fast weights are 0. They then add a
-    constant to each layer: the output of the layer's norm and activation for input 0.
+    respect to `w` do not show this jump. If the support set is empty, the body's fast weights are 0, and their only
+    effect is a constant added to each layer's output: the value of the layer's norm and activation for input 0.
 
     Args:
         body: the network that predicts, from `[n, ...]` to `[n, k]`. It must be an `nn.Sequential`, such as `MLP` or

@@ -78,7 +78,7 @@ class TaskGenerator(nn.Module):
 
 
 class MetaGAN(Wrapped):
-    """A classifier with one extra class for generated (fake) examples, trained together with their generator.
+    """A classifier with one extra class for fake examples, trained together with the network that generates the fakes.
 
     Each episode needs noise `[fakes, latent]`, which `mapsto.tasks.WithNoise` adds. From this noise, the generator
     makes the fakes for the query set.

@@ -31,8 +31,8 @@ class Prototypes(NamedTuple):
 class PrototypicalNetwork(Learner):
     """Classify a query by the nearest class mean in a learned embedding.
 
-    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
-    all classes have equal scores.
+    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the whole support set is
+    empty, all classes have equal scores instead.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have

@@ -40,8 +40,8 @@ class Regressor(NamedTuple):
 class RidgeHead(Learner):
     """Fit ridge regression to learned embeddings in closed form, for classes (R2-D2) or for numeric targets.
 
-    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
-    every output is the learned `offset`.
+    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the whole support set is
+    empty, every output is the learned `offset` instead.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have

@@ -43,8 +43,8 @@ class SiameseNetwork(Learner):
 
     The score of a class is −d², where d is the distance from the query to the nearest example of the class. The network
     is trained to decide whether *two* examples match. So scores rank the classes, but their softmax is not a calibrated
-    probability. A class has score −∞ if the weights of its support examples are all 0. If the support set is empty, all
-    classes have equal scores.
+    probability. A class has score −∞ if the weights of its support examples are all 0. If the whole support set is
+    empty, all classes have equal scores instead.
 
     Weights matter only in that examples of weight 0 are ignored, so derivatives with respect to `w` are 0. To measure
     the influence of an example, delete the example.
@@ -95,7 +95,7 @@ class SiameseNetwork(Learner):
         return _nearest(state, self._squared(state, x))
 
     def features(self, state: Gallery, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the body's submodules, `embedding` and `distance`.
+        """Return a dictionary with the outputs of the body's submodules, and with `embedding` and `distance`.
 
         `embedding` is the embedding of each row. `distance` is the distance from each row to each support example.
         """

@@ -48,7 +48,7 @@ class SoftDecisionTree(nn.Module):
 
     Args:
         features: the number of features of a row, such as the outputs of the body that feeds the tree.
-        outputs: the number of classes; with "mse", the length of a target vector.
+        outputs: the number of classes or, if `loss` is "mse", the length of a target vector.
         depth: the number of decisions on the path to a leaf.
         loss: "cross_entropy" for class scores (log-probabilities), "mse" for numbers.
         sharpness: the multiplier β on the logit of each branch. The larger it is, the closer the tree is to a
@@ -92,7 +92,11 @@ class SoftDecisionTree(nn.Module):
         return torch.logsumexp(reach[:, :, None] + self.leaves.log_softmax(-1), 1)
 
     def path(self, x: Float[Tensor, "n f"]) -> Path:
-        """Return the path of each row to its most probable leaf."""
+        """Return the path of each row to its most probable leaf.
+
+        The result holds the nodes on the path, the branch taken at each node, the probabilities of these branches, the
+        index of the leaf, and the probability of the whole path.
+        """
         logit = self.sharpness * F.linear(x, self.weight, self.bias)  # [n, i]
         reach = self.paths(logit)[:, 2**self.depth - 1 :]
         log_share, leaf = reach.max(-1)

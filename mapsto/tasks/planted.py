@@ -98,7 +98,7 @@ class Planted(Tasks):
     def truth(self, index: int, count: int, seed: int = 0) -> Truth:
         """Return which columns determine the class of each row in `batch(index, count, seed)`.
 
-        The switch x₁₁ of the rules syn4 to syn6 is one of these columns.
+        In the rules syn4 to syn6, column x₁₁ decides which formula applies; it is one of the columns returned.
         """
         columns, flipped, x = self._inputs(self.generator(index, count, seed), count)
         mask, n = _permute(relevant(self.rule, x), columns), self.shots[1]

@@ -27,9 +27,9 @@ class TableFamily(Tasks):
     """Tasks x `[n, columns]` ↦ y `[n]` from a folder of tables; all rows of one task come from the same file.
 
     Columns are matched by name. If a file lacks a column, this column is missing (NaN) in all rows of the file. Texts
-    become numbers as in `Table`; the codes are fitted to the training files. The attribute `names` lists the classes of
-    all files; the values 1, 1.0 and "1" count as the same class. The attribute `left_out` lists the files that have too
-    few rows for an episode.
+    become numbers as in `Table`; only the training files determine which text becomes which number. The attribute
+    `names` lists the classes of all files; the values 1, 1.0 and "1" count as the same class. The attribute `left_out`
+    lists the files that have too few rows for an episode.
 
     Args:
         folder: the path of the folder.

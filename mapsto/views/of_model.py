@@ -35,22 +35,23 @@ def model(
     gradients need a model that PyTorch can differentiate; parameters are constants.
 
     Args:
-        f: a module; a scikit-learn estimator, of which `predict_proba` is explained, else `decision_function`, else
-            `predict`; or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. A function gets a tensor or, if
-            it fails on tensors, a NumPy array. A module or function may also return a dictionary or a tuple that
-            contains `logits` or a single tensor.
-        target: the index of the score, or the name of a class if the estimator has `classes_`; if None, the function
-            returns all scores. If the classes are numbers other than 0 … k − 1, only their names as text, such as "2".
+        f: a module, a scikit-learn estimator, or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. The
+            method of an estimator that is explained is `predict_proba` or, if it is missing, `decision_function` or, if
+            that is missing too, `predict`. A function gets a tensor or, if it fails on tensors, a NumPy array. A module
+            or function may also return a dictionary or a tuple that contains `logits` or a single tensor.
+        target: the index of the score, or the name of a class if the estimator has `classes_`. If None, the function
+            returns all scores. If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name
+            of the class as text, such as "2".
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
             of the row: `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
         columns: the names of the columns, if `f` is a function of a pandas DataFrame.
 
     Raises:
-        MapstoError: if `f` is none of these, is random (dropout in training), or mixes rows (batch norm in training),
-            or if `layer`, `target` or `batch_size` is not valid. On the first use, the model is asked for one row four
-            times: twice among copies, alone, and among other rows. MapstoError is raised if its scores differ, or are
-            not numbers for each row.
+        MapstoError: if `f` is of another kind, or if `layer`, `target` or `batch_size` is not valid. On the first use,
+            also if the scores are not numbers for each row, are random (dropout in training), or depend on the other
+            rows of the batch (batch norm in training). To find out, the model is asked for one row four times: twice
+            among copies of the row, once alone, and once among other rows.
 
     >>> from mapsto.explainers import Shapley
     >>> from mapsto.views import game

@@ -80,8 +80,8 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
 
     `vectors` holds one vector for each task, for example the result of `by_state` or `by_outputs`. Two tasks are
     similar if their vectors are. The axes are the first two principal components of the vectors, so that tasks differ
-    most along the first axis. The field `kept` is the fraction of the squared distances between vectors that the plane
-    shows.
+    most along the first axis. The field `kept` is the sum of the squared distances between points of the plane, divided
+    by the same sum for the vectors.
 
     Raises:
         MapstoError: if there are fewer than three tasks, or numbers are not finite.

@@ -60,10 +60,10 @@ def trust(
     """Return all applicable measures of an explainer's attributions, each with the same measure of two baselines.
 
     The baselines are random attributions and |x|, the magnitude of the input. The result maps the name of each measure
-    to its mean for the explainer and for each baseline. The measures come from `insertion_deletion`, `rationale`,
-    `complexity`, `recovery`, `hiding_infidelity` (the field `scaled`, as "infidelity") and `max_sensitivity` (the field
-    `relative`, as "max-sensitivity"). The docstrings of these functions explain them. The baselines have no
-    max-sensitivity.
+    to its mean for the explainer and for each baseline. The measures come from `insertion_deletion` (such as "gap"),
+    `rationale`, `complexity`, `recovery`, `hiding_infidelity` (the field `scaled`, as "infidelity") and
+    `max_sensitivity` (the field `relative`, as "max-sensitivity"). The docstrings of these functions explain them. The
+    baselines have no max-sensitivity.
 
     Args:
         explainer: the explainer.

@@ -69,7 +69,7 @@ def game(
         x: the point to explain. If the view is that of a model's layer (`views.model`), the point is the output of this
             layer for the row `x`.
         baseline: the value that replaces hidden entries: a number, a tensor or array such as a mask token, or NaN for a
-            learner that was trained on missing cells.
+            learner that was trained on missing cells. Leave it at 0 if `background` is given.
         background: rows `[b, ...]`, a tensor or an array. If given, each row in turn provides the values of the hidden
             entries, and the outcomes are averaged over the rows.
         groups: for each entry of `x`, the index of its player, 0 … players − 1. The entries of a player are visible or
@@ -77,7 +77,7 @@ def game(
 
     Raises:
         MapstoError: if `x` is not a tensor; if `baseline`, `background` or `groups` is neither a tensor nor an array,
-            or does not fit `x`; or if both a baseline and a background are given.
+            or does not fit `x`; or if a background and a baseline other than 0 are given.
     """
     checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor", "pass torch.as_tensor(x)")
     baseline = baseline if isinstance(baseline, float | Real) else _tensor("baseline", baseline)

@@ -43,8 +43,8 @@ class Learner(nn.Module, ABC):
     """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 
     A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" if
-    scores are class logits, "mse" if they are predicted numbers. If its loss may be any function, it sets `criterion`
-    instead, from which `loss_name` follows.
+    scores are class logits, "mse" if they are predicted numbers. A subclass whose loss may be any function sets
+    `criterion` instead; `loss_name` then follows from it.
     """
 
     family: ClassVar[str] = "learner"  # its name in the literature: optimisation-based, metric-based, model-based …
@@ -92,7 +92,7 @@ class Learner(nn.Module, ABC):
         """
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from an episode: from its support set and, if the learner has a memory, its context.
+        """Return the state learned from an episode's support set and, if the learner has a memory, from its context.
 
         The context holds the examples of earlier tasks. By default, `loss` and `evaluate` both use the model in this
         state.

@@ -41,7 +41,7 @@ def waterfall(
 ) -> Figure:
     """Draw how the cells of `row` raise and lower the probability of class `target`, from `base` to the prediction.
 
-    `values` holds the contribution of each cell, as a probability, and `names` the names of the columns. `base` is the
+    `values` holds the contribution of each cell to the probability, and `names` the names of the columns. `base` is the
     probability that is predicted if all cells are hidden. Each of the `top` largest contributions has its own bar; one
     more bar shows the sum of the remaining ones.
     """

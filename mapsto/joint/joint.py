@@ -151,7 +151,7 @@ class Joint(Wrapped):
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss: the learner's, plus the weighted losses of the explainers.
 
-        If `trains` names only one part, only the loss of this part counts.
+        If `trains` is "learner" or "explainers", only the loss of this part counts.
         """
         own = self.learner.query_loss(episode) if self.trains != "explainers" else torch.zeros(())
         return own + self._explainers_loss(episode)[0]
@@ -159,7 +159,7 @@ class Joint(Wrapped):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics) of one task: the learner's loss, plus the weighted losses of the explainers.
 
-        If `trains` names only one part, only the loss of this part counts.
+        If `trains` is "learner" or "explainers", only the loss of this part counts.
         """
         if self.trains == "explainers":
             loss, metrics = self._explainers_loss(episode)

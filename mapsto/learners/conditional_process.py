@@ -75,7 +75,7 @@ class CNP(Process):
         return loss, {"loss": loss.detach()}
 
     def features(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the decoder's submodules, and `std`.
+        """Return a dictionary with the outputs of the decoder's submodules, and with `std`.
 
         `std` is the predicted standard deviation of each row's targets.
         """

@@ -145,11 +145,11 @@ class InContext(Learner):
         return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # no row attends to the query row
 
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
-        """Return the state for `t` support sets at once, whose inputs are stacked as `[t, n, d]`.
+        """Return the state for `t` support sets at once; their inputs are stacked as `[t, n, d]`.
 
         `ways` is the number of classes. Each support set is read e times, each time with another numbering of the
-        classes: `codes` `[t, e, ways]` holds the number of each class in each reading. If `codes` is None, these
-        numbers are computed from the support sets.
+        classes: `codes` `[t, e, ways]` holds the number that stands for each class in each reading. If `codes` is None,
+        these numbers are computed from the support sets.
         """
         about = columns(support.x, support.w)
         outcome = self._outcome(support, about, ways, codes)
@@ -177,8 +177,8 @@ class InContext(Learner):
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
         """Return the evidence of query rows: unnormalised class scores, or predicted deviations from the target mean.
 
-        The evidence is computed from the label token, which is the last token of each row. Deviations are in standard
-        deviations of the support targets. For a row whose cells are all missing, the evidence is 0.
+        The evidence is computed from the label token, which is the last token of each row. A deviation is divided by
+        the standard deviation of the support targets. For a row whose cells are all missing, the evidence is 0.
         """
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
@@ -195,7 +195,7 @@ class InContext(Learner):
     def quantile_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m q"]:
         """Return the predicted quantiles at the levels `LEVELS`, as deviations from the mean of the support targets.
 
-        The deviations are in standard deviations of the support targets.
+        Each deviation is divided by the standard deviation of the support targets.
         """
         around = self.readout(tokens[..., -1, :])[..., CLASSES + 1 :].sort(-1).values
         turned = reading.outcome.named(around)

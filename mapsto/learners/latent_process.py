@@ -67,7 +67,7 @@ class NP(LatentProcess):
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Latent, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the decoder's submodules, and `std`.
+        """Return a dictionary with the outputs of the decoder's submodules, and with `std`.
 
         `std` is the predicted standard deviation of each row's targets.
         """

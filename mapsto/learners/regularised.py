@@ -31,8 +31,8 @@ class Regularised(Wrapped):
         weight: the multiplier on the penalty, at least 0.
 
     Raises:
-        MapstoError: if `weight` is negative; in use, if the penalty needs features that the learner's body does not
-            have.
+        MapstoError: if `weight` is negative. The method `loss` raises MapstoError if the penalty needs features that
+            the learner's body does not have.
 
     >>> import torch
     >>> from torch import nn

@@ -112,7 +112,7 @@ class SNAIL(Learner):
         return self.readout(self._last(state, x))
 
     def features(self, state: Past, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the output of each submodule of the body, and `last`.
+        """Return a dictionary with the output of each submodule of the body, and with `last`.
 
         `last` is the input of the final linear layer, `readout`.
         """

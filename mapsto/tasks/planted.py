@@ -52,7 +52,7 @@ class Planted(Tasks):
             in the publications (the best possible AUC on syn1 is 0.70). With `math.inf`, labels follow the rule without
             noise.
         features: the number of columns. Columns after the first 11 never matter.
-        mislabelled: the number of support rows of each task whose label is flipped.
+        mislabelled: the number of support rows with a flipped label in each task.
         spurious: if True, the sign of one irrelevant column agrees with the label in the support set, but not in the
             query set.
 

@@ -30,7 +30,7 @@ class Tables(Tasks):
     random numbers, uniform in [0, 1). In training, these numbers determine which cells are hidden.
 
     Args:
-        rows: the smallest and the largest number of support rows. The number of rows of a batch is drawn log-uniformly.
+        rows: the smallest and the largest number of support rows. For each batch, the number is drawn log-uniformly.
         columns: the smallest and the largest number of columns. The number of columns is drawn uniformly in half of the
             batches, log-uniformly in the other half.
         ways: the smallest and the largest number of classes. Half of the batches have the smallest number; in the other

@@ -62,8 +62,8 @@ class XAITris(Tasks):
     remaining support rows, up to `high`, are padding with weight 0.
 
     The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. In the linear
-    and multiplicative scenarios, each class has its own tetromino. The pixels of both tetrominoes are then returned for
-    every image, because the absence of one is as informative as the presence of the other. In the rigid and xor
+    and multiplicative scenarios, each class has its own tetromino. There, the pixels of both tetrominoes are returned
+    for every image, because the absence of one is as informative as the presence of the other. In the rigid and xor
     scenarios, the pixels of the tetrominoes in the image are returned.
 
     >>> tasks = XAITris("xor", shots=16, queries=4)

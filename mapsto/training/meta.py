@@ -46,7 +46,7 @@ def meta_gradient(
     """Return a function `f(params, episodes, index=0) -> (grads, metrics)`, the mean meta-gradient of a batch of tasks.
 
     `params` is a dictionary of the learner's parameters by name, and `episodes` is a batch of tasks. `index` is the
-    number of the training step, which only estimators with random directions use.
+    number of the training step; only estimators with random directions use it.
 
     Args:
         learner: the learner whose `loss` is differentiated with respect to `params`.

@@ -67,10 +67,10 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
     """Return the function from the weights of the support examples to the value of the adapted model on the query set.
 
     Use it to measure how useful each support example was. The value is the sum of `worth(scores, y)` over the m query
-    rows, weighted by their w. `worth` maps the scores `[m, k]` and the targets to one number for each row. If `worth`
-    is None, this number is the probability of the true class or, if numbers are predicted, minus the squared error.
-    `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data Shapley", §2; with
-    `groups=episode.support.y` its players are whole classes.
+    rows, with the weights of the query set. `worth` maps the scores `[m, k]` and the targets to one number for each
+    row. If `worth` is None, this number is the probability of the true class or, if numbers are predicted, minus the
+    squared error. `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data
+    Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH.get(learner.loss_name) or (lambda scores, y: -learner.criterion.rows(scores, y))
     examples, adapt = adaptation(learner, episode)

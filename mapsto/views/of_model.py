@@ -35,15 +35,15 @@ def model(
     gradients need a model that PyTorch can differentiate; parameters are constants.
 
     Args:
-        f: a module, a scikit-learn estimator, or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. The
-            method of an estimator that is explained is `predict_proba` or, if it is missing, `decision_function` or, if
-            that is missing too, `predict`. A function gets a tensor or, if it fails on tensors, a NumPy array. A module
-            or function may also return a dictionary or a tuple that contains `logits` or a single tensor.
+        f: a module, a scikit-learn estimator, or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. Of an
+            estimator, `predict_proba` is explained; if it lacks this method, `decision_function`; if it lacks both,
+            `predict`. A function gets a tensor or, if it fails on tensors, a NumPy array. A module or function may also
+            return a dictionary or a tuple that contains `logits` or a single tensor.
         target: the index of the score, or the name of a class if the estimator has `classes_`. If None, the function
             returns all scores. If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name
             of the class as text, such as "2".
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
-            of the row: `view, point = h.at(x)`. If None, the row is explained.
+            of the row: with `h = model(f, layer=...)`, use `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
         columns: the names of the columns, if `f` is a function of a pandas DataFrame.
 

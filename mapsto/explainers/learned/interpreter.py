@@ -88,8 +88,8 @@ class Interpreter(LearnedExplainer):
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics); the module docstring has the formula of the loss.
 
-        For classes, the metric `fidelity` is the weighted fraction of rows for which the concepts give the model's
-        class.
+        For classes, the metric `fidelity` is the weighted fraction of rows for which the concepts lead to the same
+        class as the model.
         """
         of_classes = prediction.of_classes
         target = prediction.outcome if self.target == "model" else self._labels(y, of_classes)

@@ -9,7 +9,7 @@ from ..groups import patches
 
 
 class Players(nn.Module):
-    """A division of a row into players, for explainers that are trained on hidden parts.
+    """A division of a row into players, for explainers that are trained on rows with hidden players.
 
     Args:
         groups: for each entry of a row, the index of its player, 0 … players − 1.
@@ -51,9 +51,9 @@ class Players(nn.Module):
         return seen.any(-1)
 
     def show(self, x: Shaped[Tensor, "n ..."], masks: Float[Tensor, "n c p"]) -> Shaped[Tensor, "n c ..."]:
-        """Return `c` copies of each row; in each copy, only the players with mask 1 are visible.
+        """Return copies of each row, one for each of its `c` masks, in which only the players with mask 1 are visible.
 
-        Hidden entries and missing entries (NaN) become the baseline.
+        `masks` has shape `[n, c, p]` for p players. Hidden entries and missing entries (NaN) become the baseline.
         """
         self._fit(x)
         shown = (masks[..., self.groups] > 0.5) & ~x.isnan()[:, None]
@@ -82,7 +82,7 @@ class Columns(Players):
 
 
 class Patches(Players):
-    """One player for each square patch of an image `shape`; `size` is the side of a patch in pixels.
+    """One player for each square patch of an image with the given `shape`; `size` is the side of a patch in pixels.
 
     Hidden pixels get the value `baseline`.
     """

@@ -71,10 +71,11 @@ class Anchors(TableExplainer):
     """Find a short rule that a row meets, such that almost all rows that meet the rule get the same class as the row.
 
     A rule is a list of conditions that the row meets. A condition on a numeric column compares it with one of the
-    column's quantiles. A condition on a categorical column, or on a column with at most `bins` values, requires the
-    row's value. The precision of a rule is measured on random rows that meet the rule: it is the fraction of these rows
-    to which the classifier gives the explained row's class. The coverage of a rule is the fraction of background rows
-    that meet it. The anchor is the rule of largest coverage among the rules found to be precise enough.
+    column's quantiles. For a categorical column, and for a numeric column with at most `bins` different values, the
+    condition is instead equality with the row's value. The precision of a rule is measured on random rows that meet the
+    rule: it is the fraction of these rows to which the classifier gives the explained row's class. The coverage of a
+    rule is the fraction of background rows that meet it. The anchor is the rule of largest coverage among the rules
+    found to be precise enough.
 
     The search asks the classifier for about 100,000 predictions if the table has eight columns, and for about 450,000
     if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.

@@ -81,10 +81,10 @@ class Counterfactual(TableExplainer):
         names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
         categorical: the columns, by name or position, whose numbers are mere labels.
         immutable: the columns, by name or position, that must not change.
-        sparsity: the cost of each changed column. It is added to the size of the change, which is measured in median
-            absolute deviations.
-        starts: the number of rows of another class from which the search starts. They are those that cost least to
-            reach, among background rows and among copies of the explained row with one changed column.
+        sparsity: the cost of each changed column. The cost of a change is its size, in median absolute deviations, plus
+            `sparsity` for each changed column.
+        starts: the number of rows of another class from which the search starts. They are those whose change costs
+            least, among the background rows and copies of the explained row with one changed column.
         orders: the number of random orders in which the columns of each starting row are set back.
         grid: the number of quantiles of each numeric column that are tried as its new value. A few values near the
             row's own value are also tried.

@@ -89,7 +89,7 @@ class SurrogateTree(TableExplainer):
     """Fit a small decision tree that imitates a classifier, as a readable summary of the whole classifier.
 
     The background rows are divided at random into three parts. Three fifths are used to fit the tree, together with
-    synthetic rows; each cell of a synthetic row comes at random from one of two rows of this part. One fifth is used to
+    synthetic rows; each cell of a synthetic row comes from one of two random rows of this part. One fifth is used to
     prune the tree. On the last fifth, the agreement of the tree with the classifier is measured.
 
     Args:

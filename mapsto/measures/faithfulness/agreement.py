@@ -33,10 +33,10 @@ class Agreement(NamedTuple):
 def agreement(values: Float[np.ndarray, "n d *k"], truth: Float[np.ndarray, "n d *k"]) -> Agreement:
     """Return two measures of agreement with the true attributions: R² and the mean cosine similarity.
 
-    The true attributions may be, for example, exact Shapley values of the same model. R² is 1 if all `values` are true,
-    and 0 if they are no better than the mean of `truth`. The cosine similarity compares a row's attributions with the
-    row's true attributions. The field `variance` of the result is the variance of `truth`. `values` and `truth` have
-    shape `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
+    The true attributions may be, for example, exact Shapley values of the same model. R² is 1 if `values` equals
+    `truth`, and 0 if `values` is no closer to `truth` than the mean of `truth` is. The cosine similarity compares a
+    row's attributions with the row's true attributions. The field `variance` of the result is the variance of `truth`.
+    `values` and `truth` have shape `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
 
     Raises:
         MapstoError: if the shapes of `values` and `truth` differ.

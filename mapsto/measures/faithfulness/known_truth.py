@@ -85,8 +85,8 @@ def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], thresh
 def auroc(scores: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
     """Return the area under the ROC curve: the probability that a true entry has a higher score than a false one.
 
-    The last axis of `scores` and `truth` holds the entries. A tie counts as ½. The result is NaN if all or none of the
-    entries are true, or if a score is NaN.
+    The last axis of `scores` and `truth` holds the entries; `truth` says which of them are true. A tie counts as ½. The
+    result is NaN if all or none of the entries are true, or if a score is NaN.
 
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([False, False, True, True]))
     tensor(0.7500)

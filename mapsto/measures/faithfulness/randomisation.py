@@ -78,8 +78,8 @@ def randomised_model(
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
-        model: a network or a learner. If it is a learner, its meta-weights are randomised, and the copy then adapts as
-            usual.
+        model: a network or a learner. If it is a learner, the meta-weights of each copy are randomised, and the copy
+            then adapts as usual.
         view: a function from a model to the view to explain, such as
             `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.

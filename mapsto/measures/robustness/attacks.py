@@ -53,7 +53,8 @@ class FGSM(Attack):
     """Attack a model by one gradient step: move each entry by `radius` in the direction that raises the score.
 
     `FGSM(radius)(view, point)` returns the moved point. `view` is the function from an input to one score. The moved
-    entries are clipped to `bounds`, a pair (lowest, highest). An entry whose gradient is 0 does not move.
+    entries are clipped to `bounds`, a pair (lowest, highest); by default, there are no bounds. An entry whose gradient
+    is 0 does not move.
 
     Raises:
         MapstoError: if `radius` is not above 0, `bounds` are in the wrong order, or the view has several scores.
@@ -87,7 +88,7 @@ class PGD(Attack):
         steps: the number of steps.
         step: the length of a step. If None, it is 2.5·radius/steps, so that the steps together can cross the ball
             (Madry et al. 2018).
-        bounds: the lowest and the highest value of an entry.
+        bounds: the lowest and the highest value of an entry; by default, there are no bounds.
         seed: the random seed for a random starting point within the ball. If None, the attack starts from the original
             point.
 

@@ -78,9 +78,9 @@ def teaching_stability(
 ) -> Stability:
     """Return measures of how much the explanation for `x` changes when an attack poisons the support set.
 
-    The attack moves the inputs of the support set of `episode`, to raise the loss on its query set (poisoning: Biggio
-    et al. 2012). The explanation is that of the prediction for the query row `x`. The other arguments, the result and
-    the errors are the same as in `query_stability`.
+    The attack moves the support inputs of `episode` so that the loss on the query set rises (poisoning: Biggio et al.
+    2012). The explanation is that of the prediction for the query row `x`. The other arguments, the result and the
+    errors are the same as in `query_stability`.
     """
     refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)

@@ -71,7 +71,7 @@ def game(
         baseline: the value that replaces hidden entries: a number, a tensor or array such as a mask token, or NaN for a
             learner that was trained on missing cells. Leave it at 0 if `background` is given.
         background: rows `[b, ...]`, a tensor or an array. If given, each row in turn provides the values of the hidden
-            entries, and the outcomes are averaged over the rows.
+            entries, and the outcomes are averaged over the rows. If None, `baseline` is used.
         groups: for each entry of `x`, the index of its player, 0 … players − 1. The entries of a player are visible or
             hidden together. If None, each entry is a player.
 

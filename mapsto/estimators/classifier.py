@@ -30,8 +30,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
 
     Args:
-        members: the number of predictions to average, each with a different numbering of the classes. If there are as
-            many members as classes, the numbering favours no class.
+        members: the number of predictions to average. Each prediction numbers the classes differently, because this
+            numbering affects the model slightly. With as many members as classes, no class is favoured.
 
     `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `mapping_` (the
     pretrained model), `support_` (the training rows that the model reads) and `state_` (the state of the model after
@@ -52,9 +52,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the labels `y` [n], by one forward pass without training.
 
-        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, they are repeat counts:
-        a row of weight 3 counts as three identical rows. Otherwise, they are relative weights. A row of weight 0 is
-        left out. If `sample_weight` is None, all rows have equal weights.
+        If the weights `sample_weight` [n] are whole numbers with a sum of at most 1,000, they are repeat counts: a row
+        of weight 3 counts as three identical rows. Otherwise, only the ratios of the weights matter. A row of weight 0
+        is left out. If `sample_weight` is None, all rows have equal weights.
 
         Raises:
             MapstoError: if there are fewer than 2 or more than 10 classes, a label is missing, a cell is infinite, two

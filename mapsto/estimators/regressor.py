@@ -55,9 +55,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the outcomes `y` [n], by one forward pass without training.
 
-        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, they are repeat counts:
-        a row of weight 3 counts as three identical rows. Otherwise, they are relative weights. A row of weight 0 is
-        left out. If `sample_weight` is None, all rows have equal weights.
+        If the weights `sample_weight` [n] are whole numbers with a sum of at most 1,000, they are repeat counts: a row
+        of weight 3 counts as three identical rows. Otherwise, only the ratios of the weights matter. A row of weight 0
+        is left out. If `sample_weight` is None, all rows have equal weights.
 
         Raises:
             MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name, a

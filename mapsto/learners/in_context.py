@@ -177,8 +177,9 @@ class InContext(Learner):
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
         """Return the evidence of query rows: unnormalised class scores, or predicted deviations from the target mean.
 
-        The evidence is computed from the label token, which is the last token of each row. A deviation is divided by
-        the standard deviation of the support targets. For a row whose cells are all missing, the evidence is 0.
+        The evidence is computed from the label token, which is the last one of the `tokens` of each row. A deviation is
+        divided by the standard deviation of the support targets. For a row whose cells are all missing, the evidence is
+        0.
         """
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 

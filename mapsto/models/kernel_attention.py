@@ -92,7 +92,10 @@ class KernelAttention(nn.Module):
         return Recall(x, w, values)
 
     def forward(self, x: Float[Tensor, "m d"], recall: Recall) -> Float[Tensor, "m width"]:
-        """Return representations of `m` query points, each computed independently of the other query points."""
+        """Return representations of `m` query points, each computed independently of the other query points.
+
+        `recall` is the memory that `remember` returns.
+        """
         points = self.point(torch.cat([x, x.new_zeros(len(x), self.targets + 1)], -1))  # the last 0 marks an unknown y
         for layer, values in zip(self.layers, recall.values, strict=True):
             points = layer(points, x, recall.x, recall.w, values)

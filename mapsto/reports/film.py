@@ -54,9 +54,9 @@ def write_film(
 ) -> Path:
     """Write the film of one adaptation (a result of `mt.seeing.film`) as one HTML file with a slider over the steps.
 
-    `classes` holds the names of the model's outputs, and `names` the names of the explained row's features. `notes`
-    holds sentences to add to the page's overview. If there are more than 13 steps, the page shows 13 of them, evenly
-    spread.
+    `path` is the file to write, and `title` the title of the page. `classes` holds the names of the model's outputs,
+    and `names` the names of the explained row's features. `notes` holds sentences to add to the page's overview. If
+    there are more than 13 steps, the page shows 13 of them, evenly spread.
 
     Raises:
         MapstoError: if `classes` or `names` does not have one name for each output or feature, or if the file cannot be

@@ -70,7 +70,10 @@ class Minibatches(Tasks):
         return -(-len(self.rows[self.split]) // self.size)
 
     def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return minibatches `index · count` to `(index + 1) · count − 1`, numbered from 0 through all epochs."""
+        """Return minibatches `index · count` to `(index + 1) · count − 1`, numbered from 0 through all epochs.
+
+        For the training split, `seed` and the number of the epoch determine the order of the rows.
+        """
         self.generator(index, count, seed)  # checks the arguments
         return self._episode(torch.arange(index * count, (index + 1) * count), seed)
 

@@ -45,7 +45,8 @@ def model(
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
             of the row: with `h = model(f, layer=...)`, use `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
-        columns: the names of the columns, if `f` is a function of a pandas DataFrame.
+        columns: the names of the columns, if `f` is a function of a pandas DataFrame. If None, `f` gets no column
+            names.
 
     Raises:
         MapstoError: if `f` is of another kind, or if `layer`, `target` or `batch_size` is not valid. On the first use,

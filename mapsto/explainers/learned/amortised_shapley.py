@@ -47,7 +47,8 @@ class AmortisedShapley(LearnedExplainer):
         players: the players, such as `Columns(13)` or `Patches((1, 28, 28), 7)`.
         outputs: the number `k` of outcomes of the model. If None, the model must be a classifier, and tasks may have
             any number of classes: the network then also reads the class means of the support set.
-        reads: the features to read, as `{name: channels}`; if empty, the network reads the row and the outcome only.
+        reads: the features to read, as `{name: channels}`. If None or empty, the network reads only the row and the
+            outcome.
         coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
             number.
         rank: the largest rank of the predicted matrix of interactions, before its diagonal is set to 0. If 0, all

@@ -55,7 +55,7 @@ class ANML(Learner):
         body: any `nn.Module` from `[n, ...]` to features `[n, width]`. It must treat each row independently, so it must
             not have batch norm.
         gate: a module like `body`, whose outputs pass through a sigmoid and multiply the features. If None, the
-            features are not gated, as in OML.
+            features are not gated, as in OML (online-aware meta-learning).
         width: the number of features that `body` returns, such as `Conv3.width`.
         ways: the number of classes, including those of the remember set (examples of other classes, in
             `episode.context`). The attribute `ways` may be changed later, for example to train with all classes and

@@ -93,8 +93,8 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
 
     `state` is the learner's state after adapting to `support`, and `x` holds the query rows. Examples of weight 0 are
     ignored. Besides the examples' indices, classes and distances, the result holds their similarity as a fraction of
-    the similarity to all support examples. Chen et al. 2019 ("This Looks Like That") compare parts of images with
-    learned prototypes in the same way.
+    the summed similarity of all support examples. Chen et al. 2019 ("This Looks Like That") compare parts of images
+    with learned prototypes in the same way.
 
     Raises:
         MapstoError: if the learner's features contain no embedding, or there are fewer than `k` examples of weight

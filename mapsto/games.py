@@ -66,8 +66,8 @@ def game(
 
     Args:
         view: the function from the point `x` to the outcome.
-        x: the point to explain. If the view is that of a model's layer (`views.model`), the point is the output of this
-            layer for the row `x`.
+        x: the point to explain. If `view` explains a layer (`views.model` with `layer`), give the row: the players are
+            then entries of the layer's output for this row.
         baseline: the value that replaces hidden entries: a number, a tensor or array such as a mask token, or NaN for a
             learner that was trained on missing cells. Leave it at 0 if `background` is given.
         background: rows `[b, ...]`, a tensor or an array. If given, each row in turn provides the values of the hidden

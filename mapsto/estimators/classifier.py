@@ -72,7 +72,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Return the class probabilities of each row; a missing (NaN) cell is treated as an absent column.
+        """Return the class probabilities [n, k] of each row; a missing (NaN) cell is treated as an absent column.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.

@@ -59,8 +59,8 @@ class ANML(Learner):
         width: the number of features that `body` returns, such as `Conv3.width`.
         ways: the number of classes, including those of the remember set (examples of other classes, in
             `episode.context`). The attribute `ways` may be changed later, for example to train with all classes and
-            test with those of one sequence. If `ways` is increased, the head's weights and biases of the added classes
-            are 0 before the first step.
+            test with the classes of one sequence. If `ways` is increased, the head's weights and biases of the added
+            classes are 0 before the first step.
         lr: the learning rate of the inner steps. The attribute `lr` may be changed later.
         differentiation: how derivatives of the loss pass through the inner steps, see `adaptation.differentiation`. If
             None, the derivatives are exact. `Checkpointed` saves memory for long sequences. `ConstantGradients` treats

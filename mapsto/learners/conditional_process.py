@@ -29,11 +29,11 @@ class CNP(Process):
     """Conditional neural process: predict each target from its input and the mean embedding of the support set.
 
     Args:
-        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row of its input is one example: the d numbers
-            of its input x, followed by the k numbers of its target y.
-        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row of its input is a point x, followed by the mean
-            embedding. Each row of its output holds the means of the k targets, followed by k raw numbers, which
-            `min_std + (1 − min_std)·softplus` maps to the standard deviations.
+        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row that it reads is one example: the d numbers
+            of the input x, followed by the k numbers of the target y.
+        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row that it reads is a point x, followed by the mean
+            embedding. Each row that it returns holds the means of the k targets, followed by k raw numbers s; the
+            standard deviations are `min_std + (1 − min_std)·softplus(s)`.
         min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
             noise in the targets.
 

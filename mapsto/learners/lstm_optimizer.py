@@ -110,7 +110,7 @@ class MetaLSTM(CoordinateRule):
         self.cell = MetaCell(hidden, lr)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the loss is that of the query set after the last step.
+        """Return (loss, metrics): the loss is the loss on the query set after the last inner step.
 
         Derivatives of the loss are computed as set by the constructor argument `differentiation`.
         """

@@ -60,21 +60,21 @@ class MAML(Learner):
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: which parameters adapt: "all", only those of the "head" (the layer whose output is the score), those
-            whose names match one of several patterns, such as `["head.*", "*.bias"]`, or those whose names a function
-            accepts. Parameters chosen by name adapt even if they have `requires_grad=False`; in that case, their
-            initial values are not learned.
+        adapt: which parameters adapt: "all"; "head", only the parameters of the layer whose output is the score; a list
+            of patterns of names, such as `["head.*", "*.bias"]`; or a function that returns True for the names of the
+            parameters that adapt. Parameters chosen by name adapt even if they have `requires_grad=False`; in that
+            case, their initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
         optimizer: the inner optimizer. If None, it is gradient descent.
         differentiation: how the meta-gradient passes through the inner steps, see `adaptation.differentiation`. If
             None, the meta-gradient is exact, or that of `FirstOrder()` if `first_order` is True.
-        minibatch: the number of support rows in each step. Each step uses the rows that follow those of the step
-            before, and starts over after the last row. If None, each step uses all rows. Padding counts as rows too, so
-            use minibatches only if all tasks have equal numbers of examples.
+        minibatch: the number of support rows in each step. Each step takes the next rows; after the last row, the first
+            row follows. If None, each step uses all rows. Padding counts as rows too, so use minibatches only if all
+            tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
         zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no class has learned

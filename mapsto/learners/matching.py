@@ -102,9 +102,9 @@ class MatchingNetwork(Learner):
             The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with respect
             to `w` do not show this jump.
         scale: the multiplier on the cosine, above 0 and at most 40; 1 in the paper.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch-norm layer has

@@ -33,11 +33,11 @@ from .wrapped import Wrapped
 
 
 class MemoryFusion(Wrapped):
-    """Adapt by gradient descent, then move the parameters towards those adapted to similar earlier tasks.
+    """Adapt by gradient descent, then move the parameters towards the adapted parameters of similar earlier tasks.
 
-    The examples of the j earlier tasks are stored in `episode.context`; the first axis of its tensors is that of the
-    tasks: x `[j, n, ...]`, y `[j, n, ...]` and w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there
-    is no earlier task, the parameters are not moved.
+    The examples of the j earlier tasks are stored in `episode.context`, with a leading task axis: x `[j, n, ...]`, y
+    `[j, n, ...]` and w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the
+    parameters are not moved.
 
     Args:
         learner: the `MAML` learner that adapts to this task and to each earlier task. Its initial parameters are

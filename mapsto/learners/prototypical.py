@@ -40,9 +40,9 @@ class PrototypicalNetwork(Learner):
             set.
         ways: the number of classes. The attribute `ways` may be changed later, for example to train with 60 classes and
             test with 5.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `ways` is below 1, or a batch-norm layer has `track_running_stats=True`.

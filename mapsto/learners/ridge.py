@@ -53,9 +53,9 @@ class RidgeHead(Learner):
         penalty: the initial ridge penalty. Its logarithm, `log_penalty`, is learned, so that the penalty stays
             positive.
         scale: the initial multiplier on the outputs of the regression. Its logarithm, `log_scale`, is learned.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, or a batch-norm layer

@@ -58,9 +58,9 @@ class SiameseNetwork(Learner):
         margin: the distance beyond which a pair of examples of different classes has loss 0. Choose a margin close to
             the usual distance between two examples in the embedding of the untrained body. If the margin is much
             smaller, training first has to shrink the whole embedding.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch-norm layer has

@@ -42,8 +42,8 @@ class TableFamily(Tasks):
         seed: the random seed for the division of the files if `splits` holds fractions.
 
     Raises:
-        MapstoError: if the folder does not exist, it has fewer than two tables or two tables with the same name, a file
-            is not a table or lacks the target, there is only one class, or no training file has enough rows.
+        MapstoError: if the folder does not exist, has fewer than two tables, or has two tables with the same name; if a
+            file is not a table or lacks the target; or if there is only one class or no training file has enough rows.
     """
 
     def __init__(

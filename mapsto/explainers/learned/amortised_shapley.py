@@ -95,8 +95,8 @@ class AmortisedShapley(LearnedExplainer):
         """Return (loss, metrics): the squared error of the predicted outcomes of random coalitions of players.
 
         The errors are averaged over the coalitions and summed over the k outcomes. The metric `unexplained` depends on
-        the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, it is
-        the squared error divided by the squared difference.
+        the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, the
+        metric is the squared error divided by the squared difference.
         """
         visible = self.players.visible(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)

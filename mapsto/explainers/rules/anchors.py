@@ -82,8 +82,9 @@ class Anchors(TableExplainer):
 
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. The search makes random rows from them.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
         precision: the precision that an anchor must reach.
         confidence: the probability that the anchor reaches `precision` and that all reported bounds hold.
         max_size: the largest number of conditions in a rule.

@@ -69,7 +69,7 @@ class Change(NamedTuple):
 
 @final
 class Counterfactual(TableExplainer):
-    """Find the smallest plausible change to a row that changes its predicted class.
+    """Find the smallest plausible change to a row such that its predicted class changes.
 
     The search starts from rows of another class. One by one, it sets the columns of these rows back to the explained
     row's values, as long as the class stays different from the explained row's class. The module docstring describes
@@ -78,13 +78,14 @@ class Counterfactual(TableExplainer):
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. Some of these rows are starting points of the
             search. All of them determine which values are plausible, such as the range of a number.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
-        immutable: the columns, by name or position, that must not change.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
+        immutable: the names or positions of the columns that must not change.
         sparsity: the cost of each changed column. The cost of a change is its size, in median absolute deviations, plus
             `sparsity` for each changed column.
-        starts: the number of rows of another class from which the search starts. They are those whose change costs
-            least, among the background rows and copies of the explained row with one changed column.
+        starts: the number of rows from which the search starts. Among the background rows and copies of the explained
+            row with one changed column, the search takes the rows of another class with the smallest cost.
         orders: the number of random orders in which the columns of each starting row are set back.
         grid: the number of quantiles of each numeric column that are tried as its new value. A few values near the
             row's own value are also tried.

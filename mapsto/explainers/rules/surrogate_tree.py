@@ -94,8 +94,9 @@ class SurrogateTree(TableExplainer):
 
     Args:
         background: rows of the table, at least 10: a tensor, an array or a DataFrame.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
         depth: the largest depth of the tree.
         rows: the number of synthetic rows.
         cost: the penalty for each leaf. Pruning maximises R² − `cost` · leaves, where R² is the fraction of the

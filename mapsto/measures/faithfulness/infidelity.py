@@ -85,9 +85,9 @@ def hiding_infidelity(
 ) -> Infidelity:
     """Return the mean squared error of attributions as predictions of how the outcome changes when players are hidden.
 
-    When the players outside a random coalition are hidden, the outcome should decrease by the sum of their
-    attributions. The field `plain` of the result is the mean squared error of this prediction. The field `scaled` is
-    the error after the attributions are multiplied by the number that fits best.
+    When the players outside a random coalition are hidden, the outcome should decrease by the sum of the hidden
+    players' attributions. The field `plain` of the result is the mean squared error of this prediction. The field
+    `scaled` is the error after the attributions are multiplied by the number that fits best.
 
     Args:
         games: a function from a point to its game.

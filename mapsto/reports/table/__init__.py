@@ -38,7 +38,8 @@ def table(
             means that the outcome of this row is unknown. If None, no outcome is known.
         path: the file to write.
         train: the rows and labels to which `clf` was fitted. If None, the page shows the training rows stored in `clf`.
-            They are in single precision, are labelled by row number, and lack the columns that `clf` dropped.
+            These stored rows are in single precision, are labelled by row number, and lack the columns that `clf`
+            dropped.
         title: the title of the page.
         seed: the random seed of the random forest with which the predictions are compared.
 

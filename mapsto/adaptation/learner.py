@@ -106,8 +106,8 @@ class Learner(nn.Module, ABC):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics) of one task: the loss for training, and a dictionary of metrics to log.
 
-        A metric with the name of one of the learner's buffers is the new value of this buffer: `train` writes it after
-        the step, averaged over the tasks.
+        If a metric has the name of one of the learner's buffers, its mean over the tasks becomes the new value of this
+        buffer: `train` writes it after the step.
 
         By default, the loss is the sum of the losses of the query rows, weighted by `w`.
         """

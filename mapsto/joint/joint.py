@@ -98,14 +98,14 @@ class Joint(Wrapped):
             p.requires_grad_(id(p) not in still)
 
     def adapt(self, support: Examples) -> JointState:
-        """Return the learner's adapted state and, if an explainer reads them, the class means of the support set.
+        """Return the learner's adapted state, plus the class means of the support set if an explainer reads them.
 
-        The class means are the mean input and the mean features of the support examples of each class.
+        The class means are, for each class, the mean input and the mean features of its support examples.
         """
         return self._with_classes(self.learner.adapt(support), support)
 
     def adapt_to(self, episode: Episode) -> JointState:
-        """Return the learner's state adapted to an episode, with the class means of its support set as in `adapt`."""
+        """Return the learner's state after adapting to `episode`, plus class means if `adapt` would return them."""
         return self._with_classes(self.learner.adapt_to(episode), episode.support)
 
     def predict(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
@@ -113,7 +113,7 @@ class Joint(Wrapped):
         return self.learner.predict(state.state, x)
 
     def features(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the learner's intermediate values for `n` rows, by name."""
+        """Return a dictionary from names to the learner's intermediate values for `n` rows."""
         return self.learner.features(state.state, x)
 
     def explain(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Joint(Wrapped):
         return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes, of_classes)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the validation loss: the learner's, plus the weighted losses of the explainers.
+        """Return the validation loss: the learner's validation loss plus the weighted losses of the explainers.
 
         If `trains` is "learner" or "explainers", only the loss of this part counts.
         """
@@ -157,7 +157,7 @@ class Joint(Wrapped):
         return own + self._explainers_loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics) of one task: the learner's loss, plus the weighted losses of the explainers.
+        """Return (loss, metrics): the loss of one task is the learner's loss plus the explainers' weighted losses.
 
         If `trains` is "learner" or "explainers", only the loss of this part counts.
         """

@@ -54,7 +54,7 @@ class CNP(Process):
         self.min_std = min_std
 
     def adapt(self, support: Examples) -> Summary:
-        """Return the mean embedding of the support examples, weighted by `w`; it is 0 if the support set is empty."""
+        """Return the mean of the support examples' embeddings, weighted by `w`; it is 0 if the support set is empty."""
         return Summary(average(self.encoder(pairs(support)), support.w))
 
     def distribution(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> Normal:

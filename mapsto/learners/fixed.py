@@ -50,7 +50,7 @@ class Fixed(Learner):
         self.body, self.criterion = prepare_running(body), losses.chosen(loss)
 
     def adapt(self, support: Examples) -> Tensors:
-        """Return the parameters and buffers of the body by name; they do not depend on the support set."""
+        """Return a dictionary from names to the body's parameters and buffers; the support set has no effect on it."""
         return dict(self.body.named_parameters()) | buffers_of(self.body)
 
     def predict(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
@@ -59,7 +59,7 @@ class Fixed(Learner):
             return scores_of(functional_call(self.body, state, (x,)))
 
     def features(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the outputs of the body's submodules for `n` rows, by name."""
+        """Return a dictionary from names to the outputs of the body's submodules for `n` rows."""
         return watch(self.body, lambda: self.predict(state, x))
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:

@@ -71,5 +71,8 @@ class Hypernetwork(Learner):
         return functional_call(self.child, state, (x,))
 
     def features(self, state: Params, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the child's submodules, and the output of the child as `output`."""
+        """Return a dictionary with the outputs of the child's submodules, and the output of the child as `output`.
+
+        The child is the network whose parameters `body` generates.
+        """
         return watch(self.child, lambda: self.predict(state, x)) | {"output": self.predict(state, x)}

@@ -89,8 +89,8 @@ class InContext(Learner):
     def adapt(self, support: Examples) -> State:
         """Return the state learned from the support set.
 
-        The state contains the body's memory of the support set, and the class frequencies or, for numbers, the mean and
-        the standard deviation of the targets.
+        The state contains the body's memory of the support set. If classes are predicted, it also contains the class
+        frequencies; if numbers are predicted, the mean and the standard deviation of the targets.
         """
         classified = self.loss_name == "cross_entropy"
         y = below(self.ways, support.y) if classified else targets("mse", support.y, 1, support.x)
@@ -122,10 +122,11 @@ class InContext(Learner):
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
         """Return the attention weights among a null row, the n support examples and the query row `x`, for each layer.
 
-        Entry `[l, i, j]` is the weight with which row i attends to row j in layer l, averaged over heads, columns and
-        readings. The n + 2 rows are the null row, the support examples and `x`, in this order. The null row is learned,
-        holds no data, and attends only to itself. `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the
-        output tokens of `x` that comes from each example.
+        Entry `[l, i, j]` is the weight with which row i attends to row j in layer l. It is an average over the heads,
+        the columns and the `members` times that the support set is read. The n + 2 rows are the null row, the support
+        examples and `x`, in this order. The null row is learned, holds no data, and attends only to itself.
+        `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the output tokens of `x` that comes from each
+        example.
 
         Raises:
             MapstoError: if the body has no method `attentions`, which `SetTransformer` has.
@@ -184,11 +185,11 @@ class InContext(Learner):
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence of each reading of the support set, before the changes that the reading made are undone.
+        """Return the evidence of each reading of the support set, in the numbering or sign that this reading uses.
 
-        A reading numbers the classes in its own way or, if numbers are predicted, may reverse their sign. The method
-        `evidence` says what evidence is; it returns the same values in the original numbering or with the original
-        sign.
+        The support set is read `members` times. Each reading numbers the classes differently; if numbers are predicted,
+        every other reading instead multiplies the targets by −1. The method `evidence`, which explains the term,
+        returns the same values in the original numbering or with the original sign.
         """
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]

@@ -71,7 +71,7 @@ class MetaCell(Cell):
 
 
 class MetaLSTM(CoordinateRule):
-    """An LSTM whose cell state holds a network's parameters; its gates update them, starting from learned values.
+    """An LSTM whose cell state is the parameters of a network: they start at learned values, and gates update them.
 
     Args:
         body: the network to adapt, see `MAML`.
@@ -122,8 +122,8 @@ class MetaLSTM(CoordinateRule):
     def step(self, route: Differentiation) -> RuleStep:
         """Return the function that takes one inner step.
 
-        `route` computes the gradient of the inner loss in this step; it takes the same values as the constructor
-        argument `differentiation`.
+        `route` selects how the gradient of the inner loss is computed in this step; the choices are those of the
+        constructor argument `differentiation`, except None.
         """
         gradient = gradient_and_value(route, self.objective)
 

@@ -60,10 +60,10 @@ class MAML(Learner):
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: which parameters adapt: "all"; "head", only the parameters of the layer whose output is the score; a list
-            of patterns of names, such as `["head.*", "*.bias"]`; or a function that returns True for the names of the
-            parameters that adapt. Parameters chosen by name adapt even if they have `requires_grad=False`; in that
-            case, their initial values are not learned.
+        adapt: the parameters that adapt. "all" stands for all parameters, and "head" for the parameters of the layer
+            whose output is the score. A list such as `["head.*", "*.bias"]` holds patterns of parameter names. A
+            function gets the name of a parameter and returns True if the parameter adapts. Parameters chosen by name
+            adapt even if they have `requires_grad=False`; in that case, their initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
@@ -156,7 +156,8 @@ class MAML(Learner):
     def along(self, route: Differentiation, support: Examples) -> Adapted:
         """Return the result of `adapt`, with derivatives computed as set by `route`.
 
-        `route` takes the same values as the constructor argument `differentiation`, and replaces it in this call.
+        `route` is used in this call instead of the constructor argument `differentiation`; the choices are the same,
+        except None.
         """
         x, y, w = support
         support = Examples(blank(x, w), blank(y, w), w)

@@ -62,7 +62,7 @@ class PrototypicalNetwork(Learner):
         self.body, self.ways, self.transductive = prepare(body), ways, transductive
 
     def adapt(self, support: Examples) -> Prototypes:
-        """Return the state: the mean embedding of the support examples of each class, weighted by `w`."""
+        """Return the state: for each class, the mean of its support examples' embeddings, weighted by `w`."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         share = one_hot(support.y, self.ways, f) * support.w[:, None]  # [n, k]
         mass = share.sum(0)  # [k]

@@ -62,7 +62,10 @@ class Regularised(Wrapped):
         return self.learner.query_loss(episode)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the wrapped learner's loss plus `weight` times the penalty on the query rows."""
+        """Return (loss, metrics): the loss is the sum of the wrapped learner's loss and the weighted penalty.
+
+        The penalty is computed on the query rows and multiplied by `weight`.
+        """
         loss, metrics = self.learner.loss(episode)
         metrics = within("learner", metrics, self.learner)
         state, (x, _, w) = self.adapt_to(episode), episode.query

@@ -59,7 +59,8 @@ class RidgeHead(Learner):
 
     Raises:
         MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, or a batch-norm layer
-            has `track_running_stats=True`; in `adapt`, if the targets do not fit `loss` and `ways`.
+            has `track_running_stats=True`. The method `adapt` raises MapstoError if the targets do not fit `loss` and
+            `ways`.
 
     >>> from mapsto.episodes import examples
     >>> learner = RidgeHead(nn.Identity(), ways=1, loss="mse", penalty=1.0)

@@ -104,7 +104,7 @@ class SiameseNetwork(Learner):
         return parts | {"embedding": embed, "distance": _root(self._squared(state, x))}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the contrastive loss over all pairs of a query example and a support example."""
+        """Return (loss, metrics): the loss is the contrastive loss of all pairs of a query and a support example."""
         state, query = self.adapt(episode.support), episode.query
         squared = self._squared(state, query.x)  # [m, n]
         same = one_hot(query.y, self.ways, squared) @ state.labels.T  # [m, n]

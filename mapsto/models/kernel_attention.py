@@ -81,7 +81,8 @@ class KernelAttention(nn.Module):
     def remember(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Recall:
         """Return the memory of support examples.
 
-        An example counts in proportion to its weight in `w`, which may be 0.
+        `w` holds the weights of the examples. An example counts in proportion to its weight; an example of weight 0 is
+        ignored.
         """
         points = self.point(torch.cat([x, y, torch.ones_like(x[:, :1])], -1))
         first, *others = self.layers

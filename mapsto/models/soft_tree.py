@@ -109,8 +109,9 @@ class SoftDecisionTree(nn.Module):
     def rules(self, x: Float[Tensor, "n f"], names: Sequence[str] | None = None, terms: int = 3) -> list[list[str]]:
         """Return the decisions on the path of each row to its most probable leaf, each decision as one line of text.
 
-        A line shows the `terms` weights of the decision that contribute most for this row, and the probability of the
-        branch that is taken. `names` are the names of the features; if None, they are x1, x2, ….
+        A decision compares a sum of terms, each a weight times a feature, with 0. A line shows the largest terms for
+        this row, at most `terms` of them, and the probability of the branch that is taken. `names` are the names of the
+        features; if None, they are x1, x2, ….
 
         Raises:
             MapstoError: if `x` is not finite, the number of columns of `x` or of names differs from the number of
@@ -142,8 +143,8 @@ class SoftDecisionTree(nn.Module):
     def at(self, params: Mapping[str, Tensor], prefix: str = "") -> "SoftDecisionTree":
         """Return a copy of the tree with the parameters that a learner has adapted to a task.
 
-        `params` is a dictionary of the adapted parameters of the learner's body by name. `prefix` is the start of the
-        names of the tree's parameters, such as "1." for the second layer of an `nn.Sequential`.
+        `params` is a dictionary from names to the adapted parameters of the learner's body. `prefix` is the start of
+        the names of the tree's parameters, such as "1." for the second layer of an `nn.Sequential`.
 
         Raises:
             MapstoError: if `params` lacks a parameter of the tree with this prefix.

@@ -27,7 +27,7 @@ def phases(joint: Joint, tasks: Source, steps: Mapping[Trains, int], batch: int,
             If `run` is given, each phase writes its own folder in the folder `run`, such as `run/learner`.
 
     Raises:
-        MapstoError: if `joint` is not a `Joint`, `steps` is empty or names an unknown part, or in any case in which
+        MapstoError: if `joint` is not a `Joint`, `steps` is empty or contains an unknown part, or in any case in which
             `train` raises it.
     """
     checks.expect(isinstance(joint, Joint), "joint", f"a {type(joint).__name__}", "a Joint")

@@ -62,7 +62,7 @@ def game(
     background: Shaped[Tensor | np.ndarray, "b ..."] | None = None,
     groups: Int[Tensor | np.ndarray, "..."] | None = None,
 ) -> Game:
-    """Return the game whose players are the entries of `x`, or groups of entries, and whose outcome is that of `view`.
+    """Return the game whose players are entries of `x` or groups of them, and whose outcome is the result of `view`.
 
     Args:
         view: the function from the point `x` to the outcome.

@@ -58,7 +58,8 @@ def weights(
 ) -> View:
     """Return the function from the weights of the support examples to the score of row `x` after adaptation.
 
-    Use it to attribute the score to support examples, each taken as one unit. Arguments and errors: see `query`.
+    Use it to attribute the score to support examples, each taken as one unit. Arguments and errors are those of
+    `query`.
     """
     return _through_adaptation("w", "weight", learner, support, x, target, link)
 
@@ -88,8 +89,9 @@ def state(
 ) -> tuple[View, Tensor]:
     """Return the function from the adapted model's state to the score of row `x`, and the state as one vector.
 
-    The vector contains the floating-point tensors of the state. If the learner reads an episode's context (examples of
-    earlier tasks), take the state from `learner.adapt_to(episode)`.
+    The vector contains the floating-point tensors of the state. The argument `state` is the result of
+    `learner.adapt(support)` or, if the learner also reads an episode's context (examples of earlier tasks), of
+    `learner.adapt_to(episode)`.
     """
     _explainable(learner)
     leaves, spec = pytree.tree_flatten(state)

@@ -58,8 +58,9 @@ def task_influence(
 
     Raises:
         MapstoError: if `damping` is not above 0, `tasks` is one episode instead of a batch, the score is not a scalar,
-            or the score or a gradient is not finite. Also if the learner has no trainable parameters, has random
-            layers, or overrides `loss`, because the estimate needs a loss that depends only on the query scores.
+            the score or a gradient is not finite, or the learner has no trainable parameters or has random layers.
+            MapstoError is also raised if the learner overrides `loss`, because the estimate needs a loss that depends
+            only on the query scores.
     """
     _check_learner_and_tasks(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}

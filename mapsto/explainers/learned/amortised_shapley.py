@@ -36,12 +36,12 @@ class ShapleyReasons(NamedTuple):
 
 
 class AmortisedShapley(LearnedExplainer):
-    """Predict the Shapley values of a model's outcome by one pass of a network, for any division of rows into players.
+    """Predict the Shapley values of a model's outcome by one pass of a network; players are groups of a row's entries.
 
-    The network reads the row, the outcome and those features of the model that `reads` names. It is trained by `Joint`,
-    which asks the model about rows with hidden players. `explain` returns `ShapleyReasons`: `values` `[n, players, k]`,
-    in the unit of the outcome (probability, or the predicted number), `base` `[n, k]` (the outcome if no player is
-    visible), and `interactions` `[n, players, players, k]`.
+    The entries may be grouped in any way. The network reads the row, the outcome and the model features listed in the
+    argument `reads`. `Joint` trains it on the model's outcomes for rows with hidden players. `explain` returns
+    `ShapleyReasons`: `values` `[n, players, k]`, in the unit of the outcome (probability, or the predicted number),
+    `base` `[n, k]` (the outcome if no player is visible), and `interactions` `[n, players, players, k]`.
 
     Args:
         players: the players, such as `Columns(13)` or `Patches((1, 28, 28), 7)`.
@@ -92,7 +92,7 @@ class AmortisedShapley(LearnedExplainer):
     def loss(
         self, prediction: Prediction, y: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
     ) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the squared error of the predicted outcomes of random coalitions of players.
+        """Return (loss, metrics): the loss is the squared error of the predicted outcomes of random player coalitions.
 
         The errors are averaged over the coalitions and summed over the k outcomes. The metric `unexplained` depends on
         the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, the
@@ -110,8 +110,8 @@ class AmortisedShapley(LearnedExplainer):
     def explain(self, prediction: Prediction) -> ShapleyReasons:
         """Return the Shapley values of each row's outcome.
 
-        This takes one pass of the network, and two predictions of the model for each row: one with all players visible,
-        one with none.
+        This takes one pass of the network. For each row, it also takes two predictions of the model: one with all
+        players visible, one with no player visible.
         """
         visible = self.players.visible(prediction.x)
         base, full, _ = self._ask(
@@ -123,7 +123,7 @@ class AmortisedShapley(LearnedExplainer):
     def _ask(
         self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
-        """Return the outcomes of each row if no player, all players and those of each mask are visible."""
+        """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
         ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
         shown = self.players.show(prediction.x, torch.cat([ends, masks], 1))  # [n, 2 + c, ...]
         outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
@@ -134,8 +134,8 @@ class AmortisedShapley(LearnedExplainer):
     ) -> tuple[Tensor, Tensor]:
         """Return the Shapley values φ `[n, k, p]` and the interactions q `[n, k, p, p]` of p players and k outcomes.
 
-        The matrix q is symmetric. `base` and `full` are the outcomes if no player and if all players are visible.
-        `visible` `[n, p]` is False for missing players.
+        The matrix q is symmetric. `base` is the outcome if no player is visible; `full` is the outcome if all players
+        are visible. `visible` `[n, p]` is False for missing players.
         """
         k = base.shape[1]
         fits = self.outputs in (None, k)

@@ -9,7 +9,7 @@ from ..groups import patches
 
 
 class Players(nn.Module):
-    """A division of a row into players, for explainers that are trained on rows with hidden players.
+    """A grouping of the entries of a row into players; the entries of a player are hidden or visible together.
 
     Args:
         groups: for each entry of a row, the index of its player, 0 … players − 1.
@@ -82,9 +82,9 @@ class Columns(Players):
 
 
 class Patches(Players):
-    """One player for each square patch of an image with the given `shape`; `size` is the side of a patch in pixels.
+    """One player for each square patch of an image; patches have `size` × `size` pixels.
 
-    Hidden pixels get the value `baseline`.
+    `shape` is the shape of the image, `(..., h, w)`. Hidden pixels get the value `baseline`.
     """
 
     def __init__(self, shape: tuple[int, ...], size: int, baseline: float = 0.0):

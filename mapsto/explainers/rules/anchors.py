@@ -78,7 +78,8 @@ class Anchors(TableExplainer):
     found to be precise enough.
 
     The search asks the classifier for about 100,000 predictions if the table has eight columns, and for about 450,000
-    if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.
+    if it has thirty (benchmarks/rules.py). If the classifier is slow, choose smaller numbers for `batch`, `beam` and
+    `budget`.
 
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. The search makes random rows from them.
@@ -141,7 +142,7 @@ class Anchors(TableExplainer):
         return _Search(self, classifier, self.background.row(row)).anchor()
 
     def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
-        """Return a mask of the rows that meet the anchor's rule; `rows` has the same form as the background."""
+        """Return, for each row, whether it meets the anchor's rule; `rows` has the same form as the background."""
         return matches(anchor.predicates, self.background.encode(rows, "rows"))
 
 

@@ -104,7 +104,7 @@ def audit(
 
     Raises:
         MapstoError: if the protected column is unknown, constant or incomplete, has too many different values, or has a
-            value with too few rows. Also if outcomes are not 0 and 1, or if predictions are not probabilities.
+            value with too few rows; or if outcomes are not 0 and 1, or predictions are not probabilities.
     """
     checks.between(0, 1, threshold=threshold, proxy_from=proxy_from)
     checks.count(draws=draws)

@@ -54,8 +54,8 @@ def write_film(
 ) -> Path:
     """Write the film of one adaptation (a result of `mt.seeing.film`) as one HTML file with a slider over the steps.
 
-    `path` is the file to write, and `title` the title of the page. `classes` holds the names of the model's outputs,
-    and `names` the names of the explained row's features. `notes` holds sentences to add to the page's overview. If
+    `path` is the file to write. `title` is the title of the page. `classes` holds the names of the model's outputs.
+    `names` holds the names of the explained row's features. `notes` holds sentences to add to the page's overview. If
     there are more than 13 steps, the page shows 13 of them, evenly spread.
 
     Raises:

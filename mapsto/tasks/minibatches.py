@@ -26,8 +26,8 @@ class Minibatches(Tasks):
     Each task has an empty support set. Its query set is a minibatch: at most `size` rows of `x` with their targets `y`.
     The rows of each class are divided among train, validation and test in the same proportions. An epoch is a pass over
     the split in which each row occurs once. `len(source)` is the number of minibatches in an epoch, and `evaluate` uses
-    at most one epoch. The minibatches of an epoch differ in size by at most one row. So that all have the same shape,
-    the smaller ones get one more row as padding, with weight 0.
+    at most one epoch. The minibatches of an epoch differ in size by at most one row. The smaller minibatches get one
+    more row as padding, with weight 0, so that all minibatches have the same shape.
 
     Args:
         x: the inputs `[n, ...]`: numbers, or integers such as tokens.

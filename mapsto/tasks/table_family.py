@@ -37,8 +37,8 @@ class TableFamily(Tasks):
         shots: the number of support rows; see `Table`.
         queries: the number of query rows.
         regression: if True, the number in `target` is predicted instead of a class.
-        splits: the fractions of the files for train, validation and test. Alternatively, a dict with the file names of
-            each split, without extensions: `{"train": ["rome", ...], "test": [...]}`.
+        splits: the fractions of the files for train, validation and test. Alternatively, `splits` is a dict with the
+            file names of each split, without extensions: `{"train": ["rome", ...], "test": [...]}`.
         seed: the random seed for the division of the files if `splits` holds fractions.
 
     Raises:

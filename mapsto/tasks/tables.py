@@ -36,8 +36,9 @@ class Tables(Tasks):
         ways: the smallest and the largest number of classes. Half of the batches have the smallest number; in the other
             half, the number is drawn uniformly.
         queries: the number of query rows.
-        cells: a limit on the size of a batch, in cells of its tables; query rows count three times. A batch that would
-            exceed the limit has fewer tasks, but at least one. 0 means no limit.
+        cells: a limit on the size of a batch, in cells of its tables. Outcomes count as cells, and each cell of a query
+            row counts as three. A batch that would exceed the limit has fewer tasks, but at least one. 0 means no
+            limit.
         numeric: the fraction of batches whose outcome is a number.
     """
 

@@ -77,7 +77,7 @@ def run(rule: str, seed: int, steps: int, size: int, lr: float, decay: float, co
         started = time.process_time()
         joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {"select": selector})
         for step in mt.train(
-            joint, tasks, steps, 1, lr=lr, seed=seed, optimizer=functools.partial(torch.optim.Adam, weight_decay=decay)
+            joint, tasks, steps, 1, lr=lr, seed=seed, schedule="cosine", optimizer=functools.partial(torch.optim.Adam, weight_decay=decay)
         ):
             if step.step % max(1, steps // 6) == 0 and only:
                 report(name, rule, seed, joint, nothing, seen, labels, truth, judge, started)

@@ -23,11 +23,11 @@ State = Any
 
 
 class Examples(NamedTuple):
-    """A set of labelled examples: inputs `x`, targets `y` and weights `w`.
+    """A set of `n` labelled examples: inputs `x` `[n, ...]`, targets `y` `[n, ...]` and weights `w` `[n]`.
 
     A source of tasks gives weight 1/n to each of n real examples and weight 0 to padding. An example of weight 0 has no
-    effect, as if it were deleted while the other weights stay the same. Weights therefore allow padding, tasks of
-    different sizes, and measuring the influence of an example.
+    effect, as if it were deleted while the other weights stay the same. Therefore, padding can make tasks of different
+    sizes equally large, and a change of one weight shows the influence of this example.
     """
 
     x: Shaped[Tensor, "n ..."]  # numbers, or int64 tokens
@@ -124,7 +124,7 @@ def blank(rows: Shaped[Tensor, "..."], w: Float[Tensor, "..."]) -> Shaped[Tensor
 
 
 def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None) -> Callable[[Episode], Any]:
-    """Return a function that applies `function` to each task of a batch at once, by `torch.func.vmap`.
+    """Return a function that applies `function` to all tasks of a batch at once, by `torch.func.vmap`.
 
     Fields of an episode may be None, which plain `vmap` does not accept. If `chunk_size` is given, at most `chunk_size`
     tasks are computed at a time.

@@ -30,10 +30,10 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
-    """Return the mean of values over tasks, one value for each task, and half the width of its 95 % interval.
+    """Return the mean of `values` (one for each task) and half the width of its 95 % confidence interval.
 
-    The interval is a confidence interval of the mean. It is NaN if there is only one value, or if a value is not
-    finite; in the latter case, the mean is not finite either.
+    The half-width is NaN if there is only one value or if a value is not finite; in the latter case, the mean is not
+    finite either.
 
     Raises:
         MapstoError: if `values` is empty.

@@ -31,8 +31,8 @@ class Explanation:
         data: the original cells `[n, d]`: floats, or objects if a column holds text.
         feature_names: the names of the `d` columns.
         class_names: the names of the `k` classes; empty if a number is predicted.
-        codes: the numbers `[n, d]` that the model read for the cells; plots use them to colour points by value. None if
-            `data` is numeric.
+        codes: the numbers `[n, d]` that the model read in place of the cells of `data`; plots colour points by these
+            numbers. None if `data` is numeric.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)

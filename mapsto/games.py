@@ -62,22 +62,22 @@ def game(
     background: Shaped[Tensor | np.ndarray, "b ..."] | None = None,
     groups: Int[Tensor | np.ndarray, "..."] | None = None,
 ) -> Game:
-    """Return the game whose players are the entries of `x`, or groups of entries, and whose outcome is that of `view`.
+    """Return the game whose players are entries of `x` or groups of them, and whose outcome is the result of `view`.
 
     Args:
         view: the function from the point `x` to the outcome.
-        x: the point to explain. If the view is that of a model's layer (`views.model`), the point is the output of this
-            layer for the row `x`.
+        x: the point to explain. If `view` explains a layer (`views.model` with `layer`), give the row: the players are
+            then entries of the layer's output for this row.
         baseline: the value that replaces hidden entries: a number, a tensor or array such as a mask token, or NaN for a
-            learner that was trained on missing cells.
+            learner that was trained on missing cells. Leave it at 0 if `background` is given.
         background: rows `[b, ...]`, a tensor or an array. If given, each row in turn provides the values of the hidden
-            entries, and the outcomes are averaged over the rows.
+            entries, and the outcomes are averaged over the rows. If None, `baseline` is used.
         groups: for each entry of `x`, the index of its player, 0 … players − 1. The entries of a player are visible or
             hidden together. If None, each entry is a player.
 
     Raises:
         MapstoError: if `x` is not a tensor; if `baseline`, `background` or `groups` is neither a tensor nor an array,
-            or does not fit `x`; or if both a baseline and a background are given.
+            or does not fit `x`; or if a background and a baseline other than 0 are given.
     """
     checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor", "pass torch.as_tensor(x)")
     baseline = baseline if isinstance(baseline, float | Real) else _tensor("baseline", baseline)

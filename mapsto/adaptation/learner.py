@@ -43,8 +43,8 @@ class Learner(nn.Module, ABC):
     """The base of all learners: it adapts to a task's support set, and the adapted model scores query rows.
 
     A subclass implements `adapt` and `predict`, and sets `loss_name` to one of `losses.LOSSES`: "cross_entropy" if
-    scores are class logits, "mse" if they are predicted numbers. If its loss may be any function, it sets `criterion`
-    instead, from which `loss_name` follows.
+    scores are class logits, "mse" if they are predicted numbers. A subclass whose loss may be any function sets
+    `criterion` instead; `loss_name` then follows from it.
     """
 
     family: ClassVar[str] = "learner"  # its name in the literature: optimisation-based, metric-based, model-based …
@@ -92,7 +92,7 @@ class Learner(nn.Module, ABC):
         """
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from an episode: from its support set and, if the learner has a memory, its context.
+        """Return the state learned from an episode's support set and, if the learner has a memory, from its context.
 
         The context holds the examples of earlier tasks. By default, `loss` and `evaluate` both use the model in this
         state.
@@ -106,10 +106,10 @@ class Learner(nn.Module, ABC):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics) of one task: the loss for training, and a dictionary of metrics to log.
 
-        A metric with the name of one of the learner's buffers is the new value of this buffer: `train` writes it after
-        the step, averaged over the tasks.
+        If a metric has the name of one of the learner's buffers, its mean over the tasks becomes the new value of this
+        buffer: `train` writes it after the step.
 
-        By default, the loss is `Σ w·ℓ` over the query set.
+        By default, the loss is the sum of the losses of the query rows, weighted by `w`.
         """
         scores = self.predict(self.adapt_to(episode), episode.query.x)
         loss = self.criterion(scores, episode.query.y, episode.query.w)
@@ -124,7 +124,10 @@ class Learner(nn.Module, ABC):
         return self.loss(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return `loss(episode)`; so `functional_call(learner, params, (episode,))` evaluates `loss` at `params`."""
+        """Return `loss(episode)`.
+
+        Therefore, `functional_call(learner, params, (episode,))` evaluates the loss at the parameters `params`.
+        """
         return self.loss(episode)
 
     def batch_loss(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:

@@ -30,12 +30,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
 
     Args:
-        members: the number of predictions to average, each with a different numbering of the classes. If there are as
-            many members as classes, the numbering favours no class.
+        members: the number of predictions to average. Each prediction numbers the classes differently, because this
+            numbering affects the model slightly. With as many members as classes, no class is favoured.
 
-    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained
-    model `mapping_`, the training rows `support_` that the model reads, and the state `state_` of the model adapted to
-    these rows.
+    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `mapping_` (the
+    pretrained model), `support_` (the training rows that the model reads) and `state_` (the state of the model after
+    adapting to these rows).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -52,9 +52,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the labels `y` [n], by one forward pass without training.
 
-        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, they are repeat counts:
-        a row of weight 3 counts as three identical rows. Otherwise, they are relative weights. A row of weight 0 is
-        left out. If `sample_weight` is None, all rows have equal weights.
+        If the weights `sample_weight` [n] are whole numbers with a sum of at most 1,000, they are repeat counts: a row
+        of weight 3 counts as three identical rows. Otherwise, only the ratios of the weights matter. A row of weight 0
+        is left out. If `sample_weight` is None, all rows have equal weights.
 
         Raises:
             MapstoError: if there are fewer than 2 or more than 10 classes, a label is missing, a cell is infinite, two
@@ -72,7 +72,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Float[np.ndarray, "n k"]:
-        """Return the class probabilities of each row; a missing (NaN) cell is treated as an absent column.
+        """Return the class probabilities [n, k] of each row; a missing (NaN) cell is treated as an absent column.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
@@ -80,9 +80,11 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         return self._predictions(X)
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
-        """Return how each probability changes when a training row is deleted; see `TableEstimator.influence`.
+        """Return the change of each probability if a training row is deleted, `[n, number of training rows, k]`.
 
-        A negative number means that the training row raised the probability of that class.
+        The change is the probability without the training row minus the probability with the row, so it is negative if
+        the row raised the probability. `among` (row positions or a boolean mask) selects the training rows; if None,
+        all are used. See also `TableEstimator.influence`.
         """
         return super().influence(X, among)
 

@@ -34,10 +34,10 @@ class TableRegressor(RegressorMixin, TableEstimator):
         members: the number of predictions to average. In every other prediction, the model reads the outcomes with
             their signs reversed.
 
-    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, the pretrained model `mapping_`,
-    the training rows `support_` that the model reads, and the state `state_` of the model adapted to these rows.
-    `explain` returns values [n, d] and base values [n] in the unit of the outcome. The base value is the mean outcome
-    of the rows `support_`, weighted by `sample_weight`.
+    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `mapping_` (the pretrained
+    model), `support_` (the training rows that the model reads) and `state_` (the state of the model after adapting to
+    these rows). `explain` returns values [n, d] and base values [n] in the unit of the outcome. The base value is the
+    mean outcome of the rows `support_`, weighted by `sample_weight`.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -55,9 +55,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to the rows `X` [n, d] with the outcomes `y` [n], by one forward pass without training.
 
-        If all entries of `sample_weight` [n] are whole numbers and their sum is at most 1,000, they are repeat counts:
-        a row of weight 3 counts as three identical rows. Otherwise, they are relative weights. A row of weight 0 is
-        left out. If `sample_weight` is None, all rows have equal weights.
+        If the weights `sample_weight` [n] are whole numbers with a sum of at most 1,000, they are repeat counts: a row
+        of weight 3 counts as three identical rows. Otherwise, only the ratios of the weights matter. A row of weight 0
+        is left out. If `sample_weight` is None, all rows have equal weights.
 
         Raises:
             MapstoError: if an outcome is missing or not a number, a cell is infinite, two columns have the same name, a
@@ -114,9 +114,11 @@ class TableRegressor(RegressorMixin, TableEstimator):
         return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train"]:
-        """Return how each prediction changes when a training row is deleted; see `TableEstimator.influence`.
+        """Return the change of each prediction if a training row is deleted, `[n, number of training rows]`.
 
-        A negative number means that the training row raised the prediction.
+        The change is the prediction without the training row minus the prediction with the row, so it is negative if
+        the row raised the prediction. `among` (row positions or a boolean mask) selects the training rows; if None, all
+        are used. See also `TableEstimator.influence`.
         """
         return super().influence(X, among)
 

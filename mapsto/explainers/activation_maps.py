@@ -27,7 +27,7 @@ from .gradient import gradient, scale
 
 @final
 class GradCAM(ViewExplainer):
-    """Map the places of an image that raise a score: a sum of feature maps, each weighted by its mean gradient.
+    """Map which places of an image raise a score, by summing feature maps, each weighted by its mean gradient.
 
     The point to explain is the feature maps of one layer, `[..., c, h, w]`, for example those of `mt.views.feature`.
     The channels are summed, so the result `[..., h, w]` has one value for each place (Selvaraju et al. 2017, eq. 1 and
@@ -40,7 +40,7 @@ class GradCAM(ViewExplainer):
     """
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
+        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`; for k scores, a last axis `k` is added.
 
         Raises:
             MapstoError: if `point` does not have at least three axes: channels, height and width.
@@ -52,7 +52,7 @@ class GradCAM(ViewExplainer):
 
 @final
 class HiResCAM(ViewExplainer):
-    """Map how much each place of an image contributes to a score: gradient times feature map, summed over channels.
+    """Map how much each place of an image contributes to a score, by summing gradient times feature map over channels.
 
     The point to explain is the feature maps of one layer, `[..., c, h, w]`, for example those of `mt.views.feature`.
     The channels are summed, so the result `[..., h, w]` has one value for each place (Draelos & Carin 2020). Values are
@@ -66,7 +66,7 @@ class HiResCAM(ViewExplainer):
     """
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the map `[..., h, w]` for feature maps `[..., c, h, w]`; k scores give it a last axis `k`.
+        """Return the map `[..., h, w]` of feature maps `[..., c, h, w]`; for k scores, a last axis `k` is added.
 
         Raises:
             MapstoError: if `point` does not have at least three axes: channels, height and width.

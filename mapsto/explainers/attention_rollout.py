@@ -22,8 +22,9 @@ from .explainer import without_graph
 def attention_rollout(attentions: Float[Tensor, "l r r"] | Iterable[Float[Tensor, "r r"]]) -> Float[Tensor, "r r"]:
     """Return the fraction of each output that comes from each input, by following attention through all layers.
 
-    Half of each layer's output is assumed to come from its own input through the residual connection, the other half
-    through attention (Abnar & Zuidema 2020). Row i of the result holds the fractions for output i, which sum to 1.
+    In each layer, half of output i is assumed to come from the layer's input i, through the residual connection, and
+    the other half from all inputs, through attention (Abnar & Zuidema 2020). Row i of the result holds the fractions
+    for output i, which sum to 1.
 
     Args:
         attentions: for each layer, from the first to the last, one matrix `[r, r]` of attention weights, averaged over

@@ -36,9 +36,9 @@ _BASE, _LENGTH, _NUGGET = 1.0, 0.3, 1e-10  # a, ρ, and a diagonal that keeps th
 class BayesianShapley(DesignedExplainer):
     """Estimate Shapley values from the outcomes of a few coalitions, chosen by Bayesian quadrature.
 
-    The next coalition is always the one that most reduces the uncertainty of the Shapley values, under a Gaussian
-    process prior. The empty and the full coalition are always included. Values are in the unit of the game's outcome.
-    The game may have at most 12 players.
+    Each further coalition is chosen to reduce the uncertainty of the Shapley values as much as possible, under a
+    Gaussian process prior. The empty and the full coalition are always included. Values are in the unit of the game's
+    outcome. The game may have at most 12 players.
 
     Args:
         samples: the number of coalitions to evaluate, at least `players + 2`.

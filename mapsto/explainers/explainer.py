@@ -51,7 +51,7 @@ class ViewExplainer(_Explainer):
 
     @abstractmethod
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the attributions as a differentiable function of `point` and of the parameters of the view.
+        """Return the attributions, differentiable with respect to `point` and the parameters of the view.
 
         The result has the shape of `point`; if the view has k scores, a last axis `k` is added.
         """
@@ -90,7 +90,7 @@ class GameExplainer(_Explainer):
 
     @abstractmethod
     def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the attribution of each player as a differentiable function of the parameters of the game.
+        """Return the attribution of each player, differentiable with respect to the parameters of the game.
 
         The result has shape `[players]`, or `[players, k]` if the game has k scores.
         """

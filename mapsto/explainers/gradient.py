@@ -39,7 +39,7 @@ class Gradient(ViewExplainer):
 
 @final
 class InputXGradient(ViewExplainer):
-    """Attribute to each entry of the input its value, multiplied by the derivative of the score with respect to it.
+    """Attribute to each input entry its value times the derivative of the score with respect to this entry.
 
     Values `point ⊙ ∂view/∂point` are in the unit of the score. If the view is a linear function without a constant
     term, they add up to the score (Shrikumar et al. 2016, "Not Just a Black Box").
@@ -50,7 +50,7 @@ class InputXGradient(ViewExplainer):
     """
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return `point` times the gradient, in its shape; if the view has k scores, a last axis `k` is added."""
+        """Return point times gradient, in the shape of `point`; if the view has k scores, a last axis `k` is added."""
         return scale(gradient(view, point), point)
 
 

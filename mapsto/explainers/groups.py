@@ -16,7 +16,7 @@ from .. import checks
 
 
 def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
-    """Divide an image into square patches, and return the number of the patch to which each entry belongs.
+    """Divide an image into square patches, and return, for each entry, the index of its patch.
 
     The patches are those of Zeiler & Fergus 2014. They are numbered row by row, and are the same for all channels. If
     `size` does not divide the height or width, the patches at the lower or right edge are smaller.
@@ -54,7 +54,7 @@ def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Te
 def superpixels(
     image: Float[Tensor, "c h w"], count: int, compactness: float = 0.1, steps: int = 10
 ) -> Int[Tensor, "c h w"]:
-    """Divide an image into about `count` regions of similar pixels, and return the region number of each entry.
+    """Divide an image into about `count` regions of similar pixels; return, for each entry, the index of its region.
 
     The regions come from k-means on the colours and positions of the pixels; they are the same for all channels. The
     distance between two pixels is `√(colour² + (compactness·place / spacing)²)`. Here `colour` is the distance between

@@ -26,9 +26,9 @@ from .gradient import gradient, scale
 class IntegratedGradients(ViewExplainer):
     """Attribute a score to the input's entries by the mean gradient on the line from a baseline to the point.
 
-    The attribution of an entry is its mean gradient on this straight line, multiplied by its difference from the
-    baseline. Values are in the unit of the score. Apart from the error of integration, their sum is `view(point) −
-    view(baseline)`.
+    The attribution of an entry is its mean gradient on this straight line, multiplied by the entry's change from the
+    baseline to the point. Values are in the unit of the score. Apart from the error of integration, their sum is
+    `view(point) − view(baseline)`.
 
     Args:
         steps: the number of places on the line at which the gradient is computed.

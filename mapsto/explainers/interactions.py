@@ -69,7 +69,7 @@ class ShapleyInteractions:
             return number(self.attribute(game))
 
     def attribute(self, game: Game) -> Float[Tensor, "players players ..."]:
-        """Return the matrix of `__call__` as a differentiable function of the parameters of the game."""
+        """Return the symmetric matrix of interactions, differentiable with respect to the parameters of the game."""
         return self._sampled(game, self.orders) if self.orders is not None else self._exact(game)
 
     def over(

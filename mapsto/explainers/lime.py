@@ -41,7 +41,7 @@ class LIME(DesignedExplainer):
     Args:
         samples: the number of random coalitions, including the empty and the full one. If None, all `2^players`
             coalitions are evaluated; the game may then have at most 12 players.
-        distance: "euclidean" or "cosine": how the distance between a coalition and the full coalition is measured. The
+        distance: the measure of distance between a coalition and the full coalition, "euclidean" or "cosine". The
             module docstring has the formulas.
         width: the width of the exponential kernel that turns distance into weight. If None, the default of the lime
             package is used: `0.75·√players` for "euclidean" and 0.25 for "cosine".

@@ -27,8 +27,8 @@ def knn_shapley(
     """Return the Shapley value of each support example when the `k` nearest neighbours vote on one query's class.
 
     The players are the support examples. The outcome is the fraction of the `k` nearest examples that have the query's
-    class, and the values add up to it. The exact values come from one sort of the `n` examples by distance, without
-    adapting a learner. For several queries, use `vmap` and take the mean of the values.
+    class, and the values add up to it. The exact values need only a single sorting of the `n` examples by distance; no
+    learner is adapted. For several queries, use `vmap` and take the mean of the values.
 
     Args:
         x: the features of the support examples. If distances between raw inputs mean little, pass embeddings, for

@@ -36,7 +36,7 @@ class Occlusion(GameExplainer):
         self.chunk_size = chunk_size
 
     def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
-        """Return the decrease for each player: `[players]`, or `[players, k]` if the game has k scores."""
+        """Return the decrease in the outcome for each hidden player: `[players]`, or `[players, k]` for k scores."""
         everyone = torch.ones(1, game.players)
         masks = torch.cat([everyone, everyone - torch.eye(game.players)])  # [1 + p, p]
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [1 + p, (k)]

@@ -26,10 +26,11 @@ def attributions(
     titles: Sequence[str],
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw `n` images `[n, c, h, w]` or table rows `[n, d]`, each with the attributions of every method.
+    """Draw images or rows of a table, each with the attributions of every method.
 
-    `values` maps the name of each method to its attributions, in the shape of `points`. `titles` holds a title for each
-    image or row. `names` holds the names of a table's columns.
+    `points` holds n images `[n, c, h, w]` or n rows `[n, d]`. `values` maps the name of each method to its
+    attributions, in the shape of `points`. `titles` holds a title for each image or row. `names` holds the names of a
+    table's columns; if None, the columns are numbered.
 
     Raises:
         MapstoError: if there is no row or no method, or an attribution differs in shape from `points`.

@@ -49,9 +49,11 @@ def beeswarm(
 ) -> Figure:
     """Draw the contribution of each cell of `data` to the probability of the class `target`, one dot for each cell.
 
-    `values` holds the contributions as probabilities, and `names` the names of the columns. Each of the `top` columns
-    with the largest mean absolute contribution has its own line. To compare pictures of several classes, pass the same
-    `order` of the columns and the same `limits` of the horizontal axis (in percentage points).
+    `values` holds the contributions to the probability (0.07 = 7 percentage points). `names` holds the names of the
+    columns. The columns with the largest mean absolute contributions, at most `top` of them, have a line each; one more
+    line shows the sum of the other columns. To compare pictures of several classes, pass the same `order` of the
+    columns and the same `limits` of the horizontal axis (in percentage points) for all of them. If `order` or `limits`
+    is None, it is chosen from `values`.
 
     Raises:
         MapstoError: if no row is given.

@@ -45,8 +45,8 @@ def draw(result: Any, **options: Any) -> Figure:
             `probes`, `rsa_over`, `task_map` or `units`.
         options: options that only some results have. For `embedding` and `film`, `classes` holds the names of the
             classes. For `film`, `most` is the largest number of steps to show. For `gradient_histograms`, `of` is
-            "gradients" or "updates". For `task_map`, `of` holds one number for each task, which is shown by colour, and
-            `name` is the name of this number. For `maximise`, `names` holds the names of the features.
+            "gradients" or "updates". For `task_map`, `of` holds one number for each task, to be shown by colour, and
+            `name` says what this number is. For `maximise`, `names` holds the names of the features.
 
     Raises:
         MapstoError: if `result` is not the return value of one of these functions.

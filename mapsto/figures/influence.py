@@ -27,10 +27,11 @@ _LINE = 0.3  # inches a training row
 
 
 def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
-    """Draw the `top` training rows that raise the probability of class `target` most, and the `top` that lower it most.
+    """Draw the training rows that raise the probability of class `target` most, and the rows that lower it most.
 
     For each training row, `change` holds the change of the predicted probability if this row is deleted, as
-    `TableClassifier.influence` returns it. `labels` holds the names of the training rows.
+    `TableClassifier.influence` returns it. `labels` holds the names of the training rows. `top` is the largest number
+    of rows to draw of each kind.
 
     Raises:
         MapstoError: if there is no training row.

@@ -69,8 +69,9 @@ def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"
     """Draw the reliability curve: the observed frequency of an event against its predicted probability.
 
     `predicted` holds the predicted probability of the event for each row. `event` is True for the rows for which the
-    event came true, and `what` is the name of the event. Rows are sorted by predicted probability into `bins` bins of
-    equal width; each bin is one point of the curve. A second panel shows the number of rows in each bin.
+    event came true, and `what` is the name of the event. Rows are sorted by predicted probability into bins of equal
+    width. `bins` is the number of bins; each bin is one point of the curve. A second panel shows the number of rows in
+    each bin.
 
     Raises:
         MapstoError: if there is no row.

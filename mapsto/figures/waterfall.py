@@ -41,9 +41,9 @@ def waterfall(
 ) -> Figure:
     """Draw how the cells of `row` raise and lower the probability of class `target`, from `base` to the prediction.
 
-    `values` holds the contribution of each cell, as a probability, and `names` the names of the columns. `base` is the
-    probability that is predicted if all cells are hidden. Each of the `top` largest contributions has its own bar; one
-    more bar shows the sum of the remaining ones.
+    `values` holds the contribution of each cell to the probability. `names` holds the names of the columns. `base` is
+    the probability that is predicted if all cells are hidden. The largest contributions, at most `top` of them, have a
+    bar each; one more bar shows the sum of the other contributions.
     """
     bars = steps(values, base, top)
     figure = style.canvas(1.0 + _LINE * (len(bars) + 2))

@@ -38,23 +38,25 @@ class JointState(NamedTuple):
 class Joint(Wrapped):
     """A learner that is trained together with networks that explain its predictions.
 
-    `explain(state, x)` returns the explanation of each explainer for the rows `x`, by name. Adaptation and predictions
-    are those of the learner.
+    `explain(state, x)` returns a dictionary from the name of each explainer to its explanation of the predictions for
+    the rows `x`. Adaptation and predictions are those of the learner.
 
     Args:
         learner: the learner, such as `Fixed`, `PrototypicalNetwork` or `MAML`.
-        explainers: the explainer networks by name, see `mapsto.explainers.learned`.
-        weight: the weight of each explainer's loss, or one weight for all.
+        explainers: a dictionary from names to explainer networks, see `mapsto.explainers.learned`.
+        weight: the multiplier on the explainers' losses: one number for all, or a dictionary from the name of each
+            explainer to its number.
         candour: the fraction of the gradient of the explainers' losses that reaches the learner, from 0 to 1.
-        trains: what a training changes: "both", the "learner" alone, or the "explainers" alone, with the learner
-            frozen. `mapsto.training.phases` trains them one after the other.
-        agreement: the weight of the disagreement of the explainers, which is added to the loss: their importances of
-            the players are drawn together if it is positive, and driven apart if it is negative. See `consensus`.
+        trains: the parts that training changes: "both", only the "learner", or only the "explainers", with the learner
+            frozen. `mapsto.training.phases` trains the parts one after the other.
+        agreement: the weight of the explainers' mean disagreement, see `mapsto.joint.consensus`. If it is positive,
+            training draws their importances of the players together; if it is negative, it drives them apart.
 
     Raises:
-        MapstoError: if `learner` is not a learner or is transductive, there is no explainer, an explainer is of another
-            kind or does not fit the learner's outcomes, a weight is negative or has the name of no explainer, `candour`
-            is not from 0 to 1, or `trains` is unknown.
+        MapstoError: if `learner` is not a learner or is transductive, there is no explainer, an explainer is not an
+            explainer network or does not fit the learner's outcomes, a weight is negative, the names in `weight` are
+            not those of the explainers, `candour` is not from 0 to 1, `trains` is unknown, or `agreement` is not 0
+            although there are fewer than two explainers with the same players.
     """
 
     def __init__(
@@ -105,23 +107,26 @@ class Joint(Wrapped):
             p.requires_grad_(id(p) not in still)
 
     def adapt(self, support: Examples) -> JointState:
-        """Return the state that the learner learns from the support set, with the means of its classes."""
+        """Return the learner's adapted state, plus the class means of the support set if an explainer reads them.
+
+        The class means are, for each class, the mean input and the mean features of its support examples.
+        """
         return self._with_classes(self.learner.adapt(support), support)
 
     def adapt_to(self, episode: Episode) -> JointState:
-        """Return the state that the learner learns from an episode, with the means of the support set's classes."""
+        """Return the learner's state after adapting to `episode`, plus class means if `adapt` would return them."""
         return self._with_classes(self.learner.adapt_to(episode), episode.support)
 
     def predict(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-        """Return the scores of the learner."""
+        """Return the learner's scores of `n` rows; the explainers do not change them."""
         return self.learner.predict(state.state, x)
 
     def features(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the features of the learner."""
+        """Return a dictionary from names to the learner's intermediate values for `n` rows."""
         return self.learner.features(state.state, x)
 
     def explain(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> dict[str, Any]:
-        """Return the explanations of the predictions for `n` rows, by the names of the explainers.
+        """Return a dictionary from the name of each explainer to its explanations of the predictions for `n` rows.
 
         Raises:
             MapstoError: if an explainer has not been trained, the rows do not fit the learner or the explainers, or an
@@ -136,7 +141,7 @@ class Joint(Wrapped):
         return reasons
 
     def consensus(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n p"]:
-        """Return what the explainers say together: the mean share of each player in the importances of a row.
+        """Return each player's share in the importance of all players, averaged over the explainers, for `n` rows.
 
         Explainers without players, such as `Interpreter`, are left out.
 
@@ -150,7 +155,11 @@ class Joint(Wrapped):
             return consensus([explainer.importance(prediction) for explainer in of])
 
     def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:
-        """Return what the explainers read: the outcome, the features, and the model to ask about other rows."""
+        """Return everything that the explainers may read about the predictions for `n` rows.
+
+        This includes the outcomes (probabilities or predicted numbers), the learner's features, and a function `ask`
+        that returns the model's outcomes for other rows.
+        """
         learner, inner = self.learner, state.state
         of_classes = learner.criterion.outcome == "classes"
         differentiable = torch.is_grad_enabled()
@@ -163,12 +172,18 @@ class Joint(Wrapped):
         return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes, of_classes)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the learner's validation loss, plus the weighted losses of the explainers if these are trained."""
+        """Return the validation loss: the learner's validation loss plus the weighted losses of the explainers.
+
+        If `trains` is "learner" or "explainers", only the loss of this part counts.
+        """
         own = self.learner.query_loss(episode) if self.trains != "explainers" else torch.zeros(())
         return own + self._explainers_loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics) of one task: the parts that are trained, see `trains`."""
+        """Return (loss, metrics): the loss of one task is the learner's loss plus the explainers' weighted losses.
+
+        If `trains` is "learner" or "explainers", only the loss of this part counts.
+        """
         if self.trains == "explainers":
             loss, metrics = self._explainers_loss(episode)
             return loss, {"loss": loss.detach(), **metrics}

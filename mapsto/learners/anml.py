@@ -47,20 +47,20 @@ class ANML(Learner):
 
     Only the head adapts. Before the first step, the head's weights and biases for the classes of the support set are
     set to 0. Then each support example gives one gradient step, in the order of the support set. An example of weight 0
-    has no effect. If all nonzero weights are equal, each step uses weight 1, whatever the number of examples. A class
-    counts as present only if one of its examples has a positive weight. When the weight of its only example rises from
-    0, the head's parameters for this class are therefore reset to 0, and scores jump.
+    has no effect. Weights are rescaled so that equal weights become 1, whatever the number of examples. The head's
+    parameters for a class are set to 0 only if one of the class's examples has a positive weight. Therefore, scores
+    jump when the weight of the only example of a class rises from 0.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to features `[n, width]`. It must treat each row independently, so it must
             not have batch norm.
         gate: a module like `body`, whose outputs pass through a sigmoid and multiply the features. If None, the
-            features are not gated, as in OML.
+            features are not gated, as in OML (online-aware meta-learning).
         width: the number of features that `body` returns, such as `Conv3.width`.
         ways: the number of classes, including those of the remember set (examples of other classes, in
             `episode.context`). The attribute `ways` may be changed later, for example to train with all classes and
-            test with those of one sequence. If `ways` is increased, the head's weights and biases of the added classes
-            are 0 before the first step.
+            test with the classes of one sequence. If `ways` is increased, the head's weights and biases of the added
+            classes are 0 before the first step.
         lr: the learning rate of the inner steps. The attribute `lr` may be changed later.
         differentiation: how derivatives of the loss pass through the inner steps, see `adaptation.differentiation`. If
             None, the derivatives are exact. `Checkpointed` saves memory for long sequences. `ConstantGradients` treats
@@ -122,9 +122,9 @@ class ANML(Learner):
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the loss is the sum of the losses on the query set and on the remember set.
 
-        Each of these two losses is `Σ w·ℓ` after the last step. The remember set, `episode.context`, holds examples of
-        other classes. If `episode.context` is None, only the query set counts. The metrics include the accuracy on each
-        set.
+        Each of these two losses is the sum of the cross-entropies after the last step, weighted by `w`. The remember
+        set, `episode.context`, holds examples of other classes. If `episode.context` is None, only the query set
+        counts. The metrics include the accuracy on each set.
         """
         state, parts = self.adapt(episode.support), [episode.query, *([episode.context] if episode.context else [])]
         scores = self.predict(state, torch.cat([part.x for part in parts])).split([len(part.w) for part in parts])

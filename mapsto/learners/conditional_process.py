@@ -29,11 +29,11 @@ class CNP(Process):
     """Conditional neural process: predict each target from its input and the mean embedding of the support set.
 
     Args:
-        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row of its input is the input x and the target
-            y of one example, concatenated.
-        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row of its input is a point and the mean embedding,
-            concatenated. Each row of its output holds the means of the k targets, followed by k raw numbers, which
-            `min_std + (1 − min_std)·softplus` maps to the standard deviations.
+        encoder: a module from `[n, d + k]` to embeddings `[n, r]`. Each row that it reads is one example: the d numbers
+            of the input x, followed by the k numbers of the target y.
+        decoder: a module from `[n, d + r]` to `[n, 2k]`. Each row that it reads is a point x, followed by the mean
+            embedding. Each row that it returns holds the means of the k targets, followed by k raw numbers s; the
+            standard deviations are `min_std + (1 − min_std)·softplus(s)`.
         min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
             noise in the targets.
 
@@ -54,7 +54,7 @@ class CNP(Process):
         self.min_std = min_std
 
     def adapt(self, support: Examples) -> Summary:
-        """Return the mean embedding of the support examples, weighted by `w`; it is 0 if the support set is empty."""
+        """Return the mean of the support examples' embeddings, weighted by `w`; it is 0 if the support set is empty."""
         return Summary(average(self.encoder(pairs(support)), support.w))
 
     def distribution(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> Normal:
@@ -75,7 +75,7 @@ class CNP(Process):
         return loss, {"loss": loss.detach()}
 
     def features(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the decoder's submodules, and `std`.
+        """Return a dictionary with the outputs of the decoder's submodules, and with `std`.
 
         `std` is the predicted standard deviation of each row's targets.
         """

@@ -113,7 +113,7 @@ class CoordinateRule(Learner, ABC):
 
     @abstractmethod
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one inner step, in which `route` computes the gradients of `objective`."""
+        """Return the function that takes one inner step; `route` selects how gradients of `objective` are computed."""
 
     def run(self, route: Differentiation, support: Examples, summed: Examples | None = None) -> Loop:
         """Return the state of the loop after the last step, differentiated by `route`.
@@ -132,7 +132,7 @@ class CoordinateRule(Learner, ABC):
         return Adapted(params, statistics_of(self.body, params, support.x, support.w))
 
     def parts(self, theta: Float[Tensor, " c"]) -> Params:
-        """Return the vector `theta` as the adapted parameters of the body by name."""
+        """Return the vector `theta` as a dictionary from names to adapted parameters of the body."""
         named = dict(self.body.named_parameters())
         return parted(theta, {name: named[name] for name in self.adapted})
 

@@ -22,12 +22,13 @@ from ..episodes import Episode, Examples
 class Fixed(Learner):
     """Train one network on one data set, as usual in deep learning; the support set of a task is ignored.
 
-    Batch-norm layers of the body use the statistics of the minibatch in training, unless they are in evaluation mode.
-    Every prediction uses their moving averages, which the training loop updates after each step, so that a prediction
-    never depends on other rows.
+    In training, the batch-norm layers of the body use the statistics of the minibatch, unless these layers are in
+    evaluation mode. In predictions, they use moving averages, so that the prediction for a row never depends on other
+    rows. The training loop updates the moving averages after each step.
 
     Args:
-        body: any `nn.Module` from `[n, ...]` to scores `[n, k]`. Its batch-norm layers are replaced in place.
+        body: any `nn.Module` from `[n, ...]` to scores `[n, k]`. Its batch-norm layers are replaced in place by layers
+            that work as described above.
         loss: "cross_entropy" if the scores are class logits, "mse" if they are predicted numbers, or a function
             `loss(scores, y, w)` that returns a scalar.
 
@@ -49,7 +50,7 @@ class Fixed(Learner):
         self.body, self.criterion = prepare_running(body), losses.chosen(loss)
 
     def adapt(self, support: Examples) -> Tensors:
-        """Return the parameters and buffers of the body by name, which do not depend on the support set."""
+        """Return a dictionary from names to the body's parameters and buffers; the support set has no effect on it."""
         return dict(self.body.named_parameters()) | buffers_of(self.body)
 
     def predict(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
@@ -58,11 +59,11 @@ class Fixed(Learner):
             return scores_of(functional_call(self.body, state, (x,)))
 
     def features(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return the outputs of the body's submodules for `n` rows, by name."""
+        """Return a dictionary from names to the outputs of the body's submodules for `n` rows."""
         return watch(self.body, lambda: self.predict(state, x))
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics) of a minibatch, the query set.
+        """Return (loss, metrics) of a minibatch, which is the query set of `episode`.
 
         The metrics also hold the new values of the body's buffers, such as the moving averages of batch norm.
         """
@@ -73,6 +74,6 @@ class Fixed(Learner):
         return loss, metrics | {f"body.{name}": value for name, value in buffers.items()}
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Return the validation loss of a minibatch, whose rows are normalised by the moving averages."""
+        """Return the validation loss of a minibatch; batch norm uses its moving averages."""
         x, y, w = episode.query
         return self.criterion(self.predict(self.adapt(episode.support), x), y, w)

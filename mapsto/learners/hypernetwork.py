@@ -29,15 +29,15 @@ class Hypernetwork(Learner):
     Args:
         body: a module that reads the support set, such as `models.MomentNetwork`. It is called as `body(x, y, w)` with
             the support inputs `[n, d]`, targets `[n, k]` and weights `[n]`. The weights are rescaled so that equal
-            weights become 1. The body returns one number for each parameter of the child. The generated parameters are
-            the child's learned parameters plus these numbers.
+            weights become 1. The body returns one number for each entry of the child's parameters. The generated
+            parameters are the child's learned parameters plus these numbers.
         child: any `nn.Module` from `[n, d]` to `[n, k]`. If `body` returns only zeros, for example for an empty support
             set, the child predicts with its learned parameters.
         loss: the loss on the query set. It must be "mse", because the body reads targets as numbers.
 
     Raises:
         MapstoError: if a network has batch norm, the child has no parameters, or `body` does not return one number for
-            each parameter of the child.
+            each entry of the child's parameters.
 
     >>> import torch
     >>> from mapsto.models import MomentNetwork
@@ -71,5 +71,8 @@ class Hypernetwork(Learner):
         return functional_call(self.child, state, (x,))
 
     def features(self, state: Params, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the child's submodules, and the output of the child as `output`."""
+        """Return a dictionary with the outputs of the child's submodules, and the output of the child as `output`.
+
+        The child is the network whose parameters `body` generates.
+        """
         return watch(self.child, lambda: self.predict(state, x)) | {"output": self.predict(state, x)}

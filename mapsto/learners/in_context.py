@@ -49,16 +49,17 @@ class InContext(Learner):
     """A transformer for tables that reads the support set and predicts in one forward pass, without gradient steps.
 
     Inputs `x` are `[n, d]`, and NaN marks a missing cell. With `loss="cross_entropy"`, the scores are log-probabilities
-    of the classes, `[n, ways]`. A class without a support example has score −∞. If the support set is empty, all
-    classes have the same prior probability. With `loss="mse"`, targets are numbers `[n, 1]`, and the score is the
-    predicted mean `[n, 1]`, which is 0 if the support set is empty.
+    of the classes, `[n, ways]`. A class without a support example has score −∞, unless the whole support set is empty;
+    then all classes have equal prior probabilities. With `loss="mse"`, targets are numbers `[n, 1]`, and the score is
+    the predicted mean `[n, 1]`, which is 0 if the support set is empty.
 
     Each row is represented by one token (a vector) for each of its cells and one more token, the label token.
     Predictions are read from the label token.
 
     Args:
         body: the transformer, such as `models.SetTransformer`. The module must have the attribute `width` and the
-            methods `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`.
+            methods `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`, which `SetTransformer`
+            describes.
         ways: the number of classes, at most 10; 1 if numbers are predicted.
         members: the number of times that the support set is read; predictions are averaged over these readings. Each
             reading numbers the classes differently. If numbers are predicted, every other reading instead multiplies
@@ -88,8 +89,8 @@ class InContext(Learner):
     def adapt(self, support: Examples) -> State:
         """Return the state learned from the support set.
 
-        The state contains the body's memory of the support set, and the class frequencies or, for numbers, the mean and
-        the standard deviation of the targets.
+        The state contains the body's memory of the support set. If classes are predicted, it also contains the class
+        frequencies; if numbers are predicted, the mean and the standard deviation of the targets.
         """
         classified = self.loss_name == "cross_entropy"
         y = below(self.ways, support.y) if classified else targets("mse", support.y, 1, support.x)
@@ -101,9 +102,10 @@ class InContext(Learner):
         return state.outcome.average(state.outcome.answer(evidence))[0]
 
     def quantiles(self, state: State, x: Float[Tensor, "n d"]) -> Float[Tensor, "n q"]:
-        """Return the predicted quantiles of the target of each row, for `loss="mse"`.
+        """Return the predicted quantiles `[n, 23]` of the target of each row, for `loss="mse"`.
 
-        The 23 levels `in_context.LEVELS` range from 0.01 to 0.99. The quantiles are averaged over the readings.
+        The levels of the quantiles, `in_context.LEVELS`, range from 0.01 to 0.99. Each quantile is averaged over the
+        `members` readings of the support set.
         """
         tokens = self.look(state, x[None])
         return state.outcome.average(state.outcome.answer(self.quantile_evidence(state, tokens)))[0]
@@ -120,10 +122,11 @@ class InContext(Learner):
     def attentions(self, support: Examples, x: Float[Tensor, " d"]) -> Float[Tensor, "l r r"]:
         """Return the attention weights among a null row, the n support examples and the query row `x`, for each layer.
 
-        Entry `[l, i, j]` is the weight with which row i attends to row j in layer l, averaged over heads, columns and
-        readings. The null row comes first and `x` last, so that r = n + 2. The null row is learned, holds no data, and
-        attends only to itself. `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the output tokens of `x`
-        that comes from each example.
+        Entry `[l, i, j]` is the weight with which row i attends to row j in layer l. It is an average over the heads,
+        the columns and the `members` times that the support set is read. The n + 2 rows are the null row, the support
+        examples and `x`, in this order. The null row is learned, holds no data, and attends only to itself.
+        `attention_rollout(attentions)[-1, 1:-1]` is the fraction of the output tokens of `x` that comes from each
+        example.
 
         Raises:
             MapstoError: if the body has no method `attentions`, which `SetTransformer` has.
@@ -143,10 +146,11 @@ class InContext(Learner):
         return F.pad(torch.cat([null.expand(len(layers), 1, -1), layers], 1), (0, 1))  # no row attends to the query row
 
     def read(self, support: Examples, ways: int, codes: Int[Tensor, "t e k"] | None = None) -> Reading:
-        """Return the state for `t` support sets at once, whose inputs are stacked as `[t, n, d]`.
+        """Return the state for `t` support sets at once; their inputs are stacked as `[t, n, d]`.
 
-        `ways` is the number of classes. `codes` `[t, e, ways]` gives the number that each class has in each of e
-        readings. If `codes` is None, these numbers are computed from the support sets.
+        `ways` is the number of classes. Each support set is read e times, each time with another numbering of the
+        classes: `codes` `[t, e, ways]` holds the number that stands for each class in each reading. If `codes` is None,
+        these numbers are computed from the support sets.
         """
         about = columns(support.x, support.w)
         outcome = self._outcome(support, about, ways, codes)
@@ -174,16 +178,18 @@ class InContext(Learner):
     def evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
         """Return the evidence of query rows: unnormalised class scores, or predicted deviations from the target mean.
 
-        The evidence is computed from the label token, which is the last token of each row. Deviations are in standard
-        deviations of the support targets. For a row whose cells are all missing, the evidence is 0.
+        The evidence is computed from the label token, which is the last one of the `tokens` of each row. A deviation is
+        divided by the standard deviation of the support targets. For a row whose cells are all missing, the evidence is
+        0.
         """
         return reading.outcome.named(self.raw_evidence(reading, tokens))
 
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
-        """Return the evidence, in each reading's own numbering of the classes or, for numbers, with the reading's sign.
+        """Return the evidence of each reading of the support set, in the numbering or sign that this reading uses.
 
-        Evidence is defined in `evidence`, which returns the same values in the original numbering or with the original
-        sign.
+        The support set is read `members` times. Each reading numbers the classes differently; if numbers are predicted,
+        every other reading instead multiplies the targets by −1. The method `evidence`, which explains the term,
+        returns the same values in the original numbering or with the original sign.
         """
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]
@@ -191,7 +197,7 @@ class InContext(Learner):
     def quantile_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m q"]:
         """Return the predicted quantiles at the levels `LEVELS`, as deviations from the mean of the support targets.
 
-        The deviations are in standard deviations of the support targets.
+        Each deviation is divided by the standard deviation of the support targets.
         """
         around = self.readout(tokens[..., -1, :])[..., CLASSES + 1 :].sort(-1).values
         turned = reading.outcome.named(around)

@@ -46,5 +46,8 @@ class InEpisode(Wrapped):
         return self.learner.adapt_to(self.episode._replace(support=support))
 
     def adapt_to(self, episode: Episode) -> State:
-        """Return the state learned from the support set of `episode`; the context of `episode` is ignored."""
+        """Return the state learned from the support set of `episode`.
+
+        The context of `episode` is ignored: the learner reads the context of the episode given at construction.
+        """
         return self.adapt(episode.support)

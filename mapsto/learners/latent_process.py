@@ -29,12 +29,13 @@ class NP(LatentProcess):
     """Neural process: predict from a latent variable that carries all information from the support set.
 
     Args:
-        encoder: a module from `[n, d + k]` to `[n, 2·latents]`. Each row of its input is the input x and the target y
-            of one example, concatenated. Its outputs are averaged over the examples. The average holds the means of the
-            latents, followed by raw numbers, which `0.1 + 0.9·sigmoid` maps to the standard deviations.
-        decoder: a module from `[n, d + latents]` to `[n, 2k]`. Each row of its input is a point and a value of the
-            latents, concatenated. Each row of its output holds the means of the k targets, followed by k raw numbers,
-            which `min_std + (1 − min_std)·softplus` maps to the standard deviations.
+        encoder: a module from `[n, d + k]` to `[n, 2·latents]`. Each row that it reads is one example: the d numbers of
+            the input x, followed by the k numbers of the target y. Its outputs are averaged over the examples. The
+            average holds the means of the latents, followed by raw numbers s; the standard deviations are
+            `0.1 + 0.9·sigmoid(s)`.
+        decoder: a module from `[n, d + latents]` to `[n, 2k]`. Each row that it reads is a point x, followed by a value
+            of the latents. Each row that it returns holds the means of the k targets, followed by k raw numbers s; the
+            standard deviations are `min_std + (1 − min_std)·softplus(s)`.
         min_std: the lower bound of the predicted standard deviations. Choose it below the standard deviation of the
             noise in the targets.
 
@@ -66,7 +67,7 @@ class NP(LatentProcess):
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Latent, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the decoder's submodules, and `std`.
+        """Return a dictionary with the outputs of the decoder's submodules, and with `std`.
 
         `std` is the predicted standard deviation of each row's targets.
         """

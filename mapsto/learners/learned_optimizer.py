@@ -67,8 +67,9 @@ class LearnedOptimizer(CoordinateRule):
         learn_start: if True, the parameters from which adaptation starts are learned too.
         judged_on: the examples on which the training loss evaluates f: "support" to learn to optimise, or "query" to
             learn to generalise.
-        weights: the weights of the inner steps. The training loss is the sum over the steps of the weight times f after
-            the step. The last weight also applies to all later steps. The paper's weights are 1.
+        weights: the weights of the inner steps. The training loss adds up the values of f after each step, each
+            multiplied by the weight of its step. The last weight also applies to all later steps. The paper's weights
+            are 1.
         truncation: the number of consecutive inner steps after which derivatives of the training loss are cut. If None,
             derivatives pass through all steps.
         differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
@@ -126,7 +127,11 @@ class LearnedOptimizer(CoordinateRule):
         return loss, {"loss": loss.detach(), "query_loss": query_loss.detach()} | metrics
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""
+        """Return the function that takes one inner step.
+
+        `route` selects how the gradient of the inner loss is computed in this step; the choices are those of the
+        constructor argument `differentiation`, except None.
+        """
         gradient = route.gradient(self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

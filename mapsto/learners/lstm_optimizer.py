@@ -71,7 +71,7 @@ class MetaCell(Cell):
 
 
 class MetaLSTM(CoordinateRule):
-    """An LSTM whose cell state holds a network's parameters; its gates update them, starting from learned values.
+    """An LSTM whose cell state is the parameters of a network: they start at learned values, and gates update them.
 
     Args:
         body: the network to adapt, see `MAML`.
@@ -81,7 +81,7 @@ class MetaLSTM(CoordinateRule):
         hidden: the width of the first LSTM layer, which reads the gradients.
         differentiation: how derivatives of the training loss pass through the steps, see `adaptation.differentiation`.
             If None, inner gradients are treated as constants, which is an approximation; `Reverse()` gives exact
-            derivatives. Only `loss` uses this argument: derivatives of the result of `adapt` are exact.
+            derivatives. The argument affects only the method `loss`; derivatives of the result of `adapt` are exact.
 
     Raises:
         MapstoError: if `loss` is unknown, `steps` is negative, `lr` is not between 0 and 1, `hidden` is below 1, no
@@ -110,7 +110,7 @@ class MetaLSTM(CoordinateRule):
         self.cell = MetaCell(hidden, lr)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the loss is that of the query set after the last step.
+        """Return (loss, metrics): the loss is the loss on the query set after the last inner step.
 
         Derivatives of the loss are computed as set by the constructor argument `differentiation`.
         """
@@ -120,7 +120,11 @@ class MetaLSTM(CoordinateRule):
         return loss, {"loss": loss.detach()} | self.criterion.metrics(scores.detach(), episode.query)
 
     def step(self, route: Differentiation) -> RuleStep:
-        """Return the function that takes one inner step; `route` computes the inner gradients. See `CoordinateRule`."""
+        """Return the function that takes one inner step.
+
+        `route` selects how the gradient of the inner loss is computed in this step; the choices are those of the
+        constructor argument `differentiation`, except None.
+        """
         gradient = gradient_and_value(route, self.objective)
 
         def step(loop: Loop, inputs: Inputs, i: int) -> Loop:

@@ -50,9 +50,9 @@ class MAML(Learner):
 
     Args:
         body: the network to adapt, any `nn.Module` from `[n, ...]` to `[n, k]`. Parameters with `requires_grad=False`
-            are neither adapted nor learned; freeze them before building the learner. Batch-norm layers must have
-            `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
-            set.
+            are not learned, and adapt only if `adapt` chooses them by name; freeze them before building the learner.
+            Batch-norm layers must have `track_running_stats=False`. They are replaced in place by layers that use the
+            statistics of the support set.
         loss: the loss on the support set and the query set: "mse", "cross_entropy", or a function
             `loss(scores, y, w)` that returns a scalar, such as `(w * F.huber_loss(...)).sum()`. Rows of weight 0
             should add 0 to it.
@@ -60,24 +60,25 @@ class MAML(Learner):
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: which parameters adapt: "all", only those of the "head" (the layer whose output is the score), those
-            whose names match one of several patterns, such as `["head.*", "*.bias"]`, or those whose names a function
-            accepts. Parameters chosen by name adapt even if they are frozen. Then they are not learned.
+        adapt: the parameters that adapt. "all" stands for all parameters, and "head" for the parameters of the layer
+            whose output is the score. A list such as `["head.*", "*.bias"]` holds patterns of parameter names. A
+            function gets the name of a parameter and returns True if the parameter adapts. Parameters chosen by name
+            adapt even if they have `requires_grad=False`; in that case, their initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
         optimizer: the inner optimizer. If None, it is gradient descent.
         differentiation: how the meta-gradient passes through the inner steps, see `adaptation.differentiation`. If
             None, the meta-gradient is exact, or that of `FirstOrder()` if `first_order` is True.
-        minibatch: the number of support rows in each step. Each step uses the rows that follow those of the step
-            before, and starts over after the last row. If None, each step uses all rows. Padding counts as rows too, so
-            use minibatches only if all tasks have equal numbers of examples.
+        minibatch: the number of support rows in each step. Each step takes the next rows; after the last row, the first
+            row follows. If None, each step uses all rows. Padding counts as rows too, so use minibatches only if all
+            tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
-        zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no
-            class has parameters of its own, so that fewer tasks suffice. A head of zeros passes no gradient to the
+        zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no class has learned
+            parameters of its own, so that fewer training tasks suffice. A head of zeros passes no gradient to the
             layers below, so the first step adapts only the head and costs less. With `steps=1`, only the head adapts,
             as in ANIL. The head must be the layer that computes all outputs of `body`.
 
@@ -155,7 +156,8 @@ class MAML(Learner):
     def along(self, route: Differentiation, support: Examples) -> Adapted:
         """Return the result of `adapt`, with derivatives computed as set by `route`.
 
-        `route` takes the same values as the constructor argument `differentiation`, and replaces it in this call.
+        `route` is used in this call instead of the constructor argument `differentiation`; the choices are the same,
+        except None.
         """
         x, y, w = support
         support = Examples(blank(x, w), blank(y, w), w)
@@ -169,7 +171,7 @@ class MAML(Learner):
         return Adapted(params, statistics)
 
     def beginning(self) -> Params:
-        """Return the initial values, the same for every task, of those parameters that the inner steps adapt.
+        """Return the initial values of the parameters that the inner steps adapt; they are the same for every task.
 
         With `zero_head`, the initial values of the head are 0.
         """

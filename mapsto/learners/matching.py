@@ -89,7 +89,7 @@ class MatchingNetwork(Learner):
 
     The attention of a query to each support example depends on the cosine between their learned embeddings. Scores are
     log-probabilities. A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the
-    support set is empty, all classes have equal scores.
+    whole support set is empty, all classes have equal scores instead.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
@@ -102,9 +102,9 @@ class MatchingNetwork(Learner):
             The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with respect
             to `w` do not show this jump.
         scale: the multiplier on the cosine, above 0 and at most 40; 1 in the paper.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `ways` is below 1, `scale` is not in (0, 40], or a batch-norm layer has
@@ -153,7 +153,7 @@ class MatchingNetwork(Learner):
         return torch.where(present.any(), log_p, -math.log(p.shape[-1]))
 
     def features(self, state: Memory, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the body's submodules, `embedding` and `attention`.
+        """Return a dictionary with the outputs of the body's submodules, and with `embedding` and `attention`.
 
         `embedding` is the embedding of each row. `attention` is the attention of each row to each support example.
         """

@@ -33,9 +33,9 @@ from .wrapped import Wrapped
 
 
 class MemoryFusion(Wrapped):
-    """Adapt by gradient descent, then move the parameters towards those adapted to similar earlier tasks.
+    """Adapt by gradient descent, then move the parameters towards the adapted parameters of similar earlier tasks.
 
-    The earlier tasks are stored in `episode.context`, stacked along the first axis of its tensors: x `[j, n, ...]`, y
+    The examples of the j earlier tasks are stored in `episode.context`, with a leading task axis: x `[j, n, ...]`, y
     `[j, n, ...]` and w `[j, n]`. An earlier task whose weights sum to 0 is ignored. If there is no earlier task, the
     parameters are not moved.
 
@@ -45,8 +45,8 @@ class MemoryFusion(Wrapped):
         width: the size of the key vectors by which this task is compared with earlier tasks.
 
     Raises:
-        MapstoError: if `width` is below 1, or `learner` is not a `MAML`. `adapt_to` raises it if `learner` has
-            adapt="head" and its first input shows that the head has another size than the layer registered last.
+        MapstoError: if `width` is below 1, or `learner` is not a `MAML`. The method `adapt_to` raises MapstoError if
+            `learner` adapts only the head, and the head differs in size from the layer that the body registered last.
 
     >>> from mapsto.episodes import Episode, examples
     >>> fused = MemoryFusion(MAML(nn.Linear(1, 1, bias=False), loss="mse", lr=0.25))
@@ -93,7 +93,7 @@ class MemoryFusion(Wrapped):
         return self.learner.along(self.route, support)
 
     def adapt_to(self, episode: Episode) -> Adapted:
-        """Return the network adapted to the support set, then moved towards the results for the earlier tasks."""
+        """Return the adapted network, its parameters moved towards the adapted parameters of the earlier tasks."""
         here, context = self.adapt(episode.support), episode.context
         size = sum(p.numel() for p in here.params.values())
         got = "'head', but the body registers its head before other layers"

@@ -51,11 +51,12 @@ class MetaNetwork(Learner):
     """A network with learned slow weights and, for each query, fast weights read from a memory of the support set.
 
     For each support example, the memory holds a key and fast weights. The fast weights are generated from the gradient
-    of the example's loss. The fast weights of a query are the average of those in the memory, weighted by the query's
-    attention to the keys. A second network makes the keys. It has fast weights too, which an LSTM generates from the
-    support examples. The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0; derivatives with
-    respect to `w` do not show this jump. If the support set is empty, the body's fast weights are 0. They then add a
-    constant to each layer: the output of the layer's norm and activation for input 0.
+    of the example's loss. The fast weights of a query are the average of the fast weights in the memory, weighted by
+    the query's attention to the keys. A second network makes the keys. It has fast weights too, which an LSTM generates
+    from the support examples. The LSTM skips examples of weight 0, so predictions jump when a weight becomes 0;
+    derivatives with respect to `w` do not show this jump. If the support set is empty, the body's fast weights are 0,
+    and their only effect is a constant added to each layer's output: the value of the layer's norm and activation for
+    input 0.
 
     Args:
         body: the network that predicts, from `[n, ...]` to `[n, k]`. It must be an `nn.Sequential`, such as `MLP` or
@@ -67,8 +68,8 @@ class MetaNetwork(Learner):
         loss: the loss on the support set and the query set, "mse" or "cross_entropy".
         hidden: the width of the networks that generate fast weights. The LSTM takes much memory: it keeps 4·`hidden`
             numbers for each weight of `keys` and each example.
-        scale: the multiplier on the cosine of two keys, which sets how sharp the attention is; 1 in the paper. A larger
-            scale shortens the early phase of training in which every query reads the mean of the memory.
+        scale: the multiplier on the cosine of two keys; it sets how sharp the attention is. It is 1 in the paper. A
+            larger scale shortens the early phase of training in which every query reads the mean of the memory.
 
     Raises:
         MapstoError: if `loss` is unknown, `hidden` is below 1, `scale` is not above 0, `body` or `keys` does not have

@@ -78,10 +78,11 @@ class TaskGenerator(nn.Module):
 
 
 class MetaGAN(Wrapped):
-    """A classifier with one extra class for generated (fake) examples, trained together with their generator.
+    """A classifier with one extra class for fake examples, trained together with the network that generates the fakes.
 
-    Each episode needs noise `[fakes, latent]`, which `mapsto.tasks.WithNoise` adds. From this noise, the generator
-    makes the fakes for the query set.
+    Each episode needs noise `[fakes, latent]`, which `mapsto.tasks.WithNoise` adds. In training, the generator turns
+    this noise into the fakes for the query set. It makes the fakes for the support set from fixed random numbers, so
+    `adapt` needs no noise.
 
     Args:
         learner: a learner that scores `ways` + 1 classes, such as a `MAML` whose body has `ways` + 1 outputs, or a

@@ -70,7 +70,7 @@ class MultiTask(Wrapped):
         return super().loss(episode)[0]
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the loss without fine-tuning, averaged over the support set and the query set.
+        """Return (loss, metrics): the loss is the mean of the support loss and the query loss, without fine-tuning.
 
         The metrics are measured on the query set, also without fine-tuning.
         """

@@ -31,8 +31,8 @@ class Prototypes(NamedTuple):
 class PrototypicalNetwork(Learner):
     """Classify a query by the nearest class mean in a learned embedding.
 
-    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
-    all classes have equal scores.
+    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the whole support set is
+    empty, all classes have equal scores instead.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
@@ -40,9 +40,9 @@ class PrototypicalNetwork(Learner):
             set.
         ways: the number of classes. The attribute `ways` may be changed later, for example to train with 60 classes and
             test with 5.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `ways` is below 1, or a batch-norm layer has `track_running_stats=True`.
@@ -62,7 +62,7 @@ class PrototypicalNetwork(Learner):
         self.body, self.ways, self.transductive = prepare(body), ways, transductive
 
     def adapt(self, support: Examples) -> Prototypes:
-        """Return the state: the mean embedding of the support examples of each class, weighted by `w`."""
+        """Return the state: for each class, the mean of its support examples' embeddings, weighted by `w`."""
         f, statistics = on_support(self.body, {}, support.x, support.w)  # [n, f]
         share = one_hot(support.y, self.ways, f) * support.w[:, None]  # [n, k]
         mass = share.sum(0)  # [k]

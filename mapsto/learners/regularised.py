@@ -31,8 +31,8 @@ class Regularised(Wrapped):
         weight: the multiplier on the penalty, at least 0.
 
     Raises:
-        MapstoError: if `weight` is negative; in use, if the penalty needs features that the learner's body does not
-            have.
+        MapstoError: if `weight` is negative. The method `loss` raises MapstoError if the penalty needs features that
+            the learner's body does not have.
 
     >>> import torch
     >>> from torch import nn
@@ -62,7 +62,10 @@ class Regularised(Wrapped):
         return self.learner.query_loss(episode)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the wrapped learner's loss plus `weight` times the penalty on the query rows."""
+        """Return (loss, metrics): the loss is the sum of the wrapped learner's loss and the weighted penalty.
+
+        The penalty is computed on the query rows and multiplied by `weight`.
+        """
         loss, metrics = self.learner.loss(episode)
         metrics = within("learner", metrics, self.learner)
         state, (x, _, w) = self.adapt_to(episode), episode.query

@@ -28,7 +28,7 @@ class Reptile(Wrapped):
         steps: the number of inner steps. The attribute `steps` may be changed later; the paper tests with 50 steps.
         minibatch: the number of support rows in each step, see `MAML`. If None, each step uses all rows.
         optimizer: the inner optimizer. If None, it is Adam with β₁ = 0, as in the paper.
-        transductive: if True, batch norm normalises query rows by their own statistics, see `MAML`.
+        transductive: if True, batch norm normalises query rows by the statistics of the query rows, see `MAML`.
 
     Raises:
         MapstoError: in any case in which `MAML` raises it.

@@ -40,8 +40,8 @@ class Regressor(NamedTuple):
 class RidgeHead(Learner):
     """Fit ridge regression to learned embeddings in closed form, for classes (R2-D2) or for numeric targets.
 
-    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the support set is empty,
-    every output is the learned `offset`.
+    A class has probability 0 (score −∞) if the weights of its support examples sum to 0. If the whole support set is
+    empty, every output is the learned `offset` instead.
 
     Args:
         body: any `nn.Module` from `[n, ...]` to embeddings `[n, f]`. Batch-norm layers must have
@@ -53,13 +53,14 @@ class RidgeHead(Learner):
         penalty: the initial ridge penalty. Its logarithm, `log_penalty`, is learned, so that the penalty stays
             positive.
         scale: the initial multiplier on the outputs of the regression. Its logarithm, `log_scale`, is learned.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `loss` is unknown, `ways` is below 1, `penalty` or `scale` is not above 0, or a batch-norm layer
-            has `track_running_stats=True`; in `adapt`, if the targets do not fit `loss` and `ways`.
+            has `track_running_stats=True`. The method `adapt` raises MapstoError if the targets do not fit `loss` and
+            `ways`.
 
     >>> from mapsto.episodes import examples
     >>> learner = RidgeHead(nn.Identity(), ways=1, loss="mse", penalty=1.0)

@@ -43,8 +43,8 @@ class SiameseNetwork(Learner):
 
     The score of a class is −d², where d is the distance from the query to the nearest example of the class. The network
     is trained to decide whether *two* examples match. So scores rank the classes, but their softmax is not a calibrated
-    probability. A class has score −∞ if the weights of its support examples are all 0. If the support set is empty, all
-    classes have equal scores.
+    probability. A class has score −∞ if the weights of its support examples are all 0. If the whole support set is
+    empty, all classes have equal scores instead.
 
     Weights matter only in that examples of weight 0 are ignored, so derivatives with respect to `w` are 0. To measure
     the influence of an example, delete the example.
@@ -58,9 +58,9 @@ class SiameseNetwork(Learner):
         margin: the distance beyond which a pair of examples of different classes has loss 0. Choose a margin close to
             the usual distance between two examples in the embedding of the untrained body. If the margin is much
             smaller, training first has to shrink the whole embedding.
-        transductive: if True, batch norm normalises query rows by their own statistics instead of those of the support
-            set, as in published results. Then the prediction for a row depends on the other rows, and the functions in
-            `mt.views` raise MapstoError.
+        transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
+            the statistics of the query rows, as in published results; the prediction for a row then depends on the
+            other rows, and the functions in `mt.views` raise MapstoError.
 
     Raises:
         MapstoError: if `ways` is below 1, `margin` is not above 0, or a batch-norm layer has
@@ -95,7 +95,7 @@ class SiameseNetwork(Learner):
         return _nearest(state, self._squared(state, x))
 
     def features(self, state: Gallery, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the outputs of the body's submodules, `embedding` and `distance`.
+        """Return a dictionary with the outputs of the body's submodules, and with `embedding` and `distance`.
 
         `embedding` is the embedding of each row. `distance` is the distance from each row to each support example.
         """
@@ -104,7 +104,7 @@ class SiameseNetwork(Learner):
         return parts | {"embedding": embed, "distance": _root(self._squared(state, x))}
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the contrastive loss over all pairs of a query example and a support example."""
+        """Return (loss, metrics): the loss is the contrastive loss of all pairs of a query and a support example."""
         state, query = self.adapt(episode.support), episode.query
         squared = self._squared(state, query.x)  # [m, n]
         same = one_hot(query.y, self.ways, squared) @ state.labels.T  # [m, n]

@@ -57,8 +57,8 @@ class SNAIL(Learner):
             set.
         features: the number of features that `body` returns.
         outputs: the number of classes or, with "mse", of numbers in a target.
-        length: the number of support examples, counted back from the query, that the convolutions reach. Attention
-            reaches all examples.
+        length: how many of the last support examples before the query the convolutions reach. Attention reaches all
+            examples.
         loss: "cross_entropy" for classes, "mse" for numeric targets.
         filters: the number of filters in each convolution, at least 4. The sizes of keys and values in the attention
             are proportional to `filters`.
@@ -112,7 +112,7 @@ class SNAIL(Learner):
         return self.readout(self._last(state, x))
 
     def features(self, state: Past, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
-        """Return a dictionary with the output of each submodule of the body, and `last`.
+        """Return a dictionary with the output of each submodule of the body, and with `last`.
 
         `last` is the input of the final linear layer, `readout`.
         """

@@ -113,7 +113,7 @@ class VSML(Learner):
             `track_running_stats=False`. They are replaced in place by layers that use the statistics of the support
             set.
         ways: the number of classes or, with "mse", of numbers in a target. The attribute `ways` may be changed later.
-        hidden: the number of units in each hidden layer. If empty, there is no hidden layer, as in the paper.
+        hidden: the numbers of units of the hidden layers. If empty, there is no hidden layer, as in the paper.
         cell: the small recurrent network, a `WeightCell`. If None, it is an `LSTMWeight`.
         loss: "cross_entropy" or "mse". The error that runs backwards is the derivative of this loss with respect to the
             scores.
@@ -175,8 +175,9 @@ class VSML(Learner):
     def start(self, features: Float[Tensor, "n d"]) -> States:
         """Return the state of each weight before the first example.
 
-        The state is the sum of the codes of the units that the weight connects. The code of a hidden unit is a fixed
-        random vector; the code of an input or output unit is 0.
+        Each unit has a code, a vector of the size of a state. The code of a hidden unit is random and fixed; the code
+        of an input or output unit is 0. The state of a weight is the sum of the codes of the two units that it
+        connects.
         """
         ends = [features.new_zeros(units, self.cell.size) for units in (features.shape[-1], self.ways)]
         codes = [ends[0], *self.codes.split(self.hidden), ends[1]] if self.hidden else ends
@@ -193,10 +194,10 @@ class VSML(Learner):
         return moved[::-1]
 
     def onward(self, states: States, x: Float[Tensor, "*n d"]) -> tuple[States, list[Tensor]]:
-        """Return the states `[*n, a, b, s]` of each layer after a forward pass, and the messages `[*n, a, m]`.
+        """Return the states `[*n, a, b, s]` of each layer and the messages `[*n, a, m]` after a forward pass.
 
-        Here, a layer connects a units to b units, s is the size of a state, and m is the size of a message. The list of
-        messages holds the input of the first layer and the output of each layer.
+        Here, `*n` are the axes of rows, if any; a layer connects a units to b units; s is the size of a state, and m
+        the size of a message. The list of messages holds the input of the first layer and the output of each layer.
         """
         messages, moved = [self._pad(x)], []
         for s in states:

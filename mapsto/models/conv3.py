@@ -20,9 +20,10 @@ class Conv3(nn.Sequential):
     """Conv3, the image network of continual learning: three convolutional blocks that normalise each image by itself.
 
     The network maps images `[n, channels, size, size]` to `[n, outputs]`, or to features `[n, width]` if `outputs` is
-    None. The attribute `width` is the number of features before the head, 9 · `hidden` for 28×28 images.
+    None. Each block has `hidden` channels; `pooling` is "max" or "average"; `activation` takes the same values as in
+    `Conv4`. The attribute `width` is the number of features before the head, 9 · `hidden` for 28×28 images.
 
-    In the paper of ANML, the prediction network has 256 channels. The gate, called the neuromodulatory network, has 112
+    In the paper on ANML, the prediction network has 256 channels. The gate, called the neuromodulatory network, has 112
     channels and one output for each feature of the prediction network.
 
     Raises:

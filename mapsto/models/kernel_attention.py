@@ -81,7 +81,8 @@ class KernelAttention(nn.Module):
     def remember(self, x: Float[Tensor, "n d"], y: Float[Tensor, "n k"], w: Float[Tensor, " n"]) -> Recall:
         """Return the memory of support examples.
 
-        An example counts in proportion to its weight in `w`, which may be 0.
+        `w` holds the weights of the examples. An example counts in proportion to its weight; an example of weight 0 is
+        ignored.
         """
         points = self.point(torch.cat([x, y, torch.ones_like(x[:, :1])], -1))
         first, *others = self.layers
@@ -92,7 +93,10 @@ class KernelAttention(nn.Module):
         return Recall(x, w, values)
 
     def forward(self, x: Float[Tensor, "m d"], recall: Recall) -> Float[Tensor, "m width"]:
-        """Return representations of `m` query points, each computed independently of the other query points."""
+        """Return representations of `m` query points, each computed independently of the other query points.
+
+        `recall` is the memory that `remember` returns.
+        """
         points = self.point(torch.cat([x, x.new_zeros(len(x), self.targets + 1)], -1))  # the last 0 marks an unknown y
         for layer, values in zip(self.layers, recall.values, strict=True):
             points = layer(points, x, recall.x, recall.w, values)

@@ -25,9 +25,8 @@ from .. import checks
 class MomentNetwork(nn.Module):
     """A network that reads a set of examples (x, y, w) and returns the coefficients of a linear model fitted to them.
 
-    For k targets, the coefficients α are first `features` weights for each target, and then one intercept for each
-    target. This is the order of the parameters of `nn.Linear(features, k)`. If `write` is given, the network returns
-    `write(α)` instead.
+    For k targets, the coefficients α are k · `features` weights, followed by k intercepts. This is the order of the
+    parameters of `nn.Linear(features, k)`. If `write` is given, the network returns `write(α)` instead.
 
     Args:
         features: the number of features that `basis` returns.

@@ -33,7 +33,8 @@ class SENN(nn.Module):
         outputs: the number of scores.
 
     Raises:
-        MapstoError: if `outputs` is below 1; in `forward`, if the number of relevances differs from concepts × outputs.
+        MapstoError: if `outputs` is below 1. The method `forward` raises MapstoError if the number of relevances
+            differs from concepts × outputs.
 
     >>> import torch
     >>> head = SENN(nn.Identity(), nn.Linear(3, 6), outputs=2)

@@ -88,7 +88,7 @@ class SetTransformer(nn.Module):
     def attentions(
         self, tokens: Float[Tensor, "b m c w"], memories: list[Memory], log_weight: Float[Tensor, "b n"]
     ) -> list[Float[Tensor, "b m n1"]]:
-        """Return the attention of `m` rows to a null row and the n support rows, `[b, m, n + 1]` for each layer.
+        """Return the attention of m rows to a null row and n support rows in b tables, `[b, m, n + 1]` for each layer.
 
         The null row comes first. It is a learned row without data, to which rows can attend even if the support set is
         empty. The attention is averaged over heads and columns.

@@ -48,7 +48,7 @@ class SoftDecisionTree(nn.Module):
 
     Args:
         features: the number of features of a row, such as the outputs of the body that feeds the tree.
-        outputs: the number of classes; with "mse", the length of a target vector.
+        outputs: the number of classes or, if `loss` is "mse", the length of a target vector.
         depth: the number of decisions on the path to a leaf.
         loss: "cross_entropy" for class scores (log-probabilities), "mse" for numbers.
         sharpness: the multiplier β on the logit of each branch. The larger it is, the closer the tree is to a
@@ -92,7 +92,11 @@ class SoftDecisionTree(nn.Module):
         return torch.logsumexp(reach[:, :, None] + self.leaves.log_softmax(-1), 1)
 
     def path(self, x: Float[Tensor, "n f"]) -> Path:
-        """Return the path of each row to its most probable leaf."""
+        """Return the path of each row to its most probable leaf.
+
+        The result holds the nodes on the path, the branch taken at each node, the probabilities of these branches, the
+        index of the leaf, and the probability of the whole path.
+        """
         logit = self.sharpness * F.linear(x, self.weight, self.bias)  # [n, i]
         reach = self.paths(logit)[:, 2**self.depth - 1 :]
         log_share, leaf = reach.max(-1)
@@ -105,8 +109,9 @@ class SoftDecisionTree(nn.Module):
     def rules(self, x: Float[Tensor, "n f"], names: Sequence[str] | None = None, terms: int = 3) -> list[list[str]]:
         """Return the decisions on the path of each row to its most probable leaf, each decision as one line of text.
 
-        A line shows the `terms` weights of the decision that contribute most for this row, and the probability of the
-        branch that is taken. `names` are the names of the features; if None, they are x1, x2, ….
+        A decision compares a sum of terms, each a weight times a feature, with 0. A line shows the largest terms for
+        this row, at most `terms` of them, and the probability of the branch that is taken. `names` are the names of the
+        features; if None, they are x1, x2, ….
 
         Raises:
             MapstoError: if `x` is not finite, the number of columns of `x` or of names differs from the number of
@@ -138,8 +143,8 @@ class SoftDecisionTree(nn.Module):
     def at(self, params: Mapping[str, Tensor], prefix: str = "") -> "SoftDecisionTree":
         """Return a copy of the tree with the parameters that a learner has adapted to a task.
 
-        `params` is a dictionary of the adapted parameters of the learner's body by name. `prefix` is the start of the
-        names of the tree's parameters, such as "1." for the second layer of an `nn.Sequential`.
+        `params` is a dictionary from names to the adapted parameters of the learner's body. `prefix` is the start of
+        the names of the tree's parameters, such as "1." for the second layer of an `nn.Sequential`.
 
         Raises:
             MapstoError: if `params` lacks a parameter of the tree with this prefix.

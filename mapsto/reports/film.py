@@ -52,10 +52,11 @@ def write_film(
     names: Sequence[object] = (),
     notes: Sequence[str] = (),
 ) -> Path:
-    """Write a film of one adaptation, returned by `mt.seeing.film`, as one HTML file with a slider over the steps.
+    """Write the film of one adaptation (a result of `mt.seeing.film`) as one HTML file with a slider over the steps.
 
-    `classes` holds the names of the model's outputs, and `names` the names of the explained row's features. `notes`
-    holds sentences to add to the page's overview. If there are more than 13 steps, the page shows 13 of them.
+    `path` is the file to write. `title` is the title of the page. `classes` holds the names of the model's outputs.
+    `names` holds the names of the explained row's features. `notes` holds sentences to add to the page's overview. If
+    there are more than 13 steps, the page shows 13 of them, evenly spread.
 
     Raises:
         MapstoError: if `classes` or `names` does not have one name for each output or feature, or if the file cannot be

@@ -39,13 +39,13 @@ def embedding(
     perplexity: float | None = None,
     seed: int = 0,
 ) -> Embedding:
-    """Map the features of rows before and after adaptation to points in one plane, by t-SNE.
+    """Return points in one plane, found by t-SNE, for the features of rows before adaptation and after adaptation.
 
-    Each row has two points: one for its features before adaptation, one for those after. Two measures are returned with
-    the points. Trustworthiness is 1 if the nearest neighbours of each point in the plane are also neighbours among the
-    features; it is lower the more points have false neighbours. Purity is the fraction of the rows' nearest neighbours
-    that have the same class as the row. It is measured on the features, not in the plane; `chance` is its expected
-    value for random neighbours.
+    Each row has two points: one for its features before adaptation, one for its features after adaptation. Two measures
+    are returned with the points. Trustworthiness is 1 if the nearest neighbours of each point in the plane are also
+    neighbours among the features; the more points have false neighbours, the lower it is. Purity is the fraction of the
+    rows' nearest neighbours that have the same class as the row. It is measured on the features, not in the plane;
+    `chance` is its expected value for random neighbours.
 
     Args:
         before: the features before adaptation, `[n, d]`.

@@ -70,8 +70,8 @@ def film(
             model's outputs on this grid are also recorded. If they have more, there is no grid.
 
     Raises:
-        MapstoError: if the learner has no inner steps or is stochastic, the episode does not fit it, gradients are not
-            finite, `row` is not in the query set, or an explainer is given for a transductive learner.
+        MapstoError: if the learner has no inner steps or is stochastic, the episode does not fit the learner, gradients
+            are not finite, `row` is not in the query set, or an explainer is given for a transductive learner.
 
     >>> from mapsto.episodes import examples
     >>> from mapsto.learners import MAML

@@ -35,8 +35,9 @@ class Histograms(NamedTuple):
 def gradient_histograms(learner: Learner, support: Examples | Episode, bins: int = 30) -> Histograms:
     """Return histograms of the magnitudes of each layer's gradients and updates, for every inner step of adaptation.
 
-    An update is the change of the parameters in one step. All histograms have the same `bins` bins, which have equal
-    width in log₁₀ of the magnitude. The fraction of entries that are exactly 0 is returned separately.
+    The learner adapts to `support`. An update is the change of the parameters in one step. All histograms have the same
+    bins, which have equal width in log₁₀ of the magnitude; `bins` is the number of bins. The fraction of entries that
+    are exactly 0 is returned separately.
 
     Raises:
         MapstoError: if the learner has no inner gradient steps, `bins` is below 1, or gradients are not finite.

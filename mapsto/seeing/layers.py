@@ -23,7 +23,7 @@ def features_over(learner: Learner, states: list[State], x: Shaped[Tensor, "n ..
     To examine a single state, pass `[state]`.
 
     Raises:
-        MapstoError: if there is no state or no row, the learner has no intermediate features, or it has stochastic
+        MapstoError: if there is no state or no row, or the learner has no intermediate features or has stochastic
             layers.
 
     >>> from mapsto.episodes import examples

@@ -62,10 +62,11 @@ def maximise(
         seed: the random seed of the jitter.
 
     Raises:
-        MapstoError: if the view has several outputs, a penalty is negative, or numbers are not finite at the start or
-            at the end of the ascent. Also if `variation`, `jitter` or `blur` is set, but the input is not an image.
+        MapstoError: if the view has several outputs; if an argument is out of range; if `variation`, `jitter` or `blur`
+            is set, but the input is not an image; or if numbers are not finite at the start or at the end of the
+            ascent.
 
-    >>> maximise(lambda x: 2 * x[0] - x[1], torch.zeros(2), l2=0.5).x.round(decimals=2)  # w / 2·l2
+    >>> maximise(lambda x: 2 * x[0] - x[1], torch.zeros(2), l2=0.5).x.round(decimals=2)  # (2, −1) / (2·l2)
     tensor([ 2., -1.])
     """
     _check_start(view, start, steps, lr, {"l2": l2, "variation": variation, "jitter": jitter, "blur": blur})

@@ -55,9 +55,9 @@ def probes(
         seed: the random seed of the folds.
 
     Raises:
-        MapstoError: if there are no features, they are not finite or differ in their number of rows, or `y` or `groups`
-            does not have an integer for each row. Also if there are fewer rows than `folds`, `folds` is below 2, there
-            is only one group, or the penalty is not above 0.
+        MapstoError: if there are no features; if features are not finite or differ in their number of rows; if `y` or
+            `groups` does not have an integer for each row; or if there are fewer rows than `folds`, `folds` is below 2,
+            there is only one group, or the penalty is not above 0.
     """
     fits = isinstance(features, dict) and all(f.ndim == 3 for f in features.values())
     kind, remedy = type(features).__name__, "pass the result of features_over"

@@ -92,9 +92,9 @@ def looks_like(learner: Learner, state: State, support: Examples, x: Float[Tenso
     """Return, for each of `m` query rows, the `k` support examples with the nearest embeddings.
 
     `state` is the learner's state after adapting to `support`, and `x` holds the query rows. Examples of weight 0 are
-    ignored. Besides the examples' indices, classes and distances, the result holds their similarity as a fraction of
-    the similarity to all support examples. Chen et al. 2019 ("This Looks Like That") compare parts of images with
-    learned prototypes in the same way.
+    ignored. The result holds the indices, classes and distances of the `k` examples, and `share`: the similarity of
+    each of them, as a fraction of the summed similarity of all support examples. Chen et al. 2019 ("This Looks Like
+    That") compare parts of images with learned prototypes in the same way.
 
     Raises:
         MapstoError: if the learner's features contain no embedding, or there are fewer than `k` examples of weight

@@ -66,7 +66,7 @@ def rsa(x: Float[Tensor, "_n d"], y: Float[Tensor, "_n e"]) -> Float[Tensor, ""]
 
 
 def cka_over(features: Features, debiased: bool = False) -> Similarity:
-    """Return the linear CKA of every pair of representations; there is one for each layer and adapted state.
+    """Return the linear CKA of every two representations; each layer in each adapted state gives one representation.
 
     `features` is the result of `features_over`. `debiased` has the same meaning as in `cka`.
     """
@@ -75,7 +75,7 @@ def cka_over(features: Features, debiased: bool = False) -> Similarity:
 
 
 def rsa_over(features: Features) -> Similarity:
-    """Return the `rsa` of every pair of representations; there is one for each layer and adapted state.
+    """Return the `rsa` of every two representations; each layer in each adapted state gives one representation.
 
     `features` is the result of `features_over`.
     """

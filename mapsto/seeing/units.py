@@ -39,14 +39,16 @@ class Units(NamedTuple):
 def units(learner: Learner, state: State, x: Shaped[Tensor, "n ..."]) -> dict[str, Units]:
     """Return, for each activation layer, which units are dead or saturated on the rows `x`.
 
-    The result maps the name of each layer to the health of its units. A unit is dead if its activation function has
-    slope 0 on all rows. A unit is saturated if it is not dead and the slope is nearly 0 on at least 95 % of the rows.
-    If a network calls one activation module several times, the calls are pooled; to separate them, give the network one
-    module for each call.
+    `state` is the learner's state after adaptation. The result maps the name of each layer to a record. Its fields
+    `dead` and `saturated` are True for the dead and for the saturated units. A unit is dead if its activation function
+    has slope 0 on all rows. A unit is saturated if it is not dead and the slope is nearly 0 on at least 95 % of the
+    rows. If a network calls one activation module several times, the calls are pooled; to separate them, give the
+    network one module for each call.
 
     Raises:
         MapstoError: if there is no row, the rows do not fit the learner, an activation layer receives numbers that are
-            not finite, or the learner has stochastic layers or no activation layers (modules of `torch.nn`).
+            not finite, the learner has stochastic layers, or the learner runs no activation layer that is a module of
+            `torch.nn`.
     """
     views.deterministic(learner)
     checks.expect(len(x) > 0, "x", "no row", "at least one")

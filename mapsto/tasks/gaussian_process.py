@@ -45,9 +45,9 @@ class GaussianProcesses(Tasks):
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
     random number of shots; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf" or
-    "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`, and the inputs
-    x from the range `span`. `scale` is the standard deviation of the function values. `noise` is the standard deviation
-    of the noise on all targets, including those of the query set.
+    "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`. The inputs x
+    are drawn uniformly from the range `span`. `scale` is the standard deviation of the function values. `noise` is the
+    standard deviation of the noise on all targets, including those of the query set.
 
     Raises:
         MapstoError: if the kernel is unknown, a range is empty, or a lengthscale, `scale` or `noise` is not positive.

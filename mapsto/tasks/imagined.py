@@ -60,7 +60,7 @@ class Imagined(Tasks):
         self.tasks, self.process, self.context, self.split = tasks, process, context, tasks.split
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` tasks whose targets are the values of sampled functions; see `Tasks.draw`."""
+        """Draw `count` tasks whose targets are noisy values of sampled functions; see `Tasks.draw`."""
         batch = self.tasks.of(self.split).draw(generator, count)
         inputs, targets = (torch.cat([a, b], 1) for a, b in zip(batch.support[:2], batch.query[:2], strict=True))
         y = self._targets(generator, inputs, targets)  # [T, n + m, k]

@@ -19,9 +19,9 @@ class Linear(Tasks):
     """Regression tasks y = a·x + b + ε, with x `[n, features]` and y `[n, 1]`; each task has its own a and b.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. `slope` is the standard
-    deviation of each entry of a, `intercept` that of b, and `noise` that of ε. The targets of the query set are noisy
-    too.
+    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. The argument `slope` is
+    the standard deviation of the entries of the vector a, `intercept` that of b, and `noise` that of ε. The targets of
+    the query set are noisy too.
 
     >>> Linear(features=3, shots=5).batch(0, count=2).support.x.shape
     torch.Size([2, 5, 3])

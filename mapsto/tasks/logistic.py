@@ -20,8 +20,9 @@ class Logistic(Tasks):
     """Two-class tasks with P(y = 1) = σ(a·x + b), x `[n, features]` and y `[n]`; each task has its own a and b.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. Each entry of a has
-    mean `centre` and standard deviation `slope`. b has mean 0 and standard deviation `intercept`.
+    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. The entries of the
+    vector a have mean `centre` and standard deviation `slope`. The number b has mean 0 and standard deviation
+    `intercept`.
 
     >>> Logistic(features=3, shots=5).batch(0, count=2).support.y.shape
     torch.Size([2, 5])

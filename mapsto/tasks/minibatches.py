@@ -23,19 +23,20 @@ from .source import Tasks, stream
 class Minibatches(Tasks):
     """Minibatches of one data set in memory, for ordinary training with `learners.Fixed`.
 
-    Each task has an empty support set, and its query set holds `size` rows of `x` `[n, ...]` with their targets `y`.
-    The rows of each class are divided among train, validation and test in the same proportions. `len(source)` is the
-    number of minibatches that contain each row of the split once, and `evaluate` uses each of them at most once. The
-    last row of a minibatch may be padding with weight 0.
+    Each task has an empty support set. Its query set is a minibatch: at most `size` rows of `x` with their targets `y`.
+    The rows of each class are divided among train, validation and test in the same proportions. An epoch is a pass over
+    the split in which each row occurs once. `len(source)` is the number of minibatches in an epoch, and `evaluate` uses
+    at most one epoch. The minibatches of an epoch differ in size by at most one row. The smaller minibatches get one
+    more row as padding, with weight 0, so that all minibatches have the same shape.
 
     Args:
         x: the inputs `[n, ...]`: numbers, or integers such as tokens.
         y: the class of each row, as integers or text; or the numbers to predict, `[n]` or `[n, k]`.
-        size: the number of rows in a minibatch.
-        regression: if True, `y` holds numbers to predict. If False, it holds classes; the attribute `names` lists
-            them in the order of their indices.
+        size: the largest number of rows in a minibatch.
+        regression: if True, `y` holds numbers to predict. If False, `y` holds classes, and the attribute `names` lists
+            the classes in the order of their indices.
         splits: the fractions of the rows for train, validation and test.
-        seed: the random seed of this division.
+        seed: the random seed of the division into splits.
 
     Raises:
         MapstoError: if `x` is not an array of numbers, a value is infinite, `y` does not have one entry for each row,
@@ -69,12 +70,15 @@ class Minibatches(Tasks):
         return -(-len(self.rows[self.split]) // self.size)
 
     def batch(self, index: int, count: int, seed: int = 0) -> Episode:
-        """Return the minibatches number `index · count` … `(index + 1) · count − 1`, counted over all epochs."""
+        """Return minibatches `index · count` to `(index + 1) · count − 1`, numbered from 0 through all epochs.
+
+        For the training split, `seed` and the number of the epoch determine the order of the rows.
+        """
         self.generator(index, count, seed)  # checks the arguments
         return self._episode(torch.arange(index * count, (index + 1) * count), seed)
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` minibatches of random epochs; see `Tasks.draw`."""
+        """Draw `count` minibatches, each from a random epoch; see `Tasks.draw`."""
         return self._episode(torch.randint(2**20, (count,), generator=generator), generator.initial_seed())
 
     def _episode(self, numbers: Int[Tensor, " t"], seed: int) -> Episode:

@@ -52,7 +52,7 @@ class Planted(Tasks):
             in the publications (the best possible AUC on syn1 is 0.70). With `math.inf`, labels follow the rule without
             noise.
         features: the number of columns. Columns after the first 11 never matter.
-        mislabelled: the number of support rows of each task whose label is flipped.
+        mislabelled: the number of support rows with a flipped label in each task.
         spurious: if True, the sign of one irrelevant column agrees with the label in the support set, but not in the
             query set.
 
@@ -98,7 +98,7 @@ class Planted(Tasks):
     def truth(self, index: int, count: int, seed: int = 0) -> Truth:
         """Return which columns determine the class of each row in `batch(index, count, seed)`.
 
-        The switch x₁₁ of the rules syn4 to syn6 is one of these columns.
+        In the rules syn4 to syn6, column x₁₁ decides which formula applies; it is one of the columns returned.
         """
         columns, flipped, x = self._inputs(self.generator(index, count, seed), count)
         mask, n = _permute(relevant(self.rule, x), columns), self.shots[1]

@@ -20,7 +20,8 @@ class Sinusoids(Tasks):
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
     random number of shots; the remaining support rows, up to `high`, are padding with weight 0. The amplitude and phase
-    of each wave are drawn uniformly from the ranges `amplitude` and `phase`, and x from the range `span`.
+    of each wave are drawn uniformly from the ranges `amplitude` and `phase`. The inputs x are drawn uniformly from the
+    range `span`.
 
     >>> Sinusoids(shots=5, queries=7).batch(0, count=3).query.x.shape
     torch.Size([3, 7, 1])

@@ -21,8 +21,8 @@ class LinearStream(Tasks):
 
     Tasks with the same slope form a stream; each task has its own intercept. An episode is the last task of a stream,
     with `shots` support points and `queries` query points. The episode's `context` holds the `shots` examples of each
-    earlier task, with x `[earlier, shots, features]`. `slope` is the standard deviation of each entry of the slope,
-    `intercept` that of the intercepts, and `noise` that of the noise on targets.
+    earlier task, with x `[earlier, shots, features]`. `slope` is the standard deviation of each entry of the slope
+    vector, `intercept` that of the intercepts, and `noise` that of the noise on targets.
 
     >>> LinearStream(features=3, shots=2, earlier=5).batch(0, count=4).context.x.shape
     torch.Size([4, 5, 2, 3])

@@ -64,7 +64,7 @@ class Table(Tasks):
         self._require_rows(max(len(rows) for rows in self.rows.values()))
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
-        """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError if the split has too few rows for one."""
+        """Draw `count` episodes; see `Tasks.draw`. Raises MapstoError if the split has too few rows for an episode."""
         rows, most = self.rows[self.split], self.shots[1]
         self._require_rows(len(rows))
         x, y = self.x[rows], self.y[rows]

@@ -27,9 +27,9 @@ class TableFamily(Tasks):
     """Tasks x `[n, columns]` ↦ y `[n]` from a folder of tables; all rows of one task come from the same file.
 
     Columns are matched by name. If a file lacks a column, this column is missing (NaN) in all rows of the file. Texts
-    become numbers as in `Table`; the codes are fitted to the training files. The attribute `names` lists the classes of
-    all files; the values 1, 1.0 and "1" count as the same class. The attribute `left_out` lists the files that have too
-    few rows for an episode.
+    become numbers as in `Table`; only the training files determine which text becomes which number. The attribute
+    `names` lists the classes of all files; the values 1, 1.0 and "1" count as the same class. The attribute `left_out`
+    lists the files that have too few rows for an episode.
 
     Args:
         folder: the path of the folder.
@@ -37,13 +37,13 @@ class TableFamily(Tasks):
         shots: the number of support rows; see `Table`.
         queries: the number of query rows.
         regression: if True, the number in `target` is predicted instead of a class.
-        splits: the fractions of the files for train, validation and test. Alternatively, a dict with the file names of
-            each split, without extensions: `{"train": ["rome", ...], "test": [...]}`.
+        splits: the fractions of the files for train, validation and test. Alternatively, `splits` is a dict with the
+            file names of each split, without extensions: `{"train": ["rome", ...], "test": [...]}`.
         seed: the random seed for the division of the files if `splits` holds fractions.
 
     Raises:
-        MapstoError: if the folder does not exist, it has fewer than two tables or two tables with the same name, a file
-            is not a table or lacks the target, there is only one class, or no training file has enough rows.
+        MapstoError: if the folder does not exist, has fewer than two tables, or has two tables with the same name; if a
+            file is not a table or lacks the target; or if there is only one class or no training file has enough rows.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ class TableMinibatches(Minibatches):
     becomes one input for each category: 1 for the row's category, 0 for the others. A missing cell becomes the mean of
     its column, or 0 for each category. Rows without a value of `target` are left out.
 
-    `columns` lists the names of the columns, and `groups` `[inputs]` holds the index of the column from which each
-    input was made. The other arguments have the same meaning as in `Minibatches` and `Table`.
+    The attribute `columns` lists the names of the columns. The attribute `groups` holds, for each input, the index of
+    the column from which the input was made. The other arguments have the same meaning as in `Minibatches` and `Table`.
 
     Raises:
         MapstoError: if the file is not a table, there is no column `target`, or in any case in which `Minibatches`

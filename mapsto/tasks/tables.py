@@ -30,13 +30,14 @@ class Tables(Tasks):
     random numbers, uniform in [0, 1). In training, these numbers determine which cells are hidden.
 
     Args:
-        rows: the smallest and the largest number of support rows. Each batch has a random, log-uniform number.
-        columns: the smallest and the largest number of columns. The number is drawn uniformly in half of the batches,
-            log-uniformly in the other half.
+        rows: the smallest and the largest number of support rows. For each batch, the number is drawn log-uniformly.
+        columns: the smallest and the largest number of columns. The number of columns is drawn uniformly in half of the
+            batches, log-uniformly in the other half.
         ways: the smallest and the largest number of classes. Half of the batches have the smallest number; in the other
-            half, it is uniform.
+            half, the number is drawn uniformly.
         queries: the number of query rows.
-        cells: the largest number of cells in a batch. If a batch would have more cells, it gets fewer tasks. 0 means no
+        cells: a limit on the size of a batch, in cells of its tables. Outcomes count as cells, and each cell of a query
+            row counts as three. A batch that would exceed the limit has fewer tasks, but at least one. 0 means no
             limit.
         numeric: the fraction of batches whose outcome is a number.
     """

@@ -31,9 +31,9 @@ class Trajectories(Tasks):
     The support set has `shots` images of each of `classes` characters, in the order in which the learner reads them.
     The query set has the same images, then `queries` other images of each character. Training episodes also have a
     remember set, in the field `context`: `remember` images of random training characters, which the learner should
-    still recognise. Each of these images has the same weight as a query image. The characters are
-    divided among the splits as in the scheme "background" of `Omniglot`. The module `mapsto.tasks.omniglot_files`
-    describes where the files are stored.
+    still recognise. Each of these images has the same weight as a query image. `size` and `grey` have the same meaning
+    as in `Omniglot`. The characters are divided among the splits as in the scheme "background" of `Omniglot`. The
+    module `mapsto.tasks.omniglot_files` describes where the files are stored.
 
     Raises:
         MapstoError: if `classes` or `shots` is below 1, `queries` or `remember` is below 0, or a character has too few

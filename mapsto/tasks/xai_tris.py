@@ -62,9 +62,9 @@ class XAITris(Tasks):
     remaining support rows, up to `high`, are padding with weight 0.
 
     The method `truth` has the same arguments as `batch` and returns the pixels that determine the class. In the linear
-    and multiplicative scenarios, each class has its own tetromino, and these are the pixels of both, because the
-    absence of one tetromino is as informative as the presence of the other. In the other two, they are the pixels of
-    the tetrominoes.
+    and multiplicative scenarios, each class has its own tetromino. There, the pixels of both tetrominoes are returned
+    for every image, because the absence of one is as informative as the presence of the other. In the rigid and xor
+    scenarios, the pixels of the tetrominoes in the image are returned.
 
     >>> tasks = XAITris("xor", shots=16, queries=4)
     >>> tasks.batch(7, count=2).query.x.shape, tasks.truth(7, count=2).query.flatten(2).sum(-1)[0]

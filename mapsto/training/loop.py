@@ -58,10 +58,10 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
         options: any other field of `training.settings.Settings`.
 
     Raises:
-        MapstoError: if `learner` is not a learner or `tasks` not a source; if a setting is out of range; if the tasks
-            do not fit the learner; if a loss or a gradient is not finite (the message names the step, the task and the
-            last good checkpoint); if the run cannot be written, resumed or overwritten; or if the weights in `init` do
-            not fit.
+        MapstoError: if `learner` is not a learner; if `tasks` is not a source of tasks; if a setting is out of range;
+            if the tasks do not fit the learner; if a loss or a gradient is not finite (the message states the step, the
+            task and the last good checkpoint); if the run cannot be written, resumed or overwritten; or if the weights
+            of the option `init` do not fit the learner.
     """
     trainable(learner, tasks)
     settings = Settings(steps, batch, lr, **options)

@@ -43,10 +43,11 @@ def meta_gradient(
     threads: int = 1,
     estimator: Estimator | None = None,
 ) -> MetaGradient:
-    """Return a function `f(params, episodes, index=0) -> (grads, metrics)`, the mean meta-gradient of a batch of tasks.
+    """Return a function `f(params, episodes, index=0)` that returns the mean meta-gradient and metrics of a batch.
 
-    `params` is a dictionary of the learner's parameters by name, and `episodes` is a batch of tasks. `index` is the
-    number of the training step, which only estimators with random directions use.
+    `params` is a dictionary from names to the learner's parameters, and `episodes` is a batch of tasks. The result is a
+    pair (grads, metrics) of means over these tasks. `index` is the number of the training step; only estimators with
+    random directions use it.
 
     Args:
         learner: the learner whose `loss` is differentiated with respect to `params`.

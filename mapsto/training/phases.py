@@ -13,20 +13,21 @@ from .loop import Step, train
 def phases(joint: Joint, tasks: Source, steps: Mapping[Trains, int], batch: int, **options: Any) -> Iterator[Step]:
     """Train a `Joint` in several phases, one after the other, and yield each step of each phase.
 
-    `{"both": 2000}` trains both from the start, `{"learner": 1000, "explainers": 1000}` the explainers after the
-    learner, which then stays as it is, and `{"learner": 1000, "explainers": 500, "both": 500}` first one, then the
-    other, then both.
+    With `steps={"both": 2000}`, learner and explainers are trained together from the start. With
+    `{"learner": 1000, "explainers": 1000}`, the explainers are trained after the learner, which then stays as it is.
+    With `{"learner": 1000, "explainers": 500, "both": 500}`, a third phase trains both together.
 
     Args:
         joint: the learner with its explainers.
         tasks: the source of tasks.
-        steps: the number of steps of each phase, by the part that is trained; see `Joint`.
+        steps: the phases in order: a dictionary from the part that is trained ("learner", "explainers" or "both") to
+            the number of steps.
         batch: the number of tasks in each step.
-        options: further arguments of `train`, the same in each phase; but `init` is for the first phase. If `run` is
-            given, each phase writes a folder with its name in it.
+        options: further arguments of `train`. They apply to every phase, except that `init` applies only to the first.
+            If `run` is given, each phase writes its own folder in the folder `run`, such as `run/learner`.
 
     Raises:
-        MapstoError: if `joint` is not a `Joint`, `steps` is empty or names an unknown part, or in any case in which
+        MapstoError: if `joint` is not a `Joint`, `steps` is empty or contains an unknown part, or in any case in which
             `train` raises it.
     """
     checks.expect(isinstance(joint, Joint), "joint", f"a {type(joint).__name__}", "a Joint")

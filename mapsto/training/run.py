@@ -152,7 +152,7 @@ def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
 
 
 def tensors_of(learner: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters and buffers of a module by name; a tensor with several names has only its first."""
+    """Return a dictionary from names to a module's parameters and buffers; of several names, it has the first only."""
     first = _first_names(learner)
     return {name: tensor for name, tensor in learner.state_dict().items() if first[name] == name}
 

@@ -26,9 +26,11 @@ class Adapted(nn.Module):
 
 
 def as_module(learner: Learner, support: Examples | Episode) -> Adapted:
-    """Return the adapted model as a plain `nn.Module`, for captum, shap, torch.export and ONNX.
+    """Return the learner's model, adapted to `support`, as a plain `nn.Module` for captum, shap, torch.export and ONNX.
 
-    If `support` is an episode, the learner can also read the context (examples of earlier tasks). If the learner is
-    transductive or stochastic, MapstoError is raised.
+    `support` is a support set, or an episode if the learner also reads a context (examples of earlier tasks).
+
+    Raises:
+        MapstoError: if the learner is transductive or stochastic.
     """
     return Adapted(learner, support)

@@ -36,9 +36,9 @@ class BatchModel:
         batch_size: the largest number of rows to ask for at a time.
 
     Raises:
-        MapstoError: if the model is of another kind, or it is a module that draws at random or mixes rows. On the first
-            call, if the model fails on the row, returns no numbers, or returns other numbers for the same row when it
-            is evaluated again, or among other rows.
+        MapstoError: if the model is of another kind, or it is a module that draws at random or mixes rows. The first
+            call raises MapstoError if the model fails on the row, returns no numbers, or returns other numbers for the
+            same row when it is evaluated again, or among other rows.
     """
 
     def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int):

@@ -58,7 +58,8 @@ def weights(
 ) -> View:
     """Return the function from the weights of the support examples to the score of row `x` after adaptation.
 
-    Use it to attribute the score to support examples, each taken as one unit. Arguments and errors: see `query`.
+    Use it to attribute the score to support examples, each taken as one unit. Arguments and errors are those of
+    `query`.
     """
     return _through_adaptation("w", "weight", learner, support, x, target, link)
 
@@ -66,10 +67,11 @@ def weights(
 def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> View:
     """Return the function from the weights of the support examples to the value of the adapted model on the query set.
 
-    Use it to measure how useful each support example was. The value is Σ w·worth(scores, y), where `worth` maps the
-    scores `[m, k]` and the targets to one number for each row. If `worth` is None, this number is the probability of
-    the true class (for numbers, minus the squared error). `game(taught(learner, episode), episode.support.w)` is the
-    game of Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
+    Use it to measure how useful each support example was. The value is the sum of `worth(scores, y)` over the m query
+    rows, with the weights of the query set. `worth` maps the scores `[m, k]` and the targets to one number for each
+    row. If `worth` is None, this number is the probability of the true class or, if numbers are predicted, minus the
+    squared error. `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data
+    Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH.get(learner.loss_name) or (lambda scores, y: -learner.criterion.rows(scores, y))
     examples, adapt = adaptation(learner, episode)
@@ -87,8 +89,9 @@ def state(
 ) -> tuple[View, Tensor]:
     """Return the function from the adapted model's state to the score of row `x`, and the state as one vector.
 
-    The vector contains the floating-point tensors of the state. If the learner reads an episode's context (examples of
-    earlier tasks), take the state from `learner.adapt_to(episode)`.
+    The vector contains the floating-point tensors of the state. The argument `state` is the result of
+    `learner.adapt(support)` or, if the learner also reads an episode's context (examples of earlier tasks), of
+    `learner.adapt_to(episode)`.
     """
     _explainable(learner)
     leaves, spec = pytree.tree_flatten(state)

@@ -29,28 +29,31 @@ def model(
     batch_size: int = 256,
     columns: Sequence[str] | None = None,
 ) -> "ModelView":
-    """Return the function from one row to its score under any model, for every explainer and for `game`.
+    """Return the function from one row to its score under a model of any kind; explainers and `game` accept it.
 
     The model gets batches of rows. Explainers that hide parts of the row work for every model. Explainers that take
-    gradients need a model that PyTorch can differentiate; parameters are constants.
+    gradients need a model that PyTorch can differentiate; the model's parameters are treated as constants.
 
     Args:
-        f: a module; a scikit-learn estimator, of which `predict_proba` is explained, else `decision_function`, else
-            `predict`; or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. A function gets a tensor or, if
-            it fails on tensors, a NumPy array. A module or function may also return a dictionary or a tuple that
-            contains `logits` or a single tensor.
-        target: the index of the score, or the name of a class if the estimator has `classes_`; if None, the function
-            returns all scores. If the classes are numbers other than 0 … k − 1, only their names as text, such as "2".
+        f: a module, a scikit-learn estimator, or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. The
+            scores of an estimator are the result of its method `predict_proba` or, if there is no such method,
+            `decision_function`, else `predict`. A function gets a tensor or, if it fails on tensors, a NumPy array. A
+            module or function may also return a dictionary or a tuple that contains `logits` or a single tensor.
+        target: the index of the score, or the name of a class if the estimator has `classes_`. If None, the function
+            returns all scores. If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name
+            of the class as text, such as "2".
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
-            of the row: `view, point = h.at(x)`. If None, the row is explained.
+            of the row: with `h = model(f, layer=...)`, use `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
-        columns: the names of the columns, if `f` is a function of a pandas DataFrame.
+        columns: the names of the columns, if `f` is a function of a pandas DataFrame. If None, `f` gets no column
+            names.
 
     Raises:
-        MapstoError: if `f` is none of these, is random (dropout in training), or mixes rows (batch norm in training),
-            or if `layer`, `target` or `batch_size` is not valid. On the first use, the model is asked for one row four
-            times: twice among copies, alone, and among other rows. MapstoError is raised if its scores differ, or are
-            not numbers for each row.
+        MapstoError: if `f` is of another kind, or is a module with layers that are random (dropout in training) or that
+            mix the rows of a batch (batch norm in training), or if `layer`, `target` or `batch_size` is not valid. The
+            function that is returned raises MapstoError on its first use if the scores are not numbers for each row,
+            are random, or depend on the other rows of the batch. To check this, it scores one row four times: twice
+            among copies of the row, once alone, and once among other rows.
 
     >>> from mapsto.explainers import Shapley
     >>> from mapsto.views import game

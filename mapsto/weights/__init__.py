@@ -27,7 +27,7 @@ def load(
         ways: the number of classes, 2 to 10; 1 if the outcome is numeric.
         members: the number of predictions to average, see `InContext`.
         loss: "cross_entropy" for classes, "mse" for a numeric outcome.
-        path: the safetensors file with the weights.
+        path: the safetensors file with the weights; by default, the file that comes with the package.
 
     Raises:
         MapstoError: if the file is missing or damaged, or holds the weights of another model.

@@ -108,8 +108,8 @@ def partial_dependence(
         column: the position of the column, counted from 0.
         grid: the values to which the column is set.
         target: the index of the score to average.
-        link: a function that is applied to a row's scores before `target` is taken; the default is softmax, which gives
-            probabilities. If the learner predicts a number, pass the identity.
+        link: a function that is applied to a row's scores before the score `target` is selected; the default is
+            softmax, which gives probabilities. If the learner predicts a number, pass the identity.
 
     Raises:
         MapstoError: if the inputs are not rows of a table, if `column`, `grid` or `target` is not valid, or if the

@@ -50,15 +50,17 @@ def task_influence(
         tasks: a batch of all `t` training tasks.
         score: a function from the learner to a scalar, for example
             `lambda learner: views.query(learner, support, target=1)(x)`.
-        damping: the number added to the diagonal of the Gauss–Newton matrix. With a larger number, fewer steps are
-            needed.
-        tolerance: the conjugate-gradient steps stop when the residual has fallen to this fraction of its initial size.
+        damping: the number added to the diagonal of the Gauss–Newton matrix. The larger it is, the fewer
+            conjugate-gradient steps are needed.
+        tolerance: the conjugate-gradient steps stop when the residual has fallen to the fraction `tolerance` of its
+            initial size.
         iterations: the largest number of conjugate-gradient steps.
 
     Raises:
         MapstoError: if `damping` is not above 0, `tasks` is one episode instead of a batch, the score is not a scalar,
-            or the score or a gradient is not finite. Also if the learner has no trainable parameters, has random
-            layers, or overrides `loss`, because the estimate needs a loss that depends only on the query scores.
+            the score or a gradient is not finite, or the learner has no trainable parameters or has random layers.
+            MapstoError is also raised if the learner overrides `loss`, because the estimate needs a loss that depends
+            only on the query scores.
     """
     _check_learner_and_tasks(learner, tasks, damping)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}

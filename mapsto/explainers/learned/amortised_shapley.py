@@ -36,19 +36,23 @@ class ShapleyReasons(NamedTuple):
 
 
 class AmortisedShapley(PlayerExplainer):
-    """Predict the Shapley values of a model's outcome in one pass, for any players.
+    """Predict the Shapley values of a model's outcome by one pass of a network; players are groups of a row's entries.
 
-    The network reads the row, the outcome and the named features of the model. It is trained by `Joint`, which asks the
-    model about rows with hidden players. `explain` returns `ShapleyReasons`: `values` `[n, players, k]`, in the unit of
-    the outcome (probability, or the predicted number), `base` `[n, k]`, and `interactions` `[n, players, players, k]`.
+    The entries may be grouped in any way. The network reads the row, the outcome and the model features listed in the
+    argument `reads`. `Joint` trains it on the model's outcomes for rows with hidden players. `explain` returns
+    `ShapleyReasons`: `values` `[n, players, k]`, in the unit of the outcome (probability, or the predicted number),
+    `base` `[n, k]` (the outcome if no player is visible), and `interactions` `[n, players, players, k]`.
 
     Args:
         players: the players, such as `Columns(13)` or `Patches((1, 28, 28), 7)`.
-        outputs: the number `k` of outcomes of the model. If None, the network reads the means of the support set's
-            classes and gives each class its values, for tasks with any number of classes.
-        reads: the features to read, as `{name: channels}`; if empty, the network reads the row and the outcome only.
-        coalitions: the number of coalitions per row in a training step; an even number.
-        rank: the number of factors of the interactions q; 0 for none.
+        outputs: the number `k` of outcomes of the model. If None, the model must be a classifier, and tasks may have
+            any number of classes: the network then also reads the class means of the support set.
+        reads: the features to read, as `{name: channels}`. If None or empty, the network reads only the row and the
+            outcome.
+        coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
+            number.
+        rank: the largest rank of the predicted matrix of interactions, before its diagonal is set to 0. If 0, all
+            interactions are 0.
         width: the number of channels of a token.
         depth: the number of attention layers.
         heads: the number of attention heads.
@@ -86,10 +90,11 @@ class AmortisedShapley(PlayerExplainer):
     def loss(
         self, prediction: Prediction, y: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
     ) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics): the squared error of the game over random coalitions, summed over the outcomes.
+        """Return (loss, metrics): the loss is the squared error of the predicted outcomes of random player coalitions.
 
-        The metric `unexplained` measures the values alone: it is the squared error of the difference between a set and
-        its complement, as a fraction of the squared difference.
+        The errors are averaged over the coalitions and summed over the k outcomes. The metric `unexplained` depends on
+        the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, the
+        metric is the squared error divided by the squared difference.
         """
         visible = self.players.visible(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
@@ -101,7 +106,11 @@ class AmortisedShapley(PlayerExplainer):
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
-        """Return the Shapley values of each row's outcome, from one pass of the network and two looks at the model."""
+        """Return the Shapley values of each row's outcome.
+
+        This takes one pass of the network. For each row, it also takes two predictions of the model: one with all
+        players visible, one with no player visible.
+        """
         return self.trained()._reasons(prediction)
 
     def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
@@ -120,7 +129,7 @@ class AmortisedShapley(PlayerExplainer):
     def _ask(
         self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
-        """Return the outcomes of each row if no player, all players and those of each mask are visible."""
+        """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
         ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
         shown = self.players.show(prediction.x, torch.cat([ends, masks], 1))  # [n, 2 + c, ...]
         outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
@@ -129,9 +138,10 @@ class AmortisedShapley(PlayerExplainer):
     def game(
         self, prediction: Prediction, base: Float[Tensor, "n k"], full: Float[Tensor, "n k"], visible: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return each row's values φ `[n, k, p]` and interactions q `[n, k, p, p]`, a symmetric matrix.
+        """Return the Shapley values φ `[n, k, p]` and the interactions q `[n, k, p, p]` of p players and k outcomes.
 
-        `base` and `full` are the outcomes if no player and if all players are visible.
+        The matrix q is symmetric. `base` is the outcome if no player is visible; `full` is the outcome if all players
+        are visible. `visible` `[n, p]` is False for missing players.
         """
         k = base.shape[1]
         fits = self.outputs in (None, k)

@@ -46,10 +46,12 @@ class Interpreter(LearnedExplainer):
         outputs: the number `k` of outcomes of the model.
         concepts: the number of concepts.
         active: the largest number of concepts that differ from 0 in one row.
-        target: what to rebuild, the prediction of the "model" or the "label".
-        conciseness: the weight of the entropy of each row's activations.
-        diversity: the weight of the entropy of the mean activations, which is maximised.
-        width: the number of hidden units for each layer.
+        target: "model" to rebuild the model's prediction, "label" to predict the true target of the row.
+        conciseness: the weight of a penalty on the entropy of each row's activations, which favours few concepts per
+            row.
+        diversity: the weight of a reward for the entropy of the mean activations, which favours the use of all
+            concepts.
+        width: the number of hidden units for each feature that is read.
 
     Raises:
         MapstoError: if `reads` is empty, a number is out of range, or `target` is unknown.
@@ -82,7 +84,11 @@ class Interpreter(LearnedExplainer):
     def loss(
         self, prediction: Prediction, y: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
     ) -> tuple[Float[Tensor, ""], Metrics]:
-        """Return (loss, metrics); see the module. The metric `fidelity` is the share of rows with the model's class."""
+        """Return (loss, metrics); the module docstring has the formula of the loss.
+
+        For classes, the metric `fidelity` is the weighted fraction of rows for which the concepts lead to the same
+        class as the model.
+        """
         of_classes = prediction.of_classes
         target = targets(prediction, y, self.target)
         hidden, activations = self._activations(prediction)
@@ -102,7 +108,7 @@ class Interpreter(LearnedExplainer):
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> Concepts:
-        """Return the concepts of each row and their contributions to its scores."""
+        """Return the concepts of each row and their contributions to the row's scores."""
         hidden, activations = self.trained()._activations(prediction)
         contributions = activations[..., None] * self.scores.weight.T
         base = self.scores.bias.expand(len(activations), -1)

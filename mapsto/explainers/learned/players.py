@@ -9,7 +9,7 @@ from ..groups import patches
 
 
 class Players(nn.Module):
-    """A division of a row into players, for explainers that are trained on hidden parts.
+    """A grouping of the entries of a row into players; the entries of a player are hidden or visible together.
 
     Args:
         groups: for each entry of a row, the index of its player, 0 … players − 1.
@@ -45,19 +45,25 @@ class Players(nn.Module):
         self.register_buffer("slots", slots, persistent=False)
 
     def visible(self, x: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n p"]:
-        """Return which players of each row are there: those with an entry that is not NaN."""
+        """Return a mask `[n, p]` of the players that are not missing: those with at least one entry that is not NaN."""
         self._fit(x)
         seen = ~x.isnan().flatten(1)[:, self.slots] & (self.slots >= 0)  # [n, p, size]
         return seen.any(-1)
 
     def show(self, x: Shaped[Tensor, "n ..."], masks: Float[Tensor, "n c p"]) -> Shaped[Tensor, "n c ..."]:
-        """Return each row with only the players of each of its `c` masks visible; NaN becomes the baseline."""
+        """Return copies of each row, one for each of its `c` masks, in which only the players with mask 1 are visible.
+
+        `masks` has shape `[n, c, p]` for p players. Hidden entries and missing entries (NaN) become the baseline.
+        """
         self._fit(x)
         shown = (masks[..., self.groups] > 0.5) & ~x.isnan()[:, None]
         return torch.where(shown, x[:, None], self.baseline.to(x))
 
     def cells(self, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n p m"]:
-        """Return the entries of each player, padded with 0; missing entries have the value of the baseline, if any."""
+        """Return the entries `[n, p, m]` of each player, padded with 0 to the size m of the largest player.
+
+        A missing entry (NaN) becomes the baseline, or 0 if the baseline is NaN.
+        """
         self._fit(x)
         full = torch.where(x.isnan(), self.baseline.to(x), x).nan_to_num(0.0).flatten(1)
         floating = full if full.is_floating_point() else torch.zeros_like(full, dtype=torch.get_default_dtype())
@@ -68,7 +74,7 @@ class Players(nn.Module):
 
 
 class Columns(Players):
-    """One player for each of `count` columns of a row `[count]`."""
+    """One player for each of the `count` columns of a table's row; hidden columns get the value `baseline`."""
 
     def __init__(self, count: int, baseline: float = 0.0):
         checks.count(count=count)
@@ -76,7 +82,10 @@ class Columns(Players):
 
 
 class Patches(Players):
-    """One player for each square patch of an image with the given shape; `size` is the side in pixels."""
+    """One player for each square patch of an image; patches have `size` × `size` pixels.
+
+    `shape` is the shape of the image, `(..., h, w)`. Hidden pixels get the value `baseline`.
+    """
 
     def __init__(self, shape: tuple[int, ...], size: int, baseline: float = 0.0):
         super().__init__(patches(tuple(shape), size), baseline)

@@ -71,27 +71,30 @@ class Anchors(TableExplainer):
     """Find a short rule that a row meets, such that almost all rows that meet the rule get the same class as the row.
 
     A rule is a list of conditions that the row meets. A condition on a numeric column compares it with one of the
-    column's quantiles. A condition on a categorical column, or on a column with at most `bins` values, requires the
-    row's value. The precision of a rule is measured on random rows that meet the rule. It is the fraction of them to
-    which the classifier gives the explained row's class. The coverage of a rule is the fraction of background rows that
-    meet it. The anchor is the rule of largest coverage among the rules found to be precise enough.
+    column's quantiles. For a categorical column, and for a numeric column with at most `bins` different values, the
+    condition is instead equality with the row's value. The precision of a rule is measured on random rows that meet the
+    rule: it is the fraction of these rows to which the classifier gives the explained row's class. The coverage of a
+    rule is the fraction of background rows that meet it. The anchor is the rule of largest coverage among the rules
+    found to be precise enough.
 
     The search asks the classifier for about 100,000 predictions if the table has eight columns, and for about 450,000
-    if it has thirty (benchmarks/rules.py). If the classifier is slow, lower `batch`, `beam` and `budget`.
+    if it has thirty (benchmarks/rules.py). If the classifier is slow, choose smaller numbers for `batch`, `beam` and
+    `budget`.
 
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. The search makes random rows from them.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
         precision: the precision that an anchor must reach.
         confidence: the probability that the anchor reaches `precision` and that all reported bounds hold.
         max_size: the largest number of conditions in a rule.
         bins: the number of equally large groups into which quantiles divide the values of a numeric column.
         beam: the number of rules that each level of the search keeps. A level adds one condition to each rule.
-        epsilon: a difference in precision that is too small to matter when a level chooses its rules.
+        epsilon: the largest difference in precision that is ignored when a level chooses the rules that it keeps.
         batch: the smallest number of random rows to draw for a rule at a time.
-        budget: the largest number of random rows for the final test of one rule. Each level of the search may also use
-            this number of rows, besides a first batch for each rule, to choose the rules that it keeps.
+        budget: the largest number of random rows for the final test of one rule. To choose the rules that it keeps,
+            each level of the search draws `batch` rows for each rule, and then at most `budget` more rows.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 
@@ -139,7 +142,7 @@ class Anchors(TableExplainer):
         return _Search(self, classifier, self.background.row(row)).anchor()
 
     def covers(self, anchor: Anchor, rows: Any) -> Bool[np.ndarray, " n"]:
-        """Return a mask of the rows that meet the anchor's rule; `rows` has the same form as the background."""
+        """Return, for each row, whether it meets the anchor's rule; `rows` has the same form as the background."""
         return matches(anchor.predicates, self.background.encode(rows, "rows"))
 
 

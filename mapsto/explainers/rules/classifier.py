@@ -29,8 +29,9 @@ class TableExplainer(ABC):
     Args:
         background: rows of the table, from which the rows for the classifier are made: a tensor or array `[n, d]` of
             numbers, or a DataFrame. The classifier is called with rows in the same form.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
     """

@@ -69,27 +69,29 @@ class Change(NamedTuple):
 
 @final
 class Counterfactual(TableExplainer):
-    """Find the smallest plausible change to a row that changes its predicted class.
+    """Find the smallest plausible change to a row such that its predicted class changes.
 
-    The search starts from rows of another class. One by one, it sets the columns of these rows back to the explained
-    row's values, as long as the class stays different from the explained row's class. The module docstring describes
-    every step.
+    A wanted class is the class `target` of the call or, if that is None, any class other than the explained row's. The
+    search starts from rows of a wanted class. One by one, it sets the columns of these rows back to the explained row's
+    values, as long as the class stays a wanted one. The module docstring describes every step.
 
     Args:
         background: rows of the table: a tensor, an array or a DataFrame. Some of these rows are starting points of the
-            search, and their values are the plausible ones.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
-        immutable: the columns, by name or position, that must not change.
-        sparsity: the cost of each changed column. It is added to the size of the change, which is measured in median
-            absolute deviations.
-        starts: the number of rows from which the search starts. They are chosen from the background rows and from
-            copies of the explained row with one changed column: the nearest ones of another class.
+            search. All of them determine which values are plausible, such as the range of a number.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
+        immutable: the names or positions of the columns that must not change.
+        sparsity: the cost of each changed column. The cost of a change is its size, in median absolute deviations, plus
+            `sparsity` for each changed column.
+        starts: the number of rows from which the search starts. Candidates are the background rows, with immutable
+            columns set to the explained row's values, and copies of the explained row with one changed column. The
+            search starts from the candidates that have a wanted class and cost least.
         orders: the number of random orders in which the columns of each starting row are set back.
         grid: the number of quantiles of each numeric column that are tried as its new value. A few values near the
             row's own value are also tried.
-        rounds: the largest number of final rounds. A round moves one column further, so that other columns can be set
-            back.
+        rounds: the largest number of final rounds. A round changes one column of the best row to another plausible
+            value, and then tries to set other columns back.
         seed: the random seed.
         chunk_size: the largest number of rows in one call of the classifier.
 
@@ -127,9 +129,9 @@ class Counterfactual(TableExplainer):
         """Return the smallest change found that gives `row` the class `target`, or any other class if `target` is None.
 
         Raises:
-            MapstoError: if the row does not fit the background, if it already has the class `target`, or if the
-                classifier has no class `target`. A classifier that returns class indices must have returned `target`
-                for some row. Also if the classifier returns neither class indices `[n]` nor scores `[n, k]`.
+            MapstoError: if the row does not fit the background, if it already has the class `target`, if the classifier
+                returns neither class indices `[n]` nor scores `[n, k]`, or if the classifier has no class `target`. A
+                classifier that returns class indices must have returned `target` for some row.
         """
         return _Search(self, classifier, self.background.row(row), target).change()
 

@@ -88,14 +88,15 @@ class Surrogate:
 class SurrogateTree(TableExplainer):
     """Fit a small decision tree that imitates a classifier, as a readable summary of the whole classifier.
 
-    The background rows are divided at random into three parts. The first part, three fifths, is used to fit the tree,
-    together with synthetic rows that are mixed from it. One fifth is used to prune the tree. On the last fifth, the
-    agreement of the tree with the classifier is measured.
+    The background rows are divided at random into three parts. Three fifths are used to fit the tree, together with
+    synthetic rows; each cell of a synthetic row comes from one of two random rows of this part. One fifth is used to
+    prune the tree. On the last fifth, the agreement of the tree with the classifier is measured.
 
     Args:
         background: rows of the table, at least 10: a tensor, an array or a DataFrame.
-        names: the names of the columns; by default those of the DataFrame, or x0, x1, ...
-        categorical: the columns, by name or position, whose numbers are mere labels.
+        names: the names of the columns. If None, they are the column names of the DataFrame or, for other backgrounds,
+            x0, x1, ...
+        categorical: the names or positions of the columns whose numbers are mere labels.
         depth: the largest depth of the tree.
         rows: the number of synthetic rows.
         cost: the penalty for each leaf. Pruning maximises R² − `cost` · leaves, where R² is the fraction of the

@@ -88,7 +88,8 @@ def bias(
     """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
     To measure the dependence, columns are hidden: their values are replaced with values from random rows. A proxy is a
-    column that the model uses and that predicts the protected column.
+    column that the model uses and that predicts the protected column. The result holds changes of predictions, the
+    proxies, and differences between the groups of rows that share a value of the protected column.
 
     Args:
         predict: a function that returns the predicted probability of the outcome for each row. It is called with rows
@@ -103,7 +104,7 @@ def bias(
 
     Raises:
         MapstoError: if the protected column is unknown, constant or incomplete, has too many different values, or has a
-            value with too few rows. Also if outcomes are not 0 and 1, or if predictions are not probabilities.
+            value with too few rows; or if outcomes are not 0 and 1, or predictions are not probabilities.
     """
     checks.between(0, 1, threshold=threshold, proxy_from=proxy_from)
     checks.count(draws=draws)

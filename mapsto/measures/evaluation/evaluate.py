@@ -103,8 +103,9 @@ def evaluate(
             one. If None, the faster way is chosen, see `adaptation.batching`.
 
     Raises:
-        MapstoError: if `learner` is not a learner or `tasks` not a source, if `episodes` or `batch` is below 1, if the
-            tasks do not fit the learner, or if the inputs have missing cells and the learner cannot read them.
+        MapstoError: if `learner` is not a learner, if `tasks` is not a source of tasks, if `episodes` or `batch` is
+            below 1, if the tasks do not fit the learner, or if the inputs have missing cells and the learner cannot
+            read them.
     """
 
     def predict(task: Episode) -> Tensor:

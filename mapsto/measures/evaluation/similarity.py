@@ -31,15 +31,15 @@ class TaskMap(NamedTuple):
 
 
 def by_state(learner: Learner, tasks: Episode) -> Float[Tensor, "t p"]:
-    """Return one vector for each task of a batch: the change of the learner's state by adapting to this task.
+    """Return one vector for each task of a batch: how adapting to this task changes the learner's state.
 
     The change is measured from the state that the learner reaches without support examples. In both states, the learner
     has read the episode's context (the examples of earlier tasks). The state must have the same shape for all tasks.
     This holds for adapted parameters, prototypes and latent variables. Normalisation statistics are part of the state.
 
     Raises:
-        MapstoError: if the state holds no numbers. Also if the state holds the support examples one by one, as in
-            learners that attend to their support set: such vectors would depend on the arbitrary order of the examples.
+        MapstoError: if the state holds no numbers, or if it holds the support examples one by one, as in learners that
+            attend to their support set: such vectors would depend on the arbitrary order of the examples.
     """
     _refuse_examples(learner, tasks)
 
@@ -80,8 +80,8 @@ def task_map(vectors: Float[Tensor, "t p"]) -> TaskMap:
 
     `vectors` holds one vector for each task, for example the result of `by_state` or `by_outputs`. Two tasks are
     similar if their vectors are. The axes are the first two principal components of the vectors, so that tasks differ
-    most along the first axis. The field `kept` is the fraction of the squared distances between vectors that the plane
-    shows.
+    most along the first axis. The field `kept` is the sum of the squared distances between points of the plane, divided
+    by the same sum for the vectors.
 
     Raises:
         MapstoError: if there are fewer than three tasks, or numbers are not finite.

@@ -20,9 +20,10 @@ _SOMETHING = 1e-3  # of a probability: the norm from which a row's true values h
 class Agreement(NamedTuple):
     """How closely attributions agree with the true ones.
 
-    `r2` is 1 if all attributions are true, and 0 if they are no better than the mean of the true ones. `cosine` is the
-    mean cosine similarity of a row's attributions to its true ones. `variance` is that of the true attributions: below
-    10⁻⁴, for attributions in probability, they hardly vary, and `r2` is noise.
+    `r2` is 1 if all attributions are true, 0 if their squared error is as large as that of the mean of the true
+    attributions, and negative if it is larger. `cosine` is the mean cosine similarity of a row's attributions to its
+    true attributions. `variance` is the variance of the true attributions. If it is below 10⁻⁴, for attributions in
+    probability, the true attributions hardly vary, and `r2` is noise.
     """
 
     r2: float  # NaN if the true attributions are all equal
@@ -33,9 +34,11 @@ class Agreement(NamedTuple):
 def agreement(values: Float[np.ndarray, "n d *k"], truth: Float[np.ndarray, "n d *k"]) -> Agreement:
     """Return two measures of agreement with the true attributions: R² and the mean cosine similarity.
 
-    The true attributions may be, for example, exact Shapley values of the same model. R² is 1 if all `values` are true,
-    and 0 if they are no better than the mean of `truth`. The cosine similarity is that of a row's attributions and its
-    true ones. `values` and `truth` have shape `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
+    The true attributions may be, for example, exact Shapley values of the same model. R² is 1 if `values` equals
+    `truth`. It is 0 if the squared error of `values` is as large as that of a constant, the mean of all entries of
+    `truth`; it is negative if the error is larger, and NaN if all entries of `truth` are equal. The cosine similarity
+    compares a row's attributions with the row's true attributions. The field `variance` of the result is the variance
+    of `truth`. `values` and `truth` have shape `[n, d]` for n rows and d columns, or `[n, d, k]` for k outputs.
 
     Raises:
         MapstoError: if the shapes of `values` and `truth` differ.

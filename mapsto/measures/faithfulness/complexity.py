@@ -26,11 +26,11 @@ class Complexity(NamedTuple):
 
 
 def complexity(values: Float[Tensor, "*n p"]) -> Complexity:
-    """Return the Gini index and the entropy of each row's |attributions|, which measure how concentrated they are.
+    """Return two measures of how concentrated each row's |attributions| are: the Gini index and the entropy.
 
     An explanation is simple if a few of the `p` parts have most of the attribution. The Gini index is 0 if all parts
-    have the same |attribution|, and 1 − 1/p if only one part has any. The entropy, in nats, is 0 if only one part has
-    any, and ln p if all have the same.
+    have the same |attribution|, and 1 − 1/p if a single part has all of the attribution. The entropy, in nats, is 0 if
+    a single part has all of the attribution, and ln p if all parts have the same |attribution|.
 
     Raises:
         MapstoError: if values are not finite.

@@ -97,9 +97,9 @@ class EvalX:
         this module selects the entries of largest absolute attribution.
 
         Raises:
-            MapstoError: if `fit` was not called before, or if `selected` does not have the shape described above, is
-                not boolean, or selects entries that are not finite. Also if `y` does not hold one of the network's
-                classes for each row.
+            MapstoError: if `fit` was not called before; if `selected` does not have the shape described above, is not
+                boolean, or selects entries that are not finite; or if `y` does not hold one of the network's classes
+                for each row.
         """
         if self.network is None:
             raise MapstoError("network: it has not been trained, expected an evaluator that has; call `fit` first.")

@@ -40,11 +40,11 @@ def infidelity(
     perturbations: Float[Tensor, "n s ..."],
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Return the mean squared error of gradients as predictions of how the score changes when the point moves.
+    """Return the mean squared error with which gradients predict how the score changes when the point moves.
 
-    When a perturbation is subtracted from the point, the score should decrease by the sum over the entries of
-    perturbation times gradient. The field `plain` of the result is the mean squared error of this prediction. The field
-    `scaled` is the error after the gradients are multiplied by the number that fits best.
+    When a perturbation is subtracted from the point, the score should decrease by the dot product of the perturbation
+    and the gradient. The field `plain` of the result is the mean squared error of this prediction. The field `scaled`
+    is the error after the gradients are multiplied by the number that fits best.
 
     Args:
         view: the explained function, from a point to one score.
@@ -83,11 +83,11 @@ def hiding_infidelity(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Return the mean squared error of attributions as predictions of how the outcome changes when players are hidden.
+    """Return the mean squared error with which attributions predict how hiding players changes the outcome.
 
-    When the players outside a random coalition are hidden, the outcome should decrease by the sum of their
-    attributions. The field `plain` of the result is the mean squared error of this prediction. The field `scaled` is
-    the error after the attributions are multiplied by the number that fits best.
+    When the players outside a random coalition are hidden, the outcome should decrease by the sum of the hidden
+    players' attributions. The field `plain` of the result is the mean squared error of this prediction. The field
+    `scaled` is the error after the attributions are multiplied by the number that fits best.
 
     Args:
         games: a function from a point to its game.

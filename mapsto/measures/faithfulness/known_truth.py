@@ -44,7 +44,7 @@ class Selection(NamedTuple):
 
 
 def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Recovery:
-    """Return measures of how well attributions find the true columns, those that are known to decide the outcome.
+    """Return measures of how well attributions find the true columns (the columns known to decide the outcome).
 
     `values` holds the attributions, and `truth` is True for the true columns. The last axis of `values` and of `truth`
     is the axis of columns; any other axes, such as tasks and rows, come before it. All measures use |attributions|.
@@ -70,9 +70,9 @@ def recovery(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Reco
 def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], threshold: float) -> Selection:
     """Select the columns with |attribution| above `threshold`, and compare them with the columns known to matter.
 
-    `truth` is True for the true columns, those that are known to decide the outcome. The result holds two fractions.
-    `tpr` is the fraction of the true columns that are selected. `fdr` is the fraction of the selected columns that are
-    not true.
+    `truth` is True for the true columns, which are the columns known to decide the outcome. The result holds two
+    fractions. `tpr` is the fraction of the true columns that are selected. `fdr` is the fraction of the selected
+    columns that are not true.
 
     Raises:
         MapstoError: if `truth` differs in shape from `values`, a row has no true column, or values are not finite.
@@ -85,8 +85,8 @@ def selection(values: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"], thresh
 def auroc(scores: Float[Tensor, "*n p"], truth: Bool[Tensor, "*n p"]) -> Float[Tensor, "*n"]:
     """Return the area under the ROC curve: the probability that a true entry has a higher score than a false one.
 
-    The last axis of `scores` and `truth` holds the entries. A tie counts as ½. The result is NaN if all or none of the
-    entries are true, or if a score is NaN.
+    The last axis of `scores` and `truth` holds the entries; `truth` says which of them are true. A tie counts as ½. The
+    result is NaN if all or none of the entries are true, or if a score is NaN.
 
     >>> auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([False, False, True, True]))
     tensor(0.7500)

@@ -76,6 +76,9 @@ def insertion_deletion(
 ) -> Curves:
     """Return the curves of the outcome as the most important parts are hidden (deletion) or shown (insertion).
 
+    The result also holds the areas under both curves. `gap` is the insertion area minus the deletion area, and `share`
+    is the gap divided by the absolute change of the outcome if all parts are hidden.
+
     Args:
         games: a function from a point to its game.
         points: the explained points.

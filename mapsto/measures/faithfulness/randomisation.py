@@ -72,13 +72,14 @@ def randomised_model(
 ) -> SanityCheck:
     """Compare a model's explanations with the explanations of copies of the model whose weights are random.
 
-    The explanations should differ clearly. If they do not, they do not depend on what the model has learned. The result
-    holds the rank correlations between the model's explanations and those of each copy.
+    The explanations should differ clearly. Explanations that stay similar do not depend on what the model has learned.
+    The result holds the rank correlations between the model's explanations and those of each copy: `signed` for the
+    attributions, `absolute` for their magnitudes.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
-        model: a network or a learner. If it is a learner, its meta-weights are randomised, and the copy then adapts as
-            usual.
+        model: a network or a learner. If it is a learner, the meta-weights of each copy are randomised, and the copy
+            then adapts as usual.
         view: a function from a model to the view to explain, such as
             `lambda learner: views.query(learner, support, target)`.
         points: the rows to explain.
@@ -117,8 +118,9 @@ def shuffled_labels(
 ) -> SanityCheck:
     """Compare the explanations before and after the labels of the support set are shuffled.
 
-    The explanations should differ clearly. If they do not, they do not depend on the labels from which the learner
-    learns. The result holds the rank correlations between the explanations before and after each shuffling.
+    The explanations should differ clearly. Explanations that stay similar do not depend on the labels from which the
+    learner learns. The result holds the rank correlations between the explanations before and after each shuffling:
+    `signed` for the attributions, `absolute` for their magnitudes.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.

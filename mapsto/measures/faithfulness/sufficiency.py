@@ -58,7 +58,7 @@ def rationale(
     Args:
         games: a function from a point to its game. The game's outcome should be the probability of the predicted class.
         points: the explained points.
-        values: the attribution of each player. The most important players are those of largest value.
+        values: the attribution of each player. The most important players are the players with the largest values.
         shares: the fractions of the players that count as most important, each above 0 and at most 1.
         seed: the random seed that orders players of equal value.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.

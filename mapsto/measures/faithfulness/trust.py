@@ -57,21 +57,21 @@ def trust(
     values: Float[Tensor, "n ..."] | None = None,
     against: Baselines | None = None,
 ) -> dict[str, Trust]:
-    """Return all applicable measures of an explainer's attributions, each with the same measure of two baselines.
+    """Return all applicable measures of an explainer's attributions, and the same measures of two baselines.
 
     The baselines are random attributions and |x|, the magnitude of the input. The result maps the name of each measure
-    to its mean for the explainer and for each baseline. The measures come from `insertion_deletion`, `rationale`,
-    `complexity`, `recovery`, `hiding_infidelity` (the field `scaled`, as "infidelity") and `max_sensitivity` (the field
-    `relative`, as "max-sensitivity"). The docstrings of these functions explain them. The baselines have no
-    max-sensitivity.
+    to its mean for the explainer and for each baseline. The measures come from `insertion_deletion` (such as "gap"),
+    `rationale`, `complexity`, `recovery`, `hiding_infidelity` (its field `scaled` is called "infidelity") and
+    `max_sensitivity` (its field `relative` is called "max-sensitivity"). The docstrings of these functions explain
+    them. The baselines have no max-sensitivity.
 
     Args:
-        explainer: the explainer.
+        explainer: the explainer to judge.
         views: a function from a point to its view. The view is a function from an input to one score, such as the
             probability of the class predicted for the point. A `ViewExplainer` explains this view.
         games: a function from a point to its game, such as `lambda x: game(views(x), x)`. A `GameExplainer` explains
             this game. The measures hide its players.
-        points: the points, `[n, ...]`.
+        points: the points to explain, `[n, ...]`.
         truth: True for the players that are known to decide the outcome. If None, the measures of `recovery` are left
             out.
         groups: for each entry of a point, the index of its player. The attributions of a `ViewExplainer` are added up
@@ -148,7 +148,7 @@ def judged(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> dict[str, Estimate]:
-    """Return the measures of given attributions by name: `HIGHER` names those where large is good, `LOWER` small.
+    """Return a dictionary from names to measures of attributions; large is good for `HIGHER`, small for `LOWER`.
 
     Raises:
         MapstoError: if values do not fit the points or the players, or values or outcomes are not finite.

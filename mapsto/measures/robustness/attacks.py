@@ -52,8 +52,9 @@ class Attack(ABC):
 class FGSM(Attack):
     """Attack a model by one gradient step: move each entry by `radius` in the direction that raises the score.
 
-    `FGSM(radius)(view, point)` returns the moved point. It is clipped to `bounds`, a pair (lowest, highest). An entry
-    whose gradient is 0 does not move.
+    `FGSM(radius)(view, point)` returns the moved point. `view` is the function from an input to one score. The moved
+    entries are clipped to `bounds`, a pair (lowest, highest); by default, there are no bounds. An entry whose gradient
+    is 0 does not move.
 
     Raises:
         MapstoError: if `radius` is not above 0, `bounds` are in the wrong order, or the view has several scores.
@@ -78,8 +79,8 @@ class FGSM(Attack):
 class PGD(Attack):
     """Attack a model by several gradient steps that raise the score and stay within `radius` of the point.
 
-    `PGD(radius)(view, point)` returns the visited point with the highest score. After each step, the point is projected
-    back into the ball of radius `radius` around the original point.
+    `PGD(radius)(view, point)` returns the visited point with the highest score. `view` is the function from an input to
+    one score. After each step, the point is projected back into the ball of radius `radius` around the original point.
 
     Args:
         radius: the largest distance from the original point.
@@ -87,7 +88,7 @@ class PGD(Attack):
         steps: the number of steps.
         step: the length of a step. If None, it is 2.5·radius/steps, so that the steps together can cross the ball
             (Madry et al. 2018).
-        bounds: the lowest and the highest value of an entry.
+        bounds: the lowest and the highest value of an entry; by default, there are no bounds.
         seed: the random seed for a random starting point within the ball. If None, the attack starts from the original
             point.
 

@@ -41,6 +41,9 @@ def max_sensitivity(
 ) -> Sensitivity:
     """Return the largest change of each point's explanation when the point moves to one of its neighbours.
 
+    The field `absolute` of the result is the Euclidean length of this change. The field `relative` is the same length,
+    divided by the length of the point's explanation.
+
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
         views: a function from a point to the view that is explained at this point. If all points share one view, pass

@@ -40,10 +40,10 @@ def query_stability(
 ) -> Stability:
     """Return measures of how much the explanation of a prediction changes when an attack moves the query row.
 
-    The result holds the relative change of the attributions, their rank correlation, the fraction of the top `k`
-    entries that stay among the top `k`, and whether the prediction stayed the same. Rank correlation and top-k
-    intersection follow Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks is Fragile". Their attacks aim at
-    the explanation; here, the attack aims at the prediction.
+    The result compares the attributions before and after the attack: their relative change, their rank correlation, and
+    the fraction of the top `k` entries that stay among the top `k`. It also says whether the prediction stayed the
+    same. Rank correlation and top-k intersection follow Ghorbani, Abid & Zou 2019, "Interpretation of Neural Networks
+    is Fragile". Their attacks aim at the explanation; here, the attack aims at the prediction.
 
     Args:
         explain: a function (view, point) ↦ attribution, such as a `ViewExplainer`.
@@ -78,9 +78,9 @@ def teaching_stability(
 ) -> Stability:
     """Return measures of how much the explanation for `x` changes when an attack poisons the support set.
 
-    The attack moves the inputs of the support set of `episode`, to raise the loss on its query set (poisoning: Biggio
-    et al. 2012). The explanation is that of the prediction for the query row `x`. The other arguments, the result and
-    the errors are the same as in `query_stability`.
+    The attack moves the support inputs of `episode` so that the loss on the query set rises (poisoning: Biggio et al.
+    2012). The prediction for the query row `x` is explained before and after the attack. The other arguments, the
+    result and the errors are the same as in `query_stability`.
     """
     refuse_games(explain)
     truth = torch.as_tensor(y, device=x.device)

@@ -26,25 +26,28 @@ def table(
 ) -> Answer:
     """Predict and explain the rows `X`, write one HTML page about them, and return predictions and explanations.
 
-    The page shows which columns moved the predictions; for single predictions, the contributions of the columns and the
-    training rows behind the prediction; the quality of the predictions on the rows whose outcome is known; and how
-    closely the explanations agree with exact Shapley values. `mapsto explain TABLE` does the same from the command
-    line.
+    The page shows which columns moved the predictions. For single predictions, it shows the contributions of the
+    columns and the training rows behind the prediction. It also shows the quality of the predictions on the rows whose
+    outcome is known, and how closely the explanations agree with exact Shapley values. `mapsto explain TABLE` does the
+    same from the command line.
 
     Args:
         clf: a fitted classifier.
-        X: the rows to explain `[n, d]`, a DataFrame or an array. The index of a DataFrame names the rows on the page.
+        X: the rows to explain `[n, d]`, a DataFrame or an array. The page labels the rows by the index of the
+            DataFrame.
         y: the true outcomes `[n]` of these rows, from which the quality of the predictions is measured. A missing entry
             means that the outcome of this row is unknown. If None, no outcome is known.
         path: the file to write.
         train: the rows and labels to which `clf` was fitted. If None, the page shows the training rows stored in `clf`.
-            They are in single precision, are labelled by row number, and lack the columns that `clf` dropped.
+            These stored rows are in single precision, are labelled by row number, and lack the columns that `clf`
+            dropped.
         title: the title of the page.
         seed: the random seed of the random forest with which the predictions are compared.
 
     Raises:
-        MapstoError: if `clf` is not a fitted classifier, or `X` lacks one of the classifier's columns. Also if `X` and
-            `y`, or the rows and labels of `train`, differ in length, or if the page cannot be written.
+        MapstoError: if `clf` is not a fitted classifier, `X` lacks one of the classifier's columns, `X` and `y` differ
+            in length, the rows and labels of `train` are not those to which `clf` was fitted, or the page cannot be
+            written.
 
     >>> import tempfile
     >>> from pathlib import Path

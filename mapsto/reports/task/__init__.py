@@ -39,7 +39,7 @@ def task(
         methods: the names of explainers, such as `["Shapley", "LIME"]`. If empty, methods that suit the learner are
             chosen.
         path: the file to write.
-        title: the title of the page. If empty, the title names the learner and the tasks.
+        title: the title of the page. If empty, the title is made of the names of the learner and the tasks.
         seed: the random seed of the test tasks.
 
     Raises:

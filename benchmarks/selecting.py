@@ -13,7 +13,6 @@ random hidden columns. L2X selects four columns, as in its paper (two for syn1),
 """
 
 import argparse
-import functools
 import json
 import time
 
@@ -76,9 +75,8 @@ def run(rule: str, seed: int, steps: int, size: int, lr: float, decay: float, co
             continue
         started = time.process_time()
         joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {"select": selector})
-        for step in mt.train(
-            joint, tasks, steps, 1, lr=lr, seed=seed, schedule="cosine", optimizer=functools.partial(torch.optim.Adam, weight_decay=decay)
-        ):
+        options = {"lr": lr, "seed": seed, "schedule": "cosine", "weight_decay": decay}
+        for step in mt.train(joint, tasks, steps, 1, **options):
             if step.step % max(1, steps // 6) == 0 and only:
                 report(name, rule, seed, joint, nothing, seen, labels, truth, judge, started)
         if not only:

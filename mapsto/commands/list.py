@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..adaptation.differentiation import Differentiation, Implicit
@@ -96,7 +97,8 @@ _QUESTIONS = {  # public names that no base class tells apart, by room and by th
         "Are the reasons simple?": ("complexity",),
         "Do the reasons beat baselines?": ("trust",),
         "What breaks the model?": ("FGSM", "PGD"),
-        "Is it fair?": ("audit",),
+        "Is it fair?": ("audit.bias",),
+        "Do learned reasons tell the answer by their choice?": ("audit.eval_x", "audit.label_leak"),
         "Which tasks are alike?": ("task_map",),
     },
     "seeing": {
@@ -166,7 +168,7 @@ def _of_room(kind: str) -> Iterator[Entry]:
                 yield _entry(kind, name, family, member)
     for family, names in _QUESTIONS.get(kind, {}).items():
         module = importlib.import_module(f"mapsto.{_PACKAGES[kind]}")
-        yield from (_entry(kind, name, family, getattr(module, name)) for name in names)
+        yield from (_entry(kind, name, family, attrgetter(name)(module)) for name in names)
 
 
 def _entry(kind: str, name: str, family: str, member: Any) -> Entry:

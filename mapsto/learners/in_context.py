@@ -61,9 +61,9 @@ class InContext(Learner):
             methods `remember(tokens, log_weight)` and `forward(tokens, memories, log_weight)`, which `SetTransformer`
             describes.
         ways: the number of classes, at most 10; 1 if numbers are predicted.
-        members: the number of times that the support set is read; predictions are averaged over these readings. Each
-            reading numbers the classes differently. If numbers are predicted, every other reading instead multiplies
-            the targets by −1.
+        members: the number of times that the support set is read; predictions are averaged over these readings. If
+            classes are predicted, they get different indices in each reading. If numbers are predicted, the targets are
+            multiplied by −1 in every second reading.
         loss: "cross_entropy" for classes, "mse" for numbers.
 
     Raises:
@@ -187,9 +187,9 @@ class InContext(Learner):
     def raw_evidence(self, reading: Reading, tokens: Float[Tensor, "t e m c v"]) -> Float[Tensor, "t e m k"]:
         """Return the evidence of each reading of the support set, in the numbering or sign that this reading uses.
 
-        The support set is read `members` times. Each reading numbers the classes differently; if numbers are predicted,
-        every other reading instead multiplies the targets by −1. The method `evidence`, which explains the term,
-        returns the same values in the original numbering or with the original sign.
+        The support set is read `members` times. If classes are predicted, they get different indices in each reading;
+        if numbers are predicted, the targets are multiplied by −1 in every second reading. The method `evidence`, which
+        explains the term, returns the same values with the original indices or the original sign.
         """
         raw = self.readout(tokens[..., -1, :]) - reading.nothing[:, :, None]
         return raw[..., reading.outcome.outputs]

@@ -93,7 +93,7 @@ class MemoryFusion(Wrapped):
         return self.learner.along(self.route, support)
 
     def adapt_to(self, episode: Episode) -> Adapted:
-        """Return the adapted network, its parameters moved towards the adapted parameters of the earlier tasks."""
+        """Return the adapted network after moving its parameters towards the adapted parameters of earlier tasks."""
         here, context = self.adapt(episode.support), episode.context
         size = sum(p.numel() for p in here.params.values())
         got = "'head', but the body registers its head before other layers"

@@ -43,8 +43,8 @@ class SoftDecisionTree(nn.Module):
 
     The tree maps rows `[n, features]` to scores `[n, outputs]`. It is complete: all paths have `depth` decisions. It
     can be the head of any body. All parameters belong to one layer, so `MAML(nn.Sequential(body, tree), adapt="head")`
-    adapts the whole tree. In a learner, the feature `paths` `[n, 2^(depth+1) − 1]` is the log-probability that a row
-    reaches each node, with the nodes in breadth-first order.
+    adapts the whole tree. The method `features` of a learner with a tree returns `paths` `[n, 2^(depth+1) − 1]`: the
+    log-probability that a row reaches each node. The nodes are in breadth-first order.
 
     Args:
         features: the number of features of a row, such as the outputs of the body that feeds the tree.

@@ -39,7 +39,7 @@ class Iterates(NamedTuple):
 
 
 def iterates(learner: Learner, support: Examples | Episode) -> Iterates:
-    """Adapt to a support set or an episode, and return the state, parameters and gradients at every inner step.
+    """Adapt to a support set or an episode; return the state, the parameters and the gradients of each inner step.
 
     Raises:
         MapstoError: if the learner has no inner steps or is stochastic, the support set does not fit the learner, or

@@ -164,7 +164,8 @@ def support_feature(
 ) -> tuple[View, Tensor]:
     """Return a pair: the function from a layer's outputs on the support set to the score of `x`, and these outputs.
 
-    The outputs have shape `[n, ...]`. The layer's output for `x` itself does not change. If the layer does not run
+    The outputs have shape `[n, ...]`. The function replaces the layer's outputs on the support set only; for
+    `x`, the layer computes its output as usual. If the layer does not run
     exactly once for the whole support set, for example because it runs in each of several inner steps, MapstoError is
     raised. Arguments and other errors are those of `feature`.
     """

@@ -3,9 +3,9 @@
     predictor:  E_r ℓ(target, q(x·r, r)),  r ~ Bernoulli(½)
     selector:   E_m ℓ(target, q(x·m, m)) + cost·mean(s),  m ~ Bernoulli(s),  without changing the predictor
 
-The gradient of the discrete mask is that of the relaxed mask σ((logit + noise)/temperature) at the same noise
-(straight-through binary concrete, Jang et al. 2017, §2.2); the paper's estimator is REBAR. Jethani et al. 2021,
-"Have We Learned to Explain?", §4.
+Jethani et al. 2021, "Have We Learned to Explain?", §4. The gradient of the discrete mask is that of the relaxed mask
+σ((logit + noise)/temperature) at the same noise (straight-through binary concrete, Jang et al. 2017, §2.2), in place of
+the paper's estimator REBAR.
 """
 
 from collections.abc import Mapping

@@ -88,8 +88,9 @@ def bias(
     """Audit whether a classifier's predictions and errors depend on a protected column, directly or by proxies.
 
     To measure the dependence, columns are hidden: their values are replaced with values from random rows. A proxy is a
-    column that the model uses and that predicts the protected column. The result holds changes of predictions, the
-    proxies, and differences between the groups of rows that share a value of the protected column.
+    column that the model uses and that predicts the protected column. The result holds how much
+    predictions change when columns are hidden, the proxies, and the differences between groups. A group is all rows
+    with the same value of the protected column.
 
     Args:
         predict: a function that returns the predicted probability of the outcome for each row. It is called with rows

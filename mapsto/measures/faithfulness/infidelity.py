@@ -83,7 +83,7 @@ def hiding_infidelity(
     seed: int = 0,
     chunk_size: int | None = None,
 ) -> Infidelity:
-    """Return the mean squared error with which attributions predict how hiding players changes the outcome.
+    """Return the mean squared error of the attributions' predictions of how the outcome changes if players are hidden.
 
     When the players outside a random coalition are hidden, the outcome should decrease by the sum of the hidden
     players' attributions. The field `plain` of the result is the mean squared error of this prediction. The field
@@ -93,7 +93,8 @@ def hiding_infidelity(
         games: a function from a point to its game.
         points: the explained points.
         values: the attribution of each player, in the unit of the game's outcome.
-        samples: the number of random coalitions. Each player is hidden in a coalition with probability ½.
+        samples: the number of random coalitions. Each coalition leaves out, and so hides, each player with probability
+            ½.
         seed: the random seed of the coalitions.
         chunk_size: the number of points to compute at a time, to limit memory; None computes all at once.
 

@@ -17,6 +17,7 @@ import yaml
 from torch import nn
 from typing_extensions import is_protocol
 
+import mapsto as mt
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
 from mapsto.commands import configuration

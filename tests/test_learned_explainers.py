@@ -464,7 +464,7 @@ class TestReports:
         of = Joint(Fixed(image), {"why": AmortisedShapley(Patches((1, 4, 4), 2), 2, width=8, heads=2)})
         awake(of.explainers["why"])
         x = torch.randn(1, 4, 4, generator=R)
-        pixels = own_reasons(of, nothing(1, 4, 4)).attribute(lambda x: x, x)
+        pixels = own_reasons(of, nothing(1, 4, 4))["SelfExplaining"].attribute(lambda x: x, x)
         values, base, _ = of.explain(of.adapt(nothing(1, 4, 4)), x[None])["why"]
         best = int((base + values.sum(1)).argmax())
         sums = torch.stack([pixels[of.explainers["why"].players.groups == p].sum() for p in range(4)])

@@ -62,7 +62,8 @@ class TaskAnswer:
     reasons: Reasons | None = None
     teaching: Teaching | None = None
     film: Film | None = None
-    missing: Mapping[str, str] = field(default_factory=dict)  # of "reasons", "taught", "cells", "film": the reason
+    choices: Sequence[str] = ()  # of each learned explainer: whether the parts that it chooses tell the answer
+    missing: Mapping[str, str] = field(default_factory=dict)  # of a part that is None, by its name: the reason
 
     @property
     def images(self) -> bool:

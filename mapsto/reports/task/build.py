@@ -17,6 +17,7 @@ from ...seeing.film import Film, grid_over
 from ...tasks import Minibatches, Table, TableFamily, TableMinibatches, Tasks
 from ..words import in_line
 from .answer import Reasons, TaskAnswer, Teaching
+from .choices import choices
 from .hiding import hiding_of
 from .methods import Methods, available, default_methods, explainers_of, names_of, refuse_own
 from .question import TaskQuestion, episode_of, task_question
@@ -53,6 +54,7 @@ def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, se
         reasons=_if_possible("reasons", missing, lambda: _reasons(question, methods or default_methods(question))),
         teaching=_if_possible("taught", missing, lambda: _teaching(question, missing)),
         film=_if_possible("film", missing, lambda: _film(question)),
+        choices=_if_possible("choices", missing, lambda: choices(learner, tasks, seed)) or (),
         missing=missing,
     )
 

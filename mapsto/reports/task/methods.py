@@ -1,11 +1,12 @@
 """The explainers of a query, by name, with arguments that suit the task.
 
 Methods that need a background take the teaching examples. A learner that explains itself is one more method,
-`SelfExplaining`: the shipped mapping, or a `Joint` whose explainers include `AmortisedShapley`.
+`SelfExplaining`: the shipped mapping, or a `Joint` with explainers that tell how important each player is. Each of
+several such explainers is a method.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
@@ -17,7 +18,8 @@ from ...episodes import Examples
 from ...errors import MapstoError
 from ...explainers import GameExplainer, ViewExplainer
 from ...explainers.groups import shared
-from ...explainers.learned import AmortisedShapley
+from ...explainers.learned.amortised_shapley import ShapleyReasons
+from ...explainers.learned.explainer import PlayerExplainer
 from ...joint import Joint, SelfExplaining
 from ...learners import Learner
 from ...views import View
@@ -28,7 +30,7 @@ Methods = str | Sequence[str]
 """Names of explainers, or one text with commas between the names."""
 
 _OF_LAYERS = ("GradCAM", "HiResCAM")
-_OWN = "SelfExplaining"
+OWN = "SelfExplaining"
 _SAMPLES = 16  # coalitions a player
 
 
@@ -47,37 +49,45 @@ class OwnReasons(ViewExplainer):
 
 @final
 class JointReasons(ViewExplainer):
-    """The Shapley values that a `Joint` gives with its prediction: of the predicted class, or of the mean number."""
+    """The reasons of one explainer of a `Joint`, divided evenly among the entries of each player.
 
-    def __init__(self, learner: Joint, support: Examples):
-        self.learner, self.state = learner, learner.adapt(support)
-        self.name, self.explainer = next(shapley_networks(learner))
+    They are the Shapley values of the predicted class or of the mean number, or the probabilities with which a selector
+    shows the players.
+    """
+
+    def __init__(self, learner: Joint, support: Examples, name: str):
+        self.learner, self.state, self.name = learner, learner.adapt(support), name
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Return the values of `point`'s players, each divided evenly among its entries."""
-        values, base, _ = self.learner.explain(self.state, point[None])[self.name]
-        outcome = base[0] + values[0].sum(0)
-        classes = self.learner.criterion.outcome == "classes"
-        chosen = most_probable(outcome) if classes else torch.full_like(outcome, 1 / len(outcome))
-        return shared((values[0] @ chosen)[None], self.explainer.players.groups)[0]
+        """Return the reasons for the entries of `point`."""
+        explanation = self.learner.explain(self.state, point[None])[self.name]
+        values = explanation.probability
+        if isinstance(explanation, ShapleyReasons):
+            outcome = explanation.base[0] + explanation.values[0].sum(0)
+            classes = self.learner.criterion.outcome == "classes"
+            chosen = most_probable(outcome) if classes else torch.full_like(outcome, 1 / len(outcome))
+            values = explanation.values @ chosen
+        return shared(values, player_networks(self.learner)[self.name].players.groups)[0]
 
 
-def shapley_networks(learner: Learner) -> Iterator[tuple[str, AmortisedShapley]]:
-    """Yield the networks of a `Joint` that predict Shapley values, by name; none for other learners."""
+def player_networks(learner: Learner) -> dict[str, PlayerExplainer]:
+    """Return the explainers of a `Joint` that tell how important each player is, by name; none for other learners."""
     named = learner.explainers.items() if isinstance(learner, Joint) else ()
-    yield from ((name, network) for name, network in named if isinstance(network, AmortisedShapley))
+    return {name: network for name, network in named if isinstance(network, PlayerExplainer)}
 
 
 def explains_itself(learner: Learner) -> bool:
     """Return whether the learner gives reasons with its predictions."""
-    return isinstance(learner, SelfExplaining) or any(shapley_networks(learner))
+    return isinstance(learner, SelfExplaining) or bool(player_networks(learner))
 
 
-def own_reasons(learner: Learner, support: Examples) -> ViewExplainer | None:
-    """Return the explainer that asks the learner for its own reasons; None if it gives none."""
+def own_reasons(learner: Learner, support: Examples) -> dict[str, ViewExplainer]:
+    """Return the explainers that ask the learner for its own reasons, by the names of these methods."""
     if isinstance(learner, SelfExplaining):
-        return OwnReasons(learner, support)
-    return JointReasons(learner, support) if isinstance(learner, Joint) and explains_itself(learner) else None
+        return {OWN: OwnReasons(learner, support)}
+    names = list(player_networks(learner))
+    titles = [OWN] if len(names) == 1 else [f"{OWN}: {name}" for name in names]
+    return {title: JointReasons(learner, support, name) for title, name in zip(titles, names, strict=True)}
 
 
 def available() -> dict[str, Any]:
@@ -92,7 +102,7 @@ def available() -> dict[str, Any]:
 
 def default_methods(question: TaskQuestion) -> list[str]:
     """Return the names of three or four methods that suit the learner and its rows, cheap ones for large rows."""
-    own = [_OWN] if explains_itself(question.learner) else []
+    own = [OWN] if explains_itself(question.learner) else []
     x = question.query.x
     if x.dim() > 2:
         return [*own, "IntegratedGradients", "Smooth", "Occlusion"]
@@ -117,7 +127,7 @@ def names_of(methods: Methods) -> list[str]:
     expected = "names with commas between them, such as IntegratedGradients,LIME"
     checks.expect(len(names) > 0, "methods", repr(methods), expected)
     for name in names:
-        if name not in available() and name != _OWN:
+        if name not in available() and name != OWN:
             layers = f" {name} explains a layer's feature maps: in Python, see `views.feature`."
             listed = ", ".join(sorted(available()))
             raise MapstoError(f"methods: got {name!r}, expected one of {listed}.{layers if name in _OF_LAYERS else ''}")
@@ -126,8 +136,8 @@ def names_of(methods: Methods) -> list[str]:
 
 def refuse_own(names: Sequence[str], learner: Learner) -> None:
     """Raise MapstoError if `SelfExplaining` is among the names but the learner does not explain itself."""
-    possible = explains_itself(learner) or _OWN not in names
-    got = f"{_OWN} for {type(learner).__name__}"
+    possible = explains_itself(learner) or OWN not in names
+    got = f"{OWN} for {type(learner).__name__}"
     checks.expect(possible, "methods", got, "a learner that explains itself", "leave it out")
 
 
@@ -139,11 +149,14 @@ def explainers_of(
     Raises:
         MapstoError: a name is not an explainer of rows, or the learner does not explain itself.
     """
-    names, own = names_of(methods), None
-    if question is not None:
-        refuse_own(names, question.learner)
-        own = own_reasons(question.learner, question.support)
-    return {name: own if own and name == _OWN else _build(name, hiding) for name in names}
+    explainers: dict[str, ViewExplainer | GameExplainer] = {}
+    for name in names_of(methods):
+        if name == OWN and question is not None:
+            refuse_own([name], question.learner)
+            explainers |= own_reasons(question.learner, question.support)
+        else:
+            explainers[name] = _build(name, hiding)
+    return explainers
 
 
 def _build(name: str, hiding: Hiding) -> ViewExplainer | GameExplainer:

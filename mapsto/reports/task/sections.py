@@ -33,6 +33,7 @@ def sections(answer: TaskAnswer) -> dict[str, Any]:
         "teaching": None if answer.teaching is None else teaching(answer, answer.teaching),
         "film": _film(answer),
         "trust": None if parts is None or answer.x[0].size == 1 else trust(parts.trust, len(answer.x)),
+        "choices": answer.choices,
         "missing": _missing(answer),
         "unit": answer.unit,
         "regression": answer.classes is None,

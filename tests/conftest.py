@@ -18,11 +18,24 @@ from typing_extensions import is_protocol
 CONF = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict({Self: Any}))
 
 
+_CHECKED: dict[tuple, Callable] = {}
+
+
 def checked(function: Callable) -> Callable:
-    """Check a function's annotations at each call; the name that the import hook writes into the package's modules."""
-    for hint in getattr(function, "__annotations__", {}).values():
-        _open_protocols(hint)
-    return beartype(conf=CONF)(function)
+    """Check a function's annotations at each call; the name that the import hook writes into the package's modules.
+
+    The hook gives an empty function with the annotations of the one that is checked, and does so anew whenever an inner
+    function is defined. Functions of one name with the same arguments and annotations are checked in the same way.
+    """
+    hints = getattr(function, "__annotations__", {})
+    name, code = (function.__module__, function.__qualname__), function.__code__
+    optional = (len(function.__defaults__ or ()), *(function.__kwdefaults__ or ()))
+    key = (*name, code.co_varnames, code.co_flags, *optional, *hints.items())
+    if key not in _CHECKED:
+        for hint in hints.values():
+            _open_protocols(hint)
+        _CHECKED[key] = beartype(conf=CONF)(function)
+    return _CHECKED[key]
 
 
 def _open_protocols(hint: Any) -> None:

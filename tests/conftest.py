@@ -4,6 +4,8 @@ The check is switched on by an import hook before anything of `mapsto` is import
 It does not run under `torch.compile`: a test that compiles asks for the fixture `unchecked`.
 """
 
+import functools
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Self, get_args, runtime_checkable
@@ -57,3 +59,12 @@ def unchecked() -> Iterator[None]:
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def two_neighbours() -> Iterator[None]:
+    """Move points to two neighbours instead of ten when a report measures how sensitive its explanations are."""
+    trust = importlib.import_module("mapsto.measures.faithfulness.trust")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trust, "around", functools.partial(trust.around, samples=2))
+        yield

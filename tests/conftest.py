@@ -1,7 +1,8 @@
 """Every test runs with the annotations of the package checked: shapes, dtypes and types, at each call.
 
 The check is switched on by an import hook before anything of `mapsto` is imported, and works inside `grad` and `vmap`.
-It does not run under `torch.compile`: a test that compiles asks for the fixture `unchecked`.
+It does not run under `torch.compile`: a test that compiles asks for the fixture `unchecked`. So does a long training
+whose functions other tests check, because the check takes as long as the training.
 """
 
 import functools
@@ -55,7 +56,7 @@ torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else int(os.envir
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """Switch the annotation check off for one test, for what `torch.compile` has to trace."""
+    """Switch the annotation check off for one test that compiles or trains for long."""
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)

@@ -30,6 +30,7 @@ def test_it_is_fine_tuned_as_maml_adapts() -> None:
     assert learner.steps == 7
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.slow
 def test_waves_of_all_phases_are_averaged_where_maml_tells_them_apart() -> None:
     errors = []

@@ -34,6 +34,7 @@ def test_the_table_names_every_peer_and_the_values_agree() -> None:
 
 ROWS, LIMIT = 1000, 250  # MB
 
+
 @pytest.mark.slow
 def test_a_thousand_rows_stay_under_a_quarter_of_a_gigabyte_by_chunking() -> None:
     """As many rows as need more without chunks, see below; the benchmark itself explains 10,000."""

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from mapsto import checks
 from mapsto.adaptation import batching
 from mapsto.adaptation.differentiation import FirstOrder
-from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.cli import main
+from mapsto.episodes import Episode, Examples, stack, to, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, Learner, MultiTask, PrototypicalNetwork, Reptile
 from mapsto.models import MLP, Conv4

@@ -71,7 +71,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     network = trained(args.columns)
     if args.child:
-        print(added_memory(args.child, network, torch.randn(args.rows_chunked, args.columns), args.chunk))
+        x = torch.randn(args.rows_chunked, args.columns)
+        for name in args.child:
+            print(added_memory(name, network, x, args.chunk), flush=True)
         return
     if args.memory:
         memory(args)
@@ -98,7 +100,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
     parser.add_argument("--rows-chunked", type=int, default=10_000)
     parser.add_argument("--chunk", type=int, default=64, help="rows explained at a time")
-    parser.add_argument("--child", choices=(*MOVING, *HIDING), help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", choices=(*MOVING, *HIDING), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -301,24 +303,26 @@ def left_out() -> str:
 
 
 def memory(args: argparse.Namespace) -> None:
-    """Explain many rows by each method in a process of its own, and print how far its memory rose above the model's.
+    """Explain many rows by each method in turn, and print how far memory rose above the model's.
 
-    The C library is told to give large freed blocks back at once (`MALLOC_MMAP_THRESHOLD_`); left alone, glibc keeps
-    some for later and the process looks several times larger than what the explainer holds.
+    The process that does so tells the C library to give large freed blocks back at once (`MALLOC_MMAP_THRESHOLD_`);
+    left alone, glibc keeps some for later and the process looks several times larger than what the explainer holds.
     """
     environment = {"MALLOC_MMAP_THRESHOLD_": str(2**20)} | os.environ
     print(f"{args.rows_chunked} rows × {args.columns} columns, {args.chunk} rows at a time\n")
     print("| method | MB above the model at the peak |\n|---|---|")
-    for name in (*MOVING, *HIDING):
-        sizes = {"--columns": args.columns, "--rows-chunked": args.rows_chunked, "--chunk": args.chunk}
-        command = [sys.executable, __file__, "--child", name, *(str(part) for pair in sizes.items() for part in pair)]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-        print(f"| {name} | {float(told):.0f} |", flush=True)
+    names = (*MOVING, *HIDING)
+    sizes = {"--columns": args.columns, "--rows-chunked": args.rows_chunked, "--chunk": args.chunk}
+    command = [sys.executable, __file__, *(str(part) for pair in sizes.items() for part in pair), "--child", *names]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    for name, rise in zip(names, told.split(), strict=True):
+        print(f"| {name} | {float(rise):.0f} |")
 
 
 def added_memory(name: str, network: nn.Sequential, x: Tensor, chunk: int) -> float:
     """Return by how many MB explaining the rows `x` raises the process's peak memory."""
     explain(name, network, x[:2], None)  # what the first call loads is not the rows' cost
+    forget_peak()
     before = peak()
     values = explain(name, network, x, chunk)
     if values.shape != x.shape or not values.isfinite().all():
@@ -332,8 +336,13 @@ def explain(name: str, network: nn.Sequential, x: Tensor, chunk: int | None) -> 
     return HIDING[name].over(playing(network), x, chunk)
 
 
+def forget_peak() -> None:
+    """Let the peak begin anew at the memory that this process holds now (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak() -> float:
-    """Return the most memory this process has held since it began, in MB (VmHWM of Linux's status file).
+    """Return the most memory this process has held since `forget_peak`, in MB (VmHWM of Linux's status file).
 
     `ru_maxrss` would not do: a process inherits that of the one that started it.
     """

@@ -145,6 +145,7 @@ class TestAmortisedShapley:
         assert (values[0, 1] == 0).all() and (values[2, 3] == 0).all() and (values[1] != 0).all()
         torch.testing.assert_close(base + values.sum(1), of.outcome)
 
+    @pytest.mark.usefixtures("unchecked")
     def test_it_learns_the_values_that_enumeration_finds(self) -> None:
         torch.manual_seed(0)
         x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)
@@ -196,6 +197,7 @@ class TestInterpreter:
         assert (concepts.contributions[concepts.activations == 0] == 0).all()
         assert list(concepts.layers) == ["a", "b"] and all(p.shape == (9, 3) for p in concepts.layers.values())
 
+    @pytest.mark.usefixtures("unchecked")
     def test_it_rebuilds_the_prediction_of_a_network(self) -> None:
         torch.manual_seed(0)
         rng = np.random.default_rng(0)
@@ -367,6 +369,7 @@ class TestJoint:
         torch.testing.assert_close(values, again)
         torch.testing.assert_close(base + values.sum(1), of.eval().predict(state, x).softmax(-1).detach())
 
+    @pytest.mark.usefixtures("unchecked")
     def test_numbers_are_rebuilt_as_numbers(self) -> None:
         torch.manual_seed(0)
         x = np.random.default_rng(0).normal(size=(300, 3))
@@ -441,6 +444,7 @@ class TestJoint:
             next(mt.training.phases(of, tasks(), {}, 1))
 
 
+@pytest.mark.usefixtures("two_neighbours")
 class TestReports:
     def test_a_plain_network_that_explains_itself(self, tmp_path) -> None:
         of = joint()

@@ -179,7 +179,7 @@ def trained(kind: type[MemoryFusion]) -> tuple[MemoryFusion, LinearStream]:
     torch.manual_seed(0)
     tasks = LinearStream(features=2, shots=3, earlier=8)
     of = kind(MAML(nn.Linear(2, 1), loss="mse", lr=0.2, steps=3, learn_lr=True))
-    for _ in mt.train(of, tasks, steps=800, batch=16, lr=0.02):
+    for _ in mt.train(of, tasks, steps=500, batch=16, lr=0.03):
         pass
     return of, tasks
 
@@ -191,6 +191,7 @@ class Ignores(MemoryFusion):
         return self.adapt(episode.support)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_earlier_tasks_that_share_a_slope_are_worth_remembering() -> None:
     fused, tasks = trained(MemoryFusion)
     with_memory, forgotten, known = errors(fused, tasks)

@@ -221,6 +221,7 @@ def clusters() -> WithNoise:
     return WithNoise(tasks, (NOISE, LATENT))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("on", ["prototypes", "maml"])
 def test_training_moves_both_and_teaches_the_classes(on: str) -> None:
     """Over four seeds accuracy goes from .45 to .57 before training to .67 and more, by .18 at least."""

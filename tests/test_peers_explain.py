@@ -1,4 +1,4 @@
-"""The comparison with captum and shap runs end to end and agrees with them; 10,000 rows stay small by chunking."""
+"""The comparison with captum and shap runs end to end and agrees with them; many rows stay small by chunking."""
 
 import re
 import subprocess
@@ -32,17 +32,20 @@ def test_the_table_names_every_peer_and_the_values_agree() -> None:
     assert len(differences) >= 4 and max(differences) < 1e-4
 
 
+ROWS, LIMIT = 1000, 250  # MB
+
+
 @pytest.mark.slow
-def test_thousands_of_rows_stay_under_a_gigabyte_by_chunking() -> None:
+def test_a_thousand_rows_stay_under_a_quarter_of_a_gigabyte_by_chunking() -> None:
     """As many rows as need more without chunks, see below; the benchmark itself explains 10,000."""
-    rises = dict(re.findall(r"\| (\w+) \| (\d+) \|", told("--memory", "--rows-chunked", "4000")))
+    rises = dict(re.findall(r"\| (\w+) \| (\d+) \|", told("--memory", "--rows-chunked", str(ROWS))))
     moving = {"Gradient", "IntegratedGradients", "ExpectedGradients", "SmoothGrad"}
     assert set(rises) == moving | {"Occlusion", "LIME", "Shapley", "PermutationShapley"}
-    assert all(int(rise) < 1000 for rise in rises.values()), rises
+    assert all(int(rise) < LIMIT for rise in rises.values()), rises
+    sampled = rises.keys() - {"Gradient", "IntegratedGradients", "Occlusion"}
+    assert all(int(rises[name]) > 15 for name in sampled), rises  # the peak of each is measured anew
 
 
 @pytest.mark.slow
 def test_without_chunking_memory_would_be_found_to_rise() -> None:
-    few = float(told("--child", "Shapley", "--rows-chunked", "4000", "--chunk", "64"))
-    all_at_once = float(told("--child", "Shapley", "--rows-chunked", "4000", "--chunk", "4000"))
-    assert all_at_once > 1000 > few and all_at_once > 2 * few
+    assert float(told("--child", "Shapley", "--rows-chunked", str(ROWS), "--chunk", str(ROWS))) > 1.4 * LIMIT

@@ -181,6 +181,7 @@ def processes(latents: int = 4) -> dict[str, process.Process]:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["CNP", "NP", "ANP"])
 def test_training_raises_the_likelihood_and_none_exceeds_the_exact_posterior(name):
     learner, tasks = processes()[name], GaussianProcesses(shots=(3, 20), queries=20, noise=0.1)

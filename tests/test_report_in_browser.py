@@ -161,7 +161,7 @@ def written(folder: Path, kind: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def pages(two_neighbours: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pages")
     return {kind: written(folder, kind) for kind in ("images", "table", "wave")}
 

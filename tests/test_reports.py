@@ -239,6 +239,7 @@ def test_a_learner_and_tasks_of_ones_own_are_told(
     assert "How the training went" not in seen and "What was asked for" not in seen
 
 
+@pytest.mark.usefixtures("two_neighbours")
 def test_a_script_gets_the_task_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = tmp_path / "run"
     line = (

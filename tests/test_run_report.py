@@ -51,9 +51,11 @@ TRAIN = {
 }
 PARTS = ["answers", "reasons", "taught", "film", "trust"]
 
+pytestmark = pytest.mark.usefixtures("two_neighbours")
+
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(two_neighbours: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Train a tiny run of each kind."""
     root = tmp_path_factory.mktemp("runs")
     for name, line in TRAIN.items():

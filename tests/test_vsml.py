@@ -188,6 +188,7 @@ def test_the_last_example_is_remembered_differently_from_the_first() -> None:
 # training
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_training_makes_it_learn_and_more_examples_help() -> None:
     """Expect better than chance on planes whose every direction is as likely as its opposite."""
     torch.manual_seed(0)

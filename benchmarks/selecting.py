@@ -22,7 +22,7 @@ from torch import Tensor, nn
 import mapsto as mt
 from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, PolicyGradient
 from mapsto.measures import EvalX
-from mapsto.tasks.planted import relevant, score
+from mapsto.tasks.planted import Rule, relevant, score
 
 ROWS = 10_000
 COUNT = {"syn1": 2, "syn2": 4, "syn3": 4, "syn4": 4, "syn5": 4, "syn6": 5}
@@ -43,7 +43,7 @@ class Hiding(nn.Module):
         return self.network(torch.cat([torch.where(there, x, 0.0), there.to(x)], 1))
 
 
-def data(rule: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def data(rule: Rule, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return rows, labels, and which columns decide each row."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(ROWS, 11, generator=generator)
@@ -51,18 +51,18 @@ def data(rule: str, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, relevant(rule, x)
 
 
-def selectors(rule: str, cost: float) -> dict:
+def selectors(rule: Rule, cost: float) -> dict:
     """Return new selectors by name."""
-    players, options = Columns(11, baseline=torch.nan), {"outputs": 2, "target": "label"}
+    players = Columns(11, baseline=torch.nan)
     return {
-        "L2X": L2X(players, COUNT[rule], **options),
-        "INVASE": INVASE(players, cost=cost, **options),
-        "REAL-X": REALX(players, cost=cost, **options),
-        "policy gradient": PolicyGradient(players, cost=cost, **options),
+        "L2X": L2X(players, COUNT[rule], 2, target="label"),
+        "INVASE": INVASE(players, 2, target="label", cost=cost),
+        "REAL-X": REALX(players, 2, target="label", cost=cost),
+        "policy gradient": PolicyGradient(players, 2, target="label", cost=cost),
     }
 
 
-def run(rule: str, seed: int, steps: int, size: int, lr: float, decay: float, cost: float, only: str) -> None:
+def run(rule: Rule, seed: int, steps: int, size: int, lr: float, decay: float, cost: float, only: str) -> None:
     """Train and measure each selector, and print one JSON line for each."""
     x, y, _ = data(rule, 2 * seed)
     seen, labels, truth = data(rule, 2 * seed + 1)

@@ -13,13 +13,16 @@ from torch import Tensor, nn
 import mapsto as mt
 from mapsto.cli import main
 from mapsto.episodes import Examples, examples, unstack
-from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter, Patches, Players
+from mapsto.estimate import Estimate
+from mapsto.explainers.learned import REALX, AmortisedShapley, Columns, Interpreter, Patches, Players
 from mapsto.explainers.learned.amortised_shapley import coalitions, played
 from mapsto.explainers.learned.explainer import Prediction
 from mapsto.explainers.learned.interpreter import entropy
 from mapsto.joint import Joint
 from mapsto.joint.joint import means
 from mapsto.learners import MAML, Fixed, PrototypicalNetwork
+from mapsto.measures.audit.selections import Gap, Leak
+from mapsto.reports.task.choices import sentence
 from mapsto.reports.task.methods import own_reasons
 from mapsto.tasks import Minibatches
 
@@ -446,7 +449,7 @@ class TestJoint:
 
 @pytest.mark.usefixtures("two_neighbours")
 class TestReports:
-    def test_a_plain_network_that_explains_itself(self, tmp_path) -> None:
+    def test_a_plain_network_that_explains_itself(self, tmp_path, unchecked) -> None:
         of = joint()
         list(mt.train(of, tasks(), steps=150, batch=1, lr=0.02))
         answer = mt.reports.task(of, tasks(), path=tmp_path / "report.html")
@@ -555,3 +558,35 @@ def asked(x: Tensor) -> None:
 def explained(explainer: nn.Module) -> None:
     of = Joint(Fixed(mt.models.MLP(3, 8, 2)), {"one": explainer})
     of.loss(unstack(tasks().batch(0, 1))[0])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_report_shows_each_explainer_and_what_its_choice_tells(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
+    data = Minibatches(x, x[:, 0] > 0, size=100)
+    networks = {"why": AmortisedShapley(Columns(3), 2, width=8, heads=2), "select": REALX(Columns(3), 2, warmup=10)}
+    whole = Joint(Fixed(mt.models.MLP(3, 8, 2)), networks)
+    for _ in mt.train(whole, data, steps=60, batch=1, lr=1e-2):
+        pass
+    answer = mt.reports.task(whole, data, methods=["SelfExplaining", "Occlusion"], path=tmp_path / "page.html")
+    own = answer.reasons.values
+    assert list(own) == ["SelfExplaining: why", "SelfExplaining: select", "Occlusion"]
+    task = unstack(data.test.batch(0, 1))[0]
+    of = whole.explain(whole.adapt(task.support), task.query.x[:4])
+    np.testing.assert_allclose(own["SelfExplaining: select"], of["select"].probability, atol=1e-6)
+    assert answer.reasons.about["SelfExplaining: select"].startswith("The learner's own reasons")
+    assert [sentence.partition(" shows ")[0] for sentence in answer.choices] == ["why", "select"]
+    page = (tmp_path / "page.html").read_text()
+    assert all(sentence in page for sentence in answer.choices) and "An explainer can cheat" in page
+
+
+@pytest.mark.parametrize(("gap", "leak"), [(True, False), (False, True), (False, False)])
+def test_a_choice_that_tells_the_answer_is_said_so(gap: bool, leak: bool) -> None:
+    share = [Estimate(number, 0.01) for number in (0.98, 0.51, 0.95, 0.4)]
+    said = sentence(
+        "select", Gap(share[0], share[1], share[3], Estimate(2.5, 0), gap), Leak(*share[1:3], *share[:2], leak)
+    )
+    assert "select shows 2.5 parts" in said and "right in 98 %" in said
+    assert "random parts in 51 %" in said and "its choices in 95 %" in said
+    assert ("do not rely on it" in said) == (gap or leak) != ("does not tell the answer" in said)

@@ -31,6 +31,17 @@ ALIKE = 0.1
 """Classes count as equally probable if their probabilities differ by no more."""
 _TELLS = {True: "the choice of players tells the answer", False: "no sign that the choice of players tells the answer"}
 Roles = dict[str, Callable[[PlayerExplainer, Choice], Reader]]
+Accuracies = dict[str, Float[np.ndarray, " t"]]
+"""The accuracy of each role in each test task; `own` and `shown`, the number of players shown, are roles too."""
+
+
+def _evaluator(explainer: PlayerExplainer, choice: Choice) -> Reader:
+    """Return EVAL-X, which is not trained on the explainer's choice."""
+    return Reader(explainer, at_random(explainer))
+
+
+EVALUATOR: Roles = {"evaluator": _evaluator}
+READERS: Roles = EVALUATOR | {"reader": Reader, "choice": partial(Reader, values=False)}
 
 
 class Gap(NamedTuple):
@@ -90,13 +101,9 @@ def eval_x(
             a number is out of range.
     """
     checks.at_least(0, tolerance=tolerance)
-    results = {}
     training = {"steps": steps, "batch": batch, "lr": lr}
-    for name, of in _accuracies(joint, tasks, {"evaluator": _evaluator}, rows, strongest, seed, training).items():
-        gap = estimate(of["own"] - of["evaluator"])
-        parts = (estimate(of["own"]), estimate(of["evaluator"]), gap, estimate(of["shown"]))
-        results[name] = Gap(*parts, _beyond(gap, tolerance))
-    return results
+    of = accuracies(joint, tasks, EVALUATOR, rows, strongest, seed, training)
+    return {name: gap(values, tolerance) for name, values in of.items()}
 
 
 def label_leak(
@@ -109,24 +116,29 @@ def label_leak(
     explainer.
     """
     checks.at_least(0, tolerance=tolerance)
-    roles: Roles = {
-        "evaluator": _evaluator,
-        "reader": Reader,
-        "choice": partial(Reader, values=False),
-    }
-    results = {}
     training = {"steps": steps, "batch": batch, "lr": lr}
-    for name, of in _accuracies(joint, tasks, roles, rows, strongest, seed, training).items():
-        leak = estimate(of["reader"] - of["evaluator"])
-        choice, reader, evaluator = (estimate(of[part]) for part in ("choice", "reader", "evaluator"))
-        results[name] = Leak(choice, reader, evaluator, leak, _beyond(leak, tolerance))
-    return results
+    of = accuracies(joint, tasks, READERS, rows, strongest, seed, training)
+    return {name: leak(values, tolerance) for name, values in of.items()}
 
 
-def _accuracies(
+def gap(accuracy: Accuracies, tolerance: float) -> Gap:
+    """Return the gap, from the accuracies of one explainer."""
+    difference = estimate(accuracy["own"] - accuracy["evaluator"])
+    own, evaluator, shown = (estimate(accuracy[role]) for role in ("own", "evaluator", "shown"))
+    return Gap(own, evaluator, difference, shown, _beyond(difference, tolerance))
+
+
+def leak(accuracy: Accuracies, tolerance: float) -> Leak:
+    """Return the leak, from the accuracies of one explainer."""
+    difference = estimate(accuracy["reader"] - accuracy["evaluator"])
+    choice, reader, evaluator = (estimate(accuracy[role]) for role in ("choice", "reader", "evaluator"))
+    return Leak(choice, reader, evaluator, difference, _beyond(difference, tolerance))
+
+
+def accuracies(
     joint: Joint, tasks: Tasks, roles: Roles, rows: int, strongest: int, seed: int, training: dict[str, Any]
-) -> dict[str, dict[str, Float[np.ndarray, " t"]]]:
-    """Return, for each explainer and role, the accuracy of each test task; `own` and `shown` are roles too."""
+) -> dict[str, Accuracies]:
+    """Return, for each explainer that shows players, the accuracy of each role in each test task."""
     checks.expect(isinstance(joint, Joint), "joint", f"a {type(joint).__name__}", "a Joint")
     checks.expect(joint.learner.criterion.outcome == "classes", "joint", "predicted numbers", "predicted classes")
     checks.count(rows=rows, strongest=strongest)
@@ -175,11 +187,6 @@ def credit(outcome: Float[Tensor, "n k"], label: Int[Tensor, " n"]) -> Float[Ten
     """
     best = outcome >= outcome.amax(1, keepdim=True) - ALIKE
     return (best.gather(1, label[:, None])[:, 0] / best.sum(1)).to(outcome)
-
-
-def _evaluator(explainer: PlayerExplainer, choice: Choice) -> Reader:
-    """Return EVAL-X, which is not trained on the explainer's choice."""
-    return Reader(explainer, at_random(explainer))
 
 
 def _beyond(difference: Estimate, tolerance: float) -> bool:

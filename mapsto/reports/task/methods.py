@@ -61,12 +61,13 @@ class JointReasons(ViewExplainer):
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the reasons for the entries of `point`."""
         explanation = self.learner.explain(self.state, point[None])[self.name]
-        values = explanation.probability
         if isinstance(explanation, ShapleyReasons):
             outcome = explanation.base[0] + explanation.values[0].sum(0)
             classes = self.learner.criterion.outcome == "classes"
             chosen = most_probable(outcome) if classes else torch.full_like(outcome, 1 / len(outcome))
             values = explanation.values @ chosen
+        else:
+            values = explanation.probability
         return shared(values, player_networks(self.learner)[self.name].players.groups)[0]
 
 
@@ -85,6 +86,8 @@ def own_reasons(learner: Learner, support: Examples) -> dict[str, ViewExplainer]
     """Return the explainers that ask the learner for its own reasons, by the names of these methods."""
     if isinstance(learner, SelfExplaining):
         return {OWN: OwnReasons(learner, support)}
+    if not isinstance(learner, Joint):
+        return {}
     names = list(player_networks(learner))
     titles = [OWN] if len(names) == 1 else [f"{OWN}: {name}" for name in names]
     return {title: JointReasons(learner, support, name) for title, name in zip(titles, names, strict=True)}

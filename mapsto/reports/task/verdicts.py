@@ -30,7 +30,8 @@ def about(method: str, otherwise: str = "") -> str:
     >>> about("Mine", "Attribute by `x`, in units of outcome. And so on.")
     'Attribute by x, in units of outcome.'
     """
-    return ABOUT.get(method.partition(":")[0]) or otherwise.split("\n")[0].replace("`", "").partition(". ")[0].rstrip(".") + "."
+    first = otherwise.split("\n")[0].replace("`", "").partition(". ")[0].rstrip(".") + "."
+    return ABOUT.get(method.partition(":")[0], first)
 
 
 def lead(measure: str, trust: Trust) -> float:

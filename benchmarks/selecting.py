@@ -51,59 +51,59 @@ def data(rule: Rule, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, relevant(rule, x)
 
 
-def selectors(rule: Rule, cost: float) -> dict:
+def selectors(rule: Rule, cost: float, warmup: int) -> dict:
     """Return new selectors by name."""
     players = Columns(11, baseline=torch.nan)
     return {
         "L2X": L2X(players, COUNT[rule], 2, target="label"),
-        "INVASE": INVASE(players, 2, target="label", cost=cost),
-        "REAL-X": REALX(players, 2, target="label", cost=cost),
-        "policy gradient": PolicyGradient(players, 2, target="label", cost=cost),
+        "INVASE": INVASE(players, 2, target="label", cost=cost, warmup=warmup),
+        "REAL-X": REALX(players, 2, target="label", cost=cost, warmup=warmup),
+        "policy gradient": PolicyGradient(players, 2, target="label", cost=cost, warmup=warmup),
     }
 
 
-def run(rule: Rule, seed: int, steps: int, size: int, lr: float, decay: float, cost: float, only: str) -> None:
+def run(rule: Rule, seed: int, only: str, options: argparse.Namespace) -> None:
     """Train and measure each selector, and print one JSON line for each."""
     x, y, _ = data(rule, 2 * seed)
-    seen, labels, truth = data(rule, 2 * seed + 1)
-    tasks = mt.tasks.Minibatches(x, y, size=size, splits=(0.99, 0.005, 0.005))
+    tasks = mt.tasks.Minibatches(x, y, size=512, splits=(1.0, 0.0, 0.0))
     torch.manual_seed(seed)
     judge = EvalX(mt.models.MLP(22, 200, 200, 2), seed=seed).fit(x, y)
-    nothing = mt.Examples(x[:0], y[:0], torch.empty(0))
-    for name, selector in selectors(rule, cost).items():
+    for name, selector in selectors(rule, options.cost, options.warmup).items():
         if only and name != only:
             continue
         started = time.process_time()
         joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {"select": selector})
-        options = {"lr": lr, "seed": seed, "schedule": "cosine", "weight_decay": decay}
-        for step in mt.train(joint, tasks, steps, 1, **options):
-            if step.step % max(1, steps // 6) == 0 and only:
-                report(name, rule, seed, joint, nothing, seen, labels, truth, judge, started)
-        if not only:
-            report(name, rule, seed, joint, nothing, seen, labels, truth, judge, started)
+        for _ in mt.train(joint, tasks, options.steps, 1, lr=options.lr, seed=seed, schedule=options.schedule):
+            pass
+        line = {"rule": rule, "seed": seed, "selector": name, **measures(joint, judge, *data(rule, 2 * seed + 1))}
+        line["minutes"] = (time.process_time() - started) / 60
+        print(json.dumps({k: v if isinstance(v, str | int) else round(v, 4) for k, v in line.items()}), flush=True)
 
 
-def report(name, rule, seed, joint, nothing, x, y, truth, judge, started):
-    shown, outcome = joint.explain(joint.adapt(nothing), x)["select"][1:]
-    tpr = (shown & truth).sum(1) / truth.sum(1)
-    fdr = (shown & ~truth).sum(1) / shown.sum(1).clamp(min=1)
+def measures(joint: mt.Joint, judge: EvalX, x: Tensor, y: Tensor, truth: Tensor) -> dict[str, float]:
+    """Return how well the selected columns agree with the relevant ones, and what can be predicted from them."""
+    _, shown, outcome = joint.explain(joint.adapt(mt.Examples(x[:0], y[:0], torch.empty(0))), x)["select"]
     judged = judge.judge(x, y, shown)
-    own = (outcome.argmax(1) == y).double().mean()
-    line = {"rule": rule, "seed": seed, "selector": name, "TPR": tpr.mean(), "FDR": fdr.mean(), "own accuracy": own}
-    line |= {"EVAL-X": judged.right.mean(), "AUROC": judged.auroc, "minutes": (time.process_time() - started) / 60}
-    print(json.dumps({k: v if isinstance(v, str | int) else round(float(v), 4) for k, v in line.items()}), flush=True)
+    numbers = {
+        "TPR": (shown & truth).sum(1) / truth.sum(1),
+        "FDR": (shown & ~truth).sum(1) / shown.sum(1).clamp(min=1),
+        "own accuracy": (outcome.argmax(1) == y).double(),
+        "EVAL-X accuracy": judged.right,
+        "EVAL-X AUROC": judged.auroc,
+    }
+    return {name: float(values.mean()) for name, values in numbers.items()}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rule", choices=COUNT)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="the name of one selector")
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--decay", type=float, default=0.01)
+    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--schedule", default="constant")
     parser.add_argument("--cost", type=float, default=0.1)
-    parser.add_argument("--only", default="")
-    a = parser.parse_args()
+    parser.add_argument("--warmup", type=int, default=1000)
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run(a.rule, a.seed, a.steps, a.size, a.lr, a.decay, a.cost, a.only)
+    run(arguments.rule, arguments.seed, arguments.only, arguments)

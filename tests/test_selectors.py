@@ -12,8 +12,8 @@ import mapsto as mt
 from mapsto.episodes import examples, unstack
 from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, Players, PolicyGradient
 from mapsto.explainers.learned.explainer import Prediction
-from mapsto.explainers.learned.real_x import straight
-from mapsto.explainers.learned.selector import Selector, drawn, log_probability
+from mapsto.explainers.learned.policy import drawn, log_probability
+from mapsto.explainers.learned.selector import Selector
 from mapsto.joint import Joint
 from mapsto.learners import MAML, Fixed
 from mapsto.tasks import Minibatches
@@ -25,7 +25,7 @@ KINDS = {
     "REALX": partial(REALX, warmup=0),
     "PolicyGradient": partial(PolicyGradient, warmup=0),
 }
-SCORE_FUNCTION = ("INVASE", "PolicyGradient")
+SCORE_FUNCTION = ("INVASE", "REALX", "PolicyGradient")
 
 
 def build(name: str, players: Players | None = None, outputs: int | None = 2, **options) -> Selector:
@@ -33,7 +33,7 @@ def build(name: str, players: Players | None = None, outputs: int | None = 2, **
 
 
 def prediction(x: Tensor) -> Prediction:
-    matrix = torch.tensor([[1.0, -1.0], [0.5, 2.0], [-1.0, 0.3]])
+    matrix = 3 * torch.tensor([[1.0, -1.0], [0.5, 2.0], [-1.0, 0.3]])
 
     def ask(rows: Tensor) -> Tensor:
         return (rows.nan_to_num(0.0).tanh() @ matrix).softmax(-1)
@@ -52,29 +52,23 @@ THERE = torch.ones(1, 3, dtype=torch.bool)
 
 class TestMasks:
     def test_probabilities_of_all_masks_add_up_to_one_and_missing_players_do_not_count(self) -> None:
-        logits, visible = torch.tensor([0.3, -2.0, 1.0]), torch.tensor([True, True, False])
-        total = log_probability(logits.expand(8, 3), MASKS, visible.expand(8, 3)).exp().sum()
+        logits, visible = torch.tensor([[0.3, -2.0, 1.0]]), torch.tensor([[True, True, False]])
+        total = log_probability(logits, MASKS[None], visible).exp().sum()
         torch.testing.assert_close(total, torch.tensor(2.0))  # each mask of the two, whatever the third
-        assert drawn(torch.full((50, 3), 9.0), visible.expand(50, 3))[:, 2].sum() == 0
+        assert drawn(torch.full((1, 3), 9.0), visible, 50)[..., 2].sum() == 0
 
-    @pytest.mark.parametrize(
-        "sample", [lambda z: drawn(z, torch.ones_like(z, dtype=torch.bool)), lambda z: straight(z, 0.5)]
-    )
-    def test_a_player_is_shown_with_the_probability_of_its_logit(self, sample) -> None:
+    def test_a_player_is_shown_with_the_probability_of_its_logit(self) -> None:
         torch.manual_seed(0)
-        logits = torch.tensor([-1.0, 0.0, 2.0])
-        masks = sample(logits.expand(20_000, 3))
+        logits = torch.tensor([[-1.0, 0.0, 2.0], [3.0, 0.0, -3.0]])
+        masks = drawn(logits, THERE.expand(2, 3), 20_000)
         assert set(masks.unique().tolist()) == {0.0, 1.0}
-        torch.testing.assert_close(masks.mean(0), logits.sigmoid(), atol=0.02, rtol=0)
+        torch.testing.assert_close(masks.mean(1), logits.sigmoid(), atol=0.02, rtol=0)
 
-    def test_the_gradient_of_a_straight_mask_is_that_of_the_relaxed_mask(self) -> None:
-        logits = torch.randn(5, 3, generator=R).requires_grad_()
-        torch.manual_seed(3)
-        (slope,) = torch.autograd.grad(straight(logits, 0.7).sum(), logits)
-        torch.manual_seed(3)
-        noise = torch.rand_like(logits).logit()
-        soft = ((logits + noise) / 0.7).sigmoid()
-        torch.testing.assert_close(slope, soft * (1 - soft) / 0.7)
+    def test_the_probability_of_a_mask_is_the_product_over_its_players(self) -> None:
+        logits = torch.randn(4, 3, generator=R)
+        s, masks = logits.sigmoid()[:, None], MASKS.expand(4, 8, 3)
+        expected = (s * masks + (1 - s) * (1 - masks)).prod(-1)
+        torch.testing.assert_close(log_probability(logits, masks, THERE.expand(4, 3)).exp(), expected)
 
     @pytest.mark.parametrize("name", KINDS)
     def test_a_missing_player_is_never_shown(self, name: str) -> None:
@@ -107,11 +101,12 @@ class TestGradients:
         torch.manual_seed(0)
         many, x = 40_000, torch.randn(1, 3, generator=R)
         selector, of = build(name), prediction(x)
-        for parameter in selector.parameters():
-            parameter.data.mul_(3)  # a predictor with something to say
+        if name != "PolicyGradient":  # which asks the model
+            for parameter in selector.parameters():
+                parameter.data.mul_(3)  # a predictor with something to say
         target = torch.tensor([[0.2, 0.8]])
         start = torch.tensor([[0.4, -0.7, 1.1]], requires_grad=True)
-        chance = log_probability(start.expand(8, 3), MASKS, THERE.expand(8, 3)).exp()
+        chance = log_probability(start, MASKS[None], THERE)[0].exp()
         outcome = selector.predicted(of._replace(x=x.expand(8, 3)), MASKS)
         exact = torch.autograd.grad(chance @ -(target * outcome.log()).sum(-1).detach(), start)[0]
         logits = start.detach().expand(many, 3).requires_grad_()
@@ -236,7 +231,7 @@ class TestRefusals:
         [
             ("L2X", {"count": 4}),
             ("L2X", {"temperature": 0.0}),
-            ("REALX", {"temperature": -1.0}),
+            ("REALX", {"draws": 1}),
             ("INVASE", {"cost": -0.1}),
             ("INVASE", {"target": "truth"}),
             ("INVASE", {"network": "forest"}),

@@ -127,6 +127,6 @@ def targets(prediction: Prediction, y: Shaped[Tensor, "n ..."], target: Target) 
     return F.one_hot(y, prediction.outcome.shape[1]).to(prediction.outcome) if prediction.of_classes else y
 
 
-def errors(scores: Float[Tensor, "n k"], target: Float[Tensor, "n k"], of_classes: bool) -> Float[Tensor, " n"]:
+def errors(scores: Float[Tensor, "..."], target: Float[Tensor, "..."], of_classes: bool) -> Float[Tensor, "..."]:
     """Return the loss of each row: the cross-entropy of class logits in nats, or the squared error of numbers."""
     return (-target * scores.log_softmax(-1) if of_classes else (scores - target).square()).sum(-1)

@@ -15,19 +15,21 @@ from torch import Tensor
 from ... import checks
 from .explainer import Prediction, Target
 from .players import Players
-from .selector import Losses, Network, Predictor, Selector, drawn, log_probability
+from .policy import Judgement, Policy
+from .selector import Network, Predictor
 
 
-class INVASE(Selector):
+class INVASE(Policy):
     """Select as few players as suffice for a critic that is trained on the selections; the number varies by row.
 
     Args:
         cost: the price of showing all players, in the unit of the loss (nats for classes).
+        draws: the number of masks per row in a training step.
         critic_width: the number of hidden units of the critic and of the baseline.
-        players, outputs, reads, target, network, width: see `Selector`.
+        players, outputs, reads, target, warmup, network, width: see `Selector`.
 
     Raises:
-        MapstoError: if the cost is negative, or in any case in which `Selector` raises it.
+        MapstoError: if a number is out of range, or in any case in which `Selector` raises it.
     """
 
     def __init__(
@@ -38,25 +40,24 @@ class INVASE(Selector):
         target: Target = "model",
         cost: float = 0.1,
         warmup: int = 1000,
+        draws: int = 4,
         network: Network = "perceptron",
         width: int = 100,
         critic_width: int = 200,
     ):
-        super().__init__(players, outputs, reads, target, cost, warmup, network, width)
+        super().__init__(players, outputs, reads, target, cost, warmup, draws, network, width)
         checks.count(critic_width=critic_width)
         self.critic = Predictor(players, outputs, critic_width)
         self.baseline = Predictor(players, outputs, critic_width)
 
-    def losses(
-        self, prediction: Prediction, logits: Float[Tensor, "n p"], visible: Bool[Tensor, "n p"],
+    def judge(
+        self, prediction: Prediction, masks: Float[Tensor, "n c p"], visible: Bool[Tensor, "n p"],
         target: Float[Tensor, "n k"],
-    ) -> Losses:  # fmt: skip
-        """Return the losses of the actor, and the sum of those of the critic and of the baseline."""
-        masks = drawn(logits.detach(), visible)
+    ) -> Judgement:  # fmt: skip
+        """Return the errors of the critic, that of the baseline, and the sum of the losses of both."""
         critic = self.critic.errors(prediction, masks, target)
-        baseline = self.baseline.errors(prediction, visible.to(masks), target)
-        actor = (critic - baseline).detach() * log_probability(logits, masks, visible)
-        return Losses(actor, critic + baseline, masks.sum(-1))
+        baseline = self.baseline.errors(prediction, visible[:, None].to(masks), target)
+        return Judgement(critic, baseline.expand_as(critic), critic.mean(1) + baseline[:, 0])
 
     def predicted(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
         """Return the outcome that the critic reads from the shown players."""

@@ -59,7 +59,7 @@ class L2X(Selector):
         scores = logits.log_softmax(-1).masked_fill(~visible, -1e9)
         noise = -torch.empty(len(logits), self.count, self.players.count).to(logits).exponential_().log()
         relaxed = ((scores[:, None] + noise) / self.temperature).softmax(-1).amax(1) * visible
-        error = self.predictor.errors(prediction, relaxed, target)
+        error = self.predictor.errors(prediction, relaxed[:, None], target)[:, 0]
         return Losses(torch.zeros_like(error), error, relaxed.detach().sum(-1))
 
     def choose(self, probability: Float[Tensor, "n p"]) -> Bool[Tensor, "n p"]:

@@ -15,7 +15,7 @@ from .players import Players
 
 
 class Perceptron(nn.Module):
-    """Map rows with masked players to `[n, 1, outputs]` or, by class, `[n, k, outputs]`.
+    """Map rows with `c` masks of their players to `[n, c, 1, outputs]` or, by class, to `[n, c, k, outputs]`.
 
     Args:
         players: the players.
@@ -32,15 +32,14 @@ class Perceptron(nn.Module):
         first = nn.Linear(entries * (1 + by_class) + players.count + inputs, width)
         self.network = nn.Sequential(first, nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, outputs))
 
-    def forward(self, prediction: Prediction, masks: Float[Tensor, "n p"], *inputs: Float[Tensor, "..."]) -> Tensor:
-        """Return the outputs, given the masks (1 if a player is shown) and further inputs with one axis of classes."""
-        cells = self.players.cells(prediction.x) * masks[..., None]
-        parts = [cells.flatten(1)[:, None], masks[:, None], *inputs]
+    def forward(self, prediction: Prediction, masks: Float[Tensor, "n c p"], *inputs: Float[Tensor, "..."]) -> Tensor:
+        """Return the outputs, given the masks (1 if a player is shown) and further inputs, such as `[n, 1, k, i]`."""
+        cells = self.players.cells(prediction.x)[:, None] * masks[..., None]  # [n, c, p, m]
+        parts = [cells.flatten(2)[:, :, None], masks[:, :, None], *inputs]
         if self.by_class:
-            means = self.players.cells(prediction.classes["x"]).flatten(1)
-            parts.append(means[None])
-            parts = [part.expand(len(masks), len(means), -1) for part in parts]
-        return self.network(torch.cat(parts, -1))
+            parts.append(self.players.cells(prediction.classes["x"]).flatten(1)[None, None])
+        axes = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        return self.network(torch.cat([part.expand(*axes, -1) for part in parts], -1))
 
 
 class Pooled(nn.Module):

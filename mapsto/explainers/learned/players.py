@@ -73,6 +73,16 @@ class Players(nn.Module):
         checks.shape(("n", *self.groups.shape), "give rows with the shape that the explainer was built for", x=x)
 
 
+def random_masks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
+    """Draw `count` masks for each row: a share, uniform from 0 to 1, and each visible player with this probability.
+
+    All numbers of shown players are equally probable, so a network that is trained on such masks knows small sets too.
+    """
+    share = torch.rand(len(visible), count, 1, device=visible.device)
+    masks = torch.rand(len(visible), count, visible.shape[1], device=visible.device) < share
+    return (masks & visible[:, None]).to(torch.get_default_dtype())
+
+
 class Columns(Players):
     """One player for each of the `count` columns of a table's row; hidden columns get the value `baseline`."""
 

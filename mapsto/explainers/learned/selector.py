@@ -6,9 +6,9 @@
 the cross-entropy of classes in nats, or the squared error of numbers. The presets differ in the predictor, in the masks
 on which it is trained, and in the gradient of the mask:
 
-    L2X             trained with the selector    a fixed number of players, Gumbel-softmax
-    INVASE          trained with the selector    score function, minus a baseline that reads the whole row
-    REALX           trained on random masks      straight-through
+    L2X             trained on the selections    Gumbel-softmax, for a fixed number of players
+    INVASE          trained on the selections    score function, minus the error of a predictor that reads the whole row
+    REALX           trained on random masks      score function, minus the mean over the other masks of the row
     PolicyGradient  the model itself             score function, minus a learned baseline
 """
 
@@ -19,7 +19,6 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ... import checks
 from .explainer import Metrics, PlayerExplainer, Prediction, Target, errors, targets
@@ -144,13 +143,13 @@ class Chooser(nn.Module):
     def forward(self, prediction: Prediction, features: list[Tensor], means: list[Tensor]) -> Float[Tensor, "n g p"]:
         """Return one logit for each player (and class)."""
         outcome = prediction.outcome
-        inputs = [f[:, None] for f in self.own(features)] + [f[None] for f in self.means(means)]
+        inputs = [f[:, None, None] for f in self.own(features)] + [f[None, None] for f in self.means(means)]
         if self.perceptron.by_class:
-            outcome = torch.stack([outcome, outcome.sum(1, keepdim=True) - outcome], -1)
+            each = torch.stack([outcome, outcome.sum(1, keepdim=True) - outcome], -1)[:, None]  # [n, 1, k, 2]
         else:
-            outcome = outcome[:, None]
+            each = outcome[:, None, None]
         visible = self.perceptron.players.visible(prediction.x).to(outcome)
-        return self.perceptron(prediction, visible, outcome, *inputs)
+        return self.perceptron(prediction, visible[:, None], each, *inputs)[:, 0]
 
 
 class Attending(nn.Module):
@@ -176,28 +175,16 @@ class Predictor(nn.Module):
         super().__init__()
         self.perceptron = Perceptron(players, 0, outputs or 1, outputs is None, width)
 
-    def forward(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
-        """Return the scores: class logits, or numbers."""
-        scores = self.perceptron(prediction, shown)
-        return scores[..., 0] if self.perceptron.by_class else scores[:, 0]
+    def forward(self, prediction: Prediction, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
+        """Return the scores for each of the `c` masks of a row: class logits, or numbers."""
+        scores = self.perceptron(prediction, masks)
+        return scores[..., 0] if self.perceptron.by_class else scores[:, :, 0]
 
-    def errors(self, prediction: Prediction, shown: Float[Tensor, "n p"], target: Tensor) -> Float[Tensor, " n"]:
-        """Return the loss of each row: cross-entropy in nats, or squared error."""
-        return errors(self(prediction, shown), target, prediction.of_classes)
+    def errors(self, prediction: Prediction, masks: Float[Tensor, "n c p"], target: Tensor) -> Float[Tensor, "n c"]:
+        """Return the loss for each mask: cross-entropy in nats, or squared error."""
+        return errors(self(prediction, masks), target[:, None], prediction.of_classes)
 
     def outcome(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
-        """Return probabilities, or numbers."""
-        scores = self(prediction, shown)
+        """Return the probabilities, or numbers, that are predicted from the shown players."""
+        scores = self(prediction, shown[:, None])[:, 0]
         return scores.softmax(-1) if prediction.of_classes else scores
-
-
-def drawn(logits: Float[Tensor, "*n p"], visible: Bool[Tensor, "*n p"]) -> Float[Tensor, "*n p"]:
-    """Draw a mask: each visible player is shown with probability σ(logit)."""
-    return ((torch.rand_like(logits) < logits.sigmoid()) & visible).to(logits)
-
-
-def log_probability(
-    logits: Float[Tensor, "*n p"], masks: Float[Tensor, "*n p"], visible: Bool[Tensor, "*n p"]
-) -> Float[Tensor, "*n"]:
-    """Return the logarithm of the probability with which `drawn` returns each mask."""
-    return -(F.binary_cross_entropy_with_logits(logits, masks, reduction="none") * visible).sum(-1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...episodes import Source
 from ...explainers.learned.explainer import LearnedExplainer, Metrics, PlayerExplainer, Prediction, Target, targets
+from ...explainers.learned.players import random_masks
 from ...explainers.learned.selector import Predictor, Selector
 from ...joint.joint import Joint
 from ...training.loop import train
@@ -38,7 +39,7 @@ class Reader(LearnedExplainer):
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the error of the outcome that is predicted from the shown players."""
         masks, target = self.choice(prediction).detach(), targets(prediction, y, self.target).detach()
-        return w @ self.predictor.errors(self._seen(prediction), masks, target), {}
+        return w @ self.predictor.errors(self._seen(prediction), masks[:, None], target)[:, 0], {}
 
     def explain(self, prediction: Prediction) -> Float[Tensor, "n k"]:
         """Return the outcome that is predicted from the players of `choice`."""
@@ -53,13 +54,10 @@ class Reader(LearnedExplainer):
 
 
 def at_random(explainer: PlayerExplainer) -> Choice:
-    """Return the choice of EVAL-X: each player is shown with a probability that is drawn for each row from 0 to 1."""
-    players = explainer.players
+    """Return the choice of EVAL-X: random players, see `random_masks`."""
 
     def choice(prediction: Prediction) -> Float[Tensor, "n p"]:
-        visible = players.visible(prediction.x)
-        share = torch.rand(len(visible), 1, device=visible.device)
-        return ((torch.rand(visible.shape, device=visible.device) < share) & visible).to(prediction.outcome)
+        return random_masks(explainer.players.visible(prediction.x), 1)[:, 0].to(prediction.outcome)
 
     return choice
 

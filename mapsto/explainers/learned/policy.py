@@ -65,6 +65,15 @@ class Policy(Selector):
         return Losses(selection.mean(1), training, masks.sum(-1).mean(1))
 
 
+def others(error: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+    """Return the mean error of the other masks of the same row, a baseline that varies little (Kool et al. 2019).
+
+    >>> others(torch.tensor([[1.0, 2.0, 6.0]]))
+    tensor([[4.0000, 3.5000, 1.5000]])
+    """
+    return (error.sum(1, keepdim=True) - error) / (error.shape[1] - 1)
+
+
 def drawn(logits: Float[Tensor, "n p"], visible: Bool[Tensor, "n p"], draws: int) -> Float[Tensor, "n c p"]:
     """Draw masks: each visible player is shown with probability σ(logit)."""
     chance = (logits.sigmoid() * visible)[:, None].expand(-1, draws, -1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ... import checks
 from .explainer import Prediction, Target
 from .players import Players, random_masks
-from .policy import Judgement, Policy
+from .policy import Judgement, Policy, others
 from .selector import Network, Predictor
 
 
@@ -57,9 +57,8 @@ class REALX(Policy):
     ) -> Judgement:  # fmt: skip
         """Return the errors of the predictor, those of the other masks, and the predictor's loss on random masks."""
         error = self.predictor.errors(prediction, masks, target).detach()
-        others = (error.sum(1, keepdim=True) - error) / (self.draws - 1)
         random = random_masks(visible, self.draws).to(masks)
-        return Judgement(error, others, self.predictor.errors(prediction, random, target).mean(1))
+        return Judgement(error, others(error), self.predictor.errors(prediction, random, target).mean(1))
 
     def predicted(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
         """Return the outcome that the predictor reads from the shown players."""

@@ -7,7 +7,7 @@ the cross-entropy of classes in nats, or the squared error of numbers. The prese
 on which it is trained, and in the gradient of the mask:
 
     L2X             trained on the selections    Gumbel-softmax, for a fixed number of players
-    INVASE          trained on the selections    score function, minus the error of a predictor that reads the whole row
+    INVASE          trained on the selections    score function, minus a baseline that reads the whole row, or as REALX
     REALX           trained on random masks      score function, minus the mean over the other masks of the row
     PolicyGradient  the model itself             score function, minus a learned baseline
 """

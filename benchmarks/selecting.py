@@ -73,7 +73,8 @@ def run(rule: Rule, seed: int, only: str, options: argparse.Namespace) -> None:
             continue
         started = time.process_time()
         joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {"select": selector})
-        for _ in mt.train(joint, tasks, options.steps, 1, lr=options.lr, seed=seed, schedule=options.schedule):
+        steps = mt.train(joint, tasks, options.steps, 1, lr=options.lr, seed=seed, weight_decay=options.decay)
+        for _ in steps:
             pass
         line = {"rule": rule, "seed": seed, "selector": name, **measures(joint, judge, *data(rule, 2 * seed + 1))}
         line["minutes"] = (time.process_time() - started) / 60
@@ -101,7 +102,7 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="", help="the name of one selector")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--schedule", default="constant")
+    parser.add_argument("--decay", type=float, default=0.0, help="the weight decay of AdamW")
     parser.add_argument("--cost", type=float, default=0.1)
     parser.add_argument("--warmup", type=int, default=1000)
     arguments = parser.parse_args()

@@ -26,12 +26,12 @@ CHANCE = torch.rand(N, generator=torch.Generator().manual_seed(1))
 Y = (torch.sigmoid(SLOPE * X[:, 0]) > CHANCE).long()
 
 
-def classes(x: Tensor = X, y: Tensor = Y, size: int = 90) -> Minibatches:
+def classes(x: Tensor = X, y: Tensor = Y, size: int = 300) -> Minibatches:
     return Minibatches(x.numpy(), y.numpy(), size=size, splits=HELD_OUT)
 
 
 def numbers(x: Tensor = X, y: Tensor = X[:, 0]) -> Minibatches:
-    return Minibatches(x.numpy(), y.numpy(), size=90, regression=True, splits=HELD_OUT)
+    return Minibatches(x.numpy(), y.numpy(), size=300, regression=True, splits=HELD_OUT)
 
 
 def linear(*rows: list[float], bias: list[float] | None = None) -> nn.Linear:
@@ -226,7 +226,7 @@ def test_units_of_measurement_do_not_matter() -> None:
 def test_whole_numbers_are_not_moved() -> None:
     tokens = (X[:, :2] > 0).long()
     body = nn.Sequential(nn.Embedding(2, 3), nn.Flatten(), nn.Linear(6, 2))
-    result = check(Fixed(body), Minibatches(tokens.numpy(), tokens[:, 0].numpy(), size=90), episodes=3)
+    result = check(Fixed(body), Minibatches(tokens.numpy(), tokens[:, 0].numpy(), size=300), episodes=3)
     assert result.robust[:5] == (None,) * 5 and "robust: not tested" in str(result)
     assert result._replace(correct=result.correct._replace(passed=True)).passed == result.inside.passed
 

@@ -138,17 +138,18 @@ def _places(
 
     An output that equals the input, the score or an earlier output is left out.
     """
-    seen, parts = [x.nan_to_num(0.0).flatten(1), scores.flatten(1)], {}
+    seen, sequence = [x.nan_to_num(0.0).flatten(1), scores.flatten(1)], []
     for name, h in features.items():
         part = _part(learner, name)
-        if isinstance(part, _FLAT) or not any(_same(h.flatten(1), other) for other in seen):
-            parts[name] = part
+        new = isinstance(part, _FLAT) or not any(_same(h.flatten(1), other) for other in seen)
+        if new or _has_matrix(part):
+            sequence.append((name, part, new))
             seen.append(h.flatten(1))
     places: dict[str, _Place] = {}
     ends: list[float] = []
-    for (name, part), after in itertools.zip_longest(parts.items(), [*parts.values()][1:]):
+    for (name, part, new), (_, after, _) in itertools.pairwise([*sequence, ("", None, False)]):
         ends = flat_ends(part) if isinstance(part, _FLAT) else ends
-        if after is None or any(p.dim() > 1 for p in after.parameters(recurse=False)):
+        if new and (after is None or _has_matrix(after)):
             axis = 1 if part is not None and features[name].dim() > 3 else -1
             places[name] = _Place(part if _runs_once(learner, state, x, name, part) else None, axis, ends)
             ends = []
@@ -163,6 +164,10 @@ def flat_ends(activation: nn.Module) -> list[float]:
     """
     far = [activation(torch.tensor([z, z + 1.0])) for z in (-1000.0, 999.0)]
     return [float(values.mean()) + 0.0 for values in far if abs(float(values[0] - values[1])) < 1e-3]
+
+
+def _has_matrix(part: nn.Module | None) -> bool:
+    return part is not None and any(p.dim() > 1 for p in part.parameters(recurse=False))
 
 
 def _part(learner: Learner, name: str) -> nn.Module | None:

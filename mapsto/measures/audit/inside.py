@@ -1,42 +1,33 @@
 """Whether a model's inner units do something, and whether its layers keep what earlier layers held.
 
-    dead         max h − min h = 0                            over all query rows of all tasks
-    saturated    h at a flat end of its activation function   for more than 99 % of the rows
-    idle         |p(h) − p(mean h)| ≤ 0.001                   for every row, if neither dead nor saturated
-    readable     accuracy (or variance explained, R²) of B̃h   B̃: ridge regression that leaves the row out
+    idle         |p(h) − p(mean h)| ≤ 0.001 for every row, and neither dead nor saturated, see `units`
+    readable     accuracy (or fraction of variance explained) of a linear prediction of the outcome, see `readable`
     lost         = readable from the best earlier layer − readable from this layer
 
-Saturation: Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", §3.
 Readable: Alain & Bengio 2017, "Understanding intermediate layers using linear classifier probes". A layer cannot hold
 more information than the input, but it can hold it more plainly; it loses information that later layers can read only
 if the accuracy falls.
 """
 
-import itertools
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...adaptation import watching
 from ...adaptation.batching import kernels_for
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples, State
-from ...errors import MapstoError
 from ...estimate import Estimate, estimate
 from .correct import real
 from .readable import held_out
+from .units import Inner, inner_layers
 
 USELESS, LOST = 0.25, 0.1
 """The largest fraction of useless units that is sound, and the largest loss."""
-ALMOST_ALL, CHANGE, ROWS = 0.99, 1e-3, 1000
-_FLAT = (
-    nn.ReLU, nn.ReLU6, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign, nn.Tanh,
-    nn.Hardtanh, nn.Sigmoid, nn.Hardsigmoid, nn.Hardswish,
-)  # fmt: skip
+CHANGE, ROWS = 1e-3, 1000
 
 
 class Layer(NamedTuple):
@@ -63,43 +54,9 @@ class Inside(NamedTuple):
     reason: str
 
 
-@dataclass
-class _Place:
-    """An inner layer, and what is known of its units so far."""
-
-    part: nn.Module | None  # its module, if it can be replaced
-    axis: int  # of the units
-    ends: list[float]  # where the activation function before it is flat
-    low: Tensor = field(default_factory=lambda: torch.tensor(torch.inf))
-    high: Tensor = field(default_factory=lambda: torch.tensor(-torch.inf))
-    flat: Tensor = field(default_factory=lambda: torch.tensor(0.0))
-    rows: int = 0
-    matters: set[int] = field(default_factory=set)
-
-    def add(self, h: Tensor) -> None:
-        """Take account of the outputs of one task."""
-        h = h.movedim(self.axis, -1).flatten(0, -2)  # [rows · places, u]
-        self.low, self.high = torch.minimum(self.low.to(h), h.amin(0)), torch.maximum(self.high.to(h), h.amax(0))
-        near = torch.zeros_like(h, dtype=torch.bool)
-        tolerance = 0.01 * (max(self.ends) - min(self.ends)) if len(self.ends) == 2 else 1e-6
-        for end in self.ends:
-            near |= (h - end).abs() <= tolerance
-        self.flat, self.rows = self.flat.to(h) + near.sum(0), self.rows + len(h)
-
-    @property
-    def dead(self) -> Tensor:
-        """Whether each unit never changed, up to rounding."""
-        return self.high - self.low <= 1e-6 * torch.maximum(self.high.abs(), self.low.abs())
-
-    @property
-    def saturated(self) -> Tensor:
-        """Whether each unit changed, but was nearly always at a flat end."""
-        return (self.flat > ALMOST_ALL * self.rows) & ~self.dead
-
-
 def inside(learner: Learner, tasks: list[Episode]) -> Inside:
     """Return the useless units and the largest loss of information of a learner's inner layers."""
-    places: dict[str, _Place] | None = None
+    inner: dict[str, Inner] | None = None
     probed: list[tuple[dict[str, Tensor], Tensor]] = []
     scale, rows = _scale(learner, tasks), 0
     for task in tasks:
@@ -107,22 +64,22 @@ def inside(learner: Learner, tasks: list[Episode]) -> Inside:
         with kernels_for(learner):
             state = learner.adapt_to(task)
             features, scores = _features(learner, state, query.x), learner.predict(state, query.x)
-            if places is None:
-                places = _places(learner, state, features, query.x, scores)
-            for name, place in places.items():
-                place.add(features[name])
+            if inner is None:
+                inner = inner_layers(learner, state, features, query.x, scores)
+            for name, layer in inner.items():
+                layer.add(features[name])
             if rows < ROWS:
-                _ablate(learner, state, query, places, scale)
+                _ablate(learner, state, query, inner, scale)
                 first = {"input": query.x} if query.x.is_floating_point() else {}
-                probed.append((first | {name: features[name] for name in places}, query.y))
+                probed.append((first | {name: features[name] for name in inner}, query.y))
         rows += len(query.x)
     pooled = all(len(task.support.w) == 0 for task in tasks)
     readable = held_out(_joined(probed) if pooled else probed, learner.criterion.outcome == "classes", ROWS)
-    return _judged(places or {}, readable)
+    return _judged(inner or {}, readable)
 
 
 def _features(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
-    """Return the features `[n, ...]`, with 0 in place of numbers that are not finite."""
+    """Return the features `[n, ...]`, with 0 in layer of numbers that are not finite."""
     features = learner.features(state, x)
     return {
         name: (h if h.dim() > 1 else h[:, None]).nan_to_num(0.0, 0.0, 0.0)
@@ -131,66 +88,7 @@ def _features(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _places(
-    learner: Learner, state: State, features: dict[str, Tensor], x: Tensor, scores: Tensor
-) -> dict[str, _Place]:
-    """Return the inner layers: those whose output goes to a layer with a weight matrix, or that come last.
-
-    An output that equals the input, the score or an earlier output is left out.
-    """
-    seen, sequence = [x.nan_to_num(0.0).flatten(1), scores.flatten(1)], []
-    for name, h in features.items():
-        part = _part(learner, name)
-        new = isinstance(part, _FLAT) or not any(_same(h.flatten(1), other) for other in seen)
-        if new or _has_matrix(part):
-            sequence.append((name, part, new))
-            seen.append(h.flatten(1))
-    places: dict[str, _Place] = {}
-    ends: list[float] = []
-    for (name, part, new), (_, after, _) in itertools.pairwise([*sequence, ("", None, False)]):
-        ends = flat_ends(part) if isinstance(part, _FLAT) else ends
-        if new and (after is None or _has_matrix(after)):
-            axis = 1 if part is not None and features[name].dim() > 3 else -1
-            places[name] = _Place(part if _runs_once(learner, state, x, name, part) else None, axis, ends)
-            ends = []
-    return places
-
-
-def flat_ends(activation: nn.Module) -> list[float]:
-    """Return the values of an activation function where it is flat, far from 0.
-
-    >>> flat_ends(nn.ReLU()), flat_ends(nn.Tanh())
-    ([0.0], [-1.0, 1.0])
-    """
-    far = [activation(torch.tensor([z, z + 1.0])) for z in (-1000.0, 999.0)]
-    return [float(values.mean()) + 0.0 for values in far if abs(float(values[0] - values[1])) < 1e-3]
-
-
-def _has_matrix(part: nn.Module | None) -> bool:
-    return part is not None and any(p.dim() > 1 for p in part.parameters(recurse=False))
-
-
-def _part(learner: Learner, name: str) -> nn.Module | None:
-    try:
-        return watching.part(learner, name)
-    except MapstoError:
-        return None
-
-
-def _runs_once(learner: Learner, state: State, x: Tensor, name: str, part: nn.Module | None) -> bool:
-    if part is None:
-        return False
-    try:
-        return len(watching.only_output(name, part, lambda: learner.predict(state, x))) == len(x)
-    except MapstoError:
-        return False
-
-
-def _same(h: Tensor, other: Tensor) -> bool:
-    return h.shape == other.shape and h.dtype == other.dtype and torch.allclose(h, other)
-
-
-def _ablate(learner: Learner, state: State, query: Examples, places: dict[str, _Place], scale: Tensor) -> None:
+def _ablate(learner: Learner, state: State, query: Examples, inner: dict[str, Inner], scale: Tensor) -> None:
     """Note the units whose replacement by their mean over the rows changes a prediction."""
 
     def outcome() -> Tensor:
@@ -198,19 +96,19 @@ def _ablate(learner: Learner, state: State, query: Examples, places: dict[str, _
         return scores.softmax(-1) if learner.criterion.outcome == "classes" else scores / scale
 
     before = outcome()
-    for place in places.values():
-        if place.part is None:
+    for layer in inner.values():
+        if layer.part is None:
             continue
-        for unit in set(range(len(place.low))) - place.matters:
+        for unit in set(range(len(layer.low))) - layer.matters:
 
-            def still(output: Tensor, axis: int = place.axis, unit: int = unit) -> Tensor:
+            def still(output: Tensor, axis: int = layer.axis, unit: int = unit) -> Tensor:
                 moved = output.clone()
                 rows = moved.select(axis, unit)
                 rows.copy_(rows.mean(0, keepdim=True).expand_as(rows))
                 return moved
 
-            if not ((watching.replace(place.part, still, outcome) - before).abs() <= CHANGE).all():
-                place.matters.add(unit)
+            if not ((watching.replace(layer.part, still, outcome) - before).abs() <= CHANGE).all():
+                layer.matters.add(unit)
 
 
 def _scale(learner: Learner, tasks: list[Episode]) -> Tensor:
@@ -228,13 +126,13 @@ def _joined(probed: list[tuple[dict[str, Tensor], Tensor]]) -> list[tuple[dict[s
     return [(layers, torch.cat([y for _, y in probed]))]
 
 
-def _judged(places: dict[str, _Place], readable: dict[str, Float[np.ndarray, " t"]]) -> Inside:
+def _judged(inner: dict[str, Inner], readable: dict[str, Float[np.ndarray, " t"]]) -> Inside:
     layers = {}
-    for name, place in places.items():
-        active = set((~(place.dead | place.saturated)).nonzero()[:, 0].tolist())
+    for name, layer in inner.items():
+        active = set((~(layer.dead | layer.saturated)).nonzero()[:, 0].tolist())
         layers[name] = Layer(
-            len(place.dead), int(place.dead.sum()), int(place.saturated.sum()),
-            None if place.part is None else len(active - place.matters),
+            len(layer.dead), int(layer.dead.sum()), int(layer.saturated.sum()),
+            None if layer.part is None else len(active - layer.matters),
             estimate(readable[name]) if name in readable else None,
         )  # fmt: skip
     every = layers.values()

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -414,6 +416,16 @@ def test_the_learner_and_the_callers_random_numbers_do_not_change(batch_norm: bo
     assert all(p.requires_grad and p.grad is None for p in learner.parameters())
     assert str(first) == str(check(learner, classes(), episodes=3))
     assert str(first.robust) != str(check(learner, classes(), episodes=3, seed=1).robust)
+
+
+def test_the_page_runs(unchecked: None) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "explaining.md").read_text()
+    section = page.partition("## Is the model sound?\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```python\n(.*?)```", section, re.S)
+    names: dict[str, Any] = {}
+    torch.manual_seed(0)
+    exec(block.replace("steps=300", "steps=60"), names)
+    assert names["result"].correct.better and set(names["result"].inside.layers) == {"2", "4"}
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

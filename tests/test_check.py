@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import mapsto as mt
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML, Fixed, InContext, PrototypicalNetwork
+from mapsto.learners import ANML, CNP, MAML, Fixed, InContext, MatchingNetwork, PrototypicalNetwork
 from mapsto.measures.audit import check
 from mapsto.measures.audit.readable import held_out, leave_one_out
 from mapsto.models import MLP, SetTransformer
@@ -308,6 +308,19 @@ def test_units_without_effect_are_counted(kind: str, count: int) -> None:
     assert (inside.dead, inside.saturated, inside.idle) == (0, 0, count)
 
 
+def test_the_mean_replaces_a_unit() -> None:
+    """A unit of ±0.01 is 0.01 from its mean and 0.02 from its maximum."""
+    data = numbers(y=X[:, 0] / X[:, 0].std())
+    for effect, idle in ((0.09, 1), (0.11, 0)):
+        net = nn.Sequential(Step(), linear([1.0, effect / float(data.y[data.rows["test"]].std(correction=0) ** -1)]))
+        assert check(Fixed(net, "mse"), data).inside.idle == idle
+
+
+class Step(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x[:, 0], 0.01 * x[:, 1].sign()], 1)
+
+
 def test_a_small_effect_counts_from_a_thousandth() -> None:
     """The prediction is a number, whose standard deviation is 1: an effect of 0.0005 or 0.01 of it."""
     data = numbers(y=X[:, 0] / X[:, 0].std())
@@ -315,6 +328,27 @@ def test_a_small_effect_counts_from_a_thousandth() -> None:
     for effect, idle in ((0.0003, 1), (0.01, 0)):
         net = nn.Sequential(linear([1.0, 0, 0, 0], [0, 1 / float(ends), 0, 0]), linear([1.0, effect]))
         assert check(Fixed(net, "mse"), data, episodes=5).inside.idle == idle
+
+
+def test_a_unit_that_tells_tasks_apart_is_not_idle() -> None:
+    """The inputs of a process's decoder hold the summary of the support set, the same for all rows of a task."""
+    torch.manual_seed(0)
+    learner = CNP(MLP(2, 8, 8), MLP(9, 8, 2))
+    layer = check(learner, Sinusoids(), episodes=4).inside.layers["0"]
+    assert (layer.units, layer.dead, layer.idle) == (9, 0, 0)
+
+
+def test_values_that_no_layer_returns_are_no_units() -> None:
+    """A learner without a gate has gates of 1, and attention to padding is 0."""
+    learners = ANML(MLP(3, 6, 4), None, width=4, ways=2), MatchingNetwork(MLP(3, 6, 4), ways=2)
+    for learner in learners:
+        assert set(check(learner, blobs(shots=(1, 3)), episodes=3).inside.layers) == {"2", "3"}
+
+
+def test_values_that_are_not_finite_are_a_fault() -> None:
+    learner = MAML(MLP(3, 8, 2), lr=1e9, steps=9)
+    result = check(learner, blobs(), episodes=4)
+    assert not result.inside.passed and "not finite" in result.inside.reason and not result.correct.passed
 
 
 def test_a_channel_is_a_unit_of_an_image() -> None:

@@ -59,14 +59,15 @@ def check(learner: Learner, tasks: Tasks, episodes: int = 50, seed: int = 0) -> 
     *Inside*: at most a quarter of the inner units is dead, saturated or idle, and no inner layer loses more than 0.1 of
     the accuracy (or of the fraction of variance explained) with which the outcome can be predicted linearly from an
     earlier layer or from the input. The inner layers are outputs in `learner.features` that go to a layer with a weight
-    matrix or to the score. A unit is one entry of a layer's output or, for images, one channel.
+    matrix or to the score. A unit is one entry of a layer's output or, for images, one channel. All values are finite.
 
     - *dead*: the unit has the same value for all query rows of all tasks.
     - *saturated*: not dead, but for more than 99 % of the rows at a flat end of its activation function: exactly at the
       end if there is one (0 for a ReLU), within 1 % of their distance if there are two (±1 for a tanh).
-    - *idle*: neither dead nor saturated, but if it is replaced by its mean over the rows of a task, no probability (or
-      predicted number, in standard deviations of the targets) changes by more than 0.001. It is measured only for
-      layers that are modules and run once. This and the linear predictions use the first 1,000 query rows or so.
+    - *idle*: neither dead nor saturated, and different for the rows of a task; but if it is replaced by its mean over
+      these rows, no probability (or predicted number, in standard deviations of the targets) changes by more than
+      0.001. It is measured only for layers that are modules and run once. This and the linear predictions use the first
+      1,000 query rows or so.
 
     Args:
         learner: the learner, trained on classes or numbers.

@@ -58,12 +58,14 @@ def inside(learner: Learner, tasks: list[Episode]) -> Inside:
     """Return the useless units and the largest loss of information of a learner's inner layers."""
     inner: dict[str, Inner] | None = None
     probed: list[tuple[dict[str, Tensor], Tensor]] = []
-    scale, rows = _scale(learner, tasks), 0
+    scale, rows, finite = _scale(learner, tasks), 0, True
     for task in tasks:
         query = real(task.query)
         with kernels_for(learner):
             state = learner.adapt_to(task)
             features, scores = _features(learner, state, query.x), learner.predict(state, query.x)
+            finite = finite and all(bool(h.isfinite().all()) for h in features.values())
+            features = {name: h.nan_to_num(0.0, 0.0, 0.0) for name, h in features.items()}
             if inner is None:
                 inner = inner_layers(learner, state, features, query.x, scores)
             for name, layer in inner.items():
@@ -75,15 +77,17 @@ def inside(learner: Learner, tasks: list[Episode]) -> Inside:
         rows += len(query.x)
     pooled = all(len(task.support.w) == 0 for task in tasks)
     readable = held_out(_joined(probed) if pooled else probed, learner.criterion.outcome == "classes", ROWS)
-    return _judged(inner or {}, readable)
+    result = _judged(inner or {}, readable)
+    if finite:
+        return result
+    return result._replace(passed=False, reason=f"{result.reason}; some values are not finite")
 
 
 def _features(learner: Learner, state: State, x: Tensor) -> dict[str, Tensor]:
-    """Return the features `[n, ...]`, with 0 in layer of numbers that are not finite."""
-    features = learner.features(state, x)
+    """Return the features `[n, ...]` that hold numbers for each row."""
     return {
-        name: (h if h.dim() > 1 else h[:, None]).nan_to_num(0.0, 0.0, 0.0)
-        for name, h in features.items()
+        name: h if h.dim() > 1 else h[:, None]
+        for name, h in learner.features(state, x).items()
         if h.is_floating_point() and h.dim() > 0 and len(h) == len(x)
     }
 
@@ -129,7 +133,7 @@ def _joined(probed: list[tuple[dict[str, Tensor], Tensor]]) -> list[tuple[dict[s
 def _judged(inner: dict[str, Inner], readable: dict[str, Float[np.ndarray, " t"]]) -> Inside:
     layers = {}
     for name, layer in inner.items():
-        active = set((~(layer.dead | layer.saturated)).nonzero()[:, 0].tolist())
+        active = set((layer.varies & ~(layer.dead | layer.saturated)).nonzero()[:, 0].tolist())
         layers[name] = Layer(
             len(layer.dead), int(layer.dead.sum()), int(layer.saturated.sum()),
             None if layer.part is None else len(active - layer.matters),

@@ -37,13 +37,16 @@ class Inner:
     low: Float[Tensor, "..."] = field(default_factory=lambda: torch.tensor(torch.inf))
     high: Float[Tensor, "..."] = field(default_factory=lambda: torch.tensor(-torch.inf))
     flat: Float[Tensor, "..."] = field(default_factory=lambda: torch.tensor(0.0))
+    varies: Bool[Tensor, "..."] = field(default_factory=lambda: torch.tensor(False))  # over the rows of some task
     rows: int = 0
     matters: set[int] = field(default_factory=set)  # units on which a prediction depends
 
     def add(self, h: Float[Tensor, "n ..."]) -> None:
         """Take account of the outputs of one task."""
         h = h.movedim(self.axis, -1).flatten(0, -2)  # [rows · places, u]
-        self.low, self.high = torch.minimum(self.low.to(h), h.amin(0)), torch.maximum(self.high.to(h), h.amax(0))
+        low, high = h.amin(0), h.amax(0)
+        self.low, self.high = torch.minimum(self.low.to(h), low), torch.maximum(self.high.to(h), high)
+        self.varies = self.varies.to(h.device) | ~_equal(low, high)
         near = torch.zeros_like(h, dtype=torch.bool)
         tolerance = 0.01 * (max(self.ends) - min(self.ends)) if len(self.ends) == 2 else 1e-6
         for end in self.ends:
@@ -53,7 +56,7 @@ class Inner:
     @property
     def dead(self) -> Bool[Tensor, " u"]:
         """Whether each unit never changed, up to rounding."""
-        return self.high - self.low <= 1e-6 * torch.maximum(self.high.abs(), self.low.abs())
+        return _equal(self.low, self.high)
 
     @property
     def saturated(self) -> Bool[Tensor, " u"]:
@@ -66,15 +69,17 @@ def inner_layers(
 ) -> dict[str, Inner]:
     """Return the inner layers: those whose output goes to a layer with a weight matrix, or that come last.
 
-    An output that equals the input, the score or an earlier output is left out.
+    An output that equals the input, the score or an earlier output is left out. Features that no module returns, such
+    as attention weights, are inner layers only if no feature is the output of a module.
     """
-    seen, sequence = [x.nan_to_num(0.0).flatten(1), scores.flatten(1)], []
-    for name, h in features.items():
-        part = _part(learner, name)
-        new = isinstance(part, _FLAT) or not any(_same(h.flatten(1), other) for other in seen)
+    parts = _parts(learner, state, x, features)
+    seen, sequence = [x.nan_to_num(0.0).flatten(1), scores.nan_to_num(0.0, 0.0, 0.0).flatten(1)], []
+    for name in parts or features:
+        part, h = parts.get(name), features[name].flatten(1)
+        new = isinstance(part, _FLAT) or not any(_same(h, other) for other in seen)
         if new or _has_matrix(part):
             sequence.append((name, part, new))
-            seen.append(h.flatten(1))
+            seen.append(h)
     inner: dict[str, Inner] = {}
     ends: list[float] = []
     for (name, part, new), (_, after, _) in itertools.pairwise([*sequence, ("", None, False)]):
@@ -96,15 +101,25 @@ def flat_ends(activation: nn.Module) -> list[float]:
     return [float(values.mean()) + 0.0 for values in far if abs(float(values[0] - values[1])) < 1e-3]
 
 
+def _equal(low: Tensor, high: Tensor) -> Tensor:
+    return high - low <= 1e-6 * torch.maximum(high.abs(), low.abs())
+
+
 def _has_matrix(part: nn.Module | None) -> bool:
     return part is not None and any(p.dim() > 1 for p in part.parameters(recurse=False))
 
 
-def _part(learner: Learner, name: str) -> nn.Module | None:
-    try:
-        return watching.part(learner, name)
-    except MapstoError:
-        return None
+def _parts(learner: Learner, state: State, x: Tensor, features: dict[str, Tensor]) -> dict[str, nn.Module]:
+    """Return the modules whose outputs are features, by the names of the features, which may leave out a prefix."""
+    modules = dict(learner.named_modules())
+    outputs = watching.watch(learner, lambda: learner.predict(state, x))
+    outputs = {path: h.nan_to_num(0.0, 0.0, 0.0) for path, h in outputs.items() if h.is_floating_point()}
+    parts = {}
+    for name, h in features.items():
+        paths = [path for path, output in outputs.items() if f".{path}".endswith(f".{name}") and _same(output, h)]
+        if paths:
+            parts[name] = modules[min(paths, key=len)]
+    return parts
 
 
 def _runs_once(learner: Learner, state: State, x: Tensor, name: str, part: nn.Module | None) -> bool:

@@ -18,6 +18,7 @@ from mapsto.learners import ANML, CNP, MAML, Fixed, InContext, MatchingNetwork, 
 from mapsto.measures.audit import check
 from mapsto.measures.audit.inside import _loss
 from mapsto.measures.audit.readable import held_out, leave_one_out
+from mapsto.measures.audit.units import Inner
 from mapsto.models import MLP, SetTransformer
 from mapsto.tasks import Arrays, Minibatches, Sinusoids
 
@@ -277,6 +278,14 @@ def test_a_unit_that_wakes_up_once_is_not_dead() -> None:
     assert (inside.dead, inside.saturated, inside.idle) == (0, 3, 0)
 
 
+def test_a_unit_is_dead_if_it_is_the_same_in_all_tasks() -> None:
+    layer = Inner(None, axis=-1, ends=[])
+    for first in ([[1.0, 1.0, 1.0, 1.0], [2.0, 1.0, 1.0, 1.0]], [[3.0, 3.0, 1.0, 1.0], [3.0, 3.0, 1.0, 0.0]]):
+        layer.add(torch.tensor(first))
+    assert layer.dead.tolist() == [False, False, True, False]
+    assert layer.varies.tolist() == [True, False, False, True]
+
+
 @pytest.mark.parametrize(("activation", "bias", "count"), [("tanh", 9.0, 2), ("tanh", -9.0, 2), ("tanh", 1.0, 0)])
 def test_saturated_units_are_counted(activation: str, bias: float, count: int) -> None:
     net = MLP(D, 6, 2, activation=activation)
@@ -322,13 +331,12 @@ class Step(nn.Module):
         return torch.stack([x[:, 0], 0.01 * x[:, 1].sign()], 1)
 
 
-def test_a_small_effect_counts_from_a_thousandth() -> None:
-    """The prediction is a number, whose standard deviation is 1: an effect of 0.0005 or 0.01 of it."""
-    data = numbers(y=X[:, 0] / X[:, 0].std())
-    ends = X[:, 1].abs().max()
+def test_a_small_effect_counts_from_a_thousandth_of_a_standard_deviation() -> None:
+    data = numbers(y=100 * X[:, 0] / X[:, 0].std())
+    largest = float(X[:, 1].abs().max())
     for effect, idle in ((0.0003, 1), (0.01, 0)):
-        net = nn.Sequential(linear([1.0, 0, 0, 0], [0, 1 / float(ends), 0, 0]), linear([1.0, effect]))
-        assert check(Fixed(net, "mse"), data, episodes=5).inside.idle == idle
+        net = nn.Sequential(linear([1.0, 0, 0, 0], [0, 1 / largest, 0, 0]), linear([100.0, 100 * effect]))
+        assert check(Fixed(net, "mse"), data, episodes=4).inside.idle == idle
 
 
 def test_a_unit_that_tells_tasks_apart_is_not_idle() -> None:
@@ -360,8 +368,8 @@ def test_a_channel_is_a_unit_of_an_image() -> None:
     assert (inside.units, inside.dead, inside.idle) == (5, 2, 0)
 
 
-def eye() -> nn.Linear:
-    return linear(*(0.5 * torch.eye(D)).tolist())
+def eye(size: int = D) -> nn.Linear:
+    return linear(*(0.5 * torch.eye(size)).tolist())
 
 
 class Times(nn.Module):
@@ -448,8 +456,7 @@ def blobs(shots: Any = 3) -> Arrays:
 
 
 def test_prototypes_of_classes_far_apart_are_sound() -> None:
-    net = nn.Sequential(linear([1.0, 0, 0], [0, 1, 0], [0, 0, 1]))
-    result = check(PrototypicalNetwork(net, ways=2), blobs(shots=(1, 4)), episodes=20)
+    result = check(PrototypicalNetwork(nn.Sequential(eye(3)), ways=2), blobs(shots=(1, 4)), episodes=20)
     assert result.passed and result.correct.guessing == 0.5 and result.correct.quality.mean > 0.85
 
 
@@ -461,9 +468,13 @@ def test_a_table_transformer_is_checked_without_replacing_its_tokens() -> None:
     assert result.robust.attack is not None
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_learner_and_the_callers_random_numbers_do_not_change(batch_norm: bool) -> None:
-    middle = nn.BatchNorm1d(6) if batch_norm else nn.Dropout(0.5)
+class Drawing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0 * torch.rand_like(x)
+
+
+@pytest.mark.parametrize("middle", [nn.BatchNorm1d(6), nn.Dropout(0.5), Drawing()], ids=lambda m: type(m).__name__)
+def test_the_learner_and_the_callers_random_numbers_do_not_change(middle: nn.Module) -> None:
     learner = Fixed(nn.Sequential(nn.Linear(D, 6), middle, nn.ReLU(), nn.Linear(6, 2)))
     learner.body[0].eval()
     before, modes = copy.deepcopy(learner.state_dict()), [module.training for module in learner.modules()]
@@ -487,6 +498,12 @@ def test_the_page_runs(unchecked: None) -> None:
     torch.manual_seed(0)
     exec(block.replace("steps=300", "steps=9"), names)
     assert set(names["result"].inside.layers) == {"2", "4"}
+
+
+def test_dropout_is_switched_off() -> None:
+    learner = PrototypicalNetwork(nn.Sequential(eye(3), nn.Dropout(0.5), eye(3)), ways=2)
+    training = check(learner, blobs(), episodes=3)
+    assert learner.body[1].training and str(training) == str(check(learner.eval(), blobs(), episodes=3))
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

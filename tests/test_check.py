@@ -475,7 +475,8 @@ class Drawing(nn.Module):
 
 @pytest.mark.parametrize("middle", [nn.BatchNorm1d(6), nn.Dropout(0.5), Drawing()], ids=lambda m: type(m).__name__)
 def test_the_learner_and_the_callers_random_numbers_do_not_change(middle: nn.Module) -> None:
-    learner = Fixed(nn.Sequential(nn.Linear(D, 6), middle, nn.ReLU(), nn.Linear(6, 2)))
+    torch.manual_seed(0)
+    learner = Fixed(nn.Sequential(nn.Linear(D, 6), middle, nn.Tanh(), nn.Linear(6, 2)))
     learner.body[0].eval()
     before, modes = copy.deepcopy(learner.state_dict()), [module.training for module in learner.modules()]
     torch.manual_seed(5)
@@ -487,7 +488,8 @@ def test_the_learner_and_the_callers_random_numbers_do_not_change(middle: nn.Mod
     assert modes == [module.training for module in learner.modules()]
     assert all(p.requires_grad and p.grad is None for p in learner.parameters())
     assert str(first) == str(check(learner, classes(), episodes=3))
-    assert str(first.robust) != str(check(learner, classes(), episodes=3, seed=1).robust)
+    other = check(learner, classes(), episodes=3, seed=1)
+    assert [first.robust[move].quality for move in range(4)] != [other.robust[move].quality for move in range(4)]
 
 
 def test_the_page_runs(unchecked: None) -> None:

@@ -224,6 +224,13 @@ def test_huge_weights_on_a_tiny_difference_are_not_robust() -> None:
     assert "too little under attack" in result.robust.reason
 
 
+def test_a_model_that_is_very_sure_is_attacked_too() -> None:
+    """Its cross-entropy is 0 for most rows, without a slope."""
+    tiny = torch.stack([X[:, 1], X[:, 1] + 0.01 * X[:, 0]], 1)
+    sure, unsure = (check(logistic(-slope, slope), classes(tiny)).robust.attack for slope in (1e5, 100 * SLOPE))
+    assert sure.quality == unsure.quality and sure.quality.mean < 0.1
+
+
 def test_many_small_weights_withstand_noise_but_no_attack() -> None:
     many = torch.cat([X[:, :1], torch.randn(N, 400, generator=torch.Generator().manual_seed(2))], 1)
     y = (X[:, 0] > 0).long()

@@ -54,7 +54,8 @@ def check(learner: Learner, tasks: Tasks, episodes: int = 50, seed: int = 0) -> 
     standard deviations and after an attack (`FGSM`) of the same size, and at least a quarter after noise of 0.3 and
     after a shift of all rows of a task by 0.3 up or down in each input. The standard deviation is that of each input
     over the query rows. If inputs are whole numbers, such as tokens, nothing is moved, `passed` and the other results
-    are None, and the check does not count.
+    are None, and the check does not count. The attack follows the gradient once; stronger attacks, such as `PGD`, may
+    break a model that passes.
 
     *Inside*: at most a quarter of the inner units is dead, saturated or idle, and no inner layer loses more than 0.1 of
     the accuracy (or of the fraction of variance explained) with which the outcome can be predicted linearly from an

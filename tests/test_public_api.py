@@ -52,7 +52,7 @@ ROOMS = {
         task_map teaching_loss teaching_stability trust
     """,
     "measures.audit": """
-        bias eval_x label_leak
+        bias check eval_x label_leak
     """,
     "models": """
         AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork Recurrent ResNet12 SENN SetTransformer

@@ -97,6 +97,7 @@ _QUESTIONS = {  # public names that no base class tells apart, by room and by th
         "Are the reasons simple?": ("complexity",),
         "Do the reasons beat baselines?": ("trust",),
         "What breaks the model?": ("FGSM", "PGD"),
+        "Is the model sound?": ("audit.check",),
         "Is it fair?": ("audit.bias",),
         "Do learned reasons tell the answer by their choice?": ("audit.eval_x", "audit.label_leak"),
         "Which tasks are alike?": ("task_map",),

@@ -1,4 +1,4 @@
-"""Audits: whether a model is fair, and whether what its learned explainers show are the reasons.
+"""Audits: whether a model is sound and fair, and whether what its learned explainers show are the reasons.
 
 `mapsto.measures.audit(...)`, the name of `bias` in earlier versions, can still be called.
 """
@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from .bias import Audit, bias
+from .check import check
 from .selections import eval_x, label_leak
 
-__all__ = ["bias", "eval_x", "label_leak"]
+__all__ = ["bias", "check", "eval_x", "label_leak"]
 
 
 class _Callable(ModuleType):

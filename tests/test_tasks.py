@@ -935,6 +935,11 @@ def test_the_true_probabilities_of_logistic_tasks_are_the_best_and_calibrated(cu
     assert 0.3 < best < log_loss(0.7) and best < log_loss(1.4) < 0.7
 
 
+def test_curved_log_odds_need_a_curvature_from_zero() -> None:
+    with pytest.raises(MapstoError, match=r"^curvature: "):
+        mt.tasks.Logistic(curvature=-1.0)
+
+
 @pytest.mark.parametrize("splits", [(0.5, 0.5, 0.5), (1.0, 0.4, 0.3), (0.0, 0.0, 0.0), (0.6, -0.1, 0.5)])
 def test_fractions_that_are_not_those_of_a_division_are_refused(splits):
     with pytest.raises(MapstoError, match=r"^splits: "):

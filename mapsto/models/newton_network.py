@@ -20,20 +20,21 @@ from .. import checks
 class NewtonNetwork(nn.Module):
     """A network that reads a set of examples (x, y, w) and returns the coefficients of a linear classifier.
 
-    It takes one-hot labels y `[n, classes]`. The coefficients α are `classes` · `features` weights, followed by one
+    The labels y are one-hot `[n, classes]`. The coefficients α are `classes` · `features` weights, followed by one
     intercept for each class. This is the order of the parameters of `nn.Linear(features, classes)`. They are
     differences to the learned starting point α₀, so an empty set gives 0. If `write` is given, the network returns
     `write(α)` instead.
 
-    If another order of the classes is chosen, the columns of α change places in the same way if those of α₀ are equal,
-    as they are before training. A trained α₀ tells the classes apart if they mean the same in all tasks.
+    If the classes are numbered in another order, α is the same in that order as long as α₀ is equal for all classes, as
+    it is before training. Training makes α₀ differ if a class means the same in all tasks.
 
     Args:
         features: the number of features that `basis` returns.
         classes: the number of classes.
         basis: a module from inputs `[n, d]` to features `[n, features]`. If None, the inputs are the features.
         write: a module from α, as one row `[1, classes·(features + 1)]`, to the output. If None, the output is α.
-        layers: the number of Newton steps. Each step reads the whole set.
+        layers: the number of Newton steps. Each step reads the whole set. The steps are not damped, so they can
+            overshoot if the penalty is very small.
 
     Raises:
         MapstoError: if a size is below 1, or there are fewer than two classes.

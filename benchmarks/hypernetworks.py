@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--centre", type=float, default=1.0, help="the mean of the tasks' slopes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="of training, instead of the recipe's")
+    parser.add_argument("--lr", type=float, help="learning rate, instead of the recipe's")
     parser.add_argument("--episodes", type=int, default=EPISODES, help="test tasks of each size")
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     parser.add_argument("--compile", action="store_true")
@@ -93,9 +94,10 @@ def tasks_of(args: argparse.Namespace, shots: int | tuple[int, int]) -> Logistic
 def one_hypernetwork(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Train with random numbers of rows, and return the log loss of each task of the split, for each size."""
     build, recipe = PARTS[args.part]
-    recipe = recipe | ({"steps": args.steps, "warmup": 0} if args.steps else {})
+    recipe = recipe | {name: value for name, value in {"steps": args.steps, "lr": args.lr}.items() if value}
+    recipe["warmup"] = min(recipe["warmup"], recipe["steps"] // 10)
     low, high = args.shots
-    run = args.out / f"{args.part}-{args.body}-{low}-{high}-{args.centre:g}-{recipe['steps']}-{seed}"
+    run = args.out / f"{args.part}-{args.body}-{low}-{high}-{args.centre:g}-{recipe['steps']}-{recipe['lr']:g}-{seed}"
 
     def measure() -> dict[str, Any]:
         torch.manual_seed(seed)

@@ -48,7 +48,17 @@ from mapsto.learners import (
 from mapsto.learners.matching import FullContext
 from mapsto.learners.metagan import TaskGenerator
 from mapsto.learners.vsml import LSTMWeight
-from mapsto.models import MLP, SENN, Conv3, Conv4, KernelAttention, MomentNetwork, SetTransformer, SoftDecisionTree
+from mapsto.models import (
+    MLP,
+    SENN,
+    Conv3,
+    Conv4,
+    KernelAttention,
+    MomentNetwork,
+    NewtonNetwork,
+    SetTransformer,
+    SoftDecisionTree,
+)
 
 TASKS, ROWS, WAYS = 3, 8, 3
 
@@ -132,6 +142,19 @@ def moments() -> nn.Module:
 def written() -> nn.Module:
     """Write the 21 parameters of an MLP 2-5-1."""
     return MomentNetwork(4, between(2, 4), write=between(5, 21), hidden=(6,)).double()
+
+
+def newton() -> nn.Module:
+    """Fit a linear classifier to two features, and move its start off 0, where classes are alike."""
+    body = NewtonNetwork(2, WAYS, layers=2).double()
+    torch.nn.init.normal_(body.start)
+    return body
+
+
+def newton_written() -> nn.Module:
+    """Write the parameters of an MLP 2-5-WAYS."""
+    size = sum(value.numel() for value in MLP(2, 5, WAYS).parameters())
+    return NewtonNetwork(4, WAYS, between(2, 4), between(5 * WAYS, size), layers=2).double()
 
 
 def images() -> Episode:
@@ -282,6 +305,13 @@ LEARNERS = {
     "hypernetwork": Row(lambda: Hypernetwork(moments(), nn.Linear(2, 1).double()), regression),
     "hypernetwork of an MLP": Row(
         lambda: Hypernetwork(written(), MLP(2, 5, 1, activation="tanh").double()), regression
+    ),
+    "hypernetwork for classes": Row(
+        lambda: Hypernetwork(newton(), nn.Linear(2, WAYS).double(), "cross_entropy"), lambda: classification(2)
+    ),
+    "hypernetwork of an MLP for classes": Row(
+        lambda: Hypernetwork(newton_written(), MLP(2, 5, WAYS, activation="tanh").double(), "cross_entropy"),
+        lambda: classification(2),
     ),
     "SNAIL": Row(lambda: SNAIL(mlp(3), 3, WAYS, ROWS, filters=4).double(), lambda: classification(2), SEQUENCE),
     "SNAIL on images": Row(lambda: SNAIL(conv4(None), 2, WAYS, ROWS, filters=4).double(), images, SEQUENCE),

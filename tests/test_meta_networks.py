@@ -26,6 +26,7 @@ from mapsto.models import (
     Conv4,
     KernelAttention,
     MomentNetwork,
+    NewtonNetwork,
     Recurrent,
     ResNet12,
     SetTransformer,
@@ -221,6 +222,7 @@ OTHERS: dict[str, Callable[[], nn.Module]] = {
     "SetTransformer": lambda: SetTransformer(8, 1, 2),
     "KernelAttention": lambda: KernelAttention(width=8, heads=2),
     "MomentNetwork": lambda: MomentNetwork(2),
+    "NewtonNetwork": lambda: NewtonNetwork(2, WAYS),
     "SENN": lambda: mt.models.SENN(nn.Identity(), nn.Linear(2, 2 * WAYS), WAYS),
     "SoftDecisionTree": lambda: mt.models.SoftDecisionTree(2, WAYS),
 }

@@ -55,8 +55,8 @@ ROOMS = {
         bias check eval_x label_leak
     """,
     "models": """
-        AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork Recurrent ResNet12 SENN SetTransformer
-        SoftDecisionTree VGG
+        AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork NewtonNetwork Recurrent ResNet12 SENN
+        SetTransformer SoftDecisionTree VGG
     """,
     "reports": """
         table task write_film

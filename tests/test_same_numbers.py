@@ -45,6 +45,7 @@ SOURCES: dict[str, Callable[[], mt.tasks.Tasks]] = {
     "Sinusoids": mt.tasks.Sinusoids,
     "Linear": mt.tasks.Linear,
     "Logistic": mt.tasks.Logistic,
+    "Logistic, curved": lambda: mt.tasks.Logistic(curvature=1.0),
     "LinearStream": mt.tasks.LinearStream,
     "GaussianProcesses": mt.tasks.GaussianProcesses,
     "Planted syn4": lambda: mt.tasks.Planted("syn4"),
@@ -65,6 +66,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "Recurrent": lambda: mt.models.Recurrent(2, 4, 3),
     "KernelAttention": lambda: KernelAttention(width=8, depth=2, heads=2),
     "MomentNetwork": lambda: mt.models.MomentNetwork(2),
+    "NewtonNetwork": lambda: mt.models.NewtonNetwork(2, 2),
     "SetTransformer": lambda: mt.models.SetTransformer(width=8, depth=1, heads=2),
     "SoftDecisionTree": lambda: mt.models.SoftDecisionTree(3, 2),
 }

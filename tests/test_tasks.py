@@ -110,6 +110,7 @@ SOURCES = {
     "Sinusoids": lambda **shape: mt.tasks.Sinusoids(**shape),
     "Linear": lambda **shape: mt.tasks.Linear(features=3, **shape),
     "Logistic": lambda **shape: mt.tasks.Logistic(features=3, **shape),
+    "Logistic, curved": lambda **shape: mt.tasks.Logistic(features=3, curvature=1.0, **shape),
     "GaussianProcesses": lambda **shape: mt.tasks.GaussianProcesses(**shape),
     **{rule: lambda rule=rule, **shape: mt.tasks.Planted(rule, **shape) for rule in ("syn1", "syn4", "syn6")},
     "PlantedStrokes": lambda **shape: mt.tasks.PlantedStrokes(ways=3, size=12, **shape),
@@ -914,19 +915,29 @@ def test_the_cache_folder_follows_the_environment(monkeypatch):
     assert omniglot_files.folder() == Path("/data/omniglot")
 
 
-def test_the_true_probabilities_of_logistic_tasks_are_the_best_and_calibrated() -> None:
-    tasks = mt.tasks.Logistic(features=2, shots=3, queries=400)
+@pytest.mark.parametrize("curvature", [0.0, 2.0])
+def test_the_true_probabilities_of_logistic_tasks_are_the_best_and_calibrated(curvature: float) -> None:
+    tasks = mt.tasks.Logistic(features=2, shots=3, queries=400, curvature=curvature)
     x, y, _ = tasks.batch(0, 40).query
     best = tasks.bayes(0, 40)
     generator = tasks.generator(0, 40)
     a, b = 1 + torch.randn(40, 2, generator=generator), 0.5 * torch.randn(40, 1, generator=generator)
     log_odds = (x * a[:, None]).sum(-1) + b
+    torch.randn(40, 403, 2, generator=generator)  # x
+    if curvature:
+        c = curvature * torch.randn(40, 1, 2, generator=generator)
+        log_odds += (c * (x.square() - 1) / 2**0.5).sum(-1)
 
     def log_loss(scale: float) -> float:
         return float(torch.nn.functional.binary_cross_entropy_with_logits(scale * log_odds, y.float()))
 
     assert log_loss(1.0) == pytest.approx(best, abs=0.01)  # 16,000 labels
     assert 0.3 < best < log_loss(0.7) and best < log_loss(1.4) < 0.7
+
+
+def test_curved_log_odds_need_a_curvature_from_zero() -> None:
+    with pytest.raises(MapstoError, match=r"^curvature: "):
+        mt.tasks.Logistic(curvature=-1.0)
 
 
 @pytest.mark.parametrize("splits", [(0.5, 0.5, 0.5), (1.0, 0.4, 0.3), (0.0, 0.0, 0.0), (0.6, -0.1, 0.5)])

@@ -6,6 +6,7 @@ from .conv3 import Conv3
 from .kernel_attention import KernelAttention
 from .mlp import MLP
 from .moment_network import MomentNetwork
+from .newton_network import NewtonNetwork
 from .recurrent import Recurrent
 from .resnet12 import ResNet12
 from .senn import SENN
@@ -22,6 +23,7 @@ __all__ = [
     "Conv4",
     "KernelAttention",
     "MomentNetwork",
+    "NewtonNetwork",
     "Recurrent",
     "ResNet12",
     "SetTransformer",

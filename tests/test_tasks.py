@@ -103,6 +103,9 @@ def pictures(tmp_path):
         for i in range(6):
             pixels = np.full((10, 8, 3), (c * 20, i * 40, 90), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
+    (tmp_path / "pictures" / ".thumbnails").mkdir()  # neither a hidden folder nor a file is a class
+    Image.fromarray(pixels).save(tmp_path / "pictures" / ".thumbnails" / "0.png")
+    (tmp_path / "pictures" / "notes.txt").write_text("twelve classes")
     return tmp_path / "pictures"
 
 

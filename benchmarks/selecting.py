@@ -8,19 +8,22 @@
 - the accuracy of the selector's own predictor from the selected columns, and that of EVAL-X from the same columns;
 - AUROC of EVAL-X.
 
-The selectors are trained to predict the labels, as published. The model that policy gradient asks is trained with
-random hidden columns. L2X selects four columns, as in its paper (two for syn1), the others choose the number.
+The selectors are trained to predict the labels, as published, or the model's prediction (`--target model`). The model
+that policy gradient asks is trained with random hidden columns. L2X selects as many columns as decide, the others choose
+the number.
 """
 
 import argparse
 import json
 import time
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, PolicyGradient
+from mapsto.explainers.learned.explainer import Target
 from mapsto.measures import EvalX
 from mapsto.tasks.planted import Rule, relevant, score
 
@@ -51,14 +54,14 @@ def data(rule: Rule, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, relevant(rule, x)
 
 
-def selectors(rule: Rule, cost: float, warmup: int) -> dict:
+def selectors(rule: Rule, target: Target, cost: float, warmup: int) -> dict:
     """Return new selectors by name."""
     players = Columns(11, baseline=torch.nan)
     return {
-        "L2X": L2X(players, COUNT[rule], 2, target="label"),
-        "INVASE": INVASE(players, 2, target="label", cost=cost, warmup=warmup),
-        "REAL-X": REALX(players, 2, target="label", cost=cost, warmup=warmup),
-        "policy gradient": PolicyGradient(players, 2, target="label", cost=cost, warmup=warmup),
+        "L2X": L2X(players, COUNT[rule], 2, target=target),
+        "INVASE": INVASE(players, 2, target=target, cost=cost, warmup=warmup),
+        "REAL-X": REALX(players, 2, target=target, cost=cost, warmup=warmup),
+        "policy gradient": PolicyGradient(players, 2, target=target, cost=cost, warmup=warmup),
     }
 
 
@@ -68,7 +71,7 @@ def run(rule: Rule, seed: int, only: str, options: argparse.Namespace) -> None:
     tasks = mt.tasks.Minibatches(x, y, size=512, splits=(1.0, 0.0, 0.0))
     torch.manual_seed(seed)
     judge = EvalX(mt.models.MLP(22, 200, 200, 2), seed=seed).fit(x, y)
-    for name, selector in selectors(rule, options.cost, options.warmup).items():
+    for name, selector in selectors(rule, options.target, options.cost, options.warmup).items():
         if only and name != only:
             continue
         started = time.process_time()
@@ -100,6 +103,7 @@ if __name__ == "__main__":
     parser.add_argument("rule", choices=COUNT)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="the name of one selector")
+    parser.add_argument("--target", choices=get_args(Target), default="label", help="the outcome to predict")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--decay", type=float, default=0.0, help="the weight decay of AdamW")

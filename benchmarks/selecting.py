@@ -9,8 +9,8 @@
 - AUROC of EVAL-X.
 
 The selectors are trained to predict the labels, as published, or the model's prediction (`--target model`). The model
-that policy gradient asks is trained with random hidden columns. L2X selects as many columns as decide, the others choose
-the number.
+that policy gradient asks is trained with random hidden columns. L2X selects as many columns as decide; the others
+choose the number.
 """
 
 import argparse

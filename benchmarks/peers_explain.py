@@ -314,8 +314,8 @@ def memory(args: argparse.Namespace) -> None:
     names = (*MOVING, *HIDING)
     sizes = {"--columns": args.columns, "--rows-chunked": args.rows_chunked, "--chunk": args.chunk}
     command = [sys.executable, __file__, *(str(part) for pair in sizes.items() for part in pair), "--child", *names]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    for name, rise in zip(names, told.split(), strict=True):
+    output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    for name, rise in zip(names, output.split(), strict=True):
         print(f"| {name} | {float(rise):.0f} |")
 
 

@@ -137,6 +137,11 @@ def over_tasks(function: Callable[[Episode], Any], chunk_size: int | None = None
     return mapped
 
 
+def real(rows: Examples) -> Examples:
+    """Return the rows with a weight above 0: those that are no padding."""
+    return Examples(*(part[rows.w > 0] for part in rows))
+
+
 def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
     """Yield the first `episodes` tasks of a source in parts of at most `batch` tasks.
 

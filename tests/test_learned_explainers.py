@@ -21,7 +21,7 @@ from mapsto.explainers.learned.interpreter import entropy
 from mapsto.joint import Joint
 from mapsto.joint.joint import means
 from mapsto.learners import MAML, Fixed, PrototypicalNetwork
-from mapsto.measures.audit.selections import Gap, Leak
+from mapsto.measures.audit.selections import Gap
 from mapsto.reports.task.choices import sentence
 from mapsto.reports.task.methods import own_reasons
 from mapsto.tasks import Minibatches
@@ -584,9 +584,7 @@ def test_a_report_shows_each_explainer_and_what_its_choice_tells(tmp_path: Path)
 @pytest.mark.parametrize(("gap", "leak"), [(True, False), (False, True), (False, False)])
 def test_a_choice_that_tells_the_answer_is_said_so(gap: bool, leak: bool) -> None:
     share = [Estimate(number, 0.01) for number in (0.98, 0.51, 0.95, 0.4)]
-    said = sentence(
-        "select", Gap(share[0], share[1], share[3], Estimate(2.5, 0), gap), Leak(*share[1:3], *share[:2], leak)
-    )
+    said = sentence("select", Gap(share[0], share[1], share[3], Estimate(2.5, 0), gap), share[2], leak)
     assert "select shows 2.5 parts" in said and "right in 98 %" in said
     assert "random parts in 51 %" in said and "its choices in 95 %" in said
     assert ("do not rely on it" in said) == (gap or leak) != ("does not tell the answer" in said)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 QUICK = {"steps": 150, "rows": 600, "lr": 5e-3}
 
 
-class Told(Selector):
+class Scripted(Selector):
     """A selector without parameters: it shows the players that `choose_by` returns for each class of the model."""
 
     def __init__(self, by_class: list[list[float]], honest: bool):
@@ -59,7 +59,7 @@ TRUTH = [[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
 
 class TestVerdicts:
     def test_a_cheat_is_flagged_beside_an_honest_selector(self) -> None:
-        of = eval_x(joint(cheat=Told(CHEAT, honest=False), honest=Told(TRUTH, honest=True)), data(), **QUICK)
+        of = eval_x(joint(cheat=Scripted(CHEAT, honest=False), honest=Scripted(TRUTH, honest=True)), data(), **QUICK)
         assert of["cheat"].flagged and not of["honest"].flagged
         assert of["cheat"].own.mean == 1 and of["honest"].own.mean > 0.97
         assert abs(of["cheat"].evaluator.mean - 0.5) < 0.1 and of["honest"].evaluator.mean > 0.97
@@ -68,7 +68,9 @@ class TestVerdicts:
         assert "tells the answer" in str(of["cheat"]) and "no sign" in str(of["honest"])
 
     def test_a_leak_is_measured_without_the_predictor_of_the_cheat(self) -> None:
-        of = label_leak(joint(cheat=Told(CHEAT, honest=False), honest=Told(TRUTH, honest=True)), data(), **QUICK)
+        of = label_leak(
+            joint(cheat=Scripted(CHEAT, honest=False), honest=Scripted(TRUTH, honest=True)), data(), **QUICK
+        )
         assert of["cheat"].flagged and not of["honest"].flagged
         assert of["cheat"].choice.mean > 0.99 and of["cheat"].reader.mean > 0.99
         assert abs(of["honest"].choice.mean - 0.5) < 0.1 and of["honest"].reader.mean > 0.97
@@ -77,7 +79,7 @@ class TestVerdicts:
 
     def test_a_choice_that_depends_on_the_class_but_shows_the_reason_leaks_nothing_new(self) -> None:
         """The mask tells the class, and so do the shown values: a reader gains nothing from the choice."""
-        both = Told([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]], honest=True)
+        both = Scripted([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]], honest=True)
         of = label_leak(joint(both=both), data(), **QUICK)["both"]
         assert of.choice.mean > 0.99 and not of.flagged and of.evaluator.mean > 0.97
 
@@ -90,7 +92,7 @@ class TestVerdicts:
         assert of["why"].own.mean > 0.97 and not of["why"].flagged
 
     def test_the_joint_does_not_change(self) -> None:
-        whole = joint(select=Told(TRUTH, honest=True))
+        whole = joint(select=Scripted(TRUTH, honest=True))
         before = copy.deepcopy(whole.state_dict())
         torch.manual_seed(7)
         eval_x(whole, data(), steps=2, rows=10)
@@ -101,7 +103,7 @@ class TestVerdicts:
         assert all(parameter.requires_grad for parameter in whole.parameters())
 
     def test_the_number_of_rows_and_of_the_strongest_players(self) -> None:
-        whole = joint(select=Told(TRUTH, honest=True))
+        whole = joint(select=Scripted(TRUTH, honest=True))
         few, many = (eval_x(whole, data(), steps=2, rows=rows)["select"].gap for rows in (1, 10_000))
         assert few.interval != few.interval and many.interval >= 0  # one minibatch, all minibatches
 
@@ -123,6 +125,6 @@ class TestRefusals:
         ],
     )
     def test_bad_arguments_are_named(self, measure, name: str, change: dict) -> None:
-        arguments = {"joint": joint(select=Told(TRUTH, honest=True)), "tasks": data(), "steps": 1, "rows": 10}
+        arguments = {"joint": joint(select=Scripted(TRUTH, honest=True)), "tasks": data(), "steps": 1, "rows": 10}
         with pytest.raises(mt.MapstoError, match=f"^{name}: "):
             measure(**arguments | change)

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer
+from ..explainers.learned.explainer import PlayerExplainer
 
 
-def alike(explainers: Mapping[str, LearnedExplainer]) -> list[PlayerExplainer]:
-    """Return the explainers that have players; none if their players differ."""
-    of = [explainer for explainer in explainers.values() if isinstance(explainer, PlayerExplainer)]
+def alike(explainers: Mapping[str, PlayerExplainer]) -> list[PlayerExplainer]:
+    """Return the explainers; none if their players differ."""
+    of = list(explainers.values())
     same = all(torch.equal(of[0].players.groups, explainer.players.groups) for explainer in of)
     return of if same else []
 

@@ -21,7 +21,7 @@ from .. import checks
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner, Metrics, evaluating, within
 from ..episodes import Episode, Examples, State
-from ..explainers.learned.explainer import LearnedExplainer, Prediction
+from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction
 from ..learners.wrapped import Wrapped
 from .consensus import alike, consensus, disagreement
 
@@ -80,9 +80,9 @@ class Joint(Wrapped):
         checks.at_least(0, **{f"weight of {name}": value for name, value in weights.items()})
         checks.between(0, 1, candour=candour)
         checks.expect(math.isfinite(agreement), "agreement", agreement, "a finite number")
-        comparable = not agreement or len(alike(explainers)) > 1
-        checks.expect(comparable, "agreement", agreement, "0, unless two or more explainers have the same players")
         self.learner, self.explainers, self.weights = learner, nn.ModuleDict(explainers), dict(weights)
+        comparable = not agreement or len(alike(self.player_explainers)) > 1
+        checks.expect(comparable, "agreement", agreement, "0, unless two or more explainers have the same players")
         self.candour, self.agreement = candour, agreement
         self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
         self.trains = trains
@@ -91,6 +91,11 @@ class Joint(Wrapped):
     def inner(self) -> Learner:
         """The learner without its explainers."""
         return self.learner
+
+    @property
+    def player_explainers(self) -> dict[str, PlayerExplainer]:
+        """The explainers that tell how important each player is, by name."""
+        return {name: explainer for name, explainer in self._named() if isinstance(explainer, PlayerExplainer)}
 
     @property
     def trains(self) -> Trains:
@@ -148,7 +153,7 @@ class Joint(Wrapped):
         Raises:
             MapstoError: if no explainer has players, the players differ, or an explainer has not been trained.
         """
-        of = [explainer.trained() for explainer in alike(dict(self._named()))]
+        of = [explainer.trained() for explainer in alike(self.player_explainers)]
         checks.expect(bool(of), "explainers", ", ".join(self.explainers), "explainers with the same players")
         with torch.no_grad(), evaluating(self), answering(self, x):
             prediction = self.prediction(state, x)
@@ -207,7 +212,7 @@ class Joint(Wrapped):
         total = torch.stack([self.weights[name] * loss for name, (loss, _) in losses.items()]).sum()
         if self.agreement:
             with evaluating(self.learner):
-                importances = [explainer.importance(prediction) for explainer in alike(dict(self._named()))]
+                importances = [explainer.importance(prediction) for explainer in alike(self.player_explainers)]
             apart = w @ disagreement(importances)
             total, metrics = total + self.agreement * apart, metrics | {"disagreement": apart.detach()}
         return total, metrics

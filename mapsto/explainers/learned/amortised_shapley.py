@@ -131,8 +131,7 @@ class AmortisedShapley(PlayerExplainer):
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
         """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
         ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
-        shown = self.players.show(prediction.x, torch.cat([ends, masks], 1))  # [n, 2 + c, ...]
-        outcome = prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
+        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))  # [n, 2 + c, k]
         return outcome[:, 0], outcome[:, 1], outcome[:, 2:]
 
     def game(
@@ -144,11 +143,7 @@ class AmortisedShapley(PlayerExplainer):
         are visible. `visible` `[n, p]` is False for missing players.
         """
         k = base.shape[1]
-        fits = self.outputs in (None, k)
-        checks.expect(fits, "outputs", self.outputs, f"{k}, the outcomes of the model")
-        features = list(self.read(prediction.features).values())
-        means = list(self.read(prediction.classes).values()) if self.by_class else []
-        tokens = self.tokens(prediction, features, means) * visible[:, None, :, None]
+        tokens = self.tokens(prediction, *self.inputs(prediction)) * visible[:, None, :, None]
         values = self._by_outcome(self.values(tokens), k)[..., 0]  # [n, k, p]
         if self.factors is None:
             pairs = values.new_zeros(*values.shape, values.shape[-1])

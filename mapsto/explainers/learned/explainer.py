@@ -119,6 +119,33 @@ class PlayerExplainer(LearnedExplainer):
     def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
         """Return how important each player is for the outcome of its row, from 0; 0 if the player is missing."""
 
+    def outcomes(self, prediction: Prediction, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
+        """Return the model's outcomes of each row if only the players of each of its `c` masks are visible."""
+        shown = self.players.show(prediction.x, masks)  # [n, c, ...]
+        return prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
+
+    def inputs(self, prediction: Prediction) -> tuple[list[Float[Tensor, "_ _ _"]], list[Float[Tensor, "_ _ _"]]]:
+        """Return the features to read, each `[n, t, c]`, and, if by class, their means by class, each `[k, t, c]`.
+
+        Each feature has its own numbers of positions t and channels c.
+
+        Raises:
+            MapstoError: if the model has another number of outcomes, or in any case in which `read` raises it.
+        """
+        k = prediction.outcome.shape[1]
+        checks.expect(self.outputs in (None, k), "outputs", self.outputs, f"{k}, the outcomes of the model")
+        means = list(self.read(prediction.classes).values()) if self.by_class else []
+        return list(self.read(prediction.features).values()), means
+
+
+def against_others(outcome: Float[Tensor, "n k"]) -> Float[Tensor, "n k 2"]:
+    """Return, for each class, its outcome and the sum of all others.
+
+    >>> against_others(torch.tensor([[0.5, 0.25, 0.25]]))[0, 0]
+    tensor([0.5000, 0.5000])
+    """
+    return torch.stack([outcome, outcome.sum(1, keepdim=True) - outcome], -1)
+
 
 def targets(prediction: Prediction, y: Shaped[Tensor, "n ..."], target: Target) -> Float[Tensor, "n k"]:
     """Return the outcome to predict: that of the model, or the label (as one-hot probabilities if it is a class)."""

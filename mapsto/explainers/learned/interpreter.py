@@ -20,10 +20,10 @@ from typing import NamedTuple, get_args
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ... import checks
 from .explainer import LearnedExplainer, Metrics, Prediction, Target, errors, targets
+from .perceptron import Pooled
 
 
 class Concepts(NamedTuple):
@@ -76,7 +76,7 @@ class Interpreter(LearnedExplainer):
         checks.at_least(0, conciseness=conciseness, diversity=diversity)
         self.outputs, self.active, self.target = outputs, active, target
         self.conciseness, self.diversity = conciseness, diversity
-        self.hidden = nn.ModuleList(nn.Linear(channels, width) for channels in self.reads.values())
+        self.hidden = Pooled(self.reads, width)
         self.concepts = nn.Linear(width * len(self.reads), concepts)
         self.scores = nn.Linear(concepts, outputs)
         self.probes = nn.ModuleList(nn.Linear(width, outputs) for _ in self.reads)
@@ -117,8 +117,7 @@ class Interpreter(LearnedExplainer):
         return Concepts(activations, contributions, base, outcome, dict(zip(self.reads, layers, strict=True)))
 
     def _activations(self, prediction: Prediction) -> tuple[list[Tensor], Float[Tensor, "n j"]]:
-        features = self.read(prediction.features).values()
-        hidden = [F.gelu(layer(f)).mean(1) for layer, f in zip(self.hidden, features, strict=True)]
+        hidden = self.hidden(list(self.read(prediction.features).values()))
         raw = self.concepts(torch.cat(hidden, 1)).relu()
         largest = raw.topk(self.active, 1)
         return hidden, torch.zeros_like(raw).scatter(1, largest.indices, largest.values)

@@ -29,7 +29,7 @@ class INVASE(Policy):
         draws: the number of masks per row in a training step; 1 in the paper.
         explore: the number of random masks per row on which the critic is trained too, so that it still knows what
             players tell that the actor has stopped showing; 0 in the paper.
-        critic_width: the number of hidden units of the critic and of the baseline.
+        critic_width: the number of hidden units of the critic and, if `draws` is 1, of the baseline.
         players, outputs, reads, target, warmup, network, width: see `Selector`.
 
     Raises:
@@ -55,18 +55,20 @@ class INVASE(Policy):
         checks.count(0, explore=explore)
         self.explore = explore
         self.critic = Predictor(players, outputs, critic_width)
-        self.baseline = Predictor(players, outputs, critic_width)
+        self.baseline = Predictor(players, outputs, critic_width) if draws == 1 else None
 
     def judge(
         self, prediction: Prediction, masks: Float[Tensor, "n c p"], visible: Bool[Tensor, "n p"],
         target: Float[Tensor, "n k"],
     ) -> Judgement:  # fmt: skip
-        """Return the errors of the critic, the baselines, and the sum of the losses of the critic and the baseline."""
+        """Return the errors of the critic, the baselines, and the loss of the critic (and of the baseline, if any)."""
         critic = self.critic.errors(prediction, masks, target)
-        baseline = self.baseline.errors(prediction, visible[:, None].to(masks), target)
         random = self.critic.errors(prediction, random_masks(visible, self.explore).to(masks), target)
-        learning = torch.cat([critic, random], 1).mean(1) + baseline[:, 0]
-        return Judgement(critic, baseline if self.draws == 1 else others(critic), learning)
+        learning = torch.cat([critic, random], 1).mean(1)
+        if self.baseline is None:
+            return Judgement(critic, others(critic), learning)
+        baseline = self.baseline.errors(prediction, visible[:, None].to(masks), target)
+        return Judgement(critic, baseline, learning + baseline[:, 0])
 
     def predicted(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
         """Return the outcome that the critic reads from the shown players."""

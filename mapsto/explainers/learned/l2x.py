@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ... import checks
 from .explainer import Prediction, Target
-from .players import Players
+from .players import Players, strongest
 from .selector import Losses, Network, Predictor, Selector
 
 
@@ -64,7 +64,7 @@ class L2X(Selector):
 
     def choose(self, probability: Float[Tensor, "n p"]) -> Bool[Tensor, "n p"]:
         """Return the `count` players with the largest probabilities."""
-        return torch.zeros_like(probability, dtype=torch.bool).scatter(1, probability.topk(self.count).indices, True)
+        return strongest(probability, self.count)
 
     def predicted(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
         """Return the outcome that the predictor reads from the shown players."""

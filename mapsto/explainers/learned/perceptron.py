@@ -42,13 +42,12 @@ class Perceptron(nn.Module):
         return self.network(torch.cat([part.expand(*axes, -1) for part in parts], -1))
 
 
-class Pooled(nn.Module):
+class Pooled(nn.ModuleList):
     """Map features to one vector for each row: of each feature, the mean over its positions of gelu(W·f)."""
 
     def __init__(self, reads: Mapping[str, int], width: int):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(channels, width) for channels in reads.values())
+        super().__init__(nn.Linear(channels, width) for channels in reads.values())
 
-    def forward(self, features: list[Float[Tensor, "n t c"]]) -> list[Float[Tensor, "n v"]]:
-        """Return one vector for each feature."""
-        return [F.gelu(layer(f)).mean(1) for layer, f in zip(self.layers, features, strict=True)]
+    def forward(self, features: list[Float[Tensor, "_ _ _"]]) -> list[Float[Tensor, "_ _"]]:
+        """Return one vector for each row `[n, width]`, for each feature `[n, t, c]`."""
+        return [F.gelu(layer(f)).mean(1) for layer, f in zip(self, features, strict=True)]

@@ -73,6 +73,16 @@ class Players(nn.Module):
         checks.shape(("n", *self.groups.shape), "give rows with the shape that the explainer was built for", x=x)
 
 
+def strongest(importance: Float[Tensor, "n p"], count: int) -> Bool[Tensor, "n p"]:
+    """Return a mask of the `count` most important players of each row; of all players if there are fewer.
+
+    >>> strongest(torch.tensor([[0.1, 3.0, 2.0]]), 2)
+    tensor([[False,  True,  True]])
+    """
+    chosen = importance.topk(min(count, importance.shape[1]), 1).indices
+    return torch.zeros_like(importance, dtype=torch.bool).scatter(1, chosen, True)
+
+
 def random_masks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
     """Draw `count` masks for each row: a share, uniform from 0 to 1, and each visible player with this probability.
 

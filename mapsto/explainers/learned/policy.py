@@ -58,7 +58,7 @@ class Policy(Selector):
     ) -> Losses:  # fmt: skip
         """Return the losses whose gradient is that of the score function, and the losses of the judge."""
         learning = self.steps >= self.warmup
-        masks = drawn(logits.detach(), visible, self.draws)
+        masks = sample_masks(logits.detach(), visible, self.draws)
         masks = torch.where(learning, masks, random_masks(visible, self.draws).to(masks))
         error, baseline, training = self.judge(prediction, masks, visible, target)
         selection = (error - baseline).detach() * log_probability(logits, masks, visible)
@@ -74,7 +74,7 @@ def others(error: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
     return (error.sum(1, keepdim=True) - error) / (error.shape[1] - 1)
 
 
-def drawn(logits: Float[Tensor, "n p"], visible: Bool[Tensor, "n p"], draws: int) -> Float[Tensor, "n c p"]:
+def sample_masks(logits: Float[Tensor, "n p"], visible: Bool[Tensor, "n p"], draws: int) -> Float[Tensor, "n c p"]:
     """Draw masks: each visible player is shown with probability σ(logit)."""
     chance = (logits.sigmoid() * visible)[:, None].expand(-1, draws, -1)
     return (torch.rand_like(chance) < chance).to(logits)
@@ -83,6 +83,6 @@ def drawn(logits: Float[Tensor, "n p"], visible: Bool[Tensor, "n p"], draws: int
 def log_probability(
     logits: Float[Tensor, "n p"], masks: Float[Tensor, "n c p"], visible: Bool[Tensor, "n p"]
 ) -> Float[Tensor, "n c"]:
-    """Return the logarithm of the probability with which `drawn` returns each mask."""
+    """Return the logarithm of the probability with which `sample_masks` returns each mask."""
     each = F.binary_cross_entropy_with_logits(logits[:, None].expand_as(masks), masks, reduction="none")
     return -(each * visible[:, None]).sum(-1)

@@ -59,12 +59,12 @@ class PolicyGradient(Policy):
 
     def predicted(self, prediction: Prediction, shown: Float[Tensor, "n p"]) -> Float[Tensor, "n k"]:
         """Return the outcome of the model if only the shown players are visible."""
-        return prediction.ask(self.players.show(prediction.x, shown[:, None])[:, 0])
+        return self.outcomes(prediction, shown[:, None])[:, 0]
 
     @torch.no_grad()
     def _errors(self, prediction: Prediction, masks: Float[Tensor, "n c p"], target: Tensor) -> Float[Tensor, "n c"]:
         """Return the loss of the model's outcome for the shown players: cross-entropy in nats, or squared error."""
-        outcome = prediction.ask(self.players.show(prediction.x, masks).flatten(0, 1)).unflatten(0, masks.shape[:2])
+        outcome = self.outcomes(prediction, masks)
         if not prediction.of_classes:
             return (outcome - target[:, None]).square().sum(-1)
         return -(target[:, None] * outcome.clamp(min=1e-6).log()).sum(-1)

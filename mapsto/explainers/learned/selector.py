@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ... import checks
-from .explainer import Metrics, PlayerExplainer, Prediction, Target, errors, targets
+from .explainer import Metrics, PlayerExplainer, Prediction, Target, against_others, errors, targets
 from .perceptron import Perceptron, Pooled
 from .players import Players
 from .tokens import Tokens
@@ -122,11 +122,7 @@ class Selector(PlayerExplainer):
 
     def logits(self, prediction: Prediction) -> Float[Tensor, "n p"]:
         """Return the logit of the probability with which each player is shown."""
-        k = prediction.outcome.shape[1]
-        checks.expect(self.outputs in (None, k), "outputs", self.outputs, f"{k}, the outcomes of the model")
-        features = list(self.read(prediction.features).values())
-        means = list(self.read(prediction.classes).values()) if self.by_class else []
-        logits = self.network(prediction, features, means)  # [n, 1 or k, p]
+        logits = self.network(prediction, *self.inputs(prediction))  # [n, 1 or k, p]
         return torch.einsum("nk,nkp->np", prediction.outcome, logits) if self.by_class else logits[:, 0]
 
 
@@ -144,10 +140,7 @@ class Chooser(nn.Module):
         """Return one logit for each player (and class)."""
         outcome = prediction.outcome
         inputs = [f[:, None, None] for f in self.own(features)] + [f[None, None] for f in self.means(means)]
-        if self.perceptron.by_class:
-            each = torch.stack([outcome, outcome.sum(1, keepdim=True) - outcome], -1)[:, None]  # [n, 1, k, 2]
-        else:
-            each = outcome[:, None, None]
+        each = against_others(outcome)[:, None] if self.perceptron.by_class else outcome[:, None, None]
         visible = self.perceptron.players.visible(prediction.x).to(outcome)
         return self.perceptron(prediction, visible[:, None], each, *inputs)[:, 0]
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...attention import attend
-from .explainer import Prediction
+from .explainer import Prediction, against_others
 from .players import Players
 
 
@@ -36,7 +36,7 @@ class Tokens(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, prediction: Prediction, features: list[Float[Tensor, "n t c"]], means: list[Float[Tensor, "k t c"]]
+        self, prediction: Prediction, features: list[Float[Tensor, "_ _ _"]], means: list[Float[Tensor, "_ _ _"]]
     ) -> Float[Tensor, "n g p v"]:
         """Return the tokens of `n` rows, given the model's features and, if they are by class, the classes' means."""
         tokens, memory = self._start(prediction), self._memory(features, means)
@@ -52,8 +52,7 @@ class Tokens(nn.Module):
             means = self.players.cells(prediction.classes["x"])[None]  # [1, k, p, m]
             size = (len(x), len(means[0]), -1, -1)
             parts = [part.expand(*size) for part in (*parts, means)]
-            others = (outcome.sum(1, keepdim=True) - outcome)[..., None]
-            outcome = torch.cat([outcome[..., None], others], -1)  # [n, k, 2]
+            outcome = against_others(outcome)  # [n, k, 2]
         return self.entries(torch.cat(parts, -1)) + self.place + self.outcome(outcome).view(len(x), -1, 1, self.width)
 
     @property

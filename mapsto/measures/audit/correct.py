@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...adaptation.learner import Learner
-from ...episodes import Episode, Examples
+from ...episodes import Episode, real
 from ...estimate import Estimate, estimate
 from ..evaluation.evaluate import Classification, Evaluation, Regression
 
@@ -54,11 +54,6 @@ def correct(learner: Learner, tasks: list[Episode], evaluation: Evaluation) -> C
     calibrated = error <= MISCALIBRATED
     reason += f"; probabilities are off by {error:.4f}" + ("" if calibrated else f", more than {MISCALIBRATED}")
     return Correct(reached, guessing, lead, error, better, better and calibrated, reason)
-
-
-def real(part: Examples) -> Examples:
-    """Return the examples without padding, which has weight 0."""
-    return Examples(*(leaf[part.w > 0] for leaf in part))
 
 
 def quality(learner: Learner, scores: Float[Tensor, "n k"], y: Shaped[Tensor, "n ..."]) -> Float[Tensor, " n"]:

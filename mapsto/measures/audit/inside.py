@@ -19,9 +19,8 @@ from torch import Tensor
 from ...adaptation import watching
 from ...adaptation.batching import kernels_for
 from ...adaptation.learner import Learner
-from ...episodes import Episode, Examples, State
+from ...episodes import Episode, Examples, State, real
 from ...estimate import Estimate, estimate
-from .correct import real
 from .readable import held_out
 from .units import Inner, inner_layers
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...episodes import Source
 from ...explainers.learned.explainer import LearnedExplainer, Metrics, PlayerExplainer, Prediction, Target, targets
-from ...explainers.learned.players import random_masks
+from ...explainers.learned.players import random_masks, strongest
 from ...explainers.learned.selector import Predictor, Selector
 from ...joint.joint import Joint
 from ...training.loop import train
@@ -62,16 +62,14 @@ def at_random(explainer: PlayerExplainer) -> Choice:
     return choice
 
 
-def choice_of(explainer: PlayerExplainer, strongest: int) -> Choice:
-    """Return the choice of an explainer: the players that it selects or, if it does not select, its strongest."""
+def choice_of(explainer: PlayerExplainer, count: int) -> Choice:
+    """Return the choice of an explainer: the players that it selects or, without a selection, its `count` strongest."""
     if isinstance(explainer, Selector):
         return lambda prediction: explainer.explain(prediction).shown.to(prediction.outcome)
 
     def choice(prediction: Prediction) -> Float[Tensor, "n p"]:
         importance = explainer.trained().importance(prediction)
-        chosen = importance.topk(min(strongest, importance.shape[1]), 1).indices
-        visible = explainer.players.visible(prediction.x)
-        return (torch.zeros_like(visible).scatter(1, chosen, True) & visible).to(importance)
+        return (strongest(importance, count) & explainer.players.visible(prediction.x)).to(importance)
 
     return choice
 
@@ -82,7 +80,7 @@ def own_outcome(
     """Return the outcome that a selector's own predictor or, without one, the model predicts from shown players."""
     if isinstance(explainer, Selector):
         return explainer.predicted(prediction, masks)
-    return prediction.ask(explainer.players.show(prediction.x, masks[:, None])[:, 0])
+    return explainer.outcomes(prediction, masks[:, None])[:, 0]
 
 
 def target_of(explainer: PlayerExplainer) -> Target:

@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 from ...adaptation.batching import kernels_for
 from ...adaptation.learner import Learner
-from ...episodes import Episode, Examples, State
+from ...episodes import Episode, Examples, State, real
 from ...estimate import Estimate, estimate
 from ..robustness.attacks import FGSM
-from .correct import Correct, averages, quality, real
+from .correct import Correct, averages, quality
 
 LITTLE, MUCH = 0.1, 0.3
 """The sizes of the moves, in standard deviations of each input."""

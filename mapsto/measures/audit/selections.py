@@ -132,7 +132,12 @@ def leak(accuracy: Accuracies, tolerance: float) -> Leak:
     """Return the leak, from the accuracies of one explainer."""
     difference = estimate(accuracy["reader"] - accuracy["evaluator"])
     choice, reader, evaluator = (estimate(accuracy[role]) for role in ("choice", "reader", "evaluator"))
-    return Leak(choice, reader, evaluator, difference, _beyond(difference, tolerance))
+    return Leak(choice, reader, evaluator, difference, leaks(accuracy, tolerance))
+
+
+def leaks(accuracy: Accuracies, tolerance: float) -> bool:
+    """Return whether a reader that was trained on the choices predicts better than EVAL-X."""
+    return _beyond(estimate(accuracy["reader"] - accuracy["evaluator"]), tolerance)
 
 
 def accuracies(
@@ -142,7 +147,7 @@ def accuracies(
     checks.expect(isinstance(joint, Joint), "joint", f"a {type(joint).__name__}", "a Joint")
     checks.expect(joint.learner.criterion.outcome == "classes", "joint", "predicted numbers", "predicted classes")
     checks.count(rows=rows, strongest=strongest)
-    showing = {name: e for name, e in joint.explainers.items() if isinstance(e, PlayerExplainer)}
+    showing = joint.player_explainers
     expected = "an explainer that shows players, such as INVASE or AmortisedShapley"
     checks.expect(bool(showing), "joint", ", ".join(joint.explainers), expected)
     choices = {name: choice_of(explainer, strongest) for name, explainer in showing.items()}

@@ -68,13 +68,12 @@ class JointReasons(ViewExplainer):
             values = explanation.values @ chosen
         else:
             values = explanation.probability
-        return shared(values, player_networks(self.learner)[self.name].players.groups)[0]
+        return shared(values, self.learner.player_explainers[self.name].players.groups)[0]
 
 
 def player_networks(learner: Learner) -> dict[str, PlayerExplainer]:
     """Return the explainers of a `Joint` that tell how important each player is, by name; none for other learners."""
-    named = learner.explainers.items() if isinstance(learner, Joint) else ()
-    return {name: network for name, network in named if isinstance(network, PlayerExplainer)}
+    return learner.player_explainers if isinstance(learner, Joint) else {}
 
 
 def explains_itself(learner: Learner) -> bool:
@@ -88,7 +87,7 @@ def own_reasons(learner: Learner, support: Examples) -> dict[str, ViewExplainer]
         return {OWN: OwnReasons(learner, support)}
     if not isinstance(learner, Joint):
         return {}
-    names = list(player_networks(learner))
+    names = list(learner.player_explainers)
     titles = [OWN] if len(names) == 1 else [f"{OWN}: {name}" for name in names]
     return {title: JointReasons(learner, support, name) for title, name in zip(titles, names, strict=True)}
 

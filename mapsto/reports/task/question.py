@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ... import checks, views
-from ...episodes import Episode, Examples, unstack
+from ...episodes import Episode, Examples, real, unstack
 from ...learners import Fixed, InEpisode, Learner
 from ...learners.wrapped import Wrapped
 from ...tasks import Tasks
@@ -87,11 +87,6 @@ def task_question(learner: Learner, episode: Episode, queries: int = QUERIES) ->
 def is_plain(learner: Learner) -> bool:
     """Return whether the learner is a plain network, alone or with its explainers, which adapts to no examples."""
     return isinstance(learner.inner if isinstance(learner, Wrapped) else learner, Fixed)
-
-
-def real(rows: Examples) -> Examples:
-    """Return the rows with a weight above 0."""
-    return Examples(*(part[rows.w > 0] for part in rows))
 
 
 def most_probable(p: Float[Tensor, " k"]) -> Float[Tensor, " k"]:

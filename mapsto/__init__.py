@@ -22,6 +22,7 @@ _ROOMS = (
     "episodes",
     "explainers",
     "figures",
+    "joint",
     "learners",
     "measures",
     "models",

@@ -19,7 +19,7 @@ from mapsto.explainers.learned.amortised_shapley import coalitions, played
 from mapsto.explainers.learned.explainer import Prediction
 from mapsto.explainers.learned.interpreter import entropy
 from mapsto.joint import Joint
-from mapsto.joint.joint import means
+from mapsto.joint.class_means import means
 from mapsto.learners import MAML, Fixed, PrototypicalNetwork
 from mapsto.measures.audit.selections import Gap
 from mapsto.reports.task.choices import sentence

@@ -40,6 +40,9 @@ ROOMS = {
     "figures": """
         attributions beeswarm draw influence reliability waterfall
     """,
+    "joint": """
+        Joint SelfExplaining Tuning
+    """,
     "learners": """
         ANML ANP CNP Fixed Hypernetwork InContext InEpisode LearnedOptimizer Learner MAML MatchingNetwork
         MemoryFusion MetaGAN MetaLSTM MetaNetwork MultiTask NP PrototypicalNetwork Regularised Reptile
@@ -94,7 +97,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 170
+    assert len({name for _, name in PUBLIC} - OWN) <= 175
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

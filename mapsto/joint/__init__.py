@@ -2,5 +2,6 @@
 
 from .joint import Joint
 from .self_explaining import SelfExplaining
+from .tuning import Tuning
 
-__all__ = ["Joint", "SelfExplaining"]
+__all__ = ["Joint", "SelfExplaining", "Tuning"]

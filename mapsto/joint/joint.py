@@ -8,22 +8,28 @@ easier to explain: 0 trains the explainers beside the learner, 1 trains both for
 learner itself: `train`, `evaluate` and the views treat it as they treat every other learner. It cannot be compiled.
 """
 
+import copy
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from functools import partial
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from .. import checks
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner, Metrics, evaluating, within
-from ..episodes import Episode, Examples, State
+from ..episodes import Episode, Examples, State, blank
+from ..errors import MapstoError
 from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction
 from ..learners.wrapped import Wrapped
+from .class_means import means
 from .consensus import alike, consensus, disagreement
+from .tuning import Tuning
 
 Trains = Literal["both", "learner", "explainers"]
 
@@ -51,12 +57,14 @@ class Joint(Wrapped):
             frozen. `mapsto.training.phases` trains the parts one after the other.
         agreement: the weight of the explainers' mean disagreement, see `mapsto.joint.consensus`. If it is positive,
             training draws their importances of the players together; if it is negative, it drives them apart.
+        tuning: the steps by which the explainers adapt to each task's support set in training, so that they learn an
+            initialisation for `tuned`. If None, they are trained to explain as they are.
 
     Raises:
         MapstoError: if `learner` is not a learner or is transductive, there is no explainer, an explainer is not an
             explainer network or does not fit the learner's outcomes, a weight is negative, the names in `weight` are
             not those of the explainers, `candour` is not from 0 to 1, `trains` is unknown, or `agreement` is not 0
-            although there are fewer than two explainers with the same players.
+            although there are fewer than two explainers with the same players, or although there is a `tuning`.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Joint(Wrapped):
         candour: float = 0.0,
         trains: Trains = "both",
         agreement: float = 0.0,
+        tuning: Tuning | None = None,
     ):
         plain = "wrap a plain network as mt.learners.Fixed(network)"
         checks.expect(isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner", plain)
@@ -83,7 +92,8 @@ class Joint(Wrapped):
         self.learner, self.explainers, self.weights = learner, nn.ModuleDict(explainers), dict(weights)
         comparable = not agreement or len(alike(self.player_explainers)) > 1
         checks.expect(comparable, "agreement", agreement, "0, unless two or more explainers have the same players")
-        self.candour, self.agreement = candour, agreement
+        checks.expect(not (agreement and tuning), "agreement", agreement, "0, because the explainers are tuned apart")
+        self.candour, self.agreement, self.tuning = candour, agreement, tuning
         self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
         self.trains = trains
 
@@ -159,6 +169,29 @@ class Joint(Wrapped):
             prediction = self.prediction(state, x)
             return consensus([explainer.importance(prediction) for explainer in of])
 
+    def tuned(self, support: Examples, tuning: Tuning | None = None) -> Self:
+        """Return a copy whose explainers have adapted to one task, by a few steps on its support set.
+
+        The learner and its predictions stay the same. The copy explains this task only. `tuning` holds the number of
+        steps and the learning rate; if None, they are those of the `Joint`. With new explainers and many steps, the
+        explainers are trained on this task alone.
+
+        Raises:
+            MapstoError: if there is no tuning, the support set is empty, or the explainers become NaN.
+        """
+        steps = tuning or self.tuning
+        if steps is None:
+            raise MapstoError("tuning: got None, expected mt.joint.Tuning(steps, lr); pass it here or to `Joint`.")
+        result = copy.deepcopy(self)
+        with torch.no_grad(), torch.random.fork_rng(), evaluating(self):
+            torch.manual_seed(0)
+            networks = self._after_steps(steps, self.adapt(support), support)
+        fine = all(bool(p.isfinite().all()) for network in networks.values() for p in network.values())
+        checks.expect(fine, "tuning", f"lr={steps.lr} with infinite or NaN parameters", "a smaller learning rate")
+        for name, network in networks.items():
+            result.explainers[name].load_state_dict(network, strict=False)
+        return result
+
     def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:
         """Return everything that the explainers may read about the predictions for `n` rows.
 
@@ -204,8 +237,10 @@ class Joint(Wrapped):
         x, y, w = episode.query
         with evaluating(self.learner):
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.candour > 0):
-                prediction = self._candid(self.prediction(self.adapt_to(episode), x))
-            losses = {name: explainer.loss(prediction, y, w) for name, explainer in self._named()}
+                state = self.adapt_to(episode)
+                prediction = self._candid(self.prediction(state, x))
+            networks = self._after_steps(self.tuning, state, episode.support)
+            losses = {name: functional_call(e, networks[name], (prediction, y, w)) for name, e in self._named()}
         metrics: Metrics = {f"explainers.{name}.steps": explainer.steps + 1 for name, explainer in self._named()}
         for name, (loss, numbers) in losses.items():
             metrics |= {f"{name}_{key}": value for key, value in {"loss": loss.detach(), **numbers}.items()}
@@ -216,6 +251,17 @@ class Joint(Wrapped):
             apart = w @ disagreement(importances)
             total, metrics = total + self.agreement * apart, metrics | {"disagreement": apart.detach()}
         return total, metrics
+
+    def _after_steps(self, tuning: Tuning | None, state: JointState, support: Examples) -> dict[str, dict[str, Tensor]]:
+        """Return each explainer's parameters after the steps on the support set; none if there are no steps."""
+        if tuning is None:
+            return {name: {} for name in self.explainers}
+        checks.expect(
+            len(support.w) > 0, "tuning", "an empty support set", "tasks with support rows", "leave tuning out"
+        )
+        rows = support._replace(x=blank(support.x, support.w), y=blank(support.y, support.w))
+        predict = partial(self.prediction, state)
+        return {name: tuning(explainer, predict, rows) for name, explainer in self._named()}
 
     def _candid(self, prediction: Prediction) -> Prediction:
         """Let only the fraction `candour` of a gradient through."""
@@ -243,18 +289,6 @@ class Joint(Wrapped):
 
     def _named(self) -> list[tuple[str, LearnedExplainer]]:
         return list(self.explainers.items())  # type: ignore[arg-type]
-
-
-def means(mass: Float[Tensor, "k n"], values: Float[Tensor, "n ..."]) -> Float[Tensor, "k ..."]:
-    """Return the mean of `values` for each class, given the weight of each row in it; NaN does not count.
-
-    >>> means(torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 2.0]]), torch.tensor([[1.0], [torch.nan], [5.0]]))
-    tensor([[1.],
-            [5.]])
-    """
-    there = (~values.isnan()).to(mass)
-    total = torch.einsum("kn,n...->k...", mass, values.to(mass).nan_to_num(0.0))
-    return total / torch.einsum("kn,n...->k...", mass, there).clamp(min=1e-12)
 
 
 def _check(explainers: Mapping[str, LearnedExplainer], learner: Learner) -> None:

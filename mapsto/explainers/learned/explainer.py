@@ -60,6 +60,12 @@ class LearnedExplainer(nn.Module, ABC):
     def explain(self, prediction: Prediction) -> Any:
         """Return the explanation of each row's prediction, as a tuple of tensors with `n` rows."""
 
+    def forward(
+        self, prediction: Prediction, y: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return `loss(prediction, y, w)`, so that `functional_call` evaluates the loss at other parameters."""
+        return self.loss(prediction, y, w)
+
     def read(self, features: Mapping[str, Tensor]) -> dict[str, Float[Tensor, "n t c"]]:
         """Return the features to read, each as tokens: one for each position, such as a pixel or a time step.
 

@@ -8,7 +8,9 @@ For one data set and one seed, on held-out rows:
 - `Interpreter`: the share of rows with the class of the network, and the concepts that are active, trained after the
   network and jointly;
 - `AmortisedShapley`: R² to exact Shapley values (2^players looks), reading features and reading the row alone, and the
-  looks that KernelSHAP needs for the same squared error.
+  looks that KernelSHAP needs for the same squared error;
+- its trust beside the true R² of each row, clipped to 0 … 1: the calibration error over ten bins of equally many rows,
+  and Spearman's correlation.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_wine
 from torch import Tensor, nn
 
@@ -103,6 +106,7 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
 
     exact = torch.stack([shapley(None, row) for row in x])
     error = float((reasons.values - exact).square().sum())
+    trusted = trust(reasons, exact)
     spread = float((exact - exact.mean()).square().sum())
     looks, took = 4 * players.count, 0.0
     while looks < 2**players.count:
@@ -112,7 +116,17 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
         if float((sampled - exact).square().sum()) <= error:
             break
         looks *= 2
-    return {"R2": 1 - error / spread, "KernelSHAP looks": looks, "KernelSHAP time ratio": took / seconds}
+    return {"R2": 1 - error / spread, "KernelSHAP looks": looks, "KernelSHAP time ratio": took / seconds, **trusted}
+
+
+def trust(reasons: ShapleyReasons, exact: Tensor) -> dict[str, float]:
+    """Return how well the trust predicts the R² of each row."""
+    centred = exact - exact.mean(1, keepdim=True)
+    errors, spreads = (part.square().sum((1, 2)) for part in (reasons.values - exact, centred))
+    true, expected = (1 - errors / spreads).clamp(0, 1).numpy(), reasons.trust.numpy()
+    bins = np.array_split(expected.argsort(), 10)
+    gap = sum(len(rows) * abs(float(true[rows].mean() - expected[rows].mean())) for rows in bins) / len(true)
+    return {"trust calibration error": gap, "trust Spearman": float(spearmanr(true, expected)[0])}
 
 
 def no_support(x: Tensor) -> mt.Examples:

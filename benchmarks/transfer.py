@@ -78,7 +78,7 @@ def prepared(joint: mt.Joint, episode: Episode, explained: int) -> Task:
 
 
 def alone(seed: int, task: Task, aim: float, limit: float) -> tuple[float, float]:
-    """Train a new explainer on the rows of one task; return its best R², and the processor seconds until it reached the aim."""
+    """Train a new explainer on the rows of one task; return its best R², and the seconds until it reached the aim."""
     explainer = new(seed).explainers["why"]
     optimizer = torch.optim.Adam(explainer.parameters(), lr=2e-3)
     best, started, steps = -np.inf, time.process_time(), 0

@@ -22,6 +22,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ... import checks
+from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction
 from .players import Players
 from .tokens import Tokens
@@ -33,6 +34,7 @@ class ShapleyReasons(NamedTuple):
     values: Float[Tensor, "n p k"]
     base: Float[Tensor, "n k"]  # the outcome if no player is visible
     interactions: Float[Tensor, "n p p k"]  # of each two players; 0 if `rank` is 0
+    trust: Float[Tensor, " n"]  # the expected R² of a row's values to the exact Shapley values, from 0 to 1
 
 
 class AmortisedShapley(PlayerExplainer):
@@ -41,7 +43,8 @@ class AmortisedShapley(PlayerExplainer):
     The entries may be grouped in any way. The network reads the row, the outcome and the model features listed in the
     argument `reads`. `Joint` trains it on the model's outcomes for rows with hidden players. `explain` returns
     `ShapleyReasons`: `values` `[n, players, k]`, in the unit of the outcome (probability, or the predicted number),
-    `base` `[n, k]` (the outcome if no player is visible), and `interactions` `[n, players, players, k]`.
+    `base` `[n, k]` (the outcome if no player is visible), `interactions` `[n, players, players, k]`, and `trust` `[n]`
+    (the expected R² of the row's values to the exact Shapley values, see `mapsto.explainers.learned.doubt`).
 
     Args:
         players: the players, such as `Columns(13)` or `Patches((1, 28, 28), 7)`.
@@ -50,7 +53,7 @@ class AmortisedShapley(PlayerExplainer):
         reads: the features to read, as `{name: channels}`. If None or empty, the network reads only the row and the
             outcome.
         coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
-            number.
+            number from 4.
         rank: the largest rank of the predicted matrix of interactions, before its diagonal is set to 0. If 0, all
             interactions are 0.
         width: the number of channels of a token.
@@ -58,7 +61,7 @@ class AmortisedShapley(PlayerExplainer):
         heads: the number of attention heads.
 
     Raises:
-        MapstoError: if a number is out of range, or `coalitions` is odd.
+        MapstoError: if a number is out of range, or `coalitions` is odd or below 4.
     """
 
     signs: Tensor
@@ -77,11 +80,12 @@ class AmortisedShapley(PlayerExplainer):
         super().__init__(players, outputs, reads)
         checks.count(coalitions=coalitions, width=width, heads=heads)
         checks.count(0, rank=rank, depth=depth)
-        checks.expect(coalitions % 2 == 0, "coalitions", coalitions, "an even number, because they come in pairs")
+        pairs = coalitions % 2 == 0 and coalitions > 2
+        checks.expect(pairs, "coalitions", coalitions, "an even number from 4, because they come in pairs")
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.coalitions = coalitions
         self.tokens = Tokens(players, self.reads, outputs, width, depth, heads)
-        self.values = nn.Linear(width, outputs or 1)
+        self.values, self.doubt = nn.Linear(width, outputs or 1), Doubt(width)
         self.factors = nn.Linear(width, (outputs or 1) * rank) if rank else None
         nn.init.normal_(self.values.weight, std=0.02)
         signs = 1 - 2.0 * (torch.arange(rank) % 2)
@@ -92,7 +96,8 @@ class AmortisedShapley(PlayerExplainer):
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the loss is the squared error of the predicted outcomes of random player coalitions.
 
-        The errors are averaged over the coalitions and summed over the k outcomes. The metric `unexplained` depends on
+        The errors are averaged over the coalitions and summed over the k outcomes. The loss of `Doubt`, which trains
+        nothing but the trust, is added. The metric `unexplained` depends on
         the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, the
         metric is the squared error divided by the squared difference.
         """
@@ -100,9 +105,12 @@ class AmortisedShapley(PlayerExplainer):
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
         base, full, outcome = self._ask(prediction, visible, masks)
         change = outcome - base[:, None]  # [n, c, k]
-        error = change - played(*self.game(prediction, base, full, visible), masks, visible)
-        missed, moved = (w @ differences(part.detach()).square().sum((1, 2)) for part in (error, change))
-        return w @ error.square().sum(-1).mean(1), {"unexplained": missed / moved.clamp(min=1e-9)}
+        values, pairs, doubt = self.game(prediction, base, full, visible)
+        error = change - played(values, pairs, masks, visible)
+        gaps, changes = differences(error.detach()), differences(change.detach())
+        doubts = self.doubt.loss(doubt, measured(gaps, masks.chunk(2, 1)[0], visible))
+        numbers = {"unexplained": w @ gaps.square().sum((1, 2)) / (w @ changes.square().sum((1, 2))).clamp(min=1e-9)}
+        return w @ (error.square().sum(-1).mean(1) + doubts), numbers
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
@@ -123,8 +131,8 @@ class AmortisedShapley(PlayerExplainer):
         visible = self.players.visible(prediction.x)
         none = prediction.outcome.new_zeros(len(visible), 0, self.players.count)
         base, full, _ = self._ask(prediction, visible, none)
-        values, pairs = self.game(prediction, base, full, visible)
-        return ShapleyReasons(values.mT, base, pairs.movedim(1, -1))
+        values, pairs, doubt = self.game(prediction, base, full, visible)
+        return ShapleyReasons(values.mT, base, pairs.movedim(1, -1), trust(doubt, spread(values, visible)))
 
     def _ask(
         self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
@@ -136,11 +144,12 @@ class AmortisedShapley(PlayerExplainer):
 
     def game(
         self, prediction: Prediction, base: Float[Tensor, "n k"], full: Float[Tensor, "n k"], visible: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the Shapley values φ `[n, k, p]` and the interactions q `[n, k, p, p]` of p players and k outcomes.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the Shapley values φ `[n, k, p]`, the interactions q `[n, k, p, p]`, and the doubt `[n]`.
 
-        The matrix q is symmetric. `base` is the outcome if no player is visible; `full` is the outcome if all players
-        are visible. `visible` `[n, p]` is False for missing players.
+        There are p players and k outcomes. The doubt is the logarithm of the expected squared error of φ. The matrix q
+        is symmetric. `base` is the outcome if no player is visible; `full` is the outcome if all players are visible.
+        `visible` `[n, p]` is False for missing players.
         """
         k = base.shape[1]
         tokens = self.tokens(prediction, *self.inputs(prediction)) * visible[:, None, :, None]
@@ -154,7 +163,8 @@ class AmortisedShapley(PlayerExplainer):
         values = values * visible[:, None]
         gap = full - base - values.sum(-1)  # [n, k]
         share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-        return values + gap[..., None] * share[:, None], pairs
+        values = values + gap[..., None] * share[:, None]
+        return values, pairs, self.doubt(tokens, spread(values, visible))
 
     def _by_outcome(self, terms: Float[Tensor, "n g p t"], k: int) -> Float[Tensor, "n k p r"]:
         """Return the terms of each outcome and player."""

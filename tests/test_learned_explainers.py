@@ -503,7 +503,7 @@ class TestReports:
 def test_the_page_runs_as_it_is_printed() -> None:
     page = (Path(__file__).parents[1] / "docs" / "learning_to_explain.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict = {}
     for block in blocks:
         exec(block, names)
@@ -545,6 +545,8 @@ def test_the_page_runs_as_it_is_printed() -> None:
         "x  ": lambda: asked(torch.zeros(1, 4)),
         "x   ": lambda: asked(np.zeros((1, 3))),
         "joint": lambda: next(mt.training.phases(Fixed(nn.Linear(3, 2)), tasks(), {"both": 1}, 1)),
+        "learner  ": lambda: asked(torch.randn(4, 3), Centred()),
+        "learner   ": lambda: asked(torch.randn(1, 3), Dropping()),
         "explainer": lambda: joint().explain(joint().adapt(nothing(3)), torch.zeros(1, 3)),
     }.items(),
 )  # fmt: skip
@@ -553,8 +555,25 @@ def test_bad_arguments_are_named(name: str, make) -> None:
         make()
 
 
-def asked(x: Tensor) -> None:
-    of = joint()
+class Centred(nn.Linear):
+    """Subtracts the mean of the rows that are asked together."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(3 * (x - x.mean(0)))
+
+
+class Dropping(Centred):
+    """Draws random numbers in evaluation too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.Linear.forward(self, nn.functional.dropout(x, 0.5, training=True))
+
+
+def asked(x: Tensor, body: nn.Module | None = None) -> None:
+    of = joint() if body is None else Joint(Fixed(body), {"why": AmortisedShapley(Columns(3), 2)})
     for explainer in of.explainers.values():
         explainer.steps.fill_(1)
     of.explain(of.adapt(nothing(3)), x)

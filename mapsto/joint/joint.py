@@ -21,6 +21,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from .. import checks
+from ..adaptation import chance
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner, Metrics, evaluating, within
 from ..episodes import Episode, Examples, State, blank
@@ -29,6 +30,7 @@ from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Pr
 from ..learners.wrapped import Wrapped
 from .class_means import means
 from .consensus import alike, consensus, disagreement
+from .refusals import refuse_mixing, refuse_unfit
 from .tuning import Tuning
 
 Trains = Literal["both", "learner", "explainers"]
@@ -82,7 +84,7 @@ class Joint(Wrapped):
         super().__init__(learner)
         reads_rows = not learner.transductive
         checks.expect(reads_rows, "learner", f"a transductive {type(learner).__name__}", "one with transductive=False")
-        _check(explainers, learner)
+        refuse_unfit(explainers, learner)
         weights = weight if isinstance(weight, Mapping) else dict.fromkeys(explainers, weight)
         known = ", ".join(explainers)
         checks.expect(set(weights) == set(explainers), "weight", ", ".join(weights), f"one for each of {known}")
@@ -144,12 +146,15 @@ class Joint(Wrapped):
         """Return a dictionary from the name of each explainer to its explanations of the predictions for `n` rows.
 
         Raises:
-            MapstoError: if an explainer has not been trained, the rows do not fit the learner or the explainers, or an
-                explanation is NaN.
+            MapstoError: if an explainer has not been trained, the rows do not fit the learner or the explainers, the
+                learner draws random numbers or its prediction for a row depends on the other rows, or an explanation is
+                NaN.
         """
         checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor of rows [n, ...]")
         with torch.no_grad(), evaluating(self), answering(self, x):
-            prediction = self.prediction(state, x)
+            with chance.refused("learner"):
+                prediction = self.prediction(state, x)
+            refuse_mixing(prediction)
             reasons = {name: explainer.explain(prediction) for name, explainer in self._named()}
         lost = any(checks.readable(part) and bool(part.isnan().any()) for part in pytree.tree_leaves(reasons))
         checks.expect(not lost, "x", "rows with NaN reasons", "rows whose cells the learner can read", "fill them in")
@@ -289,19 +294,3 @@ class Joint(Wrapped):
 
     def _named(self) -> list[tuple[str, LearnedExplainer]]:
         return list(self.explainers.items())  # type: ignore[arg-type]
-
-
-def _check(explainers: Mapping[str, LearnedExplainer], learner: Learner) -> None:
-    """Raise MapstoError unless the explainers are explainer networks with names, and fit the kind of the outcome."""
-    named = isinstance(explainers, Mapping) and len(explainers) > 0
-    checks.expect(named, "explainers", f"a {type(explainers).__name__}", "at least one explainer by name, in a dict")
-    for name, explainer in explainers.items():
-        kind, network = type(explainer).__name__, isinstance(explainer, LearnedExplainer)
-        checks.expect(network, "explainers", f"a {kind}", "explainer networks of mapsto.explainers.learned")
-        fits = isinstance(name, str) and name.isidentifier() and name != "learner"
-        checks.expect(fits, "explainers", f"the name {name!r}", "a word other than 'learner'")
-        fits = not explainer.by_class or learner.criterion.outcome == "classes"
-        checks.expect(
-            fits, "outputs", f"None for {type(learner).__name__} with loss {learner.loss_name!r}",
-            "the number of outcomes, because only classes have means",
-        )  # fmt: skip

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import checks
+from ..adaptation.chance import generators
 from ..adaptation.differentiation import ConstantGradients, FiniteDifference, FirstOrder, Reverse, Truncated
 from ..adaptation.fitting import fitting
 from ..adaptation.learner import Learner
@@ -50,10 +51,10 @@ def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> bo
         MapstoError: if the learner cannot compute the loss, or not with a right gradient.
     """
     task = unstack(to(checked(tasks.batch(0, 1, seed)), device))[0]
-    before = _generators(device)
+    before = generators()
     with torch.no_grad(), fitting(learner, task), _Operations() as operations:
         learner.loss(task)
-    draws = not all(map(torch.equal, before, _generators(device)))
+    draws = not all(map(torch.equal, before, generators()))
     trainable = any(p.requires_grad for p in learner.parameters())
     checks.expect(
         trainable, "learner", f"{type(learner).__name__} without trainable parameters", "at least one to train"
@@ -65,12 +66,6 @@ def fits(learner: Learner, tasks: Source, seed: int, device: torch.device) -> bo
         "is wrong in torch", "a body without it", "remove it, or train with first_order=True",
     )  # fmt: skip
     return draws
-
-
-def _generators(device: torch.device) -> list[torch.Tensor]:
-    """Return the states of the generators of random numbers of the CPU and the device."""
-    states = [torch.get_rng_state()]
-    return states if device.type == "cpu" else [*states, torch.get_device_module(device).get_rng_state()]
 
 
 class _Operations(TorchDispatchMode):

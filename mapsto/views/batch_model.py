@@ -14,9 +14,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
+from ..adaptation import chance
 from ..adaptation.learner import Learner
 from ..errors import MapstoError
-from . import chance
 
 Way = Callable[[Tensor], Any]  # rows to the model's own output
 _METHODS = ("predict_proba", "decision_function", "predict")

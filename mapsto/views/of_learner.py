@@ -15,11 +15,10 @@ from torch.func import vjp
 from torch.utils import _pytree as pytree
 
 from .. import checks
-from ..adaptation import watching
+from ..adaptation import chance, watching
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Examples, State
 from ..games import Game, View
-from . import chance
 
 Link = Callable[[Tensor], Tensor]
 Worth = Callable[[Tensor, Tensor], Tensor]

@@ -42,14 +42,15 @@ def refused(name: str) -> Iterator[None]:
     if torch.compiler.is_compiling():
         yield
         return
-    before = _generators()
+    before = generators()
     yield
-    same = all(map(torch.equal, before, _generators()))
+    same = all(map(torch.equal, before, generators()))
     got, remedy = "one that draws random numbers", f"call {name}.eval() first"
     checks.expect(same, name, got, "the same answer at each call", remedy)
 
 
-def _generators() -> list[Tensor]:
+def generators() -> list[Tensor]:
+    """Return the states of torch's generators of random numbers: that of the CPU and, if it is used, of the GPU."""
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
 

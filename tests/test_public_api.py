@@ -15,6 +15,7 @@ OWN = {
     "Episode",
     "Examples",
     "Explanation",
+    "ImageClassifier",
     "Joint",
     "MapstoError",
     "TableClassifier",
@@ -38,7 +39,7 @@ ROOMS = {
         AmortisedShapley Columns INVASE Interpreter L2X Patches Players PolicyGradient REALX
     """,
     "figures": """
-        attributions beeswarm draw influence reliability waterfall
+        attributions beeswarm draw heat influence reliability waterfall
     """,
     "learners": """
         ANML ANP CNP Fixed Hypernetwork InContext InEpisode LearnedOptimizer Learner MAML MatchingNetwork
@@ -77,7 +78,7 @@ ROOMS = {
         Game View as_module feature game model query state support support_feature support_game taught weights
     """,
     "weights": """
-        load
+        load load_images
     """,
 }
 SLOW = ("shap", "captum", "lightning_fabric", "lightning", "matplotlib", "pandas", "sklearn", "tensorboard", "rich")

@@ -1,5 +1,6 @@
 """The labels of training rows: their sorted classes, and the index of the class of each row."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def classes(
         most: the largest number of classes; if None, there is no limit.
 
     Raises:
-        MapstoError: if a label is missing or is a number with decimals, or there are fewer than 2 or too many classes.
+        MapstoError: if a label is missing or is a number with decimals, labels cannot be sorted, or there are fewer than 2 or too many classes.
     """
     labels = _whole(labels, rows, name)
     _refuse_numbers(labels, name, most)
@@ -56,9 +57,14 @@ def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
 
 
 def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
-    """Raise MapstoError if the labels are measured numbers instead of classes."""
+    """Raise MapstoError if the labels are measured numbers instead of classes, or cannot be sorted."""
     try:
-        check_classification_targets(labels)
+        with warnings.catch_warnings():  # many classes with one row each are no mistake
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            check_classification_targets(labels)
+    except TypeError as error:
+        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
+        raise MapstoError(f"{name}: got {kinds}, which cannot be sorted, expected labels of one type.") from error
     except ValueError as error:
         raise MapstoError(
             f"{name}: {str(error).partition('. ')[0]}, expected one of {_range(most)} a row; cut a number into ranges."

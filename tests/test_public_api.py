@@ -78,7 +78,7 @@ ROOMS = {
         Game View as_module feature game model query state support support_feature support_game taught weights
     """,
     "weights": """
-        load load_images
+        load
     """,
 }
 SLOW = ("shap", "captum", "lightning_fabric", "lightning", "matplotlib", "pandas", "sklearn", "tensorboard", "rich")

@@ -1,8 +1,8 @@
 """The scikit-learn interface of the shipped mappings: predict and explain small tables and images without training."""
 
 from .classifier import MAX_CLASSES, TableClassifier
-from .estimator import Estimator
 from .image_classifier import ImageClassifier
+from .pretrained import PretrainedEstimator
 from .regressor import TableRegressor
 from .table import MAX_COLUMNS, MAX_ROWS, TableEstimator
 
@@ -10,8 +10,8 @@ __all__ = [
     "MAX_CLASSES",
     "MAX_COLUMNS",
     "MAX_ROWS",
-    "Estimator",
     "ImageClassifier",
+    "PretrainedEstimator",
     "TableClassifier",
     "TableEstimator",
     "TableRegressor",

@@ -17,15 +17,15 @@ from ..explanation import Explanation
 from ..joint import Joint
 from ..tables.selection import weigh
 from . import pixels
-from .estimator import Estimator, Stored
 from .ink import GRID, Ink, background, hidden_patches
 from .labels import classes
+from .pretrained import PretrainedEstimator, Stored
 
 PATCHES = [f"row {row + 1}, column {column + 1}" for row in range(GRID) for column in range(GRID)]
 _ROWS, _TOKENS = 64, 256  # images at a time; when explaining, images times classes; results do not change
 
 
-class ImageClassifier(ClassifierMixin, Estimator):
+class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     """Predict and explain the class of each image, given a few training images of each class.
 
     The model is made for drawings, characters and symbols: light strokes on a dark background, or dark strokes on a

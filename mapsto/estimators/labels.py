@@ -25,7 +25,8 @@ def classes(
         most: the largest number of classes; if None, there is no limit.
 
     Raises:
-        MapstoError: if a label is missing or is a number with decimals, labels cannot be sorted, or there are fewer than 2 or too many classes.
+        MapstoError: if a label is missing or is a number with decimals, the labels cannot be sorted, or there are fewer
+            than 2 or too many classes.
     """
     labels = _whole(labels, rows, name)
     _refuse_numbers(labels, name, most)

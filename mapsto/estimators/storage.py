@@ -20,10 +20,10 @@ from ..errors import MapstoError
 from ..files import atomically
 
 if TYPE_CHECKING:
-    from .estimator import Estimator
+    from .pretrained import PretrainedEstimator
 
 
-def write(estimator: "Estimator", path: str | Path) -> None:
+def write(estimator: "PretrainedEstimator", path: str | Path) -> None:
     """Write a fitted estimator to `path`.
 
     Raises:
@@ -47,7 +47,7 @@ def write(estimator: "Estimator", path: str | Path) -> None:
         raise MapstoError(f"path: {path} cannot be written ({reason}); choose another place.") from error
 
 
-def read(kind: "type[Estimator]", path: str | Path) -> "Estimator":
+def read(kind: "type[PretrainedEstimator]", path: str | Path) -> "PretrainedEstimator":
     """Read an estimator that `write` saved, and adapt the mapping to its training rows again.
 
     Raises:
@@ -64,7 +64,9 @@ def read(kind: "type[Estimator]", path: str | Path) -> "Estimator":
         raise MapstoError(f"path: {path} holds no fitted estimator ({error}); save one with `save`.") from error
 
 
-def _refuse_others(kind: "type[Estimator]", path: str | Path, about: dict[str, Any], meta: dict[str, str]) -> None:
+def _refuse_others(
+    kind: "type[PretrainedEstimator]", path: str | Path, about: dict[str, Any], meta: dict[str, str]
+) -> None:
     """Raise MapstoError if the file is of another kind of estimator, or was written with other weights."""
     if about["class"] != kind.__name__:
         raise MapstoError(f"path: {path} holds a {about['class']}; load it with {about['class']}.load.")
@@ -75,7 +77,9 @@ def _refuse_others(kind: "type[Estimator]", path: str | Path, about: dict[str, A
         )
 
 
-def _restored(kind: "type[Estimator]", about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> "Estimator":
+def _restored(
+    kind: "type[PretrainedEstimator]", about: dict[str, Any], tensors: dict[str, torch.Tensor]
+) -> "PretrainedEstimator":
     estimator = kind(**{name: about[name] for name in kind().get_params()})
     estimator.n_rows_, estimator.notes_, estimator.rows_ = about["rows"], about["notes"], tensors["rows"].numpy()
     if about["classes"]["values"]:

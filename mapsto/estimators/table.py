@@ -31,7 +31,7 @@ from ..tables.columns import Column, Columns, refuse_duplicates, reorder
 from ..tables.selection import Weighed, strongest
 from ..tables.splits import stratified
 from ..threads import one_thread
-from .estimator import Estimator, Stored
+from .pretrained import PretrainedEstimator, Stored
 
 T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
@@ -41,7 +41,7 @@ _FILL = 8  # the number of rows in a chunk is a multiple of this
 _NUMBERS, _MOST = 2**21, 128  # bounds on a chunk: numbers in its largest intermediate, and rows; results do not change
 
 
-class TableEstimator(Estimator, ABC):
+class TableEstimator(PretrainedEstimator, ABC):
     """The base of `TableClassifier` and `TableRegressor`: explanations, influence of training rows, saving and loading.
 
     Subclasses convert between the scores of the pretrained model and the outcome.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,8 @@ from .colours import around_zero
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_OPAQUE = 0.75  # the opacity of the patch with the largest contribution
 
 
 def heat(
@@ -41,16 +43,17 @@ def heat(
     'first'
     """
     _check(images, values, titles)
-    lines = -(-len(images) // across)
-    rows = max(title.count("\n") for title in titles) + 1
-    figure = style.canvas((4.2 / across + 0.14 * rows + 0.08) * lines + 0.1)
+    lines, titles = -(-len(images) // across), [_lines(title, 66 // across) for title in titles]
+    height = 0.85 * style.WIDTH / across * images.shape[2] / images.shape[3]
+    figure = style.canvas((height + 0.14 * (max(title.count("\n") for title in titles) + 1) + 0.1) * lines + 0.1)
     panels = list(figure.subplots(lines, across, squeeze=False).flat)
     reach = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    layers = [_panel(*parts, reach) for parts in zip(panels, images, values, titles, strict=False)]
+    for axes, *parts in zip(panels, images, values, titles, strict=False):
+        _panel(axes, *parts, reach)
     for axes in panels[len(images) :]:
         axes.remove()
     if np.isfinite(values).any():
-        _scale(figure, layers[-1], panels[: len(images)], reach)
+        _scale(figure, panels[: len(images)], reach)
     return figure
 
 
@@ -63,29 +66,44 @@ def _check(images: np.ndarray, values: np.ndarray, titles: Sequence[str]) -> Non
     checks.expect(len(titles) == len(images), "titles", len(titles), f"{len(images)}, one for each image")
 
 
-def _panel(axes: Axes, image: np.ndarray, values: np.ndarray, title: str, reach: float) -> Any:
-    """Draw one image under its contributions, and return the layer of contributions."""
+def _lines(title: str, limit: int) -> str:
+    return "\n".join(style.label(line, limit) for line in title.split("\n"))
+
+
+def _panel(axes: Axes, image: np.ndarray, values: np.ndarray, title: str, reach: float) -> None:
+    """Draw one image under its contributions."""
     from matplotlib import colormaps
 
     if len(image) == 3:
         axes.imshow(np.moveaxis(np.nan_to_num(image, nan=0.76), 0, -1))
     else:
         axes.imshow(image[0], cmap=colormaps["gray"].with_extremes(bad="#c3c9ce"), vmin=0, vmax=1)
-    grid = math.isqrt(len(values))
-    y, x = (np.append(0, np.bincount(bands(length, grid)).cumsum()) - 0.5 for length in image.shape[1:])
-    layer = axes.pcolormesh(
-        x, y, np.ma.masked_invalid(values.reshape(grid, grid)), vmin=-reach, vmax=reach, alpha=0.6, edgecolors="none",
-        cmap=around_zero("white").with_extremes(bad="none"), linewidth=0, rasterized=True,
-    )  # fmt: skip
+    if np.isfinite(values).any():
+        _patches(axes, image, values / reach)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_color(style.NEUTRAL)
-    axes.set_title("\n".join(style.label(line, 26) for line in title.split("\n")), fontsize=8.5, color=style.INK)
-    return layer
+    axes.set_title(title, fontsize=8.5, color=style.INK)
 
 
-def _scale(figure: Figure, layer: Any, panels: list[Axes], reach: float) -> None:
-    bar = figure.colorbar(layer, ax=panels, fraction=0.05, pad=0.03, ticks=[-reach, 0, reach])
+def _patches(axes: Axes, image: np.ndarray, values: np.ndarray) -> None:
+    """Draw patches, the more opaque the larger their values from −1 to 1, and the lines between them."""
+    from matplotlib.colors import to_rgba
+
+    grid = math.isqrt(len(values))
+    y, x = (np.append(0, np.bincount(bands(length, grid)).cumsum()) - 0.5 for length in image.shape[1:])
+    colours = [to_rgba(style.direction(v), _OPAQUE * abs(v)) for v in np.nan_to_num(values).tolist()]
+    axes.pcolormesh(x, y, np.reshape(colours, (grid, grid, 4)))
+    axes.hlines(y[1:-1], x[0], x[-1], color=style.NEUTRAL, linewidth=0.3)
+    axes.vlines(x[1:-1], y[0], y[-1], color=style.NEUTRAL, linewidth=0.3)
+
+
+def _scale(figure: Figure, panels: list[Axes], reach: float) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    layer = ScalarMappable(Normalize(-reach, reach), around_zero("white"))
+    bar = figure.colorbar(layer, ax=panels, fraction=0.05, pad=0.03, ticks=[-reach, 0, reach], alpha=_OPAQUE)
     bar.ax.set_yticklabels([f"−{100 * reach:.0f}", "0", f"+{100 * reach:.0f}"], fontsize=8.5)
     bar.set_label("percentage points", fontsize=8.5, color=style.INK)
     bar.outline.set_visible(False)

@@ -4,6 +4,7 @@
 the configuration of the model for images, as `mapsto train` reads it.
 """
 
+import copy
 import functools
 import hashlib
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import nn
 from ..errors import MapstoError
 from ..joint import Joint, SelfExplaining
 
-__all__ = ["load", "load_images"]
+__all__ = ["load"]
 
 FOLDER = Path(__file__).parent
 TABLES, IMAGES = FOLDER / "tables.safetensors", FOLDER / "images.safetensors"
@@ -64,7 +65,7 @@ def load_images(ways: int = 5, path: str | Path = IMAGES) -> Joint:
     Raises:
         MapstoError: if one of the two files is missing or damaged, or the weights are those of another model.
     """
-    mapping = _built(Path(path))
+    mapping = copy.deepcopy(_built(Path(path)))
     mapping.learner.ways = ways
     _fill(mapping, Path(path))
     return mapping
@@ -76,6 +77,7 @@ def fingerprint(path: Path = TABLES) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@functools.cache
 def _built(path: Path) -> Any:
     """Return the learner that the configuration beside the weights describes."""
     import jsonargparse

@@ -41,22 +41,26 @@ def _class(answer: Answer, c: int) -> dict[str, Any]:
 
 
 def cases(answer: Answer) -> list[dict[str, Any]]:
-    """Draw single predictions: the mistakes, then the least certain and the most certain predictions."""
-    best = answer.probabilities.max(1)
-    wrong = np.flatnonzero(answer.predicted != answer.true)
+    """Draw single predictions."""
+    return [_case(answer, i) for i in chosen(answer)]
+
+
+def chosen(answer: Answer) -> list[int]:
+    """Choose images: mistakes, then the least certain prediction of each class, then the most certain predictions."""
+    best, predicted = answer.probabilities.max(1), answer.predicted
     order = np.argsort(best, kind="stable")
-    chosen = dict.fromkeys([*wrong[: _CASES - 2], *order[:2], *order[::-1]])
-    return [_case(answer, int(i)) for i in list(chosen)[: min(_CASES, len(best))]]
+    least_certain = [next(i for i in order if predicted[i] == c) for c in np.unique(predicted)]
+    wrong = np.flatnonzero(predicted != answer.true)[: _CASES - 1]
+    return list(dict.fromkeys(map(int, [*wrong, *least_certain, *order[::-1]])))[:_CASES]
 
 
 def _case(answer: Answer, i: int) -> dict[str, Any]:
     p, e, (first, second) = answer.probabilities[i], answer.reasons, _compared(answer, i)
-    name, other, true = (style.shorten(answer.classes[c], 40) for c in (first, second, answer.true[i]))
+    name, other = (style.shorten(answer.classes[c], 40) for c in (first, second))
     values = np.stack([np.full(e.values.shape[1], np.nan), e.values[i, :, first], e.values[i, :, second]])
     titles = ["the image\n ", *(f"{answer.classes[c]}\n{numbers.percent(p[c])}" for c in (first, second))]
-    right = (
-        f"This is right. {other} is the second choice" if first == answer.true[i] else f"This is wrong: it is {true}"
-    )
+    right = f"This is right. The second choice is {other}"
+    right = right if first == answer.true[i] else f"This is wrong. The true class is {other}"
     names = list(e.feature_names)
     caption = (
         f"The probability of {name} goes from {numbers.percent(e.base_values[i, first])}, for an image of which "

@@ -1,4 +1,4 @@
-"""The base of all estimators: a pretrained mapping that adapts to training rows in one forward pass.
+"""The base of the estimators: a pretrained mapping that adapts to training rows in one forward pass.
 
 Deleting a training row sets its weight to 0 and adapts again, so the influence of a training row is exact.
 """
@@ -28,7 +28,7 @@ class Stored(NamedTuple):
     about: dict[str, Any]
 
 
-class Estimator(BaseEstimator, ABC):
+class PretrainedEstimator(BaseEstimator, ABC):
     """The base of the estimators for tables and images: influence of training rows, saving and loading."""
 
     weights_file: ClassVar[Path]  # the weights of the mapping

@@ -6,6 +6,7 @@ The laws are tested over the shipped weights, and over random weights of another
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -481,6 +482,17 @@ def test_many_classes():
     assert e.values.shape == (5, 16, 60)
     np.testing.assert_allclose(e.predictions, clf.predict_proba(new[:5]), atol=ROUNDING)
     assert clf.score(new, labels) > 0.2  # chance is 0.017
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_recipe_runs_as_it_is_printed(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+    section = page.partition("## Learn characters from one example each\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(block, names)
+    assert names["e"].values.shape == (20, 16, 5) and (tmp_path / "why.png").exists()
 
 
 def test_the_public_name():

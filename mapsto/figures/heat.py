@@ -48,8 +48,8 @@ def heat(
     figure = style.canvas((height + 0.14 * (max(title.count("\n") for title in titles) + 1) + 0.1) * lines + 0.1)
     panels = list(figure.subplots(lines, across, squeeze=False).flat)
     reach = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    for axes, *parts in zip(panels, images, values, titles, strict=False):
-        _panel(axes, *parts, reach)
+    for axes, image, v, title in zip(panels, images, values, titles, strict=False):
+        _panel(axes, image, v, title, reach)
     for axes in panels[len(images) :]:
         axes.remove()
     if np.isfinite(values).any():

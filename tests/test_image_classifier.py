@@ -16,6 +16,7 @@ import yaml
 from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
 
 import mapsto as mt
 from mapsto import weights
@@ -320,6 +321,12 @@ def test_the_background_may_be_light_or_dark(paper, strength):
     assert any("dark on light" in note for note in clf.notes_) == (paper > 0.5)
 
 
+def test_ink_is_the_distance_from_the_background_on_one_side():
+    levels = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])[:, None, None, None].expand(-1, 1, 28, 28)
+    np.testing.assert_allclose(ink.Ink(0.75, 28)(levels)[:, 0, 5, 5], [1, 2 / 3, 1 / 3, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(ink.Ink(0.25, 28)(levels)[:, 0, 5, 5], [0, 0, 1 / 3, 2 / 3, 1], atol=1e-6)
+
+
 def test_the_background_is_the_median_of_the_visible_border():
     images = torch.full((2, 1, 28, 28), 0.75)
     images[:, :, 1:-1, 1:-1] = 0.0
@@ -427,6 +434,14 @@ def test_labels_that_cannot_be_learned_are_refused(labels, words):
         mt.ImageClassifier().fit(GOOD[0], labels)
 
 
+def test_a_fit_that_fails_leaves_nothing_behind():
+    clf = mt.ImageClassifier()
+    with pytest.raises(MapstoError):
+        clf.fit(GOOD[0], [1, 1])
+    with pytest.raises(NotFittedError):
+        clf.predict(GOOD[0])
+
+
 @pytest.mark.parametrize("weight", [[1, -1], [np.nan, 1], [0, 0], [1]])
 def test_weights_that_cannot_be_read_are_refused(weight):
     with pytest.raises(MapstoError, match=r"^sample_weight: got"):
@@ -473,6 +488,12 @@ def test_five_characters_are_learned_from_one_example_each(size):
         X, y, new, labels = drawn(5, 1, size, seed)
         right.append(mt.ImageClassifier().fit(1 - X, y).score(1 - new, labels))
     assert np.mean(right) > 0.7  # chance is 0.2
+
+
+def test_scikit_learn_cross_validates_it():
+    X, y, _, _ = drawn(3, 4)
+    hidden = hide(X, np.tile(np.arange(16) > 0, (12, 1)))
+    assert np.mean(cross_val_score(mt.ImageClassifier(), hidden, y, cv=2)) > 0.6
 
 
 def test_many_classes():

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -76,14 +77,11 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         x = pixels.read(images)
         labels = labels.numpy(force=True) if isinstance(labels, Tensor) else labels
         checks.shape((len(x),), "one label for each image", labels=np.asarray(labels))
-        empty = hidden_patches(x).all(2).all(1).nonzero().flatten().tolist()
-        got = f"image {(*empty, 0)[0]} without a visible patch"
-        checks.expect(not empty, "images", got, "at least one patch without NaN in each image", "leave it out")
-        self.rows_, weight = weigh(sample_weight, len(x), most=0)
-        self.n_rows_ = len(x)
-        self.classes_, indices = classes(labels, self.rows_, len(x), name="labels")
-        share = torch.as_tensor(weight / weight.sum(), dtype=torch.float32)
-        self.mapping_, x = self._mapping(), x[torch.as_tensor(self.rows_)]
+        _refuse_hidden(x)
+        rows, weight = weigh(sample_weight, len(x), most=0)
+        self.classes_, indices = classes(labels, rows, len(x), name="labels")
+        self.n_rows_, self.rows_, self.mapping_ = len(x), rows, self._mapping()
+        x, share = x[torch.as_tensor(rows)], torch.as_tensor(weight / weight.sum(), dtype=torch.float32)
         self.ink_ = Ink(background(x, share), self._size())
         self.notes_ = _notes(x, self.ink_)
         return self._adapt(Examples(self._filled(self.ink_(x)), torch.as_tensor(indices), share))
@@ -136,6 +134,11 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         x = self._filled(self._input(images))
         return self._influence(x, among, _ROWS, max(1, _ROWS // len(self.support_.w)))
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan, tags.input_tags.two_d_array = True, False
+        return tags
+
     def _mapping(self) -> Joint:
         return weights.load_images(ways=len(self.classes_))
 
@@ -181,6 +184,13 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
 
     def _restore(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         self.ink_ = Ink(about["background"], self._size())
+
+
+def _refuse_hidden(x: Float[Tensor, "n c h w"]) -> None:
+    """Raise MapstoError if an image has no visible patch."""
+    empty = hidden_patches(x).all(2).all(1).nonzero().flatten().tolist()
+    got = f"image {(*empty, 0)[0]} without a visible patch"
+    checks.expect(not empty, "images", got, "at least one patch without NaN in each image", "leave it out")
 
 
 def _notes(x: Float[Tensor, "n c h w"], ink: Ink) -> list[str]:

@@ -147,6 +147,10 @@ def test_a_hidden_patch_is_hidden_in_training_images_too(model):
     assert np.isnan(one_pixel).sum() < np.isnan(hidden).sum()
     clf = mt.ImageClassifier().fit(hidden, y)
     np.testing.assert_array_equal(clf.predict_proba(new), mt.ImageClassifier().fit(one_pixel, y).predict_proba(new))
+    painted = np.where(np.isnan(hidden), 0.125 if model == "random" else 0.0, X).astype(np.float32)  # the baseline
+    same = mt.ImageClassifier().fit(painted, y)
+    assert clf.ink_.background == same.ink_.background == 0
+    np.testing.assert_allclose(clf.predict_proba(new), same.predict_proba(new), atol=10 * ROUNDING)
     assert np.abs(clf.predict_proba(new) - mt.ImageClassifier().fit(X, y).predict_proba(new)).max() > 1e-4
     assert any("hidden patches" in note for note in clf.notes_)
 
@@ -218,10 +222,10 @@ def test_two_classes_may_be_true_and_false():
 def test_weights_count_images(model):
     X, y, new, _ = drawn()
     w = np.array([2, 1, 0, 3, 1, 1, 2, 1])
-    paper = 0.9 - 0.5 * X
+    paper = 0.6 + 0.05 * np.arange(8)[:, None, None, None] - 0.5 * X
     counted = np.repeat(np.arange(8), w)
     clf, repeated = mt.ImageClassifier().fit(paper, y, w), mt.ImageClassifier().fit(paper[counted], y[counted])
-    assert clf.ink_ == repeated.ink_
+    assert clf.ink_ == repeated.ink_ != mt.ImageClassifier().fit(paper, y, w > 0).ink_
     p = clf.predict_proba(new)
     np.testing.assert_allclose(p, repeated.predict_proba(new), atol=10 * ROUNDING)
     np.testing.assert_allclose(p, mt.ImageClassifier().fit(paper, y, 0.3 * w).predict_proba(new), atol=10 * ROUNDING)

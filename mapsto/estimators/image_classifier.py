@@ -115,7 +115,7 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
             MapstoError: in any case in which `predict_proba` raises it.
         """
         x = self._input(images)
-        parts = [self._reasons(part) for part in x.split(max(1, _TOKENS // len(self.classes_)))]
+        parts = [self._reasons(part) for part in self._filled(x).split(max(1, _TOKENS // len(self.classes_)))]
         values, base = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         ink = x.unflatten(3, (GRID, -1)).unflatten(2, (GRID, -1)).mean((3, 5)).flatten(1)  # [n, 16]
         return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_))
@@ -146,20 +146,18 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         return self.mapping_.predict(state, x).double().softmax(-1)
 
     def _reasons(self, x: Float[Tensor, "n 1 s s"]) -> tuple[Float[Tensor, "n p k"], Float[Tensor, "n k"]]:
-        """Return the values and the base of inputs whose hidden patches are NaN.
+        """Return the values and the base of inputs in which hidden patches are filled.
 
-        Hiding an empty patch changes nothing, so its Shapley value is 0. The value that the explainer gave to empty
-        patches is shared equally among the others.
+        To the model, a hidden patch is an empty one. Hiding an empty patch changes nothing, so its Shapley value is 0.
+        The value that the explainer gave to empty patches is shared equally among the others.
         """
-        with torch.no_grad():
-            filled = self._filled(x)
-            prediction = self.mapping_.prediction(self.state_, filled)
-            values, base, _ = self._why.explain(prediction._replace(x=x))
-        nothing = filled == self._filled(torch.full_like(x, torch.nan))
-        marked = self._why.players.visible(filled.masked_fill(nothing, torch.nan))[..., None]  # [n, 16, 1]
-        values, base = values.double() * marked, base.double()
-        gap = (prediction.outcome - base - values.sum(1))[:, None]
-        values = values + gap * marked / marked.sum(1, keepdim=True).clamp(min=1)
+        reasons = self.mapping_.explain(self.state_, x)["why"]
+        values, base = reasons.values.double(), reasons.base.double()
+        empty = x == self._filled(torch.full_like(x, torch.nan))
+        marked = self._why.players.visible(x.masked_fill(empty, torch.nan))[..., None]  # [n, 16, 1]
+        kept = values * marked
+        lost = (values - kept).sum(1, keepdim=True)
+        values = kept + lost * marked / marked.sum(1, keepdim=True).clamp(min=1)
         return values - values.mean(-1, keepdim=True), base / base.sum(-1, keepdim=True)  # probabilities sum to 1
 
     def _input(self, images: Any) -> Float[Tensor, "n 1 s s"]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import checks, weights
 from ..episodes import Examples, State
-from ..explainers.learned import AmortisedShapley
+from ..explainers.learned.explainer import PlayerExplainer
 from ..explanation import Explanation
 from ..joint import Joint
 from ..tables.selection import weigh
@@ -171,7 +171,7 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         return players.show(x, x.new_ones(len(x), 1, players.count))[:, 0]
 
     @property
-    def _why(self) -> AmortisedShapley:
+    def _why(self) -> PlayerExplainer:
         return self.mapping_.explainers["why"]  # type: ignore[return-value]
 
     def _size(self) -> int:

@@ -54,8 +54,8 @@ def load(
 def load_images(ways: int = 5, path: str | Path = IMAGES) -> Joint:
     """Return the pretrained model for images with `ways` classes; its parameters are frozen.
 
-    The model is a `Joint` of a `PrototypicalNetwork` and an `AmortisedShapley` explainer named "why", whose players are
-    the 4 × 4 patches of an image.
+    The model is a `Joint` of a few-shot learner and an explainer named "why", which returns the Shapley values of the
+    4 × 4 patches of an image.
 
     Args:
         ways: the number of classes.
@@ -93,7 +93,7 @@ def _built(path: Path) -> Any:
 def _fill(mapping: nn.Module, path: Path) -> None:
     """Load the weights into the model, and freeze it."""
     try:
-        mapping.load_state_dict(load_file(path))  # the file holds bfloat16, the mapping float32
+        mapping.load_state_dict(load_file(path))  # the file holds 16 bits a number, the mapping 32
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
         raise _unusable(path, error) from error
     mapping.requires_grad_(False).eval()

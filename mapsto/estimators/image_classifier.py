@@ -32,15 +32,15 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     The model is made for drawings, characters and symbols: light strokes on a dark background, or dark strokes on a
     light one. Images have the shape [n, c, h, w] with 1 or 3 channels, 28 to 64 pixels on each side, and values from 0
     to 1. Three channels are read as one, their luminance. The images are resized to the size that the model reads.
-    Each call may have images of another size and another number of channels. All images must have the same kind of
-    background. Its brightness is the median of the pixels at the border of the training images. If it is above 0.5,
-    images are read as dark on light.
+    Each call may have images of another size and another number of channels. All images must have the same background.
+    The brightness of the background is the median of the pixels at the border of the training images. If this median is
+    above 0.5, images are read as dark on light.
 
-    Each image is divided into a 4 × 4 grid of patches. If 4 does not divide the height or width, the upper or left
-    patches are one pixel larger, as in `numpy.array_split`. A patch with a NaN pixel is hidden as a whole: the model
-    reads the empty background in its place. So `predict_proba` of an image with some patches set to NaN is the
-    prediction without these patches, and anyone can compute exact Shapley values of the same model and compare
-    `explain` with them.
+    Each image is divided into a 4 × 4 grid of patches. If 4 does not divide the height, the patches of the first rows
+    are one pixel higher than the others, as in `numpy.array_split`; the same holds for the width. A patch with a NaN
+    pixel is hidden as a whole: the model reads the empty background in its place. Therefore, `predict_proba` of an
+    image with some patches set to NaN is the prediction without these patches. Anyone can compute exact Shapley values
+    of the same model in this way, and compare `explain` with them.
 
     `fit` sets `classes_` [k], `notes_` (remarks on the training images), `mapping_` (the pretrained model), `ink_` (the
     map from images to its input), `support_` (the training images as the model reads them) and `state_` (the state of
@@ -65,9 +65,9 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     def fit(self, images: Any, labels: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Adapt the model to training images `[n, c, h, w]` and their labels `[n]`, without training.
 
-        Labels may be texts, whole numbers or booleans, of at least two classes. One image of each class is enough. Only
-        the ratios of the weights `sample_weight` [n] matter. An image of weight 0 is left out. If `sample_weight` is
-        None, all images have equal weights.
+        Labels may be texts, whole numbers or booleans, and there must be at least two classes. One image of each class
+        is enough. `sample_weight` [n] holds the weights of the images, of which only the ratios matter. An image of
+        weight 0 is left out. If `sample_weight` is None, all images have equal weights.
 
         Raises:
             MapstoError: if the images do not have the shape [n, c, h, w] with the channels, sizes and values above, an

@@ -2,9 +2,9 @@
 
     ink = (x − b) / (1 − b) if b ≤ ½, else (b − x) / b, and at least 0;   b = brightness of the background
 
-Each patch of the 4 × 4 grid is resized by itself, to size/4 × size/4 pixels: a pixel of the model is the mean of the
-area that it covers. So a patch of the input depends on the same patch of the image only. If one pixel of a patch is
-NaN, the whole patch is hidden, and all its pixels are NaN in the input.
+Each patch of the 4 × 4 grid is resized by itself, to size/4 × size/4 pixels, each of which is the mean of the area that
+it covers. Therefore, a patch of the input depends on the same patch of the image only. If one pixel of a patch is NaN,
+the whole patch is hidden: all its pixels are NaN in the input.
 """
 
 from typing import NamedTuple

@@ -246,6 +246,14 @@ def test_influence_is_fitting_without_the_image(model):
     np.testing.assert_allclose(clf.influence(new, among=~keep), change[:, [3]], atol=ROUNDING)
 
 
+def test_classifiers_share_nothing():
+    X, y, new, _ = drawn()
+    clf = mt.ImageClassifier().fit(X, y)
+    change = clf.influence(new)
+    mt.ImageClassifier().fit(X, y % 2)
+    np.testing.assert_array_equal(clf.influence(new), change)
+
+
 @pytest.mark.parametrize("names", [[3, 1, 2, 0], ["b", "d", "a", "c"]])
 def test_saved_and_loaded_it_answers_the_same(model, tmp_path, names):
     X, y, new, _ = drawn(size=40)

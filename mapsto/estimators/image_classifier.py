@@ -75,7 +75,6 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
                 classes, or a weight is negative, infinite or missing.
         """
         x = pixels.read(images)
-        labels = labels.numpy(force=True) if isinstance(labels, Tensor) else labels
         checks.shape((len(x),), "one label for each image", labels=np.asarray(labels))
         _refuse_hidden(x)
         rows, weight = weigh(sample_weight, len(x), most=0)

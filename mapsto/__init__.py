@@ -10,6 +10,7 @@ _WHERE = {
     "Joint": "joint",
     "TableClassifier": "estimators",
     "TableRegressor": "estimators",
+    "ImageClassifier": "estimators",
     "Explanation": "explanation",
     "train": "training",
     "evaluate": "measures",

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from .errors import MapstoError
 
 COMMANDS = {
-    "demo": "predict and explain patients of a table that ships with the install, and check the reasons",
+    "demo": "predict and explain patients of a table, or drawn characters, and check the reasons",
     "explain": "predict and explain the rows of your own CSV table, or of a trained run",
     "train": "meta-train a learner on a source of tasks, into a run folder",
     "eval": "measure a run on its test tasks, with a 95 % interval",
     "report": "write a run's report as one HTML file",
-    "list": "list every learner, explainer, source of tasks, network and measure",
+    "list": "list every learner, explainer, source of tasks, network, measure and pretrained model",
 }
 
 

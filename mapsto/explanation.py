@@ -23,7 +23,8 @@ class Explanation:
     """The explanations of `n` predictions: the signed contribution of each of `d` columns to each prediction.
 
     If one of `k` classes is predicted, contributions are in probability (0.07 = 7 percentage points). If a number is
-    predicted, there is no axis `k`, and contributions are in the unit of the predicted column.
+    predicted, there is no axis `k`, and contributions are in the unit of the predicted column. If images are explained,
+    the columns are the patches of an image, and their cells are the mean ink, see `ImageClassifier.explain`.
 
     Args:
         values: the contributions, `[n, d, k]` or `[n, d]`.

@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "seeing": {"episodes", "adaptation", "learners", "views", "explainers", "measures"},
     "training": {"episodes", "adaptation", "learners", "joint"},
-    "figures": {"measures", "seeing", "estimate"},
+    "figures": {"explainers", "measures", "seeing", "estimate"},
     "reports": {
         *("episodes", "explanation", "tables", "tasks", "learners", "views", "explainers", "explainers.learned"),
         *("joint", "measures", "seeing", "estimate", "figures", "estimators"),

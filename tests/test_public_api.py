@@ -15,6 +15,7 @@ OWN = {
     "Episode",
     "Examples",
     "Explanation",
+    "ImageClassifier",
     "Joint",
     "MapstoError",
     "TableClassifier",
@@ -38,7 +39,7 @@ ROOMS = {
         AmortisedShapley Columns INVASE Interpreter L2X Patches Players PolicyGradient REALX
     """,
     "figures": """
-        attributions beeswarm draw influence reliability waterfall
+        attributions beeswarm draw heat influence reliability waterfall
     """,
     "joint": """
         Joint SelfExplaining Tuning

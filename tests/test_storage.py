@@ -64,7 +64,7 @@ def test_the_file_says_that_it_holds_the_training_rows(tmp_path: Path) -> None:
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = table()
     mt.TableClassifier().fit(X, y > 0).save(tmp_path / "a.safetensors")
-    monkeypatch.setattr(weights, "fingerprint", lambda: "others")
+    monkeypatch.setattr(weights, "fingerprint", lambda path: "others")
     with pytest.raises(MapstoError, match="this version ships others; install that version, or fit again"):
         mt.TableClassifier.load(tmp_path / "a.safetensors")
 

@@ -1,7 +1,7 @@
 """`mapsto demo`: predict and explain a table that ships with the install.
 
 The table is scikit-learn's breast cancer (Wisconsin, 1995). 48 patients teach, all others are predicted and explained,
-from the ten columns whose reasons can be checked exactly.
+from the ten columns whose reasons can be checked exactly. With `--images`, see `demo_images`.
 """
 
 import argparse
@@ -25,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
         "mapsto demo --out demo",
     )
     out = "where report.html goes (default: this folder)"
+    images = "learn five drawn characters from one example each instead, and predict and explain new drawings"
+    options.add_argument("--images", action="store_true", help=images)
     options.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help=out)
     return options
 
@@ -32,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> int:
     """Run the demonstration, print its numbers and write `report.html`."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
+    if args.images:
+        from .demo_images import demo_images
+
+        return demo_images(args)
     from ..reports.table.answer import answer
     from ..reports.table.html import write
     from .folder import make, writable

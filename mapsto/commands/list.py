@@ -1,4 +1,4 @@
-"""`mapsto list`: every learner, explainer, source of tasks, network and measure, with its idea and its paper.
+"""`mapsto list`: every learner, explainer, source of tasks, network, measure and pretrained model, with its idea.
 
 The idea is the first sentence of the docstring, the paper its first citation. Presets are named arguments of a class.
 """
@@ -71,6 +71,7 @@ _ROOMS = {
     "differentiation": "adaptation.differentiation",
     "optimizer": "adaptation.inner",
     "estimator": "training.estimators",
+    "pretrained": "estimators",
 }
 _QUESTIONS = {  # public names that no base class tells apart, by room and by the question that they answer
     "explainer": {
@@ -121,6 +122,8 @@ _FAMILIES = {
     "Players": "divides a row into parts",
     "TableExplainer": "asks about a table's rows",
     "Tasks": "source of episodes",
+    "TableEstimator": "reads a table",
+    "ImageClassifier": "reads images",
     "Module": "network",
 }
 
@@ -129,7 +132,8 @@ def parser() -> Parser:
     """Return the parser."""
     options = Parser(
         "list",
-        "List every learner, explainer, source of tasks, network and measure, with its idea and its paper.",
+        "List every learner, explainer, source of tasks, network, measure and pretrained model, with its idea and its "
+        "paper.",
         "mapsto list learner",
     )
     options.add_argument(

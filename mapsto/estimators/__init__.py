@@ -1,7 +1,18 @@
-"""The scikit-learn interface of the shipped mapping: predict and explain the rows of a small table without training."""
+"""The scikit-learn interface of the shipped mappings: predict and explain small tables and images without training."""
 
 from .classifier import MAX_CLASSES, TableClassifier
+from .image_classifier import ImageClassifier
+from .pretrained import PretrainedEstimator
 from .regressor import TableRegressor
 from .table import MAX_COLUMNS, MAX_ROWS, TableEstimator
 
-__all__ = ["MAX_CLASSES", "MAX_COLUMNS", "MAX_ROWS", "TableClassifier", "TableEstimator", "TableRegressor"]
+__all__ = [
+    "MAX_CLASSES",
+    "MAX_COLUMNS",
+    "MAX_ROWS",
+    "ImageClassifier",
+    "PretrainedEstimator",
+    "TableClassifier",
+    "TableEstimator",
+    "TableRegressor",
+]

@@ -3,19 +3,16 @@
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from .. import checks, weights
 from ..episodes import State
-from ..errors import MapstoError
 from ..tables.selection import weigh
+from .labels import classes
 from .table import MAX_ROWS, TableEstimator
 
 MAX_CLASSES = 10
@@ -63,7 +60,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         checks.count(members=self.members)
         frame = self._frame(X, y, reset=True)
         weighed = weigh(sample_weight, len(frame), MAX_ROWS)
-        self.classes_, labels = _classes(y, weighed.rows, len(frame))
+        self.classes_, labels = classes(y, weighed.rows, len(frame), most=MAX_CLASSES)
         return self._teach(frame, weighed, torch.as_tensor(labels), labels, _single(self.classes_, labels))
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
@@ -104,34 +101,6 @@ def _normalised(p: Tensor) -> Tensor:
     return p / p.sum(-1, keepdim=True)
 
 
-def _classes(y: Any, read: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted classes of the rows at the positions `read`, and the class index of each of these rows."""
-    y = column_or_1d(y, warn=True)
-    y = pd.Series(y).infer_objects().to_numpy() if y.dtype == object else y
-    check_consistent_length(y, np.empty(rows))
-    if pd.isna(y).any():
-        lacking = pd.isna(y).sum()
-        raise MapstoError(f"y: got NaN in {lacking} of {rows} rows, expected a class in each; leave these rows out.")
-    assert_all_finite(y, input_name="y")
-    try:
-        check_classification_targets(y)
-    except ValueError as error:
-        raise MapstoError(
-            f"y: {str(error).partition('. ')[0]}, expected one of 2 to {MAX_CLASSES} classes a row; cut a number into "
-            "ranges."
-        ) from error
-    classes, labels = np.unique(y[read], return_inverse=True)
-    if len(classes) == 1:
-        raise MapstoError(
-            f"y: got one class only ({classes[0]!s}), expected 2 to {MAX_CLASSES}; add rows of another class."
-        )
-    if len(classes) > MAX_CLASSES:
-        raise MapstoError(
-            f"y: got {len(classes)} classes, expected 2 to {MAX_CLASSES}; merge rare ones, or cut a number into ranges."
-        )
-    return classes, labels
-
-
-def _single(classes: np.ndarray, labels: np.ndarray) -> list[str]:
-    alone = [str(c) for c, count in zip(classes, np.bincount(labels), strict=True) if count == 1]
+def _single(names: np.ndarray, labels: np.ndarray) -> list[str]:
+    alone = [str(c) for c, count in zip(names, np.bincount(labels), strict=True) if count == 1]
     return [f"class {name!r}: a single training row, so its probabilities rest on one example." for name in alone]

@@ -49,6 +49,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
     True
     """
 
+    _numbers_of_fit = ("mean_", "spread_")
+
     mean_: float
     spread_: float
 

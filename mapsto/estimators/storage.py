@@ -1,10 +1,11 @@
-"""Save a fitted estimator as one safetensors file that holds the encoding of the columns and the training rows.
+"""Save a fitted estimator as one safetensors file that holds its training rows and everything that `fit` derived.
 
 Nothing is pickled. The file records which weights it was fitted with, because other weights would predict differently.
+A file holds the parts that all estimators have (parameters, notes, classes and training rows) and the parts that the
+estimator adds by `_stored` and reads by `_restore`.
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,38 +18,28 @@ from .. import __version__, weights
 from ..episodes import Examples
 from ..errors import MapstoError
 from ..files import atomically
-from ..tables.columns import Column, Columns
 
 if TYPE_CHECKING:
-    from .table import TableEstimator
-
-_WARNING = "this file holds the training rows"
-_EXTRA = ("mean_", "spread_")  # of a regressor
+    from .pretrained import PretrainedEstimator
 
 
-def write(estimator: "TableEstimator", path: str | Path) -> None:
+def write(estimator: "PretrainedEstimator", path: str | Path) -> None:
     """Write a fitted estimator to `path`.
 
     Raises:
         MapstoError: if the classes are neither texts, numbers nor booleans, or if the file cannot be written.
     """
-    from .table import Scale
-
+    added = estimator._stored()
     about: dict[str, Any] = {
-        "class": type(estimator).__name__, "members": estimator.members, "notes": estimator.notes_,
-        "rows": estimator.n_rows_, "features": estimator.n_features_in_,
-        "names": [str(name) for name in getattr(estimator, "feature_names_in_", ())],
-        "columns": [asdict(column) for column in estimator.columns_.columns],
-        "extra": {name: getattr(estimator, name) for name in _EXTRA if hasattr(estimator, name)},
-        "classes": _described(getattr(estimator, "classes_", np.array([]))),
+        "class": type(estimator).__name__, **estimator.get_params(), "notes": estimator.notes_,
+        "rows": estimator.n_rows_, "classes": _described(getattr(estimator, "classes_", np.array([]))), **added.about,
     }  # fmt: skip
     tensors = {f"support.{name}": part.contiguous() for name, part in estimator.support_._asdict().items()}
-    tensors |= {f"scale.{name}": torch.as_tensor(getattr(estimator.scale_, name)) for name in Scale._fields}
-    tensors |= {
-        "used": torch.as_tensor(estimator.used_), "rows": torch.as_tensor(estimator.rows_),
-        "informative": torch.as_tensor(estimator.columns_.informative),
+    tensors |= {"rows": torch.as_tensor(estimator.rows_), **added.tensors}
+    meta = {
+        "mapsto": __version__, "content": f"this file holds the training {estimator.rows_are}",
+        "weights": weights.fingerprint(estimator.weights_file), "about": json.dumps(about),
     }  # fmt: skip
-    meta = {"mapsto": __version__, "content": _WARNING, "weights": weights.fingerprint(), "about": json.dumps(about)}
     try:
         atomically(Path(path), lambda temporary: save_file(tensors, temporary, meta))
     except (OSError, safetensors.SafetensorError) as error:
@@ -56,42 +47,46 @@ def write(estimator: "TableEstimator", path: str | Path) -> None:
         raise MapstoError(f"path: {path} cannot be written ({reason}); choose another place.") from error
 
 
-def read(kind: "type[TableEstimator]", path: str | Path) -> "TableEstimator":
+def read(kind: "type[PretrainedEstimator]", path: str | Path) -> "PretrainedEstimator":
     """Read an estimator that `write` saved, and adapt the mapping to its training rows again.
 
     Raises:
         MapstoError: if the file is missing, damaged, of another kind of estimator, or written with other weights.
     """
-    from .table import Scale
-
     tensors, meta = _open(path)
     try:
         about = json.loads(meta["about"])
-        if about["class"] != kind.__name__:
-            raise MapstoError(f"path: {path} holds a {about['class']}; load it with {about['class']}.load.")
-        if meta["weights"] != weights.fingerprint():
-            raise MapstoError(
-                f"path: {path} was fitted with the weights of mapsto {meta['mapsto']}, and this version ships others; "
-                "install that version, or fit again."
-            )
-        estimator = kind(members=about["members"])
-        estimator.columns_ = Columns()
-        estimator.columns_.columns = [Column(**column) for column in about["columns"]]
-        estimator.columns_.informative, estimator.columns_.notes = tensors["informative"].numpy(), []
-        estimator.used_, estimator.rows_ = tensors["used"].numpy(), tensors["rows"].numpy()
-        estimator.n_rows_, estimator.notes_, estimator.n_features_in_ = about["rows"], about["notes"], about["features"]
-        if about["names"]:
-            estimator.feature_names_in_ = np.array(about["names"], object)
-        if about["classes"]["values"]:
-            estimator.classes_ = np.array(about["classes"]["values"], about["classes"]["dtype"])
-        for name, value in about["extra"].items():
-            setattr(estimator, name, value)
-        estimator.scale_ = Scale(*(tensors[f"scale.{name}"].numpy() for name in Scale._fields))
-        return estimator._adapt(Examples(*(tensors[f"support.{name}"] for name in Examples._fields)))
+        _refuse_others(kind, path, about, meta)
+        return _restored(kind, about, tensors)
     except MapstoError:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise MapstoError(f"path: {path} holds no fitted estimator ({error}); save one with `save`.") from error
+
+
+def _refuse_others(
+    kind: "type[PretrainedEstimator]", path: str | Path, about: dict[str, Any], meta: dict[str, str]
+) -> None:
+    """Raise MapstoError if the file is of another kind of estimator, or was written with other weights."""
+    if about["class"] != kind.__name__:
+        raise MapstoError(f"path: {path} holds a {about['class']}; load it with {about['class']}.load.")
+    if meta["weights"] != weights.fingerprint(kind.weights_file):
+        raise MapstoError(
+            f"path: {path} was fitted with the weights of mapsto {meta['mapsto']}, and this version ships others; "
+            "install that version, or fit again."
+        )
+
+
+def _restored(
+    kind: "type[PretrainedEstimator]", about: dict[str, Any], tensors: dict[str, torch.Tensor]
+) -> "PretrainedEstimator":
+    estimator = kind(**{name: about[name] for name in kind().get_params()})
+    estimator.n_rows_, estimator.notes_, estimator.rows_ = about["rows"], about["notes"], tensors["rows"].numpy()
+    if about["classes"]["values"]:
+        estimator.classes_ = np.array(about["classes"]["values"], about["classes"]["dtype"])
+    estimator.mapping_ = estimator._mapping()
+    estimator._restore(about, tensors)
+    return estimator._adapt(Examples(*(tensors[f"support.{name}"] for name in Examples._fields)))
 
 
 def _open(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

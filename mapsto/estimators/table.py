@@ -1,4 +1,4 @@
-"""The base of both estimators: read a table, adapt the mapping to it, then predict, explain and attribute in chunks.
+"""The base of both estimators for tables: read a table, adapt the mapping to it, then predict and explain in chunks.
 
 `fit` adapts in one forward pass. The prediction for a row with missing cells is the game's value v(S), so anyone can
 compute exact Shapley values (Shapley 1953) of the same model and compare `explain` with them.
@@ -7,31 +7,31 @@ compute exact Shapley values (Shapley 1953) of the same model and compare `expla
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .. import weights
 from ..attention import fused
-from ..episodes import Examples, State
+from ..episodes import Examples
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
-from ..tables.columns import Columns, refuse_duplicates, reorder
+from ..tables.columns import Column, Columns, refuse_duplicates, reorder
 from ..tables.selection import Weighed, strongest
 from ..tables.splits import stratified
 from ..threads import one_thread
-from . import storage
+from .pretrained import PretrainedEstimator, Stored
 
 T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
@@ -41,21 +41,19 @@ _FILL = 8  # the number of rows in a chunk is a multiple of this
 _NUMBERS, _MOST = 2**21, 128  # bounds on a chunk: numbers in its largest intermediate, and rows; results do not change
 
 
-class TableEstimator(BaseEstimator, ABC):
+class TableEstimator(PretrainedEstimator, ABC):
     """The base of `TableClassifier` and `TableRegressor`: explanations, influence of training rows, saving and loading.
 
     Subclasses convert between the scores of the pretrained model and the outcome.
     """
 
+    weights_file = weights.TABLES
+    _numbers_of_fit: ClassVar[tuple[str, ...]] = ()  # attributes that a subclass sets in `fit` and needs afterwards
+
     columns_: Columns
     used_: np.ndarray
-    n_rows_: int
-    rows_: np.ndarray
     scale_: "Scale"
-    notes_: list[str]
     mapping_: SelfExplaining
-    support_: Examples
-    state_: State
 
     def __init__(self, members: int = 2):
         self.members = members
@@ -72,52 +70,9 @@ class TableEstimator(BaseEstimator, ABC):
             MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
         """
         x = self._tensor(self._numbers(self._columns_of_fit(X)))
-        w = self.support_.w
-        rows = np.arange(self.n_rows_)
-        if among is not None:
-            rows = rows[np.asarray(among)] if np.size(among) else rows[:0]
-        read = np.isin(rows, self.rows_)
-        deleted = torch.as_tensor(self.rows_ == rows[read][:, None]).to(w)  # [rows read, n_support]
-
-        def predicted(deleted: Tensor) -> Tensor:
-            state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
-            return torch.cat([self._answer(state, part) for part in x.split(self._rows())])
-
-        some = max(1, _NUMBERS // (self._numbers_a_row() * (len(w) + min(len(x), self._rows()))))
-        with torch.no_grad(), one_thread():
-            everyone = predicted(torch.zeros_like(w))  # [n, ...]
-            influence = np.zeros((len(x), len(rows), *everyone.shape[1:]))
-            if read.any():
-                without = torch.func.vmap(predicted, chunk_size=some)(deleted)  # [rows read, n, ...]
-                influence[:, read] = (without - everyone).transpose(0, 1).numpy()
-        return influence
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted estimator, including its training rows, to a safetensors file.
-
-        Raises:
-            MapstoError: if the classes are neither texts, numbers nor booleans, or if the file cannot be written.
-        """
-        check_is_fitted(self)
-        storage.write(self, path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Return the estimator that `save` wrote to a file; it makes the same predictions.
-
-        Raises:
-            MapstoError: if the file is missing or damaged, or was saved by another estimator class or with other
-                weights of the pretrained model.
-        """
-        return storage.read(cls, path)  # type: ignore[return-value]
-
-    @abstractmethod
-    def _mapping(self) -> Any:
-        """Return the shipped mapping for this outcome."""
-
-    @abstractmethod
-    def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n ..."]:
-        """Return the predictions of rows in float64, in the unit of their explanations."""
+        rows = self._rows()
+        reading = len(self.support_.w) + min(len(x), rows)
+        return self._influence(x, among, rows, max(1, _NUMBERS // (self._numbers_a_row() * reading)))
 
     @abstractmethod
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
@@ -145,14 +100,31 @@ class TableEstimator(BaseEstimator, ABC):
         chosen = chosen[np.lexsort([*self._tensor(cells[chosen]).T, y[chosen].flatten()])]
         self.n_rows_, self.rows_ = len(frame), rows[chosen]
         share = torch.as_tensor(w[chosen] / w[chosen].sum(), dtype=torch.float32)
+        self.mapping_ = self._mapping()
         return self._adapt(Examples(self._tensor(cells[chosen]), y[chosen], share))
 
-    def _adapt(self, support: Examples) -> Self:
-        """Adapt the mapping to the encoded training rows."""
-        self.mapping_, self.support_ = self._mapping(), support
-        with torch.no_grad(), one_thread(), fused():
-            self.state_ = self.mapping_.adapt(support)
-        return self
+    def _stored(self) -> Stored:
+        tensors = {f"scale.{name}": torch.as_tensor(getattr(self.scale_, name)) for name in Scale._fields}
+        tensors["used"] = torch.as_tensor(self.used_)
+        tensors["informative"] = torch.as_tensor(self.columns_.informative)
+        about = {
+            "features": self.n_features_in_,
+            "names": [str(name) for name in getattr(self, "feature_names_in_", ())],
+            "columns": [asdict(column) for column in self.columns_.columns],
+            "extra": {name: getattr(self, name) for name in self._numbers_of_fit},
+        }
+        return Stored(tensors, about)
+
+    def _restore(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.columns_ = Columns()
+        self.columns_.columns = [Column(**column) for column in about["columns"]]
+        self.columns_.informative, self.columns_.notes = tensors["informative"].numpy(), []
+        self.used_, self.n_features_in_ = tensors["used"].numpy(), about["features"]
+        if about["names"]:
+            self.feature_names_in_ = np.array(about["names"], object)
+        for name in self._numbers_of_fit:
+            setattr(self, name, about["extra"][name])
+        self.scale_ = Scale(*(tensors[f"scale.{name}"].numpy() for name in Scale._fields))
 
     def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
         """Return the predictions for the rows `X`; a NaN cell is an absent column, so this is v(S) for any S."""

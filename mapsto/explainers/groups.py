@@ -39,6 +39,19 @@ def patches(shape: tuple[int, ...], size: int) -> Int[Tensor, "..."]:
     return (rows[:, None] * across + columns).expand(shape).contiguous()
 
 
+def bands(length: int, count: int) -> Int[Tensor, " length"]:
+    """Divide the pixels along one side of an image into `count` bands, and return the index of each pixel's band.
+
+    The bands are as equal as possible, as in `numpy.array_split`: if `count` does not divide `length`, the first bands
+    have one pixel more than the others.
+
+    >>> bands(10, 4)
+    tensor([0, 0, 0, 1, 1, 1, 2, 2, 3, 3])
+    """
+    sizes = torch.tensor([len(part) for part in torch.arange(length).tensor_split(count)])
+    return torch.arange(count).repeat_interleave(sizes)
+
+
 def shared(values: Float[Tensor, "n p"], groups: Int[Tensor, "..."]) -> Float[Tensor, "n ..."]:
     """Split the value of each part evenly among its entries, so that the entries of a part add up to its value.
 

@@ -3,8 +3,9 @@
 from .attributions import attributions
 from .beeswarm import beeswarm
 from .draw import draw
+from .heat import heat
 from .influence import influence
 from .reliability import reliability
 from .waterfall import waterfall
 
-__all__ = ["attributions", "beeswarm", "draw", "influence", "reliability", "waterfall"]
+__all__ = ["attributions", "beeswarm", "draw", "heat", "influence", "reliability", "waterfall"]

@@ -1,19 +1,27 @@
-"""The pretrained model for tables; `tables.md` is its model card, and `tables.yaml` holds its sizes."""
+"""The pretrained models for tables and for images.
 
+`tables.md` and `images.md` are their model cards. `tables.yaml` holds the sizes of the model for tables, `images.yaml`
+the configuration of the model for images, as `mapsto train` reads it.
+"""
+
+import copy
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import yaml
 from safetensors.torch import load_file
+from torch import nn
 
 from ..errors import MapstoError
-from ..joint import SelfExplaining
+from ..joint import Joint, SelfExplaining
 
 __all__ = ["load"]
 
 FOLDER = Path(__file__).parent
+TABLES, IMAGES = FOLDER / "tables.safetensors", FOLDER / "images.safetensors"
 
 
 def load(
@@ -36,25 +44,69 @@ def load(
     from ..learners import InContext
     from ..models import SetTransformer
 
-    sizes, path = _sizes(), Path(path)
+    sizes = _configuration(TABLES)
     learner = InContext(SetTransformer(**sizes["body"]), ways, members, loss)
     mapping = SelfExplaining(learner, PairwiseAttribution(**sizes["explainer"]))
-    try:
-        mapping.load_state_dict(load_file(path))  # the file holds bfloat16, the mapping float32
-    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise MapstoError(
-            f"weights: {path} is missing, damaged or of another version ({reason}); reinstall mapsto."
-        ) from error
-    return mapping.requires_grad_(False).eval()
+    _fill(mapping, Path(path))
+    return mapping
+
+
+def load_images(ways: int = 5, path: str | Path = IMAGES) -> Joint:
+    """Return the pretrained model for images with `ways` classes; its parameters are frozen.
+
+    The model is a `Joint` of a few-shot learner and an explainer named "why", which returns the Shapley values of the
+    4 × 4 patches of an image.
+
+    Args:
+        ways: the number of classes.
+        path: the safetensors file with the weights; by default, the file that comes with the package. The configuration
+            is read from the file beside it whose name ends in `.yaml`.
+
+    Raises:
+        MapstoError: if one of the two files is missing or damaged, or the weights are those of another model.
+    """
+    mapping = copy.deepcopy(_built(Path(path)))
+    mapping.learner.ways = ways
+    _fill(mapping, Path(path))
+    return mapping
 
 
 @functools.cache
-def fingerprint(path: Path = FOLDER / "tables.safetensors") -> str:
-    """Return the SHA-256 sum of the weights file, which identifies the weights."""
+def fingerprint(path: Path = TABLES) -> str:
+    """Return the SHA-256 sum of a weights file, which identifies the weights."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache
-def _sizes() -> dict:
-    return yaml.safe_load((FOLDER / "tables.yaml").read_text())
+def _built(path: Path) -> Any:
+    """Return the learner that the configuration beside the weights describes."""
+    import jsonargparse
+
+    from .. import models  # noqa: F401 - a class can be named once it is imported
+    from ..learners import Learner
+
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Learner, "learner", required=True)
+    return parser.instantiate(parser.parse_object({"learner": _configuration(path)["learner"]})).learner
+
+
+def _fill(mapping: nn.Module, path: Path) -> None:
+    """Load the weights into the model, and freeze it."""
+    try:
+        mapping.load_state_dict(load_file(path))  # the file holds 16 bits a number, the mapping 32
+    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
+        raise _unusable(path, error) from error
+    mapping.requires_grad_(False).eval()
+
+
+@functools.cache
+def _configuration(path: Path) -> dict:
+    try:
+        return yaml.safe_load(path.with_suffix(".yaml").read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise _unusable(path.with_suffix(".yaml"), error) from error
+
+
+def _unusable(path: Path, error: Exception) -> MapstoError:
+    reason = " ".join(str(error).split())[:200]
+    return MapstoError(f"weights: {path} is missing, damaged or of another version ({reason}); reinstall mapsto.")

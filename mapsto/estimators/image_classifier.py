@@ -1,0 +1,202 @@
+"""A scikit-learn classifier for images that learns from a few examples of each class and explains its predictions."""
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from .. import checks, weights
+from ..episodes import Examples, State
+from ..explainers.learned.explainer import PlayerExplainer
+from ..explanation import Explanation
+from ..joint import Joint
+from ..tables.selection import weigh
+from . import pixels
+from .ink import GRID, Ink, background, hidden_patches
+from .labels import classes
+from .pretrained import PretrainedEstimator, Stored
+
+PATCHES = [f"row {row + 1}, column {column + 1}" for row in range(GRID) for column in range(GRID)]
+_ROWS, _TOKENS = 64, 256  # images at a time; when explaining, images times classes; results do not change
+
+
+class ImageClassifier(ClassifierMixin, PretrainedEstimator):
+    """Predict and explain the class of each image, given a few training images of each class.
+
+    The model is made for drawings, characters and symbols: light strokes on a dark background, or dark strokes on a
+    light one. Images have the shape [n, c, h, w] with 1 or 3 channels, 28 to 64 pixels on each side, and values from 0
+    to 1. Three channels are read as one, their luminance. The images are resized to the size that the model reads.
+    Each call may have images of another size and another number of channels. All images must have the same background.
+    The brightness of the background is the median of the pixels at the border of the training images. If this median is
+    above 0.5, images are read as dark on light.
+
+    Each image is divided into a 4 × 4 grid of patches. If 4 does not divide the height, the patches of the first rows
+    are one pixel higher than the others, as in `numpy.array_split`; the same holds for the width. A patch with a NaN
+    pixel is hidden as a whole: the model reads the empty background in its place. Therefore, `predict_proba` of an
+    image with some patches set to NaN is the prediction without these patches. Anyone can compute exact Shapley values
+    of the same model in this way, and compare `explain` with them.
+
+    `fit` sets `classes_` [k], `notes_` (remarks on the training images), `mapping_` (the pretrained model), `ink_` (the
+    map from images to its input), `support_` (the training images as the model reads them) and `state_` (the state of
+    the model after adapting to them).
+
+    >>> import mapsto as mt
+    >>> images, labels = mt.tasks.PlantedStrokes(ways=5, shots=1, queries=2, distractors=0).batch(0, 1).support[:2]
+    >>> clf = ImageClassifier().fit(images[0], labels[0])
+    >>> clf.predict(images[0]).tolist() == labels[0].tolist()
+    True
+    >>> clf.explain(images[0]).values.shape
+    (5, 16, 5)
+    """
+
+    weights_file = weights.IMAGES
+    rows_are = "images"
+
+    classes_: np.ndarray
+    mapping_: Joint
+    ink_: Ink
+
+    def fit(self, images: Any, labels: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Adapt the model to training images `[n, c, h, w]` and their labels `[n]`, without training.
+
+        Labels may be texts, whole numbers or booleans, and there must be at least two classes. One image of each class
+        is enough. `sample_weight` [n] holds the weights of the images, of which only the ratios matter. An image of
+        weight 0 is left out. If `sample_weight` is None, all images have equal weights.
+
+        Raises:
+            MapstoError: if the images do not have the shape [n, c, h, w] with the channels, sizes and values above, an
+                image has no visible patch, the number of labels is not n, a label is missing, there are fewer than two
+                classes, or a weight is negative, infinite or missing.
+        """
+        x = pixels.read(images)
+        checks.shape((len(x),), "one label for each image", labels=np.asarray(labels))
+        _refuse_hidden(x)
+        rows, weight = weigh(sample_weight, len(x), most=0)
+        self.classes_, indices = classes(labels, rows, len(x), name="labels")
+        self.n_rows_, self.rows_, self.mapping_ = len(x), rows, self._mapping()
+        x, share = x[torch.as_tensor(rows)], torch.as_tensor(weight / weight.sum(), dtype=torch.float32)
+        self.ink_ = Ink(background(x, share), self._size())
+        self.notes_ = _notes(x, self.ink_)
+        return self._adapt(Examples(self._filled(self.ink_(x)), torch.as_tensor(indices), share))
+
+    def predict(self, images: Any) -> Shaped[np.ndarray, " n"]:
+        """Return the most probable class of each image of `images` [n, c, h, w]."""
+        best = self.predict_proba(images).argmax(1)
+        return self.classes_[best]
+
+    def predict_proba(self, images: Any) -> Float[np.ndarray, "n k"]:
+        """Return the class probabilities [n, k] of each image; a patch with a NaN pixel is hidden.
+
+        Raises:
+            MapstoError: if the images do not have the shape [n, c, h, w] with 1 or 3 channels, 28 to 64 pixels on each
+                side and values from 0 to 1.
+        """
+        x = self._filled(self._input(images))
+        with torch.no_grad():
+            return torch.cat([self._answer(self.state_, part) for part in x.split(_ROWS)]).numpy()
+
+    def explain(self, images: Any) -> Explanation:
+        """Return the `Explanation` of the predictions, in which each of the 16 patches has a contribution.
+
+        `values` has shape [n, 16, k], in probability. The patches are numbered row by row and named "row 1, column 1"
+        to "row 4, column 4". `base_values + values.sum(1)` is `predict_proba(images)`, and `base_values` is the
+        prediction for an image without a visible patch. A hidden patch contributes exactly 0, and so does an
+        empty patch, which has the background's brightness everywhere. `data` [n, 16] is the mean ink of each patch,
+        from 0 to 1, or NaN if the patch is hidden.
+
+        Raises:
+            MapstoError: in any case in which `predict_proba` raises it.
+        """
+        x = self._input(images)
+        parts = [self._reasons(part) for part in self._filled(x).split(max(1, _TOKENS // len(self.classes_)))]
+        values, base = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+        ink = x.unflatten(3, (GRID, -1)).unflatten(2, (GRID, -1)).mean((3, 5)).flatten(1)  # [n, 16]
+        return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_))
+
+    def influence(self, images: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
+        """Return the change of each probability if a training image is deleted, `[n, number of training images, k]`.
+
+        The change is the probability without the training image minus the probability with it, so it is negative if the
+        image raised the probability. The influence is exact: for each training image, the model adapts again with the
+        weight of this image set to 0. The brightness of the background stays the same. `among` (positions of training
+        images or a boolean mask) selects training images; if None, all are used.
+
+        Raises:
+            MapstoError: in any case in which `predict_proba` raises it.
+        """
+        x = self._filled(self._input(images))
+        return self._influence(x, among, _ROWS, max(1, _ROWS // len(self.support_.w)))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan, tags.input_tags.two_d_array = True, False
+        return tags
+
+    def _mapping(self) -> Joint:
+        return weights.load_images(ways=len(self.classes_))
+
+    def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
+        return self.mapping_.predict(state, x).double().softmax(-1)
+
+    def _reasons(self, x: Float[Tensor, "n 1 s s"]) -> tuple[Float[Tensor, "n p k"], Float[Tensor, "n k"]]:
+        """Return the values and the base of inputs in which hidden patches are filled.
+
+        To the model, a hidden patch is an empty one. Hiding an empty patch changes nothing, so its Shapley value is 0.
+        The value that the explainer gave to empty patches is shared equally among the others.
+        """
+        reasons = self.mapping_.explain(self.state_, x)["why"]
+        values, base = reasons.values.double(), reasons.base.double()
+        empty = x == self._filled(torch.full_like(x, torch.nan))
+        marked = self._why.players.visible(x.masked_fill(empty, torch.nan))[..., None]  # [n, 16, 1]
+        kept = values * marked
+        lost = (values - kept).sum(1, keepdim=True)
+        values = kept + lost * marked / marked.sum(1, keepdim=True).clamp(min=1)
+        return values - values.mean(-1, keepdim=True), base / base.sum(-1, keepdim=True)  # probabilities sum to 1
+
+    def _input(self, images: Any) -> Float[Tensor, "n 1 s s"]:
+        """Return the input of the model, in which hidden patches are NaN."""
+        check_is_fitted(self)
+        return self.ink_(pixels.read(images))
+
+    def _filled(self, x: Float[Tensor, "n 1 s s"]) -> Float[Tensor, "n 1 s s"]:
+        """Return the input with the baseline of the game in hidden patches."""
+        players = self._why.players
+        return players.show(x, x.new_ones(len(x), 1, players.count))[:, 0]
+
+    @property
+    def _why(self) -> PlayerExplainer:
+        return self.mapping_.explainers["why"]  # type: ignore[return-value]
+
+    def _size(self) -> int:
+        return int(self._why.players.groups.shape[-1])
+
+    def _stored(self) -> Stored:
+        return Stored({}, {"background": self.ink_.background})
+
+    def _restore(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.ink_ = Ink(about["background"], self._size())
+
+
+def _refuse_hidden(x: Float[Tensor, "n c h w"]) -> None:
+    """Raise MapstoError if an image has no visible patch."""
+    empty = hidden_patches(x).all(2).all(1).nonzero().flatten().tolist()
+    got = f"image {(*empty, 0)[0]} without a visible patch"
+    checks.expect(not empty, "images", got, "at least one patch without NaN in each image", "leave it out")
+
+
+def _notes(x: Float[Tensor, "n c h w"], ink: Ink) -> list[str]:
+    notes = []
+    if ink.background > 0.5:
+        bright = f"brightness {ink.background:.2f} at the border"
+        notes.append(f"images: the background is light ({bright}), so they are read as dark on light.")
+    if x.shape[1] == 3:
+        notes.append("images: three channels are read as one, their luminance.")
+    if hidden := int(hidden_patches(x).any(2).any(1).sum()):
+        notes.append(f"images: {hidden} of {len(x)} training images have hidden patches, read as empty background.")
+    return notes

@@ -1,0 +1,76 @@
+"""The labels of training rows: their sorted classes, and the index of the class of each row."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int, Shaped
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from ..errors import MapstoError
+
+
+def classes(
+    labels: Any, read: Int[np.ndarray, " m"], rows: int, name: str = "y", most: int | None = None
+) -> tuple[Shaped[np.ndarray, " k"], Int[np.ndarray, " m"]]:
+    """Return the sorted classes of the rows at the positions `read`, and the class index of each of these rows.
+
+    Args:
+        labels: the label of each of the `rows` training rows.
+        read: the positions of the rows that are read.
+        rows: the number of training rows.
+        name: the name of the argument `labels` in messages.
+        most: the largest number of classes; if None, there is no limit.
+
+    Raises:
+        MapstoError: if a label is missing or is a number with decimals, the labels cannot be sorted, or there are fewer
+            than 2 or too many classes.
+    """
+    labels = _whole(labels, rows, name)
+    _refuse_numbers(labels, name, most)
+    different, indices = np.unique(labels[read], return_inverse=True)
+    if len(different) == 1:
+        raise MapstoError(
+            f"{name}: got one class only ({different[0]!s}), expected {_range(most)}; add rows of another class."
+        )
+    if most is not None and len(different) > most:
+        raise MapstoError(
+            f"{name}: got {len(different)} classes, expected {_range(most)}; merge rare ones, or cut a number into "
+            "ranges."
+        )
+    return different, indices
+
+
+def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
+    """Return the labels as an array, or raise MapstoError if one is missing."""
+    labels = column_or_1d(labels, warn=True)
+    labels = pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
+    check_consistent_length(labels, np.empty(rows))
+    if pd.isna(labels).any():
+        lacking = pd.isna(labels).sum()
+        raise MapstoError(
+            f"{name}: got NaN in {lacking} of {rows} rows, expected a class in each; leave these rows out."
+        )
+    assert_all_finite(labels, input_name=name)
+    return labels
+
+
+def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
+    """Raise MapstoError if the labels are measured numbers instead of classes, or cannot be sorted."""
+    try:
+        with warnings.catch_warnings():  # many classes with one row each are no mistake
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            check_classification_targets(labels)
+    except TypeError as error:
+        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
+        raise MapstoError(f"{name}: got {kinds}, which cannot be sorted, expected labels of one type.") from error
+    except ValueError as error:
+        raise MapstoError(
+            f"{name}: {str(error).partition('. ')[0]}, expected one of {_range(most)} a row; cut a number into ranges."
+        ) from error
+
+
+def _range(most: int | None) -> str:
+    return "at least 2 classes" if most is None else f"2 to {most} classes"

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .. import checks
-from ..episodes import Episode
+from ..episodes import Episode, Examples
 from .classes import episodes, shape
 from .sampling import Shots
 from .source import Tasks
@@ -25,6 +25,7 @@ _CONTROLS = 5  # of each stroke
 _START = 0.75  # probability that a stroke starts at an earlier one
 _ANGULAR = 0.4  # probability that a stroke is a polyline
 _STRAIGHT = 0.4  # probability that the directions of a stroke are multiples of 45°
+_GRID = 4  # squares of an image in each direction, of which some are hidden
 _DUST = 0.03  # ink below it is not seen
 
 
@@ -41,6 +42,8 @@ class DrawnCharacters(Tasks):
         strokes: the lowest and the highest number of strokes of a character.
         size: the height and width of an image, in pixels.
         distortion: the multiplier on all differences between two images of a character. If 0, only the pen differs.
+        hidden: the fraction of query images of which random squares of 4 × 4 are blank, so that a network learns to
+            answer from a part of an image.
 
     Raises:
         MapstoError: if a number is too small, or the lowest number of strokes is above the highest.
@@ -57,6 +60,7 @@ class DrawnCharacters(Tasks):
         strokes: tuple[int, int] = (1, 4),
         size: int = 32,
         distortion: float = 1.0,
+        hidden: float = 0.0,
     ):
         self.shape = shape(ways, shots, queries)
         low, high = strokes
@@ -64,7 +68,8 @@ class DrawnCharacters(Tasks):
         checks.expect(low <= high, "strokes", strokes, "a pair (lowest, highest)")
         checks.count(8, size=size)
         checks.at_least(0, distortion=distortion)
-        self.strokes, self.size, self.distortion = (low, high), size, distortion
+        checks.between(0, 1, hidden=hidden)
+        self.strokes, self.size, self.distortion, self.hidden = (low, high), size, distortion, hidden
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks; see `Tasks.draw`."""
@@ -86,9 +91,19 @@ class DrawnCharacters(Tasks):
             return ink(path, drawn[task, classes], softness, 1.5 * 6.0**hard, self.size)[:, :, None]
 
         numbers = torch.arange(ways).expand(count, ways)
-        return episodes(
-            generator, numbers, 0 * numbers, torch.full_like(numbers, self.shape.examples), self.shape, look
-        )
+        examples = torch.full_like(numbers, self.shape.examples)
+        drawing = episodes(generator, numbers, 0 * numbers, examples, self.shape, look)
+        if not self.hidden:
+            return drawing
+        return drawing._replace(query=self._partly(generator, drawing.query))
+
+    def _partly(self, generator: torch.Generator, query: Examples) -> Examples:
+        """Blank random squares of a fraction `hidden` of the images; the number of squares is uniform."""
+        partly = torch.rand(*query.y.shape, 1, 1, generator=generator) < self.hidden
+        share = torch.rand(partly.shape, generator=generator)
+        seen = torch.rand(*query.y.shape, _GRID, _GRID, generator=generator) < share
+        square = torch.arange(self.size) * _GRID // self.size
+        return query._replace(x=query.x * (seen | ~partly)[:, :, None, square][..., square])
 
     def _by_hand(self, generator: torch.Generator, points: Float[Tensor, "T n l c 2"]) -> Float[Tensor, "T n l c 2"]:
         """Distort each image's copy of its character, whose coordinates are from −½ to ½."""

@@ -133,6 +133,7 @@ class DistilledShapley(PlayerExplainer):
         values = added_up(weights @ copied[:, : len(masks)], visible, full - base)
         if self.looks:
             values = values + correction(looks, outcome - copied[:, len(masks) :], visible)
+            values = added_up(values, visible, full - base)
         pairs = values.new_zeros(*values.shape[:2], *values.shape[1:])
         return ShapleyReasons(values, base, pairs)
 
@@ -203,9 +204,9 @@ def correction(
 
     It is a ridge regression: the more coalitions there are, the less `prior` draws the values to 0.
     """
-    centred = masks - masks.sum(-1, keepdim=True) / visible.sum(-1)[:, None, None].clamp(min=1)
-    centred = centred * visible[:, None]  # the values add up to 0
-    normal = centred.mT @ centred + prior * torch.eye(masks.shape[-1]).to(masks)
+    there = visible[:, None].to(masks)  # [n, 1, p]
+    centred = (masks - masks.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)) * there
+    normal = centred.mT @ centred + prior * torch.eye(masks.shape[-1]).to(masks) + len(masks[0]) * there.mT @ there
     return torch.linalg.solve(normal, centred.mT @ rest)
 
 

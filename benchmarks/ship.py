@@ -1,10 +1,12 @@
-"""Turn a run's weights into the file that ships: bfloat16, with the shape of the networks beside it.
+"""Turn a run's weights into the file that ships: half precision, with the shape of the networks beside it.
 
-python benchmarks/ship.py runs/tables        # writes mapsto/weights/tables.safetensors and tables.yaml
+python benchmarks/ship.py runs/tables                      # writes mapsto/weights/tables.safetensors and tables.yaml
+python benchmarks/ship.py runs/characters-why images       # writes images.safetensors and images.yaml
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -19,21 +21,33 @@ LIMIT = 4 * 2**20  # bytes
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the weights that ship with the package.")
     parser.add_argument("run", type=Path, help="folder of the run")
-    run = parser.parse_args().run
-    tensors, meta = read_tensors(run / WEIGHTS)
-    path = FOLDER / "tables.safetensors"
-    save_file({name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}, path, meta)
-    init = read_config(run)["learner"]["init_args"]
-    shape = {
-        "body": init["learner"]["init_args"]["body"]["init_args"],
-        "explainer": init["explainer"]["init_args"],
-    }
+    parser.add_argument("name", choices=SHAPES, nargs="?", default="tables", help="name of the files")
+    args = parser.parse_args()
+    tensors, meta = read_tensors(args.run / WEIGHTS)
+    path = FOLDER / f"{args.name}.safetensors"
+    shape, half = SHAPES[args.name](read_config(args.run)["learner"]["init_args"])
+    save_file({name: tensor.to(half) for name, tensor in tensors.items()}, path, meta)
     path.with_suffix(".yaml").write_text(yaml.safe_dump(shape))
     assert path.stat().st_size <= LIMIT, path.stat().st_size
     print(
         f"{path}: {path.stat().st_size / 2**20:.2f} MiB, step {meta['step']}, {float(meta['seconds']) / 60:.0f} minutes"
     )
 
+
+def tables(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
+    """Return the sizes of the two networks of the mapping for tables, and the precision of its weights."""
+    body = init["learner"]["init_args"]["body"]["init_args"]
+    return {"body": body, "explainer": init["explainer"]["init_args"]}, torch.bfloat16
+
+
+def images(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
+    """Return the configuration of the image classifier with its explainer, and the precision of its weights."""
+    init.pop("trains", None)
+    init["learner"]["init_args"]["ways"] = 5
+    return {"learner": {"class_path": "mapsto.joint.Joint", "init_args": init}}, torch.float16
+
+
+SHAPES = {"tables": tables, "images": images}
 
 if __name__ == "__main__":
     main()

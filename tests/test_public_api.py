@@ -36,7 +36,7 @@ ROOMS = {
         knn_shapley partial_dependence patches superpixels task_influence
     """,
     "explainers.learned": """
-        AmortisedShapley Columns INVASE Interpreter L2X Patches Players PolicyGradient REALX
+        AmortisedShapley Columns DistilledShapley INVASE Interpreter L2X Patches Players PolicyGradient REALX
     """,
     "figures": """
         attributions beeswarm draw heat influence reliability waterfall
@@ -70,8 +70,8 @@ ROOMS = {
         looks_like maximise probes reliance rsa rsa_over unit units variance_explained
     """,
     "tasks": """
-        Arrays GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic Minibatches
-        Mislabelled Omniglot Planted PlantedStrokes Sinusoids Table TableFamily TableMinibatches Tables Tasks
+        Arrays DrawnCharacters GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic
+        Minibatches Mislabelled Omniglot Planted PlantedStrokes Sinusoids Table TableFamily TableMinibatches Tables Tasks
         Trajectories WithNoise XAITris
     """,
     "training": """

@@ -120,6 +120,8 @@ CASES: dict[str, Case] = {
     "PlantedStrokes jitter": ("jitter", lambda v: tasks.PlantedStrokes(size=8, jitter=v), [0, 2], [-LITTLE, 2.001]),
     "PlantedStrokes width": ("width", lambda v: tasks.PlantedStrokes(size=8, width=v), [LITTLE, 2], [0, 2.001]),
     "PlantedStrokes": ("distractors", lambda v: tasks.PlantedStrokes(distractors=v), [0], [-1]),
+    "DrawnCharacters hidden": ("hidden", lambda v: tasks.DrawnCharacters(hidden=v), [0, 1], [-LITTLE, 1.001]),
+    "DrawnCharacters": ("distortion", lambda v: tasks.DrawnCharacters(distortion=v), [0], [-LITTLE]),
     "XAITris": ("alpha", lambda v: tasks.XAITris(alpha=v), [0, 1], [-LITTLE, 1.001]),
     "GaussianProcesses": ("span", lambda v: tasks.GaussianProcesses(span=v), [(0.0, LITTLE)], [(1.0, 1.0), (1.0, 0.0)]),
     "GaussianProcesses noise": ("noise", lambda v: tasks.GaussianProcesses(noise=v), [LITTLE], [0]),

@@ -50,6 +50,7 @@ SOURCES: dict[str, Callable[[], mt.tasks.Tasks]] = {
     "GaussianProcesses": mt.tasks.GaussianProcesses,
     "Planted syn4": lambda: mt.tasks.Planted("syn4"),
     "Planted syn5": lambda: mt.tasks.Planted("syn5", mislabelled=3, spurious=True),
+    "DrawnCharacters": lambda: mt.tasks.DrawnCharacters(hidden=0.5),
     "PlantedStrokes": mt.tasks.PlantedStrokes,
     "XAITris": lambda: mt.tasks.XAITris("xor", "correlated"),
     "WithNoise": lambda: mt.tasks.WithNoise(mt.tasks.Sinusoids(), (3,)),

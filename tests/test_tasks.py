@@ -116,6 +116,7 @@ SOURCES = {
     "Logistic, curved": lambda **shape: mt.tasks.Logistic(features=3, curvature=1.0, **shape),
     "GaussianProcesses": lambda **shape: mt.tasks.GaussianProcesses(**shape),
     **{rule: lambda rule=rule, **shape: mt.tasks.Planted(rule, **shape) for rule in ("syn1", "syn4", "syn6")},
+    "DrawnCharacters": lambda **shape: mt.tasks.DrawnCharacters(ways=3, size=12, **shape),
     "PlantedStrokes": lambda **shape: mt.tasks.PlantedStrokes(ways=3, size=12, **shape),
     "XAITris": lambda **shape: mt.tasks.XAITris("xor", "correlated", **shape),
     "Arrays": lambda **shape: mt.tasks.Arrays(*marked(), ways=3, splits=(0.4, 0.3, 0.3), **shape),
@@ -125,7 +126,7 @@ SOURCES = {
         frame(), "age", regression=True, splits=(0.4, 0.3, 0.3), **shape
     ),
 }
-BY_CLASS = ("Arrays", "Omniglot", "ImageFolder", "PlantedStrokes")
+BY_CLASS = ("Arrays", "Omniglot", "ImageFolder", "PlantedStrokes", "DrawnCharacters")
 
 
 @pytest.fixture(params=[*SOURCES, "Omniglot", "ImageFolder"])

@@ -1,6 +1,7 @@
 """Sources of episodes: generators with a known truth, images, and your own data."""
 
 from .arrays import Arrays
+from .drawn_characters import DrawnCharacters
 from .gaussian_process import GaussianProcesses
 from .image_minibatches import ImageMinibatches
 from .images import ImageFolder
@@ -25,6 +26,7 @@ from .xai_tris import XAITris
 
 __all__ = [
     "Arrays",
+    "DrawnCharacters",
     "GaussianProcesses",
     "ImageFolder",
     "ImageMinibatches",

@@ -101,7 +101,7 @@ class AmortisedShapley(PlayerExplainer):
         the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, the
         metric is the squared error divided by the squared difference.
         """
-        visible = self.players.visible(prediction.x)
+        visible = self.players.effective(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
         base, full, outcome = self._ask(prediction, visible, masks)
         change = outcome - base[:, None]  # [n, c, k]
@@ -128,7 +128,7 @@ class AmortisedShapley(PlayerExplainer):
         return self._reasons(prediction).values.gather(2, best)[..., 0].abs()
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
-        visible = self.players.visible(prediction.x)
+        visible = self.players.effective(prediction.x)
         none = prediction.outcome.new_zeros(len(visible), 0, self.players.count)
         base, full, _ = self._ask(prediction, visible, none)
         values, pairs, doubt = self.game(prediction, base, full, visible)

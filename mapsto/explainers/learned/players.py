@@ -50,6 +50,19 @@ class Players(nn.Module):
         seen = ~x.isnan().flatten(1)[:, self.slots] & (self.slots >= 0)  # [n, p, size]
         return seen.any(-1)
 
+    def effective(self, x: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n p"]:
+        """Return a mask `[n, p]` of the players whose hiding changes the row: those with an entry unlike the baseline.
+
+        A player that is missing, or whose entries equal the baseline, leaves every outcome as it is: its Shapley value
+        is exactly 0.
+
+        >>> Players(torch.tensor([0, 0, 1, 2])).effective(torch.tensor([[0.0, 3.0, 0.0, torch.nan]]))
+        tensor([[ True, False, False]])
+        """
+        self._fit(x)
+        unlike = (~x.isnan() & (x != self.baseline.to(x))).flatten(1)[:, self.slots] & (self.slots >= 0)
+        return unlike.any(-1)
+
     def show(self, x: Shaped[Tensor, "n ..."], masks: Float[Tensor, "n c p"]) -> Shaped[Tensor, "n c ..."]:
         """Return copies of each row, one for each of its `c` masks, in which only the players with mask 1 are visible.
 

@@ -1,0 +1,232 @@
+"""Shapley values of a learned copy of the game: one pass gives each player a token, and sums of tokens give outcomes.
+
+    z(S) = Σ_{i∈S} t_i,   h(S) = A·z(S) + B·(gelu(C·z(S) + b) − gelu(b)),   s(S) = log v(∅) + h(S)·u + |S|/p·gap
+    e(S) = softmax s(S),   loss = E_S KL(v(S) ‖ e(S))
+
+`v(S)` is the model's outcome if only the players S are visible, and u_c the vector of class c. `gap` makes the copy e
+exact if all players are visible. The copy is cheap: after one pass of the network, an outcome costs a few products of
+small matrices, so hundreds of coalitions are played and KernelSHAP (Lundberg & Lee 2017) takes the values from them.
+The softmax is therefore not learned, unlike in `AmortisedShapley`, which predicts the values themselves.
+
+The sum is that of Zaheer et al. 2017, "Deep Sets", eq. 4. As in FastSHAP (Jethani et al. 2022), the network is trained
+on random coalitions of random rows, and never on Shapley values. If the outcome is a number, s(S) is the outcome itself
+and the loss the squared error.
+"""
+
+import functools
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ... import checks
+from ..coalitions import kernel
+from .amortised_shapley import ShapleyReasons, coalitions, differences
+from .explainer import Metrics, PlayerExplainer, Prediction
+from .players import Players
+from .tokens import Layer, placed
+
+_LEAST = 1e-7  # probabilities below it count as it, so that their logarithm is finite
+
+
+class DistilledShapley(PlayerExplainer):
+    """Learn a cheap copy of the game between players in one pass of a network, and return the Shapley values of it.
+
+    `explain` returns `ShapleyReasons`, whose `values` `[n, players, k]` add up exactly: `base + values.sum(1)` is the
+    model's outcome. Its interactions are 0. A player whose entries equal the baseline has the value 0.
+
+    Args:
+        players: the players, such as `Columns(13)` or `Patches((1, 32, 32), 8)`.
+        outputs: the number `k` of outcomes of the model. If None, the model must be a classifier, and tasks may have
+            any number of classes: the vector of a class is read from the class means of the support set.
+        reads: the features to read, as `{name: channels}`. A feature with one position for each player, in their
+            order, is also added to the players' tokens. If None or empty, the network reads only the row.
+        coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
+            number.
+        samples: the number of coalitions of the copy that an explanation plays.
+        looks: the number of coalitions about which an explanation asks the model itself, to correct the copy; an even
+            number. With 0, the model is asked about the full and the empty coalition only.
+        width: the number of channels of a token in the attention layers.
+        depth: the number of attention layers.
+        heads: the number of attention heads.
+        hidden: the number of channels of z and h; the nonlinear term has as many hidden units.
+
+    Raises:
+        MapstoError: if a number is out of range, or `coalitions` or `looks` is odd.
+    """
+
+    def __init__(
+        self,
+        players: Players,
+        outputs: int | None = None,
+        reads: Mapping[str, int] | None = None,
+        coalitions: int = 16,
+        samples: int = 512,
+        looks: int = 0,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        hidden: int = 256,
+    ):
+        super().__init__(players, outputs, reads)
+        checks.count(coalitions=coalitions, samples=samples, width=width, heads=heads, hidden=hidden)
+        checks.count(0, looks=looks, depth=depth)
+        for name, number in {"coalitions": coalitions, "looks": looks}.items():
+            checks.expect(number % 2 == 0, name, number, "an even number, because they come in pairs")
+        checks.expect(players.count > 1, "players", players.count, "at least two")
+        self.coalitions, self.samples, self.looks = coalitions, samples, looks
+        self.place = nn.Parameter(torch.randn(players.count, width) * 0.02)
+        self.entries = nn.Sequential(nn.Linear(players.size, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.features = nn.ModuleList(nn.Linear(channels, width) for channels in self.reads.values())
+        self.layers = nn.ModuleList(Layer(width, heads, bool(self.reads), False) for _ in range(depth))
+        self.tokens = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden))
+        self.linear = nn.Linear(hidden, hidden, bias=False)
+        self.bent, self.back = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
+        nn.init.zeros_(self.back.weight)
+        described = sum(self.reads.values()) or players.count * players.size
+        self.classes: nn.Module = nn.Linear(described, hidden) if outputs is None else nn.Embedding(outputs, hidden)
+
+    def loss(
+        self, prediction: Prediction, y: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
+    ) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return (loss, metrics): the loss is the error of the copy's outcomes of random coalitions.
+
+        The error is the Kullback–Leibler divergence in nats, or the squared error of numbers. For the difference
+        between the outcomes of a coalition and of its complement, the metric `unexplained` is the copy's squared error
+        divided by the squared difference.
+        """
+        visible = self.players.effective(prediction.x)
+        masks = coalitions(visible, self.coalitions).to(prediction.outcome)
+        base, full, outcome = self._ask(prediction, visible, masks)
+        scores = self.scores(prediction, base, full, visible, masks)
+        copied = _outcome(scores, prediction)
+        missed, moved = (
+            w @ differences(part.detach()).square().sum((1, 2)) for part in (outcome - copied, outcome - base[:, None])
+        )
+        if prediction.of_classes:
+            error = F.kl_div(scores.log_softmax(-1), outcome, reduction="none").sum(-1)
+        else:
+            error = (outcome - copied).square().sum(-1)
+        return w @ error.mean(1), {"unexplained": missed / moved.clamp(min=1e-9)}
+
+    @torch.no_grad()
+    def explain(self, prediction: Prediction) -> ShapleyReasons:
+        """Return the Shapley values of each row's outcome, from one pass and `2 + looks` predictions of the model."""
+        return self.trained()._reasons(prediction)
+
+    def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
+        """Return the absolute Shapley values of the most probable class or, for numbers, of the first outcome."""
+        outcome = prediction.outcome if prediction.of_classes else prediction.outcome[:, :1]
+        best = outcome.argmax(1)[:, None, None].expand(-1, self.players.count, 1)
+        return self._reasons(prediction).values.gather(2, best)[..., 0].abs()
+
+    def _reasons(self, prediction: Prediction) -> ShapleyReasons:
+        visible = self.players.effective(prediction.x)
+        looks = _looks(visible, self.looks).to(prediction.outcome)
+        base, full, outcome = self._ask(prediction, visible, looks)
+        masks, weights = (part.to(prediction.outcome) for part in _design(self.players.count, self.samples))
+        played = torch.cat([masks * visible[:, None], looks], 1)
+        copied = _outcome(self.scores(prediction, base, full, visible, played), prediction)
+        values = added_up(weights @ copied[:, : len(masks)], visible, full - base)
+        if self.looks:
+            values = values + correction(looks, outcome - copied[:, len(masks) :], visible)
+            values = added_up(values, visible, full - base)
+        pairs = values.new_zeros(*values.shape[:2], *values.shape[1:])
+        return ShapleyReasons(values, base, pairs)
+
+    def scores(
+        self,
+        prediction: Prediction,
+        base: Float[Tensor, "n k"],
+        full: Float[Tensor, "n k"],
+        visible: Bool[Tensor, "n p"],
+        masks: Float[Tensor, "n c p"],
+    ) -> Float[Tensor, "n c k"]:
+        """Return the copy's class logits, or its outcomes if they are numbers, of each coalition.
+
+        They are exact for the empty coalition, whose outcome is `base`, and for all `visible` players, with `full`.
+        """
+        first, last = (part.clamp(min=_LEAST).log() if prediction.of_classes else part for part in (base, full))
+        seen = visible[:, None].to(masks)  # [n, 1, p]
+        tokens = self._tokens(prediction) * seen.mT
+        sums = torch.cat([seen, masks], 1) @ tokens  # [n, 1 + c, hidden]
+        bent = F.gelu(self.bent(sums)) - F.gelu(self.bent.bias)
+        change = (self.linear(sums) + self.back(bent)) @ self._classes(prediction).T / math.sqrt(sums.shape[-1])
+        gap = (last - first)[:, None] - change[:, :1]
+        share = masks.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
+        return first[:, None] + change[:, 1:] + share * gap
+
+    def _tokens(self, prediction: Prediction) -> Float[Tensor, "n p v"]:
+        """Return a token for each player, from its entries, the features at its place, and all features."""
+        features, _ = self.inputs(prediction)
+        tokens = self.entries(self.players.cells(prediction.x)) + self.place
+        read = [project(feature) for project, feature in zip(self.features, features, strict=True)]
+        tokens = tokens + sum(feature for feature in read if feature.shape[1] == self.players.count)
+        memory = torch.cat([placed(feature) for feature in read], 1)[:, None] if read else None
+        tokens = tokens[:, None]
+        for layer in self.layers:
+            tokens = layer(tokens, memory)
+        return self.tokens(tokens[:, 0])
+
+    def _classes(self, prediction: Prediction) -> Float[Tensor, "k v"]:
+        """Return the vector of each class or output."""
+        if isinstance(self.classes, nn.Embedding):
+            return self.classes.weight
+        means = [feature.mean(1) for feature in self.inputs(prediction)[1]]
+        described = torch.cat(means, 1) if means else self.players.cells(prediction.classes["x"]).flatten(1)
+        return self.classes(described)
+
+    def _ask(
+        self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
+    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
+        """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
+        ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
+        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))
+        return outcome[:, 0], outcome[:, 1], outcome[:, 2:]
+
+
+def added_up(
+    values: Float[Tensor, "n p k"], visible: Bool[Tensor, "n p"], total: Float[Tensor, "n k"]
+) -> Float[Tensor, "n p k"]:
+    """Return values that are 0 for players that are not visible, and add up to `total`: the others share the gap."""
+    values = values * visible[..., None]
+    share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
+    return values + (total - values.sum(1))[:, None] * share[..., None]
+
+
+def correction(
+    masks: Float[Tensor, "n c p"], rest: Float[Tensor, "n c k"], visible: Bool[Tensor, "n p"], prior: float = 2.0
+) -> Float[Tensor, "n p k"]:
+    """Return the additive game that is nearest to the outcomes `rest` of the coalitions `masks` and adds up to 0.
+
+    It is a ridge regression: the more coalitions there are, the less `prior` draws the values to 0.
+    """
+    there = visible[:, None].to(masks)  # [n, 1, p]
+    centred = (masks - masks.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)) * there
+    normal = centred.mT @ centred + prior * torch.eye(masks.shape[-1]).to(masks) + len(masks[0]) * there.mT @ there
+    return torch.linalg.solve(normal, centred.mT @ rest)
+
+
+def _looks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
+    """Return coalitions for KernelSHAP, which are the same in every call."""
+    with torch.random.fork_rng([visible.device] if visible.is_cuda else []):
+        torch.manual_seed(0)
+        return coalitions(visible, count)
+
+
+@functools.cache
+def _arrays(players: int, samples: int) -> tuple[list, list]:
+    masks, weights = kernel(players, samples)
+    return masks.tolist(), weights.tolist()
+
+
+def _design(players: int, samples: int) -> tuple[Float[Tensor, "c p"], Float[Tensor, "p c"]]:
+    masks, weights = _arrays(players, samples)
+    return torch.tensor(masks), torch.tensor(weights)
+
+
+def _outcome(scores: Float[Tensor, "n c k"], prediction: Prediction) -> Float[Tensor, "n c k"]:
+    return scores.softmax(-1) if prediction.of_classes else scores

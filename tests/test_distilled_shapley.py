@@ -61,7 +61,7 @@ def enumerated(of: Prediction, players: Players) -> Tensor:
 def test_values_are_those_of_the_copy_and_add_up(of_classes: bool) -> None:
     players, of = Columns(4), prediction(torch.randn(5, 4, generator=R), of_classes)
     explainer = awake(DistilledShapley(players, 3, **SMALL))
-    values, base, interactions = explainer.explain(of)
+    values, base, interactions, _ = explainer.explain(of)
     torch.testing.assert_close(base + values.sum(1), of.outcome)
     torch.testing.assert_close(base, of.ask(torch.zeros(5, 4)))
     assert interactions.shape == (5, 4, 4, 3) and not interactions.any()
@@ -92,7 +92,7 @@ def test_a_player_that_changes_nothing_gets_exactly_nothing(kind) -> None:
     x[0, 1], x[2, 3], x[1, 0] = torch.nan, 0.0, 0.5
     of = prediction(x)
     small = {"width": 8, "heads": 2, **({"samples": 14} if kind is DistilledShapley else {})}
-    values, base, _ = awake(kind(Players(torch.arange(4)), 3, **small)).explain(of)
+    values, base, *_ = awake(kind(Players(torch.arange(4)), 3, **small)).explain(of)
     assert (values[0, 1] == 0).all() and (values[2, 3] == 0).all() and (values[1] != 0).all()
     torch.testing.assert_close(base + values.sum(1), of.outcome)
     shifted = Players(torch.arange(4), baseline=torch.tensor([0.5, 1.0, 2.0, 3.0]))
@@ -105,7 +105,7 @@ def test_looks_correct_any_copy() -> None:
     explainer, exact = awake(DistilledShapley(players, 3, **{**SMALL, "samples": 62})), enumerated(of, players)
     errors = []
     for explainer.looks in (0, 32, 4000):
-        values, base, _ = explainer.explain(of)
+        values, base, *_ = explainer.explain(of)
         torch.testing.assert_close(base + values.sum(1), of.outcome)
         errors.append(float((values - exact).square().sum() / exact.square().sum()))
     assert errors[0] > 0.1 and errors[1] < 0.3 * errors[0] and errors[2] < 0.01

@@ -78,10 +78,9 @@ class AmortisedShapley(PlayerExplainer):
         heads: int = 4,
     ):
         super().__init__(players, outputs, reads)
-        checks.count(coalitions=coalitions, width=width, heads=heads)
+        checks.count(width=width, heads=heads)
         checks.count(0, rank=rank, depth=depth)
-        pairs = coalitions % 2 == 0 and coalitions > 2
-        checks.expect(pairs, "coalitions", coalitions, "an even number from 4, because they come in pairs")
+        in_pairs(4, coalitions=coalitions)
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.coalitions = coalitions
         self.tokens = Tokens(players, self.reads, outputs, width, depth, heads)
@@ -184,6 +183,13 @@ def differences(outcome: Float[Tensor, "n c k"]) -> Float[Tensor, "n c2 k"]:
     """Return the difference between the outcomes of each coalition and its complement, see `coalitions`."""
     first, second = outcome.chunk(2, 1)
     return first - second
+
+
+def in_pairs(least: int, **numbers: int) -> None:
+    """Raise MapstoError unless the numbers of coalitions are even and at least `least`."""
+    checks.count(least, **numbers)
+    for name, number in numbers.items():
+        checks.expect(number % 2 == 0, name, number, "an even number, because coalitions come in pairs")
 
 
 def coalitions(visible: Tensor, count: int) -> Float[Tensor, "n c p"]:

@@ -16,6 +16,7 @@ and the loss the squared error.
 import functools
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -24,12 +25,24 @@ from torch.nn import functional as F
 
 from ... import checks
 from ..coalitions import kernel
-from .amortised_shapley import ShapleyReasons, coalitions, differences
+from .amortised_shapley import ShapleyReasons, coalitions, differences, in_pairs
+from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction
 from .players import Players
 from .tokens import Layer, placed
 
 _LEAST = 1e-7  # probabilities below it count as it, so that their logarithm is finite
+
+
+class Copy(NamedTuple):
+    """What the copy of the game knows of `n` rows with `k` outcomes."""
+
+    tokens: Float[Tensor, "n p v"]  # of each player; 0 if it is not visible
+    classes: Float[Tensor, "k v"]
+    base: Float[Tensor, "n k"]  # the outcome if no player is visible
+    full: Float[Tensor, "n k"]  # the outcome if all players are visible
+    visible: Bool[Tensor, "n p"]
+    of_classes: bool
 
 
 class DistilledShapley(PlayerExplainer):
@@ -45,7 +58,7 @@ class DistilledShapley(PlayerExplainer):
         reads: the features to read, as `{name: channels}`. A feature with one position for each player, in their
             order, is also added to the players' tokens. If None or empty, the network reads only the row.
         coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
-            number.
+            number from 4.
         samples: the number of coalitions of the copy that an explanation plays.
         looks: the number of coalitions about which an explanation asks the model itself, to correct the copy; an even
             number. With 0, the model is asked about the full and the empty coalition only.
@@ -55,7 +68,7 @@ class DistilledShapley(PlayerExplainer):
         hidden: the number of channels of z and h; the nonlinear term has as many hidden units.
 
     Raises:
-        MapstoError: if a number is out of range, or `coalitions` or `looks` is odd.
+        MapstoError: if a number is out of range, `coalitions` is odd or below 4, or `looks` is odd.
     """
 
     def __init__(
@@ -72,10 +85,10 @@ class DistilledShapley(PlayerExplainer):
         hidden: int = 256,
     ):
         super().__init__(players, outputs, reads)
-        checks.count(coalitions=coalitions, samples=samples, width=width, heads=heads, hidden=hidden)
-        checks.count(0, looks=looks, depth=depth)
-        for name, number in {"coalitions": coalitions, "looks": looks}.items():
-            checks.expect(number % 2 == 0, name, number, "an even number, because they come in pairs")
+        checks.count(samples=samples, width=width, heads=heads, hidden=hidden)
+        checks.count(0, depth=depth)
+        in_pairs(4, coalitions=coalitions)
+        in_pairs(0, looks=looks)
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.coalitions, self.samples, self.looks = coalitions, samples, looks
         self.place = nn.Parameter(torch.randn(players.count, width) * 0.02)
@@ -87,6 +100,7 @@ class DistilledShapley(PlayerExplainer):
         self.bent, self.back = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
         nn.init.zeros_(self.back.weight)
         described = sum(self.reads.values()) or players.count * players.size
+        self.doubt = Doubt(hidden)
         self.classes: nn.Module = nn.Linear(described, hidden) if outputs is None else nn.Embedding(outputs, hidden)
 
     def loss(
@@ -94,14 +108,15 @@ class DistilledShapley(PlayerExplainer):
     ) -> tuple[Float[Tensor, ""], Metrics]:
         """Return (loss, metrics): the loss is the error of the copy's outcomes of random coalitions.
 
-        The error is the Kullback–Leibler divergence in nats, or the squared error of numbers. For the difference
-        between the outcomes of a coalition and of its complement, the metric `unexplained` is the copy's squared error
-        divided by the squared difference.
+        The error is the Kullback–Leibler divergence in nats, or the squared error of numbers. The loss of `Doubt`,
+        which trains nothing but the trust, is added. For the difference between the outcomes of a coalition and of its
+        complement, the metric `unexplained` is the copy's squared error divided by the squared difference.
         """
         visible = self.players.effective(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
         base, full, outcome = self._ask(prediction, visible, masks)
-        scores = self.scores(prediction, base, full, visible, masks)
+        copy = self._copy(prediction, base, full, visible)
+        scores = self._scores(copy, masks)
         copied = _outcome(scores, prediction)
         missed, moved = (
             w @ differences(part.detach()).square().sum((1, 2)) for part in (outcome - copied, outcome - base[:, None])
@@ -110,7 +125,8 @@ class DistilledShapley(PlayerExplainer):
             error = F.kl_div(scores.log_softmax(-1), outcome, reduction="none").sum(-1)
         else:
             error = (outcome - copied).square().sum(-1)
-        return w @ error.mean(1), {"unexplained": missed / moved.clamp(min=1e-9)}
+        doubts = self._doubts(prediction, copy, masks.chunk(2, 1)[0], differences(outcome.detach()))
+        return w @ (error.mean(1) + doubts), {"unexplained": missed / moved.clamp(min=1e-9)}
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
@@ -125,17 +141,36 @@ class DistilledShapley(PlayerExplainer):
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
         visible = self.players.effective(prediction.x)
+        base, full, _ = self._ask(prediction, visible, visible[:, None].to(prediction.outcome)[:, :0])
+        copy = self._copy(prediction, base, full, visible)
+        values = self._values(prediction, copy)
+        doubt = self.doubt(copy.tokens[:, None], size := spread(values.mT, visible))
+        pairs = values.new_zeros(*values.shape[:2], *values.shape[1:])
+        return ShapleyReasons(values, base, pairs, trust(doubt, size))
+
+    def _values(self, prediction: Prediction, copy: Copy) -> Float[Tensor, "n p k"]:
+        """Return the Shapley values of the copy, corrected by the model's outcomes of `looks` coalitions."""
+        visible, gap = copy.visible, copy.full - copy.base
         looks = _looks(visible, self.looks).to(prediction.outcome)
-        base, full, outcome = self._ask(prediction, visible, looks)
         masks, weights = (part.to(prediction.outcome) for part in _design(self.players.count, self.samples))
         played = torch.cat([masks * visible[:, None], looks], 1)
-        copied = _outcome(self.scores(prediction, base, full, visible, played), prediction)
-        values = added_up(weights @ copied[:, : len(masks)], visible, full - base)
+        copied = _outcome(self._scores(copy, played), prediction)
+        values = added_up(weights @ copied[:, : len(masks)], visible, gap)
         if self.looks:
-            values = values + correction(looks, outcome - copied[:, len(masks) :], visible)
-            values = added_up(values, visible, full - base)
-        pairs = values.new_zeros(*values.shape[:2], *values.shape[1:])
-        return ShapleyReasons(values, base, pairs)
+            rest = self.outcomes(prediction, looks) - copied[:, len(masks) :]
+            values = added_up(values + correction(looks, rest, visible), visible, gap)
+        return values
+
+    def _doubts(
+        self, prediction: Prediction, copy: Copy, masks: Float[Tensor, "n m p"], moved: Float[Tensor, "n m k"]
+    ) -> Float[Tensor, " n"]:
+        """Return the loss of the doubt, given the change of outcome from the complement of each coalition to itself."""
+        with torch.no_grad():
+            values = self._values(prediction, copy)
+        visible = copy.visible
+        error = moved - (2 * masks - visible[:, None].to(masks)) @ values
+        doubt = self.doubt(copy.tokens[:, None], spread(values.mT, visible))
+        return self.doubt.loss(doubt, measured(error, masks, visible))
 
     def scores(
         self,
@@ -149,12 +184,18 @@ class DistilledShapley(PlayerExplainer):
 
         They are exact for the empty coalition, whose outcome is `base`, and for all `visible` players, with `full`.
         """
-        first, last = (part.clamp(min=_LEAST).log() if prediction.of_classes else part for part in (base, full))
-        seen = visible[:, None].to(masks)  # [n, 1, p]
-        tokens = self._tokens(prediction) * seen.mT
-        sums = torch.cat([seen, masks], 1) @ tokens  # [n, 1 + c, hidden]
+        return self._scores(self._copy(prediction, base, full, visible), masks)
+
+    def _copy(self, prediction: Prediction, base: Tensor, full: Tensor, visible: Tensor) -> Copy:
+        tokens = self._tokens(prediction) * visible[..., None]
+        return Copy(tokens, self._classes(prediction), base, full, visible, prediction.of_classes)
+
+    def _scores(self, copy: Copy, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
+        first, last = (part.clamp(min=_LEAST).log() if copy.of_classes else part for part in (copy.base, copy.full))
+        seen = copy.visible[:, None].to(masks)  # [n, 1, p]
+        sums = torch.cat([seen, masks], 1) @ copy.tokens  # [n, 1 + c, hidden]
         bent = F.gelu(self.bent(sums)) - F.gelu(self.bent.bias)
-        change = (self.linear(sums) + self.back(bent)) @ self._classes(prediction).T / math.sqrt(sums.shape[-1])
+        change = (self.linear(sums) + self.back(bent)) @ copy.classes.T / math.sqrt(sums.shape[-1])
         gap = (last - first)[:, None] - change[:, :1]
         share = masks.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
         return first[:, None] + change[:, 1:] + share * gap

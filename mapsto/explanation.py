@@ -34,6 +34,8 @@ class Explanation:
         class_names: the names of the `k` classes; empty if a number is predicted.
         codes: the numbers `[n, d]` that the model read in place of the cells of `data`; plots colour points by these
             numbers. None if `data` is numeric.
+        trust: how far each explanation can be trusted, `[n]`: the expected R² of its contributions to exact Shapley
+            values, from 0 to 1. None if the model does not predict it.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)
@@ -48,6 +50,7 @@ class Explanation:
     feature_names: Sequence[str]
     class_names: Sequence[Any]
     codes: Float[np.ndarray, "_n _d"] | None = None
+    trust: Float[np.ndarray, " _n"] | None = None
 
     def __post_init__(self) -> None:
         """Check that the shapes of the fields fit together.
@@ -64,6 +67,8 @@ class Explanation:
         checks.expect(classes == (*k, 0)[0], "class_names", f"{classes} names", f"{(*k, 0)[0]}, one for each class")
         if self.codes is not None:
             checks.shape((n, d), remedy, codes=self.codes)
+        if self.trust is not None:
+            checks.shape((n,), "one number for each row", trust=self.trust)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -71,9 +76,9 @@ class Explanation:
     def __getitem__(self, rows: Any) -> "Explanation":
         """Return the explanations of selected rows; `rows` is a row number, a slice, a mask or a list of numbers."""
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
-        codes = None if self.codes is None else self.codes[rows]
+        codes, trust = (None if part is None else part[rows] for part in (self.codes, self.trust))
         parts = self.values[rows], self.base_values[rows], self.data[rows]
-        return Explanation(*parts, self.feature_names, self.class_names, codes)
+        return Explanation(*parts, self.feature_names, self.class_names, codes, trust)
 
     @property
     def predictions(self) -> Float[np.ndarray, "n *k"]:

@@ -35,10 +35,11 @@ def test_importance_is_the_mean_size_of_the_values():
 
 @pytest.mark.parametrize("rows", [2, slice(1, 3), [4, 0], np.arange(6) % 2 == 0])
 def test_some_rows_keep_their_reasons(rows):
-    e = make(codes=np.arange(18.0).reshape(6, 3))
+    e = make(codes=np.arange(18.0).reshape(6, 3), trust=np.arange(6.0) / 10)
     part, expected = e[rows], np.arange(6)[rows]
     np.testing.assert_array_equal(part.values, e.values[np.atleast_1d(expected)])
     np.testing.assert_array_equal(part.codes, e.codes[np.atleast_1d(expected)])
+    np.testing.assert_array_equal(part.trust, np.atleast_1d(expected) / 10)
     assert len(part) == np.size(expected)
 
 
@@ -50,6 +51,7 @@ def test_some_rows_keep_their_reasons(rows):
         ("feature_names", ["a"]),
         ("class_names", ["yes", "no", "maybe"]),
         ("codes", np.zeros((6, 2))),
+        ("trust", np.zeros(5)),
     ],
 )
 def test_parts_of_another_shape_are_refused_by_name(name, part):

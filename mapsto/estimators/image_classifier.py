@@ -108,16 +108,17 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         to "row 4, column 4". `base_values + values.sum(1)` is `predict_proba(images)`, and `base_values` is the
         prediction for an image without a visible patch. A hidden patch contributes exactly 0, and so does an
         empty patch, which has the background's brightness everywhere. `data` [n, 16] is the mean ink of each patch,
-        from 0 to 1, or NaN if the patch is hidden.
+        from 0 to 1, or NaN if the patch is hidden. `trust` [n] is the expected R² of the values of an image to exact
+        Shapley values, from 0 to 1.
 
         Raises:
             MapstoError: in any case in which `predict_proba` raises it.
         """
         x = self._input(images)
         parts = [self._reasons(part) for part in self._filled(x).split(max(1, _TOKENS // len(self.classes_)))]
-        values, base = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+        values, base, trust = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         ink = x.unflatten(3, (GRID, -1)).unflatten(2, (GRID, -1)).mean((3, 5)).flatten(1)  # [n, 16]
-        return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_))
+        return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_), trust=trust)
 
     def influence(self, images: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
         """Return the change of each probability if a training image is deleted, `[n, number of training images, k]`.
@@ -144,20 +145,26 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
         return self.mapping_.predict(state, x).double().softmax(-1)
 
-    def _reasons(self, x: Float[Tensor, "n 1 s s"]) -> tuple[Float[Tensor, "n p k"], Float[Tensor, "n k"]]:
-        """Return the values and the base of inputs in which hidden patches are filled.
+    def _reasons(
+        self, x: Float[Tensor, "n 1 s s"]
+    ) -> tuple[Float[Tensor, "n p k"], Float[Tensor, "n k"], Float[Tensor, " n"]]:
+        """Return the values, the base and the trust of inputs in which hidden patches are filled.
 
         To the model, a hidden patch is an empty one. Hiding an empty patch changes nothing, so its Shapley value is 0.
         The value that the explainer gave to empty patches is shared equally among the others.
         """
         reasons = self.mapping_.explain(self.state_, x)["why"]
-        values, base = reasons.values.double(), reasons.base.double()
+        values, base, trust = (part.double() for part in (reasons.values, reasons.base, reasons.trust))
         empty = x == self._filled(torch.full_like(x, torch.nan))
         marked = self._why.players.visible(x.masked_fill(empty, torch.nan))[..., None]  # [n, 16, 1]
         kept = values * marked
         lost = (values - kept).sum(1, keepdim=True)
         values = kept + lost * marked / marked.sum(1, keepdim=True).clamp(min=1)
-        return values - values.mean(-1, keepdim=True), base / base.sum(-1, keepdim=True)  # probabilities sum to 1
+        return (
+            values - values.mean(-1, keepdim=True),
+            base / base.sum(-1, keepdim=True),
+            trust,
+        )  # probabilities sum to 1
 
     def _input(self, images: Any) -> Float[Tensor, "n 1 s s"]:
         """Return the input of the model, in which hidden patches are NaN."""

@@ -66,7 +66,7 @@ def _case(answer: Answer, i: int) -> dict[str, Any]:
         f"The probability of {name} goes from {numbers.percent(e.base_values[i, first])}, for an image of which "
         f"nothing is visible, to {numbers.percent(p[first])}. {right}, with {numbers.percent(p[second])}. Largest "
         f"contributions to {name}: {words.strongest(e.values[i, :, first], names)}. To {other}: "
-        f"{words.strongest(e.values[i, :, second], names)}."
+        f"{words.strongest(e.values[i, :, second], names)}. {words.trust(e, i)}"
     )
     figure = heat(answer.images[[i] * 3], values, titles)
     heading = f"Image {i + 1}: {numbers.percent(p[first])} probability of {name}"

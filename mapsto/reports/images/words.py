@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ...explanation import Explanation
 from ...figures import numbers
 from ..words import count, listing
 from .answer import Answer
@@ -50,6 +51,14 @@ def strongest(values: Float[np.ndarray, " p"], names: list[str]) -> str:
     """Name the patches that moved a probability most, with their contributions in percentage points."""
     order = [j for j in np.argsort(-np.abs(values), kind="stable")[:_NAMED] if abs(values[j]) >= _WRITTEN]
     return listing([f"{names[j]} ({numbers.points(values[j])})" for j in order]) or "no patch moved it by 0.1 points"
+
+
+def trust(reasons: Explanation, i: int) -> str:
+    """Say how far the contributions of one image can be trusted."""
+    if reasons.trust is None:
+        return ""
+    share = f"{100 * reasons.trust[i]:.0f} %"
+    return f"Trust: the contributions are expected to reproduce {share} of the variation of the exact ones."
 
 
 def agreement(measures: dict[str, Any]) -> list[str]:

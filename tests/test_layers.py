@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "games": set(),
     "asking": set(),
     "models": {"attention"},
-    "adaptation": {"episodes"},
+    "adaptation": {"episodes", "asking"},
     "learners": {"episodes", "adaptation"},
     "tasks": {"episodes", "tables"},
     "explainers": {"games"},

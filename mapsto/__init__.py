@@ -25,6 +25,7 @@ _ROOMS = (
     "learners",
     "measures",
     "models",
+    "penalties",
     "reports",
     "seeing",
     "tasks",

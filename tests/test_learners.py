@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from mapsto.adaptation import losses
 from mapsto.adaptation.differentiation import Implicit, Reverse
-from mapsto.adaptation.penalties import Balance, ConceptStability
+from mapsto.penalties import Balance, ConceptStability
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
     ANML,

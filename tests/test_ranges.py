@@ -14,7 +14,7 @@ from mapsto import explainers as E
 from mapsto import learners, measures, models, seeing, tasks, views
 from mapsto.adaptation import inner
 from mapsto.adaptation.differentiation import FiniteDifference, Truncated
-from mapsto.adaptation.penalties import Balance
+from mapsto.penalties import Balance
 from mapsto.errors import MapstoError
 from mapsto.explainers import coalitions
 from mapsto.explainers.learned import AmortisedShapley, Interpreter, players

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mapsto.adaptation.penalties import Balance, ConceptStability, balance
+from mapsto.penalties import Balance, ConceptStability
+from mapsto.penalties.by_design import balance
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork, Regularised

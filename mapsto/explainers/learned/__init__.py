@@ -4,6 +4,7 @@ from .amortised_shapley import AmortisedShapley
 from .interpreter import Interpreter
 from .invase import INVASE
 from .l2x import L2X
+from .leave_one_out import LeaveOneOut
 from .players import Columns, Patches, Players
 from .policy_gradient import PolicyGradient
 from .real_x import REALX
@@ -15,6 +16,7 @@ __all__ = [
     "AmortisedShapley",
     "Columns",
     "Interpreter",
+    "LeaveOneOut",
     "Patches",
     "Players",
     "PolicyGradient",

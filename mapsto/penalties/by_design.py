@@ -1,4 +1,4 @@
-"""Penalties on the features of an adapted model, for `Regularised`.
+"""Penalties on models that are readable by design: soft decision trees and self-explaining networks.
 
     balance   = −Σ_i decay^depth(i)·(½·log α_i + ½·log(1 − α_i)),   α_i = Σ_x w·P_i(x)·p_i(x) / Σ_x w·P_i(x)
     stability = Σ_x w·‖∇_x scores − θ(x)ᵀ·J_h(x)‖²
@@ -22,11 +22,7 @@ from torch.func import jacrev, vmap
 
 from .. import checks
 from ..errors import MapstoError
-
-Read = Callable[[Tensor], Mapping[str, Tensor]]
-"""A function from rows to the features of the adapted model; see `Learner.features`."""
-Penalty = Callable[[Read, Tensor, Tensor], Tensor]
-"""A function from (read, x, w) to the penalty, for rows x with weights w."""
+from .adapted_model import AdaptedModel
 
 
 @final
@@ -48,13 +44,13 @@ class Balance:
         checks.expect(decay <= 1, "decay", decay, "a number up to 1")
         self.decay = decay
 
-    def __call__(self, read: Read, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
+    def __call__(self, model: AdaptedModel, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
         """Return the penalty for rows `x` with weights `w`, summed over all soft decision trees in the body.
 
         Raises:
             MapstoError: if the body has no `SoftDecisionTree`.
         """
-        paths = [value for name, value in read(x).items() if name.rpartition(".")[2] == "paths"]
+        paths = [value for name, value in model(x).items() if name.rpartition(".")[2] == "paths"]
         checks.expect(bool(paths), "penalty", "Balance for a body without a SoftDecisionTree", "one as the body's head")
         return torch.stack([balance(reach, w, self.decay) for reach in paths]).sum()
 
@@ -63,7 +59,7 @@ class Balance:
 class ConceptStability:
     """A penalty, for `Regularised`, on a self-explaining network whose relevances change faster than its concepts."""
 
-    def __call__(self, read: Read, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
+    def __call__(self, model: AdaptedModel, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
         """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows `x`, for relevances θ and the Jacobian J_h of the concepts.
 
         Raises:
@@ -71,7 +67,7 @@ class ConceptStability:
         """
 
         def parts(row: Tensor) -> tuple[Tensor, Tensor]:
-            features = read(row[None])
+            features = model(row[None])
             concepts, relevances = (_named(features, name)[0] for name in ("concepts", "relevances"))
             return concepts, relevances.unflatten(0, (len(concepts), -1))  # [c], [c, k]
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from mapsto.penalties import Balance, ConceptStability
-from mapsto.penalties.by_design import balance
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork, Regularised
 from mapsto.models import MLP, SENN, SoftDecisionTree
+from mapsto.penalties import Balance, ConceptStability
+from mapsto.penalties.by_design import balance
 
 F64 = torch.float64
 

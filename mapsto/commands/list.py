@@ -68,6 +68,7 @@ _ROOMS = {
     "explainer network": "explainers.learned",
     "tasks": "tasks",
     "model": "models",
+    "penalty": "penalties",
     "differentiation": "adaptation.differentiation",
     "optimizer": "adaptation.inner",
     "estimator": "training.estimators",
@@ -121,6 +122,7 @@ _FAMILIES = {
     "Players": "divides a row into parts",
     "TableExplainer": "asks about a table's rows",
     "Tasks": "source of episodes",
+    "Penalty": "reads the adapted model",
     "Module": "network",
 }
 

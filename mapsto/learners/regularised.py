@@ -7,6 +7,7 @@ its learned start. This meta-learns penalties such as those of Frosst & Hinton 2
 2018, §2, and of Wu et al. 2018. The inner loop does not see the penalty.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from torch import Tensor
 from .. import checks
 from ..adaptation.learner import Learner, Metrics, within
 from ..episodes import Episode, State
-from ..penalties.adapted_model import AdaptedModel, Penalty
+from ..penalties.penalty import AdaptedModel, Penalty
 from .wrapped import Wrapped
 
 
@@ -28,9 +29,9 @@ class Regularised(Wrapped):
 
     Args:
         learner: the learner that adapts and predicts. It may be a `Joint`.
-        penalty: a function from `(model, x, w)` to a number, such as those in `mapsto.penalties`. Its arguments x and w
-            are the inputs and the weights of the query rows. `model(x)` returns the features of the adapted model by
-            name, and `model.scores(x)` returns its scores.
+        penalty: one of `mapsto.penalties`, or any function from `(model, x, w)` to a number. Its arguments x and w are
+            the inputs and the weights of the query rows. `model(x)` returns the features of the adapted model by name,
+            and `model.scores(x)` returns its scores.
         weight: the multiplier on the penalty, at least 0.
 
     Raises:
@@ -50,7 +51,12 @@ class Regularised(Wrapped):
 
     family = "interpretable by design"
 
-    def __init__(self, learner: Learner, penalty: Penalty, weight: float = 0.1):
+    def __init__(
+        self,
+        learner: Learner,
+        penalty: Penalty | Callable[[AdaptedModel, Tensor, Tensor], Tensor],
+        weight: float = 0.1,
+    ):
         super().__init__(learner)
         checks.at_least(0, weight=weight)
         self.learner, self.penalty, self.weight = learner, penalty, weight

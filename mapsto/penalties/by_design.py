@@ -22,11 +22,11 @@ from torch.func import jacrev, vmap
 
 from .. import checks
 from ..errors import MapstoError
-from .adapted_model import AdaptedModel
+from .penalty import AdaptedModel, Penalty
 
 
 @final
-class Balance:
+class Balance(Penalty):
     """A penalty, for `Regularised`, on a soft decision tree whose nodes send nearly all rows to one side.
 
     The penalty of a node is multiplied by `decay` at each level of depth, because fewer rows reach deeper nodes. A node
@@ -56,7 +56,7 @@ class Balance:
 
 
 @final
-class ConceptStability:
+class ConceptStability(Penalty):
     """A penalty, for `Regularised`, on a self-explaining network whose relevances change faster than its concepts."""
 
     def __call__(self, model: AdaptedModel, x: Tensor, w: Tensor) -> Float[Tensor, ""]:

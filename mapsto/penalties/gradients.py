@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.func import grad
 
 from .. import checks
-from .adapted_model import AdaptedModel
+from .penalty import AdaptedModel, Penalty
 
 _TINY = 1e-12
 
 
 @final
-class Stability:
+class Stability(Penalty):
     """A penalty on models whose gradients change although the row hardly changes.
 
     The body needs an activation with a second derivative, such as "tanh". The gradient of a network with "relu" is
@@ -49,7 +49,7 @@ class Stability:
 
 
 @final
-class TotalVariation:
+class TotalVariation(Penalty):
     """A penalty on image models whose gradients differ between neighbouring pixels.
 
     It is the total variation of the gradient, divided by the sum of the gradient's absolute values.

@@ -14,13 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import checks
-from .adapted_model import AdaptedModel
+from .penalty import AdaptedModel, Penalty
 
 _TINY = 1e-12
 
 
 @final
-class Sparsity:
+class Sparsity(Penalty):
     """A penalty on layers in which many units are active for the same row.
 
     Args:

@@ -9,13 +9,13 @@ mean minimises the penalty, so the derivative with respect to T is 0, and only t
 treated as a constant. The first formula is the information about the prediction, in nats, that the leaf of a row does
 not give.
 
-The penalty is quadratic in small scores, while the gain in the learner's loss is linear. So the constant model is no
-minimum, whatever the weight: the weight trades accuracy for likeness without a jump. This is not true of the fraction of
-variance that the tree leaves unexplained.
+At a constant model the derivative of the penalty is 0, and that of the learner's loss is not, so the penalty alone does
+not hold a model there. This is not true of the fraction of variance that the tree leaves unexplained, which does not
+change if all scores become smaller.
 
 Wu et al. 2018, "Beyond Sparsity: Tree Regularization of Deep Models for Interpretability", penalise the average length
-of the paths in such a tree. It has no derivative, so they train a second network to predict it. Here, the number of
-leaves bounds the length, and the model is drawn to the tree itself.
+of the paths in such a tree. This length has no derivative, so they train a second network to predict it from the
+parameters. Here, the number of leaves bounds the length, and the model is drawn to the tree itself.
 """
 
 from functools import partial
@@ -27,16 +27,17 @@ from torch import Tensor
 
 from .. import checks
 from ..asking import ask
-from .adapted_model import AdaptedModel
+from .penalty import AdaptedModel, Penalty
 
 _TINY = 1e-12
 
 
 @final
-class TreeLikeness:
+class TreeLikeness(Penalty):
     """A penalty on models whose predictions a decision tree with few leaves does not imitate.
 
-    The tree is fitted to the query rows of each task, so there should be many more query rows than leaves.
+    The tree is fitted to the query rows of each task. If there are few of them, the tree changes from step to step, and
+    the penalty makes the model smooth rather than tree-like: use several hundred rows.
 
     Args:
         leaves: the largest number of leaves of the tree.

@@ -1,11 +1,12 @@
-"""The change of a model's outcome if one player is hidden: reasons that need no training, beside those that are learned.
+"""The change of a model's outcome if one player is hidden: reasons without training, beside those that are learned.
 
     values_j = v(all players) − v(all but j)
 
 `v(S)` is the model's outcome if only the players S are visible (Zeiler & Fergus 2014, "Visualizing and Understanding
 Convolutional Networks", §4.2; Covert et al. 2021, "Explaining by Removing", §3). In a `Joint`, the option `agreement`
-draws a learned explainer and this one together; with `candour` above 0, it also draws the model to predictions on which
-both agree.
+draws a learned explainer and this one together. With `candour` above 0, it also draws the model to predictions on which
+both agree. Train without agreement first: it is a difference of shares, and shares of reasons that have not been
+learned yet are noise, which disturbs the learning.
 """
 
 from typing import NamedTuple, Self

@@ -1,9 +1,10 @@
-"""The model that a learner has adapted to one task, as a penalty reads it."""
+"""The base of penalties, and the adapted model that they read."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import checks
@@ -40,5 +41,9 @@ class AdaptedModel(NamedTuple):
         return features[name]
 
 
-Penalty = Callable[[AdaptedModel, Tensor, Tensor], Tensor]
-"""A function from (model, x, w) to the penalty, for rows x with weights w."""
+class Penalty(ABC):
+    """The base of penalties on a model that a learner has adapted to one task, for `learners.Regularised`."""
+
+    @abstractmethod
+    def __call__(self, model: AdaptedModel, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+        """Return the penalty of the adapted model, measured on query rows `x` with weights `w`."""

@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "games": set(),
     "asking": set(),
     "models": {"attention"},
-    "adaptation": {"episodes"},
+    "adaptation": {"episodes", "penalties"},
     "penalties": {"asking"},
     "learners": {"episodes", "adaptation", "penalties"},
     "tasks": {"episodes", "tables"},

@@ -62,7 +62,7 @@ def report(lines: Path, picture: Path) -> None:
     of = curves([json.loads(line) for line in lines.read_text().splitlines()])
     print("| case | penalty | weight | accuracy without → with | clarity without → with | ratio |")
     print(6 * "|---" + "|")
-    for (case, penalty), points in of.items():
+    for (case, penalty), points in sorted(of.items()):
         free, best = points[0].test, chosen(points)
         ratio = best.test["clarity"] / free["clarity"]
         print(
@@ -78,7 +78,7 @@ def draw(of: dict[tuple[str, str], list[Point]], picture: Path) -> None:
     down = -(-len(of) // across)
     figure = style.canvas(2.9 * down + 0.6, 3.1 * across)
     panels = figure.subplots(down, across, squeeze=False).flatten()
-    for axes, (key, points) in zip(panels, of.items(), strict=False):
+    for axes, (key, points) in zip(panels, sorted(of.items()), strict=False):
         panel(style.quiet(axes), key, points)
     for axes in panels[len(of) :]:
         axes.set_axis_off()

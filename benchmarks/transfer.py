@@ -68,7 +68,8 @@ def r2(explainer: LearnedExplainer, task: Task) -> float:
 def prepared(joint: mt.Joint, episode: Episode, explained: int) -> Task:
     """Adapt the learner to a task, and compute the exact values."""
     support, query = episode.support, episode.query
-    state = joint.adapt(support)
+    with torch.no_grad():
+        state = joint.adapt(support)
     view = mt.views.query(joint, support, link=lambda scores: scores.softmax(-1))
     exact = mt.explainers.Shapley(chunk_size=4096)
     values = torch.stack([exact(mt.views.game(view, x)).float() for x in query.x[:explained]])

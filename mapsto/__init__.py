@@ -27,6 +27,7 @@ _ROOMS = (
     "learners",
     "measures",
     "models",
+    "penalties",
     "reports",
     "seeing",
     "tasks",

@@ -503,7 +503,7 @@ class TestReports:
 def test_the_page_runs_as_it_is_printed() -> None:
     page = (Path(__file__).parents[1] / "docs" / "learning_to_explain.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     names: dict = {}
     for block in blocks:
         exec(block, names)

@@ -18,7 +18,6 @@ from torch.utils import _pytree as pytree
 
 from mapsto.adaptation import losses
 from mapsto.adaptation.differentiation import Implicit, Reverse
-from mapsto.adaptation.penalties import Balance, ConceptStability
 from mapsto.episodes import Episode, Examples, State, examples, over_tasks, to, unstack
 from mapsto.learners import (
     ANML,
@@ -59,6 +58,7 @@ from mapsto.models import (
     SetTransformer,
     SoftDecisionTree,
 )
+from mapsto.penalties import Balance, ConceptStability
 
 TASKS, ROWS, WAYS = 3, 8, 3
 

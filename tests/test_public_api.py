@@ -36,7 +36,8 @@ ROOMS = {
         knn_shapley partial_dependence patches superpixels task_influence
     """,
     "explainers.learned": """
-        AmortisedShapley Columns DistilledShapley INVASE Interpreter L2X Patches Players PolicyGradient REALX
+        AmortisedShapley Columns DistilledShapley INVASE Interpreter L2X LeaveOneOut Patches Players PolicyGradient
+        REALX
     """,
     "figures": """
         attributions beeswarm draw heat influence reliability waterfall
@@ -61,6 +62,9 @@ ROOMS = {
     "models": """
         AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork NewtonNetwork Recurrent ResNet12 SENN
         SetTransformer SoftDecisionTree VGG
+    """,
+    "penalties": """
+        Balance ConceptStability Sparsity Stability TotalVariation TreeLikeness
     """,
     "reports": """
         table task write_film
@@ -98,7 +102,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 175
+    assert len({name for _, name in PUBLIC} - OWN) <= 180
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

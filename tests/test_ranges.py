@@ -14,7 +14,6 @@ from mapsto import explainers as E
 from mapsto import learners, measures, models, seeing, tasks, views
 from mapsto.adaptation import inner
 from mapsto.adaptation.differentiation import FiniteDifference, Truncated
-from mapsto.adaptation.penalties import Balance
 from mapsto.errors import MapstoError
 from mapsto.explainers import coalitions
 from mapsto.explainers.learned import AmortisedShapley, Interpreter, players
@@ -23,6 +22,7 @@ from mapsto.learners.vsml import LSTMWeight
 from mapsto.measures.faithfulness import eval_x, road
 from mapsto.measures.robustness import stability
 from mapsto.models.soft_tree import SoftDecisionTree
+from mapsto.penalties import Balance
 from mapsto.seeing.embedding import purity
 from mapsto.tables.splits import split
 from mapsto.tasks import sampling

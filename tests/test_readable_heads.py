@@ -2,16 +2,19 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from mapsto.adaptation.penalties import Balance, ConceptStability, balance
 from mapsto.episodes import Episode, examples
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, PrototypicalNetwork, Regularised
 from mapsto.models import MLP, SENN, SoftDecisionTree
+from mapsto.penalties import Balance, ConceptStability
+from mapsto.penalties.by_design import balance
+from mapsto.penalties.penalty import AdaptedModel
 
 F64 = torch.float64
 
@@ -193,7 +196,7 @@ def senn(seed=0):
 def reading(network):
     learner = PrototypicalNetwork(network, ways=2)
     state = learner.adapt(examples(rows(4, 3), torch.tensor([0, 1, 0, 1])))
-    return lambda x: learner.features(state, x)
+    return AdaptedModel(partial(learner.features, state), partial(learner.predict, state))
 
 
 def test_contributions_add_up_to_the_scores_and_are_relevance_times_concept():

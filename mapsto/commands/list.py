@@ -68,6 +68,7 @@ _ROOMS = {
     "explainer network": "explainers.learned",
     "tasks": "tasks",
     "model": "models",
+    "penalty": "penalties",
     "differentiation": "adaptation.differentiation",
     "optimizer": "adaptation.inner",
     "estimator": "training.estimators",
@@ -124,6 +125,7 @@ _FAMILIES = {
     "Tasks": "source of episodes",
     "TableEstimator": "reads a table",
     "ImageClassifier": "reads images",
+    "Penalty": "reads the adapted model",
     "Module": "network",
 }
 

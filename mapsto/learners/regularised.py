@@ -1,33 +1,37 @@
-"""Add a penalty on the adapted model to a learner's loss, so that the model is readable, stable or balanced.
+"""Add a penalty on the adapted model to a learner's loss, so that the model is easier to explain.
 
-    loss = learner.loss + weight · penalty(x ↦ features of the adapted model, query rows)
+    loss = learner.loss + weight · penalty(adapted model, query rows)
 
-The penalty reads the named features of the adapted model, so it applies to the tree or the concepts of each new task,
-not to their learned start. This meta-learns the penalties of Frosst & Hinton 2017, eq. 5, and of Alvarez-Melis &
-Jaakkola 2018, §2. The inner loop does not see the penalty.
+The penalty reads the features and the scores of the adapted model, so it applies to the model of each new task, not to
+its learned start. This meta-learns penalties such as those of Frosst & Hinton 2017, eq. 5, of Alvarez-Melis & Jaakkola
+2018, §2, and of Wu et al. 2018. The inner loop does not see the penalty.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor
 
 from .. import checks
 from ..adaptation.learner import Learner, Metrics, within
-from ..adaptation.penalties import Penalty
-from ..episodes import Episode
+from ..episodes import Episode, State
+from ..penalties.penalty import AdaptedModel, Penalty
 from .wrapped import Wrapped
 
 
 class Regularised(Wrapped):
-    """Train any learner with an additional penalty on its adapted model, such as a penalty on unbalanced trees.
+    """Train any learner with an additional penalty on its adapted model, such as one on the number of active units.
 
     `loss` adapts the learner twice: once for the learner's own loss, and once for the penalty. The penalty reads
-    features through forward hooks, which cannot be compiled, so train with `compile=False`.
+    features through forward hooks, which cannot be compiled, so train with `compile=False`. To add several penalties,
+    wrap the learner several times.
 
     Args:
-        learner: the learner that adapts and predicts.
-        penalty: a function from `(read, x, w)` to a number. Its arguments x and w are the inputs and the weights of the
-            query rows; `read(x)` returns the features of the adapted model. Examples are `adaptation.penalties.Balance`
-            for a soft tree and `adaptation.penalties.ConceptStability` for a self-explaining network.
+        learner: the learner that adapts and predicts. It may be a `Joint`.
+        penalty: one of `mapsto.penalties`, or any function from `(model, x, w)` to a number. Its arguments x and w are
+            the inputs and the weights of the query rows. `model(x)` returns the features of the adapted model by name,
+            and `model.scores(x)` returns its scores.
         weight: the multiplier on the penalty, at least 0.
 
     Raises:
@@ -39,7 +43,7 @@ class Regularised(Wrapped):
     >>> from mapsto.episodes import Examples
     >>> from mapsto.learners import PrototypicalNetwork
     >>> learner = PrototypicalNetwork(nn.Sequential(nn.Linear(2, 3), nn.Tanh()), ways=2)
-    >>> small = Regularised(learner, lambda read, x, w: w @ read(x)["1"].square().sum(1), weight=0.1)
+    >>> small = Regularised(learner, lambda model, x, w: w @ model(x)["1"].square().sum(1), weight=0.1)
     >>> support = Examples(torch.ones(2, 2), torch.tensor([0, 1]), torch.ones(2) / 2)
     >>> sorted(small.loss(Episode(support, support))[1])
     ['accuracy', 'loss', 'penalty']
@@ -47,7 +51,12 @@ class Regularised(Wrapped):
 
     family = "interpretable by design"
 
-    def __init__(self, learner: Learner, penalty: Penalty, weight: float = 0.1):
+    def __init__(
+        self,
+        learner: Learner,
+        penalty: Penalty | Callable[[AdaptedModel, Tensor, Tensor], Tensor],
+        weight: float = 0.1,
+    ):
         super().__init__(learner)
         checks.at_least(0, weight=weight)
         self.learner, self.penalty, self.weight = learner, penalty, weight
@@ -69,6 +78,10 @@ class Regularised(Wrapped):
         loss, metrics = self.learner.loss(episode)
         metrics = within("learner", metrics, self.learner)
         state, (x, _, w) = self.adapt_to(episode), episode.query
-        penalty = self.penalty(lambda rows: self.features(state, rows), x, w)
+        penalty = self.penalty(self._adapted(state), x, w)
         total = loss + self.weight * penalty
         return total, metrics | {"loss": total.detach(), "penalty": penalty.detach()}
+
+    def _adapted(self, state: State) -> AdaptedModel:
+        of_classes = self.criterion.outcome == "classes"
+        return AdaptedModel(partial(self.features, state), partial(self.predict, state), of_classes)

@@ -3,7 +3,7 @@
     scores_k = g(θ(x)_1k·h(x)_1, …, θ(x)_ck·h(x)_c),   g the sum
 
 Alvarez-Melis & Jaakkola 2018, "Towards Robust Interpretability with Self-Explaining Neural Networks", §2. θ may be any
-network. The penalty `adaptation.penalties.ConceptStability` makes θ change slowly compared with the concepts. Near a
+network. The penalty `penalties.ConceptStability` makes θ change slowly compared with the concepts. Near a
 point, the scores are then linear in the concepts with coefficients θ(x), and θ·h is the contribution of each concept.
 
 We depart from the paper in two points. g is the sum, as in the paper's experiments, and not any increasing function.

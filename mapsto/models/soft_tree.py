@@ -10,7 +10,7 @@ Frosst & Hinton 2017, "Distilling a Neural Network Into a Soft Decision Tree"; f
 log-likelihood of the mixture of leaves, which is a proper loss, and the mixture is also the prediction (the paper
 predicts with the most probable leaf). The leaves have random initial values, and β is fixed.
 
-The penalty `adaptation.penalties.Balance` (eq. 4 and 5) keeps nodes from sending all rows the same way. Wu et al. 2018
+The penalty `penalties.Balance` (eq. 4 and 5) keeps nodes from sending all rows the same way. Wu et al. 2018
 instead penalise the average path length of a tree that is fitted to a network; in a complete tree, all paths are
 equally long.
 """

@@ -5,6 +5,7 @@ from .distilled_shapley import DistilledShapley
 from .interpreter import Interpreter
 from .invase import INVASE
 from .l2x import L2X
+from .leave_one_out import LeaveOneOut
 from .players import Columns, Patches, Players
 from .policy_gradient import PolicyGradient
 from .real_x import REALX
@@ -17,6 +18,7 @@ __all__ = [
     "Columns",
     "DistilledShapley",
     "Interpreter",
+    "LeaveOneOut",
     "Patches",
     "Players",
     "PolicyGradient",

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ... import checks
 from .doubt import Doubt, measured, spread, trust
-from .explainer import Metrics, PlayerExplainer, Prediction
+from .explainer import Metrics, PlayerExplainer, Prediction, of_prediction
 from .players import Players
 from .tokens import Tokens
 
@@ -122,9 +122,7 @@ class AmortisedShapley(PlayerExplainer):
 
     def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
         """Return the absolute Shapley values of the most probable class or, for numbers, of the first outcome."""
-        outcome = prediction.outcome if prediction.of_classes else prediction.outcome[:, :1]
-        best = outcome.argmax(1)[:, None, None].expand(-1, self.players.count, 1)
-        return self._reasons(prediction).values.gather(2, best)[..., 0].abs()
+        return of_prediction(prediction, self._reasons(prediction).values).abs()
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
         visible = self.players.effective(prediction.x)

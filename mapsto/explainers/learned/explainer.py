@@ -144,6 +144,13 @@ class PlayerExplainer(LearnedExplainer):
         return list(self.read(prediction.features).values()), means
 
 
+def of_prediction(prediction: Prediction, values: Float[Tensor, "n p k"]) -> Float[Tensor, "n p"]:
+    """Return the values of the most probable class of each row or, if numbers are predicted, of the first number."""
+    outcome = prediction.outcome if prediction.of_classes else prediction.outcome[:, :1]
+    best = outcome.argmax(1)[:, None, None].expand(-1, values.shape[1], 1)
+    return values.gather(2, best)[..., 0]
+
+
 def against_others(outcome: Float[Tensor, "n k"]) -> Float[Tensor, "n k 2"]:
     """Return, for each class, its outcome and the sum of all others.
 

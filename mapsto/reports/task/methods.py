@@ -20,6 +20,7 @@ from ...explainers import GameExplainer, ViewExplainer
 from ...explainers.groups import shared
 from ...explainers.learned.amortised_shapley import ShapleyReasons
 from ...explainers.learned.explainer import PlayerExplainer
+from ...explainers.learned.leave_one_out import LeaveOneOutReasons
 from ...joint import Joint, SelfExplaining
 from ...learners import Learner
 from ...views import View
@@ -51,8 +52,8 @@ class OwnReasons(ViewExplainer):
 class JointReasons(ViewExplainer):
     """The reasons of one explainer of a `Joint`, divided evenly among the entries of each player.
 
-    They are the Shapley values of the predicted class or of the mean number, or the probabilities with which a selector
-    shows the players.
+    They are the Shapley values of the predicted class or of the mean number, the changes of this outcome if one player
+    is hidden, or the probabilities with which a selector shows the players.
     """
 
     def __init__(self, learner: Joint, support: Examples, name: str):
@@ -62,13 +63,17 @@ class JointReasons(ViewExplainer):
         """Return the reasons for the entries of `point`."""
         explanation = self.learner.explain(self.state, point[None])[self.name]
         if isinstance(explanation, ShapleyReasons):
-            outcome = explanation.base[0] + explanation.values[0].sum(0)
-            classes = self.learner.criterion.outcome == "classes"
-            chosen = most_probable(outcome) if classes else torch.full_like(outcome, 1 / len(outcome))
-            values = explanation.values @ chosen
+            values = explanation.values @ self._chosen(explanation.base[0] + explanation.values[0].sum(0))
+        elif isinstance(explanation, LeaveOneOutReasons):
+            values = explanation.values @ self._chosen(explanation.outcome[0])
         else:
             values = explanation.probability
         return shared(values, self.learner.player_explainers[self.name].players.groups)[0]
+
+    def _chosen(self, outcome: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """Return the weights of the outcomes to explain: 1 for the predicted class, or equal weights for numbers."""
+        classes = self.learner.criterion.outcome == "classes"
+        return most_probable(outcome) if classes else torch.full_like(outcome, 1 / len(outcome))
 
 
 def player_networks(learner: Learner) -> dict[str, PlayerExplainer]:

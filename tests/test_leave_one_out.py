@@ -76,7 +76,7 @@ def test_agreement_draws_learned_and_post_hoc_reasons_together() -> None:
     apart = []
     for agreement in (0.0, 1.0):
         torch.manual_seed(SEED)
-        explainers = {"learned": AmortisedShapley(Columns(3), 2, width=8, heads=2, coalitions=2, depth=0)}
+        explainers = {"learned": AmortisedShapley(Columns(3), 2, width=8, heads=2, coalitions=4, depth=0)}
         explainers |= {"posthoc": LeaveOneOut(Columns(3))}
         joint = mt.Joint(Fixed(mt.models.MLP(3, 16, 2)), explainers, candour=1.0)
         for joint.agreement, schedule in ((0.0, "constant"), (agreement, "cosine")):

@@ -1,7 +1,7 @@
 """The shipped image classifier, measured on data that it has never seen: accuracy, agreement of its values, and speed.
 
     MAPSTO_DATA=... python benchmarks/images.py accuracy --tasks 1000
-    MAPSTO_DATA=... python benchmarks/images.py agreement --tasks 60 --looks 0 32 64
+    MAPSTO_DATA=... python benchmarks/images.py agreement --tasks 24 --looks 0 32 64
     python benchmarks/images.py speed
 
 - accuracy: Omniglot's test characters (5-way 1-shot), scikit-learn's digits (10-way 5-shot), and drawn characters and
@@ -37,6 +37,7 @@ from mapsto.weights import FOLDER
 
 SIZE = 32
 TEN = 10
+DATA = ("omniglot", "drawn", "planted", "digits")
 
 
 def load(path: Path = FOLDER / "images.safetensors") -> mt.Joint:
@@ -78,7 +79,7 @@ def digits(count: int, seed: int, shots: int = 5, queries: int = 15) -> Iterator
 
 def accuracy(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the accuracy on each kind of task."""
-    for name in ("omniglot", "drawn", "planted", "digits"):
+    for name in args.data:
         joint.learner.ways = TEN if name == "digits" else 5
         tasks = digits(args.tasks, args.seed) if name == "digits" else few_shot(name, args.tasks, args.seed, 15)
         right = []
@@ -105,7 +106,7 @@ def exact_values(joint: mt.Joint, state: Any, row: Tensor, players: Players) -> 
 def agreement(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the agreement with exact values on each kind of task, one row of each task."""
     players, why = joint.explainers["why"].players, joint.explainers["why"]
-    for name in ("omniglot", "drawn", "planted", "digits"):
+    for name in args.data:
         joint.learner.ways = TEN if name == "digits" else 5
         tasks = digits(args.tasks, args.seed) if name == "digits" else few_shot(name, args.tasks, args.seed, 1)
         rows = [(joint.adapt(task.support), task.query.x[:1]) for task in tasks]
@@ -160,6 +161,7 @@ if __name__ == "__main__":
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--weights", type=Path, default=FOLDER / "images.safetensors")
     parser.add_argument("--tasks", type=int, default=100, help="tasks of each kind; agreement takes one row of each")
+    parser.add_argument("--data", choices=DATA, nargs="+", default=DATA)
     parser.add_argument("--looks", type=int, nargs="+", default=[0, 64], help="coalitions asked of the model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--all", action="store_true", help="also compare one row with all 65,536 coalitions")

@@ -16,6 +16,7 @@ from mapsto.training.run import WEIGHTS, read_config, read_tensors
 from mapsto.weights import FOLDER
 
 LIMIT = 4 * 2**20  # bytes
+LOOKS = 64  # coalitions of patches about which an explanation asks the image classifier
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ def images(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
     """Return the configuration of the image classifier with its explainer, and the precision of its weights."""
     init.pop("trains", None)
     init["learner"]["init_args"]["ways"] = 5
+    init["explainers"]["why"]["init_args"]["looks"] = LOOKS
     return {"learner": {"class_path": "mapsto.joint.Joint", "init_args": init}}, torch.float16
 
 

@@ -191,6 +191,13 @@ def test_the_sampling_error_falls(kind: str) -> None:
     assert mean[960] < 0.002 * truth.var().item()
 
 
+def test_thousands_of_samples_answer_additive_games_exactly() -> None:
+    """The least squares have one direction less than players; rounding must not make it a solution."""
+    design = coalitions.kernel(14, 8192, dtype=F64)
+    values = torch.linspace(-1, 1, 14, dtype=F64)
+    torch.testing.assert_close(design.weights @ (design.masks.double() @ values), values)
+
+
 def test_many_players_are_sampled() -> None:
     worth = torch.linspace(-1, 1, 60, dtype=F64)
     design = coalitions.kernel(60, 512, dtype=F64)

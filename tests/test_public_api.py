@@ -75,8 +75,8 @@ ROOMS = {
     """,
     "tasks": """
         Arrays DrawnCharacters GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic
-        Minibatches Mislabelled Omniglot Planted PlantedStrokes Sinusoids Table TableFamily TableMinibatches Tables Tasks
-        Trajectories WithNoise XAITris
+        Minibatches Mislabelled Omniglot Planted PlantedStrokes Sinusoids Table TableFamily TableMinibatches Tables
+        Tasks Trajectories WithNoise XAITris
     """,
     "training": """
         load_weights meta_gradient phases train

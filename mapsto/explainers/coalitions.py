@@ -124,7 +124,7 @@ def _kernel(players: int, samples: int, seed: int) -> Arrays:
         f"at least {2 * (players - 1)}",
         f"pass about {max(8 * players, 64)}",
     )
-    solve = np.linalg.pinv(root * across) * root.T  # [p, c], every column sums to 0
+    solve = np.linalg.pinv(root * across, rcond=1e-10) * root.T  # [p, c], every column sums to 0; rank p − 1
     none = solve @ (size / players - 1) - 1 / players
     everyone = 1 / players - solve @ (size / players)
     ends = np.stack([np.zeros(players), np.ones(players)])

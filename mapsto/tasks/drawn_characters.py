@@ -1,11 +1,11 @@
-"""Drawn characters: every task invents its own alphabet, and every image is drawn by another hand.
+"""Drawn characters: each task has its own random alphabet, and each image is a different drawing of a character.
 
     ink(p) = 1 − exp(−g·Σ_i l_i·exp(−|p − q_i|²/2σ²)/(σ√(2π)))
 
 The points q_i, each for a length l_i, follow the strokes; σ is the softness of the pen and g its pressure. A character
-is a few strokes through a few control points each. Most strokes start at an earlier one. In an image, the control points
-tremble, and the character is turned, stretched, sheared and shifted. Characters are drawn from strokes as in Lake,
-Salakhutdinov & Tenenbaum 2015, but without its grammar: no image and no statistic of a real alphabet is used.
+is made of a few strokes, each with a few control points. Most strokes start at an earlier stroke. In each image, the
+control points are shifted a little, and the character is rotated, stretched, sheared and shifted. Characters are drawn
+from strokes as in Lake, Salakhutdinov & Tenenbaum 2015, but without its grammar: nothing is taken from real alphabets.
 """
 
 import math
@@ -30,10 +30,10 @@ _DUST = 0.03  # ink below it is not seen
 
 
 class DrawnCharacters(Tasks):
-    """N-way K-shot tasks of invented characters x `[n, 1, size, size]`, with ink up to 1 on background 0.
+    """N-way K-shot tasks of random characters x `[n, 1, size, size]`, with ink up to 1 on background 0.
 
-    A class is a character, which exists in one task only. The pen and the hand are redrawn for each task and vary a
-    little from image to image, so that a network that is trained on these tasks learns to compare shapes.
+    A class is a random character that exists in one task only. The pen and the strength of the distortion are redrawn
+    for each task; the pen and the shape of a character also vary from image to image.
 
     Args:
         ways: the number of classes in a task.
@@ -42,8 +42,8 @@ class DrawnCharacters(Tasks):
         strokes: the lowest and the highest number of strokes of a character.
         size: the height and width of an image, in pixels.
         distortion: the multiplier on all differences between two images of a character. If 0, only the pen differs.
-        hidden: the fraction of query images of which random squares of 4 × 4 are blank, so that a network learns to
-            answer from a part of an image.
+        hidden: the fraction of query images with hidden parts. In each of them, some of the 4 × 4 equal squares of the
+            image are blank; the expected number of blank squares is uniform.
 
     Raises:
         MapstoError: if a number is too small, or the lowest number of strokes is above the highest.

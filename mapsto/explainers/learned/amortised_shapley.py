@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ... import checks
@@ -197,12 +197,23 @@ def coalitions(visible: Tensor, count: int) -> Float[Tensor, "n c p"]:
     equally likely.
     """
     n, p = visible.shape
-    d = visible.sum(1)[:, None].to(torch.get_default_dtype())  # [n, 1]
-    sizes = torch.arange(1, p, device=visible.device)
-    chance = torch.where(sizes < d, 1 / (sizes * (d - sizes)).clamp(min=1), 0.0)
+    return paired(visible, *(torch.rand(n, count // 2, m, device=visible.device) for m in (1, p)))
+
+
+def paired(
+    visible: Bool[Tensor, "n p"], sizes: Float[Tensor, "m h 1"], keys: Float[Tensor, "m h p"]
+) -> Float[Tensor, "n c p"]:
+    """Return h pairs of a coalition and its complement for each row, given random numbers from 0 to 1.
+
+    The first number decides the size of the coalition; its players are those with the smallest keys. If m is 1, all
+    rows have the same random numbers.
+    """
+    p = visible.shape[1]
+    d = visible.sum(1)[:, None].to(keys)  # [n, 1]
+    size = torch.arange(1, p, device=visible.device)
+    chance = torch.where(size < d, 1 / (size * (d - size)).clamp(min=1), 0.0)
     edges = chance.cumsum(1) / chance.sum(1, keepdim=True).clamp(min=1e-9)
-    half = torch.rand(n, count // 2, 1, device=visible.device)
-    size = 1 + (half > edges[:, None]).sum(-1, keepdim=True)
-    keys = torch.rand(n, count // 2, p, device=visible.device).masked_fill(~visible[:, None], 2.0)
-    chosen = (keys.argsort(-1).argsort(-1) < size) & visible[:, None]
-    return torch.cat([chosen, ~chosen & visible[:, None]], 1).to(torch.get_default_dtype())
+    count = 1 + (sizes > edges[:, None]).sum(-1, keepdim=True)
+    hidden = ~visible[:, None]
+    chosen = (torch.where(hidden, 2.0, keys).argsort(-1).argsort(-1) < count) & ~hidden
+    return torch.cat([chosen, ~chosen & ~hidden], 1).to(torch.get_default_dtype())

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from ... import checks
 from ..coalitions import kernel
-from .amortised_shapley import ShapleyReasons, coalitions, differences, in_pairs
+from .amortised_shapley import ShapleyReasons, coalitions, differences, in_pairs, paired
 from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction, of_prediction
 from .players import Players
@@ -250,10 +250,10 @@ def correction(
 
 
 def _looks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
-    """Return coalitions for KernelSHAP, which are the same in every call."""
-    with torch.random.fork_rng([visible.device] if visible.is_cuda else []):
-        torch.manual_seed(0)
-        return coalitions(visible, count)
+    """Return coalitions for KernelSHAP, which are the same in every call, whatever the other rows are."""
+    generator = torch.Generator().manual_seed(0)
+    numbers = (torch.rand(1, count // 2, m, generator=generator) for m in (1, visible.shape[1]))
+    return paired(visible, *(part.to(visible.device) for part in numbers))
 
 
 @functools.cache

@@ -13,7 +13,6 @@ on random coalitions of random rows, and never on Shapley values. If the outcome
 and the loss the squared error.
 """
 
-import functools
 import math
 from collections.abc import Mapping
 
@@ -127,7 +126,7 @@ class DistilledShapley(PlayerExplainer):
         visible = self.players.effective(prediction.x)
         looks = _looks(visible, self.looks).to(prediction.outcome)
         base, full, outcome = self._ask(prediction, visible, looks)
-        masks, weights = (part.to(prediction.outcome) for part in _design(self.players.count, self.samples))
+        masks, weights = (part.to(prediction.outcome) for part in kernel(self.players.count, self.samples))
         played = torch.cat([masks * visible[:, None], looks], 1)
         copied = _outcome(self.scores(prediction, base, full, visible, played), prediction)
         values = added_up(weights @ copied[:, : len(masks)], visible, full - base)
@@ -154,7 +153,8 @@ class DistilledShapley(PlayerExplainer):
         tokens = self._tokens(prediction) * seen.mT
         sums = torch.cat([seen, masks], 1) @ tokens  # [n, 1 + c, hidden]
         bent = F.gelu(self.bent(sums)) - F.gelu(self.bent.bias)
-        change = (self.linear(sums) + self.back(bent)) @ self._classes(prediction).T / math.sqrt(sums.shape[-1])
+        classes = self._classes(prediction) / math.sqrt(sums.shape[-1])  # [k, hidden]
+        change = sums @ (classes @ self.linear.weight).T + bent @ (classes @ self.back.weight).T  # few classes: cheap
         gap = (last - first)[:, None] - change[:, :1]
         share = masks.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
         return first[:, None] + change[:, 1:] + share * gap
@@ -215,17 +215,6 @@ def _looks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
     with torch.random.fork_rng([visible.device] if visible.is_cuda else []):
         torch.manual_seed(0)
         return coalitions(visible, count)
-
-
-@functools.cache
-def _arrays(players: int, samples: int) -> tuple[list, list]:
-    masks, weights = kernel(players, samples)
-    return masks.tolist(), weights.tolist()
-
-
-def _design(players: int, samples: int) -> tuple[Float[Tensor, "c p"], Float[Tensor, "p c"]]:
-    masks, weights = _arrays(players, samples)
-    return torch.tensor(masks), torch.tensor(weights)
 
 
 def _outcome(scores: Float[Tensor, "n c k"], prediction: Prediction) -> Float[Tensor, "n c k"]:

@@ -8,6 +8,10 @@ exact if all players are visible. The copy is cheap: after one pass of the netwo
 small matrices, so hundreds of coalitions are played and KernelSHAP (Lundberg & Lee 2017) takes the values from them.
 The softmax is therefore not learned, unlike in `AmortisedShapley`, which predicts the values themselves.
 
+An explanation may also ask the model about some coalitions. KernelSHAP is linear in the outcomes, so the values of the
+errors v − e on these coalitions are added to the values of the copy (a control variate): the better the copy, the fewer
+questions are needed. With all coalitions, the values are exact.
+
 The sum is that of Zaheer et al. 2017, "Deep Sets", eq. 4. As in FastSHAP (Jethani et al. 2022), the network is trained
 on random coalitions of random rows, and never on Shapley values. If the outcome is a number, s(S) is the outcome itself
 and the loss the squared error.
@@ -46,15 +50,17 @@ class DistilledShapley(PlayerExplainer):
         coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
             number.
         samples: the number of coalitions of the copy that an explanation plays.
-        looks: the number of coalitions about which an explanation asks the model itself, to correct the copy; an even
-            number. With 0, the model is asked about the full and the empty coalition only.
+        looks: the approximate number of coalitions about which an explanation asks the model itself. KernelSHAP's
+            values of the copy's errors on them correct the values. If 0, the model is asked about the full and the
+            empty coalition only.
         width: the number of channels of a token in the attention layers.
         depth: the number of attention layers.
         heads: the number of attention heads.
         hidden: the number of channels of z and h; the nonlinear term has as many hidden units.
 
     Raises:
-        MapstoError: if a number is out of range, or `coalitions` or `looks` is odd.
+        MapstoError: if a number is out of range, `coalitions` is odd, or `samples` or `looks` (unless 0) is too small
+            to tell the players apart.
     """
 
     def __init__(
@@ -73,9 +79,11 @@ class DistilledShapley(PlayerExplainer):
         super().__init__(players, outputs, reads)
         checks.count(coalitions=coalitions, samples=samples, width=width, heads=heads, hidden=hidden)
         checks.count(0, looks=looks, depth=depth)
-        for name, number in {"coalitions": coalitions, "looks": looks}.items():
-            checks.expect(number % 2 == 0, name, number, "an even number, because they come in pairs")
+        checks.expect(coalitions % 2 == 0, "coalitions", coalitions, "an even number, because they come in pairs")
         checks.expect(players.count > 1, "players", players.count, "at least two")
+        least = 4 * players.count
+        checks.expect(samples >= least, "samples", samples, f"at least {least} for {players.count} players")
+        checks.expect(looks == 0 or looks >= least, "looks", looks, f"0, or at least {least}")
         self.coalitions, self.samples, self.looks = coalitions, samples, looks
         self.place = nn.Parameter(torch.randn(players.count, width) * 0.02)
         self.entries = nn.Sequential(nn.Linear(players.size, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
@@ -113,7 +121,7 @@ class DistilledShapley(PlayerExplainer):
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
-        """Return the Shapley values of each row's outcome, from one pass and `2 + looks` predictions of the model."""
+        """Return the Shapley values of each row's outcome, from one pass and about `2 + looks` model predictions."""
         return self.trained()._reasons(prediction)
 
     def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
@@ -124,17 +132,14 @@ class DistilledShapley(PlayerExplainer):
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
         visible = self.players.effective(prediction.x)
-        looks = _looks(visible, self.looks).to(prediction.outcome)
-        base, full, outcome = self._ask(prediction, visible, looks)
-        masks, weights = (part.to(prediction.outcome) for part in kernel(self.players.count, self.samples))
-        played = torch.cat([masks * visible[:, None], looks], 1)
-        copied = _outcome(self.scores(prediction, base, full, visible, played), prediction)
-        values = added_up(weights @ copied[:, : len(masks)], visible, full - base)
-        if self.looks:
-            values = values + correction(looks, outcome - copied[:, len(masks) :], visible)
-            values = added_up(values, visible, full - base)
-        pairs = values.new_zeros(*values.shape[:2], *values.shape[1:])
-        return ShapleyReasons(values, base, pairs)
+        masks, weights = designs(visible, self.samples, prediction.outcome)
+        asked, corrects = designs(visible, self.looks, prediction.outcome)
+        base, full, outcome = self._ask(prediction, visible, asked)
+        scores = self.scores(prediction, base, full, visible, torch.cat([masks, asked], 1))
+        copied, guessed = _outcome(scores, prediction).split([masks.shape[1], asked.shape[1]], 1)
+        values = weights @ copied + corrects @ (outcome - guessed)
+        values = added_up(values, visible, full - base)
+        return ShapleyReasons(values, base, values.new_zeros(*values.shape[:2], *values.shape[1:]))
 
     def scores(
         self,
@@ -197,24 +202,26 @@ def added_up(
     return values + (total - values.sum(1))[:, None] * share[..., None]
 
 
-def correction(
-    masks: Float[Tensor, "n c p"], rest: Float[Tensor, "n c k"], visible: Bool[Tensor, "n p"], prior: float = 2.0
-) -> Float[Tensor, "n p k"]:
-    """Return the additive game that is nearest to the outcomes `rest` of the coalitions `masks` and adds up to 0.
+def designs(
+    visible: Bool[Tensor, "n p"], samples: int, like: Tensor
+) -> tuple[Float[Tensor, "n c p"], Float[Tensor, "n p c"]]:
+    """Return about `samples` coalitions of each row's visible players, and the weights that give KernelSHAP's values.
 
-    It is a ridge regression: the more coalitions there are, the less `prior` draws the values to 0.
+    A row with few visible players has fewer coalitions: all of them, with which the values are exact. It is padded with
+    empty coalitions of weight 0. If `samples` is 0, there are no coalitions.
     """
-    there = visible[:, None].to(masks)  # [n, 1, p]
-    centred = (masks - masks.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)) * there
-    normal = centred.mT @ centred + prior * torch.eye(masks.shape[-1]).to(masks) + len(masks[0]) * there.mT @ there
-    return torch.linalg.solve(normal, centred.mT @ rest)
-
-
-def _looks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
-    """Return coalitions for KernelSHAP, which are the same in every call."""
-    with torch.random.fork_rng([visible.device] if visible.is_cuda else []):
-        torch.manual_seed(0)
-        return coalitions(visible, count)
+    n, p = visible.shape
+    order = visible.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # visible players come first
+    count = visible.sum(1)
+    plans = {d: kernel(d, samples) for d in set(count.tolist()) if d > 1 and samples}
+    most = max((len(plan.masks) for plan in plans.values()), default=0)
+    masks, weights = like.new_zeros(n, most, p), like.new_zeros(n, p, most)
+    for d, plan in plans.items():
+        rows, c = (count == d).nonzero()[:, 0], len(plan.masks)
+        players = order[rows, :d]  # [m, d]
+        masks[rows[:, None], :c, players] = plan.masks.T.to(like)
+        weights[rows[:, None], players, :c] = plan.weights.to(like)
+    return masks, weights
 
 
 def _outcome(scores: Float[Tensor, "n c k"], prediction: Prediction) -> Float[Tensor, "n c k"]:

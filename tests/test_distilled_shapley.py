@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.episodes import examples, unstack
-from mapsto.explainers.learned import AmortisedShapley, Columns, DistilledShapley, Patches, Players
-from mapsto.explainers.learned.distilled_shapley import added_up, designs
+from mapsto.explainers.learned import AmortisedShapley, Columns, Patches, Players
+from mapsto.explainers.learned.distilled_shapley import DistilledShapley, added_up, designs
 from mapsto.explainers.learned.explainer import Prediction
 from mapsto.joint import Joint
 from mapsto.learners import Fixed, PrototypicalNetwork

@@ -35,7 +35,7 @@ ROOMS = {
         knn_shapley partial_dependence patches superpixels task_influence
     """,
     "explainers.learned": """
-        AmortisedShapley Columns DistilledShapley INVASE Interpreter L2X Patches Players PolicyGradient REALX
+        AmortisedShapley Columns INVASE Interpreter L2X Patches Players PolicyGradient REALX
     """,
     "figures": """
         attributions beeswarm draw influence reliability waterfall

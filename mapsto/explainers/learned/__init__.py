@@ -1,7 +1,6 @@
 """Explainer networks: they read a model's intermediate features, and are trained with the model by `Joint`."""
 
 from .amortised_shapley import AmortisedShapley
-from .distilled_shapley import DistilledShapley
 from .interpreter import Interpreter
 from .invase import INVASE
 from .l2x import L2X
@@ -15,7 +14,6 @@ __all__ = [
     "REALX",
     "AmortisedShapley",
     "Columns",
-    "DistilledShapley",
     "Interpreter",
     "Patches",
     "Players",

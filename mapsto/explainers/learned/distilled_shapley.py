@@ -32,6 +32,7 @@ from .explainer import Metrics, PlayerExplainer, Prediction
 from .players import Players
 from .tokens import Layer, placed
 
+_ROWS = 128  # about which the model is asked at a time; on a CPU, large batches leave the cache and take twice as long
 _LEAST = 1e-7  # probabilities below it count as it, so that their logarithm is finite
 
 
@@ -189,7 +190,9 @@ class DistilledShapley(PlayerExplainer):
     ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
         """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
         ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
-        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))
+        shown = self.players.show(prediction.x, torch.cat([ends, masks], 1))
+        asked = torch.cat([prediction.ask(rows) for rows in shown.flatten(0, 1).split(_ROWS)])
+        outcome = asked.unflatten(0, shown.shape[:2])
         return outcome[:, 0], outcome[:, 1], outcome[:, 2:]
 
 

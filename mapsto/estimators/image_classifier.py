@@ -17,6 +17,7 @@ from ..explainers.learned.explainer import PlayerExplainer
 from ..explanation import Explanation
 from ..joint import Joint
 from ..tables.selection import weigh
+from ..threads import one_thread
 from . import pixels
 from .ink import GRID, Ink, background, hidden_patches
 from .labels import classes
@@ -98,7 +99,7 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
                 side and values from 0 to 1.
         """
         x = self._filled(self._input(images))
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             return torch.cat([self._answer(self.state_, part) for part in x.split(_ROWS)]).numpy()
 
     def explain(self, images: Any) -> Explanation:
@@ -115,7 +116,8 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
             MapstoError: in any case in which `predict_proba` raises it.
         """
         x = self._input(images)
-        parts = [self._reasons(part) for part in self._filled(x).split(max(1, _TOKENS // len(self.classes_)))]
+        with one_thread():
+            parts = [self._reasons(part) for part in self._filled(x).split(max(1, _TOKENS // len(self.classes_)))]
         values, base, trust = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         ink = x.unflatten(3, (GRID, -1)).unflatten(2, (GRID, -1)).mean((3, 5)).flatten(1)  # [n, 16]
         return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_), trust=trust)

@@ -8,12 +8,15 @@ exact if all players are visible. The copy is cheap: after one pass of the netwo
 small matrices, so hundreds of coalitions are played and KernelSHAP (Lundberg & Lee 2017) takes the values from them.
 The softmax is therefore not learned, unlike in `AmortisedShapley`, which predicts the values themselves.
 
+An explanation may also ask the model about some coalitions. KernelSHAP is linear in the outcomes, so the values of the
+errors v − e on these coalitions are added to the values of the copy (a control variate): the better the copy, the fewer
+questions are needed. With all coalitions, the values are exact.
+
 The sum is that of Zaheer et al. 2017, "Deep Sets", eq. 4. As in FastSHAP (Jethani et al. 2022), the network is trained
 on random coalitions of random rows, and never on Shapley values. If the outcome is a number, s(S) is the outcome itself
 and the loss the squared error.
 """
 
-import functools
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -25,20 +28,21 @@ from torch.nn import functional as F
 
 from ... import checks
 from ..coalitions import kernel
-from .amortised_shapley import ShapleyReasons, coalitions, differences, in_pairs, paired
+from .amortised_shapley import ShapleyReasons, coalitions, differences, in_pairs
 from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction, of_prediction
 from .players import Players
 from .tokens import Layer, placed
 
+_ROWS = 128  # about which the model is asked at a time; on a CPU, large batches leave the cache and take twice as long
 _LEAST = 1e-7  # probabilities below it count as it, so that their logarithm is finite
 
 
 class Copy(NamedTuple):
-    """What the copy of the game knows of `n` rows with `k` outcomes."""
+    """The parts of the copied game of `n` rows with `k` outcomes."""
 
     tokens: Float[Tensor, "n p v"]  # of each player; 0 if it is not visible
-    classes: Float[Tensor, "k v"]
+    classes: Float[Tensor, "k v"]  # the vector of each class
     base: Float[Tensor, "n k"]  # the outcome if no player is visible
     full: Float[Tensor, "n k"]  # the outcome if all players are visible
     visible: Bool[Tensor, "n p"]
@@ -60,15 +64,17 @@ class DistilledShapley(PlayerExplainer):
         coalitions: the number of random coalitions (sets of visible players) for each row in a training step; an even
             number from 4.
         samples: the number of coalitions of the copy that an explanation plays.
-        looks: the number of coalitions about which an explanation asks the model itself, to correct the copy; an even
-            number. With 0, the model is asked about the full and the empty coalition only.
+        looks: the approximate number of coalitions about which an explanation asks the model itself. KernelSHAP's
+            values of the copy's errors on them correct the values. If 0, the model is asked about the full and the
+            empty coalition only.
         width: the number of channels of a token in the attention layers.
         depth: the number of attention layers.
         heads: the number of attention heads.
         hidden: the number of channels of z and h; the nonlinear term has as many hidden units.
 
     Raises:
-        MapstoError: if a number is out of range, `coalitions` is odd or below 4, or `looks` is odd.
+        MapstoError: if a number is out of range, `coalitions` is odd or below 4, or `samples` or `looks` (unless 0) is
+            too small to tell the players apart.
     """
 
     def __init__(
@@ -86,10 +92,12 @@ class DistilledShapley(PlayerExplainer):
     ):
         super().__init__(players, outputs, reads)
         checks.count(samples=samples, width=width, heads=heads, hidden=hidden)
-        checks.count(0, depth=depth)
+        checks.count(0, looks=looks, depth=depth)
         in_pairs(4, coalitions=coalitions)
-        in_pairs(0, looks=looks)
         checks.expect(players.count > 1, "players", players.count, "at least two")
+        least = 4 * players.count
+        checks.expect(samples >= least, "samples", samples, f"at least {least} for {players.count} players")
+        checks.expect(looks == 0 or looks >= least, "looks", looks, f"0, or at least {least}")
         self.coalitions, self.samples, self.looks = coalitions, samples, looks
         self.place = nn.Parameter(torch.randn(players.count, width) * 0.02)
         self.entries = nn.Sequential(nn.Linear(players.size, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
@@ -99,8 +107,8 @@ class DistilledShapley(PlayerExplainer):
         self.linear = nn.Linear(hidden, hidden, bias=False)
         self.bent, self.back = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
         nn.init.zeros_(self.back.weight)
-        described = sum(self.reads.values()) or players.count * players.size
         self.doubt = Doubt(hidden)
+        described = sum(self.reads.values()) or players.count * players.size
         self.classes: nn.Module = nn.Linear(described, hidden) if outputs is None else nn.Embedding(outputs, hidden)
 
     def loss(
@@ -114,13 +122,10 @@ class DistilledShapley(PlayerExplainer):
         """
         visible = self.players.effective(prediction.x)
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
-        base, full, outcome = self._ask(prediction, visible, masks)
-        copy = self._copy(prediction, base, full, visible)
+        copy, outcome = self._ask(prediction, visible, masks)
         scores = self._scores(copy, masks)
-        copied = _outcome(scores, prediction)
-        missed, moved = (
-            w @ differences(part.detach()).square().sum((1, 2)) for part in (outcome - copied, outcome - base[:, None])
-        )
+        copied, change = _outcome(scores, copy), outcome - copy.base[:, None]
+        missed, moved = (w @ differences(part.detach()).square().sum((1, 2)) for part in (outcome - copied, change))
         if prediction.of_classes:
             error = F.kl_div(scores.log_softmax(-1), outcome, reduction="none").sum(-1)
         else:
@@ -130,7 +135,7 @@ class DistilledShapley(PlayerExplainer):
 
     @torch.no_grad()
     def explain(self, prediction: Prediction) -> ShapleyReasons:
-        """Return the Shapley values of each row's outcome, from one pass and `2 + looks` predictions of the model."""
+        """Return the Shapley values of each row's outcome, from one pass and about `2 + looks` model predictions."""
         return self.trained()._reasons(prediction)
 
     def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
@@ -139,36 +144,30 @@ class DistilledShapley(PlayerExplainer):
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
         visible = self.players.effective(prediction.x)
-        base, full, _ = self._ask(prediction, visible, visible[:, None].to(prediction.outcome)[:, :0])
-        copy = self._copy(prediction, base, full, visible)
+        copy, _ = self._ask(prediction, visible, visible[:, None].to(prediction.outcome)[:, :0])
         values = self._values(prediction, copy)
-        doubt = self.doubt(copy.tokens[:, None], size := spread(values.mT, visible))
-        pairs = values.new_zeros(*values.shape[:2], *values.shape[1:])
-        return ShapleyReasons(values, base, pairs, trust(doubt, size))
+        size = spread(values.mT, visible)
+        interactions = values.new_zeros(*values.shape[:2], *values.shape[1:])
+        return ShapleyReasons(values, copy.base, interactions, trust(self.doubt(copy.tokens[:, None], size), size))
 
     def _values(self, prediction: Prediction, copy: Copy) -> Float[Tensor, "n p k"]:
-        """Return the Shapley values of the copy, corrected by the model's outcomes of `looks` coalitions."""
-        visible, gap = copy.visible, copy.full - copy.base
-        looks = _looks(visible, self.looks).to(prediction.outcome)
-        masks, weights = (part.to(prediction.outcome) for part in _design(self.players.count, self.samples))
-        played = torch.cat([masks * visible[:, None], looks], 1)
-        copied = _outcome(self._scores(copy, played), prediction)
-        values = added_up(weights @ copied[:, : len(masks)], visible, gap)
-        if self.looks:
-            rest = self.outcomes(prediction, looks) - copied[:, len(masks) :]
-            values = added_up(values + correction(looks, rest, visible), visible, gap)
-        return values
+        """Return the Shapley values of the copy, corrected by the model's outcomes of about `looks` coalitions."""
+        masks, weights = designs(copy.visible, self.samples, copy.full)
+        asked, corrects = designs(copy.visible, self.looks, copy.full)
+        copied = _outcome(self._scores(copy, torch.cat([masks, asked], 1)), copy)
+        copied, guessed = copied.split([masks.shape[1], asked.shape[1]], 1)
+        values = weights @ copied + corrects @ (self.outcomes(prediction, asked) - guessed)
+        return added_up(values, copy.visible, copy.full - copy.base)
 
     def _doubts(
         self, prediction: Prediction, copy: Copy, masks: Float[Tensor, "n m p"], moved: Float[Tensor, "n m k"]
     ) -> Float[Tensor, " n"]:
-        """Return the loss of the doubt, given the change of outcome from the complement of each coalition to itself."""
+        """Return the loss of the doubt, given the difference of outcomes of each coalition and its complement."""
         with torch.no_grad():
             values = self._values(prediction, copy)
-        visible = copy.visible
-        error = moved - (2 * masks - visible[:, None].to(masks)) @ values
-        doubt = self.doubt(copy.tokens[:, None], spread(values.mT, visible))
-        return self.doubt.loss(doubt, measured(error, masks, visible))
+        error = moved - (2 * masks - copy.visible[:, None].to(masks)) @ values
+        doubt = self.doubt(copy.tokens[:, None], spread(values.mT, copy.visible))
+        return self.doubt.loss(doubt, measured(error, masks, copy.visible))
 
     def scores(
         self,
@@ -184,6 +183,20 @@ class DistilledShapley(PlayerExplainer):
         """
         return self._scores(self._copy(prediction, base, full, visible), masks)
 
+    def outcomes(self, prediction: Prediction, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
+        """Return the model's outcomes of each row if only the players of each of its `c` masks are visible."""
+        shown = self.players.show(prediction.x, masks).flatten(0, 1)
+        parts = [prediction.ask(rows) for rows in shown.split(_ROWS)] or [prediction.outcome[:0]]
+        return torch.cat(parts).unflatten(0, masks.shape[:2])
+
+    def _ask(
+        self, prediction: Prediction, visible: Bool[Tensor, "n p"], masks: Float[Tensor, "n c p"]
+    ) -> tuple[Copy, Float[Tensor, "n c k"]]:
+        """Return the copy, and the model's outcomes of the masks."""
+        ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
+        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))
+        return self._copy(prediction, outcome[:, 0], outcome[:, 1], visible), outcome[:, 2:]
+
     def _copy(self, prediction: Prediction, base: Tensor, full: Tensor, visible: Tensor) -> Copy:
         tokens = self._tokens(prediction) * visible[..., None]
         return Copy(tokens, self._classes(prediction), base, full, visible, prediction.of_classes)
@@ -193,7 +206,8 @@ class DistilledShapley(PlayerExplainer):
         seen = copy.visible[:, None].to(masks)  # [n, 1, p]
         sums = torch.cat([seen, masks], 1) @ copy.tokens  # [n, 1 + c, hidden]
         bent = F.gelu(self.bent(sums)) - F.gelu(self.bent.bias)
-        change = (self.linear(sums) + self.back(bent)) @ copy.classes.T / math.sqrt(sums.shape[-1])
+        classes = copy.classes / math.sqrt(sums.shape[-1])  # [k, hidden]
+        change = sums @ (classes @ self.linear.weight).T + bent @ (classes @ self.back.weight).T  # few classes: cheap
         gap = (last - first)[:, None] - change[:, :1]
         share = masks.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
         return first[:, None] + change[:, 1:] + share * gap
@@ -218,14 +232,6 @@ class DistilledShapley(PlayerExplainer):
         described = torch.cat(means, 1) if means else self.players.cells(prediction.classes["x"]).flatten(1)
         return self.classes(described)
 
-    def _ask(
-        self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
-    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
-        """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
-        ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
-        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))
-        return outcome[:, 0], outcome[:, 1], outcome[:, 2:]
-
 
 def added_up(
     values: Float[Tensor, "n p k"], visible: Bool[Tensor, "n p"], total: Float[Tensor, "n k"]
@@ -236,36 +242,27 @@ def added_up(
     return values + (total - values.sum(1))[:, None] * share[..., None]
 
 
-def correction(
-    masks: Float[Tensor, "n c p"], rest: Float[Tensor, "n c k"], visible: Bool[Tensor, "n p"], prior: float = 2.0
-) -> Float[Tensor, "n p k"]:
-    """Return the additive game that is nearest to the outcomes `rest` of the coalitions `masks` and adds up to 0.
+def designs(
+    visible: Bool[Tensor, "n p"], samples: int, like: Tensor
+) -> tuple[Float[Tensor, "n c p"], Float[Tensor, "n p c"]]:
+    """Return about `samples` coalitions of each row's visible players, and the weights that give KernelSHAP's values.
 
-    It is a ridge regression: the more coalitions there are, the less `prior` draws the values to 0.
+    A row with few visible players has fewer coalitions: all of them, with which the values are exact. It is padded with
+    empty coalitions of weight 0. If `samples` is 0, there are no coalitions.
     """
-    there = visible[:, None].to(masks)  # [n, 1, p]
-    centred = (masks - masks.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)) * there
-    normal = centred.mT @ centred + prior * torch.eye(masks.shape[-1]).to(masks) + len(masks[0]) * there.mT @ there
-    return torch.linalg.solve(normal, centred.mT @ rest)
+    n, p = visible.shape
+    order = visible.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # visible players come first
+    count = visible.sum(1)
+    plans = {d: kernel(d, samples) for d in set(count.tolist()) if d > 1 and samples}
+    most = max((len(plan.masks) for plan in plans.values()), default=0)
+    masks, weights = like.new_zeros(n, most, p), like.new_zeros(n, p, most)
+    for d, plan in plans.items():
+        rows, c = (count == d).nonzero()[:, 0], len(plan.masks)
+        players = order[rows, :d]  # [m, d]
+        masks[rows[:, None], :c, players] = plan.masks.T.to(like)
+        weights[rows[:, None], players, :c] = plan.weights.to(like)
+    return masks, weights
 
 
-def _looks(visible: Bool[Tensor, "n p"], count: int) -> Float[Tensor, "n c p"]:
-    """Return coalitions for KernelSHAP, which are the same in every call, whatever the other rows are."""
-    generator = torch.Generator().manual_seed(0)
-    numbers = (torch.rand(1, count // 2, m, generator=generator) for m in (1, visible.shape[1]))
-    return paired(visible, *(part.to(visible.device) for part in numbers))
-
-
-@functools.cache
-def _arrays(players: int, samples: int) -> tuple[list, list]:
-    masks, weights = kernel(players, samples)
-    return masks.tolist(), weights.tolist()
-
-
-def _design(players: int, samples: int) -> tuple[Float[Tensor, "c p"], Float[Tensor, "p c"]]:
-    masks, weights = _arrays(players, samples)
-    return torch.tensor(masks), torch.tensor(weights)
-
-
-def _outcome(scores: Float[Tensor, "n c k"], prediction: Prediction) -> Float[Tensor, "n c k"]:
-    return scores.softmax(-1) if prediction.of_classes else scores
+def _outcome(scores: Float[Tensor, "n c k"], copy: Copy) -> Float[Tensor, "n c k"]:
+    return scores.softmax(-1) if copy.of_classes else scores

@@ -21,36 +21,25 @@ Every line is a JSON object.
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import load_file
+from learned import trust
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
 import mapsto as mt
-from mapsto.commands.configuration import objects_parser
 from mapsto.explainers.coalitions import exact
 from mapsto.explainers.learned import Players
 from mapsto.explainers.learned.distilled_shapley import designs
-from mapsto.weights import FOLDER
+from mapsto.weights import FOLDER, load_images
 
 SIZE = 32
 TEN = 10
 DATA = ("omniglot", "drawn", "planted", "digits")
-
-
-def load(path: Path = FOLDER / "images.safetensors") -> mt.Joint:
-    """Return the classifier that ships with the package."""
-    config, parser = yaml.safe_load(path.with_suffix(".yaml").read_text()), objects_parser("images", "Build a learner.")
-    arguments = ["--learner", json.dumps(config["learner"]), "--tasks", "DrawnCharacters"]
-    joint = parser.make(parser.parse_args(arguments)).learner
-    joint.load_state_dict(load_file(path))
-    return joint.requires_grad_(False).eval()
 
 
 def resized(x: Tensor) -> Tensor:
@@ -113,9 +102,15 @@ def kernel_values(joint: mt.Joint, state: Any, x: Tensor, players: Players, look
     return weights[0] @ _probabilities(joint, state, players.show(x, masks)[0])
 
 
-def r2(values: list[Tensor], true: list[Tensor]) -> float:
+def _learned(joint: mt.Joint, state: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the learned values of one row and their trust."""
+    reasons = joint.explain(state, x)["why"]
+    return reasons.values[0], reasons.trust[0]
+
+
+def r2(values: Sequence[Tensor], true: Sequence[Tensor]) -> float:
     """Return 1 − SSE/SST, pooled over rows, players and classes."""
-    got, exactly = torch.stack(values), torch.stack(true)
+    got, exactly = torch.stack(list(values)), torch.stack(list(true))
     return 1 - float((got - exactly).square().sum() / (exactly - exactly.mean()).square().sum())
 
 
@@ -132,8 +127,9 @@ def agreement(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, A
             difference = _difference(joint, *rows[row], players, true[row])
             yield {"data": name, "row": row, "largest difference to all coalitions": difference}
         for why.looks in args.looks:
-            learned = [joint.explain(state, x)["why"].values[0] for state, x in rows]
+            learned, trusted = zip(*(_learned(joint, state, x) for state, x in rows), strict=True)
             line = {"data": name, "rows": len(rows), "looks": why.looks, "R2": r2(learned, true)}
+            line |= trust(torch.stack(trusted), torch.stack(learned), torch.stack(true))
             if why.looks:
                 sampled = [kernel_values(joint, state, x, players, why.looks) for state, x in rows]
                 line["R2 of KernelSHAP"] = r2(sampled, true)
@@ -188,5 +184,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with torch.no_grad():
-        for line in PARTS[arguments.part](load(arguments.weights), arguments):
+        for line in PARTS[arguments.part](load_images(path=arguments.weights), arguments):
             print(json.dumps(line), flush=True)

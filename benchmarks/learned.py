@@ -106,7 +106,7 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
 
     exact = torch.stack([shapley(None, row) for row in x])
     error = float((reasons.values - exact).square().sum())
-    trusted = trust(reasons, exact)
+    trusted = trust(reasons.trust, reasons.values, exact)
     spread = float((exact - exact.mean()).square().sum())
     looks, took = 4 * players.count, 0.0
     while looks < 2**players.count:
@@ -119,11 +119,11 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
     return {"R2": 1 - error / spread, "KernelSHAP looks": looks, "KernelSHAP time ratio": took / seconds, **trusted}
 
 
-def trust(reasons: ShapleyReasons, exact: Tensor) -> dict[str, float]:
-    """Return how well the trust predicts the R² of each row."""
+def trust(trusted: Tensor, values: Tensor, exact: Tensor) -> dict[str, float]:
+    """Return how well the trust `[n]` predicts the R² of each row's values `[n, p, k]`, clipped to 0 … 1."""
     centred = exact - exact.mean(1, keepdim=True)
-    errors, spreads = (part.square().sum((1, 2)) for part in (reasons.values - exact, centred))
-    true, expected = (1 - errors / spreads).clamp(0, 1).numpy(), reasons.trust.numpy()
+    errors, spreads = (part.square().sum((1, 2)) for part in (values - exact, centred))
+    true, expected = (1 - errors / spreads).clamp(0, 1).numpy(), trusted.numpy()
     bins = np.array_split(expected.argsort(), 10)
     gap = sum(len(rows) * abs(float(true[rows].mean() - expected[rows].mean())) for rows in bins) / len(true)
     return {"trust calibration error": gap, "trust Spearman": float(spearmanr(true, expected)[0])}

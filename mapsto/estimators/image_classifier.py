@@ -152,21 +152,12 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     ) -> tuple[Float[Tensor, "n p k"], Float[Tensor, "n k"], Float[Tensor, " n"]]:
         """Return the values, the base and the trust of inputs in which hidden patches are filled.
 
-        To the model, a hidden patch is an empty one. Hiding an empty patch changes nothing, so its Shapley value is 0.
-        The value that the explainer gave to empty patches is shared equally among the others.
+        To the model, a hidden patch is an empty one. Hiding an empty patch changes nothing, so its value is 0.
         """
         reasons = self.mapping_.explain(self.state_, x)["why"]
         values, base, trust = (part.double() for part in (reasons.values, reasons.base, reasons.trust))
-        empty = x == self._filled(torch.full_like(x, torch.nan))
-        marked = self._why.players.visible(x.masked_fill(empty, torch.nan))[..., None]  # [n, 16, 1]
-        kept = values * marked
-        lost = (values - kept).sum(1, keepdim=True)
-        values = kept + lost * marked / marked.sum(1, keepdim=True).clamp(min=1)
-        return (
-            values - values.mean(-1, keepdim=True),
-            base / base.sum(-1, keepdim=True),
-            trust,
-        )  # probabilities sum to 1
+        probabilities = base / base.sum(-1, keepdim=True)
+        return values - values.mean(-1, keepdim=True), probabilities, trust  # changes of probability sum to 0
 
     def _input(self, images: Any) -> Float[Tensor, "n 1 s s"]:
         """Return the input of the model, in which hidden patches are NaN."""

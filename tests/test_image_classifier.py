@@ -292,6 +292,21 @@ def test_results_do_not_depend_on_other_images(model, monkeypatch):
     np.testing.assert_allclose(clf.influence(new), influence, atol=ROUNDING)
 
 
+def test_results_do_not_depend_on_the_number_of_cores():
+    X, y, new, _ = drawn()
+    clf, before = mt.ImageClassifier().fit(X, y), torch.get_num_threads()
+    try:
+        of = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            of.append(clf.explain(new))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(of[0].values, of[1].values, atol=ROUNDING)
+    np.testing.assert_allclose(of[0].trust, of[1].trust, atol=ROUNDING)
+    assert of[0].trust.shape == (len(new),) and (of[0].trust > 0).all() and (of[0].trust <= 1).all()
+
+
 def test_channels_dtypes_and_containers_do_not_matter():
     X, y, new, _ = drawn(3)
     p = mt.ImageClassifier().fit(X, y).predict_proba(new)

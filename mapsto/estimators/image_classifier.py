@@ -1,5 +1,7 @@
 """A scikit-learn classifier for images that learns from a few examples of each class and explains its predictions."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
@@ -116,8 +118,7 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
             MapstoError: in any case in which `predict_proba` raises it.
         """
         x = self._input(images)
-        with one_thread():
-            parts = [self._reasons(part) for part in self._filled(x).split(max(1, _TOKENS // len(self.classes_)))]
+        parts = self._on_each_core(self._filled(x))
         values, base, trust = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         ink = x.unflatten(3, (GRID, -1)).unflatten(2, (GRID, -1)).mean((3, 5)).flatten(1)  # [n, 16]
         return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_), trust=trust)
@@ -147,14 +148,26 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
         return self.mapping_.predict(state, x).double().softmax(-1)
 
+    def _on_each_core(self, x: Float[Tensor, "n 1 s s"]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return the results of `_reasons` for parts of the inputs.
+
+        Each core has its own copy of the model, because features are read through hooks, which threads would share.
+        """
+        limit = max(1, _TOKENS // len(self.classes_))
+        with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
+            shares = x.chunk(cores)
+            models = [self.mapping_, *(copy.deepcopy(self.mapping_) for _ in shares[1:])]
+            done = pool.map(lambda m, share: [self._reasons(m, part) for part in share.split(limit)], models, shares)
+            return [part for parts in done for part in parts]
+
     def _reasons(
-        self, x: Float[Tensor, "n 1 s s"]
+        self, mapping: Joint, x: Float[Tensor, "n 1 s s"]
     ) -> tuple[Float[Tensor, "n p k"], Float[Tensor, "n k"], Float[Tensor, " n"]]:
         """Return the values, the base and the trust of inputs in which hidden patches are filled.
 
         To the model, a hidden patch is an empty one. Hiding an empty patch changes nothing, so its value is 0.
         """
-        reasons = self.mapping_.explain(self.state_, x)["why"]
+        reasons = mapping.explain(self.state_, x)["why"]
         values, base, trust = (part.double() for part in (reasons.values, reasons.base, reasons.trust))
         probabilities = base / base.sum(-1, keepdim=True)
         return values - values.mean(-1, keepdim=True), probabilities, trust  # changes of probability sum to 0

@@ -199,3 +199,23 @@ def test_a_feature_with_a_position_for_each_player_reaches_its_token() -> None:
 def test_bad_arguments_are_named(name: str, arguments: dict) -> None:
     with pytest.raises(mt.MapstoError, match=f"^{name}: "):
         DistilledShapley(**{"players": Columns(3), "outputs": 2, **arguments})
+
+
+def test_values_of_all_coalitions_are_trusted_and_those_of_a_copy_less() -> None:
+    """Of the first row, three players are visible: 6 coalitions, which are all asked. Of the second row, all six are."""
+    x = torch.randn(2, 6, generator=R)
+    x[0, 3:] = torch.nan
+    explainer = awake(DistilledShapley(Columns(6), 3, **{**SMALL, "samples": 62, "looks": 24}))
+    of = prediction(x)
+    trusted = explainer.explain(of).trust
+    assert trusted[0] == 1 and trusted[1] < 1
+    exact = enumerated(of, explainer.players)
+    torch.testing.assert_close(explainer.explain(of).values[0], exact[0], rtol=1e-3, atol=1e-5)
+
+
+def test_the_trust_is_learned_from_rows_whose_values_are_not_exact() -> None:
+    x = torch.randn(4, 6, generator=R)
+    x[:, 3:] = torch.nan
+    explainer = awake(DistilledShapley(Columns(6), 3, **{**SMALL, "samples": 62, "looks": 24}))
+    explainer.loss(prediction(x), torch.zeros(4), torch.ones(4) / 4)[0].backward()
+    assert all(not p.grad.any() for p in explainer.doubt.parameters())

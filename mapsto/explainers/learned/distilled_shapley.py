@@ -107,7 +107,7 @@ class DistilledShapley(PlayerExplainer):
         self.linear = nn.Linear(hidden, hidden, bias=False)
         self.bent, self.back = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
         nn.init.zeros_(self.back.weight)
-        self.doubt = Doubt(hidden)
+        self.doubt = Doubt(hidden, signs=3)
         described = sum(self.reads.values()) or players.count * players.size
         self.classes: nn.Module = nn.Linear(described, hidden) if outputs is None else nn.Embedding(outputs, hidden)
 
@@ -145,29 +145,47 @@ class DistilledShapley(PlayerExplainer):
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
         visible = self.players.effective(prediction.x)
         copy, _ = self._ask(prediction, visible, visible[:, None].to(prediction.outcome)[:, :0])
-        values = self._values(prediction, copy)
-        size = spread(values.mT, visible)
+        values, rest = self._values(prediction, copy)
+        doubt, size = self._doubt(copy, values, rest)
         interactions = values.new_zeros(*values.shape[:2], *values.shape[1:])
-        return ShapleyReasons(values, copy.base, interactions, trust(self.doubt(copy.tokens[:, None], size), size))
+        return ShapleyReasons(values, copy.base, interactions, trust(doubt, size))
 
-    def _values(self, prediction: Prediction, copy: Copy) -> Float[Tensor, "n p k"]:
-        """Return the Shapley values of the copy, corrected by the model's outcomes of about `looks` coalitions."""
+    def _values(self, prediction: Prediction, copy: Copy) -> tuple[Float[Tensor, "n p k"], Float[Tensor, " n"]]:
+        """Return the Shapley values of the copy, corrected by the model's outcomes of about `looks` coalitions.
+
+        Also return the mean squared error that the correction leaves for these coalitions; 0 if there are none.
+        """
         masks, weights = designs(copy.visible, self.samples, copy.full)
         asked, corrects = designs(copy.visible, self.looks, copy.full)
         copied = _outcome(self._scores(copy, torch.cat([masks, asked], 1)), copy)
         copied, guessed = copied.split([masks.shape[1], asked.shape[1]], 1)
-        values = weights @ copied + corrects @ (self.outcomes(prediction, asked) - guessed)
-        return added_up(values, copy.visible, copy.full - copy.base)
+        error = self.outcomes(prediction, asked) - guessed
+        correction = corrects @ error
+        values = added_up(weights @ copied + correction, copy.visible, copy.full - copy.base)
+        rest = (error - asked @ correction).square().sum(2) * asked.any(2)  # [n, c]
+        return values, rest.sum(1) / asked.any(2).sum(1).clamp(min=1)
+
+    def _doubt(
+        self, copy: Copy, values: Float[Tensor, "n p k"], rest: Float[Tensor, " n"]
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+        """Return the logarithm of the expected squared error, and the spread of the values.
+
+        If few players are visible, all of their coalitions are asked, and the values are exact.
+        """
+        size, count = spread(values.mT, copy.visible), copy.visible.sum(1)
+        doubt = self.doubt(copy.tokens[:, None], size, rest, count.to(size))
+        return doubt.masked_fill(2.0**count - 2 <= self.looks, -torch.inf), size
 
     def _doubts(
         self, prediction: Prediction, copy: Copy, masks: Float[Tensor, "n m p"], moved: Float[Tensor, "n m k"]
     ) -> Float[Tensor, " n"]:
         """Return the loss of the doubt, given the difference of outcomes of each coalition and its complement."""
         with torch.no_grad():
-            values = self._values(prediction, copy)
+            values, rest = self._values(prediction, copy)
         error = moved - (2 * masks - copy.visible[:, None].to(masks)) @ values
-        doubt = self.doubt(copy.tokens[:, None], spread(values.mT, copy.visible))
-        return self.doubt.loss(doubt, measured(error, masks, copy.visible))
+        doubt, _ = self._doubt(copy, values, rest)
+        known = doubt.isinf()
+        return self.doubt.loss(doubt.masked_fill(known, 0.0), measured(error, masks, copy.visible)) * ~known
 
     def scores(
         self,

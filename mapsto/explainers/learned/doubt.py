@@ -15,16 +15,21 @@ from torch import Tensor, nn
 
 
 class Doubt(nn.Module):
-    """Predict the squared error of each row's Shapley values, from the tokens of its players."""
+    """Predict the squared error of each row's Shapley values, from the tokens of its players.
 
-    def __init__(self, width: int):
+    Args:
+        width: the number of channels of a token.
+        signs: the number of positive numbers by which an error shows, such as the spread of the values.
+    """
+
+    def __init__(self, width: int, signs: int = 1):
         super().__init__()
-        self.network = nn.Sequential(nn.Linear(width + 1, width), nn.GELU(), nn.Linear(width, 1))
+        self.network = nn.Sequential(nn.Linear(width + signs, width), nn.GELU(), nn.Linear(width, 1))
 
-    def forward(self, tokens: Float[Tensor, "n g p v"], spread: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Return the logarithm of the squared error. The tokens are not trained by it."""
+    def forward(self, tokens: Float[Tensor, "n g p v"], *signs: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Return the logarithm of the squared error. Its inputs are not trained by it."""
         pooled = tokens.detach().mean((1, 2))
-        return self.network(torch.cat([pooled, _log(spread.detach())[:, None]], 1))[:, 0]
+        return self.network(torch.cat([pooled, *((s.detach() + 1e-6).log()[:, None] for s in signs)], 1))[:, 0]
 
     def loss(self, doubt: Float[Tensor, "..."], error: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Return the loss of each row, whose minimum in expectation is the logarithm of the mean error.
@@ -79,7 +84,3 @@ def _centred(values: Float[Tensor, "n ..."], visible: Bool[Tensor, "n ..."]) -> 
     there = visible[..., None, :].to(values)
     mean = (values * there).sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
     return (values - mean) * there
-
-
-def _log(spread: Tensor) -> Tensor:
-    return (spread + 1e-6).log()

@@ -202,7 +202,7 @@ def test_bad_arguments_are_named(name: str, arguments: dict) -> None:
 
 
 def test_values_of_all_coalitions_are_trusted_and_those_of_a_copy_less() -> None:
-    """Of the first row, three players are visible: 6 coalitions, which are all asked. Of the second row, all six are."""
+    """Of the first row, three players are visible: 6 coalitions, which are all asked. Of the second row, all are."""
     x = torch.randn(2, 6, generator=R)
     x[0, 3:] = torch.nan
     explainer = awake(DistilledShapley(Columns(6), 3, **{**SMALL, "samples": 62, "looks": 24}))

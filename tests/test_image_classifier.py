@@ -334,7 +334,9 @@ def test_the_same_call_gives_the_same_numbers():
 # --- background and size ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("paper", "strength"), [(1.0, -1.0), (0.9, -0.9), (0.1, 0.9), (0.2, 0.8)])
+@pytest.mark.parametrize(
+    ("paper", "strength"), [(1.0, -1.0), (0.9, -0.9), (0.1, 0.9), (0.2, 0.8), (0.5, -0.5), (0.4, -0.4), (0.6, 0.4)]
+)
 def test_the_background_may_be_light_or_dark(paper, strength):
     X, y, new, _ = drawn()
     assert (X == 0).mean() > 0.5
@@ -342,13 +344,23 @@ def test_the_background_may_be_light_or_dark(paper, strength):
     clf = mt.ImageClassifier().fit(paper + strength * X, y)
     np.testing.assert_allclose(clf.predict_proba(paper + strength * new), p, atol=10 * ROUNDING)
     np.testing.assert_allclose(clf.explain(paper + strength * new).base_values, e.base_values, atol=10 * ROUNDING)
-    assert any("dark on light" in note for note in clf.notes_) == (paper > 0.5)
+    assert any("dark on light" in note for note in clf.notes_) == (strength < 0)
 
 
 def test_ink_is_the_distance_from_the_background_on_one_side():
     levels = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])[:, None, None, None].expand(-1, 1, 28, 28)
-    np.testing.assert_allclose(ink.Ink(0.75, 28)(levels)[:, 0, 5, 5], [1, 2 / 3, 1 / 3, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(ink.Ink(0.25, 28)(levels)[:, 0, 5, 5], [0, 0, 1 / 3, 2 / 3, 1], atol=1e-6)
+    np.testing.assert_allclose(ink.Ink(0.75, True, 28)(levels)[:, 0, 5, 5], [1, 2 / 3, 1 / 3, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(ink.Ink(0.25, False, 28)(levels)[:, 0, 5, 5], [0, 0, 1 / 3, 2 / 3, 1], atol=1e-6)
+
+
+def test_training_images_of_the_other_kind_are_noted():
+    X, y, _, _ = drawn()
+    mixed = np.concatenate([0.5 - 0.4 * X[1:], 0.5 + 0.4 * X[:1]])
+    clf = mt.ImageClassifier().fit(mixed, np.concatenate([y[1:], y[:1]]))
+    assert clf.ink_.dark and any(f"1 of {len(X)} training images are mostly lighter" in note for note in clf.notes_)
+    assert (
+        not mt.ImageClassifier().fit(np.zeros_like(X), y).ink_.dark and mt.ImageClassifier().fit(0 * X, y).notes_ == []
+    )
 
 
 def test_the_background_is_the_median_of_the_visible_border():

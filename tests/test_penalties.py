@@ -343,9 +343,14 @@ def test_a_resumed_run_gives_the_same_numbers(penalty, tmp_path) -> None:
         "leaves": lambda: TreeLikeness(1),
         "layer": lambda: Sparsity("9")(model(None), torch.ones(2, 2), W),
         "x": lambda: TotalVariation()(model(torch.tanh), torch.ones(2, 2), W),
+        "penalty": lambda: Regularised(Fixed(nn.Linear(2, 2)), Stability),
+        "penalty ": lambda: Regularised(Fixed(nn.Linear(2, 2)), None),
+        "penalty  ": lambda: next(
+            mt.train(Regularised(Fixed(nn.Linear(2, 2)), lambda *_: 1.0), mt.tasks.Logistic(), 1, 1)
+        ),
         "weight": lambda: Regularised(Fixed(nn.Linear(2, 2)), Stability(), -1.0),
     }.items(),
 )
 def test_bad_arguments_are_named(name: str, make) -> None:
-    with pytest.raises(mt.MapstoError, match=rf"^{name}: "):
+    with pytest.raises(mt.MapstoError, match=rf"^{name.strip()}: "):
         make()

@@ -48,7 +48,7 @@ def test_a_regressor_answers_the_same_afterwards(tmp_path: Path) -> None:
     again = mt.TableRegressor.load(tmp_path / "patients.safetensors")
     np.testing.assert_allclose(again.predict_interval(X), reg.predict_interval(X), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(again.explain(X).base_values, reg.explain(X).base_values, rtol=1e-5, atol=1e-6)
-    with pytest.raises(MapstoError, match="holds a TableRegressor; load it with"):
+    with pytest.raises(MapstoError, match=r"^path: .*TableRegressor\.load"):
         mt.TableClassifier.load(tmp_path / "patients.safetensors")
 
 
@@ -87,3 +87,17 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_left(tmp_path: Path) -> 
     with pytest.raises(MapstoError, match="cannot be written"):
         mt.TableClassifier().fit(X, y > 0).save(tmp_path / "no folder" / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [None, 3])
+def test_what_is_no_path_is_named(path: object) -> None:
+    X, y = table()
+    for use in (mt.TableClassifier().fit(X, y > 0).save, mt.TableClassifier.load):
+        with pytest.raises(MapstoError, match="^path: got "):
+            use(path)
+
+
+def test_weights_that_are_no_numbers_are_named() -> None:
+    X, y = table()
+    with pytest.raises(MapstoError, match="^sample_weight: got "):
+        mt.TableClassifier().fit(X, y > 0, sample_weight=["heavy"] * len(X))

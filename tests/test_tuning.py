@@ -186,6 +186,12 @@ class TestRefusals:
         support = task().support
         with pytest.raises(mt.MapstoError, match=r"^tuning: "):
             joint().tuned(support)
+        with pytest.raises(mt.MapstoError, match=r"^tuning: "):
+            joint().tuned(support, (5, 0.1))
+        with pytest.raises(mt.MapstoError, match=r"^tuning: "):
+            joint(5)
+        with pytest.raises(mt.MapstoError, match=r"^support: "):
+            joint(Tuning()).tuned(None)
         with pytest.raises(mt.MapstoError, match=r"^tuning: .*empty support set"):
             joint(Tuning()).tuned(examples(support.x[:0], support.y[:0]))
         with pytest.raises(mt.MapstoError, match=r"^tuning: .*NaN"):

@@ -21,7 +21,7 @@ from ..joint import Joint
 from ..tables.selection import weigh
 from ..threads import one_thread
 from . import pixels
-from .ink import GRID, Ink, background, hidden_patches
+from .ink import GRID, Ink, background, dark_share, hidden_patches
 from .labels import classes
 from .pretrained import PretrainedEstimator, Stored
 
@@ -36,8 +36,8 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
     light one. Images have the shape [n, c, h, w] with 1 or 3 channels, 28 to 64 pixels on each side, and values from 0
     to 1. Three channels are read as one, their luminance. The images are resized to the size that the model reads.
     Each call may have images of another size and another number of channels. All images must have the same background.
-    The brightness of the background is the median of the pixels at the border of the training images. If this median is
-    above 0.5, images are read as dark on light.
+    The brightness of the background is the median of the pixels at the border of the training images. Strokes are dark
+    if most training images differ from the background towards dark. `notes_` lists training images that do not.
 
     Each image is divided into a 4 × 4 grid of patches. If 4 does not divide the height, the patches of the first rows
     are one pixel higher than the others, as in `numpy.array_split`; the same holds for the width. A patch with a NaN
@@ -84,8 +84,10 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         self.classes_, indices = classes(labels, rows, len(x), name="labels")
         self.n_rows_, self.rows_, self.mapping_ = len(x), rows, self._mapping()
         x, share = x[torch.as_tensor(rows)], torch.as_tensor(weight / weight.sum(), dtype=torch.float32)
-        self.ink_ = Ink(background(x, share), self._size())
-        self.notes_ = _notes(x, self.ink_)
+        paper = background(x, share)
+        of_dark = dark_share(x, paper)
+        self.ink_ = Ink(paper, bool(share @ of_dark >= 0.5) and paper > 0, self._size())
+        self.notes_ = _notes(x, self.ink_, of_dark)
         return self._adapt(Examples(self._filled(self.ink_(x)), torch.as_tensor(indices), share))
 
     def predict(self, images: Any) -> Shaped[np.ndarray, " n"]:
@@ -190,10 +192,10 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         return int(self._why.players.groups.shape[-1])
 
     def _stored(self) -> Stored:
-        return Stored({}, {"background": self.ink_.background})
+        return Stored({}, {"background": self.ink_.background, "dark": self.ink_.dark})
 
     def _restore(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.ink_ = Ink(about["background"], self._size())
+        self.ink_ = Ink(about["background"], about["dark"], self._size())
 
 
 def _refuse_hidden(x: Float[Tensor, "n c h w"]) -> None:
@@ -203,11 +205,17 @@ def _refuse_hidden(x: Float[Tensor, "n c h w"]) -> None:
     checks.expect(not empty, "images", got, "at least one patch without NaN in each image", "leave it out")
 
 
-def _notes(x: Float[Tensor, "n c h w"], ink: Ink) -> list[str]:
+def _notes(x: Float[Tensor, "n c h w"], ink: Ink, of_dark: Float[Tensor, " n"]) -> list[str]:
     notes = []
-    if ink.background > 0.5:
+    if ink.dark:
         bright = f"brightness {ink.background:.2f} at the border"
-        notes.append(f"images: the background is light ({bright}), so they are read as dark on light.")
+        notes.append(f"images: strokes are darker than the background ({bright}), so they are read as dark on light.")
+    if other := int(((of_dark < 0.5) if ink.dark else (of_dark > 0.5)).sum()):
+        side = "lighter" if ink.dark else "darker"
+        notes.append(
+            f"images: {other} of {len(x)} training images are mostly {side} than the background. Their strokes are not "
+            "read; invert these images."
+        )
     if x.shape[1] == 3:
         notes.append("images: three channels are read as one, their luminance.")
     if hidden := int(hidden_patches(x).any(2).any(1).sum()):

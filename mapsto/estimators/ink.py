@@ -1,6 +1,6 @@
 """From images to the input of the model: one channel of ink on an empty background, at the model's size.
 
-    ink = (x − b) / (1 − b) if b ≤ ½, else (b − x) / b, and at least 0;   b = brightness of the background
+    ink = (b − x) / b if strokes are dark, else (x − b) / (1 − b), and at least 0;   b = brightness of the background
 
 Each patch of the 4 × 4 grid is resized by itself, to size/4 × size/4 pixels, each of which is the mean of the area that
 it covers. Therefore, a patch of the input depends on the same patch of the image only. If one pixel of a patch is NaN,
@@ -22,10 +22,11 @@ _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 class Ink(NamedTuple):
     """A map from images `[n, c, h, w]` to inputs of the model, `[n, 1, size, size]`.
 
-    `background` is the brightness of the background. If it is above ½, images are dark ink on light paper.
+    `background` is the brightness of the background, and `dark` says whether the strokes are darker than it.
     """
 
     background: float
+    dark: bool
     size: int
 
     def __call__(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 s s"]:
@@ -38,7 +39,7 @@ class Ink(NamedTuple):
 
     def _ink(self, brightness: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
         b = self.background
-        return ((b - brightness) / b if b > 0.5 else (brightness - b) / (1 - b)).clamp(min=0)
+        return ((b - brightness) / b if self.dark else (brightness - b) / (1 - b)).clamp(min=0)
 
 
 def background(images: Float[Tensor, "n c h w"], w: Float[Tensor, " n"]) -> float:
@@ -55,6 +56,17 @@ def background(images: Float[Tensor, "n c h w"], w: Float[Tensor, " n"]) -> floa
     brightness, order = grey(images)[counted].sort()
     mass = w[:, None, None].double().expand(seen.shape)[counted][order].cumsum(0)
     return float(brightness[int((mass < mass[-1] / 2).sum())])
+
+
+def dark_share(images: Float[Tensor, "n c h w"], background: float) -> Float[Tensor, " n"]:
+    """Return the share of each image's distance from the background that lies on the dark side; ½ if it has none.
+
+    >>> dark_share(torch.tensor([0.25, 0.75, 0.5]).expand(1, 1, 28, 3), 0.5)
+    tensor([0.5000])
+    """
+    away = (grey(images) - background).masked_fill(images.isnan().any(1), 0.0)
+    dark, light = (side.clamp(min=0).sum((1, 2)) for side in (-away, away))
+    return torch.where(dark + light > 0, dark / (dark + light).clamp(min=1e-12), 0.5)
 
 
 def grey(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w"]:

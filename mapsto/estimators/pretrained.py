@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .. import checks
 from ..attention import fused
 from ..episodes import Examples, State
 from ..threads import one_thread
@@ -48,6 +49,7 @@ class PretrainedEstimator(BaseEstimator, ABC):
             MapstoError: if the classes are neither texts, numbers nor booleans, or if the file cannot be written.
         """
         check_is_fitted(self)
+        _refuse_no_path(path)
         storage.write(self, path)
 
     @classmethod
@@ -58,6 +60,7 @@ class PretrainedEstimator(BaseEstimator, ABC):
             MapstoError: if the file is missing or damaged, or was saved by another estimator class or with other
                 weights of the pretrained model.
         """
+        _refuse_no_path(path)
         return storage.read(cls, path)  # type: ignore[return-value]
 
     @abstractmethod
@@ -112,3 +115,7 @@ class PretrainedEstimator(BaseEstimator, ABC):
         if among is None:
             return rows
         return rows[np.asarray(among)] if np.size(among) else rows[:0]
+
+
+def _refuse_no_path(path: Any) -> None:
+    checks.expect(isinstance(path, str | Path), "path", repr(path), "the path of a file, such as 'fitted.safetensors'")

@@ -68,8 +68,8 @@ def _refuse_others(
     kind: "type[PretrainedEstimator]", path: str | Path, about: dict[str, Any], meta: dict[str, str]
 ) -> None:
     """Raise MapstoError if the file is of another kind of estimator, or was written with other weights."""
-    if about["class"] != kind.__name__:
-        raise MapstoError(f"path: {path} holds a {about['class']}; load it with {about['class']}.load.")
+    if (other := about["class"]) != kind.__name__:
+        raise MapstoError(f"path: {path} holds another estimator ({other}); load it with {other}.load.")
     if meta["weights"] != weights.fingerprint(kind.weights_file):
         raise MapstoError(
             f"path: {path} was fitted with the weights of mapsto {meta['mapsto']}, and this version ships others; "

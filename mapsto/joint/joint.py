@@ -66,7 +66,8 @@ class Joint(Wrapped):
         MapstoError: if `learner` is not a learner or is transductive, there is no explainer, an explainer is not an
             explainer network or does not fit the learner's outcomes, a weight is negative, the names in `weight` are
             not those of the explainers, `candour` is not from 0 to 1, `trains` is unknown, or `agreement` is not 0
-            although there are fewer than two explainers with the same players, or although there is a `tuning`.
+            although there are fewer than two explainers with the same players, or although there is a `tuning`, or
+            `tuning` is not a `Tuning`.
     """
 
     def __init__(
@@ -92,8 +93,9 @@ class Joint(Wrapped):
         checks.between(0, 1, candour=candour)
         checks.expect(math.isfinite(agreement), "agreement", agreement, "a finite number")
         self.learner, self.explainers, self.weights = learner, nn.ModuleDict(explainers), dict(weights)
-        comparable = not agreement or len(alike(self.player_explainers)) > 1
-        checks.expect(comparable, "agreement", agreement, "0, unless two or more explainers have the same players")
+        alone = agreement and len(alike(self.player_explainers)) < 2
+        checks.expect(not alone, "agreement", agreement, "0, unless two or more explainers have the same players")
+        checks.expect(isinstance(tuning, Tuning | None), "tuning", repr(tuning), "mt.joint.Tuning(steps, lr), or None")
         checks.expect(not (agreement and tuning), "agreement", agreement, "0, because the explainers are tuned apart")
         self.candour, self.agreement, self.tuning = candour, agreement, tuning
         self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
@@ -182,11 +184,12 @@ class Joint(Wrapped):
         explainers are trained on this task alone.
 
         Raises:
-            MapstoError: if there is no tuning, the support set is empty, or the explainers become NaN.
+            MapstoError: if there is no tuning, `support` is no support set or empty, or the explainers become NaN.
         """
         steps = tuning or self.tuning
-        if steps is None:
-            raise MapstoError("tuning: got None, expected mt.joint.Tuning(steps, lr); pass it here or to `Joint`.")
+        if not isinstance(steps, Tuning):
+            raise MapstoError(f"tuning: got {steps!r}, expected mt.joint.Tuning(steps, lr); pass one.")
+        checks.expect(isinstance(support, Examples), "support", f"a {type(support).__name__}", "a task's support set")
         result = copy.deepcopy(self)
         with torch.no_grad(), torch.random.fork_rng(), evaluating(self):
             torch.manual_seed(0)

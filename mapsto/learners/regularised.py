@@ -35,8 +35,8 @@ class Regularised(Wrapped):
         weight: the multiplier on the penalty, at least 0.
 
     Raises:
-        MapstoError: if `weight` is negative. The method `loss` raises MapstoError if the penalty needs features that
-            the learner's body does not have.
+        MapstoError: if `penalty` is not a function, or `weight` is negative. The method `loss` raises MapstoError if
+            the penalty needs features that the learner's body does not have, or does not return one number.
 
     >>> import torch
     >>> from torch import nn
@@ -58,6 +58,8 @@ class Regularised(Wrapped):
         weight: float = 0.1,
     ):
         super().__init__(learner)
+        function = callable(penalty) and not isinstance(penalty, type)
+        checks.expect(function, "penalty", repr(penalty), "one of mt.penalties, such as TreeLikeness(), or a function")
         checks.at_least(0, weight=weight)
         self.learner, self.penalty, self.weight = learner, penalty, weight
 
@@ -79,6 +81,9 @@ class Regularised(Wrapped):
         metrics = within("learner", metrics, self.learner)
         state, (x, _, w) = self.adapt_to(episode), episode.query
         penalty = self.penalty(self._adapted(state), x, w)
+        number = isinstance(penalty, Tensor) and penalty.dim() == 0
+        got = f"a result of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else repr(penalty)
+        checks.expect(number, "penalty", got, "a tensor with one number")
         total = loss + self.weight * penalty
         return total, metrics | {"loss": total.detach(), "penalty": penalty.detach()}
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from .. import checks
+from ..errors import MapstoError
 
 
 class Weighed(NamedTuple):
@@ -32,7 +33,10 @@ def weigh(sample_weight: ArrayLike | None, rows: int, most: int) -> Weighed:
     """
     if sample_weight is None:
         return Weighed(np.arange(rows), np.ones(rows))
-    weight = np.asarray(sample_weight, float)
+    try:
+        weight = np.asarray(sample_weight, float)
+    except (ValueError, TypeError) as error:
+        raise MapstoError(f"sample_weight: got {sample_weight!r:.60}, expected one number for each row.") from error
     if weight.ndim == 0:
         weight = np.full(rows, float(weight))
     checks.shape((rows,), "one weight for each row", sample_weight=weight)

@@ -89,15 +89,16 @@ def test_what_cannot_be_saved_is_refused_and_nothing_is_left(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("path", [None, 3])
 def test_what_is_no_path_is_named(path: object) -> None:
     X, y = table()
     for use in (mt.TableClassifier().fit(X, y > 0).save, mt.TableClassifier.load):
-        with pytest.raises(MapstoError, match="^path: got "):
+        with pytest.raises(MapstoError, match=r"^path: got "):
             use(path)
 
 
 def test_weights_that_are_no_numbers_are_named() -> None:
     X, y = table()
-    with pytest.raises(MapstoError, match="^sample_weight: got "):
+    with pytest.raises(MapstoError, match=r"^sample_weight: got "):
         mt.TableClassifier().fit(X, y > 0, sample_weight=["heavy"] * len(X))

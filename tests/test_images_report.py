@@ -101,7 +101,7 @@ def test_cases_show_mistakes_first_and_each_class(answer):
     wrong = [i for i in range(25) if answer.classes[answer.predicted[i]] != truth[i]]
     assert cases.chosen(mistaken)[:2] == wrong[:2]
     case = cases._case(mistaken, 3)
-    assert f"This is wrong. The true class is {truth[3]}" in case["caption"]
+    assert f"The prediction is wrong. The true class is {truth[3]}" in case["caption"]
     assert case["heading"] == f"Image 4: {100 * answer.probabilities[3].max():.1f} % probability of character 1"
 
 

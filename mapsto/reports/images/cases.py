@@ -59,8 +59,8 @@ def _case(answer: Answer, i: int) -> dict[str, Any]:
     name, other = (style.shorten(answer.classes[c], 40) for c in (first, second))
     values = np.stack([np.full(e.values.shape[1], np.nan), e.values[i, :, first], e.values[i, :, second]])
     titles = ["the image\n ", *(f"{answer.classes[c]}\n{numbers.percent(p[c])}" for c in (first, second))]
-    right = f"This is right. The second choice is {other}"
-    right = right if first == answer.true[i] else f"This is wrong. The true class is {other}"
+    right = f"The prediction is right. The second choice is {other}"
+    right = right if first == answer.true[i] else f"The prediction is wrong. The true class is {other}"
     names = list(e.feature_names)
     caption = (
         f"The probability of {name} goes from {numbers.percent(e.base_values[i, first])}, for an image of which "

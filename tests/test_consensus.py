@@ -71,7 +71,7 @@ def test_training_draws_the_importances_together_or_apart() -> None:
             optimizer.step()
         a, b = parts(joint)
         apart.append(float((a - b).square().sum(1).mean()))
-    assert apart[2] < 0.5 * apart[1] < 0.25 * apart[0]
+    assert apart[2] < 0.1 * apart[1] and apart[1] < 0.9 * apart[0] and apart[0] > 1.3
 
 
 @pytest.mark.parametrize(

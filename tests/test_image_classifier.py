@@ -264,7 +264,7 @@ def test_saved_and_loaded_it_answers_the_same(model, tmp_path, names):
     np.testing.assert_array_equal(again.predict_proba(1 - new), clf.predict_proba(1 - new))
     np.testing.assert_array_equal(again.explain(1 - new).values, clf.explain(1 - new).values)
     np.testing.assert_array_equal(again.influence(1 - new), clf.influence(1 - new))
-    with pytest.raises(MapstoError, match="holds a ImageClassifier; load it with"):
+    with pytest.raises(MapstoError, match=r"^path: .*ImageClassifier\.load"):
         mt.TableClassifier.load(tmp_path / "marks.safetensors")
 
 
@@ -272,7 +272,7 @@ def test_a_file_is_of_one_estimator_and_of_the_shipped_weights(tmp_path, monkeyp
     X, y, _, _ = drawn(2, 1)
     mt.ImageClassifier().fit(X, y).save(tmp_path / "a.safetensors")
     mt.TableClassifier().fit(np.eye(4), [0, 1, 0, 1]).save(tmp_path / "table.safetensors")
-    with pytest.raises(MapstoError, match="holds a TableClassifier"):
+    with pytest.raises(MapstoError, match=r"^path: .*TableClassifier\.load"):
         mt.ImageClassifier.load(tmp_path / "table.safetensors")
     monkeypatch.setattr(weights, "fingerprint", lambda path: path.name.replace("images", "others"))
     with pytest.raises(MapstoError, match="this version ships others"):

@@ -43,7 +43,7 @@ def test_the_explanations_are_nearly_exact() -> None:
         )
         true = torch.zeros(16, 5)
         true[inked] = plan.weights @ outcome
-        values, base, _ = (part[0] for part in of.explain(state, x)["why"])
+        values, base, *_ = (part[0] for part in of.explain(state, x)["why"])
         torch.testing.assert_close(base + values.sum(0), outcome[-1], rtol=1e-4, atol=1e-5)
         errors, spread = errors + float((values - true).square().sum()), spread + float(true.square().sum())
     assert 1 - errors / spread > 0.9

@@ -158,7 +158,7 @@ def _partly_frozen(layers: int) -> Fixed:
 INSIDE: dict[str, tuple[Callable[[], Learner], Callable[[], Learner], str]] = {
     "target": (_explained, partial(_explained, target="label"), "learner.explainers.concepts.target='model'"),
     "diversity": (_explained, partial(_explained, diversity=5.0), "learner.explainers.concepts.diversity=0.1"),
-    "coalitions": (_explained, partial(_explained, draws=2), "learner.explainers.shares.coalitions=8"),
+    "coalitions": (_explained, partial(_explained, draws=6), "learner.explainers.shares.coalitions=8"),
     "baseline": (_explained, partial(_explained, baseline=7.0), "learner.explainers.shares.players.baseline='0.0'"),
     "trained part": (_explained, partial(_explained, "explainers"), "learner.trains='both'"),
     "momentum": (_normed, partial(_normed, momentum=0.9), "learner.body.1.momentum=0.1"),

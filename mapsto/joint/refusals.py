@@ -8,7 +8,9 @@ from ..explainers.learned.explainer import LearnedExplainer, Prediction
 
 
 def refuse_mixing(prediction: Prediction) -> None:
-    """Raise MapstoError if the outcome of the first row changes when the row is alone."""
+    """Raise MapstoError if the outcome of the first of several rows changes when the row is alone."""
+    if len(prediction.x) < 2 or not checks.readable(prediction.outcome):
+        return
     alone, together = prediction.ask(prediction.x[:1]), prediction.outcome[:1]
     near = 1e-4 + 1e-3 * together.abs()  # other sizes of a batch round differently
     apart = bool(((alone - together).abs() > near).any())

@@ -169,9 +169,7 @@ def test_an_exact_check_from_outside_agrees():
     np.testing.assert_allclose(outside.sum(1), clf.explain(images).values.sum(1), atol=ROUNDING)
 
 
-def test_an_empty_patch_contributes_nothing_as_enumeration_says(model):
-    if model == "random":
-        pytest.skip("its baseline differs from the background")
+def test_an_empty_patch_contributes_nothing_as_enumeration_says():
     X, y, new, _ = drawn()
     clf = mt.ImageClassifier().fit(X, y)
     empty = clf.explain(new).data == 0

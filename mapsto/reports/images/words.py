@@ -70,9 +70,10 @@ def agreement(measures: dict[str, Any]) -> list[str]:
         "patch adds to every possible combination of the others. To compute it exactly, the same model must be asked "
         f"about each combination of the patches with ink, up to {2**patches:,} for one image. An empty patch adds "
         "nothing to any combination, so its value is 0.",
-        f"That was done here for {count(measures['images'], 'image')}. The contributions on this page, which come from "
-        f"one quick pass, were {verdict} the exact ones: they reproduce {100 * r2:.1f} % of the variation "
-        f"(R² = {r2:.3f}). The cosine, which says how closely both point in the same direction, is "
+        f"That was done here for {count(measures['images'], 'image')}. The contributions on this page, which take one "
+        f"pass of a network and about a hundred questions to the model, were {verdict} the exact ones: they reproduce "
+        f"{100 * r2:.1f} % of the variation (R² = {r2:.3f}). The cosine, which says how closely both point in the same "
+        "direction, is "
         f"{measures['cosine']:.3f}; 1 is perfect.",
         "Anyone can repeat this from outside: set the pixels of some patches to NaN, ask for the prediction, and "
         "compare.",

@@ -1,34 +1,21 @@
 """The weights of the image classifier fit their configuration, classify unseen characters, and explain them."""
 
-import json
-
 import torch
-import yaml
-from safetensors.torch import load_file
 
 import mapsto as mt
-from mapsto.commands.configuration import objects_parser
 from mapsto.episodes import unstack
 from mapsto.explainers.coalitions import exact
-from mapsto.weights import FOLDER
-
-
-def joint() -> mt.Joint:
-    config, parser = yaml.safe_load((FOLDER / "images.yaml").read_text()), objects_parser("images", "")
-    arguments = ["--learner", json.dumps(config["learner"]), "--tasks", "DrawnCharacters"]
-    of = parser.make(parser.parse_args(arguments)).learner
-    of.load_state_dict(load_file(FOLDER / "images.safetensors"))
-    return of.requires_grad_(False).eval()
+from mapsto.weights import FOLDER, load_images
 
 
 def test_the_weights_are_small_and_classify_unseen_characters() -> None:
     assert (FOLDER / "images.safetensors").stat().st_size <= 4 * 2**20
     tasks = mt.tasks.DrawnCharacters(ways=5, shots=1, queries=5).test
-    assert mt.evaluate(joint(), tasks, episodes=40).accuracy.mean > 0.93
+    assert mt.evaluate(load_images(), tasks, episodes=40).accuracy.mean > 0.93
 
 
 def test_the_explanations_are_nearly_exact() -> None:
-    of, errors, spread = joint(), 0.0, 0.0
+    of, errors, spread = load_images(), 0.0, 0.0
     why = of.explainers["why"]
     tasks = mt.tasks.PlantedStrokes(ways=5, shots=1, queries=1, size=32, strokes=1, distractors=1).test.batch(0, 6)
     for task in unstack(tasks):

@@ -57,7 +57,10 @@ class Balance(Penalty):
 
 @final
 class ConceptStability(Penalty):
-    """A penalty, for `Regularised`, on a self-explaining network whose relevances change faster than its concepts."""
+    """A penalty, for `Regularised`, on a self-explaining network whose relevances change faster than its concepts.
+
+    Alvarez-Melis & Jaakkola 2018, their L_θ, squared.
+    """
 
     def __call__(self, model: AdaptedModel, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
         """Return Σ w·‖∇_x scores − θᵀ·J_h‖² over rows `x`, for relevances θ and the Jacobian J_h of the concepts.

@@ -52,7 +52,8 @@ class Stability(Penalty):
 class TotalVariation(Penalty):
     """A penalty on image models whose gradients differ between neighbouring pixels.
 
-    It is the total variation of the gradient, divided by the sum of the gradient's absolute values.
+    It is the total variation of the gradient (Rudin, Osher & Fatemi 1992, for images), divided by the sum of the
+    gradient's absolute values.
     """
 
     def __call__(self, model: AdaptedModel, x: Tensor, w: Tensor) -> Float[Tensor, ""]:

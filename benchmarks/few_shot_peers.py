@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 import mapsto as mt
 from mapsto.estimate import estimate
+from mapsto.explainers import Game
 from mapsto.explainers.learned.explainer import of_prediction
 from mapsto.weights import load_images
 
@@ -44,6 +45,11 @@ class Case:
         self.chosen = int(self.prediction.outcome.argmax(1))
         self.of_support = joint.features(self.state, support.x)
         self.y = support.y
+
+    def probability(self, mask: Tensor) -> Tensor:
+        """Return the probability of the predicted class if only the patches of the mask `[16]` are visible."""
+        row = self.why.players.show(self.x, mask[None, None])[0]
+        return self.joint.predict(self.state, row).softmax(-1)[0, self.chosen]
 
     def shown(self, masks: Tensor) -> dict[str, Tensor]:
         """Return the features of the query image if only the patches of each mask `[c, 16]` are visible."""
@@ -104,11 +110,8 @@ METHODS: dict[str, Callable[[Case], Tensor]] = {
 
 def areas(case: Case, values: Tensor) -> dict[str, float]:
     """Return the areas under the insertion curve and the deletion curve."""
-    order = values.argsort(descending=True).argsort()
-    shown = (order[None] < torch.arange(17)[:, None]).float()  # 0, 1, … 16 patches
-    outcome = case.why.outcomes(case.prediction, torch.cat([shown, 1 - shown])[None])[0, :, case.chosen]
-    insertion, deletion = outcome.unflatten(0, (2, 17))
-    return {"insertion": float(torch.trapezoid(insertion) / 16), "deletion": float(torch.trapezoid(deletion) / 16)}
+    curves = mt.measures.insertion_deletion(lambda x: Game(case.probability, 16), case.x, values[None])
+    return {"insertion": float(curves.insertion_area), "deletion": float(curves.deletion_area)}
 
 
 def main() -> None:

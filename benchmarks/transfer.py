@@ -43,9 +43,9 @@ class Products(nn.Module):
 class Task(NamedTuple):
     """One unseen task: predictions of ten rows to learn from, and of rows to explain, with their exact values."""
 
-    taught: Prediction
+    lesson: Prediction
     rows: Examples
-    asked: Prediction
+    unseen: Prediction
     exact: Tensor
 
 
@@ -61,7 +61,7 @@ def new(seed: int, tuning: mt.joint.Tuning | None = None) -> mt.Joint:
 def r2(explainer: LearnedExplainer, task: Task) -> float:
     """Return R² of the explainer's values to the exact values."""
     with torch.no_grad():
-        values = explainer.explain(task.asked).values
+        values = explainer.explain(task.unseen).values
     return 1 - float((values - task.exact).square().sum() / (task.exact - task.exact.mean()).square().sum())
 
 
@@ -84,7 +84,7 @@ def alone(seed: int, task: Task, aim: float, limit: float) -> tuple[float, float
     optimizer = torch.optim.Adam(explainer.parameters(), lr=2e-3)
     best, started, steps = -np.inf, time.process_time(), 0
     while best < aim and time.process_time() - started < limit:
-        loss, _ = explainer.loss(task.taught, task.rows.y, task.rows.w)
+        loss, _ = explainer.loss(task.lesson, task.rows.y, task.rows.w)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -100,7 +100,7 @@ def adapted(joint: mt.Joint, task: Task) -> LearnedExplainer:
     explainer = copy.deepcopy(joint.explainers["why"])
     torch.manual_seed(0)
     with torch.no_grad():
-        explainer.load_state_dict(TUNING(explainer, lambda rows: task.taught, task.rows), strict=False)
+        explainer.load_state_dict(TUNING(explainer, lambda rows: task.lesson, task.rows), strict=False)
     return explainer
 
 

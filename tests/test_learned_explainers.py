@@ -547,6 +547,8 @@ def test_the_page_runs_as_it_is_printed() -> None:
         "joint": lambda: next(mt.training.phases(Fixed(nn.Linear(3, 2)), tasks(), {"both": 1}, 1)),
         "learner  ": lambda: asked(torch.randn(4, 3), Centred()),
         "learner   ": lambda: asked(torch.randn(1, 3), Dropping()),
+        "learner    ": lambda: asked(torch.randn(4, 3), Centred(), "consensus"),
+        "learner     ": lambda: asked(torch.randn(1, 3), Dropping(), "consensus"),
         "explainer": lambda: joint().explain(joint().adapt(nothing(3)), torch.zeros(1, 3)),
     }.items(),
 )  # fmt: skip
@@ -572,11 +574,11 @@ class Dropping(Centred):
         return nn.Linear.forward(self, nn.functional.dropout(x, 0.5, training=True))
 
 
-def asked(x: Tensor, body: nn.Module | None = None) -> None:
+def asked(x: Tensor, body: nn.Module | None = None, method: str = "explain") -> None:
     of = joint() if body is None else Joint(Fixed(body), {"why": AmortisedShapley(Columns(3), 2)})
     for explainer in of.explainers.values():
         explainer.steps.fill_(1)
-    of.explain(of.adapt(nothing(3)), x)
+    getattr(of, method)(of.adapt(nothing(3)), x)
 
 
 def explained(explainer: nn.Module) -> None:

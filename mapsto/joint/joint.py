@@ -21,7 +21,6 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from .. import checks
-from ..adaptation import chance
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner, Metrics, evaluating, within
 from ..episodes import Episode, Examples, State, blank
@@ -30,7 +29,7 @@ from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Pr
 from ..learners.wrapped import Wrapped
 from .class_means import means
 from .consensus import alike, consensus, disagreement
-from .refusals import refuse_mixing, refuse_unfit
+from .refusals import refuse_unfit, steady
 from .tuning import Tuning
 
 Trains = Literal["both", "learner", "explainers"]
@@ -154,9 +153,7 @@ class Joint(Wrapped):
         """
         checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor of rows [n, ...]")
         with torch.no_grad(), evaluating(self), answering(self, x):
-            with chance.refused("learner"):
-                prediction = self.prediction(state, x)
-            refuse_mixing(prediction)
+            prediction = steady(lambda: self.prediction(state, x))
             reasons = {name: explainer.explain(prediction) for name, explainer in self._named()}
         lost = any(checks.readable(part) and bool(part.isnan().any()) for part in pytree.tree_leaves(reasons))
         checks.expect(not lost, "x", "rows with NaN reasons", "rows whose cells the learner can read", "fill them in")
@@ -168,12 +165,12 @@ class Joint(Wrapped):
         Explainers without players, such as `Interpreter`, are left out.
 
         Raises:
-            MapstoError: if no explainer has players, the players differ, or an explainer has not been trained.
+            MapstoError: if no explainer has players, the players differ, or for a reason for which `explain` raises it.
         """
         of = [explainer.trained() for explainer in alike(self.player_explainers)]
         checks.expect(bool(of), "explainers", ", ".join(self.explainers), "explainers with the same players")
         with torch.no_grad(), evaluating(self), answering(self, x):
-            prediction = self.prediction(state, x)
+            prediction = steady(lambda: self.prediction(state, x))
             return consensus([explainer.importance(prediction) for explainer in of])
 
     def tuned(self, support: Examples, tuning: Tuning | None = None) -> Self:

@@ -1,21 +1,25 @@
 """What a learner and its explainers must fulfil."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .. import checks
+from ..adaptation import chance
 from ..adaptation.learner import Learner
 from ..explainers.learned.explainer import LearnedExplainer, Prediction
 
 
-def refuse_mixing(prediction: Prediction) -> None:
-    """Raise MapstoError if the outcome of the first of several rows changes when the row is alone."""
+def steady(predict: Callable[[], Prediction]) -> Prediction:
+    """Return the prediction, or raise MapstoError if it is random or that for the first row depends on the others."""
+    with chance.refused("learner"):
+        prediction = predict()
     if len(prediction.x) < 2 or not checks.readable(prediction.outcome):
-        return
+        return prediction
     alone, together = prediction.ask(prediction.x[:1]), prediction.outcome[:1]
     near = 1e-4 + 1e-3 * together.abs()  # other sizes of a batch round differently
     apart = bool(((alone - together).abs() > near).any())
     got = "one whose prediction for a row depends on the other rows"
     checks.expect(not apart, "learner", got, "one that predicts each row by itself")
+    return prediction
 
 
 def refuse_unfit(explainers: Mapping[str, LearnedExplainer], learner: Learner) -> None:

@@ -43,7 +43,7 @@ class Stability(Penalty):
         self.noise = noise
 
     def __call__(self, model: AdaptedModel, x: Tensor, w: Tensor) -> Float[Tensor, ""]:
-        """Return the penalty for rows `x` with weights `w`; the changes of the rows are drawn at random."""
+        """Return the penalty for rows `x` with weights `w`; the changes of the rows are random."""
         before, after = (slopes(model, rows).flatten(1) for rows in (x, x + self.noise * torch.randn_like(x)))
         return w @ (after - before).square().sum(1) / (w @ before.square().sum(1)).clamp(min=_TINY)
 

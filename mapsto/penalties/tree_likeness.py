@@ -15,7 +15,7 @@ change if all scores become smaller.
 
 Wu et al. 2018, "Beyond Sparsity: Tree Regularization of Deep Models for Interpretability", penalise the average length
 of the paths in such a tree. This length has no derivative, so they train a second network to predict it from the
-parameters. Here, the number of leaves bounds the length, and the model is drawn to the tree itself.
+parameters. Here, the number of leaves bounds the length, and the model is pulled towards the tree itself.
 """
 
 from functools import partial

@@ -4,8 +4,8 @@
 
 The points q_i, each for a length l_i, follow the strokes; σ is the softness of the pen and g its pressure. A character
 is made of a few strokes, each with a few control points. Most strokes start at an earlier stroke. In each image, the
-control points are shifted a little, and the character is rotated, stretched, sheared and shifted. Characters are drawn
-from strokes as in Lake, Salakhutdinov & Tenenbaum 2015, but without its grammar: nothing is taken from real alphabets.
+control points are shifted a little, and the character is rotated, stretched, sheared and shifted. Characters are made
+of strokes as in Lake, Salakhutdinov & Tenenbaum 2015, but without its grammar: nothing is taken from real alphabets.
 """
 
 import math

@@ -157,15 +157,21 @@ class AmortisedShapley(PlayerExplainer):
             factors = self._by_outcome(self.factors(tokens.detach()), k)
             pairs = (factors * self.signs) @ factors.mT
             pairs = pairs - pairs.diagonal(dim1=-2, dim2=-1).diag_embed()
-        values = values * visible[:, None]
-        gap = full - base - values.sum(-1)  # [n, k]
-        share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-        values = values + gap[..., None] * share[:, None]
+        values = added_up(values.mT, visible, full - base).mT
         return values, pairs, self.doubt(tokens, spread(values, visible))
 
     def _by_outcome(self, terms: Float[Tensor, "n g p t"], k: int) -> Float[Tensor, "n k p r"]:
         """Return the terms of each outcome and player."""
         return terms if self.outputs is None else terms[:, 0].unflatten(-1, (k, -1)).movedim(-2, 1)
+
+
+def added_up(
+    values: Float[Tensor, "n p k"], visible: Bool[Tensor, "n p"], total: Float[Tensor, "n k"]
+) -> Float[Tensor, "n p k"]:
+    """Return values that are 0 for players that are not visible, and add up to `total`: the others share the gap."""
+    values = values * visible[..., None]
+    share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
+    return values + (total - values.sum(1))[:, None] * share[..., None]
 
 
 def played(

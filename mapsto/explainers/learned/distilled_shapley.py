@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from ... import checks
 from ..coalitions import kernel
-from .amortised_shapley import ShapleyReasons, coalitions, differences, in_pairs
+from .amortised_shapley import ShapleyReasons, added_up, coalitions, differences, in_pairs
 from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction, of_prediction
 from .players import Players
@@ -156,14 +156,15 @@ class DistilledShapley(PlayerExplainer):
         Also return the mean squared error that the correction leaves for these coalitions; 0 if there are none.
         """
         masks, weights = designs(copy.visible, self.samples, copy.full)
-        asked, corrects = designs(copy.visible, self.looks, copy.full)
-        copied = _outcome(self._scores(copy, torch.cat([masks, asked], 1)), copy)
-        copied, guessed = copied.split([masks.shape[1], asked.shape[1]], 1)
-        error = self.outcomes(prediction, asked) - guessed
+        looks, corrects = designs(copy.visible, self.looks, copy.full)
+        copied = _outcome(self._scores(copy, torch.cat([masks, looks], 1)), copy)
+        copied, expected = copied.split([masks.shape[1], looks.shape[1]], 1)
+        error = self.outcomes(prediction, looks) - expected
         correction = corrects @ error
         values = added_up(weights @ copied + correction, copy.visible, copy.full - copy.base)
-        rest = (error - asked @ correction).square().sum(2) * asked.any(2)  # [n, c]
-        return values, rest.sum(1) / asked.any(2).sum(1).clamp(min=1)
+        there = looks.any(2)  # the others are padding
+        rest = (error - looks @ correction).square().sum(2) * there  # [n, c]
+        return values, rest.sum(1) / there.sum(1).clamp(min=1)
 
     def _doubt(
         self, copy: Copy, values: Float[Tensor, "n p k"], rest: Float[Tensor, " n"]
@@ -187,20 +188,6 @@ class DistilledShapley(PlayerExplainer):
         known = doubt.isinf()
         return self.doubt.loss(doubt.masked_fill(known, 0.0), measured(error, masks, copy.visible)) * ~known
 
-    def scores(
-        self,
-        prediction: Prediction,
-        base: Float[Tensor, "n k"],
-        full: Float[Tensor, "n k"],
-        visible: Bool[Tensor, "n p"],
-        masks: Float[Tensor, "n c p"],
-    ) -> Float[Tensor, "n c k"]:
-        """Return the copy's class logits, or its outcomes if they are numbers, of each coalition.
-
-        They are exact for the empty coalition, whose outcome is `base`, and for all `visible` players, with `full`.
-        """
-        return self._scores(self._copy(prediction, base, full, visible), masks)
-
     def outcomes(self, prediction: Prediction, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
         """Return the model's outcomes of each row if only the players of each of its `c` masks are visible."""
         shown = self.players.show(prediction.x, masks).flatten(0, 1)
@@ -220,6 +207,10 @@ class DistilledShapley(PlayerExplainer):
         return Copy(tokens, self._classes(prediction), base, full, visible, prediction.of_classes)
 
     def _scores(self, copy: Copy, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
+        """Return the copy's class logits, or its outcomes if they are numbers, of each coalition.
+
+        They are exact for the empty coalition, and for all visible players.
+        """
         first, last = (part.clamp(min=_LEAST).log() if copy.of_classes else part for part in (copy.base, copy.full))
         seen = copy.visible[:, None].to(masks)  # [n, 1, p]
         sums = torch.cat([seen, masks], 1) @ copy.tokens  # [n, 1 + c, hidden]
@@ -249,15 +240,6 @@ class DistilledShapley(PlayerExplainer):
         means = [feature.mean(1) for feature in self.inputs(prediction)[1]]
         described = torch.cat(means, 1) if means else self.players.cells(prediction.classes["x"]).flatten(1)
         return self.classes(described)
-
-
-def added_up(
-    values: Float[Tensor, "n p k"], visible: Bool[Tensor, "n p"], total: Float[Tensor, "n k"]
-) -> Float[Tensor, "n p k"]:
-    """Return values that are 0 for players that are not visible, and add up to `total`: the others share the gap."""
-    values = values * visible[..., None]
-    share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-    return values + (total - values.sum(1))[:, None] * share[..., None]
 
 
 def designs(

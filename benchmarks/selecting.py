@@ -2,11 +2,13 @@
 
     python benchmarks/selecting.py syn1 --seed 0
 
-10,000 training rows of 11 columns with Bernoulli labels, 10,000 test rows. For each selector, over the test rows:
+10,000 training rows of 11 columns with Bernoulli labels, 10,000 test rows. Four selectors and learned Shapley values
+learn together with one model. Over the test rows:
 
+- AUROC: of the importances as scores of the relevant columns, for each explainer and for the consensus of all;
 - TPR: the mean fraction of the relevant columns that are selected; FDR: of the selected columns that are irrelevant;
 - the accuracy of the selector's own predictor from the selected columns, and that of EVAL-X from the same columns;
-- AUROC of EVAL-X.
+- EVAL-X AUROC: of its probabilities for the labels.
 
 The selectors are trained to predict the labels, as published, or the model's prediction (`--target model`). The model
 that policy gradient asks is trained with random hidden columns. L2X selects as many columns as decide; the others
@@ -16,15 +18,17 @@ choose the number.
 import argparse
 import json
 import time
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 import mapsto as mt
-from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, PolicyGradient
-from mapsto.explainers.learned.explainer import Target
+from mapsto.explainers.learned import INVASE, L2X, REALX, AmortisedShapley, Columns, PolicyGradient
+from mapsto.explainers.learned.explainer import PlayerExplainer, Target
+from mapsto.explainers.learned.selector import Selection
 from mapsto.measures import EvalX
+from mapsto.measures.faithfulness.known_truth import auroc
 from mapsto.tasks.planted import Rule, relevant, score
 
 ROWS = 10_000
@@ -54,61 +58,73 @@ def data(rule: Rule, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, relevant(rule, x)
 
 
-def selectors(rule: Rule, target: Target, cost: float, warmup: int) -> dict:
-    """Return new selectors by name."""
+def networks(rule: Rule, **options: Any) -> dict[str, PlayerExplainer]:
+    """Return new explainers by name."""
     players = Columns(11, baseline=torch.nan)
     return {
-        "L2X": L2X(players, COUNT[rule], 2, target=target),
-        "INVASE": INVASE(players, 2, target=target, cost=cost, warmup=warmup),
-        "REAL-X": REALX(players, 2, target=target, cost=cost, warmup=warmup),
-        "policy gradient": PolicyGradient(players, 2, target=target, cost=cost, warmup=warmup),
+        "L2X": L2X(players, COUNT[rule], 2, target=options["target"]),
+        "INVASE": INVASE(players, 2, **options),
+        "REALX": REALX(players, 2, **options),
+        "PolicyGradient": PolicyGradient(players, 2, **options),
+        "AmortisedShapley": AmortisedShapley(players, 2),
     }
 
 
-def run(rule: Rule, seed: int, only: str, options: argparse.Namespace) -> None:
-    """Train and measure each selector, and print one JSON line for each."""
+def run(rule: Rule, seed: int, options: argparse.Namespace) -> None:
+    """Train the explainers together on one model, and print one JSON line for each, and one for their consensus."""
     x, y, _ = data(rule, 2 * seed)
     tasks = mt.tasks.Minibatches(x, y, size=512, splits=(1.0, 0.0, 0.0))
     torch.manual_seed(seed)
     judge = EvalX(mt.models.MLP(22, 200, 200, 2), seed=seed).fit(x, y)
-    for name, selector in selectors(rule, options.target, options.cost, options.warmup).items():
-        if only and name != only:
+    new = networks(rule, **{name: getattr(options, name) for name in ("target", "cost", "restraint", "warmup")})
+    joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {n: e for n, e in new.items() if n in (options.only or new)})
+    started = time.process_time()
+    for _ in mt.train(joint, tasks, options.steps, 1, lr=options.lr, seed=seed, weight_decay=options.decay):
+        pass
+    minutes = (time.process_time() - started) / 60
+    for name, numbers in measures(joint, judge, *data(rule, 2 * seed + 1)).items():
+        line = {"rule": rule, "seed": seed, "explainer": name, **{k: round(v, 4) for k, v in numbers.items()}}
+        print(json.dumps({**line, "minutes of all": round(minutes, 2)}), flush=True)
+
+
+def measures(joint: mt.Joint, judge: EvalX, x: Tensor, y: Tensor, truth: Tensor) -> dict[str, dict[str, float]]:
+    """Return how well each explainer's reasons agree with the relevant columns, and what the selected ones predict."""
+    state = joint.adapt(mt.Examples(x[:0], y[:0], torch.empty(0)))
+    found = {"consensus": {"AUROC": recovered(joint.consensus(state, x), truth)}}
+    for name, reasons in joint.explain(state, x).items():
+        if not isinstance(reasons, Selection):
+            found[name] = {"AUROC": recovered(reasons.values[..., 0].abs(), truth)}
             continue
-        started = time.process_time()
-        joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {"select": selector})
-        steps = mt.train(joint, tasks, options.steps, 1, lr=options.lr, seed=seed, weight_decay=options.decay)
-        for _ in steps:
-            pass
-        line = {"rule": rule, "seed": seed, "selector": name, **measures(joint, judge, *data(rule, 2 * seed + 1))}
-        line["minutes"] = (time.process_time() - started) / 60
-        print(json.dumps({k: v if isinstance(v, str | int) else round(v, 4) for k, v in line.items()}), flush=True)
+        judged, shown = judge.judge(x, y, reasons.shown), reasons.shown
+        numbers = {
+            "TPR": (shown & truth).sum(1) / truth.sum(1),
+            "FDR": (shown & ~truth).sum(1) / shown.sum(1).clamp(min=1),
+            "own accuracy": (reasons.outcome.argmax(1) == y).double(),
+            "EVAL-X accuracy": judged.right,
+            "EVAL-X AUROC": judged.auroc,
+        }
+        means = {of: float(values.mean()) for of, values in numbers.items()}
+        found[name] = {"AUROC": recovered(reasons.probability, truth), **means}
+    return found
 
 
-def measures(joint: mt.Joint, judge: EvalX, x: Tensor, y: Tensor, truth: Tensor) -> dict[str, float]:
-    """Return how well the selected columns agree with the relevant ones, and what can be predicted from them."""
-    _, shown, outcome = joint.explain(joint.adapt(mt.Examples(x[:0], y[:0], torch.empty(0))), x)["select"]
-    judged = judge.judge(x, y, shown)
-    numbers = {
-        "TPR": (shown & truth).sum(1) / truth.sum(1),
-        "FDR": (shown & ~truth).sum(1) / shown.sum(1).clamp(min=1),
-        "own accuracy": (outcome.argmax(1) == y).double(),
-        "EVAL-X accuracy": judged.right,
-        "EVAL-X AUROC": judged.auroc,
-    }
-    return {name: float(values.mean()) for name, values in numbers.items()}
+def recovered(importance: Tensor, truth: Tensor) -> float:
+    """Return the AUROC of the importances as scores of the relevant columns, the mean over rows."""
+    return float(auroc(importance, truth).mean())
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rule", choices=COUNT)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="the name of one selector")
+    parser.add_argument("--only", nargs="*", help="the names of some explainers; by default all")
     parser.add_argument("--target", choices=get_args(Target), default="label", help="the outcome to predict")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--decay", type=float, default=0.0, help="the weight decay of AdamW")
     parser.add_argument("--cost", type=float, default=0.1)
+    parser.add_argument("--restraint", type=float, default=0.001)
     parser.add_argument("--warmup", type=int, default=1000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run(arguments.rule, arguments.seed, arguments.only, arguments)
+    run(arguments.rule, arguments.seed, arguments)

@@ -144,21 +144,29 @@ class TestGradients:
         assert shown.min() >= 0.99 and shown.max() <= 2.01 and len(shown.round().unique()) == 2
         assert (trained(selector).explain(of).shown.sum(1) == 2).all()
 
-    def test_the_selector_waits_for_the_warm_up_and_pays_its_cost(self) -> None:
+    def test_the_selector_waits_for_the_warm_up(self) -> None:
         of, w = prediction(torch.randn(5, 3, generator=R)), torch.full((5,), 0.2)
-        selector = build("INVASE", warmup=10, cost=3.0)
+        selector = build("INVASE", warmup=10)
         parameters = [*selector.network.parameters()]
         for steps, moves in ((9, False), (10, True)):
             selector.steps.fill_(steps)
             slopes = torch.autograd.grad(selector.loss(of, torch.zeros(5), w)[0], parameters, allow_unused=True)
             assert any(slope is not None and bool(slope.any()) for slope in slopes) == moves
-        free = build("INVASE", warmup=10, cost=0.0)
-        free.load_state_dict(selector.state_dict())
-        difference = []
-        for one in (selector, free):
+
+    @pytest.mark.parametrize("name", SCORE_FUNCTION)
+    @pytest.mark.parametrize("price", ["cost", "restraint"])
+    def test_the_loss_contains_the_cost_and_the_restraint_of_the_visible_players(self, name: str, price: str) -> None:
+        x, w = torch.randn(5, 3, generator=R), torch.tensor([0.1, 0.2, 0.3, 0.4, 0.0])
+        x[0, 1] = torch.nan
+        of, selectors = prediction(x), [build(name, **{price: weight}) for weight in (0.0, 3.0)]
+        selectors[1].load_state_dict(selectors[0].state_dict())
+        losses = []
+        for selector in selectors:
             torch.manual_seed(0)
-            difference.append(one.loss(of, torch.zeros(5), w)[0])
-        torch.testing.assert_close(difference[0] - difference[1], 3 * selector.logits(of).sigmoid().mean())
+            losses.append(selector.loss(of, torch.zeros(5), w)[0])
+        logits = selectors[0].logits(of)
+        each = logits.sigmoid() if price == "cost" else logits**2
+        torch.testing.assert_close(losses[1] - losses[0], w @ (each * ~x.isnan()).sum(1))  # 3 · mean of 3
 
 
 class Absent(nn.Module):
@@ -266,6 +274,7 @@ class TestRefusals:
             ("L2X", {"temperature": 0.0}),
             ("REALX", {"draws": 1}),
             ("INVASE", {"cost": -0.1}),
+            ("INVASE", {"restraint": -0.1}),
             ("INVASE", {"target": "truth"}),
             ("INVASE", {"network": "forest"}),
             ("INVASE", {"warmup": -1}),

@@ -30,7 +30,7 @@ class INVASE(Policy):
         explore: the number of random masks per row on which the critic is trained too, so that it still knows what
             players tell that the actor has stopped showing; 0 in the paper.
         critic_width: the number of hidden units of the critic and, if `draws` is 1, of the baseline.
-        players, outputs, reads, target, warmup, network, width: see `Selector`.
+        players, outputs, reads, target, restraint, warmup, network, width: see `Selector`.
 
     Raises:
         MapstoError: if a number is out of range, or in any case in which `Selector` raises it.
@@ -43,6 +43,7 @@ class INVASE(Policy):
         reads: Mapping[str, int] | None = None,
         target: Target = "model",
         cost: float = 0.1,
+        restraint: float = 0.001,
         warmup: int = 1000,
         draws: int = 4,
         explore: int = 4,
@@ -50,7 +51,7 @@ class INVASE(Policy):
         width: int = 100,
         critic_width: int = 200,
     ):
-        super().__init__(players, outputs, reads, target, cost, warmup, draws, network, width)
+        super().__init__(players, outputs, reads, target, cost, restraint, warmup, draws, network, width)
         checks.count(critic_width=critic_width)
         checks.count(0, explore=explore)
         self.explore = explore

@@ -44,7 +44,7 @@ class L2X(Selector):
         width: int = 100,
         predictor_width: int = 200,
     ):
-        super().__init__(players, outputs, reads, target, cost=0, warmup=0, network=network, width=width)
+        super().__init__(players, outputs, reads, target, cost=0, restraint=0, warmup=0, network=network, width=width)
         checks.count(count=count, predictor_width=predictor_width)
         checks.expect(count <= players.count, "count", count, f"at most {players.count}, the players")
         checks.above(0, temperature=temperature)

@@ -34,14 +34,14 @@ class Policy(Selector):
 
     Args:
         draws: the number of masks per row in a training step.
-        players, outputs, reads, target, cost, warmup, network, width: see `Selector`.
+        players, outputs, reads, target, cost, restraint, warmup, network, width: see `Selector`.
     """
 
     def __init__(
         self, players: Players, outputs: int | None, reads: Mapping[str, int] | None, target: Target, cost: float,
-        warmup: int, draws: int, network: Network, width: int,
+        restraint: float, warmup: int, draws: int, network: Network, width: int,
     ):  # fmt: skip
-        super().__init__(players, outputs, reads, target, cost, warmup, network, width)
+        super().__init__(players, outputs, reads, target, cost, restraint, warmup, network, width)
         checks.count(draws=draws)
         self.draws = draws
 

@@ -27,7 +27,7 @@ class PolicyGradient(Policy):
     Args:
         cost: the price of showing all players, in the unit of the loss (nats for classes).
         draws: the number of masks per row in a training step.
-        players, outputs, reads, target, warmup, network, width: see `Selector`.
+        players, outputs, reads, target, restraint, warmup, network, width: see `Selector`.
 
     Raises:
         MapstoError: in any case in which `Selector` raises it, or if `draws` is below 1.
@@ -40,12 +40,13 @@ class PolicyGradient(Policy):
         reads: Mapping[str, int] | None = None,
         target: Target = "model",
         cost: float = 0.1,
+        restraint: float = 0.001,
         warmup: int = 1000,
         draws: int = 4,
         network: Network = "perceptron",
         width: int = 100,
     ):
-        super().__init__(players, outputs, reads, target, cost, warmup, draws, network, width)
+        super().__init__(players, outputs, reads, target, cost, restraint, warmup, draws, network, width)
         self.baseline = Perceptron(players, 0, 1, False, width)
 
     def judge(

@@ -27,7 +27,7 @@ class REALX(Policy):
         cost: the price of showing all players, in the unit of the loss (nats for classes).
         draws: the number of masks per row in a training step; at least 2.
         predictor_width: the number of hidden units of the predictor.
-        players, outputs, reads, target, warmup, network, width: see `Selector`.
+        players, outputs, reads, target, restraint, warmup, network, width: see `Selector`.
 
     Raises:
         MapstoError: if a number is out of range, or in any case in which `Selector` raises it.
@@ -40,13 +40,14 @@ class REALX(Policy):
         reads: Mapping[str, int] | None = None,
         target: Target = "model",
         cost: float = 0.1,
+        restraint: float = 0.001,
         warmup: int = 1000,
         draws: int = 4,
         network: Network = "perceptron",
         width: int = 100,
         predictor_width: int = 200,
     ):
-        super().__init__(players, outputs, reads, target, cost, warmup, draws, network, width)
+        super().__init__(players, outputs, reads, target, cost, restraint, warmup, draws, network, width)
         checks.count(2, draws=draws)
         checks.count(predictor_width=predictor_width)
         self.predictor = Predictor(players, outputs, predictor_width)

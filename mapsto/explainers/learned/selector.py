@@ -1,6 +1,7 @@
 """The base of selectors: networks that choose, for each row, the few players from which its outcome can be predicted.
 
-    s = σ(network(row, outcome, features)),   m ~ Bernoulli(s),   loss = E_m[ℓ(target, q(x·m, m))] + cost·mean(s)
+    z = network(row, outcome, features),    s = σ(z),    m ~ Bernoulli(s)
+    loss = E_m[ℓ(target, q(x·m, m))] + cost·mean(s) + restraint·mean(z²)
 
 `s` is the probability with which each player is shown, and `q` the predictor, which reads the shown players only; ℓ is
 the cross-entropy of classes in nats, or the squared error of numbers. The presets differ in the predictor, in the masks
@@ -56,6 +57,8 @@ class Selector(PlayerExplainer):
         target: the outcome to predict from the selected players: the prediction of the "model", or the "label".
         cost: the price of showing all players, in the unit of the loss (nats for classes); a part of them costs its
             share.
+        restraint: the weight of the mean squared logit of the probabilities in the loss. Without it, probabilities soon
+            reach 0 or 1, where their gradient vanishes, so that an early choice is never corrected.
         warmup: the number of training steps before the selector is trained, in which the predictor learns from random
             masks.
         network: the network of the selector. A "perceptron" reads all players at once, and the mean over the positions
@@ -68,15 +71,15 @@ class Selector(PlayerExplainer):
 
     def __init__(
         self, players: Players, outputs: int | None, reads: Mapping[str, int] | None, target: Target, cost: float,
-        warmup: int, network: Network, width: int,
+        restraint: float, warmup: int, network: Network, width: int,
     ):  # fmt: skip
         super().__init__(players, outputs, reads)
         checks.count(width=width)
         checks.count(0, warmup=warmup)
-        checks.at_least(0, cost=cost)
+        checks.at_least(0, cost=cost, restraint=restraint)
         checks.one_of(get_args(Target), target=target)
         checks.one_of(get_args(Network), network=network)
-        self.target, self.cost, self.warmup = target, cost, warmup
+        self.target, self.cost, self.restraint, self.warmup = target, cost, restraint, warmup
         self.network = NETWORKS[network](players, self.reads, outputs, width)
 
     @abstractmethod
@@ -100,7 +103,7 @@ class Selector(PlayerExplainer):
         visible, target = self.players.visible(prediction.x), targets(prediction, y, self.target).detach()
         logits = self.logits(prediction)
         selection, error, shown = self.losses(prediction, logits, visible, target)
-        cost = self.cost * (logits.sigmoid() * visible).mean(-1)
+        cost = self.cost * (logits.sigmoid() * visible).mean(-1) + self.restraint * (logits.square() * visible).mean(-1)
         loss = w @ ((selection + cost) * (self.steps >= self.warmup) + error)
         numbers = {"shown": shown, "error": error.detach()}
         return loss, {name: w @ value / w.sum().clamp(min=1e-9) for name, value in numbers.items()}

@@ -2,10 +2,10 @@
 
     python benchmarks/selecting.py syn1 --seed 0
 
-10,000 training rows of 11 columns with Bernoulli labels, 10,000 test rows. Four selectors and learned Shapley values
+10,000 training rows of 11 columns with Bernoulli labels, 10,000 test rows. Four selectors
 learn together with one model. Over the test rows:
 
-- AUROC: of the importances as scores of the relevant columns, for each explainer and for the consensus of all;
+- AUROC: of the importances as scores of the relevant columns, for each selector and for the consensus of all;
 - TPR: the mean fraction of the relevant columns that are selected; FDR: of the selected columns that are irrelevant;
 - the accuracy of the selector's own predictor from the selected columns, and that of EVAL-X from the same columns;
 - EVAL-X AUROC: of its probabilities for the labels.
@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 import mapsto as mt
-from mapsto.explainers.learned import INVASE, L2X, REALX, AmortisedShapley, Columns, PolicyGradient
-from mapsto.explainers.learned.explainer import PlayerExplainer, Target
-from mapsto.explainers.learned.selector import Selection
+from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, PolicyGradient
+from mapsto.explainers.learned.explainer import Target
+from mapsto.explainers.learned.selector import Selector
 from mapsto.measures import EvalX
 from mapsto.measures.faithfulness.known_truth import auroc
 from mapsto.tasks.planted import Rule, relevant, score
@@ -58,43 +58,39 @@ def data(rule: Rule, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return x, y, relevant(rule, x)
 
 
-def networks(rule: Rule, **options: Any) -> dict[str, PlayerExplainer]:
-    """Return new explainers by name."""
+def selectors(rule: Rule, **options: Any) -> dict[str, Selector]:
+    """Return new selectors by name."""
     players = Columns(11, baseline=torch.nan)
     return {
         "L2X": L2X(players, COUNT[rule], 2, target=options["target"]),
         "INVASE": INVASE(players, 2, **options),
         "REALX": REALX(players, 2, **options),
         "PolicyGradient": PolicyGradient(players, 2, **options),
-        "AmortisedShapley": AmortisedShapley(players, 2),
     }
 
 
 def run(rule: Rule, seed: int, options: argparse.Namespace) -> None:
-    """Train the explainers together on one model, and print one JSON line for each, and one for their consensus."""
+    """Train the selectors together on one model, and print one JSON line for each, and one for their consensus."""
     x, y, _ = data(rule, 2 * seed)
     tasks = mt.tasks.Minibatches(x, y, size=512, splits=(1.0, 0.0, 0.0))
     torch.manual_seed(seed)
     judge = EvalX(mt.models.MLP(22, 200, 200, 2), seed=seed).fit(x, y)
-    new = networks(rule, **{name: getattr(options, name) for name in ("target", "cost", "restraint", "warmup")})
+    new = selectors(rule, **{name: getattr(options, name) for name in ("target", "cost", "restraint", "warmup")})
     joint = mt.Joint(mt.learners.Fixed(Hiding(11, 2)), {n: e for n, e in new.items() if n in (options.only or new)})
     started = time.process_time()
     for _ in mt.train(joint, tasks, options.steps, 1, lr=options.lr, seed=seed, weight_decay=options.decay):
         pass
     minutes = (time.process_time() - started) / 60
     for name, numbers in measures(joint, judge, *data(rule, 2 * seed + 1)).items():
-        line = {"rule": rule, "seed": seed, "explainer": name, **{k: round(v, 4) for k, v in numbers.items()}}
+        line = {"rule": rule, "seed": seed, "selector": name, **{k: round(v, 4) for k, v in numbers.items()}}
         print(json.dumps({**line, "minutes of all": round(minutes, 2)}), flush=True)
 
 
 def measures(joint: mt.Joint, judge: EvalX, x: Tensor, y: Tensor, truth: Tensor) -> dict[str, dict[str, float]]:
-    """Return how well each explainer's reasons agree with the relevant columns, and what the selected ones predict."""
+    """Return how well each selector's importances agree with the truth, and what the selected columns predict."""
     state = joint.adapt(mt.Examples(x[:0], y[:0], torch.empty(0)))
     found = {"consensus": {"AUROC": recovered(joint.consensus(state, x), truth)}}
     for name, reasons in joint.explain(state, x).items():
-        if not isinstance(reasons, Selection):
-            found[name] = {"AUROC": recovered(reasons.values[..., 0].abs(), truth)}
-            continue
         judged, shown = judge.judge(x, y, reasons.shown), reasons.shown
         numbers = {
             "TPR": (shown & truth).sum(1) / truth.sum(1),
@@ -117,7 +113,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rule", choices=COUNT)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="*", help="the names of some explainers; by default all")
+    parser.add_argument("--only", nargs="*", help="the names of some selectors; by default all")
     parser.add_argument("--target", choices=get_args(Target), default="label", help="the outcome to predict")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--lr", type=float, default=5e-4)

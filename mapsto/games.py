@@ -54,6 +54,10 @@ class Game:
         checks.shape((self.players,), "one entry for each player", mask=mask)
         return _as_float(self.value(mask))
 
+    def selected(self, select: Callable[[Tensor], Tensor]) -> "Game":
+        """Return the same game with the outcome `select(outcome)`, such as one of its scores."""
+        return Game(lambda mask: select(self.value(mask)), self.players)
+
 
 def game(
     view: View,

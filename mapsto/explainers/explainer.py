@@ -63,8 +63,11 @@ class ViewExplainer(_Explainer):
         The result has the shape of `point`; if the view has k scores, a last axis `k` is added.
 
         Raises:
-            MapstoError: if an attribution is NaN, which is not detected inside a transform of `torch.func`.
+            MapstoError: if `point` is not a tensor, or if an attribution is NaN, which is not detected inside a
+                transform of `torch.func`.
         """
+        remedy = "of a model of several inputs, take view, point = h.at((a, b))"
+        checks.expect(isinstance(point, Tensor), "point", f"a {type(point).__name__}", "a tensor", remedy)
         with without_graph():
             return number(self.attribute(view, point))
 
@@ -111,8 +114,11 @@ class GameExplainer(_Explainer):
         The result has no gradient (see `attribute`).
 
         Raises:
-            MapstoError: if an attribution is NaN, which is not detected inside a transform of `torch.func`.
+            MapstoError: if `game` is not a game, or if an attribution is NaN, which is not detected inside a transform
+                of `torch.func`.
         """
+        remedy = "take mt.views.game(mt.views.model(f), x), or explainer.of(f, background)(rows)"
+        checks.expect(isinstance(game, Game), "game", f"a {type(game).__name__}", "a game", remedy)
         with without_graph():
             return number(self.attribute(game))
 

@@ -43,7 +43,7 @@ class BatchModel:
     """
 
     def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int):
-        method = _method(model)
+        method = method_of(model)
         owner = getattr(method, "__self__", method)
         if isinstance(owner, nn.Module):
             _refuse_training(owner)
@@ -92,7 +92,7 @@ class BatchModel:
         ) from failures[-1]
 
 
-def _method(model: Any) -> Callable[..., Any]:
+def method_of(model: Any) -> Callable[..., Any]:
     """Return a module or a function itself, and of an estimator its method for the most detailed answer."""
     remedy = "use mt.views.query(learner, support) and the other views of learners"
     checks.expect(not isinstance(model, Learner), "f", f"the learner {type(model).__name__}", "another model", remedy)

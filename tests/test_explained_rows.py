@@ -177,7 +177,7 @@ def network(players: int) -> Callable[[Tensor], Tensor]:
     ("make", "players"),
     [
         *((lambda seed: E.Shapley(samples=480, seed=seed), 30), (lambda seed: E.Shapley(samples=800, seed=seed), 100)),
-        *((lambda seed: E.Shapley(samples=100, seed=seed), 9), (lambda seed: E.PermutationShapley(8, seed=seed), 30)),
+        *((lambda seed: E.Shapley(samples=100, seed=seed), 9), (lambda seed: E.PermutationShapley(16, seed=seed), 30)),
         (lambda seed: E.PermutationShapley(6, seed=seed), 12),
     ],
 )

@@ -94,7 +94,7 @@ def kernel_error(design: Design, samples: int, outcomes: Float[Tensor, "c k"]) -
         start += 2 * count
         if 0 < count < room:
             centred = pairs - pairs.mean(1, keepdim=True) if count > 1 else pairs
-            variance += (1 - count / room) * count / max(count - 1, 1) * centred.square().sum(1)
+            variance = variance + (1 - count / room) * count / max(count - 1, 1) * centred.square().sum(1)
     pairs = len(masks) // 2 - 1
     return (variance * pairs / max(pairs - players + 1, 1)).sqrt()
 

@@ -77,7 +77,7 @@ def test_rows_are_drawn_from_the_bins_or_around_the_row() -> None:
 
 @pytest.mark.parametrize("bins", [4, None])
 def test_many_rows_have_the_values_of_each(bins: int | None) -> None:
-    explainer = LIME.of_table(torch.tensor(ROWS), bins, samples=300, chunk_size=77)
+    explainer = LIME.of_table(torch.tensor(ROWS), bins, samples=300, categorical=[2], chunk_size=77)
     together = explainer.over(views.model(model), torch.tensor(ROWS[:3]))
     for row, values in zip(ROWS, together, strict=False):
         torch.testing.assert_close(explainer(views.model(model), torch.tensor(row)), values)

@@ -61,10 +61,11 @@ class TableLIME(ViewExplainer):
         generator = np.random.default_rng(seed)
         self.levels = torch.tensor([column in categorical for column in range(players)])
         self.binned = self.levels | (bins is not None)
-        edges, cells = _bins(rows, bins or 2, samples, generator)
+        edges, places, cells = _bins(rows, bins or 2, samples, generator)
         levels = rows[generator.integers(0, len(rows), (samples, players)), np.arange(players)]
         noise = generator.normal(size=(samples, players))
-        self.edges, self.cells = torch.tensor(edges), torch.tensor(np.where(self.levels, levels, cells))
+        self.edges, self.places = torch.tensor(edges), torch.tensor(places)
+        self.cells = torch.tensor(np.where(self.levels, levels, cells))
         self.noise, self.scale = torch.tensor(noise), torch.tensor(np.where(rows.std(0) > 0, rows.std(0), 1.0))
 
     def attribute(self, view: View, point: Float[Tensor, " d"]) -> Float[Tensor, "d ..."]:
@@ -77,7 +78,7 @@ class TableLIME(ViewExplainer):
         scale = self.scale.to(point)
         rows = torch.where(self.binned, self.cells.to(point), point + scale * self.noise.to(point))
         rows = torch.cat([point[None], rows[1:]])  # the first is the row itself
-        z = torch.where(self.binned, self._same(rows, point).to(point), (rows - point) / scale).double()
+        z = torch.where(self.binned, self._same(point).to(point), (rows - point) / scale).double()
         far = torch.where(self.binned, 1 - z, z).square().sum(1)
         scores = vmap(view, chunk_size=self.chunk_size)(rows)
         weights = torch.exp(-far / (2 * self.width**2))
@@ -85,11 +86,11 @@ class TableLIME(ViewExplainer):
         values = _ridge(z, y, weights / weights.sum(), self.penalty / weights.sum())
         return values.reshape(self.players, *scores.shape[1:]).to(point.dtype)
 
-    def _same(self, rows: Tensor, x: Tensor) -> Tensor:
-        """Return which cells are in the bin of the row's cell, or are the same category."""
-        edges = self.edges.to(x)  # rounded as the row, which may lie on an edge
-        place = lambda cells: (cells[..., None] > edges).sum(-1)  # noqa: E731
-        return torch.where(self.levels, rows == x, place(rows) == place(x))
+    def _same(self, x: Tensor) -> Tensor:
+        """Return which cells are drawn from the bin of the row's cell, or are its category; the first row is `x`."""
+        place = (x[:, None] > self.edges.to(x)).sum(-1)  # edges are rounded as the row, which may lie on one
+        same = torch.where(self.levels, self.cells.to(x) == x, self.places == place)
+        return torch.cat([torch.ones_like(same[:1]), same[1:]])
 
 
 def _ridge(
@@ -101,19 +102,22 @@ def _ridge(
     return torch.cholesky_solve(weighted.T @ y, torch.linalg.cholesky(gram))
 
 
-def _bins(rows: np.ndarray, bins: int, samples: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inner edges of each column's bins `[d, bins − 1]`, padded by inf, and drawn cells `[samples, d]`."""
+def _bins(
+    rows: np.ndarray, bins: int, samples: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the inner edges of bins `[d, bins − 1]`, padded by inf, and drawn bins and cells `[samples, d]`."""
     edges, cells = np.full((rows.shape[1], bins - 1), np.inf), np.empty((samples, rows.shape[1]))
+    places = np.empty(cells.shape, int)
     for j, column in enumerate(rows.T):
         inner = np.unique(np.quantile(column, np.arange(1, bins) / bins))
         edges[j, : len(inner)] = inner
         members = [column[np.searchsorted(inner, column) == i] for i in range(len(inner) + 1)]
-        sizes = np.array([len(cells_) for cells_ in members])
-        chosen = generator.choice(len(members), samples, p=sizes / sizes.sum())
+        sizes = np.array([len(part) for part in members])
+        places[:, j] = chosen = generator.choice(len(members), samples, p=sizes / sizes.sum())
         low, high = np.append(column.min(), inner), np.append(inner, column.max())
-        mean = np.array([cells_.mean() if len(cells_) else 0.0 for cells_ in members])[chosen]
-        std = np.array([cells_.std() if len(cells_) else 0.0 for cells_ in members])[chosen] + 1e-11
+        mean = np.array([part.mean() if len(part) else 0.0 for part in members])[chosen]
+        std = np.array([part.std() if len(part) else 0.0 for part in members])[chosen] + 1e-11
         share = generator.uniform(size=samples)
         below, above = ndtr((low[chosen] - mean) / std), ndtr((high[chosen] - mean) / std)
         cells[:, j] = np.clip(mean + std * ndtri(below + share * (above - below)), low[chosen], high[chosen])
-    return edges, cells
+    return edges, places, cells

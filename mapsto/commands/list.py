@@ -212,7 +212,7 @@ def matching(words: Sequence[str]) -> list[Entry]:
 
 
 def _matches(word: str, entry: Entry) -> bool:
-    return _plain(word) in _plain(entry.name) or word.lower() in " ".join(entry).lower()
+    return _plain(word) in _plain(entry.name) or word.lower() in " ".join(entry[:5]).lower()
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`explainer.of(model, background)(rows)`: a table of any model in one line, with errors where values are sampled."""
+"""`Explainer(model, background)(rows)`: a table of any model in one line, with errors where values are sampled."""
 
 import itertools
 import math
@@ -48,14 +48,14 @@ def brute_force(f: Callable[[pd.DataFrame], np.ndarray], row: pd.DataFrame, back
 def test_a_table_is_explained_as_by_shap() -> None:
     import shap
 
-    ours = E.Shapley().of(FOREST, ROWS[20:40])(ROWS[:3])
+    ours = E.Explainer(FOREST, ROWS[20:40])(ROWS[:3])
     theirs = shap.Explainer(FOREST.predict_proba, shap.maskers.Independent(ROWS[20:40]), algorithm="exact")(ROWS[:3])
     np.testing.assert_allclose(ours.values, theirs.values, atol=1e-6)
     np.testing.assert_allclose(ours.base_values, theirs.base_values, atol=1e-6)
     np.testing.assert_allclose(ours.predictions, FOREST.predict_proba(ROWS[:3]), atol=1e-6)
     assert np.abs(ours.values).max() > 0.05 and list(ours.class_names) == ["ill", "well"]
     assert np.array_equal(ours.data, ROWS[:3]) and ours.errors is not None and not ours.errors.any()
-    one = E.Shapley().of(FOREST.predict_proba, ROWS[20:40], target="well", chunk_size=None)(ROWS[0])
+    one = E.Explainer(FOREST.predict_proba, ROWS[20:40], target="well", chunk_size=None)(ROWS[0])
     np.testing.assert_allclose(one.values, ours.values[:1, :, 1])
     assert list(one.class_names) == [] and one.to_shap().base_values == pytest.approx(ours.base_values[0, 1])
 
@@ -90,7 +90,7 @@ MODELS: dict[str, tuple[Any, Callable[[pd.DataFrame], np.ndarray]]] = {
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_frame_is_explained_under_any_model(kind: str) -> None:
     model, plain = MODELS[kind]
-    ours = E.Shapley().of(model, FRAME[20:25])(FRAME[:1][["time", "size", "dose", "age"]])  # columns by their names
+    ours = E.Explainer(model, FRAME[20:25])(FRAME[:1][["time", "size", "dose", "age"]])  # columns by their names
     expected = brute_force(plain, FRAME[:1], FRAME[20:25])
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(ours.values[0], expected, atol=1e-6)
@@ -110,15 +110,15 @@ def test_columns_of_texts_whole_numbers_and_missing_cells_are_decoded_for_the_mo
         assert set(cells["note"].dropna()) <= {"a", "b"} and cells["ward"].dtype == frame["ward"].dtype
         return pipeline.predict_proba(cells)[:, 1] + cells["visits"] * cells["fever"] + cells["note"].isna()
 
-    ours = E.Shapley().of(model, frame[1:])(frame[:2])
+    ours = E.Explainer(model, frame[1:])(frame[:2])
     for i in range(2):
         np.testing.assert_allclose(
             ours.values[i], brute_force(lambda c: model(c).to_numpy(), frame[i : i + 1], frame[1:])
         )
     assert ours.data.tolist()[0] == ["n", 1, True, "a"] and ours.codes is not None and ours.codes.shape == (2, 4)
     new = frame[:1].assign(ward="x")  # a text that the background does not hold
-    np.testing.assert_allclose(E.Shapley().of(model, frame[1:])(new).predictions[0], model(new).iloc[0], atol=1e-6)
-    whole = E.Shapley().of(pipeline, frame[1:], target=1)(frame[:1])
+    np.testing.assert_allclose(E.Explainer(model, frame[1:])(new).predictions[0], model(new).iloc[0], atol=1e-6)
+    whole = E.Explainer(pipeline, frame[1:], target=1)(frame[:1])
     np.testing.assert_allclose(
         whole.values[0], brute_force(lambda c: pipeline.predict_proba(c)[:, 1], frame[:1], frame[1:]), atol=1e-6
     )
@@ -128,7 +128,7 @@ def test_columns_of_texts_whole_numbers_and_missing_cells_are_decoded_for_the_mo
     "explainer", [E.LIME(), E.Occlusion(), E.BayesianShapley(10)], ids=lambda explainer: type(explainer).__name__
 )
 def test_other_explainers_that_hide_take_the_same_line(explainer: E.GameExplainer) -> None:
-    ours = explainer.of(FOREST, ROWS[20:30])(ROWS[:2])
+    ours = E.Explainer(FOREST, ROWS[20:30], explainer)(ROWS[:2])
     game = Game(lambda mask: _mean(torch.where(mask > 0.5, torch.tensor(ROWS[0]), torch.tensor(ROWS[20:30]))), 4)
     outcomes = {tuple(mask): game.value(torch.tensor(mask)) for mask in itertools.product([0.0, 1.0], repeat=4)}
     table = torch.stack(list(outcomes.values()))
@@ -143,7 +143,7 @@ def _mean(rows: Tensor) -> Tensor:
 
 
 def test_what_is_no_table_is_refused(unchecked: None) -> None:
-    explain = E.Shapley().of
+    explain = E.Explainer
     cases: dict[str, list[Callable[[], Any]]] = {
         "background": [
             lambda: explain(FOREST, ROWS[:0]), lambda: explain(FOREST, ROWS[:, :, None]), lambda: explain(FOREST, 3.0),
@@ -154,10 +154,10 @@ def test_what_is_no_table_is_refused(unchecked: None) -> None:
             lambda: explain(FOREST, FRAME)(FRAME[["age", "dose"]]), lambda: explain(FOREST, ROWS)(None),
         ],
         "f": [lambda: explain("forest", ROWS), lambda: explain(RandomForestClassifier(), ROWS)],
-        "game": [lambda: explain(FOREST, np.zeros((2, 40)))(np.zeros((1, 40)))],
+        "game": [lambda: explain(lambda rows: rows.sum(1), np.zeros((2, 40)), E.Shapley())(np.zeros((1, 40)))],
+        "method": [lambda: explain(FOREST, ROWS, E.Gradient()), lambda: explain(FOREST, ROWS, E.Shapley)],
     }  # fmt: skip
-    cases["f"].append(cases.pop("game")[0])  # a forest of four columns
-    cases["game"] = [lambda: explain(lambda rows: rows.sum(1), np.zeros((2, 40)))(np.zeros((1, 40)))]
+    cases["f"].append(lambda: explain(FOREST, np.zeros((2, 40))))  # a forest of four columns
     for name, calls in cases.items():
         for call in calls:
             with pytest.raises(MapstoError, match=f"^{name}: "):
@@ -193,7 +193,7 @@ def test_the_standard_error_is_the_spread_over_seeds(make: Callable[[int], Any],
 def test_an_explanation_of_many_columns_says_its_errors() -> None:
     weights = torch.randn(40, generator=torch.Generator().manual_seed(0))
     rows = torch.randn(6, 40, generator=torch.Generator().manual_seed(1))
-    explanation = E.Shapley(samples=400).of(lambda x: torch.sigmoid(x @ weights), rows[2:])(rows[:2])
+    explanation = E.Explainer(lambda x: torch.sigmoid(x @ weights), rows[2:])(rows[:2])
     assert explanation.errors is not None and explanation.errors.shape == explanation.values.shape == (2, 40)
     assert explanation.errors.min() > 0 and explanation.errors.max() < 0.1
     np.testing.assert_array_equal(explanation[1].errors[0], explanation.errors[1])

@@ -111,6 +111,7 @@ _ROOMS = {
 _QUESTIONS = {  # public names that no base class tells apart, by room and by the question that they answer
     "explainer": {
         "scores pairs of parts": ("ShapleyInteractions",),
+        "explains a table under any model": ("Explainer",),
         "values teaching examples": ("knn_shapley",),
         "follows attention": ("attention_rollout",),
         "divides an image into parts": ("patches", "superpixels"),

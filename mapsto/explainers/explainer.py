@@ -11,7 +11,7 @@ a transform of `torch.func`, both can be differentiated.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -21,9 +21,6 @@ from torch.func import vmap
 from .. import checks
 from ..games import Game as Game
 from ..games import View as View
-
-if TYPE_CHECKING:
-    from ..explanation import Explanation
 
 # Attribute `view(point)` to the entries of `point`: a `ViewExplainer`, or a function such as
 # `lambda view, point: Shapley()(game(view, point, baseline=0.0))`.
@@ -120,7 +117,7 @@ class GameExplainer(_Explainer):
             MapstoError: if `game` is not a game, or if an attribution is NaN, which is not detected inside a transform
                 of `torch.func`.
         """
-        remedy = "take mt.views.game(mt.views.model(f), x), or explainer.of(f, background)(rows)"
+        remedy = "pass mt.views.game(mt.views.model(f), x), or take mt.explainers.Explainer(f, background)(rows)"
         checks.expect(isinstance(game, Game), "game", f"a {type(game).__name__}", "a game", remedy)
         with without_graph():
             return number(self.attribute(game))
@@ -134,46 +131,6 @@ class GameExplainer(_Explainer):
         of intervals of ± 1.96 errors contain the exact value.
         """
         return self.attribute(game), None
-
-    def of(
-        self,
-        model: Any,
-        background: Any,
-        target: int | str | None = None,
-        chunk_size: int | None = 16,
-        batch_size: int = 256,
-    ) -> "Callable[[Any], Explanation]":
-        """Return a function that explains rows of a table under any model, as an `Explanation` with one line of code.
-
-        `explainer.of(model, background)(rows)` corresponds to `shap.Explainer(model, background)(rows)`. Hidden cells
-        take the values of the background, one row at a time, and the outcomes are averaged over the background.
-
-        Args:
-            model: a module, a scikit-learn estimator, or a function of a batch of rows, see `views.model`. If it is a
-                function and the background is a DataFrame, it gets DataFrames.
-            background: rows `[b, d]` that represent the data, such as 100 training rows: an array, a tensor or a
-                DataFrame. Columns of a DataFrame may hold texts.
-            target: the index or the name of the score to explain; if None, all scores are explained.
-            chunk_size: the number of rows to explain at a time.
-            batch_size: the largest number of rows that the model gets at a time.
-
-        The function returns an `Explanation`: `values [n, d, k]`, `base_values` (the mean score of the background), and
-        `errors`, the standard errors of sampled Shapley values.
-
-        Raises:
-            MapstoError: if `model` or `background` is of another kind; the function raises it if the rows do not have
-                the columns of the background, or if the model cannot be explained.
-
-        >>> from mapsto.explainers import Shapley
-        >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-        >>> explanation = Shapley().of(lambda rows: rows[:, 0] * rows[:, 1], rows)(rows)
-        >>> explanation.values, explanation.base_values
-        (array([[-3., -2.],
-               [ 3.,  2.]], dtype=float32), array([7., 7.], dtype=float32))
-        """
-        from .of_rows import RowExplainer
-
-        return RowExplainer(self, model, background, target, chunk_size, batch_size)
 
     def over(
         self,

@@ -11,36 +11,72 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import vmap
 
-from .. import checks
-from ..explanation import Explanation
-from ..games import game
-from ..views import model as model_view
-from ..views.batch_model import method_of
-from .explainer import GameExplainer, numbers, without_graph
+from ... import checks
+from ...explanation import Explanation
+from ...views import game
+from ...views import model as model_view
+from ...views.batch_model import method_of
+from ..explainer import GameExplainer, numbers, without_graph
+from ..shapley import Shapley
+
+_EXACT = 10  # columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @final
-class RowExplainer:
-    """The function from rows to their explanations; `GameExplainer.of` describes the arguments."""
+class Explainer:
+    """Explain the rows of a table under any model, as an `Explanation`, with background rows in place of hidden cells.
+
+    `Explainer(model, background)(rows)` corresponds to `shap.Explainer(model, background)(rows)`. Each background row
+    in turn provides the hidden cells, and the scores are averaged over these rows.
+
+    Args:
+        model: a module, a scikit-learn estimator, or a function of a batch of rows, see `views.model`. If it is a
+            function and the background is a DataFrame, it gets DataFrames.
+        background: rows `[b, d]` that represent the data, such as 100 training rows: an array, a tensor or a DataFrame.
+            Columns of a DataFrame may hold texts.
+        method: an explainer that hides, such as `LIME()`. If None, Shapley values: exact for up to 10 columns, else
+            `Shapley(samples=64·d)`.
+        target: the index or the name of the score to explain; if None, all scores are explained.
+        chunk_size: the number of rows to explain at a time.
+        batch_size: the largest number of rows that the model gets at a time.
+
+    A call with rows `[n, d]` returns their `Explanation`: `values [n, d, k]`, `base_values` (the mean score of the
+    background), and `errors`, the standard errors of Shapley values from random coalitions.
+
+    Raises:
+        MapstoError: if `model` or `background` is of another kind, or the model cannot be explained.
+
+    >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> explanation = Explainer(lambda rows: rows[:, 0] * rows[:, 1], rows)(rows)
+    >>> explanation.values, explanation.base_values
+    (array([[-3., -2.],
+           [ 3.,  2.]], dtype=float32), array([7., 7.], dtype=float32))
+    """
 
     def __init__(
         self,
-        explainer: GameExplainer,
         model: Any,
         background: Any,
-        target: int | str | None,
-        chunk_size: int | None,
-        batch_size: int,
+        method: GameExplainer | None = None,
+        target: int | str | None = None,
+        chunk_size: int | None = 4,
+        batch_size: int = 256,
     ):
-        self.explainer, self.chunk_size = explainer, chunk_size
+        checks.expect(
+            isinstance(method, GameExplainer | None), "method", f"a {type(method).__name__}",
+            "None, or an explainer that hides, such as Shapley()", "for gradients, take method.over(view, rows)",
+        )  # fmt: skip
+        self.chunk_size = chunk_size
         self.cells = _Cells(background) if _is_frame(background) else None
         f, columns = _of_cells(model, self.cells)
         self.view = model_view(f, target, batch_size=batch_size, columns=columns)
         self.background = self._codes("background", background)
         checks.expect(len(self.background) > 0, "background", "no rows", "at least one", "take some training rows")
+        width = self.background.shape[1]
+        self.method = method or (Shapley() if width <= _EXACT else Shapley(samples=64 * width))
         with without_graph():
             self.base = vmap(self.view, chunk_size=batch_size)(self.background).mean(0)
         classes = self.view.batch_model.classes
@@ -69,7 +105,7 @@ class RowExplainer:
         return Explanation(numbers(values).numpy(), base, data, self.names, self.classes, codes, errors=error)
 
     def _explain(self, x: Tensor) -> tuple[Tensor, ...]:
-        values, errors = self.explainer.attribute_with_error(game(self.view, x, background=self.background))
+        values, errors = self.method.attribute_with_error(game(self.view, x, background=self.background))
         return (values,) if errors is None else (values, errors)
 
     def _codes(self, name: str, rows: Any) -> Float[Tensor, "n d"]:

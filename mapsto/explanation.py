@@ -106,7 +106,9 @@ class Explanation:
         try:
             from shap import Explanation as ShapExplanation
         except ImportError as error:
-            raise ImportError("to_shap: shap is not installed; run `pip install shap` to use its plots.") from error
+            raise ImportError(
+                "to_shap: shap is not installed; run `pip install 'mapsto[plots]'` to use its plots."
+            ) from error
         return ShapExplanation(
             values=self.values,
             base_values=self.base_values,

@@ -49,7 +49,7 @@ def test_a_table_is_explained_as_by_shap() -> None:
     import shap
 
     ours = E.Explainer(FOREST, ROWS[20:40])(ROWS[:3])
-    theirs = shap.Explainer(FOREST.predict_proba, shap.maskers.Independent(ROWS[20:40]), algorithm="exact")(ROWS[:3])
+    theirs = shap.TreeExplainer(FOREST, ROWS[20:40], feature_perturbation="interventional")(ROWS[:3])
     np.testing.assert_allclose(ours.values, theirs.values, atol=1e-6)
     np.testing.assert_allclose(ours.base_values, theirs.base_values, atol=1e-6)
     np.testing.assert_allclose(ours.predictions, FOREST.predict_proba(ROWS[:3]), atol=1e-6)

@@ -1,5 +1,6 @@
 """`Explainer(model, background)(rows)`: a table of any model in one line, with errors where values are sampled."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -32,7 +33,8 @@ def brute_force(f: Callable[[pd.DataFrame], np.ndarray], row: pd.DataFrame, back
     names = list(row.columns)
     values = np.zeros((len(names), *f(background).shape[1:]))
 
-    def mean(seen: tuple) -> np.ndarray:
+    @functools.cache
+    def mean(seen: frozenset) -> np.ndarray:
         rows = background.copy()
         for name in seen:
             rows[name] = [row[name].iloc[0]] * len(rows)
@@ -40,8 +42,8 @@ def brute_force(f: Callable[[pd.DataFrame], np.ndarray], row: pd.DataFrame, back
 
     for order in itertools.permutations(range(len(names))):
         for i, player in enumerate(order):
-            seen = tuple(names[j] for j in order[:i])
-            values[player] += mean((*seen, names[player])) - mean(seen)
+            seen = frozenset(names[j] for j in order[:i])
+            values[player] += mean(seen | {names[player]}) - mean(seen)
     return values / math.factorial(len(names))
 
 
@@ -61,24 +63,15 @@ def test_a_table_is_explained_as_by_shap() -> None:
 
 
 NET = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).eval()
+BY_NAME = RandomForestClassifier(5, random_state=0).fit(FRAME, LABELS)
+BOOSTED = HistGradientBoostingClassifier(max_iter=5).fit(FRAME, LABELS)
+MARGIN, LINE = LinearSVC(random_state=0).fit(ROWS, LABELS), LinearRegression().fit(FRAME, ROWS[:, 0])
 MODELS: dict[str, tuple[Any, Callable[[pd.DataFrame], np.ndarray]]] = {
-    "of a frame": (
-        RandomForestClassifier(5, random_state=0).fit(FRAME, LABELS),
-        lambda frame: RandomForestClassifier(5, random_state=0).fit(FRAME, LABELS).predict_proba(frame),
-    ),
+    "of a frame": (BY_NAME, BY_NAME.predict_proba),
     "of arrays": (FOREST, lambda frame: FOREST.predict_proba(frame.to_numpy())),
-    "boosting": (
-        HistGradientBoostingClassifier(max_iter=5).fit(FRAME, LABELS).predict_proba,
-        lambda frame: HistGradientBoostingClassifier(max_iter=5).fit(FRAME, LABELS).predict_proba(frame),
-    ),
-    "two classes with one number": (
-        LinearSVC(random_state=0).fit(ROWS, LABELS),
-        lambda frame: LinearSVC(random_state=0).fit(ROWS, LABELS).decision_function(frame.to_numpy()),
-    ),
-    "numbers": (
-        LinearRegression().fit(FRAME, ROWS[:, 0]),
-        lambda frame: LinearRegression().fit(FRAME, ROWS[:, 0]).predict(frame),
-    ),
+    "boosting": (BOOSTED.predict_proba, BOOSTED.predict_proba),
+    "two classes with one number": (MARGIN, lambda frame: MARGIN.decision_function(frame.to_numpy())),
+    "numbers": (LINE, LINE.predict),
     "a module": (NET, lambda frame: NET(torch.tensor(frame.to_numpy()).float()).detach().numpy()),
     "a function of a frame": (
         lambda frame: frame["age"] * frame["dose"] + frame["size"],

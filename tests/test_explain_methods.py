@@ -17,8 +17,10 @@ from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import PrototypicalNetwork
 from mapsto.measures.faithfulness.trust import explained
-from mapsto.reports.task.hiding import Hiding, hiding
+from mapsto.reports.task.hiding import Hiding, hiding, hiding_of
 from mapsto.reports.task.methods import available, explainers_of
+from mapsto.reports.task.question import TaskQuestion, task_question
+from mapsto.reports.task.reasons import MEASURES, explain
 
 TRAIN = [
     *("train", "--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[11, 8, 2]"),
@@ -112,6 +114,66 @@ def test_a_part_shares_its_value_among_its_pixels() -> None:
     values = attributed("Shapley", lambda x: x.sum(), hide, images)
     total = images.sum((1, 2, 3)) - images.mean(0).sum()
     torch.testing.assert_close(values.sum((1, 2, 3)), total, rtol=1e-4, atol=1e-4)
+
+
+def question_in_units(scale: torch.Tensor, shift: torch.Tensor) -> tuple[TaskQuestion, Hiding]:
+    """A task whose columns are measured in other units; the learner reads them in the old ones."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(12, 4, generator=generator, dtype=torch.float64)
+    task = mt.examples(rows * scale + shift, (rows[:, 0] + rows[:, 1] * rows[:, 2] > 0).long())
+
+    class Old(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net((x - shift) / scale)
+
+    question = task_question(PrototypicalNetwork(Old(), ways=2), mt.Episode(task, task))
+    return question, hiding_of(question)
+
+
+ONE, OTHER = (torch.ones(4).double(), torch.zeros(4).double()), (
+    torch.tensor([100.0, 0.01, 3.0, 1.0]).double(), torch.tensor([500.0, 2.0, -7.0, 30.0]).double()
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["IntegratedGradients", "ExpectedGradients", "Smooth", "Shapley", "LIME"])
+def test_reasons_and_trust_do_not_depend_on_the_units_of_columns(name: str) -> None:
+    results = []
+    for units in (ONE, OTHER):
+        question, hide = question_in_units(*units)
+        values, measures, _ = explain(explainers_of(name, hide, question), question, hide)
+        results.append((values[name] * (units[0] if name == "Smooth" else 1), measures[name]))
+    (values, measures), (again, others) = results
+    assert values.abs().max() > 0.01
+    torch.testing.assert_close(again, values, rtol=1e-4, atol=1e-6)
+    for measure in MEASURES if name != "Smooth" else ():
+        assert others[measure].explainer.mean == pytest.approx(measures[measure].explainer.mean, rel=1e-3, abs=1e-6)
+
+
+def test_paths_start_at_the_mean_teaching_example_as_in_the_game_that_judges() -> None:
+    question, hide = question_in_units(*OTHER)
+    explainer = explainers_of("IntegratedGradients", hide)["IntegratedGradients"]
+    x, view = question.query.x[0], question.view(question.query.x[0])
+    total = explainer(view, x).sum()  # type: ignore[call-arg]
+    torch.testing.assert_close(total, view(x) - view(question.support.x.mean(0)), rtol=1e-4, atol=1e-5)
+    result = explain({"IG": explainer}, question, hide)
+    assert result.trust["IG"]["gap"].explainer.mean > max(
+        result.trust["IG"]["gap"].random.mean,
+        result.trust["IG"]["gap"].magnitude.mean,  # type: ignore[union-attr]
+    )
+
+
+def test_the_unit_of_an_entry_is_the_spread_of_the_teaching_examples() -> None:
+    rows = torch.tensor([[1.0, 5.0, torch.nan], [3.0, 5.0, 2.0]])
+    assert hiding(rows, missing=True).unit.tolist() == [1, 0, 0] and hiding(rows).reference.tolist() == [2, 5, 2]
+    assert hiding(rows[:1, :2]).unit.tolist() == [1, 1]  # a single row has no spread
+    images = torch.rand(5, 1, 8, 8)
+    unit = hiding(images).unit
+    assert unit.shape == (1, 8, 8) and unit.unique().numel() == 1 and 0.1 < float(unit.max()) < 0.5
 
 
 def test_picture_and_trust_share_one_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,8 @@ def _cells(question: TaskQuestion, x: Tensor, target: int | None) -> np.ndarray:
 
 def _film(question: TaskQuestion) -> Film:
     x = question.query.x[0]
-    explainer = None if x.isnan().any() or x.numel() == 1 else IntegratedGradients(_STEPS, chunk_size=8)
+    reference = hiding_of(question).reference
+    explainer = None if x.isnan().any() or x.numel() == 1 else IntegratedGradients(_STEPS, reference, chunk_size=8)
     link = (lambda scores: scores.softmax(-1)) if question.has_classes else (lambda scores: scores)
     return film(question.learner, question.episode, explainer, target=question.target(0) or 0, link=link)
 

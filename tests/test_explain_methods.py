@@ -207,6 +207,15 @@ def test_zero_is_neutral_and_signs_have_their_colours_on_images() -> None:
     assert colours == [HIGHER, LOWER, "#ffffff"]
 
 
+def test_all_images_of_a_method_share_a_scale_that_is_written_below() -> None:
+    heat = np.zeros((2, 1, 4, 4))
+    heat[0, 0, 0, 0], heat[1, 0, 1, 1] = 4.0, -1.0
+    axes = attributions(np.zeros((2, 1, 4, 4)), {"one": heat}, ["query 0", "query 1"]).axes
+    drawn = [panel.images[1].get_array() for panel in (axes[1], axes[3])]
+    assert drawn[0].max() == 1 and drawn[1].min() == -0.25
+    assert axes[1].get_xlabel() == axes[3].get_xlabel() == "0 ± 4"
+
+
 def test_pictures_of_what_does_not_fit_are_refused() -> None:
     with pytest.raises(MapstoError, match=r"^values: got shape \(1, 2\) from one, expected \(1, 3\)"):
         attributions(np.zeros((1, 3)), {"one": np.zeros((1, 2))}, ["query 0"])

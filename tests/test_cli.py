@@ -201,6 +201,19 @@ def test_each_command_that_makes_classes_allows_imports_only_with_its_option(
         assert "imports: True" in call(capsys, *command, "--allow-imports")[2]
 
 
+def test_a_run_of_own_classes_is_measured_explained_and_reported(tmp_path: Path) -> None:
+    source = "from mapsto.learners import MAML\nfrom mapsto.tasks import Sinusoids\n\n"
+    (tmp_path / "own_work.py").write_text(f"{source}class Mine(MAML):\n    pass\n\nclass Slow(Sinusoids):\n    pass\n")
+    own = ["own_work.Mine" if word == "MAML" else "own_work.Slow" if word == "Sinusoids" else word for word in WAVES]
+    commands = [["eval", "run", "--episodes", "2"], ["explain", "run"], ["report", "run", "--method", "Gradient"]]
+    allowed = [[*command, "--allow-imports"] for command in (["train", *own, "--run", "run"], *commands)]
+    code = f"from mapsto.cli import main; print('codes', [main(args) for args in {[*allowed, *commands]}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert "codes [0, 0, 0, 0, 1, 1, 1]" in done.stdout, done.stderr
+    assert done.stderr.count("pass --allow-imports if you trust it") == 3
+    assert "Mine" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> None:
     code, out, _ = call(capsys, "list", "--json")
     entries = {entry["name"]: entry for entry in json.loads(out)["entries"]}

@@ -44,7 +44,7 @@ class GaussianProcesses(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is a function drawn from a Gaussian process.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots (from 0); other support rows, up to `high`, are padding with weight 0. `kernel` is "rbf" or
+    random number of shots (from 0); other support rows up to `high` are padding with weight 0. `kernel` is "rbf" or
     "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`. The inputs x
     are drawn uniformly from the range `span`. `scale` is the standard deviation of the function values. `noise` is the
     standard deviation of the noise on all targets, including those of the query set.

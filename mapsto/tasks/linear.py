@@ -19,7 +19,7 @@ class Linear(Tasks):
     """Regression tasks y = a·x + b + ε, with x `[n, features]` and y `[n, 1]`; each task has its own a and b.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots (from 0); other support rows, up to `high`, are padding with weight 0. The argument `slope` is
+    random number of shots (from 0); other support rows up to `high` are padding with weight 0. The argument `slope` is
     the standard deviation of the entries of the vector a, `intercept` that of b, and `noise` that of ε. The targets of
     the query set are noisy too.
 

@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer, pip and make; everything else goes into .venv.
 PYTHON ?= python3
-# What pip installs first. Another build: make demo TORCH="torch==2.13.0 --index-url ..." (see the README).
+# What pip installs first; on Linux this can be a CUDA build of 5 GB. The CPU build: make demo TORCH="$(CPU)".
+CPU := torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
 TORCH ?= torch==2.13.0
 VENV ?= .venv
 # More arguments for pytest: make test PYTEST="-k shapley"
@@ -56,8 +57,11 @@ $(BIN)/python:
 $(VENV)/.choice: FORCE | $(BIN)/python
 	@echo '$(TORCH)' | cmp -s - $@ || echo '$(TORCH)' > $@
 
-# Torch first and pinned: a range would resolve to a build with several gigabytes of CUDA on many machines.
+# Torch first, so that TORCH chooses its build. The pin chooses the version, not the build.
 $(VENV)/.torch: $(VENV)/.choice
+	@echo 'Installing $(TORCH). From PyPI on Linux this can be a CUDA build of 5 GB; to choose the CPU build, stop and run:'
+	@echo '    make demo TORCH="$(CPU)"'
+	-@$(PIP) uninstall --quiet --yes torch 2>/dev/null  # else pip keeps another build of the same version
 	$(PIP) install $(TORCH)
 	@touch $@
 

@@ -3,9 +3,9 @@
     ask(answer, rows) = answer(rows)        [b, ...] ↦ [b] or [b, k]
 
 `answer` always gets ordinary tensors: nested `vmap`s become one batch of rows, which is cut into parts of limited size.
-So it may be any function of rows: a module that `vmap` cannot trace, a random forest, or a call of another program. The
-backward pass is an operation of this kind too, so that `vmap` also applies to gradients (one batched vector-Jacobian
-product). Parameters of the model are constants.
+So it may be any function of rows: a module that `vmap` cannot trace, a random forest, or a call of another program. Its
+backward pass is a question of the same kind, from slopes and rows to gradients, and so is the backward pass of that. So
+`vmap` also applies to derivatives of any order. Parameters of the model are constants.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from torch import Tensor
 from .errors import MapstoError
 
 Answer = Callable[..., Tensor]  # rows [b, ...], and further tensors [b, ...], to scores [b] or [b, k]
+_Answers = Callable[..., tuple[Tensor, ...]]  # tensors [b, ...] to tensors [b, ...]
 
 
 def ask(
@@ -37,78 +38,76 @@ def ask(
     tensor([[1., 1.],
             [1., 0.]])
     """
-    return _Ask.apply(answer, batch_size, rows, *constants)
+    return _Ask.apply(lambda *parts: (_ordinary(answer, *parts),), 1, batch_size, rows, *constants)[0]
 
 
 class _Ask(torch.autograd.Function):
-    @staticmethod
-    def forward(answer: Answer, batch_size: int, *rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([answer(*part) for part in _parts(batch_size, rows)])
+    """The answers to rows; gradients flow to the first `moving` of the tensors of rows."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.answer, ctx.batch_size, *rows = inputs
+    def forward(answers: _Answers, moving: int, batch_size: int, *rows: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            parts = [answers(*part) for part in zip(*(each.detach().split(batch_size) for each in rows), strict=True)]
+            return tuple(torch.cat(each) for each in zip(*parts, strict=True))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+        ctx.answers, ctx.moving, ctx.batch_size, *rows = inputs
         ctx.save_for_backward(*rows)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        moved = _Pull.apply(ctx.answer, ctx.batch_size, slope, *ctx.saved_tensors)
-        return None, None, moved, *[None] * (len(ctx.saved_tensors) - 1)
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        rows, count = ctx.saved_tensors, len(slopes)
+        moved = _Ask.apply(_pulled(ctx.answers, count, ctx.moving), count + ctx.moving, ctx.batch_size, *slopes, *rows)
+        return None, None, None, *moved, *[None] * (len(rows) - ctx.moving)
 
     @staticmethod
     def jvp(ctx: Any, *moves: Any) -> Tensor:
         raise MapstoError("f: got a derivative in forward mode (jvp, jacfwd), expected reverse mode; use grad or vjp.")
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, answer: Answer, batch_size: int, *rows: Tensor) -> tuple[Tensor, int]:
-        scores = _Ask.apply(answer, batch_size, *_folded(info.batch_size, in_dims[2:], rows))
-        return scores.unflatten(0, (info.batch_size, -1)), 0
+    def vmap(
+        info: Any, in_dims: tuple, answers: _Answers, moving: int, batch_size: int, *rows: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        scores = _Ask.apply(answers, moving, batch_size, *_folded(info.batch_size, in_dims[3:], rows))
+        return tuple(each.unflatten(0, (info.batch_size, -1)) for each in scores), (0,) * len(scores)
 
 
-class _Pull(torch.autograd.Function):
-    """The vector-Jacobian product of `answer`: slopes by the scores to slopes by the entries of the rows."""
+def _pulled(answers: _Answers, count: int, moving: int) -> _Answers:
+    """Return the vector-Jacobian product of `answers`: from `count` slopes and the rows to gradients of `moving` rows.
 
-    @staticmethod
-    def forward(answer: Answer, batch_size: int, *rows: Tensor) -> Tensor:
-        return torch.cat([_pull(answer, *part) for part in _parts(batch_size, rows)])
+    The product is itself differentiable if the rows or slopes that it gets require gradients.
+    """
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        pass
+    def pulled(*parts: Tensor) -> tuple[Tensor, ...]:
+        with torch.inference_mode(False), torch.enable_grad():
+            parts = tuple(part.clone() if part.is_inference() else part for part in parts)
+            slopes, moved, constants = parts[:count], parts[count : count + moving], parts[count + moving :]
+            again = any(part.requires_grad for part in parts)  # the gradients will be differentiated
+            moved = tuple(part if part.requires_grad else part.detach().requires_grad_() for part in moved)
+            scores = answers(*moved, *constants)
+            read = [i for i, each in enumerate(scores) if each.requires_grad]
+            chosen = [scores[i] for i in read], moved, [slopes[i] for i in read]
+            moves = torch.autograd.grad(*chosen, create_graph=again, allow_unused=True) if read else (None,) * moving
+        if count == 1 and moves[0] is None and moving == 1:  # zeros would look like "nothing matters"
+            raise MapstoError(f"{_NO_GRADIENT}.")
+        # A gradient that does not depend on the rows, as of a linear model, has the derivative 0.
+        return tuple(torch.zeros_like(part) if move is None else move for move, part in zip(moves, moved, strict=True))
 
-    @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> None:
-        raise MapstoError("f: got a second derivative of a model, expected a first one; explain a learner's view.")
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple, answer: Answer, batch_size: int, *rows: Tensor) -> tuple[Tensor, int]:
-        moved = _Pull.apply(answer, batch_size, *_folded(info.batch_size, in_dims[2:], rows))
-        return moved.unflatten(0, (info.batch_size, -1)), 0
+    return pulled
 
 
-def _pull(answer: Answer, slope: Tensor, rows: Tensor, *constants: Tensor) -> Tensor:
-    with torch.inference_mode(False), torch.enable_grad():
-        parts = (slope, rows.detach(), *constants)
-        slope, rows, *others = (part.clone() if part.is_inference() else part for part in parts)
-        rows.requires_grad_()
-        try:
-            scores = answer(rows, *others)
-        except RuntimeError as error:
-            if "numpy" not in str(error):  # NumPy reads no tensor that requires a gradient
-                raise
-            raise MapstoError(f"{_NO_GRADIENT} ({error}).") from error
-        moved = torch.autograd.grad(scores, rows, slope, allow_unused=True)[0] if scores.requires_grad else None
-    if moved is None:  # zeros would look like "nothing matters"
-        raise MapstoError(f"{_NO_GRADIENT}.")
-    return moved
+def _ordinary(answer: Answer, *parts: Tensor) -> Tensor:
+    """Return the answer; name the remedy if NumPy refuses rows that require a gradient."""
+    try:
+        return answer(*parts)
+    except RuntimeError as error:
+        if "numpy" not in str(error) or not parts[0].requires_grad:
+            raise
+        raise MapstoError(f"{_NO_GRADIENT} ({error}).") from error
 
 
 _NO_GRADIENT = "f: got a model whose score has no gradient; use an explainer that hides, such as Shapley"
-
-
-def _parts(batch_size: int, rows: tuple[Tensor, ...]) -> Any:
-    return zip(*(part.split(batch_size) for part in rows), strict=True)
 
 
 def _folded(size: int, dims: tuple[int | None, ...], rows: tuple[Tensor, ...]) -> list[Tensor]:

@@ -4,10 +4,13 @@ A command module has `parser() -> argparse.ArgumentParser` and `main(args) -> in
 right is raised as one sentence and shown as that sentence.
 """
 
+import codecs
 import importlib
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 from .errors import MapstoError
 
@@ -21,8 +24,15 @@ COMMANDS = {
 }
 
 
+_IN_ASCII = str.maketrans({
+    **dict.fromkeys("−–—‐‑", "-"), **dict.fromkeys("’‘", "'"), **dict.fromkeys("“”", '"'), "…": "...", "±": "+/-",
+    "×": "x", "·": "*", "→": "->", "↦": "->", "≤": "<=", "≥": ">=", "≈": "~", "√": "sqrt ", "λ": "lambda ",
+})  # fmt: skip
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 only on success."""
+    _write_anywhere()
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(argv)
@@ -45,6 +55,24 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, MapstoError | ValueError | OSError) and text:
         return text
     return f"{type(error).__name__}: {text or 'no message'} (set MAPSTO_DEBUG=1 to see where)."
+
+
+def _write_anywhere() -> None:
+    """Let a terminal that lacks a character, such as one of ASCII, show a similar one instead of failing."""
+    codecs.register_error("mapsto", _similar)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # streams that are not files have none
+        if reconfigure is not None:
+            reconfigure(errors="mapsto")
+
+
+def _similar(error: Any) -> tuple[str, int]:
+    """Return characters of ASCII for those that a terminal lacks, without accents; "?" if there are none."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = unicodedata.normalize("NFKD", error.object[error.start : error.end].translate(_IN_ASCII))
+    plain = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return plain.encode("ascii", "replace").decode(), error.end
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -36,6 +36,8 @@ class Explanation:
             numbers. None if `data` is numeric.
         trust: how far each explanation can be trusted, `[n]`: the expected R² of its contributions to exact Shapley
             values, from 0 to 1. None if the model does not predict it.
+        errors: the standard errors of contributions that are estimated from random coalitions, in the shape of
+            `values`. None if the explainer does not estimate them.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)
@@ -51,6 +53,7 @@ class Explanation:
     class_names: Sequence[Any]
     codes: Float[np.ndarray, "_n _d"] | None = None
     trust: Float[np.ndarray, " _n"] | None = None
+    errors: Float[np.ndarray, "_n _d *_k"] | None = None
 
     def __post_init__(self) -> None:
         """Check that the shapes of the fields fit together.
@@ -69,6 +72,8 @@ class Explanation:
             checks.shape((n, d), remedy, codes=self.codes)
         if self.trust is not None:
             checks.shape((n,), "one number for each row", trust=self.trust)
+        if self.errors is not None:
+            checks.shape(self.values.shape, "one error for each contribution", errors=self.errors)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -76,9 +81,9 @@ class Explanation:
     def __getitem__(self, rows: Any) -> "Explanation":
         """Return the explanations of selected rows; `rows` is a row number, a slice, a mask or a list of numbers."""
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
-        codes, trust = (None if part is None else part[rows] for part in (self.codes, self.trust))
+        rest = [None if part is None else part[rows] for part in (self.codes, self.trust, self.errors)]
         parts = self.values[rows], self.base_values[rows], self.data[rows]
-        return Explanation(*parts, self.feature_names, self.class_names, codes, trust)
+        return Explanation(*parts, self.feature_names, self.class_names, *rest)
 
     @property
     def predictions(self) -> Float[np.ndarray, "n *k"]:
@@ -101,7 +106,9 @@ class Explanation:
         try:
             from shap import Explanation as ShapExplanation
         except ImportError as error:
-            raise ImportError("to_shap: shap is not installed; run `pip install shap` to use its plots.") from error
+            raise ImportError(
+                "to_shap: shap is not installed; run `pip install 'mapsto[plots]'` to use its plots."
+            ) from error
         return ShapExplanation(
             values=self.values,
             base_values=self.base_values,
@@ -109,4 +116,5 @@ class Explanation:
             display_data=self.data,
             feature_names=list(self.feature_names),
             output_names=[str(name) for name in self.class_names] or None,
+            error_std=self.errors,
         )

@@ -9,6 +9,7 @@ Explainers need no other access to a model.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ class Placed(ABC):
         """Return the score of the point, or its `[k]` scores."""
 
     @abstractmethod
-    def at(self, x: Shaped[Tensor, "..."]) -> tuple[View, Tensor]:
-        """Return the view and the point that explain the row `x`."""
+    def at(self, x: Any) -> tuple[View, Tensor]:
+        """Return the view and the point that explain the row `x`: a tensor, or several if the model reads several."""
 
 
 class Game:
@@ -54,10 +55,14 @@ class Game:
         checks.shape((self.players,), "one entry for each player", mask=mask)
         return _as_float(self.value(mask))
 
+    def selected(self, select: Callable[[Tensor], Tensor]) -> "Game":
+        """Return the same game with the outcome `select(outcome)`, such as one of its scores."""
+        return Game(lambda mask: select(self.value(mask)), self.players)
+
 
 def game(
     view: View,
-    x: Shaped[Tensor, "..."],
+    x: Any,
     baseline: float | Tensor | np.ndarray = 0.0,
     background: Shaped[Tensor | np.ndarray, "b ..."] | None = None,
     groups: Int[Tensor | np.ndarray, "..."] | None = None,
@@ -66,8 +71,9 @@ def game(
 
     Args:
         view: the function from the point `x` to the outcome.
-        x: the point to explain. If `view` explains a layer (`views.model` with `layer`), give the row: the players are
-            then entries of the layer's output for this row.
+        x: the point to explain, a tensor. If `view` explains a layer (`views.model` with `layer`), give the row: the
+            players are then entries of the layer's output for this row. If the model reads several tensors, give a
+            tuple or dictionary of them: the players are then their entries, one after the other.
         baseline: the value that replaces hidden entries: a number, a tensor or array such as a mask token, or NaN for a
             learner that was trained on missing cells. Leave it at 0 if `background` is given.
         background: rows `[b, ...]`, a tensor or an array. If given, each row in turn provides the values of the hidden
@@ -79,12 +85,12 @@ def game(
         MapstoError: if `x` is not a tensor; if `baseline`, `background` or `groups` is neither a tensor nor an array,
             or does not fit `x`; or if a background and a baseline other than 0 are given.
     """
+    if isinstance(view, Placed):
+        view, x = view.at(x)
     checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor", "pass torch.as_tensor(x)")
     baseline = baseline if isinstance(baseline, float | Real) else _tensor("baseline", baseline)
     background = None if background is None else _tensor("background", background)
     groups = None if groups is None else _tensor("groups", groups)
-    if isinstance(view, Placed):
-        view, x = view.at(x)
     players = x.numel() if groups is None else _count(groups, x)
 
     def visible(mask: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """What `views.model` accepts, how it asks, and what it refuses."""
 
 import re
+from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +143,21 @@ def _slope(target: int) -> Tensor:
     return explainers.Gradient()(lambda x: NET(x[None])[0, target], x.float())
 
 
+Said = namedtuple("Said", ["logits", "states"])
+
+
+@dataclass
+class Answer:
+    states: Tensor
+    scores: Tensor
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
         *(lambda s: {"logits": s, "states": s[:, :1]}, lambda s: {"scores": s, "loss": None}),
-        *(lambda s: (s, None), lambda s: (s,)),
+        *(lambda s: (s, None), lambda s: (s,), lambda s: Answer(s[:, :, None], s), lambda s: Said(s, s)),
+        *(lambda s: (s, s[:, :, None]), lambda s: {"scores": s, "loss": s.sum(), "states": s[:, None]}),
     ],
 )
 def test_the_one_tensor_of_a_dictionary_or_tuple_is_explained(wrap: Callable[[Tensor], Any]) -> None:
@@ -155,6 +167,79 @@ def test_the_one_tensor_of_a_dictionary_or_tuple_is_explained(wrap: Callable[[Te
 
     close(views.model(Wrapped())(x.float()), NET(x[None].float())[0])
     close(explainers.Gradient()(views.model(Wrapped(), target=0), x.float()), _slope(0))
+
+
+# ---- models of several inputs
+
+
+class Ward(nn.Module):
+    """A ward, two measurements, and a series of two numbers for each of two days, to two scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.wards, self.body, self.head = nn.Embedding(4, 3), nn.Linear(9, 5), nn.Linear(5, 2)
+
+    def forward(self, ward: Tensor, numbers: Tensor, series: Tensor) -> Tensor:
+        assert ward.dtype == torch.int64 and series.shape[1:] == (2, 2)
+        columns = [self.wards(ward), numbers, series.flatten(1)]
+        return self.head(torch.tanh(self.body(torch.cat(columns, 1))))
+
+
+WARD = Ward().eval()
+PATIENT = (torch.tensor(3), torch.tensor([0.5, -1.0]), torch.tensor([[1.0, 0.2], [-0.4, 2.0]]))
+BATCH = tuple(part[None] for part in PATIENT)
+
+
+def test_a_model_of_several_inputs_is_explained_by_all_their_entries() -> None:
+    h = views.model(WARD, target=1)
+    close(h(PATIENT), WARD(*BATCH)[0, 1])
+    view, point = h.at(PATIENT)
+    close(point, torch.tensor([3, 0.5, -1.0, 1.0, 0.2, -0.4, 2.0]))
+    values = explainers.Occlusion()(views.game(h, PATIENT))
+    for i, (part, entry) in enumerate([(1, (0, 0)), (1, (0, 1)), (2, (0, 0, 0)), (2, (0, 0, 1)), (2, (0, 1, 0))], 1):
+        hidden = [each.clone() for each in BATCH]
+        hidden[part][entry] = 0
+        close(values[i], WARD(*BATCH)[0, 1] - WARD(*hidden)[0, 1])
+    close(values[0], WARD(*BATCH)[0, 1] - WARD(0 * BATCH[0], *BATCH[1:])[0, 1])
+    _, numbers, series = explainers.Gradient()(view, point).split([1, 2, 4])
+    expected = torch.func.grad(lambda a, b: WARD(BATCH[0], a[None], b[None])[0, 1], argnums=(0, 1))(*PATIENT[1:])
+    close(numbers, expected[0])
+    close(series.view(2, 2), expected[1])
+    both = tuple(torch.stack([part, part]) for part in PATIENT)
+    close(vmap(lambda *parts: explainers.Gradient()(*h.at(parts)))(*both)[1, 1:3], expected[0])
+
+
+def test_inputs_may_have_names_and_a_model_of_them_may_be_a_function_or_have_layers() -> None:
+    def dictionary(numbers: Any, ward: Any) -> Any:
+        return {"scores": numbers * 2 + ward[:, None], "states": numbers[:, None, :]}
+
+    def arrays(ward: Any, numbers: Any) -> Any:
+        return np.asarray(numbers).max(axis=1) * ward.astype(int)
+
+    close(views.model(dictionary)({"ward": PATIENT[0], "numbers": PATIENT[1]}), 2 * PATIENT[1] + 3)
+    close(views.model(arrays)(PATIENT[:2]), torch.tensor(1.5))
+    view, point = views.model(WARD, target=0, layer="body").at(PATIENT)
+    assert point.shape == (5,)
+    close(explainers.Gradient()(view, point), WARD.head.weight[0] * (1 - point.tanh() ** 2))
+    close(view(point), WARD(*BATCH)[0, 0])
+    tokens = views.model(lambda a, b: a + b)((torch.tensor([1, 2]), torch.tensor([3, 4])))
+    close(tokens, torch.tensor([4.0, 6.0]))
+
+
+def test_several_inputs_are_refused_where_one_is_needed(unchecked: None) -> None:
+    h = views.model(WARD, target=1)
+    calls: dict[str, Callable[[], Any]] = {
+        "point": lambda: explainers.Gradient()(h, PATIENT),
+        "x": lambda: views.model(LinearRegression().fit(ROWS, NUMBERS))((x, x)),
+        "game": lambda: explainers.Shapley()(WARD),
+    }
+    for name, call in calls.items():
+        with pytest.raises(MapstoError, match=f"^{name}: "):
+            call()
+    for wrong in ((), (x, 3.0), {"a": None}, [ROWS]):
+        with pytest.raises(MapstoError, match=r"^x: "):
+            h(wrong)
 
 
 def test_the_page_about_models_of_your_own_runs() -> None:

@@ -22,7 +22,7 @@ from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
 from mapsto.commands import configuration
 from mapsto.commands import eval as eval_command
-from mapsto.commands.list import PRESETS, entries
+from mapsto.commands.list import OTHER_NAMES, PRESETS, entries
 from mapsto.commands.options import as_json
 from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
@@ -106,7 +106,8 @@ def test_an_error_is_one_sentence_and_a_fault_is_named() -> None:
     ("args", "said"),
     [
         (["explode"], "command: got 'explode', expected one of demo, explain"),
-        (["list", "cats"], "argument kind: invalid choice: 'cats'"),
+        (["list", "gizmo"], "WORD: got 'gizmo', expected a kind (learner, explainer"),
+        (["list", "shappley"], "try Shapley, "),
         (["list", "--bogus"], "unrecognized arguments: --bogus"),
         (["eval"], "required: run"),
         (["eval", "/nowhere"], "/nowhere holds no config.yaml, so it is not a run"),
@@ -200,6 +201,19 @@ def test_each_command_that_makes_classes_allows_imports_only_with_its_option(
         assert "imports: True" in call(capsys, *command, "--allow-imports")[2]
 
 
+def test_a_run_of_own_classes_is_measured_explained_and_reported(tmp_path: Path) -> None:
+    source = "from mapsto.learners import MAML\nfrom mapsto.tasks import Sinusoids\n\n"
+    (tmp_path / "own_work.py").write_text(f"{source}class Mine(MAML):\n    pass\n\nclass Slow(Sinusoids):\n    pass\n")
+    own = ["own_work.Mine" if word == "MAML" else "own_work.Slow" if word == "Sinusoids" else word for word in WAVES]
+    commands = [["eval", "run", "--episodes", "2"], ["explain", "run"], ["report", "run", "--method", "Gradient"]]
+    allowed = [[*command, "--allow-imports"] for command in (["train", *own, "--run", "run"], *commands)]
+    code = f"from mapsto.cli import main; print('codes', [main(args) for args in {[*allowed, *commands]}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert "codes [0, 0, 0, 0, 1, 1, 1]" in done.stdout, done.stderr
+    assert done.stderr.count("pass --allow-imports if you trust it") == 3
+    assert "Mine" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> None:
     code, out, _ = call(capsys, "list", "--json")
     entries = {entry["name"]: entry for entry in json.loads(out)["entries"]}
@@ -218,6 +232,46 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
     assert len(entries) == len(json.loads(out)["entries"])  # no name twice
     code, out, _ = call(capsys, "list", "preset")
     assert code == 0 and "FOMAML" in out and "Omniglot" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["shap"], {"Shapley", "KernelSHAP", "PermutationShapley", "BayesianShapley", "knn_shapley", "FastSHAP"}),
+        (["kernelshap"], {"KernelSHAP"}),
+        (["Kernel", "SHAP"], {"KernelSHAP", "Shapley"}),
+        (["activation maximization"], {"ActivationMaximisation"}),
+        (["ActivationMaximisation"], {"ActivationMaximisation"}),
+        (["fomaml"], {"FOMAML"}),
+        (["anil"], {"ANIL"}),
+        (["meta-sgd"], {"Meta-SGD"}),
+        (["MetaSGD"], {"Meta-SGD"}),
+        (["pdp"], {"PDP"}),
+        (["cam"], {"CAM", "Grad-CAM", "GradCAM", "HiResCAM"}),
+        (["grad_cam"], {"Grad-CAM", "GradCAM"}),
+        (["smoothgrad"], {"SmoothGrad"}),
+        (["boil"], {"BOIL"}),
+        (["cavia"], {"CAVIA"}),
+        (["lime"], {"LIME", "LimeTabular"}),
+        (["protonet"], {"ProtoNet"}),
+        (["explainer"], {"Shapley", "partial_dependence"}),
+        (["metric-based"], {"PrototypicalNetwork", "MatchingNetwork"}),
+        (["raghu"], {"ANIL"}),
+    ],
+    ids=" ".join,
+)
+def test_list_finds_what_people_look_for(words: list[str], names: set[str], capsys: pytest.CaptureFixture) -> None:
+    code, out, _ = call(capsys, "list", *words, "--json")
+    listed = {entry["name"] for entry in json.loads(out)["entries"]}
+    assert code == 0 and names <= listed and not {"Omniglot", "Patches"} & listed
+
+
+def test_other_names_say_our_code() -> None:
+    listed = {entry.name: entry for entry in entries()}
+    for name, (room, code) in OTHER_NAMES.items():
+        assert listed[name].family == f"{room}.{code}" and listed[name].about and listed[name].kind == "other name"
+        if code.endswith(")"):
+            eval(code, vars(importlib.import_module(f"mapsto.{room}")))
 
 
 PARTS = {  # public names that no reader looks for by themselves: parts and arguments of methods
@@ -252,7 +306,10 @@ def test_every_preset_can_be_built(preset: tuple) -> None:
         made = ANML(nn.Flatten(), width=3, ways=2, **preset.arguments)
         assert made.gate is None
         return
-    learner, plain = MAML(MLP(1, 4, 1), loss="mse", **preset.arguments), MAML(MLP(1, 4, 1), loss="mse")
+    body = nn.Module()
+    body.context, body.net = nn.Parameter(nn.Linear(1, 1).bias.data), MLP(1, 4, 1)
+    make = lambda: body if preset.name == "CAVIA" else MLP(1, 4, 1)  # noqa: E731
+    learner, plain = MAML(make(), loss="mse", **preset.arguments), MAML(make(), loss="mse")
     assert what_adapts(learner) != what_adapts(plain)
 
 

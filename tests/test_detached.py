@@ -107,6 +107,35 @@ def test_live_parameters_cost_no_memory(name: str) -> None:
     assert peaks[1] <= 1.2 * peaks[0]
 
 
+def in_place(live: bool) -> nn.Module:
+    torch.manual_seed(0)
+    parts = [nn.Linear(8, 64), nn.LayerNorm(64), nn.ReLU(inplace=True), nn.Linear(64, 64), nn.BatchNorm1d(64)]
+    return nn.Sequential(*parts, nn.ReLU(inplace=True), nn.Linear(64, 3)).eval().requires_grad_(live)
+
+
+MANY = torch.randn(1000, 8, generator=torch.Generator().manual_seed(1))
+OVER: dict[str, Callable[[Callable[[Tensor], Tensor]], Tensor]] = {
+    "Gradient": lambda h: E.Gradient().over(h, MANY),
+    "IntegratedGradients": lambda h: E.IntegratedGradients(8).over(h, MANY, 200),
+    "Smooth": lambda h: E.Smooth(E.Gradient(), samples=8).over(h, MANY, 200),
+    "Shapley": lambda h: E.Shapley(samples=40).over(lambda x: views.game(h, x), MANY, 200),
+    "LIME": lambda h: E.LIME(samples=40).over(lambda x: views.game(h, x), MANY, 200),
+    "PermutationShapley": lambda h: E.PermutationShapley(2).over(lambda x: views.game(h, x), MANY, 200),
+}
+
+
+@pytest.mark.parametrize("name", OVER)
+def test_a_thousand_rows_cost_no_more_memory_with_live_parameters(name: str) -> None:
+    peaks = []
+    for live in (False, True):
+        h = views.model(in_place(live))
+        OVER[name](h)
+        with Peak() as peak:
+            OVER[name](h)
+        peaks.append(peak.bytes)
+    assert 100_000 < peaks[1] <= 1.2 * peaks[0]
+
+
 # ---- unless a caller asks for a graph
 
 

@@ -17,8 +17,10 @@ from mapsto.figures import attributions
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.learners import PrototypicalNetwork
 from mapsto.measures.faithfulness.trust import explained
-from mapsto.reports.task.hiding import Hiding, hiding
+from mapsto.reports.task.hiding import Hiding, hiding, hiding_of
 from mapsto.reports.task.methods import available, explainers_of
+from mapsto.reports.task.question import TaskQuestion, task_question
+from mapsto.reports.task.reasons import MEASURES, explain
 
 TRAIN = [
     *("train", "--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[11, 8, 2]"),
@@ -114,6 +116,66 @@ def test_a_part_shares_its_value_among_its_pixels() -> None:
     torch.testing.assert_close(values.sum((1, 2, 3)), total, rtol=1e-4, atol=1e-4)
 
 
+def question_in_units(scale: torch.Tensor, shift: torch.Tensor) -> tuple[TaskQuestion, Hiding]:
+    """A task whose columns are measured in other units; the learner reads them in the old ones."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(12, 4, generator=generator, dtype=torch.float64)
+    task = mt.examples(rows * scale + shift, (rows[:, 0] + rows[:, 1] * rows[:, 2] > 0).long())
+
+    class Old(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net((x - shift) / scale)
+
+    question = task_question(PrototypicalNetwork(Old(), ways=2), mt.Episode(task, task))
+    return question, hiding_of(question)
+
+
+ONE, OTHER = (torch.ones(4).double(), torch.zeros(4).double()), (
+    torch.tensor([100.0, 0.01, 3.0, 1.0]).double(), torch.tensor([500.0, 2.0, -7.0, 30.0]).double()
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["IntegratedGradients", "ExpectedGradients", "Smooth", "Shapley", "LIME"])
+def test_reasons_and_trust_do_not_depend_on_the_units_of_columns(name: str) -> None:
+    results = []
+    for units in (ONE, OTHER):
+        question, hide = question_in_units(*units)
+        values, measures, _ = explain(explainers_of(name, hide, question), question, hide)
+        results.append((values[name] * (units[0] if name == "Smooth" else 1), measures[name]))
+    (values, measures), (again, others) = results
+    assert values.abs().max() > 0.01
+    torch.testing.assert_close(again, values, rtol=1e-4, atol=1e-6)
+    for measure in MEASURES if name != "Smooth" else ():
+        assert others[measure].explainer.mean == pytest.approx(measures[measure].explainer.mean, rel=1e-3, abs=1e-6)
+
+
+def test_paths_start_at_the_mean_teaching_example_as_in_the_game_that_judges() -> None:
+    question, hide = question_in_units(*OTHER)
+    explainer = explainers_of("IntegratedGradients", hide)["IntegratedGradients"]
+    x, view = question.query.x[0], question.view(question.query.x[0])
+    total = explainer(view, x).sum()  # type: ignore[call-arg]
+    torch.testing.assert_close(total, view(x) - view(question.support.x.mean(0)), rtol=1e-4, atol=1e-5)
+    result = explain({"IG": explainer}, question, hide)
+    assert result.trust["IG"]["gap"].explainer.mean > max(
+        result.trust["IG"]["gap"].random.mean,
+        result.trust["IG"]["gap"].magnitude.mean,  # type: ignore[union-attr]
+    )
+
+
+def test_the_unit_of_an_entry_is_the_spread_of_the_teaching_examples() -> None:
+    rows = torch.tensor([[1.0, 5.0, torch.nan], [3.0, 5.0, 2.0]])
+    assert hiding(rows, missing=True).unit.tolist() == [1, 0, 0] and hiding(rows).reference.tolist() == [2, 5, 2]
+    assert hiding(rows[:1, :2]).unit.tolist() == [1, 1]  # a single row has no spread
+    images = torch.rand(5, 1, 8, 8)
+    unit = hiding(images).unit
+    assert unit.shape == (1, 8, 8) and unit.unique().numel() == 1 and 0.1 < float(unit.max()) < 0.5
+
+
 def test_picture_and_trust_share_one_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, explain = [], mt.explainers.Gradient.attribute
 
@@ -143,6 +205,15 @@ def test_zero_is_neutral_and_signs_have_their_colours_on_images() -> None:
     drawn = attributions(np.zeros((1, 1, 4, 4)), {"one": heat}, ["query 0"]).axes[1].images[1]
     colours = [to_hex(drawn.cmap(drawn.norm(value))) for value in drawn.get_array()[0, :3]]
     assert colours == [HIGHER, LOWER, "#ffffff"]
+
+
+def test_all_images_of_a_method_share_a_scale_that_is_written_below() -> None:
+    heat = np.zeros((2, 1, 4, 4))
+    heat[0, 0, 0, 0], heat[1, 0, 1, 1] = 4.0, -1.0
+    axes = attributions(np.zeros((2, 1, 4, 4)), {"one": heat}, ["query 0", "query 1"]).axes
+    drawn = [panel.images[1].get_array() for panel in (axes[1], axes[3])]
+    assert drawn[0].max() == 1 and drawn[1].min() == -0.25
+    assert axes[1].get_xlabel() == axes[3].get_xlabel() == "0 ± 4"
 
 
 def test_pictures_of_what_does_not_fit_are_refused() -> None:

@@ -96,5 +96,5 @@ def test_without_shap_one_sentence_says_what_to_install(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ImportError, match="pip install shap"):
+    with pytest.raises(ImportError, match=r"mapsto\[plots\]"):
         make().to_shap()

@@ -1,5 +1,7 @@
 """Tasks made up by a neural process whose functions are known: lines of normal intercepts and slopes."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -98,3 +100,26 @@ def test_nothing_is_differentiated() -> None:
     process = NP(nn.Linear(2, 4), nn.Linear(3, 2))
     drawn = Imagined(mt.tasks.Sinusoids(), process).batch(0, 2)
     assert not drawn.query.y.requires_grad
+
+
+SOURCES = (mt.tasks.Sinusoids, mt.tasks.GaussianProcesses, mt.tasks.Linear)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
+def test_some_tasks_have_no_teaching_examples_if_shots_begin_at_0(source: type) -> None:
+    tasks = source(shots=(0, 4), queries=6)
+    totals = tasks.batch(0, 60).support.w.sum(1)
+    assert set(totals.round(decimals=5).tolist()) == {0.0, 1.0} and 3 < int((totals == 0).sum()) < 25
+    for shots in (0, (0, 0), (-1, 3)):
+        with pytest.raises(MapstoError, match=r"^shots: "):
+            source(shots=shots)
+
+
+def test_processes_are_trained_on_tasks_without_teaching_examples() -> None:
+    torch.manual_seed(0)
+    tasks = mt.tasks.GaussianProcesses(shots=(0, 2), queries=5)
+    assert (tasks.batch(0, 8).support.w.sum(1) == 0).any()
+    process = NP(mt.models.MLP(2, 8, 4), mt.models.MLP(3, 8, 2))
+    *_, step = mt.train(process, mt.tasks.WithNoise(tasks, (1, 2)), steps=2, batch=8)
+    assert math.isfinite(step.metrics["loss"]) and math.isfinite(step.metrics["grad_norm"])
+    assert Imagined(tasks, process).batch(0, 8).query.y.isfinite().all()

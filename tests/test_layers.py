@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "explainers.rules": {"games", "tables"},
     "explainers.learned": {"attention", "explainers"},
     "views": {"episodes", "adaptation", "games", "asking"},
-    "explainers.across_tasks": {"episodes", "adaptation", "views", "estimate"},
+    "explainers.across_tasks": {"episodes", "adaptation", "views", "estimate", "explanation", "explainers"},
     "joint": {"attention", "episodes", "adaptation", "learners", "explainers", "explainers.learned"},
     "measures": {
         *(

@@ -126,11 +126,70 @@ def test_gradients_do_not_depend_on_the_mode_of_the_caller(mode: Callable) -> No
     close(values, expected)
 
 
-def test_higher_derivatives_and_forward_mode_are_refused() -> None:
-    h = views.model(MLP, target=0)
-    for transform in (torch.func.jacfwd(h), jacrev(jacrev(h))):
-        with pytest.raises(MapstoError, match=r"^f: "):
-            transform(X[0])
+def test_forward_mode_is_refused() -> None:
+    with pytest.raises(MapstoError, match=r"^f: .*forward mode"):
+        torch.func.jacfwd(views.model(MLP, target=0))(X[0])
+
+
+SECOND: dict[str, Callable[[Callable], Tensor]] = {
+    "second derivative": lambda h: jacrev(jacrev(h))(X[0]),
+    "third derivative": lambda h: jacrev(jacrev(jacrev(h)))(X[0]),
+    "vmap of a second derivative": lambda h: vmap(jacrev(jacrev(h)))(X),
+    "derivative of an attribution": lambda h: jacrev(lambda x: E.IntegratedGradients(4)(h, x))(X[0]),
+    "attribute by autograd": lambda h: torch.autograd.grad(
+        E.InputXGradient().attribute(h, x := X[0].clone().requires_grad_()).square().sum(), x
+    )[0],
+    "an attack on an attribution": lambda h: measures.FGSM(radius=0.1)(
+        lambda x: E.Gradient()(lambda x: h(x)[0], x).square().sum(), X[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("road", SECOND)
+def test_derivatives_of_any_order_are_those_of_the_plain_road(road: str) -> None:
+    close(SECOND[road](views.model(MLP, batch_size=7)), SECOND[road](plain), rtol=1e-6, atol=1e-6)
+
+
+def test_the_second_derivative_of_a_linear_model_is_zero() -> None:
+    weight = randn(4)
+    assert torch.equal(jacrev(jacrev(views.model(lambda rows: rows @ weight)))(X[0]), torch.zeros(4, 4, dtype=F64))
+
+
+# ---- a target for each row
+
+TARGETS = torch.tensor([2, 0, 1, 1, 0, 2, 2, 1, 0, 0])
+BY_TARGET: dict[str, Callable[[Callable], Tensor]] = {
+    "Gradient": lambda explain: explain(E.Gradient(), lambda h: h),
+    "IntegratedGradients": lambda explain: explain(E.IntegratedGradients(4), lambda h: h),
+    "Smooth": lambda explain: explain(E.Smooth(E.Gradient(), samples=2), lambda h: h),
+    "Shapley": lambda explain: explain(E.Shapley(), hidden),
+    "Shapley with a background": lambda explain: explain(E.Shapley(), lambda h: hidden(h, X[:3])),
+    "PermutationShapley": lambda explain: explain(E.PermutationShapley(2), hidden),
+    "ShapleyInteractions": lambda explain: explain(E.ShapleyInteractions(), hidden),
+}
+
+
+@pytest.mark.parametrize("name", BY_TARGET)
+def test_each_row_may_have_a_target_of_its_own(name: str) -> None:
+    h = views.model(MLP)
+    got = BY_TARGET[name](lambda explainer, of: explainer.over(of(h), X, 3, target=TARGETS))
+    for target in range(3):
+        alone = BY_TARGET[name](lambda e, of, t=target: e.over(of(views.model(MLP, target=t)), X))
+        close(got[target == TARGETS], alone[target == TARGETS], rtol=1e-6, atol=1e-6)
+    one = BY_TARGET[name](lambda explainer, of: explainer.over(of(h), X, target=1))
+    close(one[TARGETS == 1], got[TARGETS == 1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "target", [3, -1, TARGETS[:4], TARGETS.double(), TARGETS - 1, torch.where(TARGETS == 2, 3, TARGETS)], ids=str
+)
+def test_what_is_no_target_of_a_row_is_refused(target: int | Tensor, unchecked: None) -> None:
+    for call in (lambda: E.Gradient().over(views.model(MLP), X, target=target),
+                 lambda: E.Shapley().over(hidden(views.model(MLP)), X, target=target)):  # fmt: skip
+        with pytest.raises(MapstoError, match=r"^target: "):
+            call()
+    with pytest.raises(MapstoError, match=r"^target: .*one score"):
+        E.Gradient().over(views.model(MLP, target=0), X, target=0)
 
 
 # ---- networks that vmap cannot trace

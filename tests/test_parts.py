@@ -136,12 +136,49 @@ def test_context_parameters_adapt_and_are_not_learned() -> None:
     assert learner.adapt(line()).params["context"].abs().max() > 0
 
 
-def test_the_body_adapts_and_the_head_stays() -> None:
+@pytest.mark.parametrize("adapt", [["layer.*"], "body"])
+def test_the_body_adapts_and_the_head_stays(adapt: Any) -> None:
     """BOIL (Oh et al. 2021): all but the head adapts, and everything is learned."""
-    learner = MAML(HeadFirst(), loss="mse", adapt=["layer.*"])
+    learner = MAML(HeadFirst(), loss="mse", adapt=adapt)
     before = learner.body.head.weight.detach().clone()
     list(mt.train(learner, mt.tasks.Sinusoids(), steps=1, batch=2))
-    assert "head.weight" not in learner.adapt(line()).params and not torch.equal(before, learner.body.head.weight)
+    assert set(learner.adapt(line()).params) == {"layer.weight", "layer.bias"}
+    assert not torch.equal(before, learner.body.head.weight)
+
+
+def trained(**choices: Any) -> tuple[set[str], set[str]]:
+    """Return the names of the parameters that adapt to a task, and of those that training has changed."""
+    torch.manual_seed(0)
+    learner = MAML(Context(), loss="mse", lr=0.5, **choices)
+    before = {name: p.detach().clone() for name, p in learner.named_parameters()}
+    list(mt.train(learner, mt.tasks.Sinusoids(), steps=2, batch=2))
+    changed = {name for name, p in learner.named_parameters() if not torch.equal(p, before[name])}
+    return set(learner.adapt(line()).params), {name.removeprefix("body.") for name in changed}
+
+
+NET = {"net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"}
+CHOICES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
+    "CAVIA": ({"adapt": ["context"], "learn": ["net.*"]}, {"context"}, NET),
+    "adapters in a frozen network": ({"adapt": ["net.0.*"], "learn": ["net.0.*"]},
+                                     {"net.0.weight", "net.0.bias"}, {"net.0.weight", "net.0.bias"}),
+    "learned but not adapted": ({"adapt": ["net.0.*"], "learn": ["net.2.*", "context"]},
+                                {"net.0.weight", "net.0.bias"}, {"net.2.weight", "net.2.bias", "context"}),
+    "the start of the head": ({"learn": lambda name: name.startswith("net.2")}, NET, {"net.2.weight", "net.2.bias"}),
+    "rates of what is not learned": ({"adapt": ["context"], "learn": ["net.2.bias"], "learn_lr": True},
+                                     {"context"}, {"net.2.bias", "rates.0"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_what_is_learned_and_what_adapts_are_chosen_apart(name: str) -> None:
+    choices, adapted, learned = CHOICES[name]
+    assert trained(**choices) == (adapted, learned)
+
+
+@pytest.mark.parametrize("learn", ["head", "none", ["tail.*"], [], lambda name: False, 3])
+def test_what_is_no_choice_of_what_is_learned_is_refused(learn: Any, unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"^(learn|body): .*learn|^learn: "):
+        MAML(HeadFirst(), loss="mse", learn=learn)
 
 
 @pytest.mark.parametrize(

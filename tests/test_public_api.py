@@ -30,7 +30,7 @@ ROOMS = {
         Episode Examples examples over_tasks unstack
     """,
     "explainers": """
-        Anchors BayesianShapley Counterfactual ExpectedGradients Game GameExplainer GradCAM Gradient
+        Anchors BayesianShapley Counterfactual ExpectedGradients Explainer Game GameExplainer GradCAM Gradient
         HiResCAM InputXGradient IntegratedGradients LIME Occlusion PermutationShapley Shapley
         ShapleyInteractions Smooth SurrogateTree View ViewExplainer attention_rollout global_importance
         knn_shapley partial_dependence patches superpixels task_influence

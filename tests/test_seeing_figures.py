@@ -139,6 +139,15 @@ def test_reasons_are_bars_or_pixels_around_a_neutral_zero() -> None:
         pictures.film_reasons(film("rows")._replace(attribution=None), 0)
 
 
+def test_reasons_of_probabilities_are_percentage_points() -> None:
+    shown = film("rows")
+    shares = shown._replace(predictions=shown.predictions.softmax(-1))
+    axes = pictures.film_reasons(shares, 4).axes[0]
+    np.testing.assert_allclose([bar.get_width() for bar in axes.patches], 100 * shown.attribution[4], rtol=1e-6)
+    assert axes.get_xlabel() == "percentage points"
+    assert pictures.film_reasons(shown, 4).axes[0].get_xlabel() == "in units of the score"
+
+
 def test_bars_beyond_twelve_are_summed_and_none_is_lost() -> None:
     shown = film("rows")._replace(attribution=torch.randn(8, 30))
     bars = pictures.film_reasons(shown, 2).axes[0].patches

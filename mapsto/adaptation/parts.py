@@ -1,4 +1,4 @@
-"""Choose the parameters of a network that adapt: all, those of its head, or some by name.
+"""Choose parameters of a network by name, such as those that adapt: all, those of its head, all others, or patterns.
 
 The head is the layer whose output is the score. It is found by running the network and walking back along the graph of
 its output to the nearest layer with a matrix, so neither the order in which layers are registered nor a tied weight
@@ -18,41 +18,45 @@ from torch.nn.utils import parametrize
 from .. import checks
 from .normalisation import on_query
 
-Choice = Literal["all", "head"] | Sequence[str] | Callable[[str], bool]
-"""Which parameters: all, those of the head, those whose name matches a pattern, or those a function accepts."""
+Choice = Literal["all", "head", "body"] | Sequence[str] | Callable[[str], bool]
+"""Which parameters: all, those of the head, all but those, those whose name matches a pattern or a function accepts."""
 
 
-def chosen(body: nn.Module, adapt: Choice) -> list[str]:
-    """Return the names of the parameters to adapt; for "head", those of the layer that was registered last.
+def chosen(body: nn.Module, adapt: Choice, argument: str = "adapt") -> list[str]:
+    """Return the names of the chosen parameters; "head" stands for the layer that was registered last.
 
-    "all" and "head" leave out frozen parameters. A parameter with several names is chosen by any of them, and is
-    returned under its first name.
+    The words leave out frozen parameters. A parameter with several names is chosen by any of them, and is returned
+    under its first name. `argument` is the name of the choice in error messages.
 
     Raises:
         MapstoError: if `adapt` is not a choice, or a pattern or the whole choice matches no parameter.
     """
     named = dict(body.named_parameters())
     if isinstance(adapt, str):
-        checks.one_of(("all", "head"), adapt=adapt)
-        last = _last(body) if adapt == "head" else ""
-        names = [name for name, p in named.items() if p.requires_grad and name.startswith(last)]
-        return checked(body, names)
+        checks.one_of(("all", "head", "body"), **{argument: adapt})
+        return checked(body, free(body, adapt, [name for name in named if name.startswith(_last(body))]), argument)
     patterns = isinstance(adapt, Collection) and all(isinstance(pattern, str) for pattern in adapt)
-    choices = "'all', 'head', patterns of names such as ['head.*'], or a function of a name"
-    checks.expect(callable(adapt) or patterns, "adapt", repr(adapt), choices)
+    choices = "'all', 'head', 'body', patterns of names such as ['head.*'], or a function of a name"
+    checks.expect(callable(adapt) or patterns, argument, repr(adapt), choices)
     first: dict[int, str] = {}
     aliases = {name: first.setdefault(id(p), name) for name, p in body.named_parameters(remove_duplicate=False)}
     chosen = {aliases[name] for name in aliases if _accepts(adapt, name)}
     for pattern in () if callable(adapt) else adapt:
         matches = any(fnmatchcase(name, pattern) for name in aliases)
-        checks.expect(matches, "adapt", repr(pattern), f"a pattern of some of the names {', '.join(aliases)}")
-    return checked(body, [name for name in named if name in chosen])
+        checks.expect(matches, argument, repr(pattern), f"a pattern of some of the names {', '.join(aliases)}")
+    return checked(body, [name for name in named if name in chosen], argument)
 
 
-def checked(body: nn.Module, names: list[str]) -> list[str]:
+def free(body: nn.Module, word: str, head: Collection[str]) -> list[str]:
+    """Return the names of the parameters that a word stands for and that are not frozen; `head` is the head's."""
+    names = [name for name, parameter in body.named_parameters() if parameter.requires_grad]
+    return [name for name in names if word == "all" or (name in head) == (word == "head")]
+
+
+def checked(body: nn.Module, names: list[str], argument: str = "adapt") -> list[str]:
     """Return the names, after checking that there is one."""
-    got = f"{type(body).__name__} without a parameter to adapt"
-    checks.expect(bool(names), "body", got, "at least one", "unfreeze some, or choose others by `adapt`")
+    got = f"{type(body).__name__} without a parameter to {argument}"
+    checks.expect(bool(names), "body", got, "at least one", f"unfreeze some, or choose others by `{argument}`")
     return names
 
 

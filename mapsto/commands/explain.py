@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MapstoError
-from .options import Parser, as_options, write_json
+from .options import Parser, as_options, suggest, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +89,8 @@ def _question(args: argparse.Namespace) -> "Question":
     from ..reports.table.question import of_table, of_two_tables
 
     table, rest = _read(args.path), (args.target, args.train_rows, MAX_ROWS, args.seed)
+    if args.train is None:
+        suggest("--target", args.target, table.columns)
     if args.train is None:
         return of_table(table, *rest, str(args.path))
     return of_two_tables(table, _read(args.train), *rest, (str(args.path), str(args.train)))

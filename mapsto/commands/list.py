@@ -1,6 +1,7 @@
 """`mapsto list`: every learner, explainer, source of tasks, network, measure and pretrained model, with its idea.
 
 The idea is the first sentence of the docstring, the paper its first citation. Presets are named arguments of a class.
+Other names are those of the literature and of other libraries. `mapsto list shap` lists what matches a word.
 """
 
 import argparse
@@ -8,10 +9,12 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from .. import checks
 from ..adaptation.differentiation import Differentiation, Implicit
 from ..learners import Learner
 from .options import Parser, write_json
@@ -45,6 +48,14 @@ PRESETS = (
         {"first_order": True},
     ),
     _Preset("ANIL", "MAML", "MAML that adapts the head only.", "Raghu et al. 2020", {"adapt": "head"}),
+    _Preset("BOIL", "MAML", "MAML that adapts all but the head.", "Oh et al. 2021", {"adapt": "body"}),
+    _Preset(
+        "CAVIA",
+        "MAML",
+        "MAML that adapts a parameter `context` from 0, and learns the others.",
+        "Zintgraf et al. 2019",
+        {"adapt": ["context"], "learn": ["net.*"]},
+    ),
     _Preset(
         "iMAML",
         "MAML",
@@ -62,6 +73,29 @@ PRESETS = (
     _Preset("OML", "ANML", "ANML without its gate.", "Javed & White 2019", {"gate": None}),
     _Preset("Meta-SGD", "MAML", "MAML that learns a rate for each parameter.", "Li et al. 2017", {"learn_lr": True}),
 )
+OTHER_NAMES = {  # of the literature and of other libraries: the room and our code
+    "ActivationMaximisation": ("seeing", "maximise"),
+    "AttentionRollout": ("explainers", "attention_rollout"),
+    "CAM": ("explainers", "HiResCAM()"),
+    "DataShapley": ("views", "support_game"),
+    "ExactSHAP": ("explainers", "Shapley()"),
+    "FastSHAP": ("explainers", "learned.AmortisedShapley"),
+    "FeatureAblation": ("explainers", "Occlusion()"),
+    "Grad-CAM": ("explainers", "GradCAM()"),
+    "GradientSHAP": ("explainers", "ExpectedGradients"),
+    "InfluenceFunctions": ("views", "weights"),
+    "KernelSHAP": ("explainers", "Shapley(samples=2048)"),
+    "LimeTabular": ("explainers", "LIME.of_table"),
+    "NeuralProcess": ("learners", "NP"),
+    "PDP": ("explainers", "partial_dependence"),
+    "PermutationSHAP": ("explainers", "PermutationShapley()"),
+    "ProtoNet": ("learners", "PrototypicalNetwork"),
+    "R2-D2": ("learners", "RidgeHead"),
+    "Saliency": ("explainers", "Gradient()"),
+    "ShapleyValueSampling": ("explainers", "PermutationShapley()"),
+    "SmoothGrad": ("explainers", "Smooth(Gradient())"),
+    "VanillaGradient": ("explainers", "Gradient()"),
+}
 _ROOMS = {
     "learner": "learners",
     "explainer": "explainers",
@@ -77,6 +111,7 @@ _ROOMS = {
 _QUESTIONS = {  # public names that no base class tells apart, by room and by the question that they answer
     "explainer": {
         "scores pairs of parts": ("ShapleyInteractions",),
+        "explains a table under any model": ("Explainer",),
         "values teaching examples": ("knn_shapley",),
         "follows attention": ("attention_rollout",),
         "divides an image into parts": ("patches", "superpixels"),
@@ -112,6 +147,7 @@ _QUESTIONS = {  # public names that no base class tells apart, by room and by th
     },
 }
 _PACKAGES = {"explainer": "explainers", "measure": "measures", "seeing": "seeing"}
+_KINDS = (*dict.fromkeys([*_ROOMS, *_QUESTIONS]), "preset", "other name")
 CITED = r"[A-Z][\w’'-]+(?:,? (?:&|and|et al\.|[A-Z][\w’'-]+))*,? \(?(?:19|20)\d\d"
 _FAMILIES = {
     "Differentiation": "differentiates the inner loop",
@@ -136,17 +172,17 @@ def parser() -> Parser:
         "list",
         "List every learner, explainer, source of tasks, network, measure and pretrained model, with its idea and its "
         "paper.",
-        "mapsto list learner",
+        "mapsto list learner\n  mapsto list shap",
     )
     options.add_argument(
-        "kind", nargs="?", choices=[*dict.fromkeys([*_ROOMS, *_QUESTIONS]), "preset"], help="only these"
+        "words", nargs="*", metavar="WORD", help=f"only this kind ({', '.join(_KINDS)}), or what all words occur in"
     )
     return options
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the entries as one table for each kind, or as JSON."""
-    chosen = [entry for entry in entries() if args.kind in (None, entry.kind)]
+    chosen = matching(args.words)
     if args.json:
         write_json({"entries": [entry._asdict() for entry in chosen]})
     else:
@@ -154,13 +190,50 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def matching(words: Sequence[str]) -> list[Entry]:
+    """Return the entries of a kind, or those in which all words occur, whatever their case and their hyphens.
+
+    Raises:
+        MapstoError: if there is none.
+
+    >>> [entry.name for entry in matching(["grad-cam", "selvaraju"])]
+    ['GradCAM', 'Grad-CAM']
+    """
+    every = list(entries())
+    if len(words) == 1 and words[0] in _KINDS:
+        return [entry for entry in every if entry.kind == words[0]]
+    chosen = [entry for entry in every if all(_matches(word, entry) for word in words)]
+    if not chosen:
+        names = {_plain(entry.name): entry.name for entry in every}
+        near = [names[name] for name in get_close_matches(_plain(" ".join(words)), names, n=3, cutoff=0.5)]
+        remedy = f"try {', '.join(near)}" if near else "see `mapsto list`"
+        expected = f"a kind ({', '.join(_KINDS)}), or words of a name or its description"
+        checks.expect(False, "WORD", repr(" ".join(words)), expected, remedy)
+    return chosen
+
+
+def _matches(word: str, entry: Entry) -> bool:
+    return _plain(word) in _plain(entry.name) or word.lower() in " ".join(entry[:5]).lower()
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).lower().replace("isation", "ization")
+
+
 def entries() -> Iterator[Entry]:
-    """Yield all entries, kind by kind, then the presets."""
+    """Yield all entries, kind by kind, then the presets and the names that others use."""
     for kind in dict.fromkeys([*_ROOMS, *_QUESTIONS]):
         yield from _of_room(kind)
     for preset in PRESETS:
         arguments = ", ".join(f"{name}={_as_code(value)}" for name, value in preset.arguments.items())
         yield Entry("preset", preset.name, f"{preset.of}({arguments})", preset.about, preset.paper, arguments)
+    yield from map(_other_name, OTHER_NAMES)
+
+
+def _other_name(name: str) -> Entry:
+    room, code = OTHER_NAMES[name]
+    member = attrgetter(code.partition("(")[0])(importlib.import_module(f"mapsto.{room}"))
+    return Entry("other name", name, f"{room}.{code}", _sentence(member.__doc__), _paper(member), "")
 
 
 def _of_room(kind: str) -> Iterator[Entry]:

@@ -3,9 +3,11 @@
 import argparse
 import json
 import math
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from ..errors import MapstoError
@@ -46,6 +48,21 @@ def as_options(**options: str) -> Iterator[None]:
         if argument not in options:
             raise
         raise MapstoError(f"{options[argument]}: {sentence}") from error
+
+
+def suggest(option: str, name: str, names: Iterable[str]) -> None:
+    """Raise MapstoError if `name` is not one of the names, but is like one of them, such as `Dead` for `dead`.
+
+    >>> suggest("--target", "Dead", ["age", "dead"])
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: --target: got 'Dead', expected one of the names, such as 'dead'; pass --target dead.
+    """
+    plain = {other.strip().casefold(): other for other in map(str, names)}
+    near = get_close_matches(name.strip().casefold(), plain, n=1, cutoff=0.7)
+    if name not in plain.values() and near:
+        other = plain[near[0]]
+        remedy = f"{option} {shlex.quote(other)}"
+        raise MapstoError(f"{option}: got {name!r}, expected one of the names, such as {other!r}; pass {remedy}.")
 
 
 def write_json(result: dict[str, Any]) -> None:

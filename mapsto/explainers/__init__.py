@@ -6,6 +6,7 @@ counterfactuals) return no attributions: they describe a classifier by its answe
 """
 
 from . import learned as learned
+from .across_tasks.explainer_of_rows import Explainer
 from .across_tasks.global_explanation import global_importance, partial_dependence
 from .across_tasks.task_influence import task_influence
 from .activation_maps import GradCAM, HiResCAM
@@ -33,6 +34,7 @@ __all__ = [
     "BayesianShapley",
     "Counterfactual",
     "ExpectedGradients",
+    "Explainer",
     "Game",
     "GameExplainer",
     "GradCAM",

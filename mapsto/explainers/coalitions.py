@@ -77,6 +77,28 @@ def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
     return _tensors(_kernel(players, samples, seed), dtype)
 
 
+def kernel_error(design: Design, samples: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
+    """Return the standard errors of KernelSHAP's values, given the outcomes of the coalitions of `kernel`.
+
+    `φ = weights @ v` changes with the sample of pairs of a coalition and its complement. To first order, a pair adds
+    `g = Σ weights_S · (v(S) − v(none) − Σ_{j∈S} φ_j)`, summed over its two coalitions. The variance is the sum over the
+    sizes of coalitions of `(1 − n/N)·n/(n−1)·Σ(g − ḡ)²`, for n sampled of N possible pairs (Cochran 1977, §5.3), times
+    a correction for the p − 1 fitted values. If all pairs of a size are sampled, they have no error.
+    """
+    masks, weights = design.masks.to(outcomes), design.weights.to(outcomes)
+    players = masks.shape[1]
+    rest = outcomes - outcomes[0] - masks @ (weights @ outcomes)  # [c, k]
+    each, start, variance = weights[:, :, None] * rest, 2, torch.zeros(players, outcomes.shape[1]).to(outcomes)
+    for _, count, room, _ in _sizes(players, samples):
+        pairs = each[:, start : start + 2 * count].unflatten(1, (2, -1)).sum(1)  # [p, n, k]
+        start += 2 * count
+        if 0 < count < room:
+            centred = pairs - pairs.mean(1, keepdim=True) if count > 1 else pairs
+            variance = variance + (1 - count / room) * count / max(count - 1, 1) * centred.square().sum(1)
+    pairs = len(masks) // 2 - 1
+    return (variance * pairs / max(pairs - players + 1, 1)).sqrt()
+
+
 def design(players: int, limit: int = 10, pairs: int = 32, dtype: torch.dtype = torch.float32) -> Design:
     """Return all coalitions of up to `limit` players; for more, those along `pairs` orders and their reverses."""
     return exact(players, dtype) if players <= limit else permutations(players, pairs, dtype=dtype)
@@ -131,20 +153,35 @@ def _kernel(players: int, samples: int, seed: int) -> Arrays:
     return np.concatenate([ends, masks]), np.column_stack([none, everyone, solve])
 
 
-def _pairs(players: int, samples: int, seed: int) -> Arrays:
-    """Return coalitions and their complements `[c, p]`, and the kernel mass of each `[c]`."""
-    generator = np.random.default_rng(seed)
+class _Size(NamedTuple):
+    """How many pairs of a coalition of this size and its complement are sampled, of how many that exist."""
+
+    size: int
+    taken: int
+    room: int
+    mass: float  # of the Shapley kernel
+
+
+def _sizes(players: int, samples: int) -> list[_Size]:
     sizes = range(1, players // 2 + 1)
     mass = [(1 if 2 * s == players else 2) * (players - 1) / (s * (players - s)) for s in sizes]  # of s and p−s
-    left = min(samples, 2**players - 2) // 2
-    masks, weights = [np.zeros((0, players))], [np.zeros(0)]
+    left, parts = min(samples, 2**players - 2) // 2, []
     for i, size in enumerate(sizes):
         room = math.comb(players, size) // (2 if 2 * size == players else 1)
         count = min(room, round(left * mass[i] / sum(mass[i:])))  # small sizes fill up first
         left -= count
+        parts.append(_Size(size, count, room, mass[i]))
+    return parts
+
+
+def _pairs(players: int, samples: int, seed: int) -> Arrays:
+    """Return coalitions and their complements `[c, p]`, and the kernel mass of each `[c]`."""
+    generator = np.random.default_rng(seed)
+    masks, weights = [np.zeros((0, players))], [np.zeros(0)]
+    for size, count, room, mass in _sizes(players, samples):
         subsets = _subsets(players, size, count, room, generator)
         masks += [subsets, 1 - subsets]
-        weights += [np.full(2 * count, mass[i] / max(2 * count, 1))]
+        weights += [np.full(2 * count, mass / max(2 * count, 1))]
     return np.concatenate(masks), np.concatenate(weights)
 
 

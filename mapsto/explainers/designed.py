@@ -38,7 +38,16 @@ class DesignedExplainer(GameExplainer):
         Raises:
             MapstoError: if there are too many coalitions, or too few to determine the values.
         """
-        masks, weights = self.design(game.players)
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
-        # Thousands of outcomes cancel: in single precision the rounding would show in the fifth digit.
-        return (weights.to(outcomes.device) @ outcomes.double()).to(outcomes.dtype)
+        design = self.design(game.players)
+        return values_of(design, outcomes_of(design, game, self.chunk_size))
+
+
+def outcomes_of(design: Design, game: Game, chunk_size: int | None) -> Float[Tensor, "c ..."]:
+    """Return the outcomes of the coalitions of a design, `[c]` or `[c, k]`."""
+    return vmap(game, chunk_size=chunk_size)(design.masks)
+
+
+def values_of(design: Design, outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "p ..."]:
+    """Return the values of the players, a linear map of the outcomes."""
+    # Thousands of outcomes cancel: in single precision the rounding would show in the fifth digit.
+    return (design.weights.to(outcomes.device) @ outcomes.double()).to(outcomes.dtype)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.func import vmap
 
@@ -63,22 +63,34 @@ class ViewExplainer(_Explainer):
         The result has the shape of `point`; if the view has k scores, a last axis `k` is added.
 
         Raises:
-            MapstoError: if an attribution is NaN, which is not detected inside a transform of `torch.func`.
+            MapstoError: if `point` is not a tensor, or if an attribution is NaN, which is not detected inside a
+                transform of `torch.func`.
         """
+        remedy = "of a model of several inputs, take view, point = h.at((a, b))"
+        checks.expect(isinstance(point, Tensor), "point", f"a {type(point).__name__}", "a tensor", remedy)
         with without_graph():
             return number(self.attribute(view, point))
 
-    def over(self, view: View, points: Float[Tensor, "n ..."], chunk_size: int | None = None) -> Float[Tensor, "n ..."]:
+    def over(
+        self,
+        view: View,
+        points: Float[Tensor, "n ..."],
+        chunk_size: int | None = None,
+        target: int | Int[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "n ..."]:
         """Return the attributions of `n` points, computed in batches.
 
-        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once.
+        `chunk_size` is the number of points to explain at a time, to limit memory; None explains all at once. `target`
+        is the index of the score to explain: one for all points, or one for each point, such as the predicted classes.
+        If None, the view decides.
 
         Raises:
-            MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
-                detected.
+            MapstoError: if `target` is not the index of a score, or if an attribution is NaN. If `over` is called
+                inside a transform of `torch.func`, NaN is not detected.
         """
         with without_graph():
-            return numbers(vmap(lambda point: self.attribute(view, point), chunk_size=chunk_size)(points))
+            explain = lambda point, select: self.attribute(lambda x: select(view(x)), point)  # noqa: E731
+            return numbers(each(explain, points, chunk_size, target))
 
 
 class GameExplainer(_Explainer):
@@ -102,25 +114,70 @@ class GameExplainer(_Explainer):
         The result has no gradient (see `attribute`).
 
         Raises:
-            MapstoError: if an attribution is NaN, which is not detected inside a transform of `torch.func`.
+            MapstoError: if `game` is not a game, or if an attribution is NaN, which is not detected inside a transform
+                of `torch.func`.
         """
+        remedy = "pass mt.views.game(mt.views.model(f), x), or take mt.explainers.Explainer(f, background)(rows)"
+        checks.expect(isinstance(game, Game), "game", f"a {type(game).__name__}", "a game", remedy)
         with without_graph():
             return number(self.attribute(game))
 
+    def attribute_with_error(
+        self, game: Game
+    ) -> tuple[Float[Tensor, "players ..."], Float[Tensor, "players ..."] | None]:
+        """Return the attributions, and their standard errors due to sampling; None if the explainer has no estimate.
+
+        `Shapley` and `PermutationShapley` estimate the errors from the outcomes that they evaluate anyway. About 95 %
+        of intervals of ± 1.96 errors contain the exact value.
+        """
+        return self.attribute(game), None
+
     def over(
-        self, games: Callable[[Tensor], Game], points: Shaped[Tensor, "n ..."], chunk_size: int | None = None
+        self,
+        games: Callable[[Tensor], Game],
+        points: Shaped[Tensor, "n ..."],
+        chunk_size: int | None = None,
+        target: int | Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n players ..."]:
         """Return the attributions of `n` points, computed in batches.
 
         `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
-        limit memory; None explains all at once.
+        limit memory; None explains all at once. `target` is the index of the score to explain: one for all points, or
+        one for each point, such as the predicted classes. If None, the game decides.
 
         Raises:
-            MapstoError: if an attribution is NaN. If `over` is called inside a transform of `torch.func`, NaN is not
-                detected.
+            MapstoError: if `target` is not the index of a score, or if an attribution is NaN. If `over` is called
+                inside a transform of `torch.func`, NaN is not detected.
         """
         with without_graph():
-            return numbers(vmap(lambda point: self.attribute(games(point)), chunk_size=chunk_size)(points))
+            explain = lambda point, select: self.attribute(games(point).selected(select))  # noqa: E731
+            return numbers(each(explain, points, chunk_size, target))
+
+
+def each(
+    explain: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
+    points: Shaped[Tensor, "n ..."],
+    chunk_size: int | None,
+    target: int | Int[Tensor, " n"] | None,
+) -> Shaped[Tensor, "n ..."]:
+    """Return `explain(point, select)` for each of `n` points; `select` maps scores `[k]` to the score of the target."""
+    if target is None:
+        return vmap(lambda point: explain(point, lambda scores: scores), chunk_size=chunk_size)(points)
+    remedy = "pass the index of a score, or one for each point"
+    targets = torch.as_tensor(target, device=points.device)
+    checks.expect(not targets.is_floating_point(), "target", targets.dtype, "whole numbers", remedy)
+    targets = (targets.expand(len(points)) if targets.ndim == 0 else targets).long()
+    checks.shape((len(points),), remedy, target=targets)
+    low, high = targets.min().item(), targets.max().item()
+
+    def score(scores: Tensor, index: Tensor) -> Tensor:
+        several = "None, because there is one score" if scores.ndim == 0 else f"from 0 to {len(scores) - 1}"
+        checks.expect(scores.ndim == 1 and low >= 0 and high < len(scores), "target", f"{low} … {high}", several)
+        return scores.gather(0, index[None])[0]
+
+    return vmap(lambda point, i: explain(point, lambda scores: score(scores, i)), chunk_size=chunk_size)(
+        points, targets
+    )
 
 
 @contextmanager

@@ -17,14 +17,14 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.func import vmap
 
 from .. import checks
 from ..games import Game
 from . import coalitions
-from .explainer import number, numbers, without_graph
+from .explainer import each, number, numbers, without_graph
 
 
 @final
@@ -73,18 +73,25 @@ class ShapleyInteractions:
         return self._sampled(game, self.orders) if self.orders is not None else self._exact(game)
 
     def over(
-        self, games: Callable[[Tensor], Game], points: Shaped[Tensor, "n ..."], chunk_size: int | None = None
+        self,
+        games: Callable[[Tensor], Game],
+        points: Shaped[Tensor, "n ..."],
+        chunk_size: int | None = None,
+        target: int | Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n players players ..."]:
         """Return the interaction matrices of `n` points, computed in batches.
 
         `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
-        limit memory; None explains all at once.
+        limit memory; None explains all at once. `target` is the index of the score to explain: one for all points, or
+        one for each point, such as the predicted classes. If None, the game decides.
 
         Raises:
-            MapstoError: if a value is NaN. If `over` is called inside a transform of `torch.func`, NaN is not detected.
+            MapstoError: if `target` is not the index of a score, or if a value is NaN. If `over` is called inside a
+                transform of `torch.func`, NaN is not detected.
         """
         with without_graph():
-            return numbers(vmap(lambda point: self.attribute(games(point)), chunk_size=chunk_size)(points))
+            explain = lambda point, select: self.attribute(games(point).selected(select))  # noqa: E731
+            return numbers(each(explain, points, chunk_size, target))
 
     def _exact(self, game: Game) -> Tensor:
         coalitions.refuse_many(game.players, "orders=32")

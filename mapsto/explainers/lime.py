@@ -15,15 +15,19 @@ the Euclidean distance, the values are weighted Banzhaf values in which each pla
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Literal, final
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from .. import checks
 from ..errors import MapstoError
 from . import coalitions
 from .designed import DesignedExplainer
+from .explainer import ViewExplainer
 
 Distance = Literal["euclidean", "cosine"]
 _WIDTH = {"euclidean": lambda players: 0.75 * players**0.5, "cosine": lambda players: 0.25}  # those of lime's code
@@ -36,7 +40,7 @@ class LIME(DesignedExplainer):
     The model reads a coalition as a mask: 1 for each player who is present, 0 for each absent player. The model is
     fitted by weighted least squares; the more players a coalition lacks, the smaller its weight. Values are in the unit
     of the game's outcome, but they need not add up to the outcome. The players may be columns of a table or parts of an
-    image, as in `game(view, image, groups=patches(...))`.
+    image, as in `game(view, image, groups=patches(...))`. `LIME.of_table` draws rows as the lime package does.
 
     Args:
         samples: the number of random coalitions, including the empty and the full one. If None, all `2^players`
@@ -70,6 +74,43 @@ class LIME(DesignedExplainer):
         checks.at_least(0, penalty=penalty)
         self.samples, self.distance, self.width, self.penalty = samples, distance, width, penalty
         self.seed, self.chunk_size = seed, chunk_size
+
+    @classmethod
+    def of_table(
+        cls,
+        background: Shaped[Tensor | np.ndarray, "b d"],
+        bins: int | None = 4,
+        samples: int = 5000,
+        categorical: Sequence[int] = (),
+        width: float | None = None,
+        penalty: float = 1.0,
+        seed: int = 0,
+        chunk_size: int | None = None,
+    ) -> ViewExplainer:
+        """Return LIME for tables as the lime package computes it, an explainer of a view and a row of a table.
+
+        A coefficient is the change of the score when the cell is in its own bin, compared with a cell of another bin.
+        Without bins, it is the change for one standard deviation of the column. All columns are kept.
+
+        Args:
+            background: training rows `[b, d]` without missing cells.
+            bins: the number of quantile bins of each column, 4 for quartiles or 10 for deciles. If None, rows are drawn
+                around the row to explain: each cell gets normal noise of the column's standard deviation.
+            samples: the number of rows to draw.
+            categorical: the indices of the columns that hold codes of categories.
+            width: the width of the kernel; if None, `0.75·√d`.
+            penalty: the ridge penalty on the coefficients.
+            seed: the random seed of the rows.
+            chunk_size: the number of rows that the view scores at a time; None scores all at once.
+
+        >>> rows = torch.arange(40.0).reshape(20, 2)
+        >>> explainer = LIME.of_table(rows, bins=2)
+        >>> explainer(lambda x: 3.0 * (x[0] > 19), rows[15]).round(decimals=1)
+        tensor([3., 0.])
+        """
+        from .table_lime import TableLIME
+
+        return TableLIME(background, bins, samples, categorical, width, penalty, seed, chunk_size)
 
     def design(self, players: int) -> coalitions.Design:
         """Return the coalitions to evaluate, and the matrix that maps their outcomes to the fitted coefficients.

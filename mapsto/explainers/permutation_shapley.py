@@ -65,12 +65,17 @@ class PermutationShapley(GameExplainer):
 
     def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the players' values `[players]`, or `[players, k]` if the game has k scores."""
+        return self.attribute_with_error(game)[0]
+
+    def attribute_with_error(self, game: Game) -> tuple[Tensor, Tensor]:
+        """Return the values, and their standard errors over the pairs of orders; NaN if there is one pair."""
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
         orders = _Orders(*(part.to(outcomes.device) for part in (masks, before, after)))
         scores = outcomes.double().reshape(len(masks), -1)  # [c, k or 1]
-        values = vmap(lambda v: _values(v, orders), in_dims=1, out_dims=1)(scores)
-        return values.reshape(game.players, *outcomes.shape[1:]).to(outcomes.dtype)
+        results = vmap(lambda v: _values(v, orders), in_dims=1, out_dims=1)(scores)
+        values, errors = (part.reshape(game.players, *outcomes.shape[1:]).to(outcomes.dtype) for part in results)
+        return values, errors
 
 
 class _Orders(NamedTuple):
@@ -105,18 +110,28 @@ def trilinear(x: Float[Tensor, " p"], y: Float[Tensor, " p"], z: Float[Tensor, "
     return joins(x, y, z) + joins(y, z, x) + joins(z, x, y) + x * y * z
 
 
-def _values(v: Float[Tensor, " c"], orders: _Orders) -> Float[Tensor, " p"]:
+def _values(v: Float[Tensor, " c"], orders: _Orders) -> tuple[Float[Tensor, " p"], Float[Tensor, " p"]]:
+    """Return the values and their standard errors."""
     joining = orders.joining(v)  # [o, p]
     plain, paired = joining.mean(0), _paired(joining)  # [p], [r, p]
     if len(paired) < _FEWEST_PAIRS:
-        return plain
+        return plain, _error(paired)
     spread, trend = (paired - plain).abs().mean(0), ((joining - plain) * orders.place()).mean(0)
     factors = torch.stack([_unit(plain), _unit(spread), _unit(trend)], 1)  # [p, 3]
     triples = torch.combinations(torch.arange(3), 3, with_replacement=True).tolist()
     exact = torch.stack([trilinear(*factors[:, triple].unbind(1)) for triple in triples], 1)  # [p, m]
     sums = orders.masks.to(v) @ factors  # [c, 3]
     controls = orders.joining(torch.stack([sums[:, triple].prod(1) for triple in triples], 1))  # [o, p, m]
-    return plain - (controls.mean(0) - exact) @ _coefficients(_paired(controls), paired)
+    coefficients = _coefficients(_paired(controls), paired)
+    free = (len(paired) - 1) * len(plain)
+    fitted = free / max(free - len(triples), 1)  # residuals of fitted data are too small, as in cross-validation (GCV)
+    rest = paired - _paired(controls) @ coefficients
+    return plain - (controls.mean(0) - exact) @ coefficients, fitted * _error(rest)
+
+
+def _error(paired: Float[Tensor, "r p"]) -> Float[Tensor, " p"]:
+    """Return the standard error of the mean over the pairs of orders."""
+    return (paired - paired.mean(0)).square().sum(0).div(len(paired) * (len(paired) - 1)).sqrt()
 
 
 def _coefficients(controls: Float[Tensor, "r p m"], target: Float[Tensor, "r p"]) -> Float[Tensor, " m"]:

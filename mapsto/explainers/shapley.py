@@ -10,9 +10,11 @@ v(none)`.
 from typing import final
 
 import torch
+from torch import Tensor
 
+from ..games import Game
 from . import coalitions
-from .designed import DesignedExplainer
+from .designed import DesignedExplainer, outcomes_of, values_of
 
 
 @final
@@ -45,3 +47,13 @@ class Shapley(DesignedExplainer):
             return coalitions.kernel(players, self.samples, self.seed, dtype=torch.float64)
         coalitions.refuse_many(players, f"samples={32 * players}", most=16)
         return coalitions.exact(players, dtype=torch.float64)
+
+    def attribute_with_error(self, game: Game) -> tuple[Tensor, Tensor]:
+        """Return the values and the standard errors that sampling causes; the errors of exact values are 0."""
+        design = self.design(game.players)
+        outcomes = outcomes_of(design, game, self.chunk_size)
+        values = values_of(design, outcomes)
+        if self.samples is None:
+            return values, torch.zeros_like(values)
+        scores = outcomes.double().reshape(len(outcomes), -1)  # [c, k or 1]
+        return values, coalitions.kernel_error(design, self.samples, scores).reshape(values.shape).to(values.dtype)

@@ -1,7 +1,7 @@
 """Reasons side by side, a line for each query and a column for each method; orange raised the score, blue lowered it.
 
-Attributions are drawn over an image, each on its own scale from minus to plus its largest value, or as a bar for each
-column of a row, all rows of a method on one scale. Methods differ in units; zero is neutral everywhere.
+Attributions are drawn over an image, or as a bar for each column of a row; all rows of a method share one scale, from
+minus to plus its largest value. Methods differ in units; zero is neutral everywhere.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _images(points: np.ndarray, values: dict[str, np.ndarray], titles: Sequence[
         image(axes[0], points[line], style.label(titles[line], 22))
         for panel, (method, v) in zip(axes[1:], values.items(), strict=True):
             image(panel, points[line], style.label(method, 22) if line == 0 else "")
-            heat = overlay(panel, v[line], float(np.abs(v[line].sum(0)).max()))
+            heat = overlay(panel, v[line], float(np.abs(v.sum(1)).max()))
     scale(figure, heat, grid.ravel().tolist())
     return figure
 

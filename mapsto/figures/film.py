@@ -123,10 +123,17 @@ def film_layers(film: Film, i: int) -> Figure:
 
 
 def film_reasons(film: Film, i: int, names: Sequence[object] = ()) -> Figure:
-    """Draw the attribution of the explained row at step `i`; raises MapstoError if the film has none."""
+    """Draw the attribution of the explained row at step `i`; raises MapstoError if the film has none.
+
+    If the film holds probabilities, the unit is percentage points, as in the other pictures of a report.
+    """
     there = film.attribution is not None
     checks.expect(there, "film", "one without attributions", "one made with an explainer")
-    return signed(array(film.attribution)[i], float(np.abs(array(film.attribution)).max()), "attribution", names)
+    p = array(film.predictions)
+    shares = p.shape[-1] > 1 and p.min() >= 0 and np.allclose(p.sum(-1), 1, atol=1e-4)
+    scale, label = (100, "percentage points") if shares else (1, "in units of the score")
+    values = scale * array(film.attribution)
+    return signed(values[i], float(np.abs(values).max()), label, names)
 
 
 def _steps(axes: Axes, frames: int) -> None:

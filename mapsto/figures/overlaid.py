@@ -26,7 +26,11 @@ def image(axes: Axes, pixels: Float[np.ndarray, "c h w"], title: str, colour: st
 
 
 def overlay(axes: Axes, values: Float[np.ndarray, "c h w"], reach: float) -> Any:
-    """Draw signed values over an image, channels summed: orange raised the score, blue lowered it."""
+    """Draw signed values over an image, channels summed: orange raised the score, blue lowered it.
+
+    The strongest colours stand for `reach`, which is written below the image: the bar of `scale` is for all images.
+    """
+    axes.set_xlabel(f"0 ± {reach:.2g}", fontsize=8, color=style.INK, labelpad=2)
     return axes.imshow(values.sum(0) / (reach or 1.0), cmap=around_zero("white"), vmin=-1, vmax=1, alpha=0.75)
 
 

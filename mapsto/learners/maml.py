@@ -3,10 +3,11 @@
     φ = θ − lr ∘ ∇_θ Σ w·ℓ(body_θ(x), y)  on the support, `steps` times;    loss = Σ w·ℓ(body_φ(x), y)  on the query
 
 Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning", Algorithm 1 and eq. 1. Variants are chosen by arguments:
-`first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `learn_lr=True` is Meta-SGD (Li
-et al. 2017, eq. 1), `learn_lr="layer-step"` is the learned rates of MAML++ (Antoniou et al. 2019, §4), `zero_head=True`
-is the zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` is implicit MAML (Rajeswaran
-et al. 2019, eq. 3 and 6).
+`first_order=True` is FOMAML (§5.2), `adapt="head"` is ANIL (Raghu et al. 2020, eq. 2), `adapt="body"` is BOIL (Oh et
+al. 2021), `adapt=["context"], learn=["net.*"]` is CAVIA (Zintgraf et al. 2019), `learn_lr=True` is Meta-SGD (Li et al.
+2017, eq. 1), `learn_lr="layer-step"` is the learned rates of MAML++ (Antoniou et al. 2019, §4), `zero_head=True` is the
+zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proximal=λ` is implicit MAML (Rajeswaran et al.
+2019, eq. 3 and 6).
 """
 
 from collections.abc import Sequence
@@ -60,10 +61,11 @@ class MAML(Learner):
         steps: the number of inner steps. The attribute `steps` may be changed later, for example to take more steps in
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
-        adapt: the parameters that adapt. "all" stands for all parameters, and "head" for the parameters of the layer
-            whose output is the score. A list such as `["head.*", "*.bias"]` holds patterns of parameter names. A
-            function gets the name of a parameter and returns True if the parameter adapts. Parameters chosen by name
-            adapt even if they have `requires_grad=False`; in that case, their initial values are not learned.
+        adapt: the parameters that adapt. "all" stands for all parameters, "head" for the parameters of the layer whose
+            output is the score (ANIL), and "body" for all others (BOIL). A list such as `["head.*", "*.bias"]`
+            holds patterns of parameter names. A function gets the name of a parameter and
+            returns True if the parameter adapts. Parameters chosen by name adapt even if they have
+            `requires_grad=False`; in that case, their initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
@@ -77,15 +79,19 @@ class MAML(Learner):
             tasks have equal numbers of examples.
         proximal: the weight λ of a penalty λ/2·‖φ − θ‖² on the distance of the adapted parameters φ from the start θ.
             With `Implicit` differentiation this is implicit MAML.
+        learn: the parameters whose initial values are learned over tasks, chosen as by `adapt`: "all", patterns of
+            names, or a function of the name. The choices are independent: parameters may be learned but not adapted,
+            and adapted but not learned, such as the context parameters of CAVIA
+            (`adapt=["context"], learn=["net.*"]`). Other parameters of `body` get `requires_grad=False`.
         zero_head: if True, the head starts from 0 in every task, not from learned parameters. Then no class has learned
             parameters of its own, so that fewer training tasks suffice. A head of zeros passes no gradient to the
             layers below, so the first step adapts only the head and costs less. With `steps=1`, only the head adapts,
             as in ANIL. The head must be the layer that computes all outputs of `body`.
 
     Raises:
-        MapstoError: if `loss`, `adapt` or `learn_lr` is unknown, a pattern in `adapt` matches no name, `steps`, `lr` or
-            `proximal` is negative, `minibatch` is below 1, no parameter is free to adapt, a batch-norm layer has
-            `track_running_stats=True`, or both `first_order` and `differentiation` are given. `Implicit`
+        MapstoError: if `loss`, `adapt`, `learn` or `learn_lr` is unknown, a pattern of names matches no name, `steps`,
+            `lr` or `proximal` is negative, `minibatch` is below 1, no parameter is free to adapt, a batch-norm layer
+            has `track_running_stats=True`, or both `first_order` and `differentiation` are given. `Implicit`
             differentiation raises MapstoError if `proximal` is 0, or if the inner loop has an optimizer with memory
             (momentum or Adam), learned rates or minibatches.
 
@@ -115,6 +121,7 @@ class MAML(Learner):
         proximal: float = 0.0,
         minibatch: int | None = None,
         zero_head: bool = False,
+        learn: parts.Choice = "all",
     ):
         super().__init__()
         checks.at_least(0, lr=lr, proximal=proximal)
@@ -136,14 +143,20 @@ class MAML(Learner):
         self.adapted = parts.chosen(body, adapt)  # fixed here: functional calls carry no requires_grad
         self.zeroed = parts.chosen(body, "head") if zero_head else []
         self._free = {name for name, p in body.named_parameters() if p.requires_grad}
-        self._seeks_head = adapt == "head" or zero_head  # until the first input shows which layer returns the score
-        self._adapts_head = adapt == "head"
+        self._word = adapt if adapt == "head" or adapt == "body" else None
+        self._seeks_head = bool(self._word or zero_head)  # until the first input shows which layer returns the score
         named = dict(body.named_parameters())
         shape = {True: lambda p: p.shape, "layer-step": lambda p: (steps,)}
         self.learn_lr = learn_lr
         self.rates = nn.ParameterList(
             named[name].new_full(shape[learn_lr](named[name]), lr) for name in self.adapted if learn_lr
         )
+        if learn != "all":
+            by_name = "'all', patterns of names such as ['net.*'], or a function of a name"
+            checks.expect(not isinstance(learn, str), "learn", repr(learn), by_name)
+            learned = parts.chosen(body, learn, "learn")
+            for name, parameter in body.named_parameters():
+                parameter.requires_grad_(name in learned)
 
     def adapt(self, support: Examples) -> Adapted:
         """Return the network after the inner steps on the support set.
@@ -196,10 +209,12 @@ class MAML(Learner):
         names = parts.head(self.body, x)
         head = parts.checked(self.body, [name for name in names if name in self._free])
         self._seeks_head = False
-        if self._adapts_head and head != self.adapted:
-            got = "'head' with learned rates, but the body registers its head before other layers"
-            checks.expect(not self.learn_lr, "adapt", got, f"the names of its head, {head}")
-            self.adapted = head
+        rest = [name for name, _ in self.body.named_parameters() if name in self._free and name not in names]
+        adapted = {"head": head, "body": rest, None: self.adapted}[self._word]
+        if adapted != self.adapted:
+            got = f"{self._word!r} with learned rates, but the body registers its head before other layers"
+            checks.expect(not self.learn_lr, "adapt", got, f"the names of the parameters, {adapted}")
+            self.adapted = parts.checked(self.body, adapted)
         self.zeroed = head if self.zeroed else []
 
     def _step(self, route: Differentiation) -> InnerStep:

@@ -44,7 +44,7 @@ class GaussianProcesses(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is a function drawn from a Gaussian process.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. `kernel` is "rbf" or
+    random number of shots (from 0); other support rows up to `high` are padding with weight 0. `kernel` is "rbf" or
     "matern52". For each task, the kernel's lengthscale is drawn uniformly from the range `lengthscale`. The inputs x
     are drawn uniformly from the range `span`. `scale` is the standard deviation of the function values. `noise` is the
     standard deviation of the noise on all targets, including those of the query set.
@@ -74,7 +74,7 @@ class GaussianProcesses(Tasks):
         checks.above(0, scale=scale, noise=noise)
         checks.count(queries=queries)
         self.kernel, self.lengthscale, self.scale, self.noise, self.span = kernel, lengthscale, scale, noise, span
-        self.shots, self.queries = bounds("shots", shots), queries
+        self.shots, self.queries = bounds("shots", shots, least=0), queries
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks with `generator`; see `Tasks.draw`."""

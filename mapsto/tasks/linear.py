@@ -19,7 +19,7 @@ class Linear(Tasks):
     """Regression tasks y = a·x + b + ε, with x `[n, features]` and y `[n, 1]`; each task has its own a and b.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. The argument `slope` is
+    random number of shots (from 0); other support rows up to `high` are padding with weight 0. The argument `slope` is
     the standard deviation of the entries of the vector a, `intercept` that of b, and `noise` that of ε. The targets of
     the query set are noisy too.
 
@@ -37,7 +37,7 @@ class Linear(Tasks):
         noise: float = 0.1,
     ):
         checks.count(features=features, queries=queries)
-        self.features, self.shots, self.queries = features, bounds("shots", shots), queries
+        self.features, self.shots, self.queries = features, bounds("shots", shots, least=0), queries
         self.slope, self.intercept, self.noise = slope, intercept, noise
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

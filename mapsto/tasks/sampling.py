@@ -34,15 +34,17 @@ def orders(generator: torch.Generator, *shape: int) -> Int[Tensor, "..."]:
     return torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
 
 
-def bounds(name: str, shots: Shots) -> tuple[int, int]:
+def bounds(name: str, shots: Shots, least: int = 1) -> tuple[int, int]:
     """Return the lowest and the highest number of `shots`, which is the argument `name`.
 
     Raises:
-        MapstoError: if a number is below 1, or the lowest is above the highest.
+        MapstoError: if the lowest is below `least` or above the highest, or the highest is below 1.
     """
     pair: Any = tuple(shots) if isinstance(shots, tuple | list) else (shots, shots)
-    valid = len(pair) == 2 and all(isinstance(number, int) for number in pair) and 1 <= pair[0] <= pair[1]
-    checks.expect(valid, name, shots, "a whole number from 1, or a pair (lowest, highest) of such numbers")
+    valid = len(pair) == 2 and all(isinstance(number, int) for number in pair)
+    valid = valid and least <= pair[0] <= pair[1] and pair[1] >= 1
+    pairs = "of such numbers" if least else "in which the lowest may be 0"
+    checks.expect(valid, name, shots, f"a whole number from 1, or a pair (lowest, highest) {pairs}")
     return pair
 
 
@@ -79,9 +81,12 @@ def _quantile(codes: Tensor, seed: int) -> Tensor:
 
 
 def weights(generator: torch.Generator, count: int, shots: tuple[int, int]) -> Float[Tensor, "T n"]:
-    """Return the weights of `count` support sets of random length: 1/length, then 0 for padding up to `shots[1]`."""
+    """Return the weights of `count` support sets of random length: 1/length, then 0 for padding up to `shots[1]`.
+
+    If the length is 0, all weights are 0.
+    """
     length = torch.randint(shots[0], shots[1] + 1, (count, 1), generator=generator)  # [T, 1]
-    return (torch.arange(shots[1]) < length) / length
+    return (torch.arange(shots[1]) < length) / length.clamp(min=1)
 
 
 def episode(x: Float[Tensor, "T m ..."], y: Shaped[Tensor, "T m ..."], w: Float[Tensor, "T n"]) -> Episode:

@@ -19,7 +19,7 @@ class Sinusoids(Tasks):
     """Regression tasks x `[n, 1]` ↦ y `[n, 1]`; each task is one sine wave.
 
     Each task has `shots` support points and `queries` query points. If `shots` is a pair (low, high), each task has a
-    random number of shots; the remaining support rows, up to `high`, are padding with weight 0. The amplitude and phase
+    random number of shots (from 0); other support rows up to `high` are padding with weight 0. The amplitude and phase
     of each wave are drawn uniformly from the ranges `amplitude` and `phase`. The inputs x are drawn uniformly from the
     range `span`.
 
@@ -36,7 +36,7 @@ class Sinusoids(Tasks):
         span: tuple[float, float] = (-5.0, 5.0),
     ):
         checks.count(queries=queries)
-        self.shots, self.queries = bounds("shots", shots), queries
+        self.shots, self.queries = bounds("shots", shots, least=0), queries
         self.amplitude, self.phase, self.span = amplitude, phase, span
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:

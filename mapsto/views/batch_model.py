@@ -6,6 +6,7 @@ fitted on one. A function gets a tensor or, if it fails on tensors, an array; th
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class BatchModel:
     """
 
     def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int):
-        method = _method(model)
+        method = method_of(model)
         owner = getattr(method, "__self__", method)
         if isinstance(owner, nn.Module):
             _refuse_training(owner)
@@ -91,7 +92,7 @@ class BatchModel:
         ) from failures[-1]
 
 
-def _method(model: Any) -> Callable[..., Any]:
+def method_of(model: Any) -> Callable[..., Any]:
     """Return a module or a function itself, and of an estimator its method for the most detailed answer."""
     remedy = "use mt.views.query(learner, support) and the other views of learners"
     checks.expect(not isinstance(model, Learner), "f", f"the learner {type(model).__name__}", "another model", remedy)
@@ -138,24 +139,30 @@ def _frame(rows: Tensor, names: list[str]) -> Any:
 
 
 def _scores(way: Way, rows: Tensor) -> Tensor:
-    scores = _numbers(way(rows.clone()))  # some models overwrite their input
+    scores = _numbers(way(rows.clone()), len(rows))  # some models overwrite their input
     fits = scores.ndim in (1, 2) and len(scores) == len(rows)
     got = f"an output of shape {tuple(scores.shape)} for {len(rows)} rows"
     checks.expect(fits, "f", got, _EXPECTED, "pass a function that selects them, such as lambda rows: f(rows)[:, 0]")
     return scores.to(rows.device, rows.dtype if rows.is_floating_point() else torch.get_default_dtype())
 
 
-def _numbers(output: Any) -> Tensor:
-    """Return the output of a model as a tensor: itself, its `logits`, its only tensor, or its numbers."""
+def _numbers(output: Any, rows: int) -> Tensor:
+    """Return the output of a model as a tensor: itself, its `logits`, its only tensor of scores, or its numbers."""
     kind, parts = type(output).__name__, output
+    if is_dataclass(output) and not isinstance(output, Mapping | tuple):
+        output = vars(output)
+    if fields := getattr(output, "_fields", None):  # a named tuple
+        output = dict(zip(fields, output, strict=True))
     if isinstance(output, Mapping):
         kind, parts = f"{kind} of {', '.join(map(str, output))}", list(output.values())
         output = output.get("logits", output)
     if isinstance(output, Mapping | tuple):
         tensors = [part for part in parts if isinstance(part, Tensor)]
+        fitting = [part for part in tensors if part.ndim in (1, 2) and len(part) == rows]
         remedy = 'pass a function that selects it, such as lambda rows: f(rows)["scores"] or f(rows)[0]'
-        checks.expect(len(tensors) == 1, "f", f"a {kind} with {len(tensors)} tensors", "one tensor of scores", remedy)
-        output = tensors[0]
+        one = fitting if len(fitting) == 1 else tensors
+        checks.expect(len(one) == 1, "f", f"a {kind} with {len(tensors)} tensors", "one tensor of scores", remedy)
+        output = one[0]
     if isinstance(output, Tensor):
         return output
     array = np.array(output)  # a copy, because some arrays are read-only

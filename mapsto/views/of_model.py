@@ -1,6 +1,6 @@
 """The view of any model: a plain module, a scikit-learn estimator, or a function of a batch of rows.
 
-    model: x ↦ score        at: x ↦ (h ↦ score, h)  with h the output of one of the module's layers
+    model: x ↦ score        at: x ↦ (h ↦ score, h)  with h the output of a layer, or the entries of several inputs
 
 The model is asked for batches of rows outside the transforms of `torch.func` (see `asking`), so it need not be
 traceable, or written with PyTorch at all.
@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from .. import checks
@@ -20,6 +20,7 @@ from ..adaptation import watching
 from ..asking import ask
 from ..games import Placed, View
 from .batch_model import BatchModel
+from .joined import Inputs, join, joined, signature
 
 
 def model(
@@ -38,7 +39,9 @@ def model(
         f: a module, a scikit-learn estimator, or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. The
             scores of an estimator are the result of its method `predict_proba` or, if there is no such method,
             `decision_function`, else `predict`. A function gets a tensor or, if it fails on tensors, a NumPy array. A
-            module or function may also return a dictionary or a tuple that contains `logits` or a single tensor.
+            module or function may also return a dictionary, a dataclass or a tuple that contains `logits` or a single
+            tensor of shape `[b]` or `[b, k]`. It may read several inputs: then use `view, point = h.at((a, b))` with
+            tensors a and b without a batch axis, or `h.at({"name": a})` if the inputs have names.
         target: the index of the score, or the name of a class if the estimator has `classes_`. If None, the function
             returns all scores. If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name
             of the class as text, such as "2".
@@ -70,15 +73,18 @@ class ModelView(Placed):
     """The function from a row to its score under any model; `model` describes the arguments."""
 
     def __init__(self, f: Any, batch_model: BatchModel, target: int | str | None, layer: str | None, batch_size: int):
-        self.batch_model, self.batch_size, self.layer = batch_model, batch_size, layer
+        self.f, self.batch_model, self.batch_size, self.layer = f, batch_model, batch_size, layer
+        self.joined = dict[tuple, ModelView]()  # the views of several inputs, by their shapes
         self.target = _index(target, batch_model.classes)
         if layer is not None:
             got = f"{layer!r} for a {type(f).__name__}"
             checks.expect(isinstance(f, nn.Module), "layer", got, "None", "only a module has layers")
             self.part = _layer(f, layer)
 
-    def __call__(self, x: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
+    def __call__(self, x: Inputs) -> Float[Tensor, "..."]:
         """Return the score of row `x`, or its scores `[k]` if there is no target.
+
+        `x` is a tensor or, if the model has several inputs, a tuple or dictionary of tensors without a batch axis.
 
         Raises:
             MapstoError: if the view has a layer, because it then explains the output of this layer: see `at`.
@@ -87,23 +93,41 @@ class ModelView(Placed):
             self.layer is None, "layer", f"{self.layer!r} in a call with a row", "the output of this layer",
             "take view, point = h.at(x), then view(point) or explainer(view, point)",
         )  # fmt: skip
-        return ask(self._scores, self.batch_size, _row(x)[None])[0]
+        if not isinstance(x, Tensor):
+            return self._of(x)(join(x))
+        return ask(self._scores, self.batch_size, x[None])[0]
 
-    def at(self, x: Shaped[Tensor, "..."]) -> tuple[View, Tensor]:
+    def at(self, x: Inputs) -> tuple[View, Tensor]:
         """Return this view and `x`; if there is a layer, the function from its output to the score, and its output.
 
         The function runs the module on `x` with its argument in place of the layer's output. The output has no row
-        axis.
+        axis. If `x` is a tuple or dictionary of tensors, the point holds the entries of all of them, one after the
+        other; divide values by `values.split([a.numel(), b.numel()])`.
 
         Raises:
             MapstoError: if the layer does not run exactly once, or does not return a floating-point tensor with one
                 entry for each row.
         """
+        if not isinstance(x, Tensor):
+            return self._of(x).at(join(x))
         if self.layer is None:
-            return self, _row(x)
-        row = _row(x)[None]
+            return self, x
+        row = x[None]
         point = ask(self._features, self.batch_size, row)[0]
         return lambda moved: ask(self._scores_from, self.batch_size, moved[None], row)[0], point
+
+    def _of(self, x: Inputs) -> "ModelView":
+        """Return the view of rows that hold several inputs; it is kept for further inputs of the same shapes."""
+        key = signature(x)
+        checks.expect(
+            not self.batch_model.tabular, "x", f"a {type(x).__name__}", "a tensor, because f reads rows of a table",
+            "pass torch.as_tensor(x)",
+        )  # fmt: skip
+        if key not in self.joined:
+            f = joined(self.f, x)
+            layer = None if self.layer is None else f"module.{self.layer}"
+            self.joined[key] = ModelView(f, BatchModel(f, None, self.batch_size), self.target, layer, self.batch_size)
+        return self.joined[key]
 
     def _scores(self, rows: Tensor) -> Tensor:
         scores = self.batch_model(rows)
@@ -163,8 +187,3 @@ def _index(target: int | str | None, classes: Any) -> int | None:
         target in names, "target", repr(target), f"None, the index of a score, or the name of a class ({known})"
     )
     return names.index(target)
-
-
-def _row(x: Any) -> Tensor:
-    checks.expect(isinstance(x, Tensor), "x", f"a {type(x).__name__}", "a tensor", "pass torch.as_tensor(x)")
-    return x

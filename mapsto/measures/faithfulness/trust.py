@@ -51,7 +51,7 @@ def trust(
     points: Float[Tensor, "n ..."],
     truth: Bool[Tensor, "n p"] | None = None,
     groups: Int[Tensor, "..."] | None = None,
-    radius: float = 0.02,
+    radius: float | Tensor = 0.02,
     seed: int = 0,
     chunk_size: int | None = None,
     values: Float[Tensor, "n ..."] | None = None,
@@ -76,7 +76,8 @@ def trust(
             out.
         groups: for each entry of a point, the index of its player. The attributions of a `ViewExplainer` are added up
             over the entries of each player. If None, each entry is a player.
-        radius: the largest change of an entry of a point for the measure "max-sensitivity", in the unit of the points.
+        radius: the largest change of an entry of a point for the measure "max-sensitivity", in the unit of the points:
+            a number, or a tensor that broadcasts to a point, such as one number for each column.
         seed: the random seed for the random attributions, coalitions and neighbours.
         chunk_size: the number of points to explain at a time, to limit memory; None explains all at once.
         values: the attributions of the points, as the function `explained` of this module returns them. If None, they

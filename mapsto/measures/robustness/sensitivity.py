@@ -78,10 +78,12 @@ def max_sensitivity(
     return Sensitivity(absolute, absolute / torch.where(length > 0, length, 1.0))
 
 
-def around(points: Float[Tensor, "n ..."], radius: float, samples: int = 10, seed: int = 0) -> Float[Tensor, "n s ..."]:
+def around(
+    points: Float[Tensor, "n ..."], radius: float | Tensor, samples: int = 10, seed: int = 0
+) -> Float[Tensor, "n s ..."]:
     """Return `samples` random neighbours of each point, whose entries differ from the point's by at most `radius`.
 
-    The moves are uniform, and the same for all points.
+    `radius` is a number, or a tensor that broadcasts to a point. The moves are uniform, and the same for all points.
     """
     generator = torch.Generator().manual_seed(seed)
     moves = 2 * torch.rand(samples, *points.shape[1:], generator=generator, dtype=torch.float64) - 1

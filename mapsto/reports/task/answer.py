@@ -63,6 +63,7 @@ class TaskAnswer:
     teaching: Teaching | None = None
     film: Film | None = None
     choices: Sequence[str] = ()  # of each learned explainer: whether the parts that it chooses tell the answer
+    at_chance: str = ""  # a sentence if the model does not clearly beat guessing on this task
     missing: Mapping[str, str] = field(default_factory=dict)  # of a part that is None, by its name: the reason
 
     @property

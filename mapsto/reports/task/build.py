@@ -1,6 +1,7 @@
 """Ask a learner about a test task: the question becomes the answer, part by part."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -54,8 +55,35 @@ def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, se
         reasons=_if_possible("reasons", missing, lambda: _reasons(question, methods or default_methods(question))),
         teaching=_if_possible("taught", missing, lambda: _teaching(question, missing)),
         film=_if_possible("film", missing, lambda: _film(question)),
+        at_chance=_at_chance(question),
         choices=_if_possible("choices", missing, lambda: choices(learner, tasks, seed)) or (),
         missing=missing,
+    )
+
+
+def _at_chance(question: TaskQuestion) -> str:
+    """Say that the model does not clearly beat guessing on all queries of the task, if so; else nothing."""
+    query, support = question.episode.query, question.support
+    with torch.no_grad():
+        state = question.learner.adapt(support)
+        scores = question.learner.predict(state, query.x)
+    n = len(query.y)
+    if not question.has_classes:
+        y = query.y.reshape(n, -1).double()
+        mean = support.y.reshape(len(support.y), -1).double().mean(0) if len(support.y) else y.mean(0)
+        worse = float((scores.double().reshape(n, -1) - y).square().mean()) >= float((mean - y).square().mean())
+        guess = "always answering with the mean of the teaching examples"
+        return f"On its {n} queries it is no better than {guess}, so its reasons explain little." if worse else ""
+    right, guess_right = int((scores.argmax(1) == query.y).sum()), int(query.y.bincount().max())
+    # The probability of at least as many right answers by guessing (the exact binomial test).
+    share = guess_right / n
+    luck = sum(math.comb(n, i) * share**i * (1 - share) ** (n - i) for i in range(right, n + 1))
+    if luck < 0.05:
+        return ""
+    better = "no better" if right <= guess_right else "not clearly better"
+    return (
+        f"On its {n} queries it is right {right} times, {better} than always naming the most frequent class "
+        f"({guess_right} times), so its reasons explain little."
     )
 
 
@@ -102,7 +130,8 @@ def _cells(question: TaskQuestion, x: Tensor, target: int | None) -> np.ndarray:
 
 def _film(question: TaskQuestion) -> Film:
     x = question.query.x[0]
-    explainer = None if x.isnan().any() or x.numel() == 1 else IntegratedGradients(_STEPS, chunk_size=8)
+    reference = hiding_of(question).reference
+    explainer = None if x.isnan().any() or x.numel() == 1 else IntegratedGradients(_STEPS, reference, chunk_size=8)
     link = (lambda scores: scores.softmax(-1)) if question.has_classes else (lambda scores: scores)
     return film(question.learner, question.episode, explainer, target=question.target(0) or 0, link=link)
 

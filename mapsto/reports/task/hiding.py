@@ -31,6 +31,21 @@ class Hiding(NamedTuple):
         """The number of parts of a row."""
         return self.background[0].numel() if self.groups is None else int(self.groups.max()) + 1
 
+    @property
+    def reference(self) -> Tensor:
+        """The row that methods that move a row compare it with: the mean of the background, entry by entry."""
+        return self.background.nanmean(0).nan_to_num(0.0)
+
+    @property
+    def unit(self) -> Tensor:
+        """The usual distance from the reference: the standard deviation of each column, or of all pixels of images.
+
+        A column of one value has unit 0. If all have, because there is a single row, the unit is 1.
+        """
+        far = (self.background - self.reference).square()
+        mean = far.nanmean(0).nan_to_num(0.0) if self.background.dim() == 2 else far.nanmean().expand(far.shape[1:])
+        return mean.sqrt() if mean.any() else torch.ones_like(mean)
+
     def spread(self, values: Tensor, x: Tensor) -> Tensor:
         """Return values of entries unchanged; divide the value of a part of the rows `x` evenly among its entries."""
         if values.shape == x.shape:

@@ -1,8 +1,9 @@
 """The explainers of a query, by name, with arguments that suit the task.
 
-Methods that need a background take the teaching examples. A learner that explains itself is one more method,
-`SelfExplaining`: the shipped mapping, or a `Joint` with explainers that tell how important each player is. Each of
-several such explainers is a method.
+Methods that need a background take the teaching examples, and those that compare with one row their mean, as the game
+does that judges all methods. Noise is a share of their standard deviations. A learner that explains itself is one more
+method, `SelfExplaining`: the shipped mapping, or a `Joint` with explainers that tell how important each player is. Each
+of several such explainers is a method.
 """
 
 import inspect
@@ -33,6 +34,7 @@ Methods = str | Sequence[str]
 _OF_LAYERS = ("GradCAM", "HiResCAM")
 OWN = "SelfExplaining"
 _SAMPLES = 16  # coalitions a player
+_NOISE = 0.1  # of the unit of each entry, see `Hiding.unit`
 
 
 @final
@@ -173,6 +175,10 @@ def _build(name: str, hiding: Hiding) -> ViewExplainer | GameExplainer:
     arguments: dict[str, Any] = {}
     if "background" in parameters:
         arguments["background"] = hiding.background
+    if "baseline" in parameters:
+        arguments["baseline"] = hiding.reference
+    if "noise" in parameters:
+        arguments["noise"] = _NOISE * hiding.unit
     many = hiding.players > explainers.coalitions.MOST_PLAYERS
     if many and "samples" in parameters and issubclass(kind, GameExplainer):
         arguments["samples"] = _SAMPLES * hiding.players

@@ -18,6 +18,7 @@ from ..words import in_line
 from .hiding import Hiding
 from .question import TaskQuestion
 
+RADIUS = 0.02  # of the unit of each entry, see `Hiding.unit`: how far a query moves for max-sensitivity
 CANNOT = (MapstoError, ValueError, RuntimeError)  # torch raises RuntimeError for what it cannot differentiate
 MEASURES = {"gap": "insertion − deletion", "infidelity": "infidelity", "max-sensitivity": "max-sensitivity"}
 
@@ -44,7 +45,16 @@ def explain(
             measures = {}
             if measured:
                 measures = trust(
-                    method, question.view, games, x, None, hiding.groups, chunk_size=1, values=values, against=against
+                    method,
+                    question.view,
+                    games,
+                    x,
+                    None,
+                    hiding.groups,
+                    RADIUS * hiding.unit,
+                    chunk_size=1,
+                    values=values,
+                    against=against,
                 )
         except CANNOT as error:
             missing = x.isnan().any() and isinstance(method, ViewExplainer)

@@ -51,7 +51,7 @@ def about(answer: TaskAnswer) -> str:
     else:
         right = int((answer.outputs.argmax(1) == answer.y).sum())
         result = f"Of the {queries} shown here, which it had not seen, it put {right} in the right class."
-    return f"{_taught(answer)} {result}"
+    return f"{_taught(answer)} {result} {answer.at_chance}".rstrip()
 
 
 def _taught(answer: TaskAnswer) -> str:

@@ -14,7 +14,7 @@ ABOUT = {
     "SelfExplaining": "The learner's own reasons, given in the same pass as its answer.",
     "Gradient": "How much the answer would change if each part were a little larger.",
     "InputXGradient": "The slope of the answer in each part, times how large that part is.",
-    "IntegratedGradients": "Fades the query in from nothing and adds up, part by part, what each adds to the answer.",
+    "IntegratedGradients": "Moves from the mean teaching example to the query and adds up what each part adds.",
     "Smooth": "How much the answer would change if each part were a little larger, averaged over noisy copies.",
     "Occlusion": "Hides one part at a time and notes what the answer loses.",
     "LIME": "Hides many random sets of parts and fits a simple sum to what the answer does.",

@@ -1,7 +1,6 @@
 # Needs Python 3.11 or newer, pip and make; everything else goes into .venv.
 PYTHON ?= python3
-# What pip installs first; on Linux this can be a CUDA build of 5 GB. The CPU build: make demo TORCH="$(CPU)".
-CPU := torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+# What pip installs first; on Linux this can be a CUDA build of 5 GB. README.md says how to choose.
 TORCH ?= torch==2.13.0
 VENV ?= .venv
 # More arguments for pytest: make test PYTEST="-k shapley"
@@ -59,8 +58,8 @@ $(VENV)/.choice: FORCE | $(BIN)/python
 
 # Torch first, so that TORCH chooses its build. The pin chooses the version, not the build.
 $(VENV)/.torch: $(VENV)/.choice
-	@echo 'Installing $(TORCH). From PyPI on Linux this can be a CUDA build of 5 GB; to choose the CPU build, stop and run:'
-	@echo '    make demo TORCH="$(CPU)"'
+	@echo 'Installing $(TORCH). On Linux this can be a CUDA build of 5 GB; to choose the CPU build, stop and run:'
+	@echo '    make demo TORCH="torch==2.13.0 --index-url <the index of the CPU builds>"      (see README.md)'
 	-@$(PIP) uninstall --quiet --yes torch 2>/dev/null  # else pip keeps another build of the same version
 	$(PIP) install $(TORCH)
 	@touch $@

@@ -18,14 +18,15 @@ from .remarks import listing
 _SUMS = {"mean", "average", "avg", "total", "totals", "sum", "median", "sd", "std", "stdev", "std dev",
          "standard deviation", "min", "max", "minimum", "maximum", "count", "grand total", "subtotal",
          "mittelwert", "mw", "durchschnitt", "summe", "gesamt", "insgesamt", "standardabweichung", "anzahl",
-         "moyenne", "total général", "somme", "media", "promedio", "平均", "平均值", "合计", "总计", "mean (sd)", "mean±sd",
-         "range", "iqr"}  # fmt: skip
-_UNITS = re.compile(
-    r"[(\[]?\s*(?:%|‰|[nμµmkgd]?[glm](?:/[\w³²]+)?|[mµμnp]?mol(?:/\w+)?|[ckmµμn]?m[²2³3]?|kg/m[²2]|m?[lg]/d[lL]|years?|yrs?|y|months?|days?|"
-    r"hours?|h|min|mmhg|bpm|/min|1/min|°[cf]|c|f|iu/\w+|u/\w+|i?u|g/[dl]+|mg/\w+|ng/\w+|pg/\w+|µg/\w+|k?pa|jahre|tage|j\.?|cm|kg|mm|ms|s|"
-    r"x?10[\^e]?\d+/\w+|[gt]/l|cells/\w+|score|points|n|yes/no|0/1|€|\$|usd|eur)\s*[)\]]?",
-    re.IGNORECASE,
-)
+         "moyenne", "total général", "somme", "media", "promedio", "平均", "平均值", "合计", "总计", "mean (sd)",
+         "mean±sd", "range", "iqr"}  # fmt: skip
+_UNIT_WORDS = [
+    r"%|‰|°[cf]|[cf]|€|\$|usd|eur|n|score|points|yes/no|0/1|[gt]/l|k?pa|mmhg|bpm|/min|1/min",
+    r"years?|yrs?|y|months?|days?|hours?|h|min|s|ms|jahre?|tage?|j\.?|ans|mois|jours?",
+    r"[nμµmkd]?[glm](?:/[\w³²]+)?|[mµμnp]?mol(?:/\w+)?|[ckmµμnd]?m[²2³3]?|kg/m[²2]|(?:cells|i?u|mi?u)/\w+",
+    r"[mµμnpk]?g/\w+|x?10[\^e]?\d+/\w+|ml/min(?:/1[.,]73\s?m[²2])?",
+]
+_UNITS = re.compile(rf"[(\[]?\s*(?:{'|'.join(_UNIT_WORDS)})\s*[)\]]?", re.IGNORECASE)
 _SEARCHED = 30  # lines in which the header is searched
 _ROW_NAMES = re.compile(r"Unnamed: ?\d+(_level_\d+)?|index|row\.?names?|", re.IGNORECASE)
 

@@ -93,7 +93,9 @@ _GRADED = r"(?:grade|stage|grad|stadium|stufe|level|class|klasse|nyha|asa|killip
 _STEP = re.compile(rf"({_GRADED})[ .\-]*(\d|i{{1,3}}|iv|vi{{0,2}})([abc]?)")
 _DIGITS = r"(-?\d+(?:[.,]\d+)?)"
 _END = r"(?: ?\w{1,6})?"  # a unit
-_RANGE = re.compile(rf"[\[(]?\s*{_DIGITS}\s*(?:-|–|—|to|bis|,|;|\.\.)\s*{_DIGITS}\s*[\])]?{_END}")
+_RANGE = re.compile(
+    rf"[\[(]\s*{_DIGITS}\s*[,;]\s*{_DIGITS}\s*[\])]|[\[(]?{_DIGITS}\s*(?:-|–|—|to|bis|\.\.)\s*{_DIGITS}[\])]?{_END}"
+)
 _OPEN = re.compile(
     rf"(?:(<|<=|≤|under|unter|below|bis)\s*{_DIGITS}|(>|>=|≥|over|über|ab|above)\s*{_DIGITS}|(\d+)\s*\+){_END}"
 )
@@ -171,7 +173,7 @@ def _ends(text: str) -> tuple[float, float] | None:
         return float(digits.replace(",", "."))
 
     if match := _RANGE.fullmatch(text):
-        low, high = number(match[1]), number(match[2])
+        low, high = (number(digits) for digits in match.groups() if digits)
         return (low, high) if low <= high else None
     if match := _OPEN.fullmatch(text):
         return (float("-inf"), number(match[2])) if match[1] else (number(match[4] or match[5]), float("inf"))

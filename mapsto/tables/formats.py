@@ -19,6 +19,7 @@ from .grid import Grid, Row
 from .remarks import listing
 
 SHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+_REFUSALS = {"refused", "no answer", "don't know", "dont know", "dk", "weiß nicht", "keine antwort", "verweigert"}
 FRAMES = (".parquet", ".pq", ".feather", ".arrow", ".sav", ".zsav", ".por", ".dta")
 
 
@@ -110,7 +111,7 @@ def _labelled(table: pd.DataFrame, about: Any) -> tuple[pd.DataFrame, list[str]]
     notes, columns = [], {}
     for name in table.columns:
         values, labels = table[name], about.variable_value_labels.get(name) or {}
-        lost = {code for code, label in labels.items() if words.is_missing(str(label)) or _refusal(str(label))}
+        lost = {code for code, label in labels.items() if _is_lost(words.fold(str(label)))}
         present = set(values.dropna())
         if labels and present - lost and present - lost <= set(labels) - lost:
             levels = [str(labels[code]) for code in sorted(set(labels) - lost, key=_sortable) if code in present]
@@ -127,8 +128,9 @@ def _labelled(table: pd.DataFrame, about: Any) -> tuple[pd.DataFrame, list[str]]
     return pd.DataFrame(columns, index=table.index), notes
 
 
-def _refusal(label: str) -> bool:
-    return words.fold(label) in {"refused", "no answer", "don't know", "dont know", "dk", "weiß nicht", "verweigert"}
+def _is_lost(label: str) -> bool:
+    """Return whether a label says that the answer is missing; "none" is an answer."""
+    return (words.is_missing(label) and label not in ("none", "nil")) or label in _REFUSALS
 
 
 def _sortable(code: Any) -> tuple[int, Any]:

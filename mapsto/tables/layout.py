@@ -169,7 +169,7 @@ def _first_is_number(rows: Sequence[Row]) -> bool:
 
 def _first_are_phrases(rows: Sequence[Row]) -> bool:
     texts = [_text(row.cells[0]) for row in rows[:-1] if row.cells]
-    return sum(" " in text or ":" in text for text in texts) > 0.2 * len(texts)
+    return sum(not _is_value(text) and (" " in text or ":" in text) for text in texts) > 0.2 * len(texts)
 
 
 def _is_footer(row: Row, least: int, numeric: bool, phrases: bool) -> bool:

@@ -63,7 +63,11 @@ MESSY = {
     "bars and blanks": (lines(ROWS, " | "), PLAIN, ["vertical bars"]),
     "blanks": (lines(ROWS, " "), PLAIN, ["blanks"]),
     "aligned blanks": (lines([(f"{a:<6}", f"{s:<4}", f"{c:>7}") for a, s, c in ROWS], " "), PLAIN, ["blanks"]),
-    "row names of R": ('"age" "sex" "crp"\n' + "".join(f'"{i}" {a} "{s}" {c}\n' for i, (a, s, c) in enumerate(ROWS)), PLAIN, ["blanks", "column 1 numbers the rows"]),
+    "row names of R": (
+        '"age" "sex" "crp"\n' + "".join(f'"{i}" {a} "{s}" {c}\n' for i, (a, s, c) in enumerate(ROWS)),
+        PLAIN,
+        ["blanks", "column 1 numbers the rows"],
+    ),
     "semicolons and decimal commas": (lines(COMMA, ";"), PLAIN, []),
     "tabs and decimal commas": (lines(COMMA, "\t"), PLAIN, []),
     "commas and quoted decimal commas": (quoted(*(row[2] for row in COMMA)), PLAIN, []),
@@ -96,8 +100,16 @@ MESSY = {
     "a footer": (CSV + "\nSource: ward book\n", PLAIN, ["below the table"]),
     "a padded footer": (CSV + "Printed on Monday,,\n", PLAIN, ["line 8 is below the table"]),
     "empty rows": (CSV.replace("74,", ",,\n74,") + ",,\n", PLAIN, ["lines 4, 9 are empty"]),
-    "empty columns": (lines([(*row, "", "") for row in ROWS], header="age,sex,crp,,"), PLAIN, ["neither a name nor cells"]),
-    "row numbers": (lines([(i, *row) for i, row in enumerate(ROWS)], header="Unnamed: 0,age,sex,crp"), PLAIN, ["numbers the rows"]),
+    "empty columns": (
+        lines([(*row, "", "") for row in ROWS], header="age,sex,crp,,"),
+        PLAIN,
+        ["neither a name nor cells"],
+    ),
+    "row numbers": (
+        lines([(i, *row) for i, row in enumerate(ROWS)], header="Unnamed: 0,age,sex,crp"),
+        PLAIN,
+        ["numbers the rows"],
+    ),
     "a nameless column": (
         lines([(*row, x) for row, x in zip(ROWS, "abaabb", strict=True)], header="age,sex,crp,"),
         {**PLAIN, "column 4": list("abaabb")},
@@ -106,16 +118,37 @@ MESSY = {
     "the header twice": (CSV.replace("86,", "age,sex,crp\n86,"), PLAIN, ["line 5 is the column names again"]),
     "units in cells": (crp("12.2 mg/l", "32.8 mg/l", "9.4 mg/l", "6.1 mg/l", "15.7 mg/l", "40.5 mg/l"), PLAIN, []),
     "flags": (crp("12.2 H", "32.8", "9.4", "6.1 L", "15.7", "40.5"), PLAIN, ["marks behind numbers"]),
-    "thousands": (quoted("1,200", "950", "12,400", "3,100", "700", "1,050"), {**PLAIN, "crp": [1200, 950, 12400, 3100, 700, 1050]}, ["'1,200' is read as 1200"]),
+    "thousands": (
+        quoted("1,200", "950", "12,400", "3,100", "700", "1,050"),
+        {**PLAIN, "crp": [1200, 950, 12400, 3100, 700, 1050]},
+        ["'1,200' is read as 1200"],
+    ),
     "thousands points": (
-        lines([(a, s, c) for (a, s, _), c in zip(ROWS, ["1.200", "950", "12.400", "3.100", "700", "1.050"], strict=True)], ";"),
+        lines(
+            [(a, s, c) for (a, s, _), c in zip(ROWS, ["1.200", "950", "12.400", "3.100", "700", "1.050"], strict=True)],
+            ";",
+        ),
         {**PLAIN, "crp": [1200, 950, 12400, 3100, 700, 1050]},
         ["'1.200' is read as 1200"],
     ),
-    "words for missing": (crp("NA", "-", "9.4", "n/a", "unbekannt", "40.5"), {**PLAIN, "crp": [None, None, 9.4, None, None, 40.5]}, ["'NA' (1 cell)"]),
-    "errors of a spreadsheet": (crp("#DIV/0!", "32.8", "9.4", "#N/A", "15.7", "40.5"), {**PLAIN, "crp": [None, 32.8, 9.4, None, 15.7, 40.5]}, ["'#DIV/0!' (1 cell)"]),
+    "words for missing": (
+        crp("NA", "-", "9.4", "n/a", "unbekannt", "40.5"),
+        {**PLAIN, "crp": [None, None, 9.4, None, None, 40.5]},
+        ["'NA' (1 cell)"],
+    ),
+    "errors of a spreadsheet": (
+        crp("#DIV/0!", "32.8", "9.4", "#N/A", "15.7", "40.5"),
+        {**PLAIN, "crp": [None, 32.8, 9.4, None, 15.7, 40.5]},
+        ["'#DIV/0!' (1 cell)"],
+    ),
     "dates of two orders": (
-        lines([("2021-05-05", "05.05.2021", "05/05/2021"), ("2022-09-17", "17.09.2022", "09/17/2022"), ("2021-06-20", "20.06.2021", "06/20/2021")]),
+        lines(
+            [
+                ("2021-05-05", "05.05.2021", "05/05/2021"),
+                ("2022-09-17", "17.09.2022", "09/17/2022"),
+                ("2021-06-20", "20.06.2021", "06/20/2021"),
+            ]
+        ),
         {name: [18752, 19252, 18798] for name in ("age", "sex", "crp")},
         ["'05/05/2021' are read with the month first"],
     ),
@@ -124,13 +157,29 @@ MESSY = {
         {"age": AGE, "sex": SEX, "crp (1)": [166, 107, None, 123, 115, 124], "crp (2)": [58, 61, None, 50, 62, 90]},
         [],
     ),
-    "a sentinel": (crp("12.2", "999", "9.4", "6.1", "15.7", "40.5"), {**PLAIN, "crp": [12.2, 999, 9.4, 6.1, 15.7, 40.5]}, ["'999' (1 cell) lies far outside"]),
+    "a sentinel": (
+        crp("12.2", "999", "9.4", "6.1", "15.7", "40.5"),
+        {**PLAIN, "crp": [12.2, 999, 9.4, 6.1, 15.7, 40.5]},
+        ["'999' (1 cell) lies far outside"],
+    ),
     "percent": (crp("45 %", "7%", "9.5 %", "100 %", "1%", "0 %"), {**PLAIN, "crp": [45, 7, 9.5, 100, 1, 0]}, []),
-    "steps": (crp("mild", "none", "severe", "mild", "none", "moderate"), {**PLAIN, "crp": ["mild", "none", "severe", "mild", "none", "moderate"]}, ["none < mild < moderate < severe"]),
-    "spellings": (crp("yes", "YES", "no", "yes ", "No", "no"), {**PLAIN, "crp": ["yes", "yes", "no", "yes", "no", "no"]}, ["'yes' = 'YES'"]),
-    "line breaks in a quoted cell": (CSV.replace("crp\n", '"crp\nmg/l"\n').replace("sex", '"sex"'), {"age": AGE, "sex": SEX, "crp mg/l": CRP}, []),
+    "steps": (
+        crp("mild", "none", "severe", "mild", "none", "moderate"),
+        {**PLAIN, "crp": ["mild", "none", "severe", "mild", "none", "moderate"]},
+        ["none < mild < moderate < severe"],
+    ),
+    "spellings": (
+        crp("yes", "YES", "no", "yes ", "No", "no"),
+        {**PLAIN, "crp": ["yes", "yes", "no", "yes", "no", "no"]},
+        ["'yes' = 'YES'"],
+    ),
+    "line breaks in a quoted cell": (
+        CSV.replace("crp\n", '"crp\nmg/l"\n').replace("sex", '"sex"'),
+        {"age": AGE, "sex": SEX, "crp mg/l": CRP},
+        [],
+    ),
     "hard blanks": (CSV.replace("12.2", "\u00a012.2\u00a0"), PLAIN, []),
-}  # fmt: skip
+}
 
 
 def test_there_are_forty_of_them():
@@ -175,9 +224,17 @@ def test_what_cannot_be_read_is_refused_with_its_line(tmp_path, name):
 
 FOLDER = Path(os.environ.get("MAPSTO_DATA", "")) / "messy"
 NAMES = {
-    "01_german.csv": dict(zip(["age", "sex", "bmi", "crp", "creatinine", "smoker", "ward"], ["Alter", "Geschlecht", "Größe/BMI", "CRP (mg/l)", "Kreatinin", "Raucher", "Station"], strict=True)),
-    "18b_gbk.csv": dict(zip(["age", "bmi", "crp", "creatinine", "ward"], ["年龄", "体重指数", "C反应蛋白", "肌酐", "病房"], strict=True)),
-}  # fmt: skip
+    "01_german.csv": dict(
+        zip(
+            ["age", "sex", "bmi", "crp", "creatinine", "smoker", "ward"],
+            ["Alter", "Geschlecht", "Größe/BMI", "CRP (mg/l)", "Kreatinin", "Raucher", "Station"],
+            strict=True,
+        )
+    ),
+    "18b_gbk.csv": dict(
+        zip(["age", "bmi", "crp", "creatinine", "ward"], ["年龄", "体重指数", "C反应蛋白", "肌酐", "病房"], strict=True)
+    ),
+}
 AS_CLEAN = ["01_german.csv", "05_x.xlsx", "07_x.sav", "09_units.csv", "10_dates.csv", "18b_gbk.csv", "19b_header3.csv"]
 AS_CLEAN += ["19c_unitrow.csv", "22_outcome_text.csv", "25_leak.csv", "30_total.csv", "32b_tab_decimal_comma.tsv"]
 AS_CLEAN += [

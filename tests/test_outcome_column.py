@@ -105,7 +105,7 @@ def test_joined_spellings_are_said():
 
 
 def test_a_mixture_of_numbers_and_texts_is_refused_in_these_words():
-    with pytest.raises(MapstoError, match="^y: mixes numbers and texts"):
+    with pytest.raises(MapstoError, match=r"^y: mixes numbers and texts"):
         TableClassifier(members=1).fit(X, pd.Series([1, "a"] * 6, dtype=object))
 
 

@@ -142,6 +142,9 @@ def test_words_that_the_person_calls_missing():
         (["37.5 °C", "38 °C"], [37.5, 38], "°C"),
         (["01", "02", "10"], [1, 2, 10], ""),
         (["0,571", "1,234", "0,880"], [0.571, 1.234, 0.88], ""),
+        (["(5)", "7", "(1,200.5)"], [-5, 7, -1200.5], ""),
+        (["38+2", "39+0", "40+6"], [38 + 2 / 7, 39, 40 + 6 / 7], "weeks"),
+        (["1,00,000", "2,50,000", "5"], [100000, 250000, 5], ""),
         ([decimal.Decimal("1.5"), decimal.Decimal("2")], [1.5, 2], ""),
         ([1, 2.5, "3"], [1, 2.5, 3], ""),
     ],
@@ -221,6 +224,7 @@ def test_codes_are_categories(cells):
         (["19700102", "19700131"], [1, 30]),
         (["1970/01/02", "1970/01/31"], [1, 30]),
         (["1970-01", "1970-02"], [0, 31]),
+        (["1970Q1", "1970Q2"], [0, 90]),
         ([datetime.date(1970, 1, 2), None], [1, NAN]),
         (list(pd.period_range("1970-01", periods=2, freq="M")), [0, 31]),
     ],
@@ -289,12 +293,30 @@ def test_spans_of_time_are_seconds_however_they_are_stored(values):
         (["++", "-", "+", "+++"], ["-", "+", "++", "+++"]),
         (["keine", "schwer", "leicht", "mittel"], ["keine", "leicht", "mittel", "schwer"]),
         (["1:40", "1:160", "1:80"], ["1:40", "1:80", "1:160"]),
+        (["2 - neutral", "1 - disagree", "3 - agree"], ["1 - disagree", "2 - neutral", "3 - agree"]),
+        (["18-64", "<18", "≥65"], ["<18", "18-64", "≥65"]),
     ],
 )
 def test_well_known_words_are_ordered_and_said(cells, order):
     column, _, columns = fit(cells)
     assert (column.kind, column.levels) == ("ordered", order)
     assert f"column 'a': read as steps in the order {' < '.join(order)}." in columns.notes
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["5 mg", "1 g", "10 mg"], "'5 mg' is a number, but units differ"),
+        (["5", "lost", "7", "lost"], "'5' is a number, but others, such as 'lost', are none"),
+        (["2021-05-05", "ca. 2020", "2021-05-06"], "'2021-05-05' is a date, but others, such as 'ca. 2020', are none"),
+        ([f"P{i}" for i in range(30)] + ["P1"], "30 different texts in 31 cells"),
+        (["1970-01-02", "1970-01-03", "9999-12-31"], "'9999-12-31' lies far from all other dates"),
+        (["0.45", "45 %", "0.5"], "cells without a sign, such as '0.45', are read as percent too"),
+        (["(5)", "7", "9"], "in brackets, read as negative"),
+    ],
+)
+def test_doubts_are_said(cells, said):
+    assert any(said in note for note in fit(cells)[2].notes)
 
 
 def test_a_word_that_no_scale_knows_is_missing_beside_a_scale():
@@ -326,6 +348,7 @@ def test_kinds_that_the_person_says():
     assert fit(["1", "2", "3"], types={"a": "category"})[0].levels == ["1", "2", "3"]
     assert fit(["x9", "x10", "x2"], types={"a": "ordered"})[0].levels == ["x2", "x9", "x10"]
     assert fit(["1", "lost", "lost"], types={"a": "number"})[1] == [1, NAN, NAN]
+    assert fit(["5 mg", "1 g", "7 mg"], types={"a": "number"})[1] == [5, NAN, 7]
     assert fit(["1", "2", "3"], types={"a": "absent"})[0].kind == "absent"
     with pytest.raises(MapstoError, match=r"^types: "):
         fit(["1"], types={"b": "number"})

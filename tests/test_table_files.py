@@ -28,58 +28,59 @@ def numbers(path, sheet=None):
     return columns, columns.transform(file.table), file.notes
 
 
+OFFICE = "http://schemas.openxmlformats.org"
+MAIN, TO_SHEET = f"{OFFICE}/spreadsheetml/2006/main", f"{OFFICE}/officeDocument/2006/relationships"
+RELATIONS = f'<Relationships xmlns="{OFFICE}/package/2006/relationships">{{}}</Relationships>'
+SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
+
+
 def xlsx(path, **sheets):
     """Write a spreadsheet: a text becomes an inline string, a number a number."""
 
     def cell(value):
-        if value is None:
-            return "<c/>"
-        if isinstance(value, str):
-            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-        return f"<c><v>{value}</v></c>"
+        text = f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return "<c/>" if value is None else text if isinstance(value, str) else f"<c><v>{value}</v></c>"
 
-    main, office = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
-    with zipfile.ZipFile(path, "w") as file:
-        kinds, book, links = "", "", ""
-        for i, (name, rows) in enumerate(sheets.items(), 1):
-            body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
-            file.writestr(
-                f"xl/worksheets/sheet{i}.xml", f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
-            )
-            kinds += f'<Override PartName="/xl/worksheets/sheet{i}.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/>'
-            book += f'<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>'
-            links += f'<Relationship Id="rId{i}" Type="{office}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet{i}.xml"/>'
-        file.writestr("[Content_Types].xml", f'<Types xmlns="{office}/package/2006/content-types">{kinds}</Types>')
-        file.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="rId1" Type="{office}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        )
-        file.writestr(
-            "xl/workbook.xml",
-            f'<workbook xmlns="{main}" xmlns:r="{office}/officeDocument/2006/relationships"><sheets>{book}</sheets></workbook>',
-        )
-        file.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{office}/package/2006/relationships">{links}</Relationships>',
-        )
-    return path
+    def relation(i, kind, target):
+        return f'<Relationship Id="rId{i}" Type="{TO_SHEET}/{kind}" Target="{target}"/>'
+
+    numbered = list(enumerate(sheets.items(), 1))
+    kinds = "".join(f'<Override PartName="/xl/worksheets/s{i}.xml" ContentType="{SHEET}"/>' for i, _ in numbered)
+    book = "".join(f'<sheet name="{name}" sheetId="{i}" r:id="rId{i}"/>' for i, (name, _) in numbered)
+    links = "".join(relation(i, "worksheet", f"worksheets/s{i}.xml") for i, _ in numbered)
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{OFFICE}/package/2006/content-types">{kinds}</Types>',
+        "_rels/.rels": RELATIONS.format(relation(1, "officeDocument", "xl/workbook.xml")),
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{TO_SHEET}"><sheets>{book}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": RELATIONS.format(links),
+    }
+    for i, (_, rows) in numbered:
+        body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+        parts[f"xl/worksheets/s{i}.xml"] = f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData></worksheet>'
+    return zipped(path, parts)
 
 
 def ods(path, rows):
+    """Write a spreadsheet of LibreOffice."""
+
     def cell(value):
         kind = "string" if isinstance(value, str) else "float"
         number = "" if isinstance(value, str) else f' office:value="{value}"'
         return f'<table:table-cell office:value-type="{kind}"{number}><text:p>{value}</text:p></table:table-cell>'
 
-    body = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
-    spaces = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
-    )
-    content = f'<office:document-content {spaces}><office:body><office:spreadsheet><table:table table:name="one">{body}</table:table></office:spreadsheet></office:body></office:document-content>'
+    table = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
+    body = f'<office:spreadsheet><table:table table:name="one">{table}</table:table></office:spreadsheet>'
+    names = ("office", "table", "text")
+    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in names)
+    content = f"<office:document-content {spaces}><office:body>{body}</office:body></office:document-content>"
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    return zipped(path, {"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<manifest/>"})
+
+
+def zipped(path, parts):
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        file.writestr("content.xml", content)
-        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        for name, text in parts.items():
+            file.writestr(name, text)
     return path
 
 
@@ -109,7 +110,7 @@ def test_the_first_sheet_with_a_table_is_read_or_the_one_that_is_named(tmp_path)
     assert notes == ["file: the sheet 'Patients' is read, not 'About', 'Other'; --sheet chooses."]
     columns, _, notes = numbers(path, "Other")
     assert [column.name for column in columns] == ["x"] and notes == []
-    with pytest.raises(MapstoError, match="^sheet: got 'None'"):
+    with pytest.raises(MapstoError, match=r"^sheet: got 'None'"):
         numbers(path, "None")
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(MapstoError, match=r"^sheet: .* is no spreadsheet"):

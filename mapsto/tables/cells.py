@@ -28,13 +28,13 @@ def kind_of(values: pd.Series) -> Literal["number", "date", "span", "cells"]:
         return "date"
     if pd.api.types.is_timedelta64_dtype(dtype):
         return "span"
-    plain = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+    plain = pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_float_dtype(dtype)
     return "number" if plain and not _too_large(values) else "cells"
 
 
 def floats(values: pd.Series) -> Float[np.ndarray, " n"]:
     """Return a column that is stored as numbers."""
-    return pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
+    return values.to_numpy(float, na_value=np.nan)
 
 
 def moments(values: pd.Series) -> Float[np.ndarray, " n"]:
@@ -71,7 +71,7 @@ def plain(value: Any) -> Cell:
     return str(value).strip() or None
 
 
-def as_text(cell: Cell) -> str:
+def as_text(cell: Any) -> str:
     """Write a plain cell: 4.0 as 4, because one missing cell turns a column of integers into floats."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 

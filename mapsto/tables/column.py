@@ -29,7 +29,7 @@ class Column:
         codes: the number of each level of a "category" or "ordered" column.
         unit: the unit of the numbers, empty if there is none.
         missing: words that stand for a missing cell, folded by `words.fold`.
-        style: the spelling of the cells: "plain", "time" or "span" of numbers; "plain" or "compact" of dates.
+        style: the spelling of the cells: "plain", "time", "weeks" or "span" of numbers; "plain" or "compact" of dates.
         decimal: the decimal mark of numbers.
         spellings: the unit's spellings, folded.
         day_first: whether 05/06/2021 is the fifth of June.
@@ -163,8 +163,8 @@ class Column:
 
 
 def _timed(cell: str, style: str) -> float:
-    if style == "time":
-        return dates.hours(cell)
+    if style in ("time", "weeks"):
+        return dates.hours(cell) if style == "time" else dates.weeks(cell)
     span = dates.seconds(cell)
     return float(cell[:-2]) if math.isnan(span) and cell.endswith(" s") else span
 

@@ -9,6 +9,8 @@ from . import dates
 from .column import Column
 from .evidence import Evidence
 
+_LIFETIME = 80 * 365
+
 
 def stored_dates(column: Column, values: pd.Series) -> Column:
     """Return `column`, absent if none of its stored values is there."""
@@ -33,12 +35,24 @@ def date_column(evidence: Evidence) -> Column | None:
         return Column(evidence.name, "date", missing=evidence.own, style="compact", notes=[note])
     first, note_of_order = _order(evidence)
     read = [text for text in texts if not math.isnan(dates.days(text, first))]
-    if not read or (evidence.kind is None and not evidence.most(read)):
+    if not read or (evidence.kind is None and not evidence.enough(read)):
         return None
     column = Column(evidence.name, "date", missing=evidence.own, day_first=first, notes=note_of_order)
     if dates.short_years(texts):
         column.notes.append(evidence.said("years of two digits are read as 1930 to 2029."))
+    column.notes += _far_dates(evidence, read, first)
     return column
+
+
+def _far_dates(evidence: Evidence, read: Sequence[str], first: bool) -> list[str]:
+    """Say that a date such as 9999-12-31 lies a lifetime from the others."""
+    days = sorted((dates.days(text, first), text) for text in read)
+    far = [days[0][1]] if len(days) > 2 and days[1][0] - days[0][0] > _LIFETIME else []
+    far += [days[-1][1]] if len(days) > 2 and days[-1][0] - days[-2][0] > _LIFETIME else []
+    return [
+        evidence.said(f"{text!r} lies far from all other dates; if it means missing, pass --missing {text}.")
+        for text in far
+    ]
 
 
 def _order(evidence: Evidence) -> tuple[bool, list[str]]:

@@ -28,6 +28,8 @@ _DAY_NAME = re.compile(
 )
 _NAME_DAY = re.compile(rf"([^\W\d_]{{3,9}})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}}){_TIME}")
 _MONTH = re.compile(r"(\d{4})-(\d{2})|(\d{2})/(\d{4})|([^\W\d_]{3,9})\.?[ -](\d{4})")
+_QUARTER = re.compile(r"(\d{4})[ -]?Q([1-4])|Q([1-4])[ -/](\d{4})")
+_WEEKS = re.compile(r"(\d{1,2})\s*\+\s*([0-6])")
 _COMPACT = re.compile(r"(19|20)(\d{2})(\d{2})(\d{2})")
 _HOURS = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?|Uhr)?")
 _SPAN = re.compile(r"(-?\d+) days?,?(?: ([+-]?)(\d+):(\d{2}):(\d{2}(?:\.\d+)?))?")
@@ -65,6 +67,12 @@ def hours(text: str) -> float:
     return hour + int(match[2]) / 60 + int(match[3] or 0) / 3600
 
 
+def weeks(text: str) -> float:
+    """Return weeks and days as midwives write them (38+2) in weeks, NaN if the text is none."""
+    match = _WEEKS.fullmatch(text.strip())
+    return int(match[1]) + int(match[2]) / 7 if match else math.nan
+
+
 def seconds(text: str) -> float:
     """Return a span of time as pandas writes it (`1 days 02:00:00`) in seconds, NaN if the text is none."""
     match = _SPAN.fullmatch(text.strip())
@@ -99,6 +107,8 @@ def _moment(text: str, day_first: bool) -> datetime | None:
     if match := _MONTH.fullmatch(text):
         month = int(match[2] or match[3] or _named(match[5] or ""))
         return _date(int(match[1] or match[4] or match[6]), month, 1)
+    if match := _QUARTER.fullmatch(text):
+        return _date(int(match[1] or match[4]), 3 * int(match[2] or match[3]) - 2, 1)
     return None
 
 

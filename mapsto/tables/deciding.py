@@ -1,6 +1,6 @@
 """Decide how a column is read, once, from its different cells and how often each occurs.
 
-In order: what the person says, how the column is stored, a well-known scale, dates, times, numbers, and else words.
+In order: what the person says, how the column is stored, dates, a well-known scale, times, numbers, and else words.
 """
 
 from collections import Counter
@@ -71,9 +71,9 @@ def _of_kind(evidence: Evidence, values: pd.Series) -> Column | None:
 
 def _of_cells(evidence: Evidence) -> Column:
     kind = evidence.kind
-    column = known_scale(evidence) if kind is None else None
-    if column is None and kind in (None, "date"):
-        column = date_column(evidence)
+    column = date_column(evidence) if kind in (None, "date") else None
+    if column is None and kind is None:
+        column = known_scale(evidence)
     if column is None and kind in (None, "number"):
         column = times(evidence) or numbers(evidence)
     if column is None and kind is not None:

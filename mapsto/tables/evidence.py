@@ -14,6 +14,7 @@ from .column import KINDS, Column
 from .remarks import listing
 
 STRAY = 0.1  # a column with at most this share of other cells ("haemolysed") still holds numbers, or dates
+MANY = 10  # different numbers or dates that outweigh strays of up to a third of the cells
 Counts = Counter[Any]  # different cells, and how often each occurs
 
 
@@ -111,6 +112,10 @@ class Evidence:
     def most(self, chosen: Iterable[Any]) -> bool:
         """Return whether nearly all cells of `rest` are among `chosen`."""
         return bool(self.rest) and self.share(chosen) >= 1 - STRAY
+
+    def enough(self, read: Collection[Any]) -> bool:
+        """Return whether nearly all cells can be read, or many different ones beside at most a third of strays."""
+        return bool(read) and (self.most(read) or (len(read) >= MANY and self.share(read) > 2 / 3))
 
     def said(self, sentence: str) -> str:
         """Return a sentence about this column."""

@@ -1,12 +1,13 @@
 """Columns of words: ordered if the person, pandas or a well-known scale says so, else levels without an order."""
 
+import math
 import re
 from collections import Counter
 
 import pandas as pd
 
 from .. import checks
-from . import cells, words
+from . import cells, dates, spelling, words
 from .column import Column
 from .evidence import Counts, Evidence, commonest_first, texts_of
 
@@ -72,7 +73,29 @@ def words_column(evidence: Evidence) -> Column:
     if len(rest) == rest.total() >= _FEW:
         note = evidence.said("no text in it repeats (a name or an identifier?), so it is left out.")
         return Column(evidence.name, "absent", missing=evidence.own, notes=[note])
-    return category(evidence)
+    column = category(evidence)
+    column.notes += _doubts(evidence, len(column.codes))
+    return column
+
+
+def _doubts(evidence: Evidence, levels: int) -> list[str]:
+    """Say that some cells of a category are numbers or dates, or that most cells differ."""
+    numbers = [text for text in evidence.texts if (part := spelling.parts(text)) and not part.digits.startswith("0")]
+    numbers += [cell for cell in evidence.rest if not isinstance(cell, str)]
+    days = [text for text in evidence.texts if not math.isnan(dates.days(text))]
+    for kind, found in (("number", numbers), ("date", days)):
+        if evidence.share(found) > 1 / 3:
+            example, other = found[0], next((cell for cell in evidence.rest if cell not in found), None)
+            reason = "units differ" if other is None else f"others, such as {other!r}, are none"
+            return [
+                evidence.said(
+                    f"{cells.as_text(example)!r} is a {kind}, but {reason}; read as a category. --type "
+                    f"{evidence.name}={kind} reads the others as missing."
+                )
+            ]
+    if levels > max(20, evidence.rest.total() / 2):
+        return [evidence.said(f"{levels} different texts in {evidence.rest.total()} cells (names or identifiers?).")]
+    return []
 
 
 def category(evidence: Evidence) -> Column:

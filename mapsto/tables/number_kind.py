@@ -3,17 +3,15 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from . import cells, dates, spelling
 from .column import Column
-from .evidence import STRAY, Counts, Evidence
+from .evidence import Counts, Evidence
 from .remarks import sentinels
 
-_MANY = 10  # different numbers that outweigh strays of up to a third of the cells
 _PADDED = re.compile(r"0\d+")
 _SECONDS = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)? s")
 
@@ -37,6 +35,10 @@ def times(evidence: Evidence) -> Column | None:
     spans = [text for text in evidence.texts if not math.isnan(dates.seconds(text)) or _SECONDS.fullmatch(text)]
     if evidence.most(spans) and any("day" in text or len(spans) == len(evidence.rest) for text in spans):
         return Column(evidence.name, "number", missing=evidence.own, style="span", unit="s")
+    weeks = [text for text in evidence.texts if not math.isnan(dates.weeks(text))]
+    if evidence.most(weeks):
+        note = evidence.said(f"cells such as {weeks[0]!r} are read as weeks and days.")
+        return Column(evidence.name, "number", missing=evidence.own, style="weeks", unit="weeks", notes=[note])
     clock = [text for text in evidence.texts if not math.isnan(dates.hours(text))]
     if not evidence.most(clock):
         return None
@@ -51,14 +53,14 @@ def numbers(evidence: Evidence) -> Column | None:
     if not (parts or stored) or (evidence.kind is None and _are_codes(evidence, parts, stored)):
         return None
     unit = _unit(evidence, parts, stored)
-    if unit is None and evidence.kind is None:
+    if unit is None:
         return None
-    name, spellings = unit or ("", {""})
+    name, spellings = unit
     column = Column(evidence.name, "number", missing=evidence.own, unit=name, spellings=sorted(spellings))
     column.decimal, note = _decimal(evidence, parts)
     _set_range(column, parts, stored)
     values = _values(column, evidence.rest)
-    if evidence.kind is None and not _enough(evidence, values):
+    if evidence.kind is None and not evidence.enough(values):
         return None
     column.notes += note
     if not column.shift:
@@ -78,7 +80,7 @@ def _unit(evidence: Evidence, parts: dict[str, spelling.Parts], stored: list[flo
     for text, part in parts.items():
         units[part.unit] += evidence.rest[text]
     bare = units.pop("", 0) + sum(evidence.rest[cell] for cell in stored)
-    return spelling.common_unit(units, bare)
+    return spelling.common_unit(units, bare, 0.7 if evidence.kind is None else 0.0)
 
 
 def _decimal(evidence: Evidence, parts: dict[str, spelling.Parts]) -> tuple[str, list[str]]:
@@ -116,13 +118,6 @@ def _values(column: Column, rest: Counts) -> dict[object, float]:
     different = list(rest)
     values, _ = column.numbers(different)
     return {cell: value for cell, value in zip(different, values.tolist(), strict=True) if not math.isnan(value)}
-
-
-def _enough(evidence: Evidence, read: Iterable[object]) -> bool:
-    """Return whether nearly all cells are numbers, or many different numbers stand beside a third of strays."""
-    read = list(read)
-    share = evidence.share(read)
-    return bool(read) and (share >= 1 - STRAY or (len(read) >= _MANY and share > 2 / 3))
 
 
 def _counted(rest: Counts, values: dict[object, float]) -> Counter[float]:

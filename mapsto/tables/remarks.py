@@ -76,6 +76,11 @@ def _of_numbers(name: str, column: Column, counts: Counter[Any]) -> list[str]:
     bounds = Counter({cell: counts[cell] for cell, part in parts.items() if part and part.bound})
     if bounds:
         notes.append(f"{name} {counted(bounds)} read as below (<) or above (>) every number in the column.")
+    negative = Counter({cell: counts[cell] for cell, part in parts.items() if part and cell.startswith("(")})
+    if negative:
+        notes.append(f"{name} {counted(negative, 1)} in brackets, read as negative.")
+    if column.unit == "%":
+        notes += _of_percents(name, column, parts)
     flagged = {cell: counts[cell] for cell, part in parts.items() if part and _flag(part.unit, column)}
     if flagged:
         notes.append(f"{name} marks behind numbers, such as {counted(Counter(flagged), 1)}, are ignored.")
@@ -85,6 +90,15 @@ def _of_numbers(name: str, column: Column, counts: Counter[Any]) -> list[str]:
     if column.shift:
         notes.append(f"{name} large whole numbers, read as their distance from {column.shift}.")
     return notes
+
+
+def _of_percents(name: str, column: Column, parts: dict[str, spelling.Parts | None]) -> list[str]:
+    """Say that fractions may stand between percents."""
+    read = [(text, part, spelling.value(part, column.decimal)) for text, part in parts.items() if part]
+    bare = [text for text, part, value in read if not part.unit and value <= 1]
+    if bare and any(value > 1 for _, part, value in read if part.unit):
+        return [f"{name} cells without a sign, such as {bare[0]!r}, are read as percent too."]
+    return []
 
 
 def unread_sentence(column: Column, unread: list[str]) -> str:

@@ -24,9 +24,13 @@ _CELL = re.compile(
     rf"(?P<bound><=?|>=?|≤|≥|=<|=>|~|≈)?\s*(?P<before>[$€£¥]|(?:USD|EUR|GBP|CHF|JPY|CNY)\s)?\s*(?P<sign>[+\-−–])?\s*"
     rf"(?P<money>[$€£¥])?\s*(?P<number>{_NUMBER})(?P<power>[eE][+-]?\d+)?(?P<plus>\+)?\s*(?P<unit>\(?{_UNIT}\)?)?"
 )
-_GROUPED = {".": re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?"), ",": re.compile(r"[1-9]\d{0,2}(\.\d{3})+(,\d*)?")}
+_GROUPED = {
+    ".": re.compile(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?|[1-9]\d?(,\d{2})+,\d{3}(\.\d*)?"),
+    ",": re.compile(r"[1-9]\d{0,2}(\.\d{3})+(,\d*)?"),
+}
 _PLAIN = {".": re.compile(r"\d*\.?\d*"), ",": re.compile(r"\d*,?\d*")}
 _FLAGS = {"h", "l", "hh", "ll", "*", "**", "!", "!!", "(h)", "(l)", "↑", "↓", "(*)"}
+_NEGATIVE = re.compile(r"\(\s*([$€£¥]?\s*\d[\d.,]*)\s*\)")
 _INFINITE = re.compile(r"\s*[+-]?(inf|infinity|∞)\s*", re.IGNORECASE)
 
 
@@ -50,10 +54,12 @@ def parts(text: str) -> Parts | None:
     """
     if _INFINITE.fullmatch(text):
         return Parts("inf", -1.0 if "-" in text else 1.0, "", "", 0)
-    match = _CELL.fullmatch(text.strip())
+    text = text.strip()
+    negative = _NEGATIVE.fullmatch(text)  # as accountants write it
+    match = _CELL.fullmatch(negative[1] if negative else text)
     if match is None:
         return None
-    sign = -1.0 if match["sign"] and match["sign"] != "+" else 1.0
+    sign = -1.0 if negative or (match["sign"] and match["sign"] != "+") else 1.0
     bound = {"<": -1, "≤": -1, ">": 1, "≥": 1}.get((match["bound"] or "").replace("=", ""), 0)
     unit = (match["before"] or match["money"] or match["unit"] or "").strip()
     return Parts(match["number"], sign, match["power"] or "", unit, bound or (1 if match["plus"] else 0))
@@ -116,8 +122,8 @@ def decimal_mark(cells: Iterable[Parts]) -> Mark | None:
     return Mark(min(spread, key=spread.__getitem__), False, True)
 
 
-def common_unit(units: Mapping[str, int], bare: int) -> tuple[str, set[str]] | None:
-    """Return a column's unit, and the spellings that belong to it; None if the cells share no unit.
+def common_unit(units: Mapping[str, int], bare: int, least: float = 0.7) -> tuple[str, set[str]] | None:
+    """Return a column's unit, and the spellings that belong to it; None if fewer than the share `least` have one unit.
 
     `units` counts the cells of each unit, `bare` those without one. A laboratory's flags (H, L, *) are no units.
 
@@ -135,7 +141,7 @@ def common_unit(units: Mapping[str, int], bare: int) -> tuple[str, set[str]] | N
     if not folded:
         return "", {"", *flags}
     best = max(folded, key=folded.__getitem__)
-    if folded[best] < 0.7 * sum(folded.values()):
+    if folded[best] < least * sum(folded.values()):
         return None
     name = max((unit for unit in units if _folded(unit) == best), key=units.__getitem__)
     return name, {best, "", *flags}

@@ -4,11 +4,11 @@ import re
 from collections.abc import Collection, Sequence
 
 # never a value in any column; a spreadsheet's errors are written in capitals
-SIGNS = {"?", "??", "???", ".", "..", "...", "-", "--", "---", "–", "—", "*", "#n/a", "#na", "#div/0!", "#value!",
+SIGNS = {"?", "??", "???", ".", "..", "...", "-", "--", "---", "–", "—", "#n/a", "#na", "#div/0!", "#value!",
          "#ref!", "#name?", "#null!", "#num!", "<na>", "nat", "null", "\\n"}  # fmt: skip
 
 # missing among numbers and dates; among texts, one of them can be a category
-WORDS = {"na", "n/a", "n.a.", "n.a", "nan", "none", "unknown", "unk", "missing", "not available", "not applicable",
+WORDS = {"*", "na", "n/a", "n.a.", "n.a", "nan", "none", "unknown", "unk", "missing", "not available", "not applicable",
          "not done", "not known", "not recorded", "not measured", "nd", "n.d.", "n.d", "n/d", "nil", "void", "pending",
          "tbd", "no data", "no value", "k.a.", "k.a", "ka", "k. a.", "keine angabe", "unbekannt", "unklar", "fehlt",
          "fehlend", "entfällt", "n.b.", "n. b.", "n. d.", "n.v.", "n.e.", "nicht bestimmt", "nicht bekannt",
@@ -96,6 +96,8 @@ _END = r"(?: ?\w{1,6})?"  # a unit
 _RANGE = re.compile(
     rf"[\[(]\s*{_DIGITS}\s*[,;]\s*{_DIGITS}\s*[\])]|[\[(]?{_DIGITS}\s*(?:-|–|—|to|bis|\.\.)\s*{_DIGITS}[\])]?{_END}"
 )
+_BARE = re.compile(r"\d+(?:[.,]\d+)?")
+_NUMBERED = re.compile(r"(\d{1,2})\s*[-=:.)–]\s*[^\W\d].*")
 _OPEN = re.compile(
     rf"(?:(<|<=|≤|under|unter|below|bis)\s*{_DIGITS}|(>|>=|≥|over|über|ab|above)\s*{_DIGITS}|(\d+)\s*\+){_END}"
 )
@@ -129,7 +131,7 @@ def scale(texts: Collection[str]) -> list[str] | None:
     for steps in SCALES:
         if different <= set(steps):
             return sorted(texts, key=lambda text: (steps.index(folded[text]), text))
-    for place in (_grades, _ranges):
+    for place in (_grades, _ranges, _numbered):
         places = place(different)
         if places is not None:
             return sorted(texts, key=lambda text: (places[folded[text]], text))
@@ -165,7 +167,15 @@ def _ranges(folded: set[str]) -> dict[str, tuple[float, ...]] | None:
     """Return the lower and upper end of each range: 18-30, [0, 5), <18, 80+."""
     places = {text: _ends(text) for text in folded}
     closed = sum(_RANGE.fullmatch(text) is not None for text in folded)
-    return None if None in places.values() or 2 * closed < len(folded) else places  # type: ignore[return-value]
+    bare = sum(_BARE.fullmatch(text) is not None for text in folded)
+    return None if None in places.values() or closed <= bare else places  # type: ignore[return-value]
+
+
+def _numbered(folded: set[str]) -> dict[str, tuple[float, ...]] | None:
+    """Return the place of each step that begins with its number, such as 1 - disagree, 2 - agree."""
+    matches = {text: _NUMBERED.fullmatch(text) for text in folded}
+    places: dict[str, tuple[float, ...]] = {text: (float(match[1]),) for text, match in matches.items() if match}
+    return places if len(places) == len(folded) == len(set(places.values())) else None
 
 
 def _ends(text: str) -> tuple[float, float] | None:
@@ -174,10 +184,12 @@ def _ends(text: str) -> tuple[float, float] | None:
 
     if match := _RANGE.fullmatch(text):
         low, high = (number(digits) for digits in match.groups() if digits)
+        if re.match(r"0\d", text):  # a telephone number or another code
+            return None
         return (low, high) if low <= high else None
     if match := _OPEN.fullmatch(text):
         return (float("-inf"), number(match[2])) if match[1] else (number(match[4] or match[5]), float("inf"))
-    return None
+    return (number(text), number(text)) if _BARE.fullmatch(text) else None
 
 
 def folded(words: Sequence[str]) -> set[str]:

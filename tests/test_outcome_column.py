@@ -4,7 +4,9 @@ import decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
+import scipy.sparse
 
 from mapsto.errors import MapstoError
 from mapsto.estimators import TableClassifier
@@ -146,3 +148,17 @@ def test_what_the_person_says_reaches_the_columns(tmp_path):
     again = TableClassifier.load(tmp_path / "fitted")
     np.testing.assert_allclose(again.predict_proba(table), fitted.predict_proba(table), atol=1e-6)
     assert repr(again.columns_) == repr(fitted.columns_)
+
+
+def test_masked_sparse_and_foreign_tables_are_fitted_alike():
+    y, cells = [0, 1] * 6, X.to_numpy()
+    expected = TableClassifier(members=1).fit(cells, y).predict_proba(cells)
+    sparse = scipy.sparse.csr_matrix(cells)
+    np.testing.assert_allclose(TableClassifier(members=1).fit(sparse, y).predict_proba(sparse), expected, atol=1e-6)
+    arrow = pyarrow.table(X)
+    fitted = TableClassifier(members=1).fit(arrow, y)
+    assert fitted.feature_names_in_.tolist() == ["a", "b"]
+    np.testing.assert_allclose(fitted.predict_proba(arrow.select(["b", "a"])), expected, atol=1e-6)
+    masked = np.ma.array(cells, mask=np.arange(24).reshape(12, 2) < 2)
+    missing = np.where(masked.mask, np.nan, cells)
+    np.testing.assert_allclose(fitted.fit(masked, y).predict_proba(masked), fitted.predict_proba(missing), atol=1e-6)

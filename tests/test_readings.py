@@ -426,3 +426,10 @@ def test_masked_cells_are_missing_and_sparse_ones_zero():
     np.testing.assert_array_equal(frame_of(scipy.sparse.csr_matrix([[0, 2], [0, 0]])), [[0, 2], [0, 0]])
     with pytest.raises(MapstoError, match=r"^X: "):
         frame_of(scipy.sparse.csr_matrix((10**6, 10**6)))
+
+
+def test_a_unit_in_the_name_is_the_column_s():
+    frame = pd.DataFrame({"CRP (mg/l)": ["5", "7"], "part [%]": [1, 2], "bp (1)": [1, 2], "age": [1, 2]})
+    columns = Columns().fit(frame)
+    assert [column.unit for column in columns] == ["mg/l", "%", "", ""]
+    assert columns.transform(frame.assign(**{"CRP (mg/l)": ["5 mg/l", "7"]}))[:, 0].tolist() == [5, 7]

@@ -41,7 +41,7 @@ def classes(
     if most is not None and len(different) > most:
         raise MapstoError(
             f"{name}: got {len(different)} classes, expected {_range(most)}; merge rare ones, or cut a number into "
-            "ranges."
+            "ranges (TableRegressor predicts numbers)."
         )
     return different, indices
 

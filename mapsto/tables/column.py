@@ -118,7 +118,7 @@ class Column:
         if self.style != "plain":
             return _timed(cell, self.style)
         part = spelling.parts(cell)
-        if part is None or not spelling.belongs(part.unit, self.spellings):
+        if part is None or not (spelling.belongs(part.unit, self.spellings) or part.unit == self.unit):
             return math.nan
         if self.shift:
             whole = spelling.exact(part, self.decimal)

@@ -4,6 +4,7 @@ Numbers stay numbers, dates become days, levels of an ordered column become thei
 NaN means missing; a value that `fit` did not see has no code, so it becomes NaN too, with a warning.
 """
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,9 @@ from .evidence import Habits, Reading, count
 from .remarks import listing, unread_sentence
 
 __all__ = ["Column", "Columns", "as_texts", "listing", "refuse_duplicates", "reorder"]
+
+
+_UNIT_OF_NAME = re.compile(r"[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")  # CRP (mg/l)
 
 
 class Columns:
@@ -115,10 +119,15 @@ class Columns:
         first = [deciding.decide(*part, self.reading, habits) for part in parts]
         lost = frozenset(word for column, count in zip(first, counts, strict=True) for word in _missing(column, count))
         habits = Habits(habits.decimal, habits.day_first, lost)
-        return [
+        decided = [
             deciding.decide(*part, self.reading, habits) if column.kind == "category" and lost else column
             for column, part in zip(first, parts, strict=True)
         ]
+        for column in decided:
+            unit = _UNIT_OF_NAME.search(column.name)
+            if column.kind == "number" and not column.unit and unit:
+                column.unit = unit[1]
+        return decided
 
     def _read(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[list[str]]]:
         read = [column.read(frame.iloc[:, j]) for j, column in enumerate(self.columns)]

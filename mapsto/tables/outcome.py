@@ -48,16 +48,26 @@ def read_outcome(table: pd.DataFrame, target: str, name: str, missing: Sequence[
 
 
 def merged(texts: Sequence[str]) -> dict[str, str]:
-    """Return the spelling by which each text is known: the commonest of those that differ in case and blanks.
+    """Return the spelling by which each text is known: one of those that differ in case and blanks.
+
+    It is written in capitals, small letters or with a capital as most texts are, and else as the commonest is.
 
     >>> merged(["yes", "Yes ", "yes", "no"])
     {'yes': 'yes', 'Yes ': 'yes', 'no': 'no'}
     """
     count = Counter(texts)
+    styles: Counter[str] = Counter()
+    for text, n in count.items():
+        styles[_style(text)] += n
     best: dict[str, str] = {}
-    for text in sorted(count, key=lambda text: (-count[text], text)):
+    for text in sorted(count, key=lambda text: (-styles[_style(text)], -count[text], text)):
         best.setdefault(words.fold(text), text.strip())
     return {text: best[words.fold(text)] for text in count}
+
+
+def _style(text: str) -> str:
+    text = text.strip()
+    return "small" if text.islower() else "capitals" if text.isupper() else "title" if text.istitle() else "mixed"
 
 
 def positive(classes: Sequence[Any], counts: Sequence[int], chosen: str | None = None) -> int:

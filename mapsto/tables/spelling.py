@@ -6,9 +6,11 @@ A column has one decimal mark. With the mark ".", a comma groups thousands; with
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 _BLANK = " \u00a0\u2009\u202f'’"
+_BLANKS = re.compile(f"[{_BLANK}]")
 _NUMBER = rf"\d{{1,3}}(?:[{_BLANK}]\d{{3}})+(?:[.,]\d+)?(?![\d.,])|\d+(?:[.,]\d+)*[.,]?|[.,]\d+"
 _UNITS = [
     "%",
@@ -44,6 +46,7 @@ class Parts(NamedTuple):
     bound: int
 
 
+@lru_cache(2**17)  # a column is read several times
 def parts(text: str) -> Parts | None:
     """Return the parts of a cell that holds a number, None if it holds none.
 
@@ -73,7 +76,7 @@ def value(cell: Parts, decimal: str) -> float:
     """
     if cell.digits == "inf":
         return cell.sign * math.inf
-    digits = re.sub(f"[{_BLANK}]", "", cell.digits)
+    digits = _BLANKS.sub("", cell.digits)
     if not (_PLAIN[decimal].fullmatch(digits) or _GROUPED[decimal].fullmatch(digits)):
         return math.nan
     plain = digits.replace("," if decimal == "." else ".", "").replace(",", ".")

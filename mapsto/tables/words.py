@@ -114,6 +114,8 @@ def fold(text: str) -> str:
 
 def is_missing(text: str) -> bool:
     """Return whether a text stands for a missing number or date."""
+    if text[:1].isdigit():
+        return False
     folded = fold(text)
     return not folded or folded in SIGNS or folded in WORDS
 

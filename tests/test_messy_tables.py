@@ -178,6 +178,19 @@ MESSY = {
         {"age": AGE, "sex": SEX, "crp mg/l": CRP},
         [],
     ),
+    "headings above the names": ("Patient,,Lab\n" + CSV, PLAIN, ["line 1 is above the column names"]),
+    "the same heading twice": ("Patient,Patient,Lab\n" + CSV, PLAIN, ["line 1 is above the column names"]),
+    "a date above the names": ("Date,2024-01-01,\n" + CSV, PLAIN, ["line 1 is above the column names"]),
+    "a rule below the names": (CSV.replace("crp\n", "crp\n---,---,---\n"), PLAIN, ["line 2 is a rule"]),
+    "types below the names": (CSV.replace("crp\n", "crp\nint,str,float\n"), PLAIN, ["line 2 is a row of labels"]),
+    "a legend": (CSV + "Legend:,m = male,\n", PLAIN, ["line 8 is below the table"]),
+    "single quotation marks": (lines([[f"'{cell}'" for cell in row] for row in ROWS]), PLAIN, []),
+    "formulas of a spreadsheet": (lines([[f'"=""{cell}"""' for cell in row] for row in ROWS]), PLAIN, []),
+    "no header": (
+        lines(ROWS[1:], header="55,m,12.2"),
+        None,
+        ["line 1 is read as column names, although it holds numbers"],
+    ),
     "hard blanks": (CSV.replace("12.2", "\u00a012.2\u00a0"), PLAIN, []),
 }
 
@@ -192,7 +205,7 @@ def test_a_messy_table_is_read_as_a_careful_analyst_would(tmp_path, name):
     path = tmp_path / "t.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     cells, notes = reading(path)
-    assert cells == expected
+    assert expected is None or cells == expected
     for words in said:
         assert any(words in note for note in notes), notes
     assert said or not [note for note in notes if "same value" not in note], notes

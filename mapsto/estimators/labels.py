@@ -55,16 +55,16 @@ def one_spelling(labels: Any, name: str = "y") -> tuple[Any, list[str]]:
     texts = np.asarray(_plain(labels))
     if texts.ndim != 1 or texts.dtype.kind not in "UO" or not all(isinstance(text, str) for text in texts):
         return labels, []
-    known = merged(texts.tolist())
+    spelling_of = merged(texts.tolist())
     groups: dict[str, list[str]] = {}
-    for text, best in known.items():
+    for text, best in spelling_of.items():
         groups.setdefault(best, []).append(text)
     notes = [
         f"{name}: {listing(sorted(group), 6)} are read as one class, {best!r}."
         for best, group in groups.items()
         if len(group) > 1
     ]
-    return (np.array([known[text] for text in texts], object), notes) if notes else (labels, [])
+    return (np.array([spelling_of[text] for text in texts], object), notes) if notes else (labels, [])
 
 
 def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
@@ -82,7 +82,7 @@ def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
 
 
 def _plain(labels: Any) -> Any:
-    """Return labels of a type of pandas' own as those of NumPy: whole numbers and booleans stay what they are."""
+    """Return labels of a type of pandas' own as those of NumPy: whole numbers and booleans keep their type."""
     if not isinstance(labels, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         return labels
     dtype = labels.dtype

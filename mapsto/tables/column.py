@@ -1,5 +1,6 @@
 """How one column of a table is read: its kind, and everything that is needed to read later cells in the same way."""
 
+import datetime
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from .cells import Cell
 
 Kind = Literal["number", "date", "category", "ordered", "absent"]
 KINDS = ("number", "date", "category", "ordered", "absent")
+_FIRST, _LAST = -719162 * 1440, 2932897 * 1440 - 1  # minutes from 1970 to the years 1 and 9999
 _BOOLEANS = {"true": "1", "false": "0", "1": "true", "0": "false"}
 
 
@@ -37,7 +39,7 @@ class Column:
         high: the largest number seen at `fit`, above which a cell such as >5 is placed.
         shift: an integer that is subtracted from numbers beyond 2⁵³, which floats cannot tell apart.
         empty: the number of missing cells at `fit`.
-        notes: sentences that say what was decided.
+        notes: sentences about the decisions.
     """
 
     name: str
@@ -186,8 +188,9 @@ def _as_number(text: str) -> float | None:
 def _date(days: float) -> str:
     """Write days since 1970 as a date, with the time if it is not midnight.
 
-    >>> _date(19723.0), _date(19723.5)
-    ('2024-01-01', '2024-01-01 12:00:00')
+    >>> _date(19723.0), _date(19723.5), _date(2932896.0)
+    ('2024-01-01', '2024-01-01 12:00:00', '9999-12-31')
     """
-    moment = pd.Timestamp(0) + pd.Timedelta(round(days * 1440), "min")
-    return str(moment.date()) if moment == moment.normalize() else str(moment)
+    minutes = min(max(round(days * 1440), _FIRST), _LAST)
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(minutes=minutes)
+    return str(moment.date()) if moment.time() == datetime.time() else str(moment)

@@ -29,7 +29,7 @@ _UNIT_OF_NAME = re.compile(r"[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$"
 
 
 class Columns:
-    """Remembers how to read the columns of a table; printed, it says what was decided.
+    """Remembers how to read the columns of a table; printed, it lists the decisions.
 
     Args:
         missing: words that stand for a missing cell: "999" in every column, "crp=999" in the column crp only.
@@ -57,7 +57,7 @@ class Columns:
         self.reading = Reading(missing, types or {}, order or {})
 
     def fit(self, frame: pd.DataFrame) -> Self:
-        """Decide how to read each column of `frame`; `notes` says what was decided and which columns are left out.
+        """Decide how to read each column of `frame`; `notes` lists the decisions and the columns left out.
 
         Raises:
             MapstoError: if two columns share a name, a cell is infinite, or an argument names no column.
@@ -70,6 +70,9 @@ class Columns:
         self.informative = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in numbers.T], bool)
         parts = zip(self.columns, numbers.T, self.informative.tolist(), strict=True)
         self.notes = [note for part in parts for note in _notes(*part)]
+        for column, values in zip(self.columns, numbers.T, strict=True):
+            if np.isnan(column.low) and column.kind in ("number", "date") and not np.isnan(values).all():
+                column.low, column.high = float(np.nanmin(values)), float(np.nanmax(values))
         return self
 
     def transform(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
@@ -195,6 +198,8 @@ def _described(column: Column) -> tuple[str, str, str, str, str]:
     values = ""
     if column.kind == "number" and not np.isnan(column.low):
         values = f"{column.write(column.low):g} to {column.write(column.high):g}"
+    elif column.kind == "date" and not np.isnan(column.low):
+        values = f"{column.write(column.low)} to {column.write(column.high)}"
     elif column.codes:
         some = column.levels[:6]
         values = (" < " if column.kind == "ordered" else ", ").join(some) + ", ..." * (len(column.codes) > 6)

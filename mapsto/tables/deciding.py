@@ -1,6 +1,7 @@
 """Decide how a column is read, once, from its different cells and how often each occurs.
 
-In order: what the person says, how the column is stored, dates, a well-known scale, times, numbers, and else words.
+The first that applies is taken: the person's choice, how the column is stored, dates, a well-known scale, times,
+numbers, and else words.
 """
 
 from collections import Counter

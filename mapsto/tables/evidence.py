@@ -1,4 +1,4 @@
-"""The evidence from which the kind of a column is decided: its cells, what the person says, and the table's habits."""
+"""The evidence from which the kind of a column is decided: its cells, the person's choices, the table's habits."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ Counts = Counter[Any]  # different cells, and how often each occurs
 
 @dataclass(frozen=True)
 class Reading:
-    """What a person says about the columns: words for a missing cell, kinds, and orders of words.
+    """A person's choices for the columns: words for a missing cell, kinds, and orders of words.
 
     A word "999" is missing in every column, a word "crp=999" in the column crp only.
     """
@@ -48,7 +48,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Habits:
-    """The habits of a table that decide what one column leaves open.
+    """The habits of a table, which decide if the cells of one column allow two readings.
 
     Attributes:
         decimal: the decimal mark of columns in which only one is possible, None if there are none.
@@ -63,7 +63,7 @@ class Habits:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one column.
+    """The evidence about one column.
 
     Attributes:
         name: the name of the column.

@@ -13,6 +13,7 @@ from ..errors import MapstoError
 _SEPARATORS = "\t;|,"  # in this order if several fit equally well
 _NAMES = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas", " ": "blanks"}
 _SEP_LINE = re.compile(r"\ufeff?\s*\"?sep=(.)\"?\s*\r?\n")
+_FORMULA = re.compile(r'="([^"]*)"')  # how a spreadsheet keeps the zeros of 007
 _SAMPLE = 500  # rows from which the separator is chosen
 
 
@@ -59,6 +60,8 @@ def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[Row]:
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t", strict=True
     )
+    if _single_quotes(text, separator):
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar="'", strict=True)
     before = 0
     try:
         for cells in reader:
@@ -69,8 +72,17 @@ def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[Row]:
         raise MapstoError(f"file: {path} is not a table ({where}); mend or export it again.") from error
 
 
+def _single_quotes(text: str, separator: str) -> bool:
+    """Return whether cells are quoted by single quotation marks."""
+    lines = [line.strip() for line in text.splitlines()[1:_SAMPLE] if line.strip()]
+    quoted = [line for line in lines if line[0] == line[-1] == "'" and (f"'{separator}'" in line or len(line) > 2)]
+    return '"' not in text and len(lines) > 1 and len(quoted) > 0.9 * len(lines)
+
+
 def _cell(cell: str) -> str | None:
-    return cell.strip().strip("\x1a\ufeff") or None
+    cell = cell.strip().strip("\x1a\ufeff")
+    formula = _FORMULA.fullmatch(cell)
+    return (formula[1] if formula else cell) or None
 
 
 def _separator(text: str) -> str:

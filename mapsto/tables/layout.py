@@ -27,6 +27,7 @@ _UNIT_WORDS = [
     r"[mµμnpk]?g/\w+|x?10[\^e]?\d+/\w+|ml/min(?:/1[.,]73\s?m[²2])?",
 ]
 _UNITS = re.compile(rf"[(\[]?\s*(?:{'|'.join(_UNIT_WORDS)})\s*[)\]]?", re.IGNORECASE)
+_RULE = re.compile(r":?[-=_]{2,}:?")
 _SEARCHED = 30  # lines in which the header is searched
 _ROW_NAMES = re.compile(r"Unnamed: ?\d+(_level_\d+)?|index|row\.?names?|", re.IGNORECASE)
 
@@ -64,11 +65,15 @@ def layout_of(path: Path, grid: Grid) -> Layout:
     layout = _named(Layout(names, body, [*grid.notes, *notes]))
     if not layout.rows or not layout.names:
         raise _no_rows(path)
-    if all(isinstance(name, str) and _is_number(name) for name in names if name):
-        layout.notes.append(
-            f"line {header.line} is read as column names, although it holds only numbers: {listing(names)}."
-        )
+    cells = [name for j, name in enumerate(layout.names) if _is_cell(name, [row.cells[j] for row in layout.rows])]
+    if cells:
+        layout.notes.append(f"line {header.line} is read as column names, although it holds numbers: {listing(cells)}.")
     return layout
+
+
+def _is_cell(name: str, column: Sequence[Any]) -> bool:
+    """Return whether the name of a column of numbers is a number itself, but no year."""
+    return _is_number(name) and not re.fullmatch(r"(19|20)\d\d", name) and _mostly_numbers(column)
 
 
 def _no_rows(path: Path) -> MapstoError:
@@ -123,11 +128,25 @@ def _header(rows: list[Row], width: int, notes: list[str]) -> tuple[Row, list[Ro
     first = rows[0]
     for place, row in enumerate(rows[:_SEARCHED]):
         if 2 * len(row.filled) >= width and (place == 0 or not all(map(_is_value, row.filled))):
+            place += _is_heading(rows[place : place + 3], width)
             titles = [above.line for above in rows[:place]]
             if titles:
                 notes.append(f"{_lines(titles)} above the column names; left out.")
-            return row, rows[place + 1 :]
+            return rows[place], rows[place + 1 :]
     return first, rows[1:]
+
+
+def _is_heading(rows: Sequence[Row], width: int) -> bool:
+    """Return whether the first of three rows groups the columns that the second one names."""
+    if len(rows) < 3:
+        return False
+    first, second, third = rows
+    incomplete = len(first.filled) < width or len(set(map(_text, first.filled))) < len(first.filled)
+    names = len(second.filled) == width == len(set(map(_text, second.filled))) and not any(
+        map(_is_value, second.filled)
+    )
+    labels = any(_UNITS.fullmatch(_text(cell)) for cell in second.filled)
+    return incomplete and names and not labels and any(map(_is_value, third.filled))
 
 
 def _row_names(path: Path, header: Row, body: list[Row], separator: str | None) -> tuple[list[Row], list[str]]:
@@ -175,14 +194,20 @@ def _first_are_phrases(rows: Sequence[Row]) -> bool:
 def _is_footer(row: Row, least: int, numeric: bool, phrases: bool) -> bool:
     """Return whether a last row holds one text that is no cell of a patient."""
     text = _text(row.cells[0]) if row.cells else ""
-    if least < 2 or len(row.filled) != 1 or not isinstance(row.cells[0], str) or _is_value(text):
+    legend = text.endswith(":") and not any(map(_is_value, row.filled))
+    if least < 2 or (len(row.filled) != 1 and not legend) or not isinstance(row.cells[0], str) or _is_value(text):
         return False
+    if legend:
+        return not phrases
     phrase = not phrases and (" " in text or ":" in text)
     return phrase or len(row.cells) < least or (numeric and text.isalpha() and len(text) > 2)
 
 
 def _without_units(rows: list[Row], width: int, notes: list[str]) -> list[Row]:
     """Leave out a row of units below the column names."""
+    if len(rows) > 1 and rows[0].filled and all(_RULE.fullmatch(_text(cell)) for cell in rows[0].filled):
+        notes.append(f"line {rows[0].line} is a rule below the column names; left out.")
+        rows = rows[1:]
     if len(rows) < 3:
         return rows
     first, rest = rows[0], rows[1:]
@@ -191,15 +216,16 @@ def _without_units(rows: list[Row], width: int, notes: list[str]) -> list[Row]:
     numeric = [j for j in range(width) if _mostly_numbers([row.cells[j] for row in rest])]
     texts = [_text(first.cells[j]) for j in numeric if first.cells[j] is not None]
     others = [_text(cell) for j, cell in enumerate(first.cells) if cell is not None and j not in numeric]
-    found = [text for text in texts if not words.is_missing(text)]
-    units = sum(_UNITS.fullmatch(text) is not None for text in found)
-    known = {cell for row in rest for cell in row.cells}
+    labels = [text for text in texts if not words.is_missing(text)]
+    units = sum(_UNITS.fullmatch(text) is not None for text in labels)
+    cells_below = {cell for row in rest for cell in row.cells}
     if (
-        found
-        and (units == len(found) or (len(found) > 1 and units))
-        and not any(text in known for text in others if text != "-")
+        labels
+        and (units == len(labels) or len(labels) > 1)
+        and not any(text in cells_below for text in others if text != "-")
     ):
-        notes.append(f"line {first.line} is a row of units ({', '.join(found[:4])}); left out.")
+        kind = "units" if units else "labels"
+        notes.append(f"line {first.line} is a row of {kind} ({', '.join(labels[:4])}); left out.")
         return rest
     return rows
 
@@ -272,4 +298,6 @@ def _counts(column: Sequence[Any], nameless: bool) -> bool:
         return False
     numbers = [int(_text(_whole(cell))) if _text(_whole(cell)).isdecimal() else None for cell in column]
     steps = len(numbers) > 1 and None not in numbers
-    return nameless or (steps and numbers == list(range(numbers[0] or 0, (numbers[0] or 0) + len(numbers))))
+    if nameless:
+        return None not in numbers
+    return bool(steps and numbers == list(range(numbers[0] or 0, (numbers[0] or 0) + len(numbers))))

@@ -83,9 +83,9 @@ def _doubts(evidence: Evidence, levels: int) -> list[str]:
     numbers = [text for text in evidence.texts if (part := spelling.parts(text)) and not part.digits.startswith("0")]
     numbers += [cell for cell in evidence.rest if not isinstance(cell, str)]
     days = [text for text in evidence.texts if not math.isnan(dates.days(text))]
-    for kind, found in (("number", numbers), ("date", days)):
-        if evidence.share(found) > 1 / 3:
-            example, other = found[0], next((cell for cell in evidence.rest if cell not in found), None)
+    for kind, matches in (("number", numbers), ("date", days)):
+        if evidence.share(matches) > 1 / 3:
+            example, other = matches[0], next((cell for cell in evidence.rest if cell not in matches), None)
             reason = "units differ" if other is None else f"others, such as {other!r}, are none"
             return [
                 evidence.said(

@@ -134,16 +134,16 @@ def _number(cell: Cell, read: dict[str, float]) -> float:
 def _classes(y: pd.Series, column: list[Cell]) -> Outcome:
     plus = any(isinstance(cell, str) and set(cell) == {"+"} for cell in column)
     texts = [None if cell is None or (cell == "-" and not plus) else cells.as_text(cell) for cell in column]
-    known = merged([text for text in texts if text is not None])
+    spelling_of = merged([text for text in texts if text is not None])
     groups: dict[str, list[str]] = {}
-    for text, best in known.items():
+    for text, best in spelling_of.items():
         groups.setdefault(best, []).append(text)
     notes = [
         f"target {y.name!r}: {listing(sorted(group), 6)} are read as one class, {best!r}."
         for best, group in groups.items()
         if len(group) > 1
     ]
-    values = [None if text is None else known[text] for text in texts]
+    values = [None if text is None else spelling_of[text] for text in texts]
     notes += _lost(y, column) + _rare(Counter(value for value in values if value is not None), y.name)
     return Outcome(pd.Series(values, y.index, dtype=object, name=y.name), notes)
 

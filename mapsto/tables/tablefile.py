@@ -1,6 +1,6 @@
 """A table in a file, read as text with care: a file that is no table is refused in one sentence with the remedy.
 
-Cells stay as they are written, None for an empty one; `Columns.fit` decides what each column holds.
+Cells stay as they are written, None for an empty one; `Columns.fit` decides the kind of each column.
 """
 
 import io
@@ -22,7 +22,7 @@ __all__ = ["TableFile", "outcomes", "read", "read_table"]
 
 
 class TableFile(NamedTuple):
-    """A table in a file: its cells, sentences about what was left out or guessed, and the line of each row."""
+    """A table in a file: its cells, sentences about guesses and parts left out, and the line of each row."""
 
     table: pd.DataFrame
     notes: list[str]

@@ -433,3 +433,25 @@ def test_a_unit_in_the_name_is_the_column_s():
     columns = Columns().fit(frame)
     assert [column.unit for column in columns] == ["mg/l", "%", "", ""]
     assert columns.transform(frame.assign(**{"CRP (mg/l)": ["5 mg/l", "7"]}))[:, 0].tolist() == [5, 7]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["5,2", "61", "7"],
+        ["<5", "7", "9"],
+        ["20:15", "08:30"],
+        ["0 days 01:00:00", "0 days 03:00:00"],
+        ["38+2", "39+0"],
+        ["19700102", "19700131"],
+        ["13/01/1970", "02/01/1970 12:00"],
+        ["0001-01-01", "9999-12-31"],
+        ["low", "high", "medium"],
+        ["red", "blue", "red"],
+        [2**60, 2**60 + 2**12],
+    ],
+)
+def test_a_number_is_written_as_a_cell_that_is_read_as_the_number(cells):
+    column, numbers, _ = fit(cells)
+    written = pd.DataFrame({"a": pd.Series([column.write(number) for number in numbers], dtype=object)})
+    assert column.read(written["a"])[0].tolist() == numbers

@@ -138,9 +138,12 @@ class Column:
         return least / 2 if least > 0 else least - step
 
     def _days(self, cell: Cell) -> float:
-        if isinstance(cell, str) and not self.is_missing(cell):
-            return dates.compact_days(cell) if self.style == "compact" else dates.days(cell, self.day_first)
-        return dates.compact_days(cells.as_text(cell)) if self.style == "compact" and cell is not None else math.nan
+        if cell is None or self.is_missing(cell):
+            return math.nan
+        compact = dates.compact_days(cells.as_text(cell)) if self.style == "compact" else math.nan
+        if isinstance(cell, str) and math.isnan(compact):
+            return dates.days(cell, self.day_first)
+        return compact
 
     def _rank(self) -> Any:
         by_fold, by_number = _unique(self.codes, words.fold), _unique(self.codes, _as_number)

@@ -71,7 +71,7 @@ def folder(tmp_path):
     some.loc[30:, "outcome"] = None
     some.to_csv(tmp_path / "some.csv", index=False)
     new = patients(12, seed=1).drop(columns="outcome")
-    new.loc[0] = [None] * 5
+    new.loc[0, ["age", "ward", "admitted", "empty"]] = None
     new.to_csv(tmp_path / "new.csv", index=False)
     return tmp_path
 
@@ -141,7 +141,7 @@ def test_another_table_teaches(mapsto, folder):
     assert (done.returncode, done.stderr) == (0, "")
     assert "40 rows taught, 12 predicted and explained" in done.stdout
     rows = pd.read_csv(folder / "new-explained" / "predictions.csv")
-    missing = rows.iloc[0]  # every cell missing: its prediction is the base value
+    missing = rows.iloc[0]  # every cell that is used is missing: its prediction is the base value
     assert missing["base"] == pytest.approx(missing[f"probability of {missing['prediction']}"], abs=1e-6)
 
 
@@ -368,3 +368,69 @@ def test_the_order_of_columns_in_another_table_changes_nothing(tmp_path, capsys,
     new.drop(columns="age").to_csv("less.csv", index=False)
     assert main(["explain", "less.csv", "--train", "train.csv", "--target", "outcome"]) == 1
     assert "less.csv lacks 'age', which train.csv has" in capsys.readouterr().err
+
+
+# --- what a person says about the columns -----------------------------------------------------------------------------
+
+SURVEY = "pid,age,pain,dose,ward,bp,died\n" + "".join(
+    f"P{i},{30 + 7 * i % 50},{('lo', 'mid', 'hi')[i % 3]},{999 if i == 4 else i / 4},{'AB'[i % 2]},{100 + i}/{60 + i},"
+    f"{('ja', 'nein', 'nein')[i % 3] if i < 24 else ''}\n"
+    for i in range(30)
+)
+
+
+def test_the_options_of_the_columns_reach_the_reader(mapsto, tmp_path):
+    (tmp_path / "t.csv").write_text(SURVEY)
+    options = ["--missing", "dose=999", "--order", "pain=lo<mid<hi", "--type", "age=category", "--drop", "ward"]
+    done = mapsto(tmp_path, "explain", "t.csv", "--target", "died", "--id", "pid", *options, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    notes = json.loads(done.stdout)["notes"]
+    assert "column 'bp' holds pairs of numbers; read as two columns, 'bp (1)', 'bp (2)'." in notes
+    rows = pd.read_csv(tmp_path / "t-explained" / "predictions.csv")
+    assert rows["row"].tolist() == [f"P{i}" for i in range(24, 30)]
+    columns = [name.removeprefix("because of ") for name in rows if name.startswith("because of ")]
+    assert columns == ["age", "pain", "dose", "bp (1)", "bp (2)"]
+    page = (tmp_path / "t-explained" / "report.html").read_text()
+    assert "What moved the probability of ja" in page
+
+
+def test_the_class_that_a_report_is_about_is_chosen(mapsto, tmp_path):
+    (tmp_path / "t.csv").write_text(SURVEY)
+    done = mapsto(tmp_path, "explain", "t.csv", "--target", "died", "--positive", "nein")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "What moved the probability of nein" in (tmp_path / "t-explained" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--positive", "maybe"], "--positive: got 'maybe', expected one of 'ja', 'nein'"),
+        (["--drop", "sex"], "--drop: got 'sex', which is no column of t.csv"),
+        (["--id", "sex"], "--id: got 'sex', which is no column of t.csv"),
+        (["--type", "sex=number"], "--type: got 'sex', which is no column"),
+        (["--type", "age=colour"], "--type: got 'colour', expected one of number"),
+        (["--type", "age"], "--type: got 'age', expected COLUMN=KIND"),
+        (["--order", "pain=lo"], "--order: got lo for 'pain', expected two or more"),
+        (["--order", "pain"], "--order: got 'pain', expected COLUMN=A<B"),
+        (["--sheet", "one"], "--sheet: got 'one', but t.csv is no spreadsheet"),
+    ],
+)
+def test_options_that_fit_no_column_are_refused(mapsto, tmp_path, options, said):
+    (tmp_path / "t.csv").write_text(SURVEY)
+    done = mapsto(tmp_path, "explain", "t.csv", "--target", "died", *options)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert said in done.stderr
+
+
+def test_what_was_left_out_of_a_file_is_among_the_notes(mapsto, tmp_path):
+    (tmp_path / "t.csv").write_text("Study 7\n" + SURVEY + ",,,,,,\nMean,50,,4,,,0.3\n")
+    done = mapsto(tmp_path, "explain", "t.csv", "--target", "died", "--json")
+    notes = json.loads(done.stdout)["notes"]
+    assert "line 1 is above the column names; left out." in notes
+    assert "line 33 is empty; left out." in notes
+    assert "line 34 is no row of the table but a summary ('Mean'); left out." in notes
+    (tmp_path / "new.csv").write_text(SURVEY.replace(",ja\n", ",Ja\n"))
+    done = mapsto(tmp_path, "explain", "new.csv", "--train", "t.csv", "--target", "died", "--json")
+    notes = json.loads(done.stdout)["notes"]
+    assert "t.csv: line 1 is above the column names; left out." in notes
+    assert not any("no training row has" in note for note in notes)  # Ja is ja

@@ -460,7 +460,7 @@ def test_a_training_image_without_a_visible_patch_is_refused():
         (["a", None], "NaN in 1 of 2"),
         ([0.5, 1.25], "continuous"),
         ([[0, 1], [1, 0]], r"shape \(2, 2\)"),
-        (np.array(["a", 1], object), "cannot be sorted"),
+        (np.array(["a", 1], object), "mixes numbers and texts"),
     ],
 )
 def test_labels_that_cannot_be_learned_are_refused(labels, words):

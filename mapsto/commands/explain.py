@@ -13,9 +13,12 @@ from ..errors import MapstoError
 from .options import Parser, as_options, suggest, write_json
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..reports.table import Question
+    from ..reports.table.question import Choices
+    from ..tables.tablefile import TableFile
+
+_KINDS = ("number", "date", "category", "ordered", "absent")
+_READING = ("missing", "type", "order", "drop", "id", "positive", "sheet")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,10 +30,22 @@ def parser() -> argparse.ArgumentParser:
         "mapsto explain patients.csv --target outcome",
     )
     add = options.add_argument
-    add("path", type=Path, metavar="TABLE_OR_RUN", help="a table (.csv, .tsv, also .gz), or the folder of a run")
+    tables = "a table (.csv, .tsv, .xlsx, .ods, .parquet, .feather, .sav, .dta), or the folder of a run"
+    add("path", type=Path, metavar="TABLE_OR_RUN", help=tables)
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
     add("--train-rows", type=int, metavar="N", help="train on a stratified sample of N rows (at most 1,000)")
     add("--train", type=Path, metavar="TABLE", help="train on another table; the first needs no outcomes then")
+    add(
+        "--missing", action="append", metavar="WORD", help="a word for a missing cell: 999, or COLUMN=WORD (repeatable)"
+    )
+    add(
+        "--type", action="append", metavar="COLUMN=KIND", help=f"how to read a column: {', '.join(_KINDS)} (repeatable)"
+    )
+    add("--order", action="append", metavar="COLUMN=A<B", help="the levels of a column from low to high (repeatable)")
+    add("--drop", action="append", metavar="COLUMN", help="leave a column out (repeatable)")
+    add("--id", metavar="COLUMN", help="the column that names the rows; it is not used for predicting")
+    add("--positive", metavar="CLASS", help="the class of two that the report is about (default: yes, 1, true, ...)")
+    add("--sheet", metavar="NAME", help="the sheet of a spreadsheet (default: the first with a header)")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
@@ -42,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.path.is_dir():
-        _refuse(args, ("target", "train_rows", "train"), f"is for tables, but {args.path} is a run's folder")
+        _refuse(args, ("target", "train_rows", "train", *_READING), f"is for tables, but {args.path} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)
@@ -70,7 +85,8 @@ def _explain_table(args: argparse.Namespace) -> int:
 
     out = writable(args.out or Path(f"{args.path.name.split('.')[0]}-explained"))
     page, predictions = out / "report.html", out / "predictions.csv"
-    with as_options(target="--target", train_rows="--train-rows", table="file"):
+    names = {"types": "--type", "order": "--order", "drop": "--drop", "id": "--id", "positive": "--positive"}
+    with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
         result = answer(_question(args))
     make(out)
     write(result, page, f"{args.path.name}: {args.target}")
@@ -85,20 +101,45 @@ def _explain_table(args: argparse.Namespace) -> int:
 
 def _question(args: argparse.Namespace) -> "Question":
     """Read the table to explain, and the training table if `--train` names one."""
+    from dataclasses import replace
+
     from ..estimators import MAX_ROWS
     from ..reports.table.question import of_table, of_two_tables
 
-    table, rest = _read(args.path), (args.target, args.train_rows, MAX_ROWS, args.seed)
+    read, choices = _read(args.path, args.sheet), _choices(args)
+    rest = (args.target, args.train_rows, MAX_ROWS, args.seed)
     if args.train is None:
-        suggest("--target", args.target, table.columns)
-    if args.train is None:
-        return of_table(table, *rest, str(args.path))
-    return of_two_tables(table, _read(args.train), *rest, (str(args.path), str(args.train)))
+        suggest("--target", args.target, read.table.columns)
+        question, notes = of_table(read.table, *rest, str(args.path), choices), read.notes
+    else:
+        train = _read(args.train, args.sheet)
+        names = (str(args.path), str(args.train))
+        question = of_two_tables(read.table, train.table, *rest, names, choices)
+        notes = [*(f"{names[1]}: {note}" for note in train.notes), *(f"{names[0]}: {note}" for note in read.notes)]
+    return replace(question, notes=[*notes, *question.notes])
 
 
-def _read(path: Path) -> "pd.DataFrame":
+def _choices(args: argparse.Namespace) -> "Choices":
+    """Return what the options say about the columns."""
+    from ..reports.table.question import Choices
+
+    types = dict(_named("--type", text, "COLUMN=KIND") for text in args.type or ())
+    steps = dict(_named("--order", text, "COLUMN=A<B") for text in args.order or ())
+    order = {name: [step.strip() for step in text.split("<")] for name, text in steps.items()}
+    return Choices(args.missing or (), types, order, args.drop or (), args.id, args.positive)
+
+
+def _named(option: str, text: str, form: str) -> tuple[str, str]:
+    """Split `column=value`."""
+    name, sign, value = text.partition("=")
+    if not (sign and name.strip() and value.strip()):
+        raise MapstoError(f"{option}: got {text!r}, expected {form}.")
+    return name.strip(), value.strip()
+
+
+def _read(path: Path, sheet: str | None) -> "TableFile":
     """Read a table and name its rows by their number from 1."""
-    from ..tables.tablefile import read_table
+    from ..tables.tablefile import read
 
-    table = read_table(path)
-    return table.set_axis(range(1, len(table) + 1))
+    file = read(path, sheet)
+    return file._replace(table=file.table.set_axis(range(1, len(file.table) + 1)))

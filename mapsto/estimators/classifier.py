@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import checks, weights
 from ..episodes import State
 from ..tables.selection import weigh
-from .labels import classes
+from .labels import classes, one_spelling
 from .table import MAX_ROWS, TableEstimator
 
 MAX_CLASSES = 10
@@ -29,10 +29,15 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     Args:
         members: the number of predictions to average. Each prediction numbers the classes differently, because this
             numbering affects the model slightly. With as many members as classes, no class is favoured.
+        missing: words that stand for a missing cell: "999" in every column, "crp=999" in the column crp only. An empty
+            cell and words such as NA, ? or unknown in a column of numbers are always missing.
+        types: the kind of a column ("number", "date", "category", "ordered" or "absent"), by its name. Kinds are
+            decided from the cells if None; `columns_` says how.
+        order: the levels of an ordered column from low to high, by its name.
 
-    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `mapping_` (the
-    pretrained model), `support_` (the training rows that the model reads) and `state_` (the state of the model after
-    adapting to these rows).
+    `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `columns_`
+    (how each column is read), `mapping_` (the pretrained model), `support_` (the training rows that the model reads)
+    and `state_` (the state of the model after adapting to these rows).
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -60,8 +65,10 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         checks.count(members=self.members)
         frame = self._frame(X, y, reset=True)
         weighed = weigh(sample_weight, len(frame), MAX_ROWS)
+        y, notes = one_spelling(y)
         self.classes_, labels = classes(y, weighed.rows, len(frame), most=MAX_CLASSES)
-        return self._teach(frame, weighed, torch.as_tensor(labels), labels, _single(self.classes_, labels))
+        notes = [*notes, *_single(self.classes_, labels)]
+        return self._teach(frame, weighed, torch.as_tensor(labels), labels, notes)
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
         """Return the most probable class of each row of `X` [n, d]."""

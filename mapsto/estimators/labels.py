@@ -1,6 +1,7 @@
 """The labels of training rows: their sorted classes, and the index of the class of each row."""
 
 import warnings
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..errors import MapstoError
+from ..tables.outcome import merged
+from ..tables.remarks import listing
 
 
 def classes(
@@ -38,14 +41,35 @@ def classes(
     if most is not None and len(different) > most:
         raise MapstoError(
             f"{name}: got {len(different)} classes, expected {_range(most)}; merge rare ones, or cut a number into "
-            "ranges."
+            "ranges (TableRegressor predicts numbers)."
         )
     return different, indices
 
 
+def one_spelling(labels: Any, name: str = "y") -> tuple[Any, list[str]]:
+    """Return labels whose spellings of one word (Yes, yes, "YES ") are joined under the commonest, and a note if so.
+
+    >>> one_spelling(["yes", "Yes", "yes", "no"])
+    (array(['yes', 'yes', 'yes', 'no'], dtype=object), ["y: 'Yes', 'yes' are read as one class, 'yes'."])
+    """
+    texts = np.asarray(_plain(labels))
+    if texts.ndim != 1 or texts.dtype.kind not in "UO" or not all(isinstance(text, str) for text in texts):
+        return labels, []
+    spelling_of = merged(texts.tolist())
+    groups: dict[str, list[str]] = {}
+    for text, best in spelling_of.items():
+        groups.setdefault(best, []).append(text)
+    notes = [
+        f"{name}: {listing(sorted(group), 6)} are read as one class, {best!r}."
+        for best, group in groups.items()
+        if len(group) > 1
+    ]
+    return (np.array([spelling_of[text] for text in texts], object), notes) if notes else (labels, [])
+
+
 def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
     """Return the labels as an array, or raise MapstoError if one is missing."""
-    labels = column_or_1d(labels, warn=True)
+    labels = column_or_1d(_plain(labels), warn=True)
     labels = pd.Series(labels).infer_objects().to_numpy() if labels.dtype == object else labels
     check_consistent_length(labels, np.empty(rows))
     if pd.isna(labels).any():
@@ -57,8 +81,29 @@ def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
     return labels
 
 
+def _plain(labels: Any) -> Any:
+    """Return labels of a type of pandas' own as those of NumPy: whole numbers and booleans keep their type."""
+    if not isinstance(labels, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        return labels
+    dtype = labels.dtype
+    if isinstance(dtype, np.dtype) or pd.isna(labels).any():
+        return labels
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _plain(pd.Series(list(labels)))
+    tests = {
+        bool: pd.api.types.is_bool_dtype,
+        np.int64: pd.api.types.is_integer_dtype,
+        float: pd.api.types.is_float_dtype,
+    }
+    kind = next((kind for kind, holds in tests.items() if holds(dtype)), object)
+    return np.asarray(labels, dtype=kind)
+
+
 def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
     """Raise MapstoError if the labels are measured numbers instead of classes, or cannot be sorted."""
+    if labels.dtype == object and not all(isinstance(label, str) for label in labels):
+        _refuse_mixed(labels, name)
+        return
     try:
         with warnings.catch_warnings():  # many classes with one row each are no mistake
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
@@ -70,6 +115,18 @@ def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
         raise MapstoError(
             f"{name}: {str(error).partition('. ')[0]}, expected one of {_range(most)} a row; cut a number into ranges."
         ) from error
+
+
+def _refuse_mixed(labels: np.ndarray, name: str) -> None:
+    """Raise MapstoError if labels that are neither texts nor numbers of one type cannot be sorted."""
+    texts = sum(isinstance(label, str) for label in labels)
+    if texts > 0 and any(isinstance(label, Number) for label in labels):
+        raise MapstoError(f"{name}: mixes numbers and texts, expected labels of one type; write all of them as texts.")
+    try:
+        sorted(set(labels.tolist()))
+    except TypeError as error:
+        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
+        raise MapstoError(f"{name}: got {kinds}, which cannot be sorted, expected labels of one type.") from error
 
 
 def _range(most: int | None) -> str:

@@ -114,7 +114,19 @@ class PretrainedEstimator(BaseEstimator, ABC):
         rows = np.arange(self.n_rows_)
         if among is None:
             return rows
-        return rows[np.asarray(among)] if np.size(among) else rows[:0]
+        chosen = np.asarray(among)
+        if chosen.dtype == object and all(isinstance(value, bool | np.bool_) for value in chosen.flat):
+            chosen = chosen.astype(bool)  # a mask of pandas' own type
+        if not chosen.size:
+            return rows[:0]
+        expected = f"positions from 0 to {self.n_rows_ - 1}, or a mask of {self.n_rows_} booleans"
+        if chosen.dtype == bool:
+            checks.expect(chosen.shape == rows.shape, "among", f"a mask of shape {chosen.shape}", expected)
+            return rows[chosen]
+        checks.expect(chosen.dtype.kind in "iu", "among", f"{among!r:.60}", expected)
+        inside = bool((chosen >= -self.n_rows_).all() and (chosen < self.n_rows_).all())
+        checks.expect(inside, "among", f"{among!r:.60}", expected)
+        return rows[chosen]
 
 
 def _refuse_no_path(path: Any) -> None:

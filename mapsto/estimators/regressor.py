@@ -33,11 +33,16 @@ class TableRegressor(RegressorMixin, TableEstimator):
     Args:
         members: the number of predictions to average. In every other prediction, the model reads the outcomes with
             their signs reversed.
+        missing: words that stand for a missing cell: "999" in every column, "crp=999" in the column crp only. An empty
+            cell and words such as NA, ? or unknown in a column of numbers are always missing.
+        types: the kind of a column ("number", "date", "category", "ordered" or "absent"), by its name. Kinds are
+            decided from the cells if None; `columns_` says how.
+        order: the levels of an ordered column from low to high, by its name.
 
-    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `mapping_` (the pretrained
-    model), `support_` (the training rows that the model reads) and `state_` (the state of the model after adapting to
-    these rows). `explain` returns values [n, d] and base values [n] in the unit of the outcome. The base value is the
-    mean outcome of the rows `support_`, weighted by `sample_weight`.
+    `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `columns_` (how each column is
+    read), `mapping_` (the pretrained model), `support_` (the training rows that the model reads) and `state_` (the
+    state of the model after adapting to these rows). `explain` returns values [n, d] and base values [n] in the unit of
+    the outcome. The base value is the mean outcome of the rows `support_`, weighted by `sample_weight`.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)

@@ -5,9 +5,8 @@ compute exact Shapley values (Shapley 1953) of the same model and compare `expla
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
@@ -27,7 +26,8 @@ from ..episodes import Examples
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
-from ..tables.columns import Column, Columns, refuse_duplicates, reorder
+from ..tables.arrays import frame_of
+from ..tables.columns import Columns, refuse_duplicates, reorder
 from ..tables.selection import Weighed, strongest
 from ..tables.splits import stratified
 from ..threads import one_thread
@@ -55,8 +55,15 @@ class TableEstimator(PretrainedEstimator, ABC):
     scale_: "Scale"
     mapping_: SelfExplaining
 
-    def __init__(self, members: int = 2):
+    def __init__(
+        self,
+        members: int = 2,
+        missing: Sequence[str] = (),
+        types: Mapping[str, str] | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+    ):
         self.members = members
+        self.missing, self.types, self.order = missing, types, order
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
@@ -86,7 +93,7 @@ class TableEstimator(PretrainedEstimator, ABC):
         Rows with similar outcomes have the same number in `strata`.
         """
         rows, w = weighed
-        self.columns_ = Columns().fit(frame.iloc[np.unique(rows)])
+        self.columns_ = Columns(self.missing, self.types, self.order).fit(frame.iloc[rows])
         cells, informative = self.columns_.transform(frame.iloc[rows]), np.flatnonzero(self.columns_.informative)
         chosen = np.sort(stratified(strata, min(len(rows), MAX_ROWS), seed=0))
         varies = _varies(cells[np.ix_(chosen, informative)])
@@ -110,15 +117,13 @@ class TableEstimator(PretrainedEstimator, ABC):
         about = {
             "features": self.n_features_in_,
             "names": [str(name) for name in getattr(self, "feature_names_in_", ())],
-            "columns": [asdict(column) for column in self.columns_.columns],
+            "columns": self.columns_.state(),
             "extra": {name: getattr(self, name) for name in self._numbers_of_fit},
         }
         return Stored(tensors, about)
 
     def _restore(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.columns_ = Columns()
-        self.columns_.columns = [Column(**column) for column in about["columns"]]
-        self.columns_.informative, self.columns_.notes = tensors["informative"].numpy(), []
+        self.columns_ = Columns.restored(about["columns"], tensors["informative"].numpy())
         self.used_, self.n_features_in_ = tensors["used"].numpy(), about["features"]
         if about["names"]:
             self.feature_names_in_ = np.array(about["names"], object)
@@ -147,20 +152,21 @@ class TableEstimator(PretrainedEstimator, ABC):
         values = np.zeros((*codes.shape, *attributions.shape[2:]))
         if len(self.used_):
             values[:, self.used_] = attributions
-        numeric = all(column.kind == "number" for column in self.columns_.columns)
-        data = codes if numeric else frame.to_numpy(object)
+        numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
+        data = frame.to_numpy(float) if numeric else frame.to_numpy(object)
         names = [column.name for column in self.columns_.columns]
         return Explanation(values, base.numpy(), data, names, classes, codes)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         tags.input_tags.string = tags.input_tags.categorical = True
         return tags
 
     def _frame(self, X: Any, y: Any = None, reset: bool = False) -> pd.DataFrame:
         """Return `X` as a DataFrame; scikit-learn stores its width and names if `reset`, and else checks them."""
         label = {"y": y} if reset else {}
+        X = frame_of(X)
         if isinstance(X, pd.DataFrame):
             refuse_duplicates([str(name) for name in X.columns])
             X = X.set_axis([str(name) for name in X.columns], axis=1)  # a name may be a number
@@ -175,6 +181,7 @@ class TableEstimator(PretrainedEstimator, ABC):
     def _columns_of_fit(self, X: Any) -> pd.DataFrame:
         """Return `X` with the columns of `fit` in the order of `fit`."""
         check_is_fitted(self)
+        X = frame_of(X)
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
             X = reorder(X, list(self.feature_names_in_))
         return self._frame(X)

@@ -1,12 +1,14 @@
 """The columns of a table as numbers, with a memory of how they are read, so that later rows are read in the same way.
 
-Numbers stay numbers, dates become days, texts and categories become their rank among the values seen at `fit`. NaN
-means missing; a value that `fit` did not see has no rank, so it becomes NaN too, with a warning.
+Numbers stay numbers, dates become days, levels of an ordered column become their place, and those of a category a code.
+NaN means missing; a value that `fit` did not see has no code, so it becomes NaN too, with a warning.
 """
 
 import re
 import warnings
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -15,56 +17,62 @@ from jaxtyping import Float
 
 from .. import checks
 from ..errors import MapstoError
+from . import cells, deciding, words
+from .column import Column
+from .evidence import Habits, Reading, count
+from .remarks import listing, unread_sentence
 
-_DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"  # ISO 8601, as databases and pandas write it
-_FEW = 10  # texts that never repeat are taken for names only if there are this many of them
-_STRAY = 0.1  # numbers with at most this share of texts between them ("unknown", "<0.5") are still numbers
-_BOUND = r"\s*[<>≤≥]=?\s*\d.*"  # beyond an instrument's range: no number to read, but no name either
-_DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+__all__ = ["Column", "Columns", "as_texts", "listing", "refuse_duplicates", "reorder"]
 
 
-@dataclass
-class Column:
-    """How one column is read: `kind` is "number", "date", "category" or "absent" (it carries no information)."""
-
-    name: str
-    kind: str
-    codes: dict[str, int] = field(default_factory=dict)
-
-    def read(self, values: pd.Series) -> tuple[Float[np.ndarray, " n"], list[str]]:
-        """Return the column's numbers, and the values that could not be read (they become NaN)."""
-        if self.kind == "absent":
-            return np.full(len(values), np.nan), []
-        numbers = {"number": _numbers, "date": _days, "category": self._ranks}[self.kind](values)
-        unread = values[values.notna().to_numpy() & np.isnan(numbers)]
-        return numbers, list(dict.fromkeys(as_texts(unread)))
-
-    def _ranks(self, values: pd.Series) -> np.ndarray:
-        return as_texts(values).map(self.codes).where(values.notna()).to_numpy(float)
+_UNIT_OF_NAME = re.compile(r"[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")  # CRP (mg/l)
 
 
 class Columns:
-    """Remembers how to read the columns of a table.
+    """Remembers how to read the columns of a table; printed, it lists the decisions.
 
-    >>> table = pd.DataFrame({"age": [61, 48, None], "ward": ["north", "south", "north"]})
-    >>> Columns().fit(table).transform(table)
+    Args:
+        missing: words that stand for a missing cell: "999" in every column, "crp=999" in the column crp only.
+        types: the kind of a column ("number", "date", "category", "ordered" or "absent"), by its name.
+        order: the levels of an ordered column in their order, by its name.
+
+    >>> table = pd.DataFrame({"age": ["61 y", "48 y", ""], "ward": ["north", "south", "north"]})
+    >>> columns = Columns().fit(table)
+    >>> columns.transform(table)
     array([[61.,  0.],
            [48.,  1.],
            [nan,  0.]])
+    >>> print(columns)
+    column  kind      unit  values        missing
+    age     number    y     48 to 61      1
+    ward    category        north, south  0
     """
 
+    def __init__(
+        self,
+        missing: Sequence[str] = (),
+        types: Mapping[str, str] | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+    ):
+        self.reading = Reading(missing, types or {}, order or {})
+
     def fit(self, frame: pd.DataFrame) -> Self:
-        """Learn how to read each column of `frame`; `notes` lists the columns that carry no information, and why.
+        """Decide how to read each column of `frame`; `notes` lists the decisions and the columns left out.
 
         Raises:
-            MapstoError: if two columns share a name, or a cell is infinite.
+            MapstoError: if two columns share a name, a cell is infinite, or an argument names no column.
         """
-        refuse_duplicates([str(name) for name in frame.columns])
-        self.columns = [_learn(str(name), frame.iloc[:, j]) for j, name in enumerate(frame.columns)]
+        names = [str(name) for name in frame.columns]
+        refuse_duplicates(names)
+        self.reading.check(names)
+        self.columns = self._decided(frame, names)
         numbers, _ = self._read(frame)
         self.informative = np.array([len(np.unique(c[~np.isnan(c)])) > 1 for c in numbers.T], bool)
-        parts = zip(self.columns, numbers.T, self.informative.tolist(), frame.isna().all().tolist(), strict=True)
+        parts = zip(self.columns, numbers.T, self.informative.tolist(), strict=True)
         self.notes = [note for part in parts for note in _notes(*part)]
+        for column, values in zip(self.columns, numbers.T, strict=True):
+            if np.isnan(column.low) and column.kind in ("number", "date") and not np.isnan(values).all():
+                column.low, column.high = float(np.nanmin(values)), float(np.nanmax(values))
         return self
 
     def transform(self, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
@@ -76,8 +84,53 @@ class Columns:
         numbers, unread = self._read(frame)
         for column, texts in zip(self.columns, unread, strict=True):
             if texts:
-                warnings.warn(_unread(column, texts), UserWarning, stacklevel=3)
+                warnings.warn(unread_sentence(column, texts), UserWarning, stacklevel=3)
         return numbers
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return everything that was decided, in a form that JSON can hold."""
+        return [{key: _plain(value) for key, value in asdict(column).items()} for column in self.columns]
+
+    @classmethod
+    def restored(cls, state: list[dict[str, Any]], informative: np.ndarray) -> Self:
+        """Return the columns whose `state` was kept."""
+        self = cls()
+        self.columns = [_column(part) for part in state]
+        self.informative = informative
+        self.notes = [note for column in self.columns for note in column.notes]
+        return self
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "columns"):
+            return "Columns()"
+        rows = [("column", "kind", "unit", "values", "missing"), *map(_described, self.columns)]
+        widths = [max(len(row[j]) for row in rows) for j in range(5)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+    def _decided(self, frame: pd.DataFrame, names: list[str]) -> list[Column]:
+        series = [frame.iloc[:, j] for j in range(len(names))]
+        counts = [count(v) if cells.kind_of(v) == "cells" else Counter() for v in series]
+        habits = deciding.habits(counts, frame.attrs.get("decimal"))
+        own = [self.reading.words_of(name, names) for name in names]
+        parts = list(zip(names, series, counts, own, strict=True))
+        first = [deciding.decide(*part, self.reading, habits) for part in parts]
+        lost = frozenset(word for column, count in zip(first, counts, strict=True) for word in _missing(column, count))
+        habits = Habits(habits.decimal, habits.day_first, lost)
+        decided = [
+            deciding.decide(*part, self.reading, habits) if column.kind == "category" and lost else column
+            for column, part in zip(first, parts, strict=True)
+        ]
+        for column in decided:
+            unit = _UNIT_OF_NAME.search(column.name)
+            if column.kind == "number" and not column.unit and unit:
+                column.unit = unit[1]
+        return decided
 
     def _read(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[list[str]]]:
         read = [column.read(frame.iloc[:, j]) for j, column in enumerate(self.columns)]
@@ -88,7 +141,7 @@ class Columns:
 
 def refuse_duplicates(names: list[str]) -> None:
     """Raise MapstoError, naming the columns, if two columns share a name."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     remedy = "rename or drop one of each"
     checks.expect(not twice, "columns", f"{listing(twice)} more than once", "different names", remedy)
 
@@ -111,71 +164,17 @@ def reorder(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return X.set_axis(given, axis=1)[names]
 
 
-def listing(names: list[str], most: int = 5) -> str:
-    """Write a list of names for a sentence: 'a', 'b' and 3 more."""
-    shown = ", ".join(repr(str(name)) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def _learn(name: str, values: pd.Series) -> Column:
-    present = values.dropna()
-    if not len(present):
-        return Column(name, "absent")
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        seen = set(as_texts(present))  # the order is the person's own; a category that no row has cannot be learned
-        return Column(
-            name, "category", {c: i for i, c in enumerate(t for t in as_texts(values.dtype.categories) if t in seen)}
-        )
-    if pd.api.types.is_datetime64_any_dtype(values) or as_texts(present).str.fullmatch(_DATE).all():
-        return Column(name, "date")
-    if pd.api.types.is_numeric_dtype(values) or _mostly_numbers(present):
-        return Column(name, "number")
-    texts = sorted(set(as_texts(present)))
-    if len(texts) == len(present) >= _FEW:
-        return Column(name, "absent")
-    return Column(name, "category", {text: i for i, text in enumerate(texts)})
-
-
-def _mostly_numbers(values: pd.Series) -> bool:
-    stray = np.isnan(_numbers(values))
-    bound = as_texts(values).str.fullmatch(_BOUND).to_numpy(bool)
-    return bool(stray.mean() <= 0.5 and (stray & ~bound).mean() <= _STRAY)
-
-
 def as_texts(values: pd.Series | pd.Index) -> pd.Series:
     """Return each value as text (4.0 as "4", because one missing cell turns a column of integers into floats)."""
     values = pd.Series(values)
-    return pd.Series([_text(value) for value in values], values.index, dtype=object)
+    return pd.Series([cells.as_text(value) for value in values], values.index, dtype=object)
 
 
-def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _numbers(values: pd.Series) -> np.ndarray:
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return np.full(len(values), np.nan)
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    if pd.api.types.is_timedelta64_dtype(values):
-        return values.dt.total_seconds().to_numpy(float)
-    if not pd.api.types.is_numeric_dtype(values):  # 1,000 and 5 % are numbers too
-        plain = values.astype(object).map(lambda v: _plain(v) if isinstance(v, str) else v)
-        return pd.to_numeric(plain, errors="coerce").to_numpy(float, na_value=np.nan)
-    return pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
-
-
-def _plain(text: str) -> str:
-    text = re.sub(r"\s*%\s*$", "", text)
-    return text.replace(",", "") if re.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*", text) else text
-
-
-def _days(values: pd.Series) -> np.ndarray:
-    if pd.api.types.is_numeric_dtype(values):
-        return np.full(len(values), np.nan)  # a number is no date: pandas would read it as nanoseconds
-    times = pd.to_datetime(values, errors="coerce", utc=True, format=None if values.dtype.kind == "M" else "ISO8601")
-    days = times.dt.tz_localize(None).to_numpy("datetime64[us]")
-    return np.where(np.isnat(days), np.nan, days.astype(np.int64) / _DAY)
+def _missing(column: Column, counts: Counter[cells.Cell]) -> list[str]:
+    """Return the words that stand for a missing number or date in a column."""
+    if column.kind not in ("number", "date"):
+        return []
+    return [words.fold(cell) for cell in counts if isinstance(cell, str) and column.is_missing(cell)]
 
 
 def _refuse_infinite(columns: list[Column], numbers: np.ndarray, names: pd.Index) -> None:
@@ -185,14 +184,32 @@ def _refuse_infinite(columns: list[Column], numbers: np.ndarray, names: pd.Index
     checks.expect(not len(rows), f"column {name!r}", f"an infinite value (row {row})", "finite numbers", remedy)
 
 
-def _notes(column: Column, numbers: np.ndarray, informative: bool, empty: bool) -> list[str]:
-    if column.kind == "absent" and not empty:
-        return [f"column {column.name!r}: no text in it repeats (a name or an identifier?), so it is left out."]
+def _notes(column: Column, numbers: np.ndarray, informative: bool) -> list[str]:
+    if column.kind == "absent" and column.notes:
+        return column.notes
     if np.isnan(numbers).all():
-        return [f"column {column.name!r}: every training cell is empty, so it is left out."]
-    return [] if informative else [f"column {column.name!r}: the same value in every training row, so it is left out."]
+        return [*column.notes, f"column {column.name!r}: every training cell is empty, so it is left out."]
+    left_out = f"column {column.name!r}: the same value in every training row, so it is left out."
+    return [*column.notes] if informative else [*column.notes, left_out]
 
 
-def _unread(column: Column, unread: list[str]) -> str:
-    problem = {"category": "never seen in the training rows", "date": "not a date", "number": "not a number"}
-    return f"column {column.name!r}: {listing(unread)} {problem[column.kind]}; read as missing."
+def _described(column: Column) -> tuple[str, str, str, str, str]:
+    """Return a line that says how a column is read."""
+    values = ""
+    if column.kind == "number" and not np.isnan(column.low):
+        values = f"{column.write(column.low):g} to {column.write(column.high):g}"
+    elif column.kind == "date" and not np.isnan(column.low):
+        values = f"{column.write(column.low)} to {column.write(column.high)}"
+    elif column.codes:
+        some = column.levels[:6]
+        values = (" < " if column.kind == "ordered" else ", ").join(some) + ", ..." * (len(column.codes) > 6)
+    return column.name, column.kind, column.unit, values, str(column.empty)
+
+
+def _column(state: dict[str, Any]) -> Column:
+    values: dict[str, Any] = {key: np.nan if value is None else value for key, value in state.items()}
+    return Column(**values)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,138 +1,99 @@
-"""A table in a text file, read with care: a file that is no table is refused in one sentence with the remedy.
+"""A table in a file, read as text with care: a file that is no table is refused in one sentence with the remedy.
 
-Commas, semicolons and tabs separate columns; an empty cell, `?` and pandas' usual words (NA, NaN, null) mean missing.
+Cells stay as they are written, None for an empty one; `Columns.fit` decides the kind of each column.
 """
 
-import csv
-import gzip
 import io
-import re
-import warnings
-import zlib
+import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from .. import checks
 from ..errors import MapstoError
-from .columns import listing, refuse_duplicates
+from . import decoding, formats
+from .columns import refuse_duplicates
+from .grid import grid_of
+from .layout import Layout, layout_of
+from .outcome import outcomes
 
-_SEPARATORS = ",;\t"
-_MARKS = {
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}  # how spreadsheets begin a text file
-_CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
+__all__ = ["TableFile", "outcomes", "read", "read_table"]
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read the table in the text file `path` (.csv, .tsv or .txt, also gzipped), with column names in the first line.
+class TableFile(NamedTuple):
+    """A table in a file: its cells, sentences about guesses and parts left out, and the line of each row."""
+
+    table: pd.DataFrame
+    notes: list[str]
+    lines: list[int]
+
+
+def read_table(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
+    """Return the table of `read`, without its notes."""
+    return read(path, sheet).table
+
+
+def read(path: str | Path, sheet: str | None = None) -> TableFile:
+    """Read the table in the file `path`.
+
+    The file is a text (.csv, .tsv, .txt, also gzipped), a spreadsheet (.xlsx, .xls, .ods; the sheet `sheet` or the
+    first with a header), or a file of Parquet, Feather, SPSS (.sav) or Stata (.dta). Titles, comments, a row of units,
+    sums, footers and empty rows are left out, and the notes say so with their lines.
 
     Raises:
-        MapstoError: if the file is missing, empty, binary or ragged, has no rows, or two of its columns share a name.
+        MapstoError: if the file is missing, empty, binary or ragged, has no rows, two of its columns share a name, or
+            the package that reads it is not installed.
     """
     path = Path(path)
-    text = _decode(path, _bytes(path))
-    text = re.sub(r"^\s*\"?sep=.\"?\r?\n", "", text)  # a first line that some spreadsheets write
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(_SEPARATORS, key=lambda s: len(next(csv.reader([header], delimiter=s))))
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
-    refuse_duplicates([name for name in names if name])
-    table = _parse(path, text, separator)
-    _refuse_short(path, text, separator, max((i for i, name in enumerate(names, 1) if name), default=0))
-    return _tidy(path, table)
+    suffix = path.suffix.lower()
+    content = decoding.content_of(path)
+    if suffix in formats.FRAMES:
+        return _of_frame(path, *formats.frame(path))
+    if suffix in formats.SHEETS or _is_workbook(content):
+        return _of_layout(layout_of(path, formats.sheet(path, sheet)))
+    if sheet is not None:
+        raise MapstoError(f"sheet: got {sheet!r}, but {path} is no spreadsheet; leave it out.")
+    if content.lstrip()[:14].lower().startswith((b"<html", b"<!doctype html", b"<table")):
+        raise MapstoError(f"file: {path} is a web page, expected a table; open it in a spreadsheet and save it as CSV.")
+    text, notes = decoding.decode(path, content)
+    grid = grid_of(path, text)
+    result = _of_layout(layout_of(path, grid))
+    if grid.separator == ";":  # where semicolons separate, commas are often decimal
+        result.table.attrs["decimal"] = ","
+    return result._replace(notes=[*notes, *result.notes])
 
 
-def outcomes(table: pd.DataFrame, target: str, name: str) -> pd.Series:
-    """Return the outcome column of the table `name`: whole numbers as integers, booleans and texts as texts.
-
-    Raises:
-        MapstoError: if there is no such column.
-    """
-    there = listing([str(column) for column in table.columns], 8)
-    got = f"{target!r}, which is no column of {name}"
-    checks.expect(target in table.columns, "target", got, f"one of {there}")
-    y = table[target]
-    if pd.api.types.is_bool_dtype(y) or not pd.api.types.is_numeric_dtype(y):
-        return y.where(y.isna(), y.astype(str)).astype(object)
-    return y.astype("Int64") if (y.dropna() % 1 == 0).all() else y
+def _of_layout(layout: Layout) -> TableFile:
+    cells = np.empty((len(layout.rows), len(layout.names)), object)
+    for i, row in enumerate(layout.rows):
+        cells[i] = row.cells
+    return TableFile(pd.DataFrame(cells, columns=layout.names), layout.notes, [row.line for row in layout.rows])
 
 
-def _bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise MapstoError(f"file: {path} is a folder, expected a table in a text file such as patients.csv.")
-    if not path.exists():
-        raise MapstoError(f"file: {path} does not exist; check the path.")
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise MapstoError(f"file: {path} is a damaged gzip file ({error}); save or copy it again.") from error
-    except OSError as error:
-        raise MapstoError(f"file: {path} cannot be read ({error.strerror}); check its permissions.") from error
-    if not content.strip():
-        raise MapstoError(f"file: {path} is empty, expected a table with column names in its first line.")
-    return content
-
-
-def _decode(path: Path, content: bytes) -> str:
-    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
-    if encoding != "utf-16" and content[:65536].translate(None, _CONTROL) != content[:65536]:
-        raise MapstoError(f"file: {path} is a binary file, expected a text table; export it as CSV (UTF-8) first.")
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")  # the encoding of older spreadsheets
-
-
-def _refuse_short(path: Path, text: str, separator: str, cells: int) -> None:
-    """Refuse a line that was cut off, because its lost cells would pass for missing ones."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    try:
-        short = next((line for line in reader if any(cell.strip() for cell in line) and len(line) < cells), None)
-    except csv.Error as error:
-        raise MapstoError(f"file: {path} is not a table ({error}); mend or export it again.") from error
-    if short is not None:
-        raise MapstoError(
-            f"file: {path} is not a table with equally long rows (line {reader.line_num} has {len(short)} cells, "
-            f"expected {cells}); mend or export it again."
-        )
-
-
-def _parse(path: Path, text: str, separator: str) -> pd.DataFrame:
-    def parse(decimal: str) -> pd.DataFrame:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                io.StringIO(text),
-                sep=separator,
-                decimal=decimal,
-                na_values=["?"],
-                skipinitialspace=True,
-                index_col=False,
-                low_memory=False,
-            )
-
-    try:
-        table = parse(".")
-        comma = parse(",") if separator == ";" else table  # where semicolons separate, commas are often decimal
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        reason = " ".join(str(error).removeprefix("Error tokenizing data. C error: ").split()).rstrip(".")
-        raise MapstoError(
-            f"file: {path} is not a table with equally long rows ({reason}); mend or export it again."
-        ) from error
-    numeric = [t.select_dtypes("number").shape[1] for t in (table, comma)]
-    return comma if numeric[1] > numeric[0] else table
-
-
-def _tidy(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Strip the texts, and drop the nameless first column of row numbers that spreadsheets and pandas write."""
-    table = table.rename(columns=lambda name: str(name).strip())
-    for name in (name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])):
-        table[name] = table[name].map(lambda v: (v.strip() or None) if isinstance(v, str) else v)
-    if len(table.columns) and table.columns[0].startswith("Unnamed:"):
-        table = table.iloc[:, 1:] if table.iloc[:, 0].is_unique else table
+def _of_frame(path: Path, table: pd.DataFrame, notes: list[str]) -> TableFile:
+    names = [str(name).strip() for name in table.columns]
+    refuse_duplicates(names)
+    table = table.set_axis(names, axis=1)
+    if not isinstance(table.index, pd.RangeIndex):
+        index = [str(name) for name in table.index.names if name is not None and str(name) not in names]
+        table = table.reset_index() if index else table.reset_index(drop=True)
+    empty = table.isna().all(axis=1).to_numpy()
+    if empty.any():
+        notes = [*notes, f"{empty.sum()} empty row(s) are left out, the first is row {empty.argmax() + 1}."]
+    lines = [int(i) + 1 for i in np.flatnonzero(~empty)]
+    table = table[~empty].reset_index(drop=True)
     if not len(table) or not len(table.columns):
         raise MapstoError(f"file: {path} has no rows below its column names, expected one row a line.")
-    return table
+    return TableFile(table, notes, lines)
+
+
+def _is_workbook(content: bytes) -> bool:
+    """Return whether a file is a spreadsheet, whatever its name."""
+    if not content.startswith(b"PK\x03\x04"):
+        return False
+    try:
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
+    return "xl/workbook.xml" in names or "content.xml" in names

@@ -3,7 +3,7 @@
 (training rows, labels), rows ↦ probabilities, reasons, agreement with exact Shapley values, pushes, quality
 
 One record feeds the page, the terminal and the JSON. If there are two classes, pictures and stories are about the
-second one; if there are more, the story of a row is about its most probable class.
+positive one; if there are more, the story of a row is about its most probable class.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jaxtyping import Float, Int, Shaped
 
 from ... import checks
 from ...explanation import Explanation
+from ...tables.outcome import positive
 from .exact import check
 from .pushes import pushes
 from .quality import quality
@@ -94,14 +95,24 @@ class Answer:
         """The number of explained rows whose outcome is known."""
         return int(self.question.has_outcome.sum())
 
+    @cached_property
+    def positive(self) -> int:
+        """The class that pictures and stories are about if there are two, or if one was chosen."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return positive(list(self.reasons.class_names), counts.tolist(), self.question.choices.positive)
+
     @property
     def targets(self) -> list[int]:
-        """The classes that pictures are drawn for: the second of two, or each of more."""
-        return [1] if len(self.classes) == 2 else list(range(len(self.classes)))
+        """The classes that pictures are drawn for: the positive one of two, or each of more."""
+        return [self.positive] if self._about_one else list(range(len(self.classes)))
 
     def target(self, row: int) -> int:
         """Return the class that the story of `row` is about."""
-        return 1 if len(self.classes) == 2 else int(self.probabilities[row].argmax())
+        return self.positive if self._about_one else int(self.probabilities[row].argmax())
+
+    @property
+    def _about_one(self) -> bool:
+        return len(self.classes) == 2 or self.question.choices.positive is not None
 
     def _indices(self, labels: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         index = {name: c for c, name in enumerate(self.reasons.class_names)}
@@ -122,6 +133,9 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
         MapstoError: there is no row to explain, or the table does not suit the classifier.
     """
     checks.expect(len(question.rows) > 0, "X", "no rows", "at least one row to explain")
+    if question.choices.positive is not None:
+        different = np.unique(question.labels).tolist()
+        positive(different, [0] * len(different), question.choices.positive)  # refuses a class that is not there
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         classifier = _fitted(question) if classifier is None else classifier
@@ -140,9 +154,8 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
     baselines = measures.pop("baselines")
     summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
     warned = dict.fromkeys(str(warning.message) for warning in caught)
-    return Answer(
-        question, reasons, p, cases, push, tested, summary, [*question.notes, *classifier.notes_, *notes, *warned]
-    )
+    remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
+    return Answer(question, reasons, p, cases, push, tested, summary, remarks)
 
 
 def typical_rows(p: Float[np.ndarray, "n k"]) -> list[int]:
@@ -177,7 +190,9 @@ def ordered(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def _fitted(question: Question) -> TableClassifier:
     from ...estimators import TableClassifier
 
-    return TableClassifier().fit(question.train, question.labels)
+    choices = question.choices
+    classifier = TableClassifier(missing=choices.missing, types=choices.types, order=choices.order)
+    return classifier.fit(question.train, question.labels)
 
 
 def _tested(classifier: TableClassifier, question: Question, p: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "j k"]:

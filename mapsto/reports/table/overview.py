@@ -72,7 +72,7 @@ def moved(answer: Answer) -> dict[str, Any]:
         {
             "name": answer.columns[j],
             "means": [float(np.abs(values[:, j, c]).mean()) for c in answer.targets],
-            "trend": words.trend(values[:, j, 1], data[:, j]) if two else "",
+            "trend": words.trend(values[:, j, answer.positive], data[:, j]) if two else "",
         }
         for j in ranking(np.abs(values).mean(2))
     ]
@@ -80,12 +80,13 @@ def moved(answer: Answer) -> dict[str, Any]:
 
 
 def trust(answer: Answer) -> dict[str, Any] | None:
-    """Draw the reliability curve: of the second class of two, of the most probable class of more."""
+    """Draw the reliability curve: of the positive class of two, of the most probable class of more."""
     p, y = answer.test_probabilities, answer.truth
     if not len(y):
         return None
     if len(answer.classes) == 2:
-        predicted, event, name = p[:, 1], y == 1, answer.classes[1]
+        c = answer.positive
+        predicted, event, name = p[:, c], y == c, answer.classes[c]
     else:
         predicted, event, name = p.max(1), y == p.argmax(1), "the most probable class"
     parts = reliability_bins(predicted, event)

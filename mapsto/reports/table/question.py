@@ -6,7 +6,7 @@ and the other rows are explained, so that the quality can be measured on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,8 +18,34 @@ from jaxtyping import Bool, Int, Shaped
 from ... import checks
 from ...errors import MapstoError
 from ...tables.columns import listing
+from ...tables.outcome import read_outcome
+from ...tables.pairs import pair_columns, with_pairs_split
 from ...tables.splits import split, training_rows
-from ...tables.tablefile import outcomes
+from ...tables.words import fold
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person decides about a table.
+
+    Attributes:
+        missing: words that stand for a missing cell.
+        types: the kind of a column, by its name.
+        order: the levels of an ordered column, by its name.
+        drop: columns that are left out.
+        id: the column that names the rows; it is left out of the predictions.
+        positive: the class that pictures and stories are about.
+    """
+
+    missing: Sequence[str] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    order: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    drop: Sequence[str] = ()
+    id: str | None = None
+    positive: str | None = None
+
+
+NO_CHOICES = Choices()
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +63,7 @@ class Question:
     other_outcomes: Shaped[np.ndarray, " m"]
     seed: int = 0
     notes: list[str] = field(default_factory=list)
+    choices: Choices = NO_CHOICES
 
     @cached_property
     def has_outcome(self) -> Bool[np.ndarray, " n"]:
@@ -57,23 +84,31 @@ class Question:
 
 
 def of_table(
-    table: pd.DataFrame, target: str, train_rows: int | None, limit: int, seed: int, name: str = "the table"
+    table: pd.DataFrame,
+    target: str,
+    train_rows: int | None,
+    limit: int,
+    seed: int,
+    name: str = "the table",
+    choices: Choices = NO_CHOICES,
 ) -> Question:
     """Return the question of one table, whose column `target` holds the outcome; see `splits.split`.
 
     Raises:
         MapstoError: there is no such column, no other column, too few outcomes, or no row left to explain.
     """
-    y, x = outcomes(table, target, name), _features(table, target, name)
+    y, notes = read_outcome(table, target, name, choices.missing)
+    x = _features(table, target, name, choices)
     parts = split(y, train_rows, limit, seed)
-    notes = []
+    x = with_pairs_split(x, pairs := pair_columns(x.iloc[parts.train]))
+    notes += _pairs_note(pairs)
     if len(parts.test):
         notes.append(
             f"of {y.notna().sum()} rows with an outcome, {len(parts.train)} are used for training and "
             f"{len(parts.test)} for testing (a stratified split, seed {seed})."
         )
     train, labels = x.iloc[parts.train], _labels(y.iloc[parts.train])
-    return of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes)
+    return of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
 
 
 def of_two_tables(
@@ -84,25 +119,29 @@ def of_two_tables(
     limit: int,
     seed: int,
     names: tuple[str, str] = ("the table", "the training table"),
+    choices: Choices = NO_CHOICES,
 ) -> Question:
     """Return the question of a table whose outcomes, if it has any, are not used for teaching: `train` teaches.
 
     Raises:
         MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
     """
-    train_y = outcomes(train, target, names[1])
+    train_y, notes = read_outcome(train, target, names[1], choices.missing)
     used = training_rows(train_y, train_rows, limit, seed)
     sampled = f"{len(used)} of the {len(train)} rows of {names[1]} are used for training."
-    notes = [] if len(used) == len(train) else [sampled]
-    train_x, labels = _features(train, target, names[1]).iloc[used], _labels(train_y.iloc[used])
+    notes += [] if len(used) == len(train) else [sampled]
+    train_x, labels = _features(train, target, names[1], choices).iloc[used], _labels(train_y.iloc[used])
     if target in table.columns:
-        y, x = outcomes(table, target, names[0]), _features(table, target, names[0])
+        y, x = read_outcome(table, target, names[0], choices.missing).y, _features(table, target, names[0], choices)
     else:
-        y, x = pd.Series(None, table.index, dtype=object), table
+        y, x = pd.Series(None, table.index, dtype=object), _chosen(table, names[0], choices)
     x, note = _columns_of(x, list(train_x.columns), names)
+    pairs = pair_columns(train_x)
+    train_x, x = with_pairs_split(train_x, pairs), with_pairs_split(x, pairs)
+    notes += _pairs_note(pairs)
     tested, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
     explain = unknown if len(unknown) else tested
-    return of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note])
+    return of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
 
 
 def of_rows(
@@ -114,14 +153,15 @@ def of_rows(
     tested: Int[np.ndarray, " m"],
     seed: int,
     notes: Sequence[str] = (),
+    choices: Choices = NO_CHOICES,
 ) -> Question:
     """Return the question that explains the rows `explain` of `x` and measures the quality on the rows `tested`.
 
     An outcome that no training row has cannot be predicted, so it counts as unknown, and a note says so.
     """
-    classes = {as_text(label): label for label in labels.tolist()}
+    classes = {fold(as_text(label)): label for label in labels.tolist()}
     texts = ["" if pd.isna(outcome) else as_text(outcome) for outcome in y]
-    label_of = np.array([classes.get(text) for text in texts], object)
+    label_of = np.array([classes.get(fold(text)) for text in texts], object)
     new = [texts[i] for i in tested if label_of[i] is None]
     if new:
         listed = ", ".join(sorted(set(new)))
@@ -133,7 +173,7 @@ def of_rows(
     used = np.isin(explain, tested)
     outcome = np.array([label_of[i] if there else None for i, there in zip(explain, used, strict=True)], object)
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
-    return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes))
+    return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes), choices)
 
 
 def as_text(value: Any) -> str:
@@ -145,10 +185,29 @@ def as_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _features(table: pd.DataFrame, target: str, name: str) -> pd.DataFrame:
-    some = len(table.columns) > 1
+def _features(table: pd.DataFrame, target: str, name: str, choices: Choices) -> pd.DataFrame:
+    x = _chosen(table.drop(columns=target), name, choices)
+    some = len(x.columns) > 0
     checks.expect(some, "table", f"{name}, which has no column besides {target!r}", "some to predict it from")
-    return table.drop(columns=target)
+    return x
+
+
+def _chosen(x: pd.DataFrame, name: str, choices: Choices) -> pd.DataFrame:
+    """Return the columns that are not dropped; the column `id` names the rows."""
+    for argument, columns in (("drop", choices.drop), ("id", [choices.id] if choices.id else [])):
+        unknown = [column for column in columns if column not in x.columns]
+        remedy = f"one of {listing([str(column) for column in x.columns], 8)}"
+        checks.expect(not unknown, argument, f"{listing(unknown)}, which is no column of {name}", remedy)
+    if choices.id:
+        names = [str(i) if pd.isna(cell) else as_text(cell) for i, cell in zip(x.index, x[choices.id], strict=True)]
+        x = x.set_axis(pd.Index(names, dtype=object))
+    return x.drop(columns=list(dict.fromkeys([*choices.drop, *([choices.id] if choices.id else [])])))
+
+
+def _pairs_note(pairs: dict[str, list[str]]) -> list[str]:
+    return [
+        f"column {name!r} holds pairs of numbers; read as two columns, {listing(two)}." for name, two in pairs.items()
+    ]
 
 
 def _columns_of(x: pd.DataFrame, columns: list[str], names: tuple[str, str]) -> tuple[pd.DataFrame, list[str]]:

@@ -8,6 +8,8 @@ import pandas as pd
 
 from ... import checks
 from ...estimators import TableClassifier
+from ...tables.arrays import frame_of
+from ...tables.words import fold
 from .answer import ordered
 from .question import Question, as_text, of_rows
 from .training import training_rows
@@ -30,6 +32,7 @@ def question(clf: TableClassifier, X: Any, y: Any, train: tuple[Any, Any] | None
 
 
 def _frame(X: Any) -> pd.DataFrame:
+    X = frame_of(X)
     if isinstance(X, pd.DataFrame):
         return X
     dimensions = np.ndim(X)
@@ -51,7 +54,13 @@ def _train(clf: TableClassifier, X: Any, y: Any) -> tuple[pd.DataFrame, np.ndarr
     expected = f"the {clf.n_rows_} of fit, in their order and with their labels"
     checks.expect(len(rows) == len(labels) == clf.n_rows_, "train", got, expected)
     checks.expect(_are_those_of_fit(clf, rows, labels), "train", "other rows or labels", expected)
-    return rows, labels
+    known = {_key(label): label for label in clf.classes_.tolist()}
+    return rows, np.array([known.get(_key(label), label) for label in labels], clf.classes_.dtype)
+
+
+def _key(label: Any) -> str:
+    """Write a label without differences of case and blanks."""
+    return fold(as_text(label))
 
 
 def _are_those_of_fit(clf: TableClassifier, rows: pd.DataFrame, labels: np.ndarray) -> bool:
@@ -62,7 +71,7 @@ def _are_those_of_fit(clf: TableClassifier, rows: pd.DataFrame, labels: np.ndarr
         warnings.simplefilter("ignore")  # of values that fit did not see: such rows are others
         cells = clf.columns_.transform(ordered(rows, names).iloc[clf.rows_])[:, clf.used_]
     stored = clf.support_.x[:, : len(clf.used_)].numpy()
-    fitted = [as_text(label) for label in clf.classes_[clf.support_.y.numpy()]]
+    fitted = [_key(label) for label in clf.classes_[clf.support_.y.numpy()]]
     return np.allclose(clf.scale_(cells), stored, atol=1e-5, equal_nan=True) and fitted == [
-        as_text(label) for label in labels[clf.rows_]
+        _key(label) for label in labels[clf.rows_]
     ]

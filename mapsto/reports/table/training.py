@@ -46,17 +46,5 @@ def training_rows(classifier: "TableClassifier") -> tuple[pd.DataFrame, Shaped[n
 def _cells(column: "Column", numbers: Float[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
     """Return the cells that a column reads as `numbers`; a missing one is None, or NaN among numbers."""
     if column.kind == "number":
-        return numbers
-    names = {rank: text for text, rank in column.codes.items()}
-    write = _date if column.kind == "date" else lambda rank: names[round(rank)]
-    return np.array([None if math.isnan(number) else write(number) for number in numbers], object)
-
-
-def _date(days: float) -> str:
-    """Write days since 1970 as a date, with the time if it is not midnight.
-
-    >>> _date(19723.0), _date(19723.5)
-    ('2024-01-01', '2024-01-01 12:00:00')
-    """
-    moment = pd.Timestamp(0) + pd.Timedelta(round(days * 1440), "min")
-    return str(moment.date()) if moment == moment.normalize() else str(moment)
+        return numbers + column.shift
+    return np.array([column.write(number) for number in numbers], object)

@@ -13,6 +13,7 @@ from ..errors import MapstoError
 from . import dates, spelling, words
 from .columns import refuse_duplicates
 from .grid import Grid, Row
+from .naming import named, whole
 from .remarks import listing
 
 _SUMS = {"mean", "average", "avg", "total", "totals", "sum", "median", "sd", "std", "stdev", "std dev",
@@ -29,7 +30,6 @@ _UNIT_WORDS = [
 _UNITS = re.compile(rf"[(\[]?\s*(?:{'|'.join(_UNIT_WORDS)})\s*[)\]]?", re.IGNORECASE)
 _RULE = re.compile(r":?[-=_]{2,}:?")
 _SEARCHED = 30  # lines in which the header is searched
-_ROW_NAMES = re.compile(r"Unnamed: ?\d+(_level_\d+)?|index|row\.?names?|", re.IGNORECASE)
 
 
 @dataclass
@@ -62,7 +62,7 @@ def layout_of(path: Path, grid: Grid) -> Layout:
     body = _without_repeated_header(body, names, notes)
     body = _without_sums(body, len(names), notes)
     refuse_duplicates([name for name in names if name])
-    layout = _named(Layout(names, body, [*grid.notes, *notes]))
+    layout = Layout(*named(names, body, [*grid.notes, *notes]))
     if not layout.rows or not layout.names:
         raise _no_rows(path)
     cells = [name for j, name in enumerate(layout.names) if _is_cell(name, [row.cells[j] for row in layout.rows])]
@@ -151,15 +151,11 @@ def _is_heading(rows: Sequence[Row], width: int) -> bool:
 
 def _row_names(path: Path, header: Row, body: list[Row], separator: str | None) -> tuple[list[Row], list[str]]:
     """Return rows and column names; R writes no name for a first column of row names."""
-    names = [" ".join(_text(_whole(name)).split()) for name in header.cells]
+    names = [" ".join(_text(whole(name)).split()) for name in header.cells]
     widths = {len(row.cells) for row in body}
     if separator in ("\t", " ") and widths == {len(names) + 1} and all(names):
         names = ["", *names]
     return body, names
-
-
-def _whole(cell: Any) -> Any:
-    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
 
 
 def _cut(path: Path, rows: list[Row], least: int, width: int, notes: list[str]) -> list[Row]:
@@ -270,34 +266,3 @@ def _is_sum(row: Row, others: Sequence[Row]) -> bool:
         if other is not row
     )
     return same <= 0.1 * len(others) and (len(row.filled) < len(row.cells) or len(row.cells) > 2)
-
-
-def _named(layout: Layout) -> Layout:
-    """Leave out empty columns without a name and a first column that counts rows; name the others by their place."""
-    kept, names, notes = [], [], list(layout.notes)
-    for j, name in enumerate(layout.names):
-        column = [row.cells[j] for row in layout.rows]
-        nameless = not name or name.startswith("Unnamed:")
-        if nameless and all(cell is None for cell in column):
-            notes += [f"column {j + 1} has neither a name nor cells; left out."] if layout.rows else []
-            continue
-        if j == 0 and _ROW_NAMES.fullmatch(name) and _counts(column, nameless):
-            notes.append("column 1 numbers the rows; left out.")
-            continue
-        if nameless:
-            notes.append(f"column {j + 1} has no name; it is called 'column {j + 1}'.")
-        kept.append(j)
-        names.append(f"column {j + 1}" if nameless else name)
-    rows = [Row(row.line, [row.cells[j] for j in kept]) for row in layout.rows]
-    return Layout(names, rows, notes)
-
-
-def _counts(column: Sequence[Any], nameless: bool) -> bool:
-    """Return whether a first column names rows: all different, and counting up if the column has a name."""
-    if None in column or len(set(column)) < len(column):
-        return False
-    numbers = [int(_text(_whole(cell))) if _text(_whole(cell)).isdecimal() else None for cell in column]
-    steps = len(numbers) > 1 and None not in numbers
-    if nameless:
-        return None not in numbers
-    return bool(steps and numbers == list(range(numbers[0] or 0, (numbers[0] or 0) + len(numbers))))

@@ -119,7 +119,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--decay", type=float, default=0.0, help="the weight decay of AdamW")
     parser.add_argument("--cost", type=float, default=0.1)
-    parser.add_argument("--restraint", type=float, default=0.001)
+    parser.add_argument("--restraint", type=float, default=0.0003)
     parser.add_argument("--warmup", type=int, default=1000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

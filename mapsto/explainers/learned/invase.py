@@ -43,7 +43,7 @@ class INVASE(Policy):
         reads: Mapping[str, int] | None = None,
         target: Target = "model",
         cost: float = 0.1,
-        restraint: float = 0.001,
+        restraint: float = 0.0003,
         warmup: int = 1000,
         draws: int = 4,
         explore: int = 4,

@@ -98,6 +98,7 @@ class Joint(Wrapped):
         checks.expect(not (agreement and tuning), "agreement", agreement, "0, because the explainers are tuned apart")
         self.candour, self.agreement, self.tuning = candour, agreement, tuning
         self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
+        self._untrained = (copy.deepcopy(self.explainers),)  # not a part of the model
         self.trains = trains
 
     @property
@@ -195,6 +196,13 @@ class Joint(Wrapped):
         checks.expect(fine, "tuning", f"lr={steps.lr} with infinite or NaN parameters", "a smaller learning rate")
         for name, network in networks.items():
             result.explainers[name].load_state_dict(network, strict=False)
+        return result
+
+    def untrained(self) -> Self:
+        """Return a copy whose explainers are those with which the `Joint` was built, before any training."""
+        result = copy.deepcopy(self)
+        for name, explainer in self._untrained[0].items():
+            result.explainers[name].load_state_dict(explainer.state_dict())
         return result
 
     def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:

@@ -1,0 +1,181 @@
+"""Do explainers tell the answer by what they show? A cheat must be flagged, and honest explainers must not.
+
+    python benchmarks/honesty.py cheat --seeds 20
+    python benchmarks/honesty.py table --seed 0
+    MAPSTO_DATA=... python benchmarks/honesty.py images
+    python benchmarks/honesty.py mapping
+
+- cheat: in each run, a network learns syn2, where columns 3 to 6 decide. The cheat shows one of two columns that decide
+  nothing, by the predicted class, so that the choice encodes the prediction. The honest selector shows the columns that
+  decide. One line a run: who is flagged by `mt.measures.audit.label_leak`, and the leak with its 95 % interval.
+- table, images, mapping: the accuracy of an explainer's own predictor, or of the model if it has none, minus that of
+  EVAL-X, from the same players, with 95 % intervals over minibatches or tasks of at least 5,000 held-out rows in all.
+  `table` and `images` also print the leak.
+  Explainers that do not choose show their five strongest players. `table` trains each explainer network on 10,000
+  rows of syn2 with Bernoulli labels, `images` judges the shipped image classifier on drawn characters (5-way 1-shot),
+  and `mapping` the shipped mapping on a table of syn2 without noise, whose prediction both are to predict.
+
+`Interpreter` has concepts and shows no players, so that there is nothing to judge.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from selecting import Hiding
+from torch import Tensor
+
+import mapsto as mt
+from mapsto.explainers.learned import INVASE, L2X, REALX, AmortisedShapley, Columns, DistilledShapley, PolicyGradient
+from mapsto.explainers.learned.explainer import Prediction
+from mapsto.explainers.learned.players import strongest
+from mapsto.explainers.learned.selector import Losses, Selection, Selector
+from mapsto.measures import EvalX
+from mapsto.measures.audit import label_leak
+from mapsto.measures.audit.selections import READERS, accuracies, gap
+from mapsto.tasks.planted import relevant, score
+
+COLUMNS, FIVE = 11, 5
+Lines = Iterator[dict[str, Any]]
+
+
+class Scripted(Selector):
+    """Show the given columns of each class of the prediction, and predict the class that has these columns."""
+
+    def __init__(self, by_class: Tensor):
+        super().__init__(Columns(COLUMNS), 2, None, "model", 0.0, 0, "perceptron", 4)
+        self.by_class_shown = by_class
+        self.steps.fill_(1)
+
+    def losses(self, prediction: Prediction, logits: Tensor, visible: Tensor, target: Tensor) -> Losses:
+        """Refuse: there is nothing to learn."""
+        raise NotImplementedError
+
+    def explain(self, prediction: Prediction) -> Selection:
+        """Return the columns of the predicted class."""
+        shown = self.by_class_shown[prediction.outcome.argmax(1)]
+        return Selection(shown, shown > 0, self.predicted(prediction, shown))
+
+    def predicted(self, prediction: Prediction, shown: Tensor) -> Tensor:
+        """Return the prediction of the model for the shown columns, which does not use the choice."""
+        return prediction.ask(prediction.x * shown)
+
+
+def data(rows: int, seed: int, noise: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows of syn2, their classes, drawn at random if there is noise, and the columns that decide them."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, COLUMNS, generator=generator)
+    chance = torch.sigmoid(-score("syn2", x))
+    cut = torch.rand(rows, generator=generator) if noise else 0.5
+    return x, (cut < chance).long(), relevant("syn2", x)
+
+
+def columns(*shown: int) -> Tensor:
+    """Return a mask of such columns."""
+    return torch.zeros(COLUMNS).index_fill(0, torch.tensor(shown), 1.0)
+
+
+def cheat(args: argparse.Namespace) -> Lines:
+    """Yield, for each run, whether the cheat and the honest explainers are flagged."""
+    for seed in range(args.seeds):
+        x, y, truth = data(8000, seed, noise=False)
+        tasks = mt.tasks.Minibatches(x, y, size=200, splits=(0.5, 0.0, 0.5), seed=seed)
+        torch.manual_seed(seed)
+        useless = (~truth[0]).nonzero()[:, 0].tolist()
+        explainers = {
+            "cheat": Scripted(torch.stack([columns(useless[seed % 6]), columns(useless[seed % 6 + 1])])),
+            "honest": Scripted(truth[:1].float().expand(2, -1)),
+        }
+        learner = mt.learners.Fixed(mt.models.MLP(COLUMNS, 64, 64, 2))
+        train(learner, tasks, 600, seed)
+        of = label_leak(mt.Joint(learner, explainers), tasks, steps=args.reading, seed=seed)
+        yield {"seed": seed, **{name: {"flagged": leak.flagged, "leak": list(leak.leak)} for name, leak in of.items()}}
+
+
+def train(learner: mt.learners.Learner, tasks: mt.tasks.Tasks, steps: int, seed: int) -> None:
+    """Train a learner, or a `Joint`."""
+    for _ in mt.train(learner, tasks, steps, 1, lr=2e-3, schedule="cosine", seed=seed):
+        pass
+
+
+def table(args: argparse.Namespace) -> Lines:
+    """Yield the gap of each explainer network on syn2 with Bernoulli labels, as in `selecting.py`."""
+    x, y, _ = data(20_000, args.seed, noise=True)
+    tasks = mt.tasks.Minibatches(x, y, size=200, splits=(0.5, 0.0, 0.5), seed=args.seed)
+    players = Columns(COLUMNS, baseline=torch.nan)
+    options = {"target": "label", "cost": 0.1, "warmup": 1000}
+    networks = {
+        "L2X": lambda: L2X(players, 4, 2, target="label"),
+        "INVASE": lambda: INVASE(players, 2, **options),
+        "REALX": lambda: REALX(players, 2, **options),
+        "PolicyGradient": lambda: PolicyGradient(players, 2, **options),
+        "AmortisedShapley": lambda: AmortisedShapley(players, 2),
+        "DistilledShapley": lambda: DistilledShapley(players, 2, width=64, hidden=128),
+    }
+    for name, network in networks.items():
+        if args.only and name not in args.only:
+            continue
+        torch.manual_seed(args.seed)
+        joint = mt.Joint(mt.learners.Fixed(Hiding(COLUMNS, 2)), {name: network()})
+        train(joint, tasks, args.steps, args.seed)
+        yield judged(joint, tasks, name, args)
+
+
+def images(args: argparse.Namespace) -> Lines:
+    """Yield the gap of the shipped image classifier's explainer on drawn characters."""
+    joint = mt.weights.load_images()
+    joint.learner.ways = 5
+    tasks = mt.tasks.DrawnCharacters(ways=5, shots=1, queries=10)
+    yield judged(joint, tasks, "why", args)
+
+
+def judged(joint: mt.Joint, tasks: mt.tasks.Tasks, name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the gap and the leak of an explainer."""
+    roles = {role: READERS[role] for role in ("evaluator", "reader")}
+    training = {"steps": args.reading, "batch": 1, "lr": 2e-3}
+    accuracy = accuracies(joint, tasks, roles, args.rows, FIVE, args.seed, training)[name]
+    of, told = gap(accuracy, 0.01), mt.measures.estimate(accuracy["reader"] - accuracy["evaluator"])
+    numbers = {"own": of.own.mean, "EVAL-X": of.evaluator.mean, "gap": list(of.gap), "leak": list(told)}
+    return {"explainer": name, "seed": args.seed, "players": of.shown.mean, **numbers}
+
+
+def mapping(args: argparse.Namespace) -> Lines:
+    """Yield the gap of the shipped mapping's explanations on one table of syn2, whose rows it reads in context."""
+    learner = mt.weights.load()
+    x, y, _ = data(512 + 2 * 6000, args.seed, noise=False)
+    support, rest = mt.episodes.examples(x[:512], y[:512]), x[512:]
+    with torch.no_grad():
+        state = learner.adapt(support)
+        parts = [learner.explain(state, part) for part in rest.split(250)]
+    values, base = (torch.cat(part) for part in zip(*parts, strict=True))
+    answer = (base + values.sum(1)).argmax(1)
+    importance = values.gather(2, answer[:, None, None].expand(-1, COLUMNS, 1))[..., 0].abs()
+    shown = strongest(importance, FIVE)
+    train, test = slice(None, 6000), slice(6000, None)
+    judge = EvalX(mt.models.MLP(2 * COLUMNS, 200, 200, 2), seed=args.seed).fit(rest[train], answer[train])
+    hidden = rest[test].where(shown[test], torch.nan)
+    with torch.no_grad():
+        own = torch.cat([learner.predict(state, part).argmax(1) for part in hidden.split(250)]) == answer[test]
+    right = judge.judge(rest[test], answer[test], shown[test]).right
+    difference = mt.measures.estimate((own.double() - right).numpy())
+    accuracies = {"own": float(own.double().mean()), "EVAL-X": float(right.mean())}
+    yield {"explainer": "mapping", "rows": len(own), **accuracies, "gap": list(difference), "players": FIVE}
+
+
+PARTS = {"cheat": cheat, "table": table, "images": images, "mapping": mapping}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=20, help="runs of the cheat")
+    parser.add_argument("--steps", type=int, default=3000, help="training steps of an explainer")
+    parser.add_argument("--reading", type=int, default=1200, help="training steps of EVAL-X and of the readers")
+    parser.add_argument("--rows", type=int, default=10_000, help="held-out rows")
+    parser.add_argument("--only", nargs="+", default=[], help="the explainer networks of a table to judge")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for line in PARTS[arguments.part](arguments):
+        print(json.dumps(line), flush=True)

@@ -4,7 +4,7 @@
 
 For one data set and one seed, which also divides the rows, on held-out rows:
 
-- the accuracy of the network alone, and trained jointly with `candour` 0 and 1;
+- the accuracy of the network alone, and trained together with the explainers at some `candour`;
 - `Interpreter`: the share of rows with the class of the network, and the concepts that are active, trained after the
   network and jointly;
 - `AmortisedShapley`: R² to exact Shapley values (2^players looks), reading features and reading the row alone, and the
@@ -31,6 +31,10 @@ from mapsto.explainers.coalitions import exact as all_coalitions
 from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter, Patches, Players
 from mapsto.explainers.learned.amortised_shapley import ShapleyReasons
 from mapsto.explainers.learned.distilled_shapley import designs
+from mapsto.explainers.learned.explainer import LearnedExplainer
+from mapsto.joint.joint import Trains
+
+Phases = dict[Trains, int]
 
 
 class Case(NamedTuple):
@@ -44,7 +48,8 @@ class Case(NamedTuple):
     reads: dict[str, int]
     read_by_concepts: dict[str, int]
     players: Players
-    steps: int
+    after: Phases  # first the network, then the explainers
+    together: dict[float, Phases]  # by candour
 
 
 def digits(seed: int) -> Case:
@@ -53,7 +58,7 @@ def digits(seed: int) -> Case:
     tasks = mt.tasks.Minibatches(x.reshape(-1, 1, 8, 8) / 16, y, size=64, seed=seed)
     network = mt.models.ResNet12(widths=(16, 32), outputs=10, size=8)
     reads = {"blocks.0": 16, "blocks.1": 32}
-    return Case(tasks, network, reads, reads, Patches((1, 8, 8), 2), 1200)
+    return Case(tasks, network, reads, reads, Patches((1, 8, 8), 2), *OF_IMAGES)
 
 
 def strokes(seed: int) -> Case:
@@ -62,7 +67,7 @@ def strokes(seed: int) -> Case:
     tasks = mt.tasks.Minibatches(drawn.x[0], drawn.y[0], size=64, seed=seed)
     network = mt.models.VGG(widths=(8, 16), outputs=10, size=16)
     concepts = {"stages.0": 8, "readout": 256}
-    return Case(tasks, network, {"stages.0": 8, "stages.1": 16}, concepts, Patches((1, 16, 16), 4), 1200)
+    return Case(tasks, network, {"stages.0": 8, "stages.1": 16}, concepts, Patches((1, 16, 16), 4), *OF_IMAGES)
 
 
 def wine(seed: int) -> Case:
@@ -70,7 +75,7 @@ def wine(seed: int) -> Case:
     x, y = load_wine(return_X_y=True)
     tasks = mt.tasks.Minibatches((x - x.mean(0)) / x.std(0), y, size=128, seed=seed)
     reads = {"1": 64, "3": 64}
-    return Case(tasks, mt.models.MLP(13, 64, 64, 3), reads, reads, Columns(13), 1500)
+    return Case(tasks, mt.models.MLP(13, 64, 64, 3), reads, reads, Columns(13), *OF_TABLES)
 
 
 def planted(seed: int) -> Case:
@@ -78,18 +83,20 @@ def planted(seed: int) -> Case:
     x = np.random.default_rng(seed).normal(size=(4000, 10))
     tasks = mt.tasks.Minibatches(x, x[:, 0] * x[:, 1] + x[:, 2] > 0, size=128, seed=seed)
     reads = {"1": 64, "3": 64}
-    return Case(tasks, mt.models.MLP(10, 64, 64, 2), reads, reads, Columns(10), 1500)
+    return Case(tasks, mt.models.MLP(10, 64, 64, 2), reads, reads, Columns(10), *OF_TABLES)
 
 
+OF_TABLES = {"learner": 1500, "explainers": 1500}, {0.0: {"both": 1500}, 1.0: {"both": 1500}}
+OF_IMAGES = {"learner": 600, "explainers": 1500}, {0.1: {"learner": 600, "both": 1500}}
 CASES = {"digits": digits, "strokes": strokes, "wine": wine, "planted": planted}
 
 
-def networks(case: Case, reads: dict[str, int]) -> dict:
+def networks(case: Case) -> dict[str, LearnedExplainer]:
     """Return new explainer networks for a case."""
     outputs = len(case.tasks.names)
     return {
         "concepts": Interpreter(case.read_by_concepts, outputs),
-        "why": AmortisedShapley(case.players, outputs, reads),
+        "why": AmortisedShapley(case.players, outputs, case.reads),
     }
 
 
@@ -140,16 +147,18 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
     """Return R² of the values to exact ones, and the looks of KernelSHAP for an equal squared error."""
     state = joint.adapt(no_support(x))
     started = time.perf_counter()
-    reasons: ShapleyReasons = joint.explain(state, x)["why"]
+    reasons: dict[str, ShapleyReasons] = joint.explain(state, x)
     seconds = (time.perf_counter() - started) / len(x)
 
     def ask(rows: Tensor) -> Tensor:
         return joint.predict(state, rows).softmax(-1)
 
     exact = torch.stack([exact_values(ask, row, players) for row in x])
-    error = float((reasons.values - exact).square().sum())
-    trusted = trust(reasons.trust, reasons.values, exact)
-    spread = float((exact - exact.mean()).square().sum())
+    own, spread = reasons["why"], float((exact - exact.mean()).square().sum())
+    error = float((own.values - exact).square().sum())
+    trusted = trust(own.trust, own.values, exact)
+    if "row alone" in reasons:
+        trusted["R2, row alone"] = 1 - float((reasons["row alone"].values - exact).square().sum()) / spread
     looks, took = 4 * players.count, 0.0
     while looks < 2**players.count:
         started = time.perf_counter()
@@ -176,17 +185,19 @@ def no_support(x: Tensor) -> mt.Examples:
     return mt.Examples(x[:0], torch.empty(0, dtype=torch.long), torch.empty(0))
 
 
-def run(name: str, seed: int, rows: int, part: str, steps: int) -> None:
+def run(name: str, seed: int, rows: int, part: str) -> None:
     """Train and measure one case, and print one JSON line for each training."""
-    options = {"batch": 1, "lr": 2e-3, "schedule": "cosine", "warmup": 50}
 
-    def trained(label: str, candour: float, reads: bool, parts: tuple) -> None:
+    def trained(label: str, candour: float, phases: Phases) -> None:
         torch.manual_seed(seed)
         case = CASES[name](seed)
-        joint = mt.Joint(mt.learners.Fixed(case.network), networks(case, case.reads if reads else {}), candour=candour)
+        explainers = networks(case)
+        if not candour:
+            explainers["row alone"] = AmortisedShapley(case.players, len(case.tasks.names))
+        joint = mt.Joint(mt.learners.Fixed(case.network), explainers, candour=candour)
         started = time.process_time()
-        lengths = dict.fromkeys(parts, steps or case.steps)
-        for _ in mt.training.phases(joint, case.tasks, lengths, seed=seed, **options):
+        options = {"batch": 1, "lr": 2e-3, "schedule": "cosine", "warmup": 50, "seed": seed}
+        for _ in mt.training.phases(joint, case.tasks, phases, **options):
             pass
         held_out = getattr(case.tasks, part)
         x = rows_of(held_out)
@@ -194,11 +205,10 @@ def run(name: str, seed: int, rows: int, part: str, steps: int) -> None:
         line |= {"rows": len(x), "accuracy": float(mt.evaluate(joint, held_out).accuracy.mean)}
         print(json.dumps({**line, **concepts(joint, x), **values(joint, case.players, x[:rows])}), flush=True)
 
-    after = ("learner", "explainers")
-    trained("explainers after the network", 0.0, True, after)
-    trained("explainers after the network, row alone", 0.0, False, after)
-    trained("both from the start, candour 0", 0.0, True, ("both",))
-    trained("both from the start, candour 1", 1.0, True, ("both",))
+    case = CASES[name](seed)
+    trained("explainers after the network", 0.0, case.after)
+    for candour, phases in case.together.items():
+        trained(f"together, candour {candour:g}", candour, phases)
 
 
 if __name__ == "__main__":
@@ -206,8 +216,7 @@ if __name__ == "__main__":
     parser.add_argument("data", choices=CASES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=20, help="held-out rows whose exact values are computed")
-    parser.add_argument("--steps", type=int, default=0, help="training steps of each part, if not those of the case")
     parser.add_argument("--part", choices=["validation", "test"], default="test", help="the part to measure on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run(arguments.data, arguments.seed, arguments.rows, arguments.part, arguments.steps)
+    run(arguments.data, arguments.seed, arguments.rows, arguments.part)

@@ -58,7 +58,7 @@ def test_each_measure_is_that_of_the_queries() -> None:
     of, episode = joint(), task()
     rows = regimes(of, TASKS, episode, seed=0)
     names = [ALONE, AS_IS, ADAPTED]
-    assert [(row.explainer, row.regime) for row in rows] == [(e, r) for r in names for e in ("why", "concepts")]
+    assert [(row.explainer, row.regime) for row in rows] == [(e, r) for e in ("why", "concepts") for r in names]
     tuned = of.tuned(episode.support)
     by = {(row.explainer, row.regime): row for row in rows}
     for regime, version in ((AS_IS, of), (ADAPTED, tuned)):

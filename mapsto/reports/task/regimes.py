@@ -47,10 +47,11 @@ def regimes(learner: Learner, tasks: Tasks, episode: Episode, seed: int) -> list
     if not isinstance(learner, Joint) or not len(episode.support.w) or episode.context is not None:
         return []
     readers = _readers(learner, tasks, seed)
+    question, joints = _asked(learner, episode), versions(learner, episode)
     return [
-        Regime(name, regime, *_measured(explainer, readers.get(name), *_asked(joint, episode)))
-        for regime, joint in versions(learner, episode).items()
-        for name, explainer in joint.explainers.items()
+        Regime(name, regime, *_measured(joint.explainers[name], readers.get(name), *question))
+        for name in learner.explainers
+        for regime, joint in joints.items()
     ]
 
 

@@ -49,7 +49,7 @@ def regimes(learner: Learner, tasks: Tasks, episode: Episode, seed: int) -> list
     readers = _readers(learner, tasks, seed)
     question, joints = _asked(learner, episode), versions(learner, episode)
     return [
-        Regime(name, regime, *_measured(joint.explainers[name], readers.get(name), *question))
+        Regime(name, regime, *_measured(_explainers(joint)[name], readers.get(name), *question))
         for name in learner.explainers
         for regime, joint in joints.items()
     ]
@@ -58,9 +58,13 @@ def regimes(learner: Learner, tasks: Tasks, episode: Episode, seed: int) -> list
 def versions(joint: Joint, episode: Episode) -> dict[str, Joint]:
     """Return the `Joint` in each regime; new explainers are left out if the joint was built with trained ones."""
     new = joint.untrained()
-    untrained = all(float(explainer.steps) == 0 for explainer in new.explainers.values())
+    untrained = all(float(explainer.steps) == 0 for explainer in _explainers(new).values())
     alone = {ALONE: new.tuned(episode.support, _ALONE)} if untrained else {}
     return alone | {AS_IS: joint, ADAPTED: joint.tuned(episode.support, joint.tuning or Tuning())}
+
+
+def _explainers(joint: Joint) -> dict[str, LearnedExplainer]:
+    return dict(joint.explainers.items())  # type: ignore[arg-type]
 
 
 def _readers(joint: Joint, tasks: Tasks, seed: int) -> Mapping[str, Reader]:

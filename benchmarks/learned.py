@@ -87,7 +87,7 @@ def planted(seed: int) -> Case:
 
 
 OF_TABLES = {"learner": 1500, "explainers": 1500}, {0.0: {"both": 1500}, 1.0: {"both": 1500}}
-OF_IMAGES = {"learner": 600, "explainers": 1500}, {0.1: {"learner": 600, "both": 1500}}
+OF_IMAGES = {"learner": 600, "explainers": 1500}, {0.1: {"learner": 600, "both": 1000}}
 CASES = {"digits": digits, "strokes": strokes, "wine": wine, "planted": planted}
 
 

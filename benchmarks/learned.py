@@ -157,8 +157,8 @@ def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
     own, spread = reasons["why"], float((exact - exact.mean()).square().sum())
     error = float((own.values - exact).square().sum())
     trusted = trust(own.trust, own.values, exact)
-    if "row alone" in reasons:
-        trusted["R2, row alone"] = 1 - float((reasons["row alone"].values - exact).square().sum()) / spread
+    if "row_alone" in reasons:
+        trusted["R2, row alone"] = 1 - float((reasons["row_alone"].values - exact).square().sum()) / spread
     looks, took = 4 * players.count, 0.0
     while looks < 2**players.count:
         started = time.perf_counter()
@@ -193,7 +193,7 @@ def run(name: str, seed: int, rows: int, part: str) -> None:
         case = CASES[name](seed)
         explainers = networks(case)
         if not candour:
-            explainers["row alone"] = AmortisedShapley(case.players, len(case.tasks.names))
+            explainers["row_alone"] = AmortisedShapley(case.players, len(case.tasks.names))
         joint = mt.Joint(mt.learners.Fixed(case.network), explainers, candour=candour)
         started = time.process_time()
         options = {"batch": 1, "lr": 2e-3, "schedule": "cosine", "warmup": 50, "seed": seed}

@@ -81,7 +81,7 @@ def columns(*shown: int) -> Tensor:
 
 def cheat(args: argparse.Namespace) -> Lines:
     """Yield, for each run, whether the cheat and the honest explainers are flagged."""
-    for seed in range(args.seeds):
+    for seed in range(args.seed, args.seed + args.seeds):
         x, y, truth = data(8000, seed, noise=False)
         tasks = mt.tasks.Minibatches(x, y, size=200, splits=(0.5, 0.0, 0.5), seed=seed)
         torch.manual_seed(seed)

@@ -18,7 +18,10 @@ from torch import Tensor
 from ...adaptation.inner import Adam
 from ...adaptation.learner import evaluating
 from ...episodes import Episode
+from ...explainers.learned.amortised_shapley import ShapleyReasons
 from ...explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction, targets
+from ...explainers.learned.interpreter import Concepts
+from ...explainers.learned.selector import Selection
 from ...joint import Joint, Tuning
 from ...learners import Learner
 from ...measures.audit.readers import Reader, at_random, choice_of, own_outcome, target_of, train_readers
@@ -90,16 +93,23 @@ def _measured(
     explainer: LearnedExplainer, reader: Reader | None, prediction: Prediction, y: Tensor, w: Tensor
 ) -> tuple[float | None, float | None, float | None, float | None]:
     """Return the agreement, the two accuracies and the trust of one explainer."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same random coalitions in each regime
-        metrics = [explainer.loss(prediction, y, w)[1] for _ in range(_DRAWS)]
-    mean = {name: float(torch.stack([draw[name] for draw in metrics]).mean()) for name in metrics[0]}
-    agreement = 1 - mean["unexplained"] if "unexplained" in mean else mean.get("fidelity")
-    trust = getattr(explainer.explain(prediction), "trust", None)
-    own = evaluator = None
+    explanation, own, evaluator = explainer.explain(prediction), None, None
     if reader is not None and isinstance(explainer, PlayerExplainer):
         masks = choice_of(explainer, _STRONGEST)(prediction)
         label = targets(prediction, y, target_of(explainer)).argmax(1)
         outcomes = (own_outcome(explainer, prediction, masks), reader.read_from(prediction, masks))
         own, evaluator = (float(w @ credit(outcome, label) / w.sum()) for outcome in outcomes)
-    return agreement, own, evaluator, None if trust is None else float(w @ trust / w.sum())
+    trust = float(w @ explanation.trust / w.sum()) if isinstance(explanation, ShapleyReasons) else None
+    if isinstance(explanation, Concepts | Selection) and prediction.of_classes:
+        same = explanation.outcome.argmax(1) == prediction.outcome.argmax(1)
+        return float(w @ same.to(w) / w.sum()), own, evaluator, None
+    return _explained(explainer, prediction, y, w), own, evaluator, trust
+
+
+def _explained(explainer: LearnedExplainer, prediction: Prediction, y: Tensor, w: Tensor) -> float | None:
+    """Return how much of the model's changes the values explain; None if the explainer has no such measure."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same random coalitions in each regime
+        draws = [explainer.loss(prediction, y, w)[1].get("unexplained") for _ in range(_DRAWS)]
+    shares = [draw for draw in draws if draw is not None]
+    return 1 - float(torch.stack(shares).mean()) if shares else None

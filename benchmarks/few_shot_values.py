@@ -60,7 +60,7 @@ def measured(joint: mt.Joint, players: Players, tasks: mt.tasks.Tasks, count: in
         rows.append((ask, x[0], values, exact))
     of, exact = (torch.stack([row[i] for row in rows]) for i in (2, 3))
     error, spread = (float(part.square().sum()) for part in (of - exact, exact - exact.mean()))
-    looks, took = 2 * players.count, 0.0
+    looks, took = 4 * players.count, 0.0
     while looks < (2**players.count if few else MANY):
         started = time.perf_counter()
         sampled = torch.stack([kernel_values(ask, x, players, looks) for ask, x, *_ in rows])

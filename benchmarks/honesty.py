@@ -10,10 +10,10 @@
   decide. One line a run: who is flagged by `mt.measures.audit.label_leak`, and the leak with its 95 % interval.
 - table, images, mapping: the accuracy of an explainer's own predictor, or of the model if it has none, minus that of
   EVAL-X, from the same players, with 95 % intervals over minibatches or tasks of at least 5,000 held-out rows in all.
-  `table` also prints the leak.
-  Explainers that do not choose show their five strongest players. `table` trains each explainer network on 10,000
-  rows of syn2 with Bernoulli labels, `images` judges the shipped image classifier on drawn characters (5-way 1-shot),
-  and `mapping` the shipped mapping on a table of syn2 without noise, whose prediction both are to predict.
+  Explainers that do not choose show their five strongest players. `table` trains each explainer network on 10,000 rows
+  of syn2 with Bernoulli labels, and also prints the leak. `images` judges the shipped image classifier on drawn
+  characters (5-way 1-shot), and `mapping` the shipped mapping on a table of syn2 without noise, whose prediction both
+  are to predict.
 
 `Interpreter` has concepts and shows no players, so that there is nothing to judge.
 """
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from selecting import Hiding
-from torch import Tensor
+from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.explainers.learned import INVASE, L2X, REALX, AmortisedShapley, Columns, DistilledShapley, PolicyGradient
@@ -173,12 +173,23 @@ def images(args: argparse.Namespace) -> Lines:
 def judged(joint: mt.Joint, tasks: mt.tasks.Tasks, name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Return the gap and the leak of an explainer."""
     training = {"steps": args.reading, "batch": 1, "lr": 2e-3}
-    accuracy = accuracies(joint, tasks, {role: READERS[role] for role in roles}, args.rows, FIVE, args.seed, training)[
-        name
-    ]
+    judges = {role: READERS[role] for role in ("evaluator", "reader")}
+    accuracy = accuracies(joint, tasks, judges, args.rows, FIVE, args.seed, training)[name]
     of, leak = gap(accuracy, 0.01), mt.measures.estimate(accuracy["reader"] - accuracy["evaluator"])
     numbers = {"own": of.own.mean, "EVAL-X": of.evaluator.mean, "gap": list(of.gap), "leak": list(leak)}
     return {"explainer": name, "seed": args.seed, "players": of.shown.mean, **numbers}
+
+
+class Squares(nn.Module):
+    """A perceptron that also reads the squares of the columns; without them, it learns the rule of syn2 slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = mt.models.MLP(4 * COLUMNS, 256, 256, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scores."""
+        return self.network(torch.cat([x, x.square()], 1))
 
 
 def mapping(args: argparse.Namespace) -> Lines:
@@ -193,7 +204,7 @@ def mapping(args: argparse.Namespace) -> Lines:
     values, base = (torch.cat(part) for part in zip(*parts, strict=True))
     answer = (base + values.sum(1)).argmax(1)
     shown = strongest(values.gather(2, answer[:, None, None].expand(-1, COLUMNS, 1))[..., 0].abs(), FIVE)
-    judge = EvalX(mt.models.MLP(2 * COLUMNS, 256, 256, 2), args.steps, lr=1e-3, seed=args.seed).fit(train, classes)
+    judge = EvalX(Squares(), args.steps, lr=1e-3, seed=args.seed).fit(train, classes)
     hidden = test.where(shown, torch.nan)
     with torch.no_grad():
         own = torch.cat([learner.predict(state, part).argmax(1) for part in hidden.split(250)]) == answer

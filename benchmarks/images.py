@@ -21,20 +21,18 @@ Every line is a JSON object.
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from learned import trust
+from learned import exact_values, kernel_values, trust
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
 
 import mapsto as mt
-from mapsto.explainers.coalitions import exact
 from mapsto.explainers.learned import Players
-from mapsto.explainers.learned.distilled_shapley import designs
 from mapsto.weights import FOLDER, load_images
 
 SIZE = 32
@@ -84,22 +82,9 @@ def accuracy(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, An
         yield {"data": name, "tasks": len(of), "accuracy": float(of.mean()), "interval": interval}
 
 
-def exact_values(joint: mt.Joint, state: Any, row: Tensor, players: Players) -> Tensor:
-    """Return the exact Shapley values `[players, k]` of one row, from all coalitions of its patches with ink."""
-    inked = players.effective(row[None])[0].nonzero()[:, 0]
-    design = exact(len(inked), dtype=torch.float64)
-    masks = torch.zeros(len(design.masks), players.count)
-    masks[:, inked] = design.masks
-    outcome = torch.cat([_probabilities(joint, state, players.show(row[None], m[None])[0]) for m in masks.split(2048)])
-    values = torch.zeros(players.count, outcome.shape[1], dtype=torch.float64)
-    values[inked] = design.weights @ outcome.double()
-    return values.float()
-
-
-def kernel_values(joint: mt.Joint, state: Any, x: Tensor, players: Players, looks: int) -> Tensor:
-    """Return KernelSHAP's values `[players, k]` of one row from the same coalitions of the patches with ink."""
-    masks, weights = designs(players.effective(x), looks, x)
-    return weights[0] @ _probabilities(joint, state, players.show(x, masks)[0])
+def asked(joint: mt.Joint, state: Any) -> Callable[[Tensor], Tensor]:
+    """Return the model as a function from rows to probabilities."""
+    return lambda rows: joint.predict(state, rows).softmax(-1)
 
 
 def _learned(joint: mt.Joint, state: Any, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +106,7 @@ def agreement(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, A
         joint.learner.ways = TEN if name == "digits" else 5
         tasks = digits(args.tasks, args.seed) if name == "digits" else few_shot(name, args.tasks, args.seed, 1)
         rows = [(joint.adapt(task.support), task.query.x[:1]) for task in tasks]
-        true = [exact_values(joint, state, x[0], players) for state, x in rows]
+        true = [exact_values(asked(joint, state), x[0], players) for state, x in rows]
         if args.all and name == "omniglot":
             row = max(range(len(true)), key=lambda i: float(true[i].abs().max()))
             difference = _difference(joint, *rows[row], players, true[row])
@@ -131,7 +116,7 @@ def agreement(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, A
             line = {"data": name, "rows": len(rows), "looks": why.looks, "R2": r2(learned, true)}
             line |= trust(torch.stack(trusted), torch.stack(learned), torch.stack(true))
             if why.looks:
-                sampled = [kernel_values(joint, state, x, players, why.looks) for state, x in rows]
+                sampled = [kernel_values(asked(joint, state), x[0], players, why.looks) for state, x in rows]
                 line["R2 of KernelSHAP"] = r2(sampled, true)
             yield line
         why.looks = 0
@@ -159,14 +144,10 @@ def _difference(joint: mt.Joint, state: Any, x: Tensor, players: Players, values
     """Return the largest difference between values and those from all coalitions of all patches."""
 
     def outcome(mask: Tensor) -> Tensor:
-        return _probabilities(joint, state, players.show(x, mask[None, None])[0])[0]
+        return asked(joint, state)(players.show(x, mask[None, None])[0])[0]
 
     of_all = mt.explainers.Shapley(chunk_size=2048)(mt.explainers.Game(outcome, players.count))
     return float((of_all - values).abs().max())
-
-
-def _probabilities(joint: mt.Joint, state: Any, x: Tensor) -> Tensor:
-    return joint.predict(state, x).softmax(-1)
 
 
 PARTS = {"accuracy": accuracy, "agreement": agreement, "speed": speed}

@@ -1,14 +1,15 @@
 """Plain networks trained together with their explainers: what it costs, and how well they explain.
 
-    python benchmarks/learned.py digits --seed 0        or: wine, planted
+    python benchmarks/learned.py digits --seed 0        or: strokes, wine, planted
 
-For one data set and one seed, on held-out rows:
+For one data set and one seed, which also divides the rows, on held-out rows:
 
-- the accuracy of the network alone, and trained jointly with `candour` 0 and 1;
+- the accuracy of the network alone, and trained together with the explainers at some `candour`;
 - `Interpreter`: the share of rows with the class of the network, and the concepts that are active, trained after the
   network and jointly;
 - `AmortisedShapley`: R² to exact Shapley values (2^players looks), reading features and reading the row alone, and the
-  looks that KernelSHAP needs for the same squared error;
+  looks that KernelSHAP needs for the same squared error. Blank patches have the value 0; both KernelSHAP and the exact
+  values ask about the other patches only;
 - its trust beside the true R² of each row, clipped to 0 … 1: the calibration error over ten bins of equally many rows,
   and Spearman's correlation.
 """
@@ -16,6 +17,7 @@ For one data set and one seed, on held-out rows:
 import argparse
 import json
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,57 +27,82 @@ from sklearn.datasets import load_digits, load_wine
 from torch import Tensor, nn
 
 import mapsto as mt
+from mapsto.explainers.coalitions import exact as all_coalitions
 from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter, Patches, Players
 from mapsto.explainers.learned.amortised_shapley import ShapleyReasons
+from mapsto.explainers.learned.distilled_shapley import designs
+from mapsto.explainers.learned.explainer import LearnedExplainer
+from mapsto.joint.joint import Trains
+
+Phases = dict[Trains, int]
 
 
 class Case(NamedTuple):
-    """A data set, a network for it, the features that explainers read, and the players."""
+    """A data set, a network for it, the features that explainers read, the players, and the steps of training.
+
+    `Interpreter` averages a feature over its positions. If the network does not, its features are read as one vector.
+    """
 
     tasks: mt.tasks.Minibatches
     network: nn.Module
     reads: dict[str, int]
+    read_by_concepts: dict[str, int]
     players: Players
-    steps: int
+    after: Phases  # first the network, then the explainers
+    together: dict[float, Phases]  # by candour
 
 
-def digits() -> Case:
+def digits(seed: int) -> Case:
     """Handwritten digits 8 × 8, a residual network, 4 × 4 patches."""
     x, y = load_digits(return_X_y=True)
-    tasks = mt.tasks.Minibatches(x.reshape(-1, 1, 8, 8) / 16, y, size=64)
+    tasks = mt.tasks.Minibatches(x.reshape(-1, 1, 8, 8) / 16, y, size=64, seed=seed)
     network = mt.models.ResNet12(widths=(16, 32), outputs=10, size=8)
-    return Case(tasks, network, {"blocks.0": 16, "blocks.1": 32}, Patches((1, 8, 8), 2), 600)
+    reads = {"blocks.0": 16, "blocks.1": 32}
+    return Case(tasks, network, reads, reads, Patches((1, 8, 8), 2), *OF_IMAGES)
 
 
-def wine() -> Case:
+def strokes(seed: int) -> Case:
+    """Ten drawn characters 16 × 16, 200 images of each, a small VGG, 4 × 4 patches."""
+    drawn = mt.tasks.DrawnCharacters(ways=10, shots=1, queries=200, size=16).batch(0, 1, seed).query
+    tasks = mt.tasks.Minibatches(drawn.x[0], drawn.y[0], size=64, seed=seed)
+    network = mt.models.VGG(widths=(8, 16), outputs=10, size=16)
+    concepts = {"stages.0": 8, "readout": 256}
+    return Case(tasks, network, {"stages.0": 8, "stages.1": 16}, concepts, Patches((1, 16, 16), 4), *OF_IMAGES)
+
+
+def wine(seed: int) -> Case:
     """Wine, a multi-layer perceptron, 13 columns."""
     x, y = load_wine(return_X_y=True)
-    tasks = mt.tasks.Minibatches((x - x.mean(0)) / x.std(0), y, size=128)
-    return Case(tasks, mt.models.MLP(13, 64, 64, 3), {"1": 64, "3": 64}, Columns(13), 1500)
+    tasks = mt.tasks.Minibatches((x - x.mean(0)) / x.std(0), y, size=128, seed=seed)
+    reads = {"1": 64, "3": 64}
+    return Case(tasks, mt.models.MLP(13, 64, 64, 3), reads, reads, Columns(13), *OF_TABLES)
 
 
-def planted() -> Case:
+def planted(seed: int) -> Case:
     """A table of 10 columns whose class is x₁·x₂ + x₃ > 0, a multi-layer perceptron."""
-    x = np.random.default_rng(0).normal(size=(4000, 10))
-    tasks = mt.tasks.Minibatches(x, x[:, 0] * x[:, 1] + x[:, 2] > 0, size=128)
-    return Case(tasks, mt.models.MLP(10, 64, 64, 2), {"1": 64, "3": 64}, Columns(10), 1500)
+    x = np.random.default_rng(seed).normal(size=(4000, 10))
+    tasks = mt.tasks.Minibatches(x, x[:, 0] * x[:, 1] + x[:, 2] > 0, size=128, seed=seed)
+    reads = {"1": 64, "3": 64}
+    return Case(tasks, mt.models.MLP(10, 64, 64, 2), reads, reads, Columns(10), *OF_TABLES)
 
 
-CASES = {"digits": digits, "wine": wine, "planted": planted}
+OF_TABLES = {"learner": 1500, "explainers": 1500}, {0.0: {"both": 1500}, 1.0: {"both": 1500}}
+OF_IMAGES = {"learner": 600, "explainers": 1500}, {0.1: {"learner": 600, "both": 1000}}
+CASES = {"digits": digits, "strokes": strokes, "wine": wine, "planted": planted}
 
 
-def networks(case: Case, reads: dict[str, int]) -> dict:
+def networks(case: Case) -> dict[str, LearnedExplainer]:
     """Return new explainer networks for a case."""
     outputs = len(case.tasks.names)
     return {
-        "concepts": Interpreter(case.reads, outputs),
-        "why": AmortisedShapley(case.players, outputs, reads),
+        "concepts": Interpreter(case.read_by_concepts, outputs),
+        "why": AmortisedShapley(case.players, outputs, case.reads),
     }
 
 
-def held_out(case: Case) -> Tensor:
-    """Return all test rows."""
-    parts = [case.tasks.test.batch(i, 1).query for i in range(len(case.tasks.test))]
+def rows_of(tasks: mt.tasks.Minibatches) -> Tensor:
+    """Return all rows of a held-out part."""
+    parts = [tasks.batch(i, 1).query for i in range(len(tasks))]
     return torch.cat([part.x[0][part.w[0] > 0] for part in parts])
 
 
@@ -92,26 +119,50 @@ def concepts(joint: mt.Joint, x: Tensor) -> dict[str, float]:
     return {"fidelity": same(of.outcome), "active": active, **layers}
 
 
+def exact_values(ask: Callable[[Tensor], Tensor], row: Tensor, players: Players) -> Tensor:
+    """Return the exact Shapley values `[players, k]` of one row's outcomes, from all coalitions that change the row."""
+    seen = players.effective(row[None])[0].nonzero()[:, 0]
+    design = all_coalitions(len(seen), dtype=torch.float64)
+    masks = torch.zeros(len(design.masks), players.count)
+    masks[:, seen] = design.masks
+    outcome = _shown(ask, row, players, masks).double()
+    values = torch.zeros(players.count, outcome.shape[1], dtype=torch.float64)
+    values[seen] = design.weights @ outcome
+    return values.float()
+
+
+def kernel_values(ask: Callable[[Tensor], Tensor], row: Tensor, players: Players, looks: int) -> Tensor:
+    """Return KernelSHAP's values `[players, k]` of one row, from about `looks` coalitions that change the row."""
+    masks, weights = designs(players.effective(row[None]), looks, row)
+    return weights[0] @ _shown(ask, row, players, masks[0])
+
+
+@torch.no_grad()
+def _shown(ask: Callable[[Tensor], Tensor], row: Tensor, players: Players, masks: Tensor) -> Tensor:
+    """Return the outcomes of one row if only the players of each mask are visible; small batches stay in the cache."""
+    return torch.cat([ask(players.show(row[None], part[None])[0]) for part in masks.split(128)])
+
+
 def values(joint: mt.Joint, players: Players, x: Tensor) -> dict[str, float]:
     """Return R² of the values to exact ones, and the looks of KernelSHAP for an equal squared error."""
     state = joint.adapt(no_support(x))
     started = time.perf_counter()
-    reasons: ShapleyReasons = joint.explain(state, x)["why"]
+    reasons: dict[str, ShapleyReasons] = joint.explain(state, x)
     seconds = (time.perf_counter() - started) / len(x)
-    view = mt.views.query(joint, no_support(x), link=lambda scores: scores.softmax(-1))
 
-    def shapley(samples: int | None, row: Tensor) -> Tensor:
-        explainer = mt.explainers.Shapley(samples=samples, chunk_size=4096)
-        return explainer(mt.views.game(view, row, groups=players.groups)).float()
+    def ask(rows: Tensor) -> Tensor:
+        return joint.predict(state, rows).softmax(-1)
 
-    exact = torch.stack([shapley(None, row) for row in x])
-    error = float((reasons.values - exact).square().sum())
-    trusted = trust(reasons.trust, reasons.values, exact)
-    spread = float((exact - exact.mean()).square().sum())
+    exact = torch.stack([exact_values(ask, row, players) for row in x])
+    own, spread = reasons["why"], float((exact - exact.mean()).square().sum())
+    error = float((own.values - exact).square().sum())
+    trusted = trust(own.trust, own.values, exact)
+    if "row_alone" in reasons:
+        trusted["R2, row alone"] = 1 - float((reasons["row_alone"].values - exact).square().sum()) / spread
     looks, took = 4 * players.count, 0.0
     while looks < 2**players.count:
         started = time.perf_counter()
-        sampled = torch.stack([shapley(looks, row) for row in x])
+        sampled = torch.stack([kernel_values(ask, row, players, looks) for row in x])
         took = (time.perf_counter() - started) / len(x)
         if float((sampled - exact).square().sum()) <= error:
             break
@@ -134,34 +185,38 @@ def no_support(x: Tensor) -> mt.Examples:
     return mt.Examples(x[:0], torch.empty(0, dtype=torch.long), torch.empty(0))
 
 
-def run(name: str, seed: int, rows: int) -> None:
+def run(name: str, seed: int, rows: int, part: str) -> None:
     """Train and measure one case, and print one JSON line for each training."""
-    options = {"batch": 1, "lr": 2e-3, "schedule": "cosine", "warmup": 50}
 
-    def trained(label: str, candour: float, reads: bool, parts: tuple) -> None:
+    def trained(label: str, candour: float, phases: Phases) -> None:
         torch.manual_seed(seed)
-        case = CASES[name]()
-        joint = mt.Joint(mt.learners.Fixed(case.network), networks(case, case.reads if reads else {}), candour=candour)
+        case = CASES[name](seed)
+        explainers = networks(case)
+        if not candour:
+            explainers["row_alone"] = AmortisedShapley(case.players, len(case.tasks.names))
+        joint = mt.Joint(mt.learners.Fixed(case.network), explainers, candour=candour)
         started = time.process_time()
-        for _ in mt.training.phases(joint, case.tasks, dict.fromkeys(parts, case.steps), seed=seed, **options):
+        options = {"batch": 1, "lr": 2e-3, "schedule": "cosine", "warmup": 50, "seed": seed}
+        for _ in mt.training.phases(joint, case.tasks, phases, **options):
             pass
-        x = held_out(case)
+        held_out = getattr(case.tasks, part)
+        x = rows_of(held_out)
         line = {"data": name, "seed": seed, "training": label, "minutes": (time.process_time() - started) / 60}
-        line["accuracy"] = float(mt.evaluate(joint, case.tasks.test).accuracy.mean)
+        line |= {"rows": len(x), "accuracy": float(mt.evaluate(joint, held_out).accuracy.mean)}
         print(json.dumps({**line, **concepts(joint, x), **values(joint, case.players, x[:rows])}), flush=True)
 
-    after = ("learner", "explainers")
-    trained("explainers after the network", 0.0, True, after)
-    trained("explainers after the network, row alone", 0.0, False, after)
-    trained("both from the start, candour 0", 0.0, True, ("both",))
-    trained("both from the start, candour 1", 1.0, True, ("both",))
+    case = CASES[name](seed)
+    trained("explainers after the network", 0.0, case.after)
+    for candour, phases in case.together.items():
+        trained(f"together, candour {candour:g}", candour, phases)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=CASES)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=20, help="test rows whose exact values are computed")
+    parser.add_argument("--rows", type=int, default=20, help="held-out rows whose exact values are computed")
+    parser.add_argument("--part", choices=["validation", "test"], default="test", help="the part to measure on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run(arguments.data, arguments.seed, arguments.rows)
+    run(arguments.data, arguments.seed, arguments.rows, arguments.part)

@@ -12,7 +12,10 @@ There 0.5 is chance, for what looks at the image alone too: its ink, its edges. 
 of 4 × 4 pixels or as many superpixels, whose values their pixels share evenly. First it is told by how much the lead
 falls without either kind of stroke: distractors speak against the class, so that the size of their values is no
 mistake.
-Training is part of the benchmark: so many seconds of the processor a learner, kept in `--out`.
+Explainer networks are trained over other tasks, with the learner frozen, and explain a new task as they are: by the
+lead in probability of the values of `AmortisedShapley`, and by the probability with which a selector shows a patch
+(`PolicyGradient`, which is rewarded for the true class and pays for patches, so that its values have no sign).
+Training is part of the benchmark: so many seconds of the processor a learner, and an explainer; kept in `--out`.
 """
 
 import argparse
@@ -29,12 +32,15 @@ from reasons import METHODS as OF_ROWS
 from reasons import Case, Counted, Method, costed, report
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.func import vmap
 from torch.nn import functional as F
 
 import mapsto as mt
 from mapsto.explainers import LIME, GradCAM, HiResCAM, ViewExplainer, patches, superpixels
 from mapsto.explainers.activation_maps import enlarge
 from mapsto.explainers.groups import shared
+from mapsto.explainers.learned import AmortisedShapley, Patches, PolicyGradient
+from mapsto.explainers.learned.explainer import PlayerExplainer
 from mapsto.learners import MAML, Learner, PrototypicalNetwork
 
 WAYS, SIZE, TASKS = 5, 28, 8
@@ -43,6 +49,15 @@ PATCHES = patches((1, SIZE, SIZE), 4)
 LEARNERS = {
     "ProtoNet": lambda: PrototypicalNetwork(mt.models.Conv4(hidden=32, norm="layer"), WAYS),
     "MAML": lambda: MAML(mt.models.Conv4(hidden=32, norm="layer", outputs=WAYS), lr=0.1, steps=3, zero_head=True),
+}
+
+
+READS = {"blocks.1": 32, "blocks.2": 32}
+NETWORKS: dict[str, Callable[[], PlayerExplainer]] = {
+    "AmortisedShapley, learned": lambda: AmortisedShapley(Patches((1, SIZE, SIZE), 4), reads=READS),
+    "PolicyGradient, learned": lambda: PolicyGradient(
+        Patches((1, SIZE, SIZE), 4), reads=READS, target="label", cost=0.3, warmup=50, network="attention", width=64
+    ),
 }
 
 
@@ -75,13 +90,33 @@ METHODS = FIT | {
 }
 
 
+def learned(joint: mt.Joint) -> Method:
+    """Explain in one look by an explainer network that was trained over other tasks."""
+    (network,) = joint.explainers.values()
+
+    def values(case: Case) -> Tensor:
+        state = joint.adapt(case.support)
+        Counted.asked += len(case.x)
+        if isinstance(network, AmortisedShapley):
+            Counted.asked += 2 * len(case.x)  # all players, and none
+            each = vmap(vmap(case.link))(joint.explain(state, case.x)["why"].values)
+        else:
+            each = joint.explain(state, case.x)["why"].probability
+        return case.spread(each)
+
+    return values
+
+
 def main() -> None:
     """Measure what is missing, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--learners", nargs="+", choices=LEARNERS, default=list(LEARNERS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", choices=METHODS | NETWORKS, default=list(METHODS), metavar="METHOD")
     parser.add_argument(
         "--seconds", type=float, default=240, help="of the processor, to train a learner (default: 240)"
+    )
+    parser.add_argument(
+        "--explainer-seconds", type=float, default=180, help="of the processor, to train an explainer (default: 180)"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/reasons-strokes"))
     parser.add_argument("--report", action="store_true", help="print what has been measured and measure nothing")
@@ -95,7 +130,11 @@ def main() -> None:
         told = ", ".join(f"{value:+.2f} without {kind}" for kind, value in fallen(learner).items())
         print(f"{name}: the lead falls by {told}", flush=True)
         for method in (method for method in args.methods if (name, method) not in done):
-            for row in measured(learner, METHODS[method]):
+            if method in NETWORKS:
+                how = learned(meta_trained(learner, name, method, args.out, args.explainer_seconds))
+            else:
+                how = METHODS[method]
+            for row in measured(learner, how):
                 found.append({"learner": name, "method": method} | row)
                 with path.open("a") as file:
                     file.write(json.dumps(found[-1]) + "\n")
@@ -105,20 +144,33 @@ def main() -> None:
 
 def trained(name: str, out: Path, seconds: float) -> Learner:
     """Return a learner that has been trained for so long, or was."""
-    path = out / f"{name}.safetensors"
     torch.manual_seed(0)
     learner: Learner = LEARNERS[name]()
+    fit(learner, out / f"{name}.safetensors", seconds)
+    return learner.requires_grad_(False)
+
+
+def meta_trained(learner: Learner, name: str, method: str, out: Path, seconds: float) -> mt.Joint:
+    """Return a learner with an explainer network that has been trained over tasks for so long, or was."""
+    torch.manual_seed(0)
+    joint = mt.Joint(learner, {"why": NETWORKS[method]()}, trains="explainers")
+    fit(joint, out / f"{name}-{method.partition(',')[0]}.safetensors", seconds)
+    return joint
+
+
+def fit(learner: Learner, path: Path, seconds: float) -> None:
+    """Train a learner over tasks for so long, or load it."""
     if path.exists():
         learner.load_state_dict(load_file(path))
-        return learner.requires_grad_(False)
+        return
     tasks, start = mt.tasks.PlantedStrokes(WAYS, shots=5, queries=5), time.process_time()
     for step in mt.train(learner, tasks, 100_000, batch=2, lr=2e-3, clip=10.0):
         if step.step % 50 == 0:
-            print(f"{name}: step {step.step}, loss {step.metrics['loss']:.3f}", flush=True)
+            numbers = {key: round(float(value), 4) for key, value in step.metrics.items()}
+            print(f"{path.stem}: step {step.step}, {numbers}", flush=True)
         if time.process_time() - start > seconds:
             break
     save_file(learner.state_dict(), path)
-    return learner.requires_grad_(False)
 
 
 def measured(learner: Learner, method: Method) -> list[dict[str, Any]]:

@@ -357,6 +357,22 @@ class TestJoint:
         list(mt.train(of, tasks(), steps=3, batch=1))
         assert (of.learner.body[1].running_mean != 0).all()
 
+    @pytest.mark.parametrize(
+        ("candour", "trains", "constant"), [(0.1, "both", True), (0, "both", False), (1, "learner", False)]
+    )
+    def test_a_learner_that_hears_its_explainers_is_one_function(self, candour, trains, constant) -> None:
+        """With statistics of the minibatch, it could be accurate with these and a constant with its averages."""
+        torch.manual_seed(0)
+        body = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2))
+        concepts = Interpreter({"2": 8}, 2, concepts=4, active=2, width=8)
+        of = Joint(Fixed(body), {"concepts": concepts}, candour=candour, trains=trains)
+        (task,) = unstack(tasks().batch(0, 1))
+        loss, metrics = of.loss(task)
+        alone = torch.nn.functional.cross_entropy(of.predict(of.adapt(task.support), task.query.x), task.query.y)
+        assert torch.isclose(metrics.get("learner_loss", loss), alone, atol=1e-5) == constant
+        assert torch.equal(metrics["learner.body.1.running_mean"], torch.zeros(8)) == constant
+        assert of.learner.body[1].training
+
     def test_what_was_frozen_stays_frozen(self) -> None:
         learner = Fixed(mt.models.MLP(3, 8, 2))
         frozen = learner.body[1].weight.requires_grad_(False)

@@ -11,7 +11,7 @@ from mapsto.explainers.learned import INVASE, REALX, AmortisedShapley, Columns, 
 from mapsto.explainers.learned.explainer import Prediction
 from mapsto.explainers.learned.selector import Losses, Selection, Selector
 from mapsto.joint import Joint
-from mapsto.learners import Fixed
+from mapsto.learners import Fixed, PrototypicalNetwork
 from mapsto.measures.audit import eval_x, label_leak
 from mapsto.tasks import Minibatches
 
@@ -23,7 +23,7 @@ class Scripted(Selector):
     """A selector without parameters: it shows the players that `choose_by` returns for each class of the model."""
 
     def __init__(self, by_class: list[list[float]], honest: bool):
-        super().__init__(Columns(4), 2, None, "model", 0.0, 0, "perceptron", 4)
+        super().__init__(Columns(4), 2, None, "model", 0.0, 0.0, 0, "perceptron", 4)
         self.shows, self.honest = torch.tensor(by_class), honest
         self.steps.fill_(1)
 
@@ -90,6 +90,14 @@ class TestVerdicts:
         of = eval_x(whole, data(), strongest=1, **QUICK)
         assert list(of) == ["why"] and of["why"].shown.mean == 1
         assert of["why"].own.mean > 0.97 and not of["why"].flagged
+
+    def test_an_explainer_that_reads_features_of_the_classes(self) -> None:
+        body = nn.Sequential(nn.Linear(2, 4), nn.Tanh())
+        why = AmortisedShapley(Columns(2), reads={"0": 4}, width=8, depth=1, heads=1)
+        whole = Joint(PrototypicalNetwork(body, ways=2), {"why": why})
+        why.steps.fill_(1)
+        of = label_leak(whole, mt.tasks.Logistic(shots=4, queries=4), rows=8, steps=2)["why"]
+        assert 0 <= of.evaluator.mean <= 1 and 0 <= of.reader.mean <= 1
 
     def test_the_joint_does_not_change(self) -> None:
         whole = joint(select=Scripted(TRUTH, honest=True))

@@ -8,6 +8,9 @@ averages unless it is given weights of a minibatch. The moving averages are buff
 instead of writing them: the training loop writes them after the step.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -54,6 +57,19 @@ class RunningNorm(nn.Module):
         self.running_mean = torch.lerp(self.running_mean, mean.detach().to(self.running_mean), self.momentum)
         self.running_var = torch.lerp(self.running_var, unbiased.to(self.running_var), self.momentum)
         return normalised(x, mean, var, self).to(x.dtype)
+
+
+@contextmanager
+def constant_averages(module: nn.Module) -> Iterator[None]:
+    """Let the `RunningNorm` layers of a module use and keep their moving averages within the block."""
+    norms = [part for part in module.modules() if isinstance(part, RunningNorm) and part.training]
+    for norm in norms:
+        norm.training = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training = True
 
 
 def _wide_moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,16 @@ The explainers read the intermediate features of the adapted model for the query
 parts. `candour` is the fraction of the explainers' gradient that reaches the learner, so that the learner becomes
 easier to explain: 0 trains the explainers beside the learner, 1 trains both for the sum of the losses. A `Joint` is a
 learner itself: `train`, `evaluate` and the views treat it as they treat every other learner. It cannot be compiled.
+
+If `candour` is above 0, the moving averages of batch norm stay constant while both are trained. Otherwise, the learner
+would have its loss with the statistics of the minibatch, and the explainers theirs with the moving averages: it could
+be accurate with the first, and easy to explain (a constant) with the second.
 """
 
 import copy
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -23,10 +28,12 @@ from torch.utils import _pytree as pytree
 from .. import checks
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner, Metrics, evaluating, within
+from ..adaptation.running_norm import constant_averages
 from ..episodes import Episode, Examples, State, blank
 from ..errors import MapstoError
 from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction
 from ..learners.wrapped import Wrapped
+from .candid import candid
 from .class_means import means
 from .consensus import alike, consensus, disagreement
 from .refusals import refuse_unfit, steady
@@ -53,7 +60,9 @@ class Joint(Wrapped):
         explainers: a dictionary from names to explainer networks, see `mapsto.explainers.learned`.
         weight: the multiplier on the explainers' losses: one number for all, or a dictionary from the name of each
             explainer to its number.
-        candour: the fraction of the gradient of the explainers' losses that reaches the learner, from 0 to 1.
+        candour: the fraction of the gradient of the explainers' losses that reaches the learner, from 0 to 1. If the
+            learner has batch norm and `candour` is above 0, train the learner alone first, so that its moving averages
+            are right.
         trains: the parts that training changes: "both", only the "learner", or only the "explainers", with the learner
             frozen. `mapsto.training.phases` trains the parts one after the other.
         agreement: the weight of the explainers' mean disagreement, see `mapsto.joint.consensus`. If it is positive,
@@ -98,6 +107,7 @@ class Joint(Wrapped):
         checks.expect(not (agreement and tuning), "agreement", agreement, "0, because the explainers are tuned apart")
         self.candour, self.agreement, self.tuning = candour, agreement, tuning
         self._free = [p for p in self.parameters() if p.requires_grad]  # the others stay frozen
+        self._untrained = (copy.deepcopy(self.explainers),)  # not a part of the model
         self.trains = trains
 
     @property
@@ -197,6 +207,13 @@ class Joint(Wrapped):
             result.explainers[name].load_state_dict(network, strict=False)
         return result
 
+    def untrained(self) -> Self:
+        """Return a copy whose explainers are those with which the `Joint` was built, before any training."""
+        result = copy.deepcopy(self)
+        for name, explainer in self._untrained[0].items():
+            result.explainers[name].load_state_dict(explainer.state_dict())
+        return result
+
     def prediction(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Prediction:
         """Return everything that the explainers may read about the predictions for `n` rows.
 
@@ -230,7 +247,8 @@ class Joint(Wrapped):
         if self.trains == "explainers":
             loss, metrics = self._explainers_loss(episode)
             return loss, {"loss": loss.detach(), **metrics}
-        loss, metrics = self.learner.loss(episode)
+        with constant_averages(self.learner) if self.candour and self.trains == "both" else nullcontext():
+            loss, metrics = self.learner.loss(episode)
         metrics = within("learner", metrics, self.learner)
         explaining, more = self._explainers_loss(episode)
         total = loss + explaining
@@ -243,7 +261,7 @@ class Joint(Wrapped):
         with evaluating(self.learner):
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.candour > 0):
                 state = self.adapt_to(episode)
-                prediction = self._candid(self.prediction(state, x))
+                prediction = candid(self.prediction(state, x), self.candour)
             networks = self._after_steps(self.tuning, state, episode.support)
             losses = {name: functional_call(e, networks[name], (prediction, y, w)) for name, e in self._named()}
         metrics: Metrics = {f"explainers.{name}.steps": explainer.steps + 1 for name, explainer in self._named()}
@@ -267,21 +285,6 @@ class Joint(Wrapped):
         rows = support._replace(x=blank(support.x, support.w), y=blank(support.y, support.w))
         predict = partial(self.prediction, state)
         return {name: tuning(explainer, predict, rows) for name, explainer in self._named()}
-
-    def _candid(self, prediction: Prediction) -> Prediction:
-        """Let only the fraction `candour` of a gradient through."""
-        if not self.candour:
-            return prediction
-
-        def through(value: Tensor) -> Tensor:
-            return value.detach() + self.candour * (value - value.detach())
-
-        read = (prediction.outcome, prediction.features, prediction.classes)
-        outcome, features, classes = pytree.tree_map(through, read)
-        ask = prediction.ask
-        return prediction._replace(
-            outcome=outcome, features=features, classes=classes, ask=lambda rows: through(ask(rows))
-        )
 
     def _with_classes(self, state: State, support: Examples) -> JointState:
         if not any(explainer.by_class for _, explainer in self._named()):

@@ -30,7 +30,7 @@ class Reader(LearnedExplainer):
     """
 
     def __init__(self, explainer: PlayerExplainer, choice: Choice, values: bool = True, width: int = 200):
-        super().__init__()
+        super().__init__(explainer.reads)  # the choice may read the classes' means of these features
         self.by_class, self.target, self.choice, self.values = explainer.by_class, target_of(explainer), choice, values
         self.predictor = Predictor(explainer.players, explainer.outputs, width)
 

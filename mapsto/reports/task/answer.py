@@ -20,6 +20,7 @@ from ...measures.faithfulness.trust import Trust
 
 if TYPE_CHECKING:
     from ...seeing.film import Film
+    from .regimes import Regime
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,7 @@ class TaskAnswer:
     reasons: Reasons | None = None
     teaching: Teaching | None = None
     film: Film | None = None
+    regimes: Sequence[Regime] = ()  # how well each learned explainer explains, by how it was trained
     choices: Sequence[str] = ()  # of each learned explainer: whether the parts that it chooses tell the answer
     at_chance: str = ""  # a sentence if the model does not clearly beat guessing on this task
     missing: Mapping[str, str] = field(default_factory=dict)  # of a part that is None, by its name: the reason

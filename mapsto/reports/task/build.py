@@ -23,6 +23,7 @@ from .hiding import hiding_of
 from .methods import Methods, available, default_methods, explainers_of, names_of, refuse_own
 from .question import TaskQuestion, episode_of, task_question
 from .reasons import CANNOT, explain
+from .regimes import regimes
 from .verdicts import about
 
 _LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells, points of a curve, of an integral
@@ -56,6 +57,7 @@ def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, se
         teaching=_if_possible("taught", missing, lambda: _teaching(question, missing)),
         film=_if_possible("film", missing, lambda: _film(question)),
         at_chance=_at_chance(question),
+        regimes=_if_possible("regimes", missing, lambda: regimes(learner, tasks, question.episode, seed)) or (),
         choices=_if_possible("choices", missing, lambda: choices(learner, tasks, seed)) or (),
         missing=missing,
     )

@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped
 
 from ...figures import answers
 from ...figures.film import film_strip
-from ...figures.numbers import cell, significant
+from ...figures.numbers import cell, points, significant
 from ...figures.reasons import one_input, reasons
 from .. import page
 from ..film import overview, slider
@@ -33,6 +33,7 @@ def sections(answer: TaskAnswer) -> dict[str, Any]:
         "teaching": None if answer.teaching is None else teaching(answer, answer.teaching),
         "film": _film(answer),
         "trust": None if parts is None or answer.x[0].size == 1 else trust(parts.trust, len(answer.x)),
+        "regimes": regimes(answer),
         "choices": answer.choices,
         "missing": _missing(answer),
         "unit": answer.unit,
@@ -117,6 +118,22 @@ def _case(answer: TaskAnswer, parts: Reasons, i: int) -> dict[str, Any]:
     alt = f"{kind}: why the model says {answer.answer(i)} of query {i}, by {listing(list(values))}.{first}"
     heading = f"Query {i}: {answer.answer(i)} (true: {answer.truth(i)})"
     return {"heading": heading, "picture": page.picture(reasons(answer.x[i], values, answer.columns), alt)}
+
+
+def regimes(answer: TaskAnswer) -> list[tuple[str, str, list[str]]]:
+    """Return (explainer, regime, cells) for each row of the table that compares the regimes of learned explainers."""
+
+    def percent(share: float | None) -> str:
+        return "–" if share is None else f"{100 * share:.0f} %"
+
+    def gap(own: float | None, evaluator: float | None) -> str:
+        return "–" if own is None or evaluator is None else f"{points(own - evaluator)} points"
+
+    return [
+        (of.explainer, of.regime, [percent(of.agreement), percent(of.evaluator), gap(of.own, of.evaluator),
+                                   percent(of.trust)])
+        for of in answer.regimes
+    ]  # fmt: skip
 
 
 def _film(answer: TaskAnswer) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from mapsto.training.run import WEIGHTS, read_config, read_tensors
 from mapsto.weights import FOLDER
 
 LIMIT = 4 * 2**20  # bytes
-LOOKS = 96  # coalitions of patches about which an explanation asks the image classifier
+LOOKS = 128  # coalitions of patches about which an explanation asks the image classifier
 
 
 def main() -> None:

@@ -237,33 +237,33 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        (["shap"], {"Shapley", "KernelSHAP", "PermutationShapley", "BayesianShapley", "knn_shapley", "FastSHAP"}),
-        (["kernelshap"], {"KernelSHAP"}),
-        (["Kernel", "SHAP"], {"KernelSHAP", "Shapley"}),
-        (["activation maximization"], {"ActivationMaximisation"}),
-        (["ActivationMaximisation"], {"ActivationMaximisation"}),
-        (["fomaml"], {"FOMAML"}),
-        (["anil"], {"ANIL"}),
-        (["meta-sgd"], {"Meta-SGD"}),
-        (["MetaSGD"], {"Meta-SGD"}),
-        (["pdp"], {"PDP"}),
-        (["cam"], {"CAM", "Grad-CAM", "GradCAM", "HiResCAM"}),
-        (["grad_cam"], {"Grad-CAM", "GradCAM"}),
-        (["smoothgrad"], {"SmoothGrad"}),
-        (["boil"], {"BOIL"}),
-        (["cavia"], {"CAVIA"}),
-        (["lime"], {"LIME", "LimeTabular"}),
-        (["protonet"], {"ProtoNet"}),
-        (["explainer"], {"Shapley", "partial_dependence"}),
-        (["metric-based"], {"PrototypicalNetwork", "MatchingNetwork"}),
-        (["raghu"], {"ANIL"}),
+        (["shap"], ["Shapley", "KernelSHAP", "PermutationShapley", "BayesianShapley", "knn_shapley", "FastSHAP"]),
+        (["kernelshap"], ["KernelSHAP"]),
+        (["Kernel", "SHAP"], ["KernelSHAP", "Shapley"]),
+        (["activation maximization"], ["ActivationMaximisation"]),
+        (["ActivationMaximisation"], ["ActivationMaximisation"]),
+        (["fomaml"], ["FOMAML"]),
+        (["anil"], ["ANIL"]),
+        (["meta-sgd"], ["Meta-SGD"]),
+        (["MetaSGD"], ["Meta-SGD"]),
+        (["pdp"], ["PDP"]),
+        (["cam"], ["CAM", "Grad-CAM", "GradCAM", "HiResCAM"]),
+        (["grad_cam"], ["Grad-CAM", "GradCAM"]),
+        (["smoothgrad"], ["SmoothGrad"]),
+        (["boil"], ["BOIL"]),
+        (["cavia"], ["CAVIA"]),
+        (["lime"], ["LIME", "LimeTabular"]),
+        (["protonet"], ["ProtoNet"]),
+        (["explainer"], ["Shapley", "partial_dependence"]),
+        (["metric-based"], ["PrototypicalNetwork", "MatchingNetwork"]),
+        (["raghu"], ["ANIL"]),
     ],
     ids=" ".join,
 )
-def test_list_finds_what_people_look_for(words: list[str], names: set[str], capsys: pytest.CaptureFixture) -> None:
+def test_list_finds_what_people_look_for(words: list[str], names: list[str], capsys: pytest.CaptureFixture) -> None:
     code, out, _ = call(capsys, "list", *words, "--json")
     listed = {entry["name"] for entry in json.loads(out)["entries"]}
-    assert code == 0 and names <= listed and not {"Omniglot", "Patches"} & listed
+    assert code == 0 and set(names) <= listed and not {"Omniglot", "Patches"} & listed
 
 
 def test_other_names_say_our_code() -> None:

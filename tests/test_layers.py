@@ -50,7 +50,17 @@ LAYERS: dict[str, set[str]] = {
     "training": {"episodes", "adaptation", "learners", "joint"},
     "figures": {"explainers", "measures", "seeing", "estimate"},
     "reports": {
-        *("episodes", "explanation", "tables", "tasks", "learners", "views", "explainers", "explainers.learned"),
+        *(
+            "adaptation",
+            "episodes",
+            "explanation",
+            "tables",
+            "tasks",
+            "learners",
+            "views",
+            "explainers",
+            "explainers.learned",
+        ),
         *("joint", "measures", "seeing", "estimate", "figures", "estimators"),
     },
     "weights": {"learners", "models", "explainers.learned", "joint"},

@@ -757,7 +757,7 @@ def test_prototypes_give_finite_gradients_with_a_class_missing() -> None:
     ("build", "message"),
     [
         (lambda: MAML(mlp(1), loss="l1"), "^loss: "),
-        (lambda: MAML(mlp(1), adapt="body"), "^adapt: "),
+        (lambda: MAML(mlp(1), adapt="legs"), "^adapt: "),
         (lambda: MAML(mlp(1), steps=-1), "^steps: "),
         (lambda: MAML(mlp(1), lr=float("nan")), "^lr: "),
         (lambda: MAML(mlp(1), learn_lr="per-step"), "^learn_lr: "),

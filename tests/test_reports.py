@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_script_gets_the_numbers_and_the_page_of_the_command(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["explain", "new.csv", "--train", "train.csv", "--target", "outcome", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    train, new = pd.read_csv("train.csv"), pd.read_csv("new.csv")
+    train, new = pd.read_csv("train.csv", dtype=str), pd.read_csv("new.csv", dtype=str)  # cells as they are written
     x, y = train.drop(columns="outcome"), train["outcome"]
     clf = mt.TableClassifier().fit(x, y)
     answer = mt.reports.table(
@@ -63,6 +63,9 @@ def test_a_script_gets_the_numbers_and_the_page_of_the_command(folder: Path, cap
     assert answer.notes == told["notes"]
     mine, theirs = Path("mine.html").read_text(), Path("new-explained/report.html").read_text()
     assert without_time(mine) == without_time(theirs)
+    assert theirs.count("high raises") == 2  # age and zip, although a file holds texts
+    assert all(isinstance(cell, float) for cell in answer.shades[:, [0, 2, 3]].flat)  # numbers and dates
+    assert set(answer.shades[:, 1]) == {"north", "south"}
 
 
 def test_without_the_training_rows_they_are_read_back(folder: Path) -> None:

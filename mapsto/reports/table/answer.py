@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ class Answer:
         test_probabilities: the probabilities of the rows `question.test_rows`.
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
+        kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
     """
 
     question: Question
@@ -54,6 +56,7 @@ class Answer:
     test_probabilities: Float[np.ndarray, "j k"]
     summary: dict[str, Any]
     notes: list[str]
+    kinds: Sequence[str] = ()
 
     @cached_property
     def classes(self) -> list[str]:
@@ -74,6 +77,22 @@ class Answer:
     def cells(self) -> Shaped[np.ndarray, "n d"]:
         """The cells of the explained rows as they came, in the order of `columns`."""
         return ordered(self.question.rows, self.columns).to_numpy(object)
+
+    @cached_property
+    def shades(self) -> Shaped[np.ndarray, "n d"]:
+        """The cells by which pictures colour the explained rows: a number if the column has an order, None if missing.
+
+        A number may be written with a unit, a date or a step of a scale as a word, so the cells alone do not tell.
+        """
+        shades, codes = np.asarray(self.reasons.data, object).copy(), self.reasons.codes
+        if codes is None:
+            return shades
+        for j, kind in enumerate(self.kinds):
+            if kind in ("number", "date", "ordered"):
+                shades[:, j] = codes[:, j]
+            elif kind == "category":
+                shades[np.isnan(codes[:, j]), j] = None
+        return shades
 
     @cached_property
     def labels(self) -> Int[np.ndarray, " n_train"]:
@@ -155,7 +174,8 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
     summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
     warned = dict.fromkeys(str(warning.message) for warning in caught)
     remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
-    return Answer(question, reasons, p, cases, push, tested, summary, remarks)
+    kinds = [column.kind for column in classifier.columns_.columns]
+    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds)
 
 
 def typical_rows(p: Float[np.ndarray, "n k"]) -> list[int]:

@@ -54,8 +54,7 @@ def swarms(answer: Answer) -> list[dict[str, Any]]:
 
 def _swarm(answer: Answer, c: int, limits: tuple[float, float], order: np.ndarray) -> dict[str, Any]:
     name, values = style.shorten(answer.classes[c], 60), answer.reasons.values[:, :, c]
-    cells = np.asarray(answer.reasons.data, object)
-    figure = beeswarm(values, cells, answer.columns, answer.classes[c], limits=limits, order=order)
+    figure = beeswarm(values, answer.shades, answer.columns, answer.classes[c], limits=limits, order=order)
     means = 100 * np.abs(values).mean(0)
     first = listing([f"{style.shorten(answer.columns[j], 40)} {means[j]:.1f}" for j in order[:3]])
     alt = (
@@ -67,12 +66,12 @@ def _swarm(answer: Answer, c: int, limits: tuple[float, float], order: np.ndarra
 
 def moved(answer: Answer) -> dict[str, Any]:
     """Tabulate the mean movement of every column, with its direction if there are two classes."""
-    two, values, data = len(answer.classes) == 2, answer.reasons.values, np.asarray(answer.reasons.data, object)
+    two, values = len(answer.classes) == 2, answer.reasons.values
     rows = [
         {
             "name": answer.columns[j],
             "means": [float(np.abs(values[:, j, c]).mean()) for c in answer.targets],
-            "trend": words.trend(values[:, j, answer.positive], data[:, j]) if two else "",
+            "trend": words.trend(values[:, j, answer.positive], answer.shades[:, j]) if two else "",
         }
         for j in ranking(np.abs(values).mean(2))
     ]

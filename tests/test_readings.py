@@ -336,6 +336,8 @@ def test_later_numbers_with_another_decimal_mark_are_missing_and_the_warning_say
 
 
 def test_a_sentinel_s_option_names_its_column():
+    days = pd.DataFrame({"d": ["1970-01-02", "1970-01-03", "9999-12-31 00:00"]})
+    assert "--missing 'd=9999-12-31 00:00'" in Columns().fit(days).notes[0]
     assert "(--missing 'pain score=99')" in Columns().fit(pd.DataFrame({"pain score": [1, 2, 3, 99]})).notes[0]
 
 

@@ -145,6 +145,7 @@ def test_what_is_no_table_is_refused(unchecked: None) -> None:
         "rows": [
             lambda: explain(FOREST, ROWS)(ROWS[:, :3]), lambda: explain(FOREST, ROWS)(FRAME),
             lambda: explain(FOREST, FRAME)(FRAME[["age", "dose"]]), lambda: explain(FOREST, ROWS)(None),
+            lambda: explain(FOREST, ROWS)(ROWS[:0]), lambda: explain(FOREST, FRAME)(FRAME[:0]),
         ],
         "f": [lambda: explain("forest", ROWS), lambda: explain(RandomForestClassifier(), ROWS)],
         "game": [lambda: explain(lambda rows: rows.sum(1), np.zeros((2, 40)), E.Shapley())(np.zeros((1, 40)))],

@@ -193,6 +193,31 @@ MESSY = {
     ),
     "hard blanks": (CSV.replace("12.2", "\u00a012.2\u00a0"), PLAIN, []),
 }
+MESSY |= {
+    "two rows below the names of Qualtrics": (
+        CSV.replace(
+            "crp\n", "crp\nAge in years,Sex,C-reactive protein\n" + ",".join(['"{""ImportId"":""Q1""}"'] * 3) + "\n"
+        ),
+        PLAIN,
+        ["line 3 holds identifiers"],
+    ),
+    "a title above two columns": (
+        "Study XY - export of May\nmade by A. B.\n\nage;crp\n" + "".join(f"{a};{c}\n" for a, _, c in COMMA),
+        {"age": AGE, "crp": CRP},
+        ["lines 1, 2 are above the column names"],
+    ),
+    "errors of a German spreadsheet": (
+        crp("#WERT!", "####", "9.4", "#NV", "15.7", "(null)"),
+        {**PLAIN, "crp": [None, None, 9.4, None, 15.7, None]},
+        ["read as missing"],
+    ),
+    "steps in German": (
+        crp("kein", "leicht", "kein", "schwer", "mittel", "kein"),
+        None,
+        ["kein < leicht < mittel < schwer"],
+    ),
+    "steps in French": (crp("aucune", "légère", "sévère", "modérée", "aucune", "sévère"), None, ["aucune < légère"]),
+}
 
 
 def test_there_are_forty_of_them():

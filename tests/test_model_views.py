@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import captum.attr
 import numpy as np
@@ -181,15 +182,28 @@ def test_each_row_may_have_a_target_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", [3, -1, TARGETS[:4], TARGETS.double(), TARGETS - 1, torch.where(TARGETS == 2, 3, TARGETS)], ids=str
+    "target", [3, -1, "ill", TARGETS[:4], TARGETS.double(), TARGETS - 1, torch.where(TARGETS == 2, 3, TARGETS)], ids=str
 )
-def test_what_is_no_target_of_a_row_is_refused(target: int | Tensor, unchecked: None) -> None:
+def test_what_is_no_target_of_a_row_is_refused(target: int | str | Tensor, unchecked: None) -> None:
     for call in (lambda: E.Gradient().over(views.model(MLP), X, target=target),
                  lambda: E.Shapley().over(hidden(views.model(MLP)), X, target=target)):  # fmt: skip
         with pytest.raises(MapstoError, match=r"^target: "):
             call()
     with pytest.raises(MapstoError, match=r"^target: .*one score"):
         E.Gradient().over(views.model(MLP, target=0), X, target=0)
+
+
+@pytest.mark.parametrize("points", [X.numpy(), X[:0], X.tolist()], ids=["array", "empty", "list"])
+@pytest.mark.parametrize("target", [None, 0])
+def test_points_that_are_no_tensor_of_rows_are_refused(points: Any, target: int | None, unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"^points: "):
+        E.Gradient().over(views.model(MLP), points, target=target)
+
+
+def test_a_wrong_class_is_answered_with_the_names_as_texts() -> None:
+    forest = RandomForestClassifier(2).fit(np.eye(2), np.array(["ill", "well"]))
+    with pytest.raises(MapstoError, match=r"^target: .*\('ill', 'well'\)"):
+        views.model(forest, target="il")
 
 
 # ---- networks that vmap cannot trace

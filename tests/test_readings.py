@@ -306,17 +306,56 @@ def test_well_known_words_are_ordered_and_said(cells, order):
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        (["5 mg", "1 g", "10 mg"], "'5 mg' is a number, but units differ"),
-        (["5", "lost", "7", "lost"], "'5' is a number, but others, such as 'lost', are none"),
-        (["2021-05-05", "ca. 2020", "2021-05-06"], "'2021-05-05' is a date, but others, such as 'ca. 2020', are none"),
+        (["5 mg", "1 g", "10 mg"], "'5 mg' is a number, but units or decimal marks differ"),
+        (["5", "lost", "7", "lost"], "'5' is a number, but others, such as 'lost', are not"),
+        (["2021-05-05", "ca. 2020", "2021-05-06"], "'2021-05-05' is a date, but others, such as 'ca. 2020', are not"),
         ([f"P{i}" for i in range(30)] + ["P1"], "30 different texts in 31 cells"),
         (["1970-01-02", "1970-01-03", "9999-12-31"], "'9999-12-31' lies far from all other dates"),
         (["0.45", "45 %", "0.5"], "cells without a sign, such as '0.45', are read as percent too"),
         (["(5)", "7", "9"], "in brackets, read as negative"),
+        (["5,10-", "7,00", "9,00"], "'5,10-' (1 cell) with a minus sign at the end, read as negative"),
+        (["<0.01", "0.05", "neg", "0.12", "clotted", "0.3"], "'<0.01' is a number, but others, such as 'neg', are not"),
+        (["0", "1", "9", "1"], "'9' (1 cell) lies far outside the other numbers (0 to 1)"),
+        (["1", "2", "99", "3", "4", "98"], "'98' (1 cell) lies far outside the other numbers (1 to 4)"),
+        (["-99", "2", "-9", "3", "4"], "'-99' (1 cell) lies far outside the other numbers (2 to 4)"),
+        (["01067", "10115", "80331"], "'01067' is read as a number; if it is a code, pass --type a=category"),
     ],
 )
 def test_doubts_are_said(cells, said):
     assert any(said in note for note in fit(cells)[2].notes)
+
+
+def test_numbers_with_a_minus_sign_at_the_end_are_negative():
+    assert fit(["1.234,56-", "7,50", "99,00-"])[1] == [-1234.56, 7.5, -99]
+
+
+def test_later_numbers_with_another_decimal_mark_are_missing_and_the_warning_says_why():
+    columns = Columns().fit(pd.DataFrame({"a": ["5,5", "6,25", "7,1"]}))
+    with pytest.warns(UserWarning, match="'5.5' not a number with the decimal mark ','; read as missing"):
+        columns.transform(pd.DataFrame({"a": ["5.5"]}))
+
+
+def test_a_sentinel_s_option_names_its_column():
+    days = pd.DataFrame({"d": ["1970-01-02", "1970-01-03", "9999-12-31 00:00"]})
+    assert "--missing 'd=9999-12-31 00:00'" in Columns().fit(days).notes[0]
+    assert "(--missing 'pain score=99')" in Columns().fit(pd.DataFrame({"pain score": [1, 2, 3, 99]})).notes[0]
+
+
+def test_a_blood_group_is_no_negative_number():
+    assert fit(["0-", "0+", "0+"])[0].kind == "category"
+
+
+def test_an_option_in_a_note_can_be_pasted_into_a_shell():
+    columns = Columns().fit(pd.DataFrame({"CRP (mg/l)": ["5", "lost", "7", "lost"]}))
+    assert "--type 'CRP (mg/l)=number'" in columns.notes[0]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["0", "1", "2", "9"], ["20", "98", "99", "47"], ["7", "8", "9", "9"], ["-9", "-3", "4"], ["-1", "0", "1", "1"]],
+)
+def test_plausible_numbers_are_no_sentinels(cells):
+    assert fit(cells)[2].notes == []
 
 
 def test_a_word_that_no_scale_knows_is_missing_beside_a_scale():

@@ -161,18 +161,23 @@ def each(
     target: int | Int[Tensor, " n"] | None,
 ) -> Shaped[Tensor, "n ..."]:
     """Return `explain(point, select)` for each of `n` points; `select` maps scores `[k]` to the score of the target."""
+    checks.expect(isinstance(points, Tensor), "points", f"a {type(points).__name__}", "a tensor")
+    checks.expect(len(points) > 0, "points", "none", "at least one")
     if target is None:
         return vmap(lambda point: explain(point, lambda scores: scores), chunk_size=chunk_size)(points)
     remedy = "pass the index of a score, or one for each point"
+    named = isinstance(target, str)  # only a view knows the names of classes
+    checks.expect(not named, "target", repr(target), "whole numbers", f"{remedy}; a view takes names of classes")
     targets = torch.as_tensor(target, device=points.device)
     checks.expect(not targets.is_floating_point(), "target", targets.dtype, "whole numbers", remedy)
     targets = (targets.expand(len(points)) if targets.ndim == 0 else targets).long()
     checks.shape((len(points),), remedy, target=targets)
     low, high = targets.min().item(), targets.max().item()
+    got = str(low) if low == high else f"from {low} to {high}"
 
     def score(scores: Tensor, index: Tensor) -> Tensor:
         several = "None, because there is one score" if scores.ndim == 0 else f"from 0 to {len(scores) - 1}"
-        checks.expect(scores.ndim == 1 and low >= 0 and high < len(scores), "target", f"{low} … {high}", several)
+        checks.expect(scores.ndim == 1 and low >= 0 and high < len(scores), "target", got, several)
         return scores.gather(0, index[None])[0]
 
     return vmap(lambda point, i: explain(point, lambda scores: score(scores, i)), chunk_size=chunk_size)(

@@ -1,6 +1,7 @@
 """Columns of dates: whether the day or the month comes first is decided once for a column."""
 
 import math
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
@@ -50,7 +51,10 @@ def _far_dates(evidence: Evidence, read: Sequence[str], first: bool) -> list[str
     far = [days[0][1]] if len(days) > 2 and days[1][0] - days[0][0] > _LIFETIME else []
     far += [days[-1][1]] if len(days) > 2 and days[-1][0] - days[-2][0] > _LIFETIME else []
     return [
-        evidence.said(f"{text!r} lies far from all other dates; if it means missing, pass --missing {text}.")
+        evidence.said(
+            f"{text!r} lies far from all other dates; if it means missing, pass --missing "
+            f"{shlex.quote(f'{evidence.name}={text}')}."
+        )
         for text in far
     ]
 

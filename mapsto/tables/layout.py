@@ -52,13 +52,13 @@ def layout_of(path: Path, grid: Grid) -> Layout:
     filled = [row for row in rows if row.filled]
     if not filled:
         raise _no_rows(path)
-    header, body = _header(filled, width, notes)
+    header, body = _header(filled, width, grid.separator, notes)
     body, names = _row_names(path, header, body, grid.separator)
     empty = [row.line for row in rows if not row.filled and len(row.cells) > 1 and row.line > header.line]
     if empty:
         notes.append(f"{_lines(empty)} empty; left out.")
     body = _cut(path, body, max((i for i, name in enumerate(names, 1) if name), default=0), len(names), notes)
-    body = _without_units(body, len(names), notes)
+    body = _without_units(_without_import_ids(body, notes), len(names), notes)
     body = _without_repeated_header(body, names, notes)
     body = _without_sums(body, len(names), notes)
     refuse_duplicates([name for name in names if name])
@@ -123,10 +123,12 @@ def _is_value(cell: Any) -> bool:
     return _is_number(cell) or dates.days(_text(cell)) == dates.days(_text(cell))
 
 
-def _header(rows: list[Row], width: int, notes: list[str]) -> tuple[Row, list[Row]]:
+def _header(rows: list[Row], width: int, separator: str | None, notes: list[str]) -> tuple[Row, list[Row]]:
     """Return the row of column names and the rows below; rows above it with few cells are titles."""
     first = rows[0]
     for place, row in enumerate(rows[:_SEARCHED]):
+        if width == 2 and separator in (";", ",", "|") and _is_title(rows[place:]):
+            continue
         if 2 * len(row.filled) >= width and (place == 0 or not all(map(_is_value, row.filled))):
             place += _is_heading(rows[place : place + 3], width)
             titles = [above.line for above in rows[:place]]
@@ -134,6 +136,14 @@ def _header(rows: list[Row], width: int, notes: list[str]) -> tuple[Row, list[Ro
                 notes.append(f"{_lines(titles)} above the column names; left out.")
             return rows[place], rows[place + 1 :]
     return first, rows[1:]
+
+
+def _is_title(rows: Sequence[Row]) -> bool:
+    """Return whether the first row is a phrase without a separator, above a table of two columns with numbers."""
+    first, *others = rows
+    below = [row for row in others if len(row.cells) > 1][1:]
+    alone = len(first.cells) == 1 and " " in _text(first.cells[0])
+    return alone and any(_is_value(cell) for row in below for cell in row.filled)
 
 
 def _is_heading(rows: Sequence[Row], width: int) -> bool:
@@ -197,6 +207,15 @@ def _is_footer(row: Row, least: int, numeric: bool, phrases: bool) -> bool:
         return not phrases
     phrase = not phrases and (" " in text or ":" in text)
     return phrase or len(row.cells) < least or (numeric and text.isalpha() and len(text) > 2)
+
+
+def _without_import_ids(rows: list[Row], notes: list[str]) -> list[Row]:
+    """Leave out the row of column identifiers that Qualtrics writes in the third line."""
+    for place, row in enumerate(rows[:2]):
+        if row.filled and all(_text(cell).startswith('{"ImportId"') for cell in row.filled):
+            notes.append(f"line {row.line} holds identifiers of a survey's columns; left out.")
+            return [*rows[:place], *rows[place + 1 :]]
+    return rows
 
 
 def _without_units(rows: list[Row], width: int, notes: list[str]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections import Counter
 
 import pandas as pd
@@ -15,6 +16,7 @@ _FEW = 10  # texts that never repeat are taken for names only if there are this 
 _PAIR = re.compile(r"\d+(?:[.,]\d+)?\s*/\s*\d+(?:[.,]\d+)?(?:\s?mm\s?hg)?", re.IGNORECASE)
 _TITRE = re.compile(r"1\s?:\s?\d+")
 _GENOTYPE = re.compile(r"([a-zA-Z])\1", re.IGNORECASE)  # AA, Aa and aa differ
+_CODE = re.compile(r"0\d")
 _NOTHING = {"none", "nil", "-", "无"}  # words for a missing cell that are a step of some scales
 
 
@@ -80,17 +82,18 @@ def words_column(evidence: Evidence) -> Column:
 
 def _doubts(evidence: Evidence, levels: int) -> list[str]:
     """Say that some cells of a category are numbers or dates, or that most cells differ."""
-    numbers = [text for text in evidence.texts if (part := spelling.parts(text)) and not part.digits.startswith("0")]
+    numbers = [text for text in evidence.texts if (part := spelling.parts(text)) and not _CODE.match(part.digits)]
     numbers += [cell for cell in evidence.rest if not isinstance(cell, str)]
     days = [text for text in evidence.texts if not math.isnan(dates.days(text))]
     for kind, matches in (("number", numbers), ("date", days)):
         if evidence.share(matches) > 1 / 3:
             example, other = matches[0], next((cell for cell in evidence.rest if cell not in matches), None)
-            reason = "units differ" if other is None else f"others, such as {other!r}, are none"
+            reason = "units or decimal marks differ" if other is None else f"others, such as {other!r}, are not"
+            option = shlex.quote(f"{evidence.name}={kind}")
             return [
                 evidence.said(
-                    f"{cells.as_text(example)!r} is a {kind}, but {reason}; read as a category. --type "
-                    f"{evidence.name}={kind} reads the others as missing."
+                    f"{cells.as_text(example)!r} is a {kind}, but {reason}; read as a category. --type {option} reads "
+                    "the others as missing."
                 )
             ]
     if levels > max(20, evidence.rest.total() / 2):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections import Counter
 
 import numpy as np
@@ -63,6 +64,10 @@ def numbers(evidence: Evidence) -> Column | None:
     if evidence.kind is None and not evidence.enough(values):
         return None
     column.notes += note
+    padded = next((text for text, part in parts.items() if _PADDED.fullmatch(part.digits)), None)
+    if padded and evidence.kind is None:
+        option = shlex.quote(f"{evidence.name}=category")
+        column.notes.append(evidence.said(f"{padded!r} is read as a number; if it is a code, pass --type {option}."))
     if not column.shift:
         measured = {cell: value for cell, value in values.items() if cell not in parts or not parts[cell].bound}
         column.notes += sentinels(evidence.name, _counted(evidence.rest, measured))

@@ -1,6 +1,7 @@
 """The outcome column of a table: which rows have an outcome, which classes there are, and which one is positive."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -165,6 +166,6 @@ def _rare(classes: Counter[str], name: Any) -> list[str]:
         return []
     return [
         f"target {name!r}: {c!r} ({classes[c]} rows) is read as a class of its own; if it means that the outcome is "
-        f"unknown, pass --missing {name}={c}."
+        f"unknown, pass --missing {shlex.quote(f'{name}={c}')}."
         for c in doubtful
     ]

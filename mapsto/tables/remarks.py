@@ -1,5 +1,7 @@
 """Sentences that say how a column was read."""
 
+import math
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -42,25 +44,35 @@ def remark(column: Column, counts: Counter[Any]) -> list[str]:
 
 
 def sentinels(name: str, values: Counter[float]) -> list[str]:
-    """Return a sentence if a value such as 999 or -9 lies far outside all others."""
-    if len(values) < 4:
-        return []
-    notes = []
+    """Return a sentence about each value such as 999 or -9 that lies far outside all others."""
     ordered = sorted(values)
-    for _ in range(3):
-        for value, rest in ((ordered[-1], ordered[:-1]), (ordered[0], ordered[1:])):
-            if value in _SENTINELS and len(rest) > 2 and _far(value, rest):
-                word = cells.as_text(value)
-                notes.append(
-                    f"column {name!r}: {word!r} ({values[value]} cell{'s' * (values[value] > 1)}) lies far outside the "
-                    f"other numbers ({cells.as_text(rest[0])} to {cells.as_text(rest[-1])}); if it means missing, pass "
-                    f"missing=[{word!r}] (--missing {word})."
-                )
-                ordered = rest
-                break
-        else:
-            return notes
-    return notes
+    far = _beside_two(ordered)
+    if not far:
+        above = _outermost(ordered[::-1])
+        far = [*above, *_outermost([value for value in ordered if value not in above])]
+    rest = [value for value in ordered if value not in far]
+    return [
+        f"column {name!r}: {word!r} ({values[value]} cell{'s' * (values[value] > 1)}) lies far outside the other "
+        f"numbers ({cells.as_text(rest[0])} to {cells.as_text(rest[-1])}); if it means missing, pass "
+        f"missing=[{f'{name}={word}'!r}] (--missing {shlex.quote(f'{name}={word}')})."
+        for value in far
+        if (word := cells.as_text(value))
+    ]
+
+
+def _outermost(values: list[float]) -> list[float]:
+    """Return the first values, such as 999 and 998, that lie far outside the values after them."""
+    count = next((i for i, value in enumerate(values) if value not in _SENTINELS), len(values))
+    for k in range(min(count, len(values) - 3), 0, -1):
+        if _far(values[k - 1], sorted(values[k:])):
+            return values[:k]
+    return []
+
+
+def _beside_two(values: list[float]) -> list[float]:
+    """Return the codes, such as 9, beside the only other values 0 and 1, or 1 and 2; -1, 0, 1 may be a scale."""
+    codes = [value for value in values if value in _SENTINELS - {-1.0} | {7.0, 8.0, 9.0}]
+    return codes if [value for value in values if value not in codes] in ([0.0, 1.0], [1.0, 2.0]) else []
 
 
 def _far(value: float, rest: list[float]) -> bool:
@@ -76,9 +88,12 @@ def _of_numbers(name: str, column: Column, counts: Counter[Any]) -> list[str]:
     bounds = Counter({cell: counts[cell] for cell, part in parts.items() if part and part.bound})
     if bounds:
         notes.append(f"{name} {counted(bounds)} read as below (<) or above (>) every number in the column.")
-    negative = Counter({cell: counts[cell] for cell, part in parts.items() if part and cell.startswith("(")})
+    negative = Counter(
+        {cell: counts[cell] for cell, part in parts.items() if part and (cell.startswith("(") or cell.endswith("-"))}
+    )
     if negative:
-        notes.append(f"{name} {counted(negative, 1)} in brackets, read as negative.")
+        place = "in brackets" if any(cell.startswith("(") for cell in negative) else "with a minus sign at the end"
+        notes.append(f"{name} {counted(negative, 1)} {place}, read as negative.")
     if column.unit == "%":
         notes += _of_percents(name, column, parts)
     flagged = {cell: counts[cell] for cell, part in parts.items() if part and _flag(part.unit, column)}
@@ -107,7 +122,18 @@ def unread_sentence(column: Column, unread: list[str]) -> str:
     problem = {"category": other, "ordered": other, "date": "not a date", "number": "not a number"}[column.kind]
     if column.kind == "number" and column.unit and column.style == "plain":
         problem = f"not a number in {column.unit}" if any(map(spelling.parts, unread)) else problem
+    if column.kind == "number" and any(_has_other_mark(column, text) for text in unread):
+        problem = f"not a number with the decimal mark {column.decimal!r}"
     return f"column {column.name!r}: {listing(unread)} {problem}; read as missing."
+
+
+def _has_other_mark(column: Column, text: str) -> bool:
+    """Return whether a cell is a number only with the decimal mark that the column does not have."""
+    part = spelling.parts(text)
+    if part is None or not spelling.belongs(part.unit, column.spellings):
+        return False
+    own, other = (spelling.value(part, mark) for mark in (column.decimal, "," if column.decimal == "." else "."))
+    return math.isnan(own) and not math.isnan(other)
 
 
 def _flag(unit: str, column: Column) -> bool:

@@ -32,7 +32,7 @@ _GROUPED = {
 }
 _PLAIN = {".": re.compile(r"\d*\.?\d*"), ",": re.compile(r"\d*,?\d*")}
 _FLAGS = {"h", "l", "hh", "ll", "*", "**", "!", "!!", "(h)", "(l)", "↑", "↓", "(*)"}
-_NEGATIVE = re.compile(r"\(\s*([$€£¥]?\s*\d[\d.,]*)\s*\)")
+_NEGATIVE = re.compile(r"\(\s*([$€£¥]?\s*\d[\d.,]*)\s*\)|((?!0-)\d[\d.,]*)-")  # 0- is a blood group
 _INFINITE = re.compile(r"\s*[+-]?(inf|infinity|∞)\s*", re.IGNORECASE)
 
 
@@ -58,8 +58,8 @@ def parts(text: str) -> Parts | None:
     if _INFINITE.fullmatch(text):
         return Parts("inf", -1.0 if "-" in text else 1.0, "", "", 0)
     text = text.strip()
-    negative = _NEGATIVE.fullmatch(text)  # as accountants write it
-    match = _CELL.fullmatch(negative[1] if negative else text)
+    negative = _NEGATIVE.fullmatch(text)  # (5.10) or 5.10-, as accountants write it
+    match = _CELL.fullmatch(negative[1] or negative[2] if negative else text)
     if match is None:
         return None
     sign = -1.0 if negative or (match["sign"] and match["sign"] != "+") else 1.0

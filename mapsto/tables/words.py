@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 
 # never a value in any column; a spreadsheet's errors are written in capitals
 SIGNS = {"?", "??", "???", ".", "..", "...", "-", "--", "---", "–", "—", "#n/a", "#na", "#div/0!", "#value!",
-         "#ref!", "#name?", "#null!", "#num!", "<na>", "nat", "null", "\\n"}  # fmt: skip
+         "#ref!", "#name?", "#null!", "#num!", "#wert!", "#bezug!", "#zahl!", "#nv", "#valeur!", "#nombre!",
+         "#nul!", "####", "(null)", "(blank)", "(leer)", "(vide)", "<na>", "nat", "null", "\\n"}  # fmt: skip
 
 # missing among numbers and dates; among texts, one of them can be a category
 WORDS = {"*", "na", "n/a", "n.a.", "n.a", "nan", "none", "unknown", "unk", "missing", "not available", "not applicable",
@@ -43,6 +44,7 @@ never < monthly < weekly < daily
 strongly disagree < disagree < somewhat disagree < neutral < somewhat agree < agree < strongly agree
 strongly disagree < disagree < neither agree nor disagree < agree < strongly agree
 very dissatisfied < dissatisfied < neutral < satisfied < very satisfied
+very dissatisfied < somewhat dissatisfied < neutral < somewhat satisfied < very satisfied
 very poor < poor < fair < good < very good < excellent
 poor < average < good
 bad < fair < good
@@ -53,6 +55,8 @@ first < second < third < fourth
 primary < secondary < tertiary
 keine < gering < mittel < hoch
 keine < leicht < mittel < schwer
+kein < leicht < mittel < schwer
+kein < leicht < mäßig < schwer
 keine < leicht < mäßig < schwer
 keine < mild < moderat < schwer
 leicht < mittelschwer < schwer
@@ -62,8 +66,13 @@ klein < mittel < groß
 nie < selten < manchmal < oft < immer
 nie < selten < gelegentlich < häufig < immer
 schlecht < mittel < gut < sehr gut
+trifft nicht zu < trifft eher nicht zu < teils/teils < trifft eher zu < trifft zu
+trifft gar nicht zu < trifft eher nicht zu < teils/teils < trifft eher zu < trifft voll zu
 stimme gar nicht zu < stimme nicht zu < neutral < stimme zu < stimme voll zu
 léger < modéré < sévère
+aucun < léger < modéré < sévère
+aucune < légère < modérée < sévère
+jamais < rarement < parfois < souvent < toujours
 faible < moyen < élevé
 leve < moderado < grave
 bajo < medio < alto

@@ -182,7 +182,7 @@ def _index(target: int | str | None, classes: Any) -> int | None:
         return int(target)
     if numbers and isinstance(target, str):
         names = [str(label) for label in names]
-    known = ", ".join(map(repr, names)) or "f has no classes_"
+    known = ", ".join(repr(str(name)) for name in names) or "f has no classes_"
     checks.expect(
         target in names, "target", repr(target), f"None, the index of a score, or the name of a class ({known})"
     )

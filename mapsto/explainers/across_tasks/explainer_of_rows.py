@@ -95,6 +95,7 @@ class Explainer:
         x = self._codes("rows", rows)
         width = self.background.shape[1]
         checks.expect(x.shape[1] == width, "rows", f"{x.shape[1]} columns", f"{width}, as in the background")
+        checks.expect(len(x) > 0, "rows", "no rows", "at least one")
         with without_graph():
             values, *errors = vmap(self._explain, chunk_size=self.chunk_size)(x)
         base = np.broadcast_to(self.base.numpy(), (len(x), *self.base.shape))

@@ -43,13 +43,13 @@ class INVASE(Policy):
         reads: Mapping[str, int] | None = None,
         target: Target = "model",
         cost: float = 0.1,
-        restraint: float = 0.0003,
         warmup: int = 1000,
         draws: int = 4,
         explore: int = 4,
         network: Network = "perceptron",
         width: int = 100,
         critic_width: int = 200,
+        restraint: float = 0.0003,
     ):
         super().__init__(players, outputs, reads, target, cost, restraint, warmup, draws, network, width)
         checks.count(critic_width=critic_width)

@@ -40,11 +40,11 @@ class PolicyGradient(Policy):
         reads: Mapping[str, int] | None = None,
         target: Target = "model",
         cost: float = 0.1,
-        restraint: float = 0.0003,
         warmup: int = 1000,
         draws: int = 4,
         network: Network = "perceptron",
         width: int = 100,
+        restraint: float = 0.0003,
     ):
         super().__init__(players, outputs, reads, target, cost, restraint, warmup, draws, network, width)
         self.baseline = Perceptron(players, 0, 1, False, width)

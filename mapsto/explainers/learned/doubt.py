@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+_START = -4.0  # squared errors of probabilities are small; from 0, Adam would need its first thousand steps to get there
+
 
 class Doubt(nn.Module):
     """Predict the squared error of each row's Shapley values, from the tokens of its players.
@@ -24,7 +26,9 @@ class Doubt(nn.Module):
 
     def __init__(self, width: int, signs: int = 1):
         super().__init__()
-        self.network = nn.Sequential(nn.Linear(width + signs, width), nn.GELU(), nn.Linear(width, 1))
+        last = nn.Linear(width, 1)
+        nn.init.constant_(last.bias, _START)
+        self.network = nn.Sequential(nn.Linear(width + signs, width), nn.GELU(), last)
 
     def forward(self, tokens: Float[Tensor, "n g p v"], *signs: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Return the logarithm of the squared error. Its inputs are not trained by it."""

@@ -58,7 +58,7 @@ def measured(joint: mt.Joint, players: Players, tasks: mt.tasks.Tasks, count: in
         few = players.count <= 16
         exact = exact_values(ask, x[0], players) if few else kernel_values(ask, x[0], players, MANY)
         rows.append((ask, x[0], values, exact))
-    of, exact = (torch.stack([row[i] for row in rows]) for i in (2, 3))
+    of, exact = (torch.stack(parts) for parts in ([row[2] for row in rows], [row[3] for row in rows]))
     error, spread = (float(part.square().sum()) for part in (of - exact, exact - exact.mean()))
     looks, took = 4 * players.count, 0.0
     while looks < (2**players.count if few else MANY):

@@ -107,7 +107,7 @@ def table(args: argparse.Namespace) -> Lines:
     x, y, _ = data(20_000, args.seed, noise=True)
     tasks = mt.tasks.Minibatches(x, y, size=200, splits=(0.5, 0.0, 0.5), seed=args.seed)
     players = Columns(COLUMNS, baseline=torch.nan)
-    options = {"target": "label", "cost": 0.1, "warmup": 1000}
+    options: dict[str, Any] = {"target": "label", "cost": 0.1, "warmup": 1000}
     networks = {
         "L2X": lambda: L2X(players, 4, 2, target="label"),
         "INVASE": lambda: INVASE(players, 2, **options),

@@ -86,8 +86,14 @@ def planted(seed: int) -> Case:
     return Case(tasks, mt.models.MLP(10, 64, 64, 2), reads, reads, Columns(10), *OF_TABLES)
 
 
-OF_TABLES = {"learner": 1500, "explainers": 1500}, {0.0: {"both": 1500}, 1.0: {"both": 1500}}
-OF_IMAGES = {"learner": 600, "explainers": 1500}, {0.1: {"learner": 600, "both": 1000}}
+OF_TABLES: tuple[Phases, dict[float, Phases]] = (
+    {"learner": 1500, "explainers": 1500},
+    {0.0: {"both": 1500}, 1.0: {"both": 1500}},
+)
+OF_IMAGES: tuple[Phases, dict[float, Phases]] = (
+    {"learner": 600, "explainers": 1500},
+    {0.1: {"learner": 600, "both": 1000}},
+)
 CASES = {"digits": digits, "strokes": strokes, "wine": wine, "planted": planted}
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-_START = -4.0  # squared errors of probabilities are small; from 0, Adam would need its first thousand steps to get there
+_START = -4.0  # squared errors of probabilities are small; from 0, Adam would need a thousand steps to get there
 
 
 class Doubt(nn.Module):

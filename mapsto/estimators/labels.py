@@ -11,8 +11,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..errors import MapstoError
-from ..tables.outcome import merged
-from ..tables.remarks import listing
+from ..tables.outcome import merged, merged_notes
 
 
 def classes(
@@ -56,14 +55,7 @@ def one_spelling(labels: Any, name: str = "y") -> tuple[Any, list[str]]:
     if texts.ndim != 1 or texts.dtype.kind not in "UO" or not all(isinstance(text, str) for text in texts):
         return labels, []
     spelling_of = merged(texts.tolist())
-    groups: dict[str, list[str]] = {}
-    for text, best in spelling_of.items():
-        groups.setdefault(best, []).append(text)
-    notes = [
-        f"{name}: {listing(sorted(group), 6)} are read as one class, {best!r}."
-        for best, group in groups.items()
-        if len(group) > 1
-    ]
+    notes = merged_notes(spelling_of, name)
     return (np.array([spelling_of[text] for text in texts], object), notes) if notes else (labels, [])
 
 
@@ -109,8 +101,7 @@ def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             check_classification_targets(labels)
     except TypeError as error:
-        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
-        raise MapstoError(f"{name}: got {kinds}, which cannot be sorted, expected labels of one type.") from error
+        raise _unsortable(labels, name) from error
     except ValueError as error:
         raise MapstoError(
             f"{name}: {str(error).partition('. ')[0]}, expected one of {_range(most)} a row; cut a number into ranges."
@@ -125,8 +116,12 @@ def _refuse_mixed(labels: np.ndarray, name: str) -> None:
     try:
         sorted(set(labels.tolist()))
     except TypeError as error:
-        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
-        raise MapstoError(f"{name}: got {kinds}, which cannot be sorted, expected labels of one type.") from error
+        raise _unsortable(labels, name) from error
+
+
+def _unsortable(labels: np.ndarray, name: str) -> MapstoError:
+    kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
+    return MapstoError(f"{name}: got {kinds}, which cannot be sorted, expected labels of one type.")
 
 
 def _range(most: int | None) -> str:

@@ -11,9 +11,9 @@ from .. import checks
 from . import cells, dates, spelling, words
 from .column import Column
 from .evidence import Counts, Evidence, commonest_first, texts_of
+from .pairs import PAIR
 
 _FEW = 10  # texts that never repeat are taken for names only if there are this many of them
-_PAIR = re.compile(r"\d+(?:[.,]\d+)?\s*/\s*\d+(?:[.,]\d+)?(?:\s?mm\s?hg)?", re.IGNORECASE)
 _TITRE = re.compile(r"1\s?:\s?\d+")
 _GENOTYPE = re.compile(r"([a-zA-Z])\1", re.IGNORECASE)  # AA, Aa and aa differ
 _CODE = re.compile(r"0\d")
@@ -64,7 +64,7 @@ def categorical(evidence: Evidence, dtype: pd.CategoricalDtype) -> Column:
 def words_column(evidence: Evidence) -> Column:
     """Return how to read a column of texts that are neither numbers nor dates nor a known scale."""
     texts, rest = evidence.texts, evidence.rest
-    if evidence.most([text for text in texts if _PAIR.fullmatch(text)]):
+    if evidence.most([text for text in texts if PAIR.fullmatch(text)]):
         note = evidence.said(f"pairs of numbers such as {texts[0]!r} are left out; split them into two columns.")
         return Column(evidence.name, "absent", missing=evidence.own, notes=[note])
     if texts and len(texts) == len(rest) and all(map(_TITRE.fullmatch, texts)):

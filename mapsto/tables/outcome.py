@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -64,6 +64,22 @@ def merged(texts: Sequence[str]) -> dict[str, str]:
     for text in sorted(count, key=lambda text: (-styles[_style(text)], -count[text], text)):
         best.setdefault(words.fold(text), text.strip())
     return {text: best[words.fold(text)] for text in count}
+
+
+def merged_notes(spelling_of: Mapping[str, str], name: str) -> list[str]:
+    """Return a sentence about each class that `merged` gives several spellings.
+
+    >>> merged_notes({"yes": "yes", "Yes": "yes", "no": "no"}, "y")
+    ["y: 'Yes', 'yes' are read as one class, 'yes'."]
+    """
+    groups: dict[str, list[str]] = {}
+    for text, best in spelling_of.items():
+        groups.setdefault(best, []).append(text)
+    return [
+        f"{name}: {listing(sorted(group), 6)} are read as one class, {best!r}."
+        for best, group in groups.items()
+        if len(group) > 1
+    ]
 
 
 def _style(text: str) -> str:
@@ -136,14 +152,7 @@ def _classes(y: pd.Series, column: list[Cell]) -> Outcome:
     plus = any(isinstance(cell, str) and set(cell) == {"+"} for cell in column)
     texts = [None if cell is None or (cell == "-" and not plus) else cells.as_text(cell) for cell in column]
     spelling_of = merged([text for text in texts if text is not None])
-    groups: dict[str, list[str]] = {}
-    for text, best in spelling_of.items():
-        groups.setdefault(best, []).append(text)
-    notes = [
-        f"target {y.name!r}: {listing(sorted(group), 6)} are read as one class, {best!r}."
-        for best, group in groups.items()
-        if len(group) > 1
-    ]
+    notes = merged_notes(spelling_of, f"target {y.name!r}")
     values = [None if text is None else spelling_of[text] for text in texts]
     notes += _lost(y, column) + _rare(Counter(value for value in values if value is not None), y.name)
     return Outcome(pd.Series(values, y.index, dtype=object, name=y.name), notes)

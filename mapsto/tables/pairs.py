@@ -7,7 +7,7 @@ import pandas as pd
 
 from . import cells, dates, words
 
-_PAIR = re.compile(r"(\d+(?:[.,]\d+)?)\s*/\s*(\d+(?:[.,]\d+)?)(\s?mm\s?hg)?", re.IGNORECASE)
+PAIR = re.compile(r"(\d+(?:[.,]\d+)?)\s*/\s*(\d+(?:[.,]\d+)?)(\s?mm\s?hg)?", re.IGNORECASE)
 _SHARE = 0.9  # of the cells that are not missing
 
 
@@ -44,13 +44,13 @@ def _holds_pairs(values: pd.Series) -> bool:
     if cells.kind_of(values) != "cells":
         return False
     present = [c for c in cells.cells(values) if c is not None and not (isinstance(c, str) and words.is_missing(c))]
-    matches = [c for c in present if isinstance(c, str) and _PAIR.fullmatch(c) and dates.days(c) != dates.days(c)]
+    matches = [c for c in present if isinstance(c, str) and PAIR.fullmatch(c) and dates.days(c) != dates.days(c)]
     return bool(present) and len(matches) >= _SHARE * len(present)
 
 
 def _split(cell: cells.Cell) -> tuple[cells.Cell, cells.Cell]:
     if cell is None or (isinstance(cell, str) and words.is_missing(cell)):
         return None, None
-    match = _PAIR.fullmatch(cells.as_text(cell))
+    match = PAIR.fullmatch(cells.as_text(cell))
     alone = f"{cells.as_text(cell)} (no pair)"  # no number, so that a note names it
     return (match[1], match[2]) if match else (alone, alone)

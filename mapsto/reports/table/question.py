@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Int, Shaped
 
 from ... import checks
 from ...errors import MapstoError
+from ...tables.cells import as_text
 from ...tables.columns import listing
 from ...tables.outcome import read_outcome
 from ...tables.pairs import pair_columns, with_pairs_split
@@ -174,15 +174,6 @@ def of_rows(
     outcome = np.array([label_of[i] if there else None for i, there in zip(explain, used, strict=True)], object)
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
     return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes), choices)
-
-
-def as_text(value: Any) -> str:
-    """Write a label so that 1 and 1.0 are one.
-
-    >>> as_text(1.0), as_text("a")
-    ('1', 'a')
-    """
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _features(table: pd.DataFrame, target: str, name: str, choices: Choices) -> pd.DataFrame:

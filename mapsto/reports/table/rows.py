@@ -9,9 +9,10 @@ import pandas as pd
 from ... import checks
 from ...estimators import TableClassifier
 from ...tables.arrays import frame_of
+from ...tables.cells import as_text
 from ...tables.words import fold
 from .answer import ordered
-from .question import Question, as_text, of_rows
+from .question import Question, of_rows
 from .training import training_rows
 
 

@@ -35,6 +35,8 @@ class Choices:
         drop: columns that are left out.
         id: the column that names the rows; it is left out of the predictions.
         positive: the class that pictures and stories are about.
+        group: the column of the rows that belong together, such as those of one patient; it is left out of the
+            predictions.
     """
 
     missing: Sequence[str] = ()
@@ -43,6 +45,7 @@ class Choices:
     drop: Sequence[str] = ()
     id: str | None = None
     positive: str | None = None
+    group: str | None = None
 
 
 NO_CHOICES = Choices()
@@ -52,7 +55,8 @@ NO_CHOICES = Choices()
 class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
-    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None.
+    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` names the group
+    of each training row; if None, no rows belong together.
     """
 
     train: pd.DataFrame
@@ -64,6 +68,7 @@ class Question:
     seed: int = 0
     notes: list[str] = field(default_factory=list)
     choices: Choices = NO_CHOICES
+    groups: Shaped[np.ndarray, " n_train"] | None = None
 
     @cached_property
     def has_outcome(self) -> Bool[np.ndarray, " n"]:

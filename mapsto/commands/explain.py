@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..tables.tablefile import TableFile
 
 _KINDS = ("number", "date", "category", "ordered", "absent")
-_READING = ("missing", "type", "order", "drop", "id", "positive", "sheet")
+_READING = ("missing", "type", "order", "drop", "id", "group", "positive", "sheet")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add("--order", action="append", metavar="COLUMN=A<B", help="the levels of a column from low to high (repeatable)")
     add("--drop", action="append", metavar="COLUMN", help="leave a column out (repeatable)")
     add("--id", metavar="COLUMN", help="the column that names the rows; it is not used for predicting")
+    add("--group", metavar="COLUMN", help="rows that are equal here (one patient) stay together when quality is tested")
     add("--positive", metavar="CLASS", help="the class of two that the report is about (default: yes, 1, true, ...)")
     add("--sheet", metavar="NAME", help="the sheet of a spreadsheet (default: the first with a header)")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
@@ -85,7 +86,7 @@ def _explain_table(args: argparse.Namespace) -> int:
 
     out = writable(args.out or Path(f"{args.path.name.split('.')[0]}-explained"))
     page, predictions = out / "report.html", out / "predictions.csv"
-    names = {"types": "--type", "order": "--order", "drop": "--drop", "id": "--id", "positive": "--positive"}
+    names = {"types": "--type", **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive")}}
     with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
         result = answer(_question(args))
     make(out)
@@ -126,7 +127,7 @@ def _choices(args: argparse.Namespace) -> "Choices":
     types = dict(_named("--type", text, "COLUMN=KIND") for text in args.type or ())
     steps = dict(_named("--order", text, "COLUMN=A<B") for text in args.order or ())
     order = {name: [step.strip() for step in text.split("<")] for name, text in steps.items()}
-    return Choices(args.missing or (), types, order, args.drop or (), args.id, args.positive)
+    return Choices(args.missing or (), types, order, args.drop or (), args.id, args.positive, args.group)
 
 
 def _named(option: str, text: str, form: str) -> tuple[str, str]:

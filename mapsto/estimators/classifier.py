@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import checks, weights
 from ..episodes import State
+from ..tables import doubts
 from ..tables.selection import weigh
 from .labels import classes, one_spelling
 from .table import MAX_ROWS, TableEstimator
@@ -67,8 +68,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         weighed = weigh(sample_weight, len(frame), MAX_ROWS)
         y, notes = one_spelling(y)
         self.classes_, labels = classes(y, weighed.rows, len(frame), most=MAX_CLASSES)
-        notes = [*notes, *_single(self.classes_, labels)]
-        return self._teach(frame, weighed, torch.as_tensor(labels), labels, notes)
+        names = [str(name) for name in self.classes_]
+        notes = [*notes, *doubts.of_classes(names, labels)]
+        return self._teach(frame, weighed, torch.as_tensor(labels), labels, notes, names)
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " n"]:
         """Return the most probable class of each row of `X` [n, d]."""
@@ -106,8 +108,3 @@ class TableClassifier(ClassifierMixin, TableEstimator):
 def _normalised(p: Tensor) -> Tensor:
     p = p.double()
     return p / p.sum(-1, keepdim=True)
-
-
-def _single(names: np.ndarray, labels: np.ndarray) -> list[str]:
-    alone = [str(c) for c, count in zip(names, np.bincount(labels), strict=True) if count == 1]
-    return [f"class {name!r}: a single training row, so its probabilities rest on one example." for name in alone]

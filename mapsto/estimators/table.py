@@ -26,6 +26,7 @@ from ..episodes import Examples
 from ..explainers.coalitions import design
 from ..explanation import Explanation
 from ..joint import SelfExplaining
+from ..tables import doubts
 from ..tables.arrays import frame_of
 from ..tables.columns import Columns, refuse_duplicates, reorder
 from ..tables.selection import Weighed, strongest
@@ -86,11 +87,17 @@ class TableEstimator(PretrainedEstimator, ABC):
         """Return values `[n, u, ...]` and base `[n, ...]` in the unit of predictions, and the names of classes."""
 
     def _teach(
-        self, frame: pd.DataFrame, weighed: Weighed, y: Tensor, strata: Int[np.ndarray, " n"], notes: list[str]
+        self,
+        frame: pd.DataFrame,
+        weighed: Weighed,
+        y: Tensor,
+        strata: Int[np.ndarray, " n"],
+        notes: list[str],
+        classes: Sequence[str] = (),
     ) -> Self:
         """Read the weighted rows of `frame`, whose outcomes are `y`, and adapt the mapping to them.
 
-        Rows with similar outcomes have the same number in `strata`.
+        Rows with similar outcomes have the same number in `strata`. `classes` are the names of the outcomes, if any.
         """
         rows, w = weighed
         self.columns_ = Columns(self.missing, self.types, self.order).fit(frame.iloc[rows])
@@ -101,6 +108,8 @@ class TableEstimator(PretrainedEstimator, ABC):
         informative = informative[varies]
         self.used_ = informative[strongest(cells[:, informative], strata, MAX_COLUMNS)]
         self.notes_ = self.columns_.notes + notes
+        _, first = np.unique(rows, return_index=True)
+        self.notes_ += doubts.of_columns(self.columns_.columns, cells[first], y[first].flatten().numpy(), classes)
         self.notes_ += _left_out(len(rows), len(chosen), constant, len(informative), len(self.used_))
         self.scale_ = Scale.of(cells[np.ix_(chosen, self.used_)])
         # sorted, so that the order of the rows changes nothing

@@ -1,7 +1,8 @@
 """Splits of a table's rows: those to learn from, those to explain, and those to measure quality with.
 
 Rows without an outcome are the ones to predict. If every row has one, a seeded stratified sample is learned from: class
-`c` has `rows · n_c / n` rows of it, rounded towards the classes furthest from their share.
+`c` has `rows · n_c / n` rows of it, rounded towards the classes furthest from their share. Rows of one group, such as
+those of one patient, stay together.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from jaxtyping import Int, Shaped
 from .. import checks
 
 Positions = Int[np.ndarray, " _rows"]
+Names = Shaped[np.ndarray, " _all"]
 
 
 @dataclass(frozen=True)
@@ -24,21 +26,22 @@ class Split:
     test: Positions
 
 
-def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
+def split(y: pd.Series, rows: int | None, limit: int, seed: int, groups: Names | None = None) -> Split:
     """Return the rows to learn from, to explain, and to measure quality with.
 
     If `rows` is None and some rows lack an outcome, all rows with an outcome are learned from. If `rows` is None and
     every row has an outcome, two thirds of them (at most `limit`) are learned from, so that quality can be measured on
-    the others. Otherwise a stratified sample of `rows` is learned from.
+    the others. Otherwise a stratified sample of `rows` is learned from. No group has rows to learn from and rows to
+    measure quality with, so that the sample is only about as large as asked.
 
     Raises:
-        MapstoError: if fewer than two rows have an outcome, `rows` is not between 2 and their number, or no row is left
-            to explain.
+        MapstoError: if fewer than two rows have an outcome, `rows` is not between 2 and their number, all rows are of
+            one group, or no row is left to explain.
     """
     unknown, present = np.flatnonzero(y.isna()), int(y.notna().sum())
     if rows is None and not len(unknown):
         rows = min(max(2 * present // 3, 2), limit)
-    train = training_rows(y, rows, limit, seed)
+    train = training_rows(y, rows, limit, seed, groups)
     test = np.setdiff1d(np.flatnonzero(y.notna()), train)
     explain = unknown if len(unknown) else test
     got = f"{len(train)}, which are all rows with an outcome"
@@ -46,11 +49,16 @@ def split(y: pd.Series, rows: int | None, limit: int, seed: int) -> Split:
     return Split(train, explain, test)
 
 
-def training_rows(y: pd.Series, rows: int | None, limit: int, seed: int) -> Positions:
+def training_rows(
+    y: pd.Series, rows: int | None, limit: int, seed: int, groups: Names | None = None
+) -> Positions:
     """Return the positions of all rows with an outcome, or of a stratified sample of `rows` (at most `limit`) of them.
 
+    A sample of `groups` holds whole groups, so it may be some rows larger or smaller, but never above `limit`.
+
     Raises:
-        MapstoError: if fewer than two rows have an outcome, or `rows` is not between 2 and their number.
+        MapstoError: if fewer than two rows have an outcome, `rows` is not between 2 and their number, or all rows are
+            of one group.
     """
     present = np.flatnonzero(y.notna())
     got = f"{len(present)} row(s) with an outcome in {str(y.name)!r}"
@@ -61,7 +69,10 @@ def training_rows(y: pd.Series, rows: int | None, limit: int, seed: int) -> Posi
     most = min(len(present), limit)
     expected = f"2 to {most} ({len(present)} rows have an outcome, and the mapping reads at most {limit})"
     checks.expect(2 <= rows <= most, "train_rows", rows, expected)
-    return present[np.sort(stratified(y.iloc[present].astype(str).to_numpy(), rows, seed))]
+    outcome = y.iloc[present].astype(str).to_numpy()
+    if groups is not None:
+        return present[np.sort(whole_groups(outcome, groups[present], rows, limit, seed))]
+    return present[np.sort(stratified(outcome, rows, seed))]
 
 
 def stratified(y: Shaped[np.ndarray, " n"], rows: int, seed: int) -> Positions:
@@ -81,3 +92,36 @@ def stratified(y: Shaped[np.ndarray, " n"], rows: int, seed: int) -> Positions:
         quota[np.argmax(np.where((quota > least) | (step > 0), gap, -np.inf))] += step
     chosen = [generator.permutation(np.flatnonzero(codes == c))[:q] for c, q in enumerate(quota)]
     return np.concatenate(chosen)
+
+
+def whole_groups(
+    y: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"], rows: int, limit: int, seed: int
+) -> Positions:
+    """Return the positions of about `rows` sampled rows of `y`, each class in proportion, in whole groups.
+
+    In random order, large groups first, a group is taken if the classes then come nearer to their shares, measured by
+    χ² = Σ_c (share_c − taken_c)² / share_c. At least one group is left out.
+
+    Raises:
+        MapstoError: if all rows are of one group, or no group fits into `limit` rows.
+
+    >>> groups = np.array(["ann", "ann", "bob", "bob", "cem", "cem"])
+    >>> taken = whole_groups(np.array(["ill", "well"] * 3), groups, 4, 100, seed=0)
+    >>> len(taken), len(set(groups[taken]))
+    (4, 2)
+    """
+    names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    checks.expect(len(names) > 1, "group", "one group only", "two or more", "name a column with several values")
+    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    members = np.zeros((len(names), len(counts)))
+    np.add.at(members, (group, codes), 1)
+    share, taken, chosen = counts * rows / len(y), np.zeros(len(counts)), []
+    order = np.random.default_rng(seed).permutation(len(names))
+    for g in order[np.argsort(-sizes[order], kind="stable")].tolist():
+        more = taken + members[g]
+        nearer = (np.square(share - more) / share).sum() < (np.square(share - taken) / share).sum()
+        if nearer and more.sum() <= limit and len(chosen) < len(names) - 1:
+            taken, chosen = more, [*chosen, g]
+    expected = f"groups of at most {limit} rows"
+    checks.expect(bool(chosen), "group", f"groups of {sizes.min()} rows or more", expected, "name a finer column")
+    return np.flatnonzero(np.isin(group, chosen))

@@ -7,7 +7,7 @@ and the other rows are explained, so that the quality can be measured on them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int, Shaped
 
 from ... import checks
 from ...errors import MapstoError
-from ...tables.cells import as_text
+from ...tables.cells import as_text, plain
 from ...tables.columns import listing
 from ...tables.outcome import read_outcome
 from ...tables.pairs import pair_columns, with_pairs_split
@@ -104,7 +104,8 @@ def of_table(
     """
     y, notes = read_outcome(table, target, name, choices.missing)
     x = _features(table, target, name, choices)
-    parts = split(y, train_rows, limit, seed)
+    groups = _groups(table, name, choices)
+    parts = split(y, train_rows, limit, seed, groups)
     x = with_pairs_split(x, pairs := pair_columns(x.iloc[parts.train]))
     notes += _pairs_note(pairs)
     if len(parts.test):
@@ -113,7 +114,8 @@ def of_table(
             f"{len(parts.test)} for testing (a stratified split, seed {seed})."
         )
     train, labels = x.iloc[parts.train], _labels(y.iloc[parts.train])
-    return of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    question = of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    return _grouped(question, groups, parts.train, parts.test)
 
 
 def of_two_tables(
@@ -132,7 +134,8 @@ def of_two_tables(
         MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
     """
     train_y, notes = read_outcome(train, target, names[1], choices.missing)
-    used = training_rows(train_y, train_rows, limit, seed)
+    groups = _groups(train, names[1], choices)
+    used = training_rows(train_y, train_rows, limit, seed, groups)
     sampled = f"{len(used)} of the {len(train)} rows of {names[1]} are used for training."
     notes += [] if len(used) == len(train) else [sampled]
     train_x, labels = _features(train, target, names[1], choices).iloc[used], _labels(train_y.iloc[used])
@@ -146,7 +149,8 @@ def of_two_tables(
     notes += _pairs_note(pairs)
     tested, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
     explain = unknown if len(unknown) else tested
-    return of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
+    question = of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
+    return replace(question, groups=None if groups is None else groups[used])
 
 
 def of_rows(
@@ -181,6 +185,33 @@ def of_rows(
     return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes), choices)
 
 
+def _groups(table: pd.DataFrame, name: str, choices: Choices) -> Shaped[np.ndarray, " n"] | None:
+    """Return the group of each row; a row without one is a group of its own."""
+    if choices.group is None:
+        return None
+    there = choices.group in table.columns
+    got = f"{choices.group!r}, which is no column of {name}"
+    checks.expect(there, "group", got, f"one of {listing([str(column) for column in table.columns], 8)}")
+    read = [plain(cell) for cell in table[choices.group].astype(object)]
+    names = [f"(no group, row {i + 1})" if cell is None else fold(as_text(cell)) for i, cell in enumerate(read)]
+    return np.array(names, object)
+
+
+def _grouped(
+    question: Question,
+    groups: Shaped[np.ndarray, " n"] | None,
+    train: Int[np.ndarray, " n_train"],
+    test: Int[np.ndarray, " m"],
+) -> Question:
+    """Return the question with the groups of its training rows, and a note about how they were divided."""
+    if groups is None:
+        return question
+    counts = [len(set(groups[rows])) for rows in (train, test)]
+    parts = f"{counts[0]} groups are used for training" + (f", {counts[1]} others for testing" if counts[1] else "")
+    note = f"rows with the same {question.choices.group!r} stay together: {parts}."
+    return replace(question, groups=groups[train], notes=[*question.notes, note])
+
+
 def _features(table: pd.DataFrame, target: str, name: str, choices: Choices) -> pd.DataFrame:
     x = _chosen(table.drop(columns=target), name, choices)
     some = len(x.columns) > 0
@@ -197,7 +228,8 @@ def _chosen(x: pd.DataFrame, name: str, choices: Choices) -> pd.DataFrame:
     if choices.id:
         names = [str(i) if pd.isna(cell) else as_text(cell) for i, cell in zip(x.index, x[choices.id], strict=True)]
         x = x.set_axis(pd.Index(names, dtype=object))
-    return x.drop(columns=list(dict.fromkeys([*choices.drop, *([choices.id] if choices.id else [])])))
+    out = {*choices.drop, choices.id, choices.group}
+    return x.drop(columns=[column for column in x.columns if column in out])
 
 
 def _pairs_note(pairs: dict[str, list[str]]) -> list[str]:

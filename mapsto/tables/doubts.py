@@ -85,7 +85,7 @@ def _leak_sentence(
     remedy = f"{absent(column.name)} (--drop {shlex.quote(column.name)})"
     words = _in_other_words(column, values, y, classes)
     if words:
-        return f"{name} the outcome in other words ({words}); leave it out by {remedy}."
+        return f"{name} it says the outcome in other words ({words}); leave it out by {remedy}."
     how = f"whether its cell is filled ({_filled(values, y, classes)})" if leak.missing else "it"
     return (
         f"{name} {how} alone tells the outcome ({_strength(leak)}); if that is known only once the outcome is, leave "
@@ -105,7 +105,7 @@ def _in_other_words(
     pairs = sorted(set(zip(y[known].tolist(), values[known].tolist(), strict=True)))
     if not classes or not len({c for c, _ in pairs}) == len({v for _, v in pairs}) == len(pairs) == len(classes):
         return ""
-    return ", ".join(f"{cells.as_text(column.write(value))!r} is {classes[c]!r}" for c, value in pairs)
+    return ", ".join(f"{cells.as_text(column.write(value))!r} for {classes[c]!r}" for c, value in pairs)
 
 
 def _filled(values: Float[np.ndarray, " n"], y: Shaped[np.ndarray, " n"], classes: Sequence[str]) -> str:

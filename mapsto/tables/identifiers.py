@@ -61,7 +61,7 @@ def _is_key(column: Column, values: Float[np.ndarray, " n"], different: int, ris
 def _equal_pairs(values: Float[np.ndarray, " n"]) -> float:
     """Return the expected number of equal pairs among rows as dense as the sorted different `values`.
 
-    >>> _equal_pairs(np.arange(20.0)), _equal_pairs(10 * np.arange(20.0))
+    >>> _equal_pairs(np.arange(20.0)), round(_equal_pairs(10 * np.arange(20.0)), 9)
     (10.0, 10.0)
     """
     step = math.gcd(*np.diff(values).astype(int).tolist())

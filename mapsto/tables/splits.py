@@ -49,9 +49,7 @@ def split(y: pd.Series, rows: int | None, limit: int, seed: int, groups: Names |
     return Split(train, explain, test)
 
 
-def training_rows(
-    y: pd.Series, rows: int | None, limit: int, seed: int, groups: Names | None = None
-) -> Positions:
+def training_rows(y: pd.Series, rows: int | None, limit: int, seed: int, groups: Names | None = None) -> Positions:
     """Return the positions of all rows with an outcome, or of a stratified sample of `rows` (at most `limit`) of them.
 
     A sample of `groups` holds whole groups, so it may be some rows larger or smaller, but never above `limit`.
@@ -115,7 +113,8 @@ def whole_groups(
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     members = np.zeros((len(names), len(counts)))
     np.add.at(members, (group, codes), 1)
-    share, taken, chosen = counts * rows / len(y), np.zeros(len(counts)), []
+    share, taken = counts * rows / len(y), np.zeros(len(counts))
+    chosen: list[int] = []
     order = np.random.default_rng(seed).permutation(len(names))
     for g in order[np.argsort(-sizes[order], kind="stable")].tolist():
         more = taken + members[g]

@@ -25,6 +25,7 @@ from .exact import check
 from .pushes import pushes
 from .quality import quality
 from .question import Question
+from .remarks import about_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,6 +173,7 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
     baselines = measures.pop("baselines")
     summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
+    notes = [*about_rows(question, classifier), *notes]
     warned = dict.fromkeys(str(warning.message) for warning in caught)
     remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
     kinds = [column.kind for column in classifier.columns_.columns]

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Int, Shaped
 
 from ... import checks
 from ...errors import MapstoError
-from ...tables.cells import as_text, plain
+from ...tables.cells import as_text
 from ...tables.columns import listing
+from ...tables.groups import divided_note, group_names, shared_note
 from ...tables.outcome import read_outcome
 from ...tables.pairs import pair_columns, with_pairs_split
 from ...tables.splits import split, training_rows
@@ -55,8 +56,8 @@ NO_CHOICES = Choices()
 class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
-    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` names the group
-    of each training row; if None, no rows belong together.
+    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` names the
+    group of each training row; if None, no rows belong together.
     """
 
     train: pd.DataFrame
@@ -104,7 +105,7 @@ def of_table(
     """
     y, notes = read_outcome(table, target, name, choices.missing)
     x = _features(table, target, name, choices)
-    groups = _groups(table, name, choices)
+    groups = _groups(table.drop(columns=target), name, choices)
     parts = split(y, train_rows, limit, seed, groups)
     x = with_pairs_split(x, pairs := pair_columns(x.iloc[parts.train]))
     notes += _pairs_note(pairs)
@@ -114,8 +115,10 @@ def of_table(
             f"{len(parts.test)} for testing (a stratified split, seed {seed})."
         )
     train, labels = x.iloc[parts.train], _labels(y.iloc[parts.train])
+    if groups is not None:
+        notes.append(divided_note(str(choices.group), groups[parts.train], groups[parts.test]))
     question = of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
-    return _grouped(question, groups, parts.train, parts.test)
+    return replace(question, groups=None if groups is None else groups[parts.train])
 
 
 def of_two_tables(
@@ -134,7 +137,7 @@ def of_two_tables(
         MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
     """
     train_y, notes = read_outcome(train, target, names[1], choices.missing)
-    groups = _groups(train, names[1], choices)
+    groups = _groups(train.drop(columns=target), names[1], choices)
     used = training_rows(train_y, train_rows, limit, seed, groups)
     sampled = f"{len(used)} of the {len(train)} rows of {names[1]} are used for training."
     notes += [] if len(used) == len(train) else [sampled]
@@ -149,6 +152,9 @@ def of_two_tables(
     notes += _pairs_note(pairs)
     tested, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
     explain = unknown if len(unknown) else tested
+    if groups is not None and choices.group in table.columns:
+        others = group_names(table, str(choices.group), names[0])
+        notes += shared_note(str(choices.group), groups[used], others, names[0])
     question = of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
     return replace(question, groups=None if groups is None else groups[used])
 
@@ -186,30 +192,7 @@ def of_rows(
 
 
 def _groups(table: pd.DataFrame, name: str, choices: Choices) -> Shaped[np.ndarray, " n"] | None:
-    """Return the group of each row; a row without one is a group of its own."""
-    if choices.group is None:
-        return None
-    there = choices.group in table.columns
-    got = f"{choices.group!r}, which is no column of {name}"
-    checks.expect(there, "group", got, f"one of {listing([str(column) for column in table.columns], 8)}")
-    read = [plain(cell) for cell in table[choices.group].astype(object)]
-    names = [f"(no group, row {i + 1})" if cell is None else fold(as_text(cell)) for i, cell in enumerate(read)]
-    return np.array(names, object)
-
-
-def _grouped(
-    question: Question,
-    groups: Shaped[np.ndarray, " n"] | None,
-    train: Int[np.ndarray, " n_train"],
-    test: Int[np.ndarray, " m"],
-) -> Question:
-    """Return the question with the groups of its training rows, and a note about how they were divided."""
-    if groups is None:
-        return question
-    counts = [len(set(groups[rows])) for rows in (train, test)]
-    parts = f"{counts[0]} groups are used for training" + (f", {counts[1]} others for testing" if counts[1] else "")
-    note = f"rows with the same {question.choices.group!r} stay together: {parts}."
-    return replace(question, groups=groups[train], notes=[*question.notes, note])
+    return None if choices.group is None else group_names(table, choices.group, name)
 
 
 def _features(table: pd.DataFrame, target: str, name: str, choices: Choices) -> pd.DataFrame:

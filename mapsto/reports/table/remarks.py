@@ -1,0 +1,46 @@
+"""Sentences about the rows of a question: repeated rows and persons, and cells unlike those of the training rows."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from ...tables.columns import reorder
+from ...tables.drift import drifts
+from ...tables.repeats import known_rows, persons, repeated_rows, same_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...estimators import TableClassifier
+    from .question import Question
+
+
+def about_rows(question: Question, classifier: TableClassifier) -> list[str]:
+    """Return sentences about the rows of a question, as the classifier reads them."""
+    columns, groups = classifier.columns_.columns, question.groups
+    train, rows, test = (_numbers(classifier, t) for t in (question.train, question.rows, question.test_rows))
+    notes = known_rows(columns, train, test, [str(name) for name in question.test_rows.index])
+    if groups is None:
+        everyone = np.concatenate([train, rows, _numbers(classifier, question.others)])
+        notes += [*repeated_rows(columns, train), *_repeated_names(question), *persons(columns, everyone)]
+    else:
+        train = train[np.unique(groups, return_index=True)[1]]  # rows of one group are no independent evidence
+    return notes if groups is not None and question.has_outcome.all() else [*notes, *drifts(columns, train, rows)]
+
+
+def _repeated_names(question: Question) -> list[str]:
+    if not question.choices.id:
+        return []
+    parts = (question.train, question.rows, question.others)
+    return same_names(question.choices.id, [str(name) for part in parts for name in part.index])
+
+
+def _numbers(classifier: TableClassifier, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
+    names = [column.name for column in classifier.columns_.columns]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the predictions have warned already
+        return classifier.columns_.transform(reorder(frame, names))

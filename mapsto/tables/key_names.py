@@ -2,126 +2,21 @@
 
 import re
 
-_NUMBER = set(
-    [
-        "id",
-        "ids",
-        "nr",
-        "no",
-        "num",
-        "number",
-        "nummer",
-        "numero",
-        "número",
-        "numéro",
-        "n°",
-        "nº",
-        "№",
-        "key",
-        "pk",
-        "uid",
-        "uuid",
-        "guid",
-        "identifier",
-        "kennung",
-        "identifiant",
-        "identificador",
-        "schlüssel",
-        "lfd",
-        "seq",
-        "kennzeichen",
-    ]
-)
-_ROW = set(
-    [
-        "row",
-        "rownum",
-        "rowid",
-        "record",
-        "rec",
-        "zeile",
-        "datensatz",
-        "case",
-        "fall",
-        "cas",
-        "caso",
-        "sample",
-        "specimen",
-        "probe",
-        "visit",
-        "encounter",
-        "episode",
-        "order",
-        "accession",
-        "report",
-        "befund",
-        "line",
-        "entry",
-        "obs",
-        "laufende",
-        "admission",
-        "stay",
-        "aufenthalt",
-        "study",
-        "studien",
-        "trial",
-        "hospital",
-        "krankenhaus",
-        "file",
-        "dossier",
-        "barcode",
-        "index",
-        "idx",
-        "code",
-        "serial",
-    ]
-)
-_PERSON = set(
-    [
-        "patient",
-        "patients",
-        "patienten",
-        "pat",
-        "pid",
-        "patid",
-        "mrn",
-        "subject",
-        "subj",
-        "subjid",
-        "person",
-        "participant",
-        "proband",
-        "probanden",
-        "pseudonym",
-        "teilnehmer",
-        "client",
-        "customer",
-        "kunde",
-        "kunden",
-        "member",
-        "user",
-        "student",
-        "pupil",
-        "schüler",
-        "animal",
-        "mouse",
-        "rat",
-        "tier",
-        "versuchstier",
-        "donor",
-        "spender",
-        "ssn",
-        "ahv",
-        "nhs",
-        "paciente",
-        "paziente",
-        "usubjid",
-        "employee",
-        "mitarbeiter",
-        "twin",
-        "family",
-    ]
-)
+_NUMBERS = """
+id ids nr no num number nummer numero número numéro n° nº № key pk uid uuid guid identifier kennung identifiant
+identificador schlüssel lfd seq kennzeichen
+"""
+_ROWS = """
+row rownum rowid record rec zeile datensatz case fall cas caso sample specimen probe visit encounter episode order
+accession report befund line entry obs laufende admission stay aufenthalt study studien trial hospital krankenhaus file
+dossier barcode index idx code serial
+"""
+_PERSONS = """
+patient patients patienten pat pid patid mrn subject subj subjid person participant proband probanden pseudonym
+teilnehmer client customer kunde kunden member user student pupil schüler animal mouse rat tier versuchstier donor
+spender ssn ahv nhs paciente paziente usubjid employee mitarbeiter twin family
+"""
+_NUMBER, _ROW, _PERSON = (frozenset(words.split()) for words in (_NUMBERS, _ROWS, _PERSONS))
 _ENDS = ("nummer", "number", "nr")
 _PERSON_ENDS = ("病历号", "住院号", "患者番号", "患者id", "患者", "病人", "病历")
 _ROW_ENDS = ("编号", "序号", "番号", "号", "번호")

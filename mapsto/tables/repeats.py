@@ -44,8 +44,8 @@ def known_rows(
         return []
     some = ", ".join(np.asarray(names, object)[known][:5]) + (", ..." if known.sum() > 5 else "")
     return [
-        f"rows for testing that equal a training row in all {width} columns: {known.sum()} of {len(test)} (row {some}), "
-        f"so quality is measured too high; {_ADVICE}"
+        f"rows for testing that equal a training row in all {width} columns: {known.sum()} of {len(test)} (row "
+        f"{some}), so quality is measured too high; {_ADVICE}"
     ]
 
 

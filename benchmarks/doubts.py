@@ -6,7 +6,8 @@
 Twenty tables hold one planted column each: ten kinds of identifiers and ten kinds of columns that are written down only
 when the outcome is known. Twenty clean tables are samples of 30 to 300 rows of public tables (`MAPSTO_DATA/tables` and
 scikit-learn's). A planted column is found if a note names it; an alarm is a note about an identifier or a leak in a
-clean table. The thresholds were chosen on one half of the tables and seeds; the result is that of the other half.
+clean table; the identifiers that two public tables have are taken out first. The thresholds were chosen on one half of
+the tables and seeds; the result is that of the other half.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from mapsto.tables import doubts
 from mapsto.tables.columns import Columns
 
 ROWS, DRAWS = (30, 60, 100, 200, 300), 10
+OWN = {"backache": "id", "zoo": "animal"}  # identifiers of the public tables
 Planted = Callable[[np.random.Generator, np.ndarray], tuple[str, Any]]
 
 
@@ -160,6 +162,7 @@ def clean(develop: bool) -> list[tuple[str, pd.DataFrame, np.ndarray]]:
     """Return one half of the public tables."""
     folder = Path(os.environ.get("MAPSTO_DATA", "data")) / "tables"
     tables = [(path.name.removesuffix(".csv.gz"), *read(path)) for path in sorted(folder.glob("*.csv.gz"))]
+    tables = [(name, X.drop(columns=OWN.get(name, [])), y) for name, X, y in tables]
     for load in (load_breast_cancer, load_wine, load_iris, load_diabetes):
         data = load(as_frame=True)
         tables.append((load.__name__, data.data, data.target.to_numpy()))
@@ -188,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--develop", action="store_true", help="the half on which the thresholds were chosen")
     develop = parser.parse_args().develop
-    first = 0 if develop else 1000
+    first = 0 if develop else 2000
     print("| tables | of the first draw | of all draws |\n|---|---|---|")
     for title, kinds in (("identifiers found", IDENTIFIERS), ("leaks found", LEAKS)):
         draws = [[_found(planted(kind, first + draw), kind) for kind in kinds] for draw in range(DRAWS)]

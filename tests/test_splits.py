@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mapsto.errors import MapstoError
 from mapsto.tables.splits import split, stratified, training_rows
 
 
@@ -62,3 +63,56 @@ def test_rows_without_an_outcome_are_explained_and_quality_is_measured_on_rows_n
     assert not set(parts.train) & (set(parts.explain) | set(parts.test))
     assert len({*parts.train, *parts.explain, *parts.test}) == len(y)
     assert parts.train.tolist() == training_rows(y, len(parts.train), limit, seed=0).tolist()
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+def visits(seed: int, patients: int, most: int, constant: bool) -> tuple[pd.Series, np.ndarray]:
+    """Return outcomes and patients of visits; the outcome is one of the patient, or changes."""
+    r = np.random.default_rng(seed)
+    group = np.repeat([f"P{i}" for i in range(patients)], r.integers(1, most + 1, patients))
+    _, code = np.unique(group, return_inverse=True)
+    sick = r.uniform(size=patients)[code] if constant else r.uniform(size=len(group))
+    order = r.permutation(len(group))
+    return pd.Series(np.where(sick < 0.35, "ill", "well")[order]), group[order]
+
+
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("seed", range(12))
+def test_no_group_is_learned_and_tested_and_classes_keep_their_shares(seed: int, constant: bool) -> None:
+    most = 2 + seed % 5
+    y, groups = visits(seed, 30 + 5 * seed, most, constant)
+    parts = split(y, None, 1000, seed, groups)
+    assert not set(groups[parts.train]) & set(groups[parts.test])
+    assert sorted([*parts.train, *parts.test]) == list(range(len(y)))
+    for name, count in y.value_counts().items():  # within the rows of one group
+        assert abs((y[parts.train] == name).sum() - 2 * count / 3) <= most
+
+
+def test_the_seed_decides_which_groups_are_learned() -> None:
+    y, groups = visits(0, 40, 4, True)
+    first, again, other = (split(y, None, 1000, seed, groups).train.tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_single_rows_as_groups_are_a_stratified_sample() -> None:
+    y = outcome(known=60)
+    parts = split(y, 30, 100, 0, np.arange(60))
+    assert len(parts.train) == 30 and (y[parts.train] == "yes").sum() == 10
+
+
+def test_groups_never_pass_the_limit_and_one_group_is_refused() -> None:
+    y, groups = visits(3, 40, 5, False)
+    assert len(split(y, None, 25, 0, groups).train) <= 25
+    halves = np.array(["a", "b"]).repeat(15)
+    assert len(split(outcome(known=30), 28, 100, 0, halves).test) == 15
+    with pytest.raises(MapstoError, match=r"^group: got one group only"):
+        split(outcome(), None, 100, 0, np.zeros(30))
+    with pytest.raises(MapstoError, match=r"^group: got groups of 15 rows"):
+        split(outcome(), None, 10, 0, halves)
+
+
+def test_groups_of_rows_without_an_outcome_change_nothing() -> None:
+    parts = split(outcome(unknown=4), None, 100, 0, np.zeros(34))
+    assert len(parts.train) == 30 and len(parts.explain) == 4

@@ -97,7 +97,7 @@ def whole_groups(
 ) -> Positions:
     """Return the positions of about `rows` sampled rows of `y`, each class in proportion, in whole groups.
 
-    In random order, large groups first, a group is taken if the classes then come nearer to their shares, measured by
+    In random order, a group is taken, or given back, if the classes then come nearer to their shares, measured by
     χ² = Σ_c (share_c − taken_c)² / share_c. At least one group is left out.
 
     Raises:
@@ -113,14 +113,13 @@ def whole_groups(
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     members = np.zeros((len(names), len(counts)))
     np.add.at(members, (group, codes), 1)
-    share, taken = counts * rows / len(y), np.zeros(len(counts))
-    chosen: list[int] = []
+    share, taken, chosen = counts * rows / len(y), np.zeros(len(counts)), np.zeros(len(names), bool)
     order = np.random.default_rng(seed).permutation(len(names))
-    for g in order[np.argsort(-sizes[order], kind="stable")].tolist():
-        more = taken + members[g]
-        nearer = (np.square(share - more) / share).sum() < (np.square(share - taken) / share).sum()
-        if nearer and more.sum() <= limit and len(chosen) < len(names) - 1:
-            taken, chosen = more, [*chosen, g]
+    for g in [*order, *order, *order]:  # taken in the first round, exchanged in the others
+        other = taken - members[g] if chosen[g] else taken + members[g]
+        nearer = (np.square(share - other) / share).sum() < (np.square(share - taken) / share).sum()
+        if nearer and other.sum() <= limit and (chosen[g] or chosen.sum() < len(names) - 1):
+            taken, chosen[g] = other, not chosen[g]
     expected = f"groups of at most {limit} rows"
-    checks.expect(bool(chosen), "group", f"groups of {sizes.min()} rows or more", expected, "name a finer column")
-    return np.flatnonzero(np.isin(group, chosen))
+    checks.expect(bool(chosen.any()), "group", f"groups of {sizes.min()} rows or more", expected, "name a finer column")
+    return np.flatnonzero(chosen[group])

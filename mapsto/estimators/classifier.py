@@ -25,7 +25,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     The pretrained model reads up to 1,000 training rows and 100 columns. From a larger table, it reads the columns most
     related to the outcome and a random sample of the rows. Columns may hold numbers, dates, texts or categories. Cells
     may be missing (NaN). A missing cell is treated as if the row had no such column, so the fact that it is missing
-    carries no information. `notes_` lists remarks on the training table, such as rows and columns that are not read.
+    carries no information. `notes_` lists remarks on the training table, such as columns that are not
+    read, that look like an identifier, or that tell the outcome alone.
 
     Args:
         members: the number of predictions to average. Each prediction numbers the classes differently, because this

@@ -15,6 +15,7 @@ from .column import Column
 from .identifiers import looks_like
 
 _FINEST, _TIMES = 3, 10
+_ROWS, _COLUMNS = 3000, 100  # of a large table, in which persons are looked for
 _CONSTANT, _COARSE = 0.95, 0.5  # two rows of a person agree at least so often, two rows of the table at most so often
 _BITS = {"person": 0.0, "key": 3.0, "other": 8.0}  # what rows of one value must have in common beyond chance
 _VALUES = {"person": 3, "key": 5, "other": 8}  # the least number of different values
@@ -58,9 +59,9 @@ def _same(columns: Sequence[Column], rows: Float[np.ndarray, "n d"]) -> tuple[In
     if not compared:
         return np.arange(len(rows)), 1.0, 0
     rows = rows[:, compared]
-    _, same = np.unique(np.where(np.isnan(rows), np.inf, rows), axis=0, return_inverse=True)
+    same = _numbered(rows)
     chance = float(np.prod(np.sort([_agreement(column) for column in rows.T])[:_FINEST]))
-    return same.flatten(), chance, len(compared)
+    return same, chance, len(compared)
 
 
 def persons(columns: Sequence[Column], rows: Float[np.ndarray, "n d"]) -> list[str]:
@@ -68,14 +69,16 @@ def persons(columns: Sequence[Column], rows: Float[np.ndarray, "n d"]) -> list[s
 
     Rows of one person agree in other columns, such as age and sex, more often than rows of different persons.
     """
-    filled = np.where(np.isnan(rows), np.inf, rows)
-    every, rows = rows, rows[np.sort(np.unique(filled, axis=0, return_index=True)[1])]  # equal rows agree in all
+    columns, rows = columns[:_COLUMNS], rows[:_ROWS, :_COLUMNS]
+    every, rows = rows, rows[np.unique(_numbered(rows), return_index=True)[1]]  # equal rows agree in everything
+    same = np.array([_agreement(values) for values in rows.T])
+    compared = [i for i, share in enumerate(same) if share <= _COARSE and _varies(rows[:, i])]
     best = (0, 0.0, "")
     for j, column in enumerate(columns):
         if column.kind == "absent" or not _few_each(rows[:, j], kind := _kind(column.name)):
             continue
-        agree = [i for i in range(len(columns)) if i != j and _constant(rows[:, i], rows[:, j])]
-        bits = -sum(np.log2(_agreement(rows[:, i])) for i in agree)
+        agree = [i for i in compared if i != j and _constant(rows[:, i], rows[:, j])]
+        bits = -float(np.log2(same[agree]).sum())
         rank = (list(_BITS)[::-1].index(kind), bits, _sentence(column, every[:, j], [columns[i].name for i in agree]))
         if bits >= _BITS[kind] and (kind != "other" or len(agree) > 1):
             best = max(best, rank)
@@ -120,12 +123,18 @@ def _few_each(values: Float[np.ndarray, " n"], kind: str) -> bool:
 def _constant(values: Float[np.ndarray, " n"], person: Float[np.ndarray, " n"]) -> bool:
     """Return whether values agree within persons and differ between them."""
     known = ~(np.isnan(values) | np.isnan(person))
-    if not _varies(values[known]) or _agreement(values[known]) > _COARSE:
-        return False
     _, who = np.unique(person[known], return_inverse=True)
-    _, both = np.unique(np.stack([person[known], values[known]]), axis=1, return_inverse=True)
+    _, value = np.unique(values[known], return_inverse=True)
+    _, both = np.unique(who * (len(value) + 1) + value, return_inverse=True)
     pairs = _pairs(who)
-    return pairs >= 3 and _pairs(both.flatten()) >= _CONSTANT * pairs
+    return pairs >= 3 and _pairs(both) >= _CONSTANT * pairs
+
+
+def _numbered(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+    """Return a number for each row that equal rows share; missing cells are equal."""
+    filled = np.ascontiguousarray(np.where(np.isnan(rows), np.inf, rows + 0.0))
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in filled], int)
 
 
 def _agreement(values: Float[np.ndarray, " n"]) -> float:

@@ -48,7 +48,7 @@ def ask(rows: pd.DataFrame, train: pd.DataFrame | None = None, **choices: object
     else:
         question = of_two_tables(rows, train, "dead", None, 1000, 0, choices=chosen)
     classifier = TableClassifier(members=1).fit(question.train, question.labels)
-    return question, about_rows(question, classifier)
+    return question, about_rows(question, classifier, [str(name) for name in question.test_rows.index])
 
 
 def test_an_honest_table_gives_no_sentence() -> None:
@@ -79,9 +79,11 @@ def test_a_number_beside_each_row_does_not_hide_repeated_rows() -> None:
 @pytest.mark.parametrize("name", ["pid", "Patientennr.", "nr", "x"])
 @pytest.mark.parametrize("each", [2, 3, 5])
 def test_the_same_patients_several_times_are_named_by_their_column(name: str, each: int) -> None:
-    notes = [note for note in ask(patients(each=each, name=name))[1] if "several times" in note]
+    notes = [note for note in ask(patients(each=each, name=name))[1] if "with several rows" in note]
     assert len(notes) == 1
-    assert notes[0].startswith(f"column {name!r}: {N // each} different values in {N} rows, which agree in ")
+    assert notes[0].startswith(
+        f"column {name!r}: {N // each} different values in {N} rows, and rows of one value agree in "
+    )
     assert "'creatinine'" not in notes[0] and f"(--group {name})" in notes[0]
 
 

@@ -102,11 +102,11 @@ def _kind(name: str) -> str:
 
 def _sentence(column: Column, values: Float[np.ndarray, " n"], agree: list[str]) -> str:
     known = values[~np.isnan(values)]
-    shared = f", which agree in {', '.join(repr(name) for name in agree[:3])}" if agree else ""
+    shared = f", and rows of one value agree in {', '.join(repr(name) for name in agree[:3])}" if agree else ""
     return (
-        f"column {column.name!r}: {len(np.unique(known))} different values in {len(known)} rows{shared}: the same "
-        "patients several times? Then quality is measured too high, because training rows know the tested patients; "
-        f"keep the rows of a patient together (--group {shlex.quote(column.name)})."
+        f"column {column.name!r}: {len(np.unique(known))} different values in {len(known)} rows{shared}, as if one "
+        "value were one patient with several rows. If so, quality is measured too high, because training rows are of "
+        f"the tested patients too; keep the rows of a patient together (--group {shlex.quote(column.name)})."
     )
 
 

@@ -173,7 +173,8 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
     baselines = measures.pop("baselines")
     summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
-    notes = [*about_rows(question, classifier), *notes]
+    names = np.array(row_names(question.rows), object)[question.has_outcome]
+    notes = [*about_rows(question, classifier, [*names, *row_names(question.others)]), *notes]
     warned = dict.fromkeys(str(warning.message) for warning in caught)
     remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
     kinds = [column.kind for column in classifier.columns_.columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     from .question import Question
 
 
-def about_rows(question: Question, classifier: TableClassifier) -> list[str]:
-    """Return sentences about the rows of a question, as the classifier reads them."""
+def about_rows(question: Question, classifier: TableClassifier, names: Sequence[str]) -> list[str]:
+    """Return sentences about the rows of a question, as the classifier reads them; `names` are those of `test_rows`."""
     columns, groups = classifier.columns_.columns, question.groups
     train, rows, test = (_numbers(classifier, t) for t in (question.train, question.rows, question.test_rows))
-    notes = known_rows(columns, train, test, [str(name) for name in question.test_rows.index])
+    notes = known_rows(columns, train, test, names)
     if groups is None:
         everyone = np.concatenate([train, rows, _numbers(classifier, question.others)])
         notes += [*repeated_rows(columns, train), *_repeated_names(question), *persons(columns, everyone)]

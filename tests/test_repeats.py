@@ -70,6 +70,12 @@ def test_repeated_rows_are_counted_in_training_and_in_testing() -> None:
     assert str(test.index[test.isin(train)][0]) in notes[0] and all("--group" in note for note in notes)
 
 
+def test_repeated_rows_are_no_patients_with_several_rows() -> None:
+    rows = table().assign(marker=np.random.default_rng(0).normal(size=N))
+    notes = ask(pd.concat([rows, rows.iloc[:40]], ignore_index=True))[1]
+    assert len(notes) == 2 and not any("with several rows" in note for note in notes)
+
+
 def test_a_number_beside_each_row_does_not_hide_repeated_rows() -> None:
     rows = table()
     rows = pd.concat([rows, rows.iloc[:20]], ignore_index=True)

@@ -28,7 +28,7 @@ def trained(rule: str, seconds: float) -> mt.Joint:
     """Return the prototypes with an explainer that was trained on other tasks."""
     torch.manual_seed(0)
     reader = READERS["ProtoNet"]
-    why = AmortisedShapley(Columns(COLUMNS), reads={"embedding": EMBEDDED})
+    why = AmortisedShapley(Columns(COLUMNS, "support"), reads={"embedding": EMBEDDED}, coalitions=32)
     joint = mt.Joint(reader.make(COLUMNS).requires_grad_(False), {"why": why}, trains="explainers")
     tasks, started = (
         mt.tasks.Planted(rule, shots=reader.taught, queries=16, sharpness=float("inf")),

@@ -70,7 +70,7 @@ def test_values_are_those_of_the_copy_and_add_up(of_classes: bool) -> None:
 
         def outcome(mask: Tensor, row: int = row) -> Tensor:
             masks = mask[None, None].expand(5, 1, -1)
-            scores = explainer._scores(explainer._copy(of, base, of.outcome, visible), masks)
+            scores = explainer._scores(explainer._copy(of, of.outcome, visible), masks)
             return (scores.softmax(-1) if of_classes else scores)[row, 0].detach()
 
         exact = mt.explainers.Shapley()(mt.explainers.Game(outcome, 4))
@@ -82,7 +82,7 @@ def test_the_copy_is_exact_for_no_player_and_for_all() -> None:
     explainer = awake(DistilledShapley(Columns(4), 3, **SMALL))
     base, visible = of.ask(torch.zeros(6, 4)), torch.ones(6, 4, dtype=torch.bool)
     masks = torch.tensor([[0.0] * 4, [1.0] * 4]).expand(6, -1, -1)
-    copied = explainer._scores(explainer._copy(of, base, of.outcome, visible), masks).softmax(-1)
+    copied = explainer._scores(explainer._copy(of, of.outcome, visible), masks).softmax(-1)
     torch.testing.assert_close(copied, torch.stack([base, of.outcome], 1))
 
 

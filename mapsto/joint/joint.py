@@ -32,6 +32,7 @@ from ..adaptation.running_norm import constant_averages
 from ..episodes import Episode, Examples, State, blank
 from ..errors import MapstoError
 from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction
+from ..explainers.learned.players import background
 from ..learners.wrapped import Wrapped
 from .candid import candid
 from .class_means import means
@@ -43,10 +44,11 @@ Trains = Literal["both", "learner", "explainers"]
 
 
 class JointState(NamedTuple):
-    """The learner's adapted state, and the means of the support set's classes if an explainer reads them."""
+    """The learner's adapted state, and what the explainers read of the support set."""
 
     state: State
     classes: dict[str, Tensor]
+    background: Shaped[Tensor, "b ..."] | None = None  # rows of the support set, if an explainer hides parts by them
 
 
 class Joint(Wrapped):
@@ -135,15 +137,15 @@ class Joint(Wrapped):
             p.requires_grad_(id(p) not in still)
 
     def adapt(self, support: Examples) -> JointState:
-        """Return the learner's adapted state, plus the class means of the support set if an explainer reads them.
+        """Return the learner's adapted state, plus the class means and rows of the support set that explainers read.
 
         The class means are, for each class, the mean input and the mean features of its support examples.
         """
-        return self._with_classes(self.learner.adapt(support), support)
+        return self._with_support(self.learner.adapt(support), support)
 
     def adapt_to(self, episode: Episode) -> JointState:
-        """Return the learner's state after adapting to `episode`, plus class means if `adapt` would return them."""
-        return self._with_classes(self.learner.adapt_to(episode), episode.support)
+        """Return the learner's state after adapting to `episode`, plus what `adapt` adds."""
+        return self._with_support(self.learner.adapt_to(episode), episode.support)
 
     def predict(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the learner's scores of `n` rows; the explainers do not change them."""
@@ -229,7 +231,7 @@ class Joint(Wrapped):
                 scores = learner.predict(inner, rows)
                 return scores.softmax(-1) if of_classes else scores
 
-        return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes, of_classes)
+        return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes, of_classes, state.background)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss: the learner's validation loss plus the weighted losses of the explainers.
@@ -286,14 +288,18 @@ class Joint(Wrapped):
         predict = partial(self.prediction, state)
         return {name: tuning(explainer, predict, rows) for name, explainer in self._named()}
 
-    def _with_classes(self, state: State, support: Examples) -> JointState:
+    def _with_support(self, state: State, support: Examples) -> JointState:
+        hides = any(explainer.players.of_support for explainer in self.player_explainers.values())
+        return JointState(state, self._classes(state, support), background(support.x, support.w) if hides else None)
+
+    def _classes(self, state: State, support: Examples) -> dict[str, Tensor]:
         if not any(explainer.by_class for _, explainer in self._named()):
-            return JointState(state, {})
+            return {}
         ways = self.learner.predict(state, support.x[:1]).shape[-1]
         mass = (support.y == torch.arange(ways, device=support.y.device)[:, None]) * support.w  # [k, n]
         read = {name for _, explainer in self._named() for name in explainer.reads}
         features = {name: f for name, f in self.learner.features(state, support.x).items() if name in read}
-        return JointState(state, {name: means(mass, values) for name, values in {"x": support.x, **features}.items()})
+        return {name: means(mass, values) for name, values in {"x": support.x, **features}.items()}
 
     def _named(self) -> list[tuple[str, LearnedExplainer]]:
         return list(self.explainers.items())  # type: ignore[arg-type]

@@ -100,11 +100,12 @@ class AmortisedShapley(PlayerExplainer):
         the Shapley values alone. For the difference between the outcomes of a coalition and of its complement, the
         metric is the squared error divided by the squared difference.
         """
-        visible = self.players.effective(prediction.x)
+        visible = self.players.effective(prediction.x, self.references(prediction))
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
-        base, full, outcome = self._ask(prediction, visible, masks)
-        change = outcome - base[:, None]  # [n, c, k]
-        values, pairs, doubt = self.game(prediction, base, full, visible)
+        outcome, base = self.sampled(prediction, masks)
+        change = outcome - base  # [n, c, k]
+        ends = self.nothing(prediction), self.everything(prediction)
+        values, pairs, doubt = self.game(prediction, *ends, visible)
         error = change - played(values, pairs, masks, visible)
         gaps, changes = differences(error.detach()), differences(change.detach())
         doubts = self.doubt.loss(doubt, measured(gaps, masks.chunk(2, 1)[0], visible))
@@ -115,8 +116,8 @@ class AmortisedShapley(PlayerExplainer):
     def explain(self, prediction: Prediction) -> ShapleyReasons:
         """Return the Shapley values of each row's outcome.
 
-        This takes one pass of the network. For each row, it also takes two predictions of the model: one with all
-        players visible, one with no player visible.
+        This takes one pass of the network. It also asks the model about each row with all players visible, and about
+        the rows of the baseline.
         """
         return self.trained()._reasons(prediction)
 
@@ -125,19 +126,10 @@ class AmortisedShapley(PlayerExplainer):
         return of_prediction(prediction, self._reasons(prediction).values).abs()
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
-        visible = self.players.effective(prediction.x)
-        none = prediction.outcome.new_zeros(len(visible), 0, self.players.count)
-        base, full, _ = self._ask(prediction, visible, none)
+        visible = self.players.effective(prediction.x, self.references(prediction))
+        base, full = self.nothing(prediction), self.everything(prediction)
         values, pairs, doubt = self.game(prediction, base, full, visible)
         return ShapleyReasons(values.mT, base, pairs.movedim(1, -1), trust(doubt, spread(values, visible)))
-
-    def _ask(
-        self, prediction: Prediction, visible: Tensor, masks: Float[Tensor, "n c p"]
-    ) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k"], Float[Tensor, "n c k"]]:
-        """Return each row's outcomes if no player is visible, if all are, and if only the players of a mask are."""
-        ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
-        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))  # [n, 2 + c, k]
-        return outcome[:, 0], outcome[:, 1], outcome[:, 2:]
 
     def game(
         self, prediction: Prediction, base: Float[Tensor, "n k"], full: Float[Tensor, "n k"], visible: Tensor

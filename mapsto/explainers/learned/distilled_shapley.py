@@ -18,7 +18,7 @@ and the loss the squared error.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -31,8 +31,9 @@ from ..coalitions import kernel
 from .amortised_shapley import ShapleyReasons, added_up, coalitions, differences, in_pairs
 from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction, of_prediction
+from .feature_tokens import placed
 from .players import Players
-from .tokens import Layer, placed
+from .tokens import Layer
 
 _ROWS = 128  # about which the model is asked at a time; on a CPU, large batches leave the cache and take twice as long
 _LEAST = 1e-7  # probabilities below it count as it, so that their logarithm is finite
@@ -120,11 +121,12 @@ class DistilledShapley(PlayerExplainer):
         which trains nothing but the trust, is added. For the difference between the outcomes of a coalition and of its
         complement, the metric `unexplained` is the copy's squared error divided by the squared difference.
         """
-        visible = self.players.effective(prediction.x)
+        visible = self.players.effective(prediction.x, self.references(prediction))
         masks = coalitions(visible, self.coalitions).to(prediction.outcome)
-        copy, outcome = self._ask(prediction, visible, masks)
+        outcome, base = self.sampled(prediction, masks)
+        copy = self._copy(prediction, self.everything(prediction), visible)
         scores = self._scores(copy, masks)
-        copied, change = _outcome(scores, copy), outcome - copy.base[:, None]
+        copied, change = _outcome(scores, copy), outcome - base
         missed, moved = (w @ differences(part.detach()).square().sum((1, 2)) for part in (outcome - copied, change))
         if prediction.of_classes:
             error = F.kl_div(scores.log_softmax(-1), outcome, reduction="none").sum(-1)
@@ -143,14 +145,16 @@ class DistilledShapley(PlayerExplainer):
         return of_prediction(prediction, self._reasons(prediction).values).abs()
 
     def _reasons(self, prediction: Prediction) -> ShapleyReasons:
-        visible = self.players.effective(prediction.x)
-        copy, _ = self._ask(prediction, visible, visible[:, None].to(prediction.outcome)[:, :0])
-        values, rest = self._values(prediction, copy)
+        visible = self.players.effective(prediction.x, self.references(prediction))
+        copy = self._copy(prediction, self.everything(prediction), visible)
+        values, rest = self._values(prediction, copy, self.outcomes)
         doubt, size = self._doubt(copy, values, rest)
         interactions = values.new_zeros(*values.shape[:2], *values.shape[1:])
         return ShapleyReasons(values, copy.base, interactions, trust(doubt, size))
 
-    def _values(self, prediction: Prediction, copy: Copy) -> tuple[Float[Tensor, "n p k"], Float[Tensor, " n"]]:
+    def _values(
+        self, prediction: Prediction, copy: Copy, outcomes: Callable[[Prediction, Tensor], Tensor]
+    ) -> tuple[Float[Tensor, "n p k"], Float[Tensor, " n"]]:
         """Return the Shapley values of the copy, corrected by the model's outcomes of about `looks` coalitions.
 
         Also return the mean squared error that the correction leaves for these coalitions; 0 if there are none.
@@ -159,7 +163,7 @@ class DistilledShapley(PlayerExplainer):
         looks, corrects = designs(copy.visible, self.looks, copy.full)
         copied = _outcome(self._scores(copy, torch.cat([masks, looks], 1)), copy)
         copied, expected = copied.split([masks.shape[1], looks.shape[1]], 1)
-        error = self.outcomes(prediction, looks) - expected
+        error = outcomes(prediction, looks) - expected
         correction = corrects @ error
         values = added_up(weights @ copied + correction, copy.visible, copy.full - copy.base)
         there = looks.any(2)  # the others are padding
@@ -182,28 +186,22 @@ class DistilledShapley(PlayerExplainer):
     ) -> Float[Tensor, " n"]:
         """Return the loss of the doubt, given the difference of outcomes of each coalition and its complement."""
         with torch.no_grad():
-            values, rest = self._values(prediction, copy)
+            values, rest = self._values(prediction, copy, lambda of, looks: self.sampled(of, looks)[0])
         error = moved - (2 * masks - copy.visible[:, None].to(masks)) @ values
         doubt, _ = self._doubt(copy, values, rest)
         known = doubt.isinf()
         return self.doubt.loss(doubt.masked_fill(known, 0.0), measured(error, masks, copy.visible)) * ~known
 
-    def outcomes(self, prediction: Prediction, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
-        """Return the model's outcomes of each row if only the players of each of its `c` masks are visible."""
-        shown = self.players.show(prediction.x, masks).flatten(0, 1)
+    def ask(
+        self, prediction: Prediction, masks: Float[Tensor, "n c p"], hidden: Shaped[Tensor, "m l ..."]
+    ) -> Float[Tensor, "n c k"]:
+        """Return the model's outcomes if hidden parts take the values of `hidden`, see `Players.show`."""
+        shown = self.players.show(prediction.x, masks, hidden).flatten(0, 1)
         parts = [prediction.ask(rows) for rows in shown.split(_ROWS)] or [prediction.outcome[:0]]
         return torch.cat(parts).unflatten(0, masks.shape[:2])
 
-    def _ask(
-        self, prediction: Prediction, visible: Bool[Tensor, "n p"], masks: Float[Tensor, "n c p"]
-    ) -> tuple[Copy, Float[Tensor, "n c k"]]:
-        """Return the copy, and the model's outcomes of the masks."""
-        ends = torch.stack([torch.zeros_like(visible), visible], 1).to(masks)
-        outcome = self.outcomes(prediction, torch.cat([ends, masks], 1))
-        return self._copy(prediction, outcome[:, 0], outcome[:, 1], visible), outcome[:, 2:]
-
-    def _copy(self, prediction: Prediction, base: Tensor, full: Tensor, visible: Tensor) -> Copy:
-        tokens = self._tokens(prediction) * visible[..., None]
+    def _copy(self, prediction: Prediction, full: Tensor, visible: Tensor) -> Copy:
+        tokens, base = self._tokens(prediction) * visible[..., None], self.nothing(prediction)
         return Copy(tokens, self._classes(prediction), base, full, visible, prediction.of_classes)
 
     def _scores(self, copy: Copy, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:

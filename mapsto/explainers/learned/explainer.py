@@ -25,6 +25,7 @@ class Prediction(NamedTuple):
     ask: Callable[[Tensor], Tensor]  # rows [m, ...] ↦ outcomes [m, k]
     classes: Mapping[str, Tensor]  # means over the support set of each class [k, ...]: of inputs ("x") and features
     of_classes: bool = True
+    background: Shaped[Tensor, "b ..."] | None = None  # rows of the support set, if an explainer hides parts by them
 
 
 class LearnedExplainer(nn.Module, ABC):
@@ -126,8 +127,61 @@ class PlayerExplainer(LearnedExplainer):
         """Return how important each player is for the outcome of its row, from 0; 0 if the player is missing."""
 
     def outcomes(self, prediction: Prediction, masks: Float[Tensor, "n c p"]) -> Float[Tensor, "n c k"]:
-        """Return the model's outcomes of each row if only the players of each of its `c` masks are visible."""
-        shown = self.players.show(prediction.x, masks)  # [n, c, ...]
+        """Return the model's outcomes of each row if only the players of each of its `c` masks are visible.
+
+        Hidden parts take the values of the baseline; if it has several rows, the outcomes are means over them.
+        """
+        rows = self.references(prediction)
+        parts = [self.ask(prediction, masks, row[None, None]) for row in rows]
+        return torch.stack(parts).mean(0) if len(parts) > 1 else parts[0]
+
+    def sampled(
+        self, prediction: Prediction, masks: Float[Tensor, "n c p"]
+    ) -> tuple[Float[Tensor, "n c k"], Float[Tensor, "n c k"]]:
+        """Return the outcomes with a random row of the baseline for each mask, and those if it hides all players.
+
+        Masks i and i + c/2, such as a coalition and its complement, share a row. The outcomes are unbiased, and cheap
+        enough for training.
+        """
+        rows = self.references(prediction)
+        if len(rows) == 1:
+            none = prediction.ask(rows)[:, None].expand(len(masks), masks.shape[1], -1)
+            return self.ask(prediction, masks, rows[None]), none
+        half = torch.randint(len(rows), (len(masks), -(-masks.shape[1] // 2)), device=rows.device)
+        index = half.repeat(1, 2)[:, : masks.shape[1]]
+        return self.ask(prediction, masks, rows[index]), prediction.ask(rows)[index]
+
+    def nothing(self, prediction: Prediction) -> Float[Tensor, "n k"]:
+        """Return the model's outcome if no player is visible, the same for all rows."""
+        outcome = prediction.ask(self.references(prediction)).mean(0)
+        return outcome.expand(len(prediction.x), -1)
+
+    def everything(self, prediction: Prediction) -> Float[Tensor, "n k"]:
+        """Return the model's outcome of each row if all players that are not missing are visible."""
+        visible = self.players.visible(prediction.x)
+        masks = visible[:, None].to(prediction.outcome)
+        if checks.readable(visible) and bool(visible.all()):  # nothing is hidden, so one row of the baseline is enough
+            return self.ask(prediction, masks, self.references(prediction)[None, :1])[:, 0]
+        return self.outcomes(prediction, masks)[:, 0]
+
+    def references(self, prediction: Prediction) -> Shaped[Tensor, "b ..."]:
+        """Return the rows that replace hidden parts.
+
+        Raises:
+            MapstoError: if they are rows of the support set, and it is empty.
+        """
+        if not self.players.of_support:
+            return self.players.rows.to(prediction.x)
+        rows = prediction.background
+        there = rows is not None and len(rows) > 0
+        checks.expect(there, "baseline", "'support' and no support set", "rows, such as baseline=x[:32]")
+        return rows  # type: ignore[return-value]
+
+    def ask(
+        self, prediction: Prediction, masks: Float[Tensor, "n c p"], hidden: Shaped[Tensor, "m l ..."]
+    ) -> Float[Tensor, "n c k"]:
+        """Return the model's outcomes if hidden parts take the values of `hidden`, see `Players.show`."""
+        shown = self.players.show(prediction.x, masks, hidden)  # [n, c, ...]
         return prediction.ask(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
 
     def inputs(self, prediction: Prediction) -> tuple[list[Float[Tensor, "_ _ _"]], list[Float[Tensor, "_ _ _"]]]:

@@ -65,7 +65,7 @@ class PolicyGradient(Policy):
     @torch.no_grad()
     def _errors(self, prediction: Prediction, masks: Float[Tensor, "n c p"], target: Tensor) -> Float[Tensor, "n c"]:
         """Return the loss of the model's outcome for the shown players: cross-entropy in nats, or squared error."""
-        outcome = self.outcomes(prediction, masks)
+        outcome, _ = self.sampled(prediction, masks)
         if not prediction.of_classes:
             return (outcome - target[:, None]).square().sum(-1)
         return -(target[:, None] * outcome.clamp(min=1e-6).log()).sum(-1)

@@ -1,9 +1,9 @@
 """A small attention network that gives each player of a row a token, from its entries and the model's features.
 
 The token of a player starts from its entries, its place and the predicted outcome. In each layer, the tokens attend to
-the positions of the features and to one another (Vaswani et al. 2017, §3.2; Perceiver, Jaegle et al. 2021, for queries
-that read a larger array). If the tokens are `by_class`, there is one set of tokens for each class, which also reads the
-mean of the class's support examples, and the sets of the classes attend to one another.
+the tokens of the features (see `feature_tokens`) and to one another (Vaswani et al. 2017, §3.2; Perceiver, Jaegle et
+al. 2021, for queries that read a larger array). If the tokens are `by_class`, there is one set of tokens for each
+class, which also reads the mean of the class's support examples, and the sets of the classes attend to one another.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...attention import attend
 from .explainer import Prediction, against_others
+from .feature_tokens import FeatureTokens
 from .players import Players
 
 
@@ -25,13 +26,12 @@ class Tokens(nn.Module):
     ):
         super().__init__()
         self.players, self.by_class = players, outputs is None
-        self.place = nn.Parameter(torch.randn(players.count, width) * 0.02)
+        self.place = nn.Parameter(torch.randn(players.count, width) * 0.3)
         self.entries = nn.Sequential(
             nn.Linear((2 + self.by_class) * players.size, width), nn.GELU(), nn.Linear(width, width)
         )
         self.outcome = nn.Linear(outputs or 2, width)
-        self.features = nn.ModuleList(nn.Linear(channels, width) for channels in reads.values())
-        self.means = nn.ModuleList(nn.Linear(channels, width) for channels in reads.values() if self.by_class)
+        self.features = nn.ModuleList(FeatureTokens(channels, width, self.by_class) for channels in reads.values())
         self.layers = nn.ModuleList(Layer(width, heads, bool(reads), self.by_class) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
@@ -61,14 +61,9 @@ class Tokens(nn.Module):
         return self.place.shape[1]
 
     def _memory(self, features: list[Tensor], means: list[Tensor]) -> Tensor | None:
-        """Return the positions of all features that are read, `[n, 1 or k, t, width]`."""
-        own = [placed(project(f))[:, None] for project, f in zip(self.features, features, strict=True)]
-        if not self.by_class:
-            return torch.cat(own, 2) if own else None
-        parts = []
-        for mine, project, mean in zip(own, self.means, means, strict=True):
-            pair = torch.broadcast_tensors(mine, placed(project(mean))[None])  # [n, k, t, width] each
-            parts += [*pair, pair[0] * pair[1]]
+        """Return the tokens of all features that are read, `[n, 1 or k, t, width]`."""
+        pairs = zip(self.features, features, means if self.by_class else [None] * len(features), strict=True)
+        parts = [tokens(feature, mean) for tokens, feature, mean in pairs]
         return torch.cat(parts, 2) if parts else None
 
 
@@ -112,11 +107,3 @@ class Attention(nn.Module):
         k, v = self.kv(self.norm_of_keys(keys)).flatten(0, 1).chunk(2, -1)
         split = [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v)]
         return queries + self.out(attend(*split).transpose(1, 2).flatten(2)).view(shape)
-
-
-def placed(tokens: Float[Tensor, "n t v"]) -> Float[Tensor, "n t v"]:
-    """Add the sine codes of the positions (Vaswani et al. 2017, §3.5)."""
-    t, width = tokens.shape[1:]
-    rate = 100 ** -(torch.arange(width // 2) / (width // 2))
-    angle = torch.arange(t)[:, None] * rate
-    return tokens + torch.cat([angle.sin(), angle.cos(), torch.zeros(t, width % 2)], 1).to(tokens)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..reports.table import lines
+from ..reports.table.headlines import headlines
 from ..reports.words import count
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
     console = Console(highlight=False)
     counts = f"{count(len(answer.labels), 'row')} taught, {len(answer.probabilities)} predicted and explained."
     console.print(f"[bold]{escape(title)}[/bold]: {counts}")
+    for sentence in headlines(answer.summary):
+        console.print(f"[bold red]{escape(sentence)}[/bold red]", soft_wrap=True)
     for table in (_quality(answer), _predictions(answer), _training_rows(answer)):
         console.print(table)
     for note in answer.notes:
@@ -29,9 +32,10 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
 
 
 def _quality(answer: "Answer") -> Table:
-    table = Table(title="Quality and checks", title_justify="left", show_header=False)
+    title = f"Quality and checks, {lines.how(answer)}"
+    table = Table("", "", "95 % interval, or difference", title=title, title_justify="left")
     for line in lines.quality_lines(answer):
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     return table
 
 

@@ -52,7 +52,8 @@ NO_CHOICES = Choices()
 class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
-    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None.
+    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` is the group
+    of each training row, such as the patient whose visit it is; if None, rows are independent.
     """
 
     train: pd.DataFrame
@@ -64,6 +65,7 @@ class Question:
     seed: int = 0
     notes: list[str] = field(default_factory=list)
     choices: Choices = NO_CHOICES
+    groups: np.ndarray | None = None
 
     @cached_property
     def has_outcome(self) -> Bool[np.ndarray, " n"]:

@@ -1,0 +1,92 @@
+"""What a reader must know first: that a rival predicts clearly better, or that the predictions are worth nothing.
+
+Clearly better means that the 95 % interval of the paired difference excludes 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .rivals import RIVALS
+
+Summary = Mapping[str, Any]
+
+
+def headlines(summary: Summary) -> list[str]:
+    """Return sentences that stand above everything else; usually none."""
+    baselines = summary["baselines"]
+    better = [(name, baselines[name]) for name in RIVALS if name in baselines and _better(baselines[name])]
+    return [*_worthless(summary), *(_rival(summary, name.replace("_", " "), scores) for name, scores in better)]
+
+
+def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Write the ends of an interval; an infinite end is unknown.
+
+    >>> interval_text(0.05, 0.2149), interval_text(-0.1, 0.25, digits=2)
+    ('0.050 to 0.215', '−0.10 to 0.25')
+    """
+    return " to ".join(
+        "unknown" if end is None or abs(end) == float("inf") else number(end, digits) for end in (low, high)
+    )
+
+
+def number(value: float, digits: int = 3, signed: bool = False) -> str:
+    """Write a number with so many digits after its point, never as −0, with a plus sign if `signed`.
+
+    >>> number(0.1304), number(-0.0001), number(0.5, 2, signed=True)
+    ('0.130', '0.000', '+0.50')
+    """
+    rounded = round(float(value), digits) or 0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
+
+
+def _better(scores: Summary) -> bool:
+    return _ahead(scores, "auc") == 1 or _ahead(scores, "log_loss") == 1
+
+
+def _ahead(scores: Summary, measure: str) -> int:
+    """Return 1 if a baseline is clearly better in a measure, −1 if it is clearly worse, and else 0."""
+    difference = (scores.get("difference") or {}).get(measure)
+    if difference is None:
+        return 0
+    sign = -1 if measure == "log_loss" else 1
+    ends = sorted((sign * difference["low"], sign * difference["high"]))
+    return 1 if ends[0] > 0 else -1 if ends[1] < 0 else 0
+
+
+def _rival(summary: Summary, name: str, scores: Summary) -> str:
+    ranks, rates = _ahead(scores, "auc"), _ahead(scores, "log_loss")
+    if ranks == 1:
+        sentence = f"On these rows {name} ranks clearly better: {_against('AUC', 'auc', summary, scores)}"
+        other = f", though its probabilities are worse ({_against('log loss', 'log_loss', summary, scores)}" + ")"
+        worse = rates == -1
+    else:
+        how = _against("log loss, of which less is better,", "log_loss", summary, scores)
+        sentence = f"On these rows {name} gives clearly better probabilities: {how}"
+        other = f", though it ranks worse ({_against('AUC', 'auc', summary, scores)}" + ")"
+        worse = ranks == -1
+    return f"{sentence}{other}." if worse else f"{sentence}. Consider using it."
+
+
+def _against(label: str, measure: str, summary: Summary, scores: Summary) -> str:
+    apart = scores["difference"][measure]
+    difference = f"difference {number(apart['value'])}, 95 % interval {interval_text(apart['low'], apart['high'])}"
+    return f"{label} {number(scores[measure])} against {number(summary[measure])} ({difference})"
+
+
+def _worthless(summary: Summary) -> list[str]:
+    """Say that the predictions are no better than the base rates, or that this cannot be told."""
+    scores = summary["baselines"].get("base_rates") or {}
+    if scores.get("log_loss") is None or summary["log_loss"] is None or _ahead(scores, "log_loss") == -1:
+        return []
+    losses = f"log loss {number(summary['log_loss'])} against {number(scores['log_loss'])}, less is better"
+    low = ((summary.get("intervals") or {}).get("auc") or [0.0])[0]
+    worse = summary["log_loss"] >= scores["log_loss"]
+    if low > 0.5:
+        ranks = f"They do rank rows better than chance (AUC {number(summary['auc'])})."
+        return [f"The probabilities are no better than the base rates ({losses}). {ranks}"] if worse else []
+    verdict = (
+        "These predictions are no better than" if worse else "It is not sure that these predictions are better than"
+    )
+    return [f"{verdict} always giving the base rates ({losses}). Do not rely on them."]

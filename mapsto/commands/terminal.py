@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ..reports.table import lines
 from ..reports.table.headlines import headlines
+from ..reports.table.words import second_look
 from ..reports.words import count
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
     console.print(f"[bold]{escape(title)}[/bold]: {counts}")
     for sentence in headlines(answer.summary):
         console.print(f"[bold red]{escape(sentence)}[/bold red]", soft_wrap=True)
-    for table in (_quality(answer), _predictions(answer), _training_rows(answer)):
+    console.print(_quality(answer))
+    if second := second_look(answer.summary):
+        console.print(second)
+    for table in (_predictions(answer), _training_rows(answer)):
         console.print(table)
     for note in answer.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True)

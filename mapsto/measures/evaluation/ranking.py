@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, Real, Shaped
 from .intervals import Groups, Interval, independent
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
-_AREAS = np.linspace(0, 1, 10_001)
+_AREAS = np.linspace(0, 1, 4001)
 
 
 class Ranking(NamedTuple):

@@ -173,11 +173,14 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
     if agreement["columns"] < len(classifier.used_):
         some = f"the {agreement['columns']} columns that move predictions most"
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
+    found = measures(evidence, classifier.classes_, question)
     summary = {
-        **measures(evidence, classifier.classes_, question),
-        "cross_validation": second,
+        **{name: found.pop(name) for name in MEASURES},
         "agreement": agreement,
         "ms_per_row": 1e3 * seconds / len(p),
+        "baselines": found.pop("baselines"),
+        **found,
+        "cross_validation": second,
     }
     warned = dict.fromkeys(str(warning.message) for warning in caught)
     remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))

@@ -11,13 +11,15 @@ from typing import Any
 from .rivals import RIVALS
 
 Summary = Mapping[str, Any]
+_UNCERTAIN = "It is uncertain whether these predictions are better than"
 
 
 def headlines(summary: Summary) -> list[str]:
     """Return sentences that stand above everything else; usually none."""
-    baselines = summary["baselines"]
-    better = [(name, baselines[name]) for name in RIVALS if name in baselines and _better(baselines[name])]
-    return [*_worthless(summary), *(_rival(summary, name.replace("_", " "), scores) for name, scores in better)]
+    rivals = {name: scores for name, scores in summary["baselines"].items() if name in RIVALS}
+    better = [name for name, scores in rivals.items() if max(ahead(scores, "auc"), ahead(scores, "log_loss")) == 1]
+    best = max(better, key=lambda name: _lead(rivals[name]), default=None)
+    return [*_worthless(summary), *([_rival(summary, best.replace("_", " "), rivals[best])] if best else [])]
 
 
 def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -41,22 +43,27 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
 
 
-def _better(scores: Summary) -> bool:
-    return _ahead(scores, "auc") == 1 or _ahead(scores, "log_loss") == 1
+def _lead(scores: Summary) -> tuple[int, float]:
+    """Order rivals that are clearly better: by the AUC if it is clearly higher, else by the log loss."""
+    ranks = ahead(scores, "auc") == 1
+    return int(ranks), scores["difference"]["auc"]["value"] if ranks else -scores["difference"]["log_loss"]["value"]
 
 
-def _ahead(scores: Summary, measure: str) -> int:
-    """Return 1 if a baseline is clearly better in a measure, −1 if it is clearly worse, and else 0."""
+def ahead(scores: Summary, measure: str) -> int:
+    """Return 1 if a baseline is clearly better in a measure, −1 if it is clearly worse, and else 0.
+
+    Ends are rounded as they are written, so that the printed interval excludes 0 too.
+    """
     difference = (scores.get("difference") or {}).get(measure)
     if difference is None:
         return 0
     sign = -1 if measure == "log_loss" else 1
-    ends = sorted((sign * difference["low"], sign * difference["high"]))
+    ends = sorted(round(sign * difference[end], 3) for end in ("low", "high"))
     return 1 if ends[0] > 0 else -1 if ends[1] < 0 else 0
 
 
 def _rival(summary: Summary, name: str, scores: Summary) -> str:
-    ranks, rates = _ahead(scores, "auc"), _ahead(scores, "log_loss")
+    ranks, rates = ahead(scores, "auc"), ahead(scores, "log_loss")
     if ranks == 1:
         sentence = f"On these rows {name} ranks clearly better: {_against('AUC', 'auc', summary, scores)}"
         other = f", though its probabilities are worse ({_against('log loss', 'log_loss', summary, scores)}" + ")"
@@ -76,17 +83,15 @@ def _against(label: str, measure: str, summary: Summary, scores: Summary) -> str
 
 
 def _worthless(summary: Summary) -> list[str]:
-    """Say that the predictions are no better than the base rates, or that this cannot be told."""
+    """Say that the predictions are worse than the base rates, or that it is uncertain whether they are better."""
     scores = summary["baselines"].get("base_rates") or {}
-    if scores.get("log_loss") is None or summary["log_loss"] is None or _ahead(scores, "log_loss") == -1:
+    if scores.get("log_loss") is None or summary["log_loss"] is None or ahead(scores, "log_loss") == -1:
         return []
     losses = f"log loss {number(summary['log_loss'])} against {number(scores['log_loss'])}, less is better"
     low = ((summary.get("intervals") or {}).get("auc") or [0.0])[0]
     worse = summary["log_loss"] >= scores["log_loss"]
     if low > 0.5:
         ranks = f"They do rank rows better than chance (AUC {number(summary['auc'])})."
-        return [f"The probabilities are no better than the base rates ({losses}). {ranks}"] if worse else []
-    verdict = (
-        "These predictions are no better than" if worse else "It is not sure that these predictions are better than"
-    )
+        return [f"The probabilities are worse than the base rates ({losses}). {ranks}"] if worse else []
+    verdict = "These predictions are worse than" if worse else _UNCERTAIN
     return [f"{verdict} always giving the base rates ({losses}). Do not rely on them."]

@@ -31,12 +31,11 @@ def overview(answer: Answer) -> list[str]:
 
 
 def _measured(answer: Answer) -> str:
-    """Name the rows on which the quality was measured."""
-    if answer.summary.get("measured") == "cross-validation":
-        how = answer.evidence.how if answer.evidence else "by cross-validation"
-        return f"labelled rows that it had not seen ({how})"
+    """Begin the sentence about the rows on which the quality was measured."""
+    if answer.evidence and answer.evidence.measured == "cross-validation":
+        return f"{answer.evidence.how.capitalize()}: about {{0}} of 100 rows"
     every = answer.outcome_count == len(answer.probabilities)
-    return f"{'predicted rows' if every else 'rows with a known outcome'} that it had not seen"
+    return f"About {{0}} of 100 {'predicted rows' if every else 'rows with a known outcome'} that it had not seen"
 
 
 def _strongest_columns(answer: Answer) -> str:

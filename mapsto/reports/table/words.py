@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from ...figures import numbers, style
 from ..words import count, listing
-from .headlines import interval_text, number
+from .headlines import ahead, interval_text, number
 
 Number = float | None
 
@@ -45,7 +45,7 @@ def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
     chance = {
         "chance": f"{np.log(ways):.3f}",
         "majority": "" if majority is None else f"; always naming the commonest class gets {100 * majority:.0f}",
-        "base": "" if base is None else f", always giving the base rates {base:.3f}",
+        "base": "" if base is None else f", always giving the base rates {base:.3f}: {_beside_base_rates(summary)}",
     }
     present = {key: float(value) for key, value in summary.items() if key in _MEASURES and value is not None}
     return [
@@ -60,6 +60,13 @@ def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
     ]
 
 
+def _beside_base_rates(summary: Mapping[str, Any]) -> str:
+    rates = summary["baselines"]["base_rates"]
+    if summary["log_loss"] > rates["log_loss"]:
+        return "this is worse"
+    return "this is better" if ahead(rates, "log_loss") == -1 else "this is not clearly better"
+
+
 def interval(summary: Mapping[str, Any], measure: str, percent: bool = False) -> str:
     """Write the 95 % interval of a measure, such as `0.62 to 0.93`, in per cent if asked; empty if there is none."""
     if (ends := (summary.get("intervals") or {}).get(measure)) is None:
@@ -68,9 +75,12 @@ def interval(summary: Mapping[str, Any], measure: str, percent: bool = False) ->
     return f"{interval_text(100 * low, 100 * high, 0)} %" if percent else interval_text(low, high, 2)
 
 
-def right(summary: Mapping[str, Any], rows: str, commonest: str) -> str:
-    """Say how many of 100 rows were put in the right class, with the interval, beside naming the commonest class."""
-    sentence = f"About {round(100 * summary['accuracy'])} of 100 {rows} were put in the right class"
+def right(summary: Mapping[str, Any], start: str, commonest: str) -> str:
+    """Say how many of 100 rows were put in the right class, with the interval, beside naming the commonest class.
+
+    `start` is the first half of the sentence, with {0} in place of the number of rows.
+    """
+    sentence = f"{start.format(round(100 * summary['accuracy']))} were put in the right class"
     if ends := (summary.get("intervals") or {}).get("accuracy"):
         sentence += f" (95 % interval {interval_text(100 * ends[0], 100 * ends[1], 0)})"
     if (majority := _baseline(summary, "majority", "accuracy")) is not None:
@@ -119,9 +129,15 @@ def baseline_name(name: str) -> str:
 
 _SHARES = {  # name, which rows it is a share of, what happened to them
     "sensitivity": ("Sensitivity", "{0} rows that are {1}", "were called {1}", "true_positives", "false_negatives"),
-    "specificity": ("Specificity", "{0} rows that are not", "were not called so", "true_negatives", "false_positives"),
+    "specificity": (
+        "Specificity",
+        "{0} rows that are not {1}",
+        "were not called {1}",
+        "true_negatives",
+        "false_positives",
+    ),
     "ppv": ("Positive predictive value", "{0} rows called {1}", "are {1}", "true_positives", "false_positives"),
-    "npv": ("Negative predictive value", "{0} rows not called so", "are not", "true_negatives", "false_negatives"),
+    "npv": ("Negative predictive value", "{0} rows not called {1}", "are not {1}", "true_negatives", "false_negatives"),
 }
 
 
@@ -135,9 +151,11 @@ def decisions(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     for key, (title, among, what, hit, miss) in _SHARES.items():
         rows = cells[hit] + cells[miss]
         value = "–" if summary[key] is None else numbers.percent(summary[key])
-        meaning = f"{cells[hit]:,} of {among.format(f'{rows:,}', name)} {what.format(name)}"
+        meaning = (
+            f"{cells[hit]:,} of {among.format(f'{rows:,}', name)} {what.format(rows, name)}" if rows else "no such row"
+        )
         shares.append({"name": title, "value": value, "interval": interval(summary, key, True), "meaning": meaning})
-    return {"cells": cells, "positive": name, "threshold": numbers.percent(summary["threshold"]), "shares": shares}
+    return {"cells": cells, "positive": name, "threshold": f"{100 * summary['threshold']:.0f} %", "shares": shares}
 
 
 def each_class(summary: Mapping[str, Any]) -> list[dict[str, str]]:

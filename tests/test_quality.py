@@ -244,6 +244,20 @@ def test_shares_without_rows_are_none_and_an_impossible_event_costs_what_it_does
     assert found["log_loss"] == pytest.approx(metrics.log_loss(e.y, p))
 
 
+def test_a_single_row_with_a_known_outcome_tells_next_to_nothing_and_is_written_without_nonsense() -> None:
+    p = np.array([[0.3, 0.7]])
+    e = Evidence("held-out rows", "on 1 row", np.array([1]), p, np.array([[0.5, 0.5]]), {"random_forest": p})
+    found = measures(e, np.array(["no", "yes"]))
+    assert found["auc"] is None and found["intervals"]["auc"] is None and found["intervals"]["log_loss"] == [0, np.inf]
+    assert found["intervals"]["accuracy"] == pytest.approx([0.025, 1])
+    written = json.dumps([words.quality(found, 2), words.decisions(found), words.comparison(found, found["baselines"])])
+    assert "inf" not in written and "nan" not in written.lower()
+    assert headlines(found) == [
+        "It is uncertain whether these predictions are better than always giving the base rates "
+        "(log loss 0.357 against 0.693, less is better). Do not rely on them."
+    ]
+
+
 # --- first lines
 
 
@@ -277,7 +291,7 @@ def test_a_rival_that_is_clearly_better_is_named_first() -> None:
         ((0.6, 0.1, 0.4, 0.1), None),  # clearly worse
         (
             (0.85, 0.1, 0.3, 0.05),
-            "gives clearly better probabilities: log loss, of which less is better, 0.300 against",
+            "gives clearly better probabilities: a lower log loss, 0.300 against 0.420",
         ),
         ((0.95, 0.1, 0.9, 0.05), "though its probabilities are worse (log loss 0.900 against 0.420"),
         ((0.796 + 0.0504, 0.05, 0.4, 0.1), None),  # an interval that is printed as 0.000 to 0.100
@@ -396,7 +410,8 @@ def test_lines_of_three_classes_name_each(few: Path) -> None:
     labels = np.array(["low", "mid", "high"])[np.digitize(x["a"] + 0.3 * x["b"], [-0.4, 0.4])]
     found = answer(Question(x, labels, x[:2], np.array([None] * 2, object), x[:0], labels[:0]))
     lines = {name: (value, remark) for name, value, remark in quality_lines(found)}
-    assert (
-        "sensitivity" not in lines and float(lines["recall of mid"][0]) > 0.4 and " to " in lines["precision of low"][1]
+    assert "sensitivity" not in lines and float(lines["recall of mid"][0]) > 0.4
+    assert re.fullmatch(
+        r"0.\d\d to [01].\d\d; precision [01]\.\d{3} \(0.\d\d to [01].\d\d\)", lines["recall of low"][1]
     )
     assert re.fullmatch(r"[+−]?0\.\d{3} \(−?0\.\d\d to −?0\.\d\d\)", lines["AUC of random forest"][1])

@@ -5,6 +5,7 @@ Clearly better means that the 95 % interval of the paired difference excludes 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,14 +24,13 @@ def headlines(summary: Summary) -> list[str]:
 
 
 def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
-    """Write the ends of an interval; an infinite end is unknown.
+    """Write the ends of an interval; nothing if they are unknown.
 
     >>> interval_text(0.05, 0.2149), interval_text(-0.1, 0.25, digits=2)
     ('0.050 to 0.215', '−0.10 to 0.25')
     """
-    return " to ".join(
-        "unknown" if end is None or abs(end) == float("inf") else number(end, digits) for end in (low, high)
-    )
+    known = [end for end in (low, high) if end is not None and math.isfinite(end)]
+    return " to ".join(number(end, digits) for end in known) if len(known) == 2 else ""
 
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -69,7 +69,7 @@ def _rival(summary: Summary, name: str, scores: Summary) -> str:
         other = f", though its probabilities are worse ({_against('log loss', 'log_loss', summary, scores)}" + ")"
         worse = rates == -1
     else:
-        how = _against("log loss, of which less is better,", "log_loss", summary, scores)
+        how = _against("a lower log loss,", "log_loss", summary, scores)
         sentence = f"On these rows {name} gives clearly better probabilities: {how}"
         other = f", though it ranks worse ({_against('AUC', 'auc', summary, scores)}" + ")"
         worse = ranks == -1

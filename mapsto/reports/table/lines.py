@@ -12,7 +12,6 @@ from ...figures import numbers, style
 from ..words import count
 from . import words
 from .answer import Answer, row_names
-from .headlines import interval_text, number
 
 _NAMES = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "calibration_error": "calibration error"}
 _LISTED = 10  # rows whose predictions are listed if the quality cannot be measured
@@ -51,26 +50,25 @@ def _at_threshold(s: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             for key, name in names.items()
         ]
     return [
-        (f"{key} of {style.shorten(name, 20)}", _number(scores[key]), words.interval(scores, key))
+        (f"recall of {style.shorten(name, 20)}", _number(scores["recall"]), _recall_remark(scores))
         for name, scores in (s.get("per_class") or {}).items()
-        for key in ("recall", "precision")
     ]
+
+
+def _recall_remark(scores: Mapping[str, Any]) -> str:
+    between = words.interval(scores, "precision")
+    precision = f"precision {_number(scores['precision'])}" + (f" ({between})" if between else "")
+    return "; ".join(filter(None, [words.interval(scores, "recall"), precision]))
 
 
 def _baselines(s: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return what the baselines reach on the same rows, with the difference from the mapping."""
     measures = {"majority": ("accuracy",), "base_rates": ("log_loss",)}
     return [
-        (f"{_NAMES[key]} of {name.replace('_', ' ')}", _number(scores.get(key)), _difference(scores, key))
+        (f"{_NAMES[key]} of {name.replace('_', ' ')}", _number(scores.get(key)), words.difference(scores, key))
         for name, scores in s["baselines"].items()
         for key in measures.get(name, ("auc", "log_loss") if "log_loss" in scores else ("auc",))
     ]
-
-
-def _difference(scores: Mapping[str, Any], measure: str) -> str:
-    if (apart := (scores.get("difference") or {}).get(measure)) is None:
-        return ""
-    return f"{number(apart['value'], signed=True)} ({interval_text(apart['low'], apart['high'], 2)})"
 
 
 def listed(answer: Answer) -> list[int]:

@@ -75,6 +75,14 @@ def interval(summary: Mapping[str, Any], measure: str, percent: bool = False) ->
     return f"{interval_text(100 * low, 100 * high, 0)} %" if percent else interval_text(low, high, 2)
 
 
+def difference(scores: Mapping[str, Any], measure: str) -> str:
+    """Write the difference of a baseline from the mapping with its interval, such as `+0.061 (−0.08 to 0.23)`."""
+    if (apart := (scores.get("difference") or {}).get(measure)) is None:
+        return ""
+    between = interval_text(apart["low"], apart["high"], 2)
+    return number(apart["value"], signed=True) + (f" ({between})" if between else "")
+
+
 def right(summary: Mapping[str, Any], start: str, commonest: str) -> str:
     """Say how many of 100 rows were put in the right class, with the interval, beside naming the commonest class.
 
@@ -111,9 +119,7 @@ def comparison(summary: Mapping[str, Any], baselines: Mapping[str, Mapping[str, 
 
 def _beside(scores: Mapping[str, Any], measure: str) -> str:
     """Return the interval of a measure of the mapping, or the difference of a baseline from it."""
-    if (apart := (scores.get("difference") or {}).get(measure)) is None:
-        return interval(scores, measure)
-    return f"{number(apart['value'], signed=True)} ({interval_text(apart['low'], apart['high'], 2)})"
+    return difference(scores, measure) or interval(scores, measure)
 
 
 def baseline_name(name: str) -> str:

@@ -324,10 +324,10 @@ def test_words_set_accuracy_beside_the_commonest_class_and_log_loss_beside_base_
     most = round(100 * found["baselines"]["majority"]["accuracy"])
     assert told["Accuracy"]["meaning"].endswith(f"right class; always naming the commonest class gets {most}.")
     assert told["Log loss"]["meaning"].endswith(
-        f"base rates {found['baselines']['base_rates']['log_loss']:.3f}: this is better."
+        f"base rates {found['baselines']['base_rates']['log_loss']:.3f}. These predictions are better."
     )
     worse = {**found, "log_loss": 0.9}
-    assert words.quality(worse, 2)[-1]["meaning"].endswith(": this is worse.")
+    assert words.quality(worse, 2)[-1]["meaning"].endswith(" These predictions are worse.")
     low, high = found["intervals"]["accuracy"]
     assert words.right(found, "Of 100, {0}", "no") == (
         f"Of 100, {round(100 * found['accuracy'])} were put in the right class (95 % interval {100 * low:.0f} to "

@@ -45,7 +45,7 @@ def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
     chance = {
         "chance": f"{np.log(ways):.3f}",
         "majority": "" if majority is None else f"; always naming the commonest class gets {100 * majority:.0f}",
-        "base": "" if base is None else f", always giving the base rates {base:.3f}: {_beside_base_rates(summary)}",
+        "base": "" if base is None else f", always giving the base rates {base:.3f}. {_beside_base_rates(summary)}",
     }
     present = {key: float(value) for key, value in summary.items() if key in _MEASURES and value is not None}
     return [
@@ -63,8 +63,9 @@ def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
 def _beside_base_rates(summary: Mapping[str, Any]) -> str:
     rates = summary["baselines"]["base_rates"]
     if summary["log_loss"] > rates["log_loss"]:
-        return "this is worse"
-    return "this is better" if ahead(rates, "log_loss") == -1 else "this is not clearly better"
+        return "These predictions are worse"
+    clearly = "" if ahead(rates, "log_loss") == -1 else "not clearly "
+    return f"These predictions are {clearly}better"
 
 
 def interval(summary: Mapping[str, Any], measure: str, percent: bool = False) -> str:

@@ -132,6 +132,11 @@ def test_the_interval_of_an_area_holds_it(rows: int, apart: float) -> None:
     law_of_coverage(lambda: area(*scores(rng, rows, apart)), stats.norm.cdf(apart / 2**0.5))
 
 
+def test_three_positives_of_80_are_enough_for_an_honest_interval() -> None:
+    rng = np.random.default_rng(3)
+    law_of_coverage(lambda: area(*scores(rng, 80, 1.0, 3 / 80)), stats.norm.cdf(1 / 2**0.5))
+
+
 def test_a_perfect_ranking_of_twelve_rows_is_not_certain() -> None:
     y = np.arange(12) // 6
     found = area(np.stack([1 - y, y], 1) * 0.8 + 0.1, y)

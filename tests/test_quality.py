@@ -75,6 +75,13 @@ def test_groups_of_many_sizes_keep_shares() -> None:
     assert len(parts) == 5 and np.ptp(shares) < 0.1 and np.ptp([len(part.test) for part in parts]) < 0.1 * len(strata)
 
 
+def test_who_shares_a_group_with_the_only_row_of_a_class_teaches_too() -> None:
+    strata, groups = np.array([0, 0, 0, 0, 0, 0, 1]), np.array([0, 1, 2, 3, 4, 5, 5])
+    parts = folds(strata, groups)
+    law_of_folds(parts, strata, groups)
+    assert sorted(np.concatenate([part.test for part in parts])) == [0, 1, 2, 3, 4]
+
+
 def test_nothing_is_tested_if_every_class_has_one_row_or_one_group() -> None:
     assert folds(np.arange(4)) == []
     assert folds(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])) == []

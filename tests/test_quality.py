@@ -82,6 +82,14 @@ def test_who_shares_a_group_with_the_only_row_of_a_class_teaches_too() -> None:
     assert sorted(np.concatenate([part.test for part in parts])) == [0, 1, 2, 3, 4]
 
 
+def test_folds_are_of_one_size() -> None:
+    many = folds(np.repeat(np.arange(5), 6))  # the sixth row of each class goes to another fold
+    assert [len(part.test) for part in many] == [6] * 5
+    groups = np.concatenate([np.zeros(20, int), np.arange(1, 81)])  # a large group is dealt first
+    for seed in range(3):
+        assert [len(part.test) for part in folds(np.zeros(100, int), groups, seed)] == [20] * 5
+
+
 def test_nothing_is_tested_if_every_class_has_one_row_or_one_group() -> None:
     assert folds(np.arange(4)) == []
     assert folds(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1])) == []

@@ -77,9 +77,8 @@ def accuracy(joint: mt.Joint, args: argparse.Namespace) -> Iterator[dict[str, An
         for task in tasks:
             state = joint.adapt(task.support)
             right.append((joint.predict(state, task.query.x).argmax(1) == task.query.y).double().mean())
-        of = torch.stack(right)
-        interval = 1.96 * float(of.std()) / len(of) ** 0.5
-        yield {"data": name, "tasks": len(of), "accuracy": float(of.mean()), "interval": interval}
+        mean, interval = mt.measures.estimate(torch.stack(right).numpy())
+        yield {"data": name, "tasks": len(right), "accuracy": mean, "interval": interval}
 
 
 def asked(joint: mt.Joint, state: Any) -> Callable[[Tensor], Tensor]:

@@ -87,7 +87,8 @@ def quadratics(args: argparse.Namespace) -> None:
     print("|---|" + "---|" * (len(asked) + 1))
     for name, learner in found:
         columns = list(after(learner, tasks.test.batch(0, args.tasks, args.seed), asked))
-        cells = [f"{float(f.mean()):.3g} ± {1.96 * float(f.std()) / len(f) ** 0.5:.2g}" for f in columns]
+        means = [mt.measures.estimate(f.double().numpy()) for f in columns]
+        cells = [f"{f.mean:.3g} ± {f.interval:.2g}" for f in means]
         print(f"| {name} | {' | '.join(cells)} | {float(columns[-1].median()):.3g} |")
 
 
@@ -173,7 +174,8 @@ def accuracy(learner: Learner, episodes: Episode) -> Tensor:
 
 def told(accuracies: Tensor) -> str:
     """Write a mean with its 95 % interval, in percent."""
-    return f"{100 * float(accuracies.mean()):.1f} ± {196 * float(accuracies.std()) / len(accuracies) ** 0.5:.1f}"
+    mean, interval = mt.measures.estimate(accuracies.double().numpy())
+    return f"{100 * mean:.1f} ± {100 * interval:.1f}"
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"quadratics": quadratics, "streams": streams}

@@ -205,9 +205,8 @@ def found(learner: Learner, tasks: Mislabelled, count: int, seed: int) -> Iterat
         values, _ = timed(method.values, learner, episodes)
         its = values.gather(1, wrong[:, None])
         rank, tied = (values < its).sum(1).float(), (values == its).sum(1).float()  # rank 0: the worst
-        share = torch.where(rank == 0, 1 / tied, 0.0).mean().item()  # ties are drawn by lot
-        half = 1.96 * math.sqrt(share * (1 - share) / count)
-        told = f"{100 * share:.1f} ± {100 * half:.1f} | {(rank + (tied + 1) / 2).mean():.2f}"
+        first = mt.measures.estimate(torch.where(rank == 0, 1 / tied, 0.0).double().numpy())  # ties are drawn by lot
+        told = f"{100 * first.mean:.1f} ± {100 * first.interval:.1f} | {(rank + (tied + 1) / 2).mean():.2f}"
         yield f"{name} | {method.adaptations(25)} | {told} |"
 
 

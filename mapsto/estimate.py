@@ -1,6 +1,8 @@
 """A mean over tasks with its 95 % confidence interval, as few-shot papers report it.
 
-mean ± 1.96 · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)      for one value for each of T tasks
+mean ± t · s / √T,      s² = Σ_t (value_t − mean)² / (T − 1)      for one value for each of T tasks
+
+t is the 97.5 % quantile of Student's t with T − 1 degrees of freedom: 3.18 for 4 tasks, 1.96 for very many.
 """
 
 import math
@@ -10,8 +12,6 @@ import numpy as np
 from jaxtyping import Float
 
 from . import checks
-
-_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 class Estimate(NamedTuple):
@@ -39,10 +39,23 @@ def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
         MapstoError: if `values` is empty.
 
     >>> print(estimate(np.array([0.0, 1.0, 1.0, 1.0])))
-    0.7500 ± 0.4900
+    0.7500 ± 0.7956
     """
     checks.expect(len(values) > 0, "values", "none", "one for each task, of at least one task")
     if not np.isfinite(values).all():
         return Estimate(float(values.mean()), math.nan)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
-    return Estimate(float(values.mean()), _Z * spread / math.sqrt(len(values)))
+    if len(values) == 1:
+        return Estimate(float(values[0]), math.nan)
+    spread = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return Estimate(float(values.mean()), student(len(values)) * spread)
+
+
+def student(count: int) -> float:
+    """Return the 97.5 % quantile of Student's t with `count − 1` degrees of freedom, for the mean of `count` values.
+
+    >>> round(student(4), 2), round(student(1000), 2)
+    (3.18, 1.96)
+    """
+    from scipy.special import stdtrit  # slow to import
+
+    return float(stdtrit(count - 1, 0.975))

@@ -23,7 +23,11 @@ from mapsto.reports.table.html import write
 from mapsto.reports.table.pushes import pushes
 from mapsto.reports.table.quality import auc
 
-KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", "report"]
+QUALITY = [
+    *("sensitivity", "specificity", "ppv", "npv", "intervals", "threshold", "positive", "confusion", "per_class"),
+    *("measured", "measured_rows", "cross_validation"),
+]
+KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", *QUALITY, "report"]
 
 
 @dataclass
@@ -88,10 +92,9 @@ def test_demo_prints_one_json_object_of_the_promised_keys_and_writes_its_report(
     assert found["agreement"].keys() == {"r2", "cosine", "rows", "columns"}
     assert found["agreement"]["rows"] >= 32
     assert found["agreement"]["columns"] == 10
-    assert {name: list(scores) for name, scores in found["baselines"].items()} == {
-        "logistic_regression": ["auc"],
-        "random_forest": ["auc"],
-    }
+    names = ["logistic_regression", "random_forest", "majority", "base_rates"]
+    measures = ["auc", "accuracy", "log_loss", "difference"]
+    assert {name: list(scores) for name, scores in found["baselines"].items()} == dict.fromkeys(names, measures)
     assert found["auc"] > 0.95
     assert found["agreement"]["r2"] > 0.9
     assert (tmp_path / found["report"]).read_text().startswith("<!doctype html>")
@@ -103,8 +106,12 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert list(found) == [*KEYS, "predictions", "notes"]
-    assert found["auc"] is None
-    assert found["baselines"]["random_forest"]["auc"] is None
+    assert (found["measured"], found["measured_rows"]) == ("cross-validation", 30)
+    for name in ("auc", "accuracy", "log_loss", "sensitivity", "specificity", "ppv", "npv"):
+        low, high = found["intervals"][name]
+        assert low <= found[name] <= high and low < high, name
+    assert (found["threshold"], found["positive"]) == (0.5, "died")
+    assert found["baselines"]["majority"]["accuracy"] < found["accuracy"] <= 1
     assert found["agreement"]["rows"] == 10
     assert found["agreement"]["columns"] == 3
     with open(folder / "some-explained" / "predictions.csv") as file:

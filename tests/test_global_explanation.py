@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.inspection import partial_dependence as sklearn_partial_dependence
 from torch import nn
@@ -65,7 +66,7 @@ def law_is_scikit_learns(dependence):
         assert np.ptp(expected) > 0.1  # the model goes by this column
         np.testing.assert_allclose(curve, expected, atol=1e-12)
     np.testing.assert_allclose(found.mean, found.curves.mean(0))
-    np.testing.assert_allclose(found.interval, 1.959964 * found.curves.std(0, ddof=1) / 2, rtol=1e-5)
+    np.testing.assert_allclose(found.interval, stats.t.ppf(0.975, 3) * found.curves.std(0, ddof=1) / 2, rtol=1e-5)
     np.testing.assert_array_equal(found.grid, GRID.numpy())
 
 
@@ -151,7 +152,8 @@ def by_hand(values, w):
     means = np.array(
         [[np.average(v, weights=u, axis=0) for v, u in zip(part, w, strict=True)] for part in (np.abs(values), values)]
     )
-    return means.mean(1), 1.959964 * means.std(1, ddof=1) / np.sqrt(values.shape[1 - 1])
+    tasks = len(values)
+    return means.mean(1), stats.t.ppf(0.975, tasks - 1) * means.std(1, ddof=1) / np.sqrt(tasks)
 
 
 @pytest.mark.parametrize("parts", [(3,), (3, 3), (2, 3)])

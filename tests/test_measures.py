@@ -133,14 +133,22 @@ def test_calibration_needs_a_row() -> None:
 
 
 def test_the_interval_by_hand() -> None:
-    # deviations −1, 1, −1, 1: s² = 4/3, interval 1.96·√(1/3)
-    assert estimate(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx((2.0, 1.959964 * math.sqrt(1 / 3)), rel=1e-6)
+    # deviations −1, 1, −1, 1: s² = 4/3, and Student's t with three degrees of freedom is 3.1824
+    assert estimate(np.array([1.0, 3.0, 1.0, 3.0])) == pytest.approx((2.0, 3.182446 * math.sqrt(1 / 3)), rel=1e-6)
     one = estimate(np.array([1.0]))
     assert math.isnan(one.interval)
     assert "nan" not in f"{one} {Classification(1, one, one, 0.0, np.ones(1))} {estimate(np.array([1.0, math.inf]))}"
     assert estimate(np.array([1.0, math.inf])).mean == math.inf
     with pytest.raises(MapstoError, match="values: got none"):
         estimate(np.array([]))
+
+
+@pytest.mark.parametrize("tasks", [2, 4, 10])
+def test_the_interval_of_few_values_holds_the_mean_95_times_in_100(tasks: int) -> None:
+    generator = np.random.default_rng(tasks)
+    found = [estimate(generator.normal(size=tasks)) for _ in range(4000)]
+    covered = np.mean([abs(e.mean) <= e.interval for e in found])
+    assert abs(covered - 0.95) < 0.012  # with the normal quantile, it would be 0.70 of 2 values and 0.85 of 4
 
 
 def test_the_interval_holds_the_mean_95_times_in_100() -> None:

@@ -26,7 +26,9 @@ from mapsto.reports.run import write_run_report
 from mapsto.reports.run_folder import read_metrics
 from mapsto.reports.table import Answer, Question
 from mapsto.reports.table.answer import row_names, typical_rows
+from mapsto.reports.table.evidence import Evidence
 from mapsto.reports.table.html import write
+from mapsto.reports.table.quality import measures
 from mapsto.reports.table.words import agreement, comparison, quality, trend
 from mapsto.reports.words import duration
 
@@ -252,8 +254,11 @@ def test_text_of_users_is_escaped_everywhere(tmp_path):
         *(rows[:0], np.array([], "U40")),
     )
     reasons = Explanation(e.values, e.base_values, cells, names, list(classes.values()))
-    summary = {**whole.summary, "baselines": {HOSTILE: {"auc": 0.9}}}
-    answer = replace(whole, question=hostile, reasons=reasons, summary=summary, notes=[HOSTILE])
+    y, base = np.arange(24) % 2, np.full((24, 2), 0.5)
+    evidence = Evidence("held-out rows", HOSTILE, y, whole.probabilities, base)
+    summary = {**whole.summary, **measures(evidence, np.array(list(classes.values()))), "cross_validation": None}
+    summary["baselines"] |= {HOSTILE: {"auc": 0.9}}
+    answer = replace(whole, question=hostile, reasons=reasons, summary=summary, notes=[HOSTILE], evidence=evidence)
     text = written(tmp_path, answer, HOSTILE)
     assert "<script" not in text
     assert plain(text).count("<script>") > 20

@@ -106,9 +106,13 @@ def test_outcomes_judge_where_they_are_known(folder: Path) -> None:
     rows = new.drop(columns="outcome")
     some = new["outcome"].where(np.arange(15) < 12, None).where(np.arange(15) != 3, "moved away")
     none, part = (mt.reports.table(clf, rows, outcomes, "r.html", train=(x, y)) for outcomes in (None, some.tolist()))
-    assert none.summary["accuracy"] is None and none.outcome_count == 0
+    assert none.summary["measured"] == "cross-validation" and none.summary["measured_rows"] == len(train)
+    assert none.outcome_count == 0 and 0.7 < none.summary["accuracy"] < 1
     known = np.delete(np.arange(12), 3)
     right = part.probabilities[known].argmax(1) == (new["outcome"].to_numpy()[known] == "lived")
+    assert part.summary["measured"] == "held-out rows" and part.summary["cross_validation"]["measured_rows"] == len(
+        train
+    )
     assert part.outcome_count == 11 and part.summary["accuracy"] == pytest.approx(right.mean()) and right.mean() > 0.5
     assert any(
         "1 rows with an outcome that no training row has (moved away) are not used for testing" in n for n in part.notes

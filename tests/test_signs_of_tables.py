@@ -226,7 +226,7 @@ def test_the_terminal_says(printed: str, said: str) -> None:
 def test_quality_is_measured_in_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
     q, y = np.stack([1 - P, P], 1), np.array([1, 0, 0, 0])
     worse = np.full((4, 2), 0.5)
-    module = importlib.import_module("mapsto.reports.table.quality")
+    module = importlib.import_module("mapsto.reports.table.evidence")
     monkeypatch.setattr(module, "rival_probabilities", lambda *_: {"random_forest": worse})
     names = np.array(["died", "lived"])
     rows = pd.DataFrame(CELLS)

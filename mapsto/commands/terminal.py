@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..reports.table import lines
+from ..reports.table.headlines import headlines
+from ..reports.table.words import second_look
 from ..reports.words import count
 
 if TYPE_CHECKING:
@@ -20,7 +22,12 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
     console = Console(highlight=False)
     counts = f"{count(len(answer.labels), 'row')} taught, {len(answer.probabilities)} predicted and explained."
     console.print(f"[bold]{escape(title)}[/bold]: {counts}")
-    for table in (_quality(answer), _predictions(answer), _training_rows(answer)):
+    for sentence in headlines(answer.summary):
+        console.print(f"[bold red]{escape(sentence)}[/bold red]", soft_wrap=True)
+    console.print(_quality(answer))
+    if second := second_look(answer.summary):
+        console.print(second)
+    for table in (_predictions(answer), _training_rows(answer)):
         console.print(table)
     for note in answer.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True)
@@ -29,9 +36,10 @@ def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
 
 
 def _quality(answer: "Answer") -> Table:
-    table = Table(title="Quality and checks", title_justify="left", show_header=False)
+    title = f"Quality and checks, {lines.how(answer)}"
+    table = Table("", "", "95 % interval, or difference", title=title, title_justify="left")
     for line in lines.quality_lines(answer):
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     return table
 
 

@@ -1,10 +1,10 @@
 """Explanations of a learner over all rows and tasks: importance, interactions, and partial dependence.
 
-    importance_j = mean_t mean_i |a_tij|,   direction_j = mean_t mean_i a_tij                     ± 1.96·s_t/√T
-    PD(v) = mean_t mean_i score(adapt(D_t); x_i with column j set to v)                           ± 1.96·s_t/√T
+    importance_j = mean_t mean_i |a_tij|,   direction_j = mean_t mean_i a_tij                     ± t·s_t/√T
+    PD(v) = mean_t mean_i score(adapt(D_t); x_i with column j set to v)                           ± t·s_t/√T
 
 `a_tij` is the attribution of column j for row i of task t, `D_t` the support set of task t, `s_t` the standard
-deviation over the T tasks.
+deviation over the T tasks, and the factor t Student's, see `measures.estimate`.
 
 A mean of attributions explains one model. A learner makes a new model from each support set, so tasks are sampled, and
 intervals are over tasks. Partial dependence goes *through adaptation*: each task's own adapted model is used. The inner

@@ -27,9 +27,10 @@ def table(
     """Predict and explain the rows `X`, write one HTML page about them, and return predictions and explanations.
 
     The page shows which columns moved the predictions. For single predictions, it shows the contributions of the
-    columns and the training rows behind the prediction. It also shows the quality of the predictions on the rows whose
-    outcome is known, and how closely the explanations agree with exact Shapley values. `mapsto explain TABLE` does the
-    same from the command line.
+    columns and the training rows behind the prediction. It also shows the quality of the predictions, with 95 %
+    intervals and beside simple rivals, and how closely the explanations agree with exact Shapley values. The quality is
+    measured on the rows whose outcome is known; if there are none, by cross-validation of the training rows.
+    `mapsto explain TABLE` does the same from the command line.
 
     Args:
         clf: a fitted classifier.
@@ -42,7 +43,7 @@ def table(
             These stored rows are in single precision, are labelled by row number, and lack the columns that `clf`
             dropped.
         title: the title of the page.
-        seed: the random seed of the random forest with which the predictions are compared.
+        seed: the random seed of the folds of the cross-validation, and of the random forest.
 
     Raises:
         MapstoError: if `clf` is not a fitted classifier, `X` lacks one of the classifier's columns, `X` and `y` differ

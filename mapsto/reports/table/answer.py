@@ -21,9 +21,10 @@ from jaxtyping import Float, Int, Shaped
 from ... import checks
 from ...explanation import Explanation
 from ...tables.outcome import positive
+from .evidence import FEW, Evidence, cross_validated, held_out
 from .exact import check
 from .pushes import pushes
-from .quality import quality
+from .quality import MEASURES, measures
 from .question import Question
 from .remarks import about_rows
 
@@ -47,6 +48,7 @@ class Answer:
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
         kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
+        evidence: the rows by which the quality is measured, and the predictions of them; None if there are none.
     """
 
     question: Question
@@ -58,6 +60,7 @@ class Answer:
     summary: dict[str, Any]
     notes: list[str]
     kinds: Sequence[str] = ()
+    evidence: Evidence | None = None
 
     @cached_property
     def classes(self) -> list[str]:
@@ -166,19 +169,26 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
         cases = typical_rows(p)
         push, notes = pushes(classifier, question.train, question.rows.iloc[cases])
         tested = _tested(classifier, question, p)
-        measures = quality(classifier, question, tested)
+        evidence, second = _evidence(classifier, question, tested)
         agreement = check(classifier, question.rows, reasons)
     if agreement["columns"] < len(classifier.used_):
         some = f"the {agreement['columns']} columns that move predictions most"
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
-    baselines = measures.pop("baselines")
-    summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
+    found = measures(evidence, classifier.classes_, question)
+    summary = {
+        **{name: found.pop(name) for name in MEASURES},
+        "agreement": agreement,
+        "ms_per_row": 1e3 * seconds / len(p),
+        "baselines": found.pop("baselines"),
+        **found,
+        "cross_validation": second,
+    }
     names = np.array(row_names(question.rows), object)[question.has_outcome]
     notes = [*about_rows(question, classifier, [*names, *row_names(question.others)]), *notes]
     warned = dict.fromkeys(str(warning.message) for warning in caught)
     remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
     kinds = [column.kind for column in classifier.columns_.columns]
-    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds)
+    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds, evidence)
 
 
 def typical_rows(p: Float[np.ndarray, "n k"]) -> list[int]:
@@ -222,3 +232,17 @@ def _tested(classifier: TableClassifier, question: Question, p: Float[np.ndarray
     """Return the probabilities of the test rows, without asking again about the explained rows."""
     tested = p[question.has_outcome]
     return np.concatenate([tested, classifier.predict_proba(question.others)]) if len(question.others) else tested
+
+
+def _evidence(
+    classifier: TableClassifier, question: Question, tested: Float[np.ndarray, "j k"]
+) -> tuple[Evidence | None, dict[str, Any] | None]:
+    """Return the evidence for the quality, and the measures of a cross-validation if few rows were held out."""
+    if not len(tested):
+        return cross_validated(classifier, question), None
+    first = held_out(classifier, question, tested)
+    second = cross_validated(classifier, question, rivals=False) if len(tested) < FEW else None
+    if second is None:
+        return first, None
+    found = measures(second, classifier.classes_, question)
+    return first, {"how": second.how, **{name: found[name] for name in (*MEASURES, "intervals", "measured_rows")}}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ...figures.svg import plain_style
 from .. import page
-from . import cases, overview, words
+from . import cases, lines, overview, words
 from .answer import Answer
+from .headlines import headlines
 
 
 def write(answer: Answer, path: str | os.PathLike[str], title: str) -> Path:
@@ -29,8 +30,15 @@ def text(answer: Answer, title: str) -> str:
         "table.html.jinja",
         title=title,
         answer=answer,
+        headlines=headlines(summary),
         overview=overview.overview(answer),
         numbers=words.quality(summary, len(answer.classes)),
+        how=lines.how(answer),
+        measured_by=summary.get("measured"),
+        intervals=summary.get("intervals"),
+        decisions=words.decisions(summary),
+        each_class=words.each_class(summary),
+        second_look=words.second_look(summary),
         measured=any(summary[key] is not None for key in ("accuracy", "auc", "log_loss")),
         comparison=words.comparison(summary, summary["baselines"]),
         swarms=overview.swarms(answer),

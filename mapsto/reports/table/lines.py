@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
-from ...figures import numbers
+from ...figures import numbers, style
 from ..words import count
+from . import words
 from .answer import Answer, row_names
 
+_NAMES = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "calibration_error": "calibration error"}
 _LISTED = 10  # rows whose predictions are listed if the quality cannot be measured
 _STRONGEST = 3  # columns, or training rows, that a line names
 _WRITTEN = 0.0005  # a smaller contribution would be written as 0.0 points
@@ -17,20 +22,52 @@ _WRITTEN = 0.0005  # a smaller contribution would be written as 0.0 points
 def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
     """Return each measure with its value and a remark."""
     s, agreement = answer.summary, answer.summary["agreement"]
-    measured = s["accuracy"] is not None
-    remark = f"on {count(len(answer.truth), 'row')} not used for training" if measured else "no outcome is known"
-    baselines = [
-        (f"AUC of {name.replace('_', ' ')}", _number(scores["auc"]), "on the same rows" if measured else "")
-        for name, scores in s["baselines"].items()
-    ]
     checked = f"with exact Shapley values, {count(agreement['rows'], 'row')} × {count(agreement['columns'], 'column')}"
     return [
-        ("AUC", _number(s["auc"]), remark),
-        *((name.replace("_", " "), _number(s[name]), "") for name in ("accuracy", "log_loss", "calibration_error")),
-        *baselines,
+        *((name, _number(s[key]), words.interval(s, key)) for key, name in _NAMES.items()),
+        *_at_threshold(s),
+        *_baselines(s),
         ("agreement R²", _number(agreement["r2"]), checked),
         ("agreement cosine", _number(agreement["cosine"]), ""),
         ("ms per explained row", f"{s['ms_per_row']:.2f}", ""),
+    ]
+
+
+def how(answer: Answer) -> str:
+    """Say on which rows the quality was measured."""
+    if answer.evidence:
+        return answer.evidence.how
+    return f"on {count(len(answer.truth), 'row')} not used for training" if len(answer.truth) else "no outcome is known"
+
+
+def _at_threshold(s: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the four shares of a threshold if there are two classes, recall and precision of each class if more."""
+    names = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "npv": "NPV"}
+    if s.get("confusion"):
+        at = f"; {style.shorten(s['positive'], 20)} from {s['threshold']} on"
+        return [
+            (name, _number(s[key]), words.interval(s, key) + (at if key == "sensitivity" else ""))
+            for key, name in names.items()
+        ]
+    return [
+        (f"recall of {style.shorten(name, 20)}", _number(scores["recall"]), _recall_remark(scores))
+        for name, scores in (s.get("per_class") or {}).items()
+    ]
+
+
+def _recall_remark(scores: Mapping[str, Any]) -> str:
+    between = words.interval(scores, "precision")
+    precision = f"precision {_number(scores['precision'])}" + (f" ({between})" if between else "")
+    return "; ".join(filter(None, [words.interval(scores, "recall"), precision]))
+
+
+def _baselines(s: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what the baselines reach on the same rows, with the difference from the mapping."""
+    measures = {"majority": ("accuracy",), "base_rates": ("log_loss",)}
+    return [
+        (f"{_NAMES[key]} of {name.replace('_', ' ')}", _number(scores.get(key)), words.difference(scores, key))
+        for name, scores in s["baselines"].items()
+        for key in measures.get(name, ("auc", "log_loss") if "log_loss" in scores else ("auc",))
     ]
 
 

@@ -24,12 +24,18 @@ def overview(answer: Answer) -> list[str]:
     if not answer.outcome_count:
         counts = words.outcome_counts(answer.probabilities.argmax(1), answer.classes)
         sentences.append(f"Most probable outcomes: {counts}. The true outcomes of these rows are not known.")
-    if (accuracy := answer.summary["accuracy"]) is not None:
-        rows = "predicted rows" if answer.outcome_count == n else "rows with a known outcome"
-        sentences.append(
-            f"About {round(100 * accuracy)} of 100 {rows} that it had not seen were put in the right class."
-        )
+    if answer.summary["accuracy"] is not None:
+        commonest = answer.classes[int(np.bincount(answer.labels, minlength=len(answer.classes)).argmax())]
+        sentences.append(words.right(answer.summary, _measured(answer), commonest))
     return [*sentences, _strongest_columns(answer)]
+
+
+def _measured(answer: Answer) -> str:
+    """Begin the sentence about the rows on which the quality was measured."""
+    if answer.evidence and answer.evidence.measured == "cross-validation":
+        return f"{answer.evidence.how.capitalize()}: about {{0}} of 100 rows"
+    every = answer.outcome_count == len(answer.probabilities)
+    return f"About {{0}} of 100 {'predicted rows' if every else 'rows with a known outcome'} that it had not seen"
 
 
 def _strongest_columns(answer: Answer) -> str:
@@ -81,6 +87,8 @@ def moved(answer: Answer) -> dict[str, Any]:
 def trust(answer: Answer) -> dict[str, Any] | None:
     """Draw the reliability curve: of the positive class of two, of the most probable class of more."""
     p, y = answer.test_probabilities, answer.truth
+    if not len(y) and answer.evidence:
+        p, y = answer.evidence.p, answer.evidence.y
     if not len(y):
         return None
     if len(answer.classes) == 2:

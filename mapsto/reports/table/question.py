@@ -56,8 +56,8 @@ NO_CHOICES = Choices()
 class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
-    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` names the
-    group of each training row; if None, no rows belong together.
+    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` is the group
+    of each training row, such as the patient whose visit it is; if None, rows are independent.
     """
 
     train: pd.DataFrame

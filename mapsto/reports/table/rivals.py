@@ -18,14 +18,19 @@ RIVALS = ("logistic_regression", "random_forest")
 
 
 def rival_probabilities(
-    classifier: "TableClassifier", train: "pd.DataFrame", labels: np.ndarray, rows: "pd.DataFrame", seed: int
+    classifier: "TableClassifier",
+    train: "pd.DataFrame",
+    labels: np.ndarray,
+    rows: "pd.DataFrame",
+    seed: int,
+    trees: int = 300,
 ) -> dict[str, Float[np.ndarray, "n k"]]:
     """Return the probabilities of `rows` by each rival, fitted to `train`; columns are read as by `classifier`."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    models = LogisticRegression(max_iter=2000), RandomForestClassifier(300, random_state=seed)
+    models = LogisticRegression(max_iter=2000), RandomForestClassifier(trees, random_state=seed)
     x, new = (classifier.columns_.transform(frame)[:, classifier.used_] for frame in (train, rows))
     if not x.shape[1]:
         x, new = np.zeros((len(train), 1)), np.zeros((len(rows), 1))

@@ -1,15 +1,24 @@
-"""A picture as SVG, the same bytes for the same picture, whatever style a notebook has set."""
+"""A picture as SVG, the same bytes for the same picture, whatever style a notebook has set.
+
+A reader whose browser asks for dark pages sees the neutral colours of the picture exchanged: light ink on dark paper.
+Colours that mean something stay, and so does print.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from . import fonts
+from . import fonts, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_DARK = {"#ffffff": "#14191f", style.INK: "#e4e9ee", style.MUTED: "#a7b2bc", style.GRID: "#36414b"}
+"""The neutral colours of pictures, and what they are on a dark page."""
 
 
 def svg(figure: Figure) -> bytes:
@@ -22,7 +31,18 @@ def svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return re.sub(rb"<defs>", b"<defs>" + _dark_style(), buffer.getvalue(), count=1)
+
+
+def _dark_style() -> bytes:
+    """Return the rules for a dark page; a shape without a colour of its own is black, the ink of some labels."""
+    rules = "".join(
+        f'[style*="{part}: {light}"]{{{part}:{dark} !important}}'
+        for light, dark in _DARK.items()
+        for part in ("fill", "stroke")
+    )
+    black = f"svg{{fill:{_DARK[style.INK]}}}"
+    return f"<style>@media screen and (prefers-color-scheme: dark){{{black}{rules}}}</style>".encode()
 
 
 def plain_style() -> AbstractContextManager[None]:

@@ -109,7 +109,7 @@ class Columns:
     def __repr__(self) -> str:
         if not hasattr(self, "columns"):
             return "Columns()"
-        rows = [("column", "kind", "unit", "values", "missing"), *map(_described, self.columns)]
+        rows = [("column", "kind", "unit", "values", "missing"), *map(described, self.columns)]
         widths = [max(len(row[j]) for row in rows) for j in range(5)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -193,8 +193,8 @@ def _notes(column: Column, numbers: np.ndarray, informative: bool) -> list[str]:
     return [*column.notes] if informative else [*column.notes, left_out]
 
 
-def _described(column: Column) -> tuple[str, str, str, str, str]:
-    """Return a line that says how a column is read."""
+def described(column: Column) -> tuple[str, str, str, str, str]:
+    """Return the name, the kind, the unit, the range or the levels, and the number of missing cells of a column."""
     values = ""
     if column.kind == "number" and not np.isnan(column.low):
         values = f"{column.write(column.low):g} to {column.write(column.high):g}"

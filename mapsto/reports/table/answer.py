@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ...estimators import TableClassifier
+    from ...tables.column import Column
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class Answer:
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
         kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
+        classifier: the fitted classifier, which knows how each column was read.
     """
 
     question: Question
@@ -57,6 +59,7 @@ class Answer:
     summary: dict[str, Any]
     notes: list[str]
     kinds: Sequence[str] = ()
+    classifier: TableClassifier | None = None
 
     @cached_property
     def classes(self) -> list[str]:
@@ -72,6 +75,21 @@ class Answer:
     def row_names(self) -> list[str]:
         """The names of the explained rows."""
         return row_names(self.question.rows)
+
+    @cached_property
+    def readers(self) -> dict[str, Column]:
+        """How each column is read, by its name; empty if there is no classifier."""
+        return {} if self.classifier is None else {column.name: column for column in self.classifier.columns_}
+
+    def place(self, row: int) -> str:
+        """Say where an explained row stands in its file, such as "line 89 of the file"; "" if that is not known."""
+        source, places = self.question.source, self.question.places
+        return "" if source is None or places is None else source.file.place(int(places[row]))
+
+    def training_place(self, row: int) -> str:
+        """Say where a training row stands in its file; "" if that is not known."""
+        source, places = self.question.source, self.question.train_places
+        return "" if source is None or places is None else source.train.place(int(places[row]))
 
     @cached_property
     def cells(self) -> Shaped[np.ndarray, "n d"]:
@@ -175,7 +193,7 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
     warned = dict.fromkeys(str(warning.message) for warning in caught)
     remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
     kinds = [column.kind for column in classifier.columns_.columns]
-    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds)
+    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds, classifier)
 
 
 def typical_rows(p: Float[np.ndarray, "n k"]) -> list[int]:

@@ -7,27 +7,36 @@ from pathlib import Path
 
 from ...figures.svg import plain_style
 from .. import page
-from . import cases, overview, words
+from . import cases, overview, reading, words
 from .answer import Answer
 
 
-def write(answer: Answer, path: str | os.PathLike[str], title: str) -> Path:
+def write(answer: Answer, path: str | os.PathLike[str], title: str, mark: str = "") -> Path:
     """Write the page of an answer as one self-contained HTML file, whole or not at all, and return its path.
+
+    If `mark` is given, it stands in the head of the page and says of which table the page is.
 
     Raises:
         MapstoError: the file cannot be written.
     """
     with plain_style():
-        return page.write(path, text(answer, title))
+        return page.write(path, text(answer, title, mark))
 
 
-def text(answer: Answer, title: str) -> str:
+def _head(place: str) -> tuple[str, str] | None:
+    """Return the head of the column of line numbers, in two lines, or None if there are none."""
+    words = "".join(letter for letter in place if not letter.isdigit()).split()
+    return (words[0], " ".join(words[1:])) if words else None
+
+
+def text(answer: Answer, title: str, mark: str = "") -> str:
     """Return the page; call it within `plain_style()`."""
     summary = answer.summary
     compared = summary["agreement"]["r2"] is not None
     return page.render(
         "table.html.jinja",
         title=title,
+        mark=mark,
         answer=answer,
         overview=overview.overview(answer),
         numbers=words.quality(summary, len(answer.classes)),
@@ -40,5 +49,9 @@ def text(answer: Answer, title: str) -> str:
         reliability=overview.trust(answer),
         agreement=words.agreement(summary["agreement"]) if compared else None,
         listed=cases.listed(answer),
+        columns=reading.readings(answer),
+        about=reading.sentences(answer),
+        places=_head(answer.place(0)),
+        training_places=_head(answer.training_place(0)),
         notes=answer.notes,
     )

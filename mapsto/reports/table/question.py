@@ -7,7 +7,7 @@ and the other rows are explained, so that the quality can be measured on them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from ...tables.outcome import read_outcome
 from ...tables.pairs import pair_columns, with_pairs_split
 from ...tables.splits import split, training_rows
 from ...tables.words import fold
+from .source import Source
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ NO_CHOICES = Choices()
 class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
-    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None.
+    `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `places` are positions
+    of `rows`, and `train_places` those of `train`, among the rows of their tables. `source` holds the files from which
+    the tables were read.
     """
 
     train: pd.DataFrame
@@ -64,6 +67,9 @@ class Question:
     seed: int = 0
     notes: list[str] = field(default_factory=list)
     choices: Choices = NO_CHOICES
+    places: Int[np.ndarray, " n"] | None = None
+    train_places: Int[np.ndarray, " n_train"] | None = None
+    source: Source | None = None
 
     @cached_property
     def has_outcome(self) -> Bool[np.ndarray, " n"]:
@@ -108,7 +114,8 @@ def of_table(
             f"{len(parts.test)} for testing (a stratified split, seed {seed})."
         )
     train, labels = x.iloc[parts.train], _labels(y.iloc[parts.train])
-    return of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    question = of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    return replace(question, train_places=parts.train)
 
 
 def of_two_tables(
@@ -141,7 +148,8 @@ def of_two_tables(
     notes += _pairs_note(pairs)
     tested, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
     explain = unknown if len(unknown) else tested
-    return of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
+    question = of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
+    return replace(question, train_places=used)
 
 
 def of_rows(
@@ -173,7 +181,8 @@ def of_rows(
     used = np.isin(explain, tested)
     outcome = np.array([label_of[i] if there else None for i, there in zip(explain, used, strict=True)], object)
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
-    return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes), choices)
+    rows, notes = x.iloc[explain], list(notes)
+    return Question(train, labels, rows, outcome, others, other_outcomes, seed, notes, choices, places=explain)
 
 
 def _features(table: pd.DataFrame, target: str, name: str, choices: Choices) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ...figures import fonts
 from ...figures.svg import plain_style
 from .. import page
 from . import cases, overview, reading, words
@@ -27,6 +28,13 @@ def _head(place: str) -> tuple[str, str] | None:
     """Return the head of the column of line numbers, in two lines, or None if there are none."""
     words = "".join(letter for letter in place if not letter.isdigit()).split()
     return (words[0], " ".join(words[1:])) if words else None
+
+
+def _of_fonts(answer: Answer) -> list[str]:
+    """Say that a picture needs the reader's fonts, if no font of this computer has its letters."""
+    letters = fonts.missing("".join([*answer.columns, *answer.classes, *answer.row_names]))
+    remedy = "if boxes stand there instead, install a font that has them, such as Noto Sans"
+    return [f"pictures: letters such as {letters[:3]} are drawn with the fonts of your browser; {remedy}."] * bool(letters)
 
 
 def text(answer: Answer, title: str, mark: str = "") -> str:
@@ -53,5 +61,5 @@ def text(answer: Answer, title: str, mark: str = "") -> str:
         about=reading.sentences(answer),
         places=_head(answer.place(0)),
         training_places=_head(answer.training_place(0)),
-        notes=answer.notes,
+        notes=[*answer.notes, *_of_fonts(answer)],
     )

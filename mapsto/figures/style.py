@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1b2733", "#55616b", "#e3e8ec"
 HIGHER, LOWER, NEUTRAL = "#d9720b", "#2166ac", "#8b959d"
+DARK, LIGHT = "#1b2734", "#fefefe"
+"""Letters on coloured cells, which keep their colour on a dark page; `INK` and white are exchanged there."""
 WIDTH = 4.5
 """Inches. Narrow on purpose: shrunk to a phone's width, a label of 10 points can still be read."""
 

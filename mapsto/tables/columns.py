@@ -4,6 +4,7 @@ Numbers stay numbers, dates become days, levels of an ordered column become thei
 NaN means missing; a value that `fit` did not see has no code, so it becomes NaN too, with a warning.
 """
 
+import itertools
 import re
 import warnings
 from collections import Counter
@@ -26,6 +27,10 @@ __all__ = ["Column", "Columns", "as_texts", "listing", "refuse_duplicates", "reo
 
 
 _UNIT_OF_NAME = re.compile(r"[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")  # CRP (mg/l)
+
+
+class UnreadCells(UserWarning):
+    """The warning about cells of a later table that cannot be read."""
 
 
 class Columns:
@@ -84,8 +89,14 @@ class Columns:
         numbers, unread = self._read(frame)
         for column, texts in zip(self.columns, unread, strict=True):
             if texts:
-                warnings.warn(unread_sentence(column, texts), UserWarning, stacklevel=3)
+                warnings.warn(unread_sentence(column, texts), UnreadCells, stacklevel=3)
         return numbers
+
+    def unread(self, *frames: pd.DataFrame) -> list[str]:
+        """Return a sentence for each column that has cells which cannot be read, about all `frames` together."""
+        parts = [self._read(frame)[1] for frame in frames if len(frame)]
+        different = [list(dict.fromkeys(itertools.chain(*texts))) for texts in zip(*parts, strict=True)]
+        return [unread_sentence(column, texts) for column, texts in zip(self.columns, different, strict=False) if texts]
 
     def state(self) -> list[dict[str, Any]]:
         """Return everything that was decided, in a form that JSON can hold."""

@@ -13,6 +13,9 @@ _SENTINELS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 
               -88.0}  # fmt: skip
 
 
+_WORDS = 20  # that a sentence about unread cells names
+
+
 def listing(names: list[str], most: int = 5) -> str:
     """Write a list of names for a sentence: 'a', 'b' and 3 more."""
     shown = ", ".join(repr(str(name)) for name in names[:most])
@@ -124,7 +127,7 @@ def unread_sentence(column: Column, unread: list[str]) -> str:
         problem = f"not a number in {column.unit}" if any(map(spelling.parts, unread)) else problem
     if column.kind == "number" and any(_has_other_mark(column, text) for text in unread):
         problem = f"not a number with the decimal mark {column.decimal!r}"
-    return f"column {column.name!r}: {listing(unread)} {problem}; read as missing."
+    return f"column {column.name!r}: {listing(unread, _WORDS)} {problem}; read as missing."
 
 
 def _has_other_mark(column: Column, text: str) -> bool:

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, Shaped
 
 from ... import checks
 from ...explanation import Explanation
+from ...tables.columns import UnreadCells
 from ...tables.outcome import positive
 from .exact import check
 from .pushes import pushes
@@ -190,8 +191,8 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
     baselines = measures.pop("baselines")
     summary = {**measures, "agreement": agreement, "ms_per_row": 1e3 * seconds / len(p), "baselines": baselines}
-    warned = dict.fromkeys(str(warning.message) for warning in caught)
-    remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
+    warned = [str(warning.message) for warning in caught if not issubclass(warning.category, UnreadCells)]
+    remarks = list(dict.fromkeys([*question.notes, *_notes(question, classifier), *notes, *warned]))
     kinds = [column.kind for column in classifier.columns_.columns]
     return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds, classifier)
 
@@ -223,6 +224,14 @@ def ordered(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Return `table` with its columns in the order of `columns`, or as it is if they have no such names."""
     names = [str(name) for name in table.columns]
     return table.set_axis(names, axis=1)[columns] if sorted(names) == sorted(columns) else table
+
+
+def _notes(question: Question, classifier: TableClassifier) -> list[str]:
+    """Return the notes of `fit`, with one sentence for each column about all cells that cannot be read."""
+    names = [column.name for column in classifier.columns_]
+    train, rows, others = (ordered(part, names) for part in (question.train, question.rows, question.others))
+    of_fit = classifier.columns_.unread(train)
+    return [*(note for note in classifier.notes_ if note not in of_fit), *classifier.columns_.unread(train, rows, others)]
 
 
 def _fitted(question: Question) -> TableClassifier:

@@ -75,6 +75,8 @@ def _columns(answer: "Answer") -> list[Table]:
     columns = reading.readings(answer)
     left = len(columns) - _LISTED
     title = "How your table was read" + (f" ({left} more columns in the report)" if left > 0 else "")
+    if answer.question.source is not None:
+        title += "; to change it: --type, --missing, --order, --drop, --id"
     table = _table(title, "column", "read as", "range or levels", "missing", "not used, because")
     for c in columns[:_LISTED]:
         values = f"{shorten(c.values, 60)} {c.unit}".strip()

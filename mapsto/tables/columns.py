@@ -86,11 +86,19 @@ class Columns:
         Raises:
             MapstoError: if a cell is infinite.
         """
-        numbers, unread = self._read(frame)
-        for column, texts in zip(self.columns, unread, strict=True):
-            if texts:
-                warnings.warn(unread_sentence(column, texts), UnreadCells, stacklevel=3)
+        numbers, sentences = self.read(frame)
+        for sentence in sentences:
+            warnings.warn(sentence, UnreadCells, stacklevel=3)
         return numbers
+
+    def read(self, frame: pd.DataFrame) -> tuple[Float[np.ndarray, "n d"], list[str]]:
+        """Return the numbers of `transform`, and its warnings as sentences.
+
+        Raises:
+            MapstoError: if a cell is infinite.
+        """
+        numbers, unread = self._read(frame)
+        return numbers, [unread_sentence(c, texts) for c, texts in zip(self.columns, unread, strict=True) if texts]
 
     def unread(self, *frames: pd.DataFrame) -> list[str]:
         """Return a sentence for each column that has cells which cannot be read, about all `frames` together."""

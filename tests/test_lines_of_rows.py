@@ -12,8 +12,7 @@ from mapsto.tables import tablefile
 
 def lines_by_hand(text: str) -> dict[str, int]:
     """Return the line on which each first cell begins: an oracle that walks over the letters and knows only quotes."""
-    found, line, quoted, start = {}, 1, False, True
-    cell = ""
+    found, line, begin, quoted, start, cell = {}, 1, 1, False, True, ""
     for letter in [*text.replace("\r\n", "\n").replace("\r", "\n"), "\n"]:
         if letter == '"':
             quoted = not quoted
@@ -26,7 +25,7 @@ def lines_by_hand(text: str) -> dict[str, int]:
         if letter == "\n":
             line += 1
             if not quoted:
-                start, cell, begin = True, "", line
+                start, cell = True, ""
     return found
 
 
@@ -56,9 +55,7 @@ CELLS = st.text("ab\n \",;'\r", max_size=6).map(lambda text: '"' + text.replace(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(CELLS, st.integers(0, 2)), min_size=2, max_size=8))
 def test_quoted_line_breaks_and_empty_lines_are_counted(tmp_path_factory, rows):
-    text = "id,number,note\n" + "".join(
-        "\n" * empty + f"row{i},{i},{note}\n" for i, (note, empty) in enumerate(rows)
-    )
+    text = "id,number,note\n" + "".join("\n" * empty + f"row{i},{i},{note}\n" for i, (note, empty) in enumerate(rows))
     path = tmp_path_factory.mktemp("lines") / "t.csv"
     path.write_bytes(text.encode())
     file = tablefile.read(path)

@@ -80,7 +80,7 @@ def test_json_says_of_each_column_how_it_was_read(explained):
 
 
 def test_the_page_and_the_terminal_say_the_same(explained):
-    folder, shown, found = explained
+    folder, shown, _ = explained
     page = (folder / "t-explained" / "report.html").read_text()
     section = re.search(r'<section id="reading">(.*?)</section>', page, re.DOTALL)[1]
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", section)[1:]]

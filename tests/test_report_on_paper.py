@@ -40,12 +40,14 @@ def made(columns, classes, rows=120, train=60):
     summary = {**scores, "ms_per_row": 1.0, "agreement": agreement, "baselines": baselines}
     reasons = Explanation(values, p - values.sum(1), cells, names, classes)
     push = g.normal(size=(3, train, len(classes))) / 50
-    return Answer(question, reasons, p, [3, 5, 8], push, p, summary, [f"column {name!r} is noted." for name in names[:12]])
+    notes = [f"column {name!r} is noted." for name in names[:12]]
+    return Answer(question, reasons, p, [3, 5, 8], push, p, summary, notes)
 
 
 def page(folder, monkeypatch, *size):
     answer = made(*size)
-    columns = [reading.Reading(n, "number", "mg", "0 to 1", 3, 120, "The same value everywhere.", True) for n in answer.columns]
+    parts = ("number", "mg", "0 to 1", 3, 120, "The same value everywhere.", True)
+    columns = [reading.Reading(name, *parts) for name in answer.columns]
     monkeypatch.setattr(reading, "readings", lambda answer: columns)
     return write(answer, folder / "report.html", "A table")
 

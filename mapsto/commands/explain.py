@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from ..tables.tablefile import TableFile
 
 _KINDS = ("number", "date", "category", "ordered", "absent")
-_READING = ("missing", "type", "order", "drop", "id", "positive", "sheet")
+_OF_TABLES = (
+    "target",
+    "train_rows",
+    "train",
+    "missing",
+    "type",
+    "order",
+    "drop",
+    "id",
+    "positive",
+    "sheet",
+    "out_format",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.path.is_dir():
-        _refuse(args, ("target", "train_rows", "train", "out_format", *_READING), f"is for tables, but {args.path} is a run's folder")
+        _refuse(args, _OF_TABLES, f"is for tables, but {args.path} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)

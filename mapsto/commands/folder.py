@@ -1,4 +1,4 @@
-"""The folder of a command's files: its name, and refusals before any work is done if nothing should be written there."""
+"""The folder of a command's files: its name, and refusals before any work is done if nothing may be written there."""
 
 import hashlib
 import html

@@ -30,7 +30,7 @@ _SIGN = "\N{REPLACEMENT CHARACTER}"
 _SENTENCES = {
     "formula": "{} text(s) begin with =, +, -, @ or a tab, which a spreadsheet would run as a formula; an apostrophe "
     "stands before them.",
-    "long": f"{{}} text(s) are longer than the {LETTERS:,} characters that a cell of a spreadsheet holds; they are cut.",
+    "long": f"{{}} text(s) are longer than the {LETTERS:,} characters that a cell of a sheet holds; they are cut.",
     "control": f"{{}} text(s) hold control characters; {_SIGN} stands for each.",
 }
 

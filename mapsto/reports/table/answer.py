@@ -230,8 +230,8 @@ def _notes(question: Question, classifier: TableClassifier) -> list[str]:
     """Return the notes of `fit`, with one sentence for each column about all cells that cannot be read."""
     names = [column.name for column in classifier.columns_]
     train, rows, others = (ordered(part, names) for part in (question.train, question.rows, question.others))
-    of_fit = classifier.columns_.unread(train)
-    return [*(note for note in classifier.notes_ if note not in of_fit), *classifier.columns_.unread(train, rows, others)]
+    columns, of_fit = classifier.columns_, classifier.columns_.unread(train)
+    return [*(note for note in classifier.notes_ if note not in of_fit), *columns.unread(train, rows, others)]
 
 
 def _fitted(question: Question) -> TableClassifier:

@@ -32,9 +32,11 @@ def _head(place: str) -> tuple[str, str] | None:
 
 def _of_fonts(answer: Answer) -> list[str]:
     """Say that a picture needs the reader's fonts, if no font of this computer has its letters."""
-    letters = fonts.missing("".join([*answer.columns, *answer.classes, *answer.row_names]))
+    letters = fonts.missing("".join([*answer.columns, *answer.classes, *answer.row_names]))[:3]
     remedy = "if boxes stand there instead, install a font that has them, such as Noto Sans"
-    return [f"pictures: letters such as {letters[:3]} are drawn with the fonts of your browser; {remedy}."] * bool(letters)
+    return (
+        [f"pictures: letters such as {letters} are drawn with the fonts of your browser; {remedy}."] if letters else []
+    )
 
 
 def text(answer: Answer, title: str, mark: str = "") -> str:

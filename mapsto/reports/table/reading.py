@@ -1,4 +1,4 @@
-"""How each column of a table was read, in texts: its kind, its range or levels, its missing cells, and what was left out.
+"""How each column of a table was read, in texts: its kind, its range or levels, its missing cells, or why it is unused.
 
 The page, the terminal and `--json` show the same readings; nothing here knows of HTML.
 """
@@ -6,7 +6,7 @@ The page, the terminal and `--json` show the same readings; nothing here knows o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from ...tables.columns import described
 from ...tables.remarks import listing
 from ..words import count
 from .answer import Answer, ordered
+
+if TYPE_CHECKING:
+    from ...estimators import TableClassifier
 
 
 class Reading(NamedTuple):
@@ -57,12 +60,8 @@ def readings(answer: Answer) -> list[Reading]:
     """
     if answer.classifier is None:
         return []
-    names, rows = list(answer.readers), _all_rows(answer)
-    used = {names[j] for j in answer.classifier.used_}
-    informative = {name for name, varies in zip(names, answer.classifier.columns_.informative, strict=True) if varies}
-    chosen = {name for name, kind in (answer.classifier.types or {}).items() if kind == "absent"}
-    why = {name: "" if name in used else _why(answer.readers[name], name in informative, name in chosen) for name in names}
-    read = {name: _read(answer.readers[name], rows[name], why[name]) for name in names}
+    rows, why = _all_rows(answer), _reasons(answer.classifier)
+    read = {name: _read(column, rows[name], why[name]) for name, column in answer.readers.items()}
     given = [] if answer.question.source is None else _given(answer, read)
     return [*given, *(reading for name, reading in read.items() if name not in {part.name for part in given})]
 
@@ -106,6 +105,15 @@ def _read(column: Column, values: pd.Series, why: str) -> Reading:
     numbers, _ = column.read(values)
     missing = _empty(values) if kind == "absent" else int(np.isnan(numbers).sum())
     return Reading(name, kind, unit, levels, missing, len(values), why, bool(why))
+
+
+def _reasons(classifier: TableClassifier) -> dict[str, str]:
+    """Say of each column why it is not used; the reason is empty if it is used."""
+    columns, types = classifier.columns_, classifier.types or {}
+    return {
+        column.name: "" if j in classifier.used_ else _why(column, bool(varies), types.get(column.name) == "absent")
+        for j, (column, varies) in enumerate(zip(columns, columns.informative, strict=True))
+    }
 
 
 def _why(column: Column, informative: bool, chosen: bool) -> str:

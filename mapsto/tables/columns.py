@@ -21,7 +21,7 @@ from ..errors import MapstoError
 from . import cells, deciding, words
 from .column import Column
 from .evidence import Habits, Reading, count
-from .remarks import listing, unread_sentence
+from .remarks import listing, other_mark, unread_sentence
 
 __all__ = ["Column", "Columns", "as_texts", "listing", "refuse_duplicates", "reorder"]
 
@@ -98,13 +98,22 @@ class Columns:
             MapstoError: if a cell is infinite.
         """
         numbers, unread = self._read(frame)
-        return numbers, [unread_sentence(c, texts) for c, texts in zip(self.columns, unread, strict=True) if texts]
+        return numbers, [*self._unread(unread), *self._doubtful(frame)]
 
     def unread(self, *frames: pd.DataFrame) -> list[str]:
         """Return a sentence for each column that has cells which cannot be read, about all `frames` together."""
         parts = [self._read(frame)[1] for frame in frames if len(frame)]
         different = [list(dict.fromkeys(itertools.chain(*texts))) for texts in zip(*parts, strict=True)]
-        return [unread_sentence(column, texts) for column, texts in zip(self.columns, different, strict=False) if texts]
+        doubtful = itertools.chain(*map(self._doubtful, frames))
+        return list(dict.fromkeys([*self._unread(different), *doubtful]))
+
+    def _unread(self, unread: list[list[str]]) -> list[str]:
+        return [unread_sentence(column, texts) for column, texts in zip(self.columns, unread, strict=False) if texts]
+
+    def _doubtful(self, frame: pd.DataFrame) -> list[str]:
+        columns = [(column, frame.iloc[:, j]) for j, column in enumerate(self.columns) if column.kind == "number"]
+        doubts = [other_mark(column, v) for column, v in columns if cells.kind_of(v) == "cells"]
+        return [doubt for doubt in doubts if doubt]
 
     def state(self) -> list[dict[str, Any]]:
         """Return everything that was decided, in a form that JSON can hold."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
+from mapsto.cli import main
 from mapsto.commands.folder import mark, name_for, refuse_other
 from mapsto.errors import MapstoError
 from mapsto.reports import page
@@ -61,3 +62,18 @@ def test_a_report_that_does_not_say_its_table_is_overwritten_as_before(tmp_path)
     (tmp_path / "report.html").unlink()
     (tmp_path / "report.html").mkdir()
     refuse_other(tmp_path / "a.csv", tmp_path)
+
+
+def test_the_command_refuses_the_folder_of_another_table_before_any_work(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    report(tmp_path / "a-explained", tmp_path / "a.xlsx")
+    before = (tmp_path / "a-explained" / "report.html").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", "a.csv", "--target", "y"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "a-explained, which holds the report of a.xlsx, expected a folder for a.csv" in said and said.count("\n") == 1
+    )
+    assert (tmp_path / "a-explained" / "report.html").read_bytes() == before
+    assert main(["explain", "a.csv", "--target", "y", "--out", "a-explained"]) == 1
+    assert "a.xlsx" not in capsys.readouterr().err  # another sentence: the table is too small

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mapsto.cli import main
 from mapsto.commands import sheet as sheets
+from mapsto.commands.folder import mark
 from mapsto.commands.sheet import Sheet, refuse_without_package, sheet, write_sheet
 from mapsto.errors import MapstoError
 from mapsto.tables import tablefile
@@ -67,7 +68,8 @@ def test_each_row_has_its_id_its_line_and_its_cells_as_they_were_given(explained
     assert [row["row"] for row in rows] == [f"P{i}" for i in range(18, N)]
     said = [note for note in printed["csv"]["notes"] if note.startswith("predictions:")]
     assert len(said) == 1 and "apostrophe" in said[0] and said[0].startswith("predictions: 5 text(s)")
-    assert "apostrophe" in (folder / "csv" / "report.html").read_text()
+    page = (folder / "csv" / "report.html").read_text()
+    assert "apostrophe" in page and f'content="{mark(folder / "t.csv", folder / "csv")}"' in page
 
 
 def test_every_reader_reads_the_umlauts_and_the_semicolons(explained):

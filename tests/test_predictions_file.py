@@ -131,9 +131,9 @@ def test_numbers_stay_numbers():
 
 
 def test_the_limits_of_a_spreadsheet_are_kept_and_said(monkeypatch):
-    table = sheet({"a": ["x" * 40_000, "b\x00\x0bc"]}, "csv")
+    table = sheet({"a": ["x" * 40_000, "b\x00\x0bc\ud800"]}, "csv")
     assert len(table.columns[0][0]) == 32_767 and table.columns[0][0].endswith("x…")
-    assert table.columns[0][1] == "b\ufffd\ufffdc"
+    assert table.columns[0][1] == "b\ufffd\ufffdc\ufffd"
     assert [("32,767" in note, "control" in note) for note in table.notes] == [(True, False), (False, True)]
     monkeypatch.setattr(sheets, "ROWS", 3)
     assert sheet({"a": [1, 2]}, "xlsx").notes == []  # the header is a row too

@@ -105,7 +105,7 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
     done = mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    assert list(found) == [*KEYS, "predictions", "notes"]
+    assert list(found) == [*KEYS, "predictions", "notes", "columns"]
     assert (found["measured"], found["measured_rows"]) == ("cross-validation", 30)
     for name in ("auc", "accuracy", "log_loss", "sensitivity", "specificity", "ppv", "npv"):
         low, high = found["intervals"][name]
@@ -169,7 +169,7 @@ def test_what_is_merely_awkward_works_and_is_said(mapsto, folder):
 def test_the_same_from_a_shell(folder):
     done = subprocess_mapsto(folder, "explain", "some.csv", "--target", "outcome", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert list(json.loads(done.stdout)) == [*KEYS, "predictions", "notes"]
+    assert list(json.loads(done.stdout)) == [*KEYS, "predictions", "notes", "columns"]
     done = subprocess_mapsto(folder, "explain", "some.csv", "--target", "died")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "'died', which is no column of some.csv" in done.stderr

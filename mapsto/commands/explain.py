@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MapstoError
 from .options import Parser, as_options, suggest, write_json
+from .sheet import FORMATS
 
 if TYPE_CHECKING:
     from ..reports.table import Question
@@ -18,7 +19,20 @@ if TYPE_CHECKING:
     from ..tables.tablefile import TableFile
 
 _KINDS = ("number", "date", "category", "ordered", "absent")
-_READING = ("missing", "type", "order", "drop", "id", "group", "positive", "sheet")
+_OF_TABLES = (
+    "target",
+    "train_rows",
+    "train",
+    "missing",
+    "type",
+    "order",
+    "drop",
+    "id",
+    "group",
+    "positive",
+    "sheet",
+    "out_format",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
     add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
+    add("--out-format", choices=FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
     return options
 
 
@@ -58,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.path.is_dir():
-        _refuse(args, ("target", "train_rows", "train", *_READING), f"is for tables, but {args.path} is a run's folder")
+        _refuse(args, _OF_TABLES, f"is for tables, but {args.path} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)
@@ -78,25 +93,35 @@ def _refuse(args: argparse.Namespace, options: tuple[str, ...], reason: str) -> 
 
 
 def _explain_table(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from ..reports.table.answer import answer
     from ..reports.table.html import write
-    from .folder import make, writable
-    from .predictions import write_predictions
+    from ..reports.table.reading import as_dicts, readings
+    from .folder import make, mark, name_for, refuse_other, writable
+    from .predictions import predictions
+    from .sheet import refuse_without_package, write_sheet
     from .terminal import show
 
-    out = writable(args.out or Path(f"{args.path.name.split('.')[0]}-explained"))
-    page, predictions = out / "report.html", out / "predictions.csv"
+    form = args.out_format or "csv"
+    refuse_without_package(form)
+    out = writable(args.out or name_for(args.path))
+    if args.out is None:
+        refuse_other(args.path, out)
+    page, file = out / "report.html", out / f"predictions.{form.rstrip(';')}"
     names = {"types": "--type", **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive")}}
     with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
         result = answer(_question(args))
+    table = predictions(result, form)
+    result = replace(result, notes=[*result.notes, *table.notes])
     make(out)
-    write(result, page, f"{args.path.name}: {args.target}")
-    write_predictions(result, predictions)
+    write(result, page, f"{args.path.name}: {args.target}", mark(args.path, out))
+    write_sheet(table, file, form)
     if args.json:
-        files = {"report": str(page), "predictions": str(predictions)}
-        write_json({**result.summary, **files, "notes": result.notes})
+        files = {"report": str(page), "predictions": str(file)}
+        write_json({**result.summary, **files, "notes": result.notes, "columns": as_dicts(readings(result))})
     else:
-        show(result, args.path.name, [page, predictions])
+        show(result, args.path.name, [page, file])
     return 0
 
 
@@ -106,18 +131,19 @@ def _question(args: argparse.Namespace) -> "Question":
 
     from ..estimators import MAX_ROWS
     from ..reports.table.question import of_table, of_two_tables
+    from ..reports.table.source import Source
 
     read, choices = _read(args.path, args.sheet), _choices(args)
     rest = (args.target, args.train_rows, MAX_ROWS, args.seed)
     if args.train is None:
         suggest("--target", args.target, read.table.columns)
-        question, notes = of_table(read.table, *rest, str(args.path), choices), read.notes
+        question, notes, train = of_table(read.table, *rest, str(args.path), choices), read.notes, read
     else:
         train = _read(args.train, args.sheet)
         names = (str(args.path), str(args.train))
         question = of_two_tables(read.table, train.table, *rest, names, choices)
         notes = [*(f"{names[1]}: {note}" for note in train.notes), *(f"{names[0]}: {note}" for note in read.notes)]
-    return replace(question, notes=[*notes, *question.notes])
+    return replace(question, notes=[*notes, *question.notes], source=Source(read, train, args.target))
 
 
 def _choices(args: argparse.Namespace) -> "Choices":

@@ -1,10 +1,46 @@
-"""The folder of a command's files, refused before any work is done if nothing can be written there."""
+"""The folder of a command's files: its name, and refusals before any work is done if nothing may be written there."""
 
+import hashlib
+import html
 import os
+import re
 from pathlib import Path
 
 from .. import checks
 from ..errors import MapstoError
+
+_TABLE = re.compile(
+    r"(\.(csv|tsv|tab|txt|dat|xlsx?|xlsm|xlsb|ods|parquet|pq|feather|arrow|z?sav|por|dta))?(\.gz)?", re.IGNORECASE
+)
+_MARK = re.compile(r'<meta name="mapsto-input" content="([^"]*)">')
+
+
+def name_for(path: Path) -> Path:
+    """Return the folder for the files about the table `path`: its name without the ending of a table.
+
+    >>> [str(name_for(Path(name))) for name in ("data/patients.csv", "study.2023.csv.gz", ".csv")]
+    ['patients-explained', 'study.2023-explained', 'table-explained']
+    """
+    ending = next(match for i in range(len(path.name) + 1) if (match := _TABLE.fullmatch(path.name, i)))
+    stem = path.name[: ending.start()].strip(". ")
+    return Path(f"{stem or 'table'}-explained")
+
+
+def mark(table: Path, folder: Path) -> str:
+    """Return the name of a table and a fingerprint of its place, seen from the folder of its report."""
+    place = os.path.relpath(table.absolute(), folder.absolute())
+    return f"{table.name} {hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:16]}"
+
+
+def refuse_other(table: Path, folder: Path) -> None:
+    """Raise MapstoError if `folder` holds the report of another table, which would be overwritten."""
+    report = folder / "report.html"
+    found = _MARK.search(report.read_text(encoding="utf-8", errors="replace")[:4096]) if report.is_file() else None
+    here = html.unescape(found[1]) if found else ""
+    name = here.rpartition(" ")[0]
+    got = f"{folder}, which holds the report of {f'another {name}' if name == table.name else name}"
+    remedy = "pass --out FOLDER, this one to overwrite it"
+    checks.expect(here in ("", mark(table, folder)), "--out", got, f"a folder for {table}", remedy)
 
 
 def writable(folder: Path) -> Path:

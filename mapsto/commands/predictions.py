@@ -1,27 +1,80 @@
-"""The predictions as a table that a spreadsheet opens: the class of each row, its probabilities, and its reasons.
+"""The predictions as a table: each explained row as it was given, then its class, its probabilities and its reasons.
 
-base + Σ_column values = probability of the predicted class
+base + Σ_column because of column = probability of the predicted class
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import atomically
+from ..tables import spelling
+from .sheet import Sheet, sheet
 
 if TYPE_CHECKING:
     from ..reports.table.answer import Answer
+    from ..tables.column import Column
 
 
-def write_predictions(answer: "Answer", path: Path) -> None:
-    """Write `path` whole or not at all."""
-    import pandas as pd
+def predictions(answer: "Answer", form: str = "csv") -> Sheet:
+    """Return the table of predictions, to be written in the format `form`.
 
+    The columns are `row`, `line` (of the file), the table's own columns, `prediction`, `probability of CLASS`, `base`
+    and `because of COLUMN`. A column of the table that has the name of another one is called `NAME (given)`.
+
+    Raises:
+        MapstoError: if `form` is "xlsx" and a sheet cannot hold so many rows or columns.
+    """
+    first, last = _names_of_rows(answer), _predicted(answer)
+    given = _given(answer)
+    if form != "csv":  # a spreadsheet that expects decimal commas would take 12.5 for the twelfth of May
+        given = {name: _as_numbers(answer, name, cells) for name, cells in given.items()}
+    return sheet({**first, **_renamed(given, [*first, *last]), **last}, form)
+
+
+def _names_of_rows(answer: "Answer") -> dict[str, Sequence[Any]]:
+    question = answer.question
+    columns: dict[str, Sequence[Any]] = {"row": question.rows.index.tolist()}
+    if question.source is not None and question.places is not None:
+        columns["line"] = [question.source.file.lines[i] for i in question.places]
+    return columns
+
+
+def _predicted(answer: "Answer") -> dict[str, Sequence[Any]]:
     e, p = answer.reasons, answer.probabilities
     n, best = np.arange(len(p)), p.argmax(1)
-    columns = {"row": answer.question.rows.index, "prediction": np.asarray(e.class_names)[best]}
-    columns |= {f"probability of {name}": p[:, c] for c, name in enumerate(e.class_names)}
-    columns |= {"base": e.base_values[n, best]}
-    columns |= {f"because of {name}": e.values[n, j, best] for j, name in enumerate(e.feature_names)}
-    atomically(path, lambda temporary: pd.DataFrame(columns).to_csv(temporary, index=False))
+    columns: dict[str, Sequence[Any]] = {"prediction": np.asarray(e.class_names)[best].tolist()}
+    columns |= {f"probability of {name}": p[:, c].tolist() for c, name in enumerate(e.class_names)}
+    columns |= {"base": e.base_values[n, best].tolist()}
+    return columns | {f"because of {name}": e.values[n, j, best].tolist() for j, name in enumerate(e.feature_names)}
+
+
+def _given(answer: "Answer") -> dict[str, Sequence[Any]]:
+    """Return the columns as they were given, those that are not used for predicting too."""
+    question = answer.question
+    table = question.rows
+    if question.source is not None and question.places is not None:
+        table = question.source.file.table.iloc[question.places]
+    return {str(name): table.iloc[:, j].tolist() for j, name in enumerate(table.columns)}
+
+
+def _as_numbers(answer: "Answer", name: str, cells: Sequence[Any]) -> Sequence[Any]:
+    """Return the cells of a column of numbers as numbers; one with a unit or a bound stays a text."""
+    column = answer.readers.get(name)
+    return cells if column is None or column.kind != "number" else [_as_number(column, cell) for cell in cells]
+
+
+def _as_number(column: "Column", cell: Any) -> Any:
+    part = spelling.parts(cell) if isinstance(cell, str) and column.style == "plain" else None
+    number = math.nan if part is None or part.unit or part.bound else spelling.value(part, column.decimal)
+    return number if math.isfinite(number) else cell
+
+
+def _renamed(columns: dict[str, Sequence[Any]], taken: Sequence[str]) -> dict[str, Sequence[Any]]:
+    names: dict[str, Sequence[Any]] = {}
+    for name, cells in columns.items():
+        while name in taken or name in names:
+            name += " (given)"
+        names[name] = cells
+    return names

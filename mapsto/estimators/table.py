@@ -101,13 +101,14 @@ class TableEstimator(PretrainedEstimator, ABC):
         """
         rows, w = weighed
         self.columns_ = Columns(self.missing, self.types, self.order).fit(frame.iloc[rows])
-        cells, informative = self.columns_.transform(frame.iloc[rows]), np.flatnonzero(self.columns_.informative)
+        cells, unread = self.columns_.read(frame.iloc[rows])
+        informative = np.flatnonzero(self.columns_.informative)
         chosen = np.sort(stratified(strata, min(len(rows), MAX_ROWS), seed=0))
         varies = _varies(cells[np.ix_(chosen, informative)])
         constant = [self.columns_.columns[j].name for j in informative[~varies]]
         informative = informative[varies]
         self.used_ = informative[strongest(cells[:, informative], strata, MAX_COLUMNS)]
-        self.notes_ = self.columns_.notes + notes
+        self.notes_ = list(dict.fromkeys([*self.columns_.notes, *unread, *notes]))
         _, first = np.unique(rows, return_index=True)
         self.notes_ += doubts.of_columns(self.columns_.columns, cells[first], y[first].flatten().numpy(), classes)
         self.notes_ += _left_out(len(rows), len(chosen), constant, len(informative), len(self.used_))

@@ -1,7 +1,7 @@
 """The installed fonts that can draw a text, so that a column named in Chinese or Arabic is drawn, not boxed.
 
-The default font has most scripts. For other characters the first installed family that has them is used, and a
-character that no font has is drawn as □ (the page beside the picture carries the full name as text).
+The default font has most scripts. For other characters the first installed family that has them is used. A text with a
+character that no installed font has stays a text in an SVG, so that the browser draws it with the reader's fonts.
 """
 
 from __future__ import annotations
@@ -13,12 +13,21 @@ DEFAULT = "DejaVu Sans"  # ships with matplotlib
 
 
 def drawable(text: str) -> str:
-    """Replace control characters and whatever no installed font can draw by □.
+    """Replace control characters, and others that are no letter of any script, by □.
 
-    >>> drawable("Größe µ ≥ 3")
-    'Größe µ ≥ 3'
+    >>> drawable("Größe µ ≥ 3\x07")
+    'Größe µ ≥ 3□'
     """
-    return "".join(c if c.isprintable() and family(c) else "□" for c in text)
+    return "".join(c if c.isprintable() else "□" for c in text)
+
+
+def missing(text: str) -> str:
+    """Return the characters of `text` that no installed font has, each once.
+
+    >>> missing("Größe µ ≥ 3")
+    ''
+    """
+    return "".join(c for c in dict.fromkeys(text) if c.isprintable() and not family(c))
 
 
 def families(texts: Iterable[str]) -> list[str]:

@@ -27,7 +27,7 @@ def similarity(result: Similarity) -> Figure:
     _layers(axes, result)
     if len(matrix) <= _WRITTEN:
         for (i, j), value in np.ndenumerate(matrix):
-            ink = "white" if value < -0.8 else style.INK  # dark ink is easier to read on any orange
+            ink = style.LIGHT if value < -0.8 else style.DARK  # dark ink is easier to read on any orange
             axes.text(j, i, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", fontsize=9, color=ink)
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
     bar.set_label(f"{result.measure}: 1 alike, 0 unrelated", fontsize=9.5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1b2733", "#55616b", "#e3e8ec"
 HIGHER, LOWER, NEUTRAL = "#d9720b", "#2166ac", "#8b959d"
+DARK, LIGHT = "#1b2734", "#fefefe"
+"""Letters on coloured cells, which keep their colour on a dark page; `INK` and white are exchanged there."""
 WIDTH = 4.5
 """Inches. Narrow on purpose: shrunk to a phone's width, a label of 10 points can still be read."""
 
@@ -65,13 +68,21 @@ def direction(change: float) -> str:
 
 
 def shorten(text: object, limit: int = 24) -> str:
-    """Cut `text` to at most `limit` characters, the last one being an ellipsis, on one line.
+    """Cut `text` to the width of `limit` letters, the last one being an ellipsis, on one line.
 
-    >>> shorten("mean concave points of the nucleus", 14)
-    'mean concave…'
+    >>> shorten("mean concave points of the nucleus", 14), shorten("收缩压测量值", 8)
+    ('mean concave…', '收缩压…')
     """
     line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    if width(line) <= limit:
+        return line
+    widths = itertools.accumulate(map(width, line))
+    return line[: sum(total < limit for total in widths)].rstrip() + "…"
+
+
+def width(text: str) -> int:
+    """Return the width of a text in letters: Chinese, Japanese and Korean characters are twice as wide."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def distinct(names: Sequence[object], limit: int = 24) -> list[str]:
@@ -94,7 +105,7 @@ def _tail(name: str, group: Sequence[str], limit: int) -> str:
     if len(set(group)) == 1 or len(common) < 6:
         return shorten(name, limit)
     start = common.rfind(" ") + 1 if common.rfind(" ") > 4 else len(common)
-    return f"{name[:4]}…{shorten(name[start:], limit - 5)}"
+    return f"{name[:4]}…{shorten(name[start:], limit - 1 - width(name[:4]))}"
 
 
 def label(text: object, limit: int = 24) -> str:

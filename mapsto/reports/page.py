@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,12 @@ def short(text: object, limit: int = 32) -> Markup:
 
     whole = " ".join(str(text).split())
     cut = style.shorten(whole, limit)
-    return escape(cut) if cut == whole else Markup('<abbr title="{}">{}</abbr>').format(whole, cut)
+    shown = Markup("<bdi>{}</bdi>").format(cut) if _right_to_left(cut) else escape(cut)
+    return shown if cut == whole else Markup('<abbr title="{}">{}</abbr>').format(whole, shown)
+
+
+def _right_to_left(text: str) -> bool:
+    return any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
 
 
 def picture(figure: Figure, alt: str) -> Markup:

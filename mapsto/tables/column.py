@@ -17,6 +17,7 @@ from .cells import Cell
 Kind = Literal["number", "date", "category", "ordered", "absent"]
 KINDS = ("number", "date", "category", "ordered", "absent")
 _FIRST, _LAST = -719162 * 1440, 2932897 * 1440 - 1  # minutes from 1970 to the years 1 and 9999
+_NEAR = 20 * 365  # days
 _BOOLEANS = {"true": "1", "false": "0", "1": "true", "0": "false"}
 
 
@@ -140,10 +141,16 @@ class Column:
     def _days(self, cell: Cell) -> float:
         if cell is None or self.is_missing(cell):
             return math.nan
-        compact = dates.compact_days(cells.as_text(cell)) if self.style == "compact" else math.nan
-        if isinstance(cell, str) and math.isnan(compact):
-            return dates.days(cell, self.day_first)
-        return compact
+        text = cells.as_text(cell)
+        day = dates.compact_days(text) if self.style == "compact" else math.nan
+        if isinstance(cell, str) and math.isnan(day):
+            day = dates.days(cell, self.day_first)
+        return self._serial(text) if math.isnan(day) else day
+
+    def _serial(self, text: str) -> float:
+        """Read a number in place of a date, as spreadsheets write it, if the date lies near the others."""
+        day = dates.serial_days(text)
+        return day if self.low - _NEAR <= day <= self.high + _NEAR else math.nan
 
     def _rank(self) -> Any:
         by_fold, by_number = _unique(self.codes, words.fold), _unique(self.codes, _as_number)

@@ -4,6 +4,7 @@ Numbers stay numbers, dates become days, levels of an ordered column become thei
 NaN means missing; a value that `fit` did not see has no code, so it becomes NaN too, with a warning.
 """
 
+import itertools
 import re
 import warnings
 from collections import Counter
@@ -20,12 +21,16 @@ from ..errors import MapstoError
 from . import cells, deciding, words
 from .column import Column
 from .evidence import Habits, Reading, count
-from .remarks import listing, unread_sentence
+from .remarks import listing, other_mark, unread_sentence
 
 __all__ = ["Column", "Columns", "as_texts", "listing", "refuse_duplicates", "reorder"]
 
 
 _UNIT_OF_NAME = re.compile(r"[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")  # CRP (mg/l)
+
+
+class UnreadCells(UserWarning):
+    """The warning about cells of a later table that cannot be read."""
 
 
 class Columns:
@@ -81,11 +86,34 @@ class Columns:
         Raises:
             MapstoError: if a cell is infinite.
         """
-        numbers, unread = self._read(frame)
-        for column, texts in zip(self.columns, unread, strict=True):
-            if texts:
-                warnings.warn(unread_sentence(column, texts), UserWarning, stacklevel=3)
+        numbers, sentences = self.read(frame)
+        for sentence in sentences:
+            warnings.warn(sentence, UnreadCells, stacklevel=3)
         return numbers
+
+    def read(self, frame: pd.DataFrame) -> tuple[Float[np.ndarray, "n d"], list[str]]:
+        """Return the numbers of `transform`, and its warnings as sentences.
+
+        Raises:
+            MapstoError: if a cell is infinite.
+        """
+        numbers, unread = self._read(frame)
+        return numbers, [*self._unread(unread), *self._doubtful(frame)]
+
+    def unread(self, *frames: pd.DataFrame) -> list[str]:
+        """Return a sentence for each column that has cells which cannot be read, about all `frames` together."""
+        parts = [self._read(frame)[1] for frame in frames if len(frame)]
+        different = [list(dict.fromkeys(itertools.chain(*texts))) for texts in zip(*parts, strict=True)]
+        doubtful = itertools.chain(*map(self._doubtful, frames))
+        return list(dict.fromkeys([*self._unread(different), *doubtful]))
+
+    def _unread(self, unread: list[list[str]]) -> list[str]:
+        return [unread_sentence(column, texts) for column, texts in zip(self.columns, unread, strict=False) if texts]
+
+    def _doubtful(self, frame: pd.DataFrame) -> list[str]:
+        columns = [(column, frame.iloc[:, j]) for j, column in enumerate(self.columns) if column.kind == "number"]
+        doubts = [other_mark(column, v) for column, v in columns if cells.kind_of(v) == "cells"]
+        return [doubt for doubt in doubts if doubt]
 
     def state(self) -> list[dict[str, Any]]:
         """Return everything that was decided, in a form that JSON can hold."""
@@ -109,7 +137,7 @@ class Columns:
     def __repr__(self) -> str:
         if not hasattr(self, "columns"):
             return "Columns()"
-        rows = [("column", "kind", "unit", "values", "missing"), *map(_described, self.columns)]
+        rows = [("column", "kind", "unit", "values", "missing"), *map(described, self.columns)]
         widths = [max(len(row[j]) for row in rows) for j in range(5)]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -193,8 +221,8 @@ def _notes(column: Column, numbers: np.ndarray, informative: bool) -> list[str]:
     return [*column.notes] if informative else [*column.notes, left_out]
 
 
-def _described(column: Column) -> tuple[str, str, str, str, str]:
-    """Return a line that says how a column is read."""
+def described(column: Column) -> tuple[str, str, str, str, str]:
+    """Return the name, the kind, the unit, the range or the levels, and the number of missing cells of a column."""
     values = ""
     if column.kind == "number" and not np.isnan(column.low):
         values = f"{column.write(column.low):g} to {column.write(column.high):g}"

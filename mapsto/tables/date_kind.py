@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from . import dates
+from .cells import as_text
 from .column import Column
 from .evidence import Evidence
 
 _LIFETIME = 80 * 365
+_DATES = 0.2  # the least share of dates beside a spreadsheet's numbers of days
 
 
 def stored_dates(column: Column, values: pd.Series) -> Column:
@@ -36,9 +38,18 @@ def date_column(evidence: Evidence) -> Column | None:
         return Column(evidence.name, "date", missing=evidence.own, style="compact", notes=[note])
     first, note_of_order = _order(evidence)
     read = [text for text in texts if not math.isnan(dates.days(text, first))]
-    if not read or (evidence.kind is None and not evidence.enough(read)):
-        return None
     column = Column(evidence.name, "date", missing=evidence.own, day_first=first, notes=note_of_order)
+    known = [dates.days(text, first) for text in read]
+    column.low, column.high = min(known, default=math.nan), max(known, default=math.nan)
+    rest = [cell for cell in evidence.rest if cell not in read] if evidence.share(read) > _DATES else []
+    serial = [cell for cell in rest if not math.isnan(column.numbers([cell])[0][0])]
+    if not read or (evidence.kind is None and not evidence.enough([*read, *serial])):
+        return None
+    if serial:
+        day = column.write(column.numbers(serial[:1])[0][0])
+        column.notes.append(
+            evidence.said(f"numbers such as {as_text(serial[0])} are read as days of a spreadsheet ({day}).")
+        )
     if dates.short_years(texts):
         column.notes.append(evidence.said("years of two digits are read as 1930 to 2029."))
     column.notes += _far_dates(evidence, read, first)

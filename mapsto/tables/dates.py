@@ -31,6 +31,7 @@ _MONTH = re.compile(r"(\d{4})-(\d{2})|(\d{2})/(\d{4})|([^\W\d_]{3,9})\.?[ -](\d{
 _QUARTER = re.compile(r"(\d{4})[ -]?Q([1-4])|Q([1-4])[ -/](\d{4})")
 _WEEKS = re.compile(r"(\d{1,2})\s*\+\s*([0-6])")
 _COMPACT = re.compile(r"(19|20)(\d{2})(\d{2})(\d{2})")
+_SERIAL = re.compile(r"[1-9]\d{4}(\.\d+)?")
 _HOURS = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?|Uhr)?")
 _SPAN = re.compile(r"(-?\d+) days?,?(?: ([+-]?)(\d+):(\d{2}):(\d{2}(?:\.\d+)?))?")
 _EPOCH = datetime(1970, 1, 1)
@@ -52,6 +53,15 @@ def compact_days(text: str) -> float:
     match = _COMPACT.fullmatch(text)
     moment = _date(int(match[1] + match[2]), int(match[3]), int(match[4])) if match else None
     return math.nan if moment is None else float((moment - _EPOCH).days)
+
+
+def serial_days(text: str) -> float:
+    """Return the days since 1970-01-01 of a day that a spreadsheet has numbered from 1900, NaN if the text is none.
+
+    >>> serial_days("45000"), days("2023-03-15")
+    (19431.0, 19431.0)
+    """
+    return float(text) - 25569 if _SERIAL.fullmatch(text) else math.nan
 
 
 def hours(text: str) -> float:

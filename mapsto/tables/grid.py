@@ -56,7 +56,7 @@ def grid_of(path: Path, text: str) -> Grid:
 
 def _rows(path: Path, text: str, separator: str, skipped: int) -> Iterator[Row]:
     if separator == " ":
-        text = "\n".join(line.strip() for line in text.splitlines())
+        text = "\n".join(line.strip() for line in re.split(r"\r\n?|\n", text))
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t", strict=True
     )

@@ -15,12 +15,8 @@ from .columns import refuse_duplicates
 from .grid import Grid, Row
 from .naming import named, whole
 from .remarks import listing
+from .sums import without_sums
 
-_SUMS = {"mean", "average", "avg", "total", "totals", "sum", "median", "sd", "std", "stdev", "std dev",
-         "standard deviation", "min", "max", "minimum", "maximum", "count", "grand total", "subtotal",
-         "mittelwert", "mw", "durchschnitt", "summe", "gesamt", "insgesamt", "standardabweichung", "anzahl",
-         "moyenne", "total général", "somme", "media", "promedio", "平均", "平均值", "合计", "总计", "mean (sd)",
-         "mean±sd", "range", "iqr"}  # fmt: skip
 _UNIT_WORDS = [
     r"%|‰|°[cf]|[cf]|€|\$|usd|eur|n|score|points|yes/no|0/1|[gt]/l|k?pa|mmhg|bpm|/min|1/min",
     r"years?|yrs?|y|months?|days?|hours?|h|min|s|ms|jahre?|tage?|j\.?|ans|mois|jours?",
@@ -60,7 +56,11 @@ def layout_of(path: Path, grid: Grid) -> Layout:
     body = _cut(path, body, max((i for i, name in enumerate(names, 1) if name), default=0), len(names), notes)
     body = _without_units(_without_import_ids(body, notes), len(names), notes)
     body = _without_repeated_header(body, names, notes)
-    body = _without_sums(body, len(names), notes)
+    body, lines = without_sums(body)
+    if lines:
+        notes.append(
+            f"{_lines([line for line, _ in lines])} no row of the table but a summary ({lines[0][1]!r}); left out."
+        )
     refuse_duplicates([name for name in names if name])
     layout = Layout(*named(names, body, [*grid.notes, *notes]))
     if not layout.rows or not layout.names:
@@ -256,32 +256,3 @@ def _without_repeated_header(rows: list[Row], names: list[str], notes: list[str]
     if repeated:
         notes.append(f"{_lines(repeated)} the column names again; left out.")
     return [row for row in rows if row.line not in set(repeated)]
-
-
-def _without_sums(rows: list[Row], width: int, notes: list[str]) -> list[Row]:
-    """Leave out rows of means and sums: at the end, or anywhere if the first column holds no other texts."""
-    sums = []
-    while len(rows) > 1 and _is_sum(rows[-1], rows[:-1]):
-        sums.append(rows.pop())
-    inside = [row for row in rows if _is_sum(row, rows) and _first_is_number(rows)]
-    sums = [*inside, *sums[::-1]]
-    if sums:
-        word = _text(sums[0].filled[0])
-        notes.append(f"{_lines([row.line for row in sums])} no row of the table but a summary ({word!r}); left out.")
-    lines = {row.line for row in sums}
-    return [row for row in rows if row.line not in lines]
-
-
-def _is_sum(row: Row, others: Sequence[Row]) -> bool:
-    if not row.filled:
-        return False
-    place = next(j for j, cell in enumerate(row.cells) if cell is not None)
-    word = words.fold(_text(row.cells[place])).rstrip(":. ")
-    if word not in _SUMS or place > 1 or not isinstance(row.cells[place], str):
-        return False
-    same = sum(
-        words.fold(_text(other.cells[place])) == words.fold(_text(row.cells[place]))
-        for other in others
-        if other is not row
-    )
-    return same <= 0.1 * len(others) and (len(row.filled) < len(row.cells) or len(row.cells) > 2)

@@ -1,9 +1,12 @@
 """Sentences that say how a column was read."""
 
 import math
+import re
 import shlex
 from collections import Counter
 from typing import Any
+
+import pandas as pd
 
 from . import cells, spelling, words
 from .column import Column
@@ -11,6 +14,10 @@ from .column import Column
 _SENTINELS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 888.0, 8888.0, 777.0, 7777.0,
               -888.0, -8888.0, -777.0, 99.9, 999.9, 9999.9, 99.99, 999.99, -99.9, -999.9, 98.0, 998.0, 9998.0, 88.0,
               -88.0}  # fmt: skip
+
+
+_GROUPED = re.compile(r"\d[.,]\d{3}(?!\d)")
+_WORDS = 20  # that a sentence about unread cells names
 
 
 def listing(names: list[str], most: int = 5) -> str:
@@ -124,7 +131,29 @@ def unread_sentence(column: Column, unread: list[str]) -> str:
         problem = f"not a number in {column.unit}" if any(map(spelling.parts, unread)) else problem
     if column.kind == "number" and any(_has_other_mark(column, text) for text in unread):
         problem = f"not a number with the decimal mark {column.decimal!r}"
-    return f"column {column.name!r}: {listing(unread)} {problem}; read as missing."
+    return f"column {column.name!r}: {listing(unread, _WORDS)} {problem}; read as missing."
+
+
+def other_mark(column: Column, values: pd.Series) -> str:
+    """Return a sentence about cells such as 1.234 that are large only because of the column's decimal mark, or ""."""
+    if column.style != "plain" or column.shift:
+        return ""
+    texts = {text.strip() for text in values.dropna().unique() if isinstance(text, str) and _GROUPED.search(text)}
+    other = "," if column.decimal == "." else "."
+    both = {
+        text: (column.numbers([text])[0][0], spelling.value(part, other))
+        for text in sorted(texts)
+        if (part := spelling.parts(text))
+    }
+    far = [text for text, (read, meant) in both.items() if abs(read) > column.high >= meant >= column.low]
+    if not far:
+        return ""
+    read = cells.as_text(both[far[0]][0])
+    rest = f"; so are {len(far) - 1} more cells" if len(far) > 1 else ""
+    return (
+        f"column {column.name!r}: {far[0]!r} is read as {read}, because the decimal mark of the training rows is "
+        f"{column.decimal!r}; if it is a smaller number, write it with that mark{rest}."
+    )
 
 
 def _has_other_mark(column: Column, text: str) -> bool:

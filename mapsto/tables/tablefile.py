@@ -22,11 +22,25 @@ __all__ = ["TableFile", "outcomes", "read", "read_table"]
 
 
 class TableFile(NamedTuple):
-    """A table in a file: its cells, sentences about guesses and parts left out, and the line of each row."""
+    """A table in a file: its cells, sentences about guesses and parts left out, and the place of each row.
+
+    Attributes:
+        table: the cells, one row for each row of the table.
+        notes: sentences about guesses and about parts that were left out.
+        lines: for each row of `table`, the number of the line on which it begins: in a text file, counted from 1 with
+            every line break, also those inside quoted cells; in a spreadsheet, the number beside the row; in any other
+            file, the number of the row.
+        where: how such a number is written in a sentence; empty if it is the number of the row in `table`.
+    """
 
     table: pd.DataFrame
     notes: list[str]
     lines: list[int]
+    where: str = "line {} of the file"
+
+    def place(self, i: int) -> str:
+        """Say where row `i` (from 0) stands in the file, such as "line 89 of the file"; "" if its number says it."""
+        return self.where.format(self.lines[i])
 
 
 def read_table(path: str | Path, sheet: str | None = None) -> pd.DataFrame:
@@ -51,7 +65,7 @@ def read(path: str | Path, sheet: str | None = None) -> TableFile:
     if suffix in formats.FRAMES:
         return _of_frame(path, *formats.frame(path))
     if suffix in formats.SHEETS or _is_workbook(content):
-        return _of_layout(layout_of(path, formats.sheet(path, sheet)))
+        return _of_layout(layout_of(path, formats.sheet(path, sheet)))._replace(where="row {} of the sheet")
     if sheet is not None:
         raise MapstoError(f"sheet: got {sheet!r}, but {path} is no spreadsheet; leave it out.")
     if content.lstrip()[:14].lower().startswith((b"<html", b"<!doctype html", b"<table")):
@@ -85,7 +99,7 @@ def _of_frame(path: Path, table: pd.DataFrame, notes: list[str]) -> TableFile:
     table = table[~empty].reset_index(drop=True)
     if not len(table) or not len(table.columns):
         raise MapstoError(f"file: {path} has no rows below its column names, expected one row a line.")
-    return TableFile(table, notes, lines)
+    return TableFile(table, notes, lines, "row {} of the file" if empty.any() else "")
 
 
 def _is_workbook(content: bytes) -> bool:

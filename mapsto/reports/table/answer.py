@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, Shaped
 
 from ... import checks
 from ...explanation import Explanation
+from ...tables.columns import UnreadCells
 from ...tables.outcome import positive
 from .evidence import FEW, Evidence, cross_validated, held_out
 from .exact import check
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ...estimators import TableClassifier
+    from ...tables.column import Column
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,7 @@ class Answer:
         notes: sentences about the table.
         kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
         evidence: the rows by which the quality is measured, and the predictions of them; None if there are none.
+        classifier: the fitted classifier, which knows how each column was read.
     """
 
     question: Question
@@ -61,6 +64,7 @@ class Answer:
     notes: list[str]
     kinds: Sequence[str] = ()
     evidence: Evidence | None = None
+    classifier: TableClassifier | None = None
 
     @cached_property
     def classes(self) -> list[str]:
@@ -76,6 +80,21 @@ class Answer:
     def row_names(self) -> list[str]:
         """The names of the explained rows."""
         return row_names(self.question.rows)
+
+    @cached_property
+    def readers(self) -> dict[str, Column]:
+        """How each column is read, by its name; empty if there is no classifier."""
+        return {} if self.classifier is None else {column.name: column for column in self.classifier.columns_}
+
+    def place(self, row: int) -> str:
+        """Say where an explained row stands in its file, such as "line 89 of the file"; "" if that is not known."""
+        source, places = self.question.source, self.question.places
+        return "" if source is None or places is None else source.file.place(int(places[row]))
+
+    def training_place(self, row: int) -> str:
+        """Say where a training row stands in its file; "" if that is not known."""
+        source, places = self.question.source, self.question.train_places
+        return "" if source is None or places is None else source.train.place(int(places[row]))
 
     @cached_property
     def cells(self) -> Shaped[np.ndarray, "n d"]:
@@ -185,10 +204,10 @@ def answer(question: Question, classifier: TableClassifier | None = None) -> Ans
     }
     names = np.array(row_names(question.rows), object)[question.has_outcome]
     notes = [*about_rows(question, classifier, [*names, *row_names(question.others)]), *notes]
-    warned = dict.fromkeys(str(warning.message) for warning in caught)
-    remarks = list(dict.fromkeys([*question.notes, *classifier.notes_, *notes, *warned]))
+    warned = [str(warning.message) for warning in caught if not issubclass(warning.category, UnreadCells)]
+    remarks = list(dict.fromkeys([*question.notes, *_notes(question, classifier), *notes, *warned]))
     kinds = [column.kind for column in classifier.columns_.columns]
-    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds, evidence)
+    return Answer(question, reasons, p, cases, push, tested, summary, remarks, kinds, evidence, classifier)
 
 
 def typical_rows(p: Float[np.ndarray, "n k"]) -> list[int]:
@@ -218,6 +237,14 @@ def ordered(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Return `table` with its columns in the order of `columns`, or as it is if they have no such names."""
     names = [str(name) for name in table.columns]
     return table.set_axis(names, axis=1)[columns] if sorted(names) == sorted(columns) else table
+
+
+def _notes(question: Question, classifier: TableClassifier) -> list[str]:
+    """Return the notes of `fit`, with one sentence for each column about all cells that cannot be read."""
+    names = [column.name for column in classifier.columns_]
+    train, rows, others = (ordered(part, names) for part in (question.train, question.rows, question.others))
+    columns, of_fit = classifier.columns_, classifier.columns_.unread(train)
+    return [*(note for note in classifier.notes_ if note not in of_fit), *columns.unread(train, rows, others)]
 
 
 def _fitted(question: Question) -> TableClassifier:

@@ -33,7 +33,7 @@ def _case(answer: Answer, i: int) -> dict[str, Any]:
     true = answer.outcomes[i]
     outcome = "" if true is None else f" The outcome was {style.shorten(true, 40)}."
     return {
-        "heading": f"{row[0].upper()}{row[1:]}: {numbers.percent(p)} probability of {name}",
+        "heading": f"{row[:1].upper()}{row[1:]}{_place(answer, i)}: {numbers.percent(p)} probability of {name}",
         "picture": page.picture(figure, f"Waterfall of {row}. {ends} {reasons}"),
         "caption": ends + outcome,
     }
@@ -43,6 +43,10 @@ def _row(answer: Answer, i: int) -> str:
     """Name a row in a sentence: a bare number is a row's, another name speaks for itself."""
     name = style.shorten(answer.row_names[i])
     return f"row {name}" if not name or name.isdigit() else name
+
+
+def _place(answer: Answer, i: int) -> str:
+    return f" ({answer.place(i)})" if answer.place(i) else ""
 
 
 def _contribution(answer: Answer, i: int, j: int, value: float) -> str:
@@ -74,6 +78,7 @@ def _influence(answer: Answer, i: int, push: Float[np.ndarray, " n_train"]) -> d
     rows = [
         {
             "name": names[j],
+            "line": line(answer.training_place(j)),
             "outcome": outcomes[j],
             "cells": [numbers.cell(train.iloc[j, column], 99) for column in columns],
             "push": float(push[j]),
@@ -86,11 +91,17 @@ def _influence(answer: Answer, i: int, push: Float[np.ndarray, " n_train"]) -> d
     return {
         "picture": page.picture(pushes(push, labels, answer.classes[c]), alt),
         "name": answer.row_names[i],
+        "line": line(answer.place(i)),
         "columns": [answer.columns[j] for j in columns],
         "cells": [numbers.cell(answer.cells[i, j], 99) for j in columns],
         "rows": rows,
         "negligible": next((limit for limit in ("0.01", "0.1") if 100 * np.abs(push).max() < float(limit)), None),
     }
+
+
+def line(place: str) -> str:
+    """Return the number in a place such as "line 89 of the file"."""
+    return "".join(filter(str.isdigit, place))
 
 
 def listed(answer: Answer) -> list[dict[str, Any]]:
@@ -102,6 +113,7 @@ def _listed_row(answer: Answer, i: int) -> dict[str, Any]:
     best = int(answer.probabilities[i].argmax())
     return {
         "name": answer.row_names[i],
+        "line": line(answer.place(i)),
         "prediction": answer.classes[best],
         "probability": float(answer.probabilities[i, best]),
         "outcome": answer.outcomes[i],

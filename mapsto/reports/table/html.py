@@ -5,30 +5,49 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ...figures import fonts
 from ...figures.svg import plain_style
 from .. import page
-from . import cases, lines, overview, words
+from . import cases, lines, overview, reading, words
 from .answer import Answer
 from .headlines import headlines
 
 
-def write(answer: Answer, path: str | os.PathLike[str], title: str) -> Path:
+def write(answer: Answer, path: str | os.PathLike[str], title: str, mark: str = "") -> Path:
     """Write the page of an answer as one self-contained HTML file, whole or not at all, and return its path.
+
+    If `mark` is given, it stands in the head of the page and says of which table the page is.
 
     Raises:
         MapstoError: the file cannot be written.
     """
     with plain_style():
-        return page.write(path, text(answer, title))
+        return page.write(path, text(answer, title, mark))
 
 
-def text(answer: Answer, title: str) -> str:
+def _head(place: str) -> tuple[str, str] | None:
+    """Return the head of the column of line numbers, in two lines, or None if there are none."""
+    words = "".join(letter for letter in place if not letter.isdigit()).split()
+    return (words[0], " ".join(words[1:])) if words else None
+
+
+def _of_fonts(answer: Answer) -> list[str]:
+    """Say that a picture needs the reader's fonts, if no font of this computer has its letters."""
+    letters = fonts.missing("".join([*answer.columns, *answer.classes, *answer.row_names]))[:3]
+    remedy = "if boxes stand there instead, install a font that has them, such as Noto Sans"
+    return (
+        [f"pictures: letters such as {letters} are drawn with the fonts of your browser; {remedy}."] if letters else []
+    )
+
+
+def text(answer: Answer, title: str, mark: str = "") -> str:
     """Return the page; call it within `plain_style()`."""
     summary = answer.summary
     compared = summary["agreement"]["r2"] is not None
     return page.render(
         "table.html.jinja",
         title=title,
+        mark=mark,
         answer=answer,
         headlines=headlines(summary),
         overview=overview.overview(answer),
@@ -48,5 +67,9 @@ def text(answer: Answer, title: str) -> str:
         reliability=overview.trust(answer),
         agreement=words.agreement(summary["agreement"]) if compared else None,
         listed=cases.listed(answer),
-        notes=answer.notes,
+        columns=reading.readings(answer),
+        about=reading.sentences(answer),
+        places=_head(answer.place(0)),
+        training_places=_head(answer.training_place(0)),
+        notes=[*answer.notes, *_of_fonts(answer)],
     )

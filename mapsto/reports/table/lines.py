@@ -87,7 +87,7 @@ def prediction_line(answer: Answer, i: int) -> tuple[str, str, str]:
         for j in _largest(values)
     ]
     prediction = f"{answer.classes[best]} {numbers.percent(answer.probabilities[i, best])}"
-    return answer.row_names[i], prediction, ", ".join(reasons) or "no column moves it by 0.1 points"
+    return _name(answer, i), prediction, ", ".join(reasons) or "no column moves it by 0.1 points"
 
 
 def training_lines(answer: Answer) -> list[tuple[str, str]]:
@@ -97,8 +97,14 @@ def training_lines(answer: Answer) -> list[tuple[str, str]]:
     for i, push in zip(answer.cases, answer.push, strict=True):
         p = push[:, int(answer.probabilities[i].argmax())]
         strongest = [f"{names[j]} ({answer.question.labels[j]}) {numbers.points(p[j])}" for j in _largest(p)]
-        lines.append((answer.row_names[i], ", ".join(strongest) or "none moves it by 0.1 points"))
+        lines.append((_name(answer, i), ", ".join(strongest) or "none moves it by 0.1 points"))
     return lines
+
+
+def _name(answer: Answer, i: int) -> str:
+    """Return the name of a row with its place in the file."""
+    place = answer.place(i).removesuffix(" of the file")
+    return f"{answer.row_names[i]} ({place})" if place else answer.row_names[i]
 
 
 def _largest(values: Float[np.ndarray, " n"]) -> list[int]:

@@ -23,6 +23,7 @@ from ...tables.outcome import read_outcome
 from ...tables.pairs import pair_columns, with_pairs_split
 from ...tables.splits import split, training_rows
 from ...tables.words import fold
+from .source import Source
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
     `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` is the group
-    of each training row, such as the patient whose visit it is; if None, rows are independent.
+    of each training row, such as the patient whose visit it is; if None, rows are independent. `places` are positions
+    of `rows`, and `train_places` those of `train`, among the rows of their tables. `source` holds the files from which
+    the tables were read.
     """
 
     train: pd.DataFrame
@@ -70,6 +73,9 @@ class Question:
     notes: list[str] = field(default_factory=list)
     choices: Choices = NO_CHOICES
     groups: Shaped[np.ndarray, " n_train"] | None = None
+    places: Int[np.ndarray, " n"] | None = None
+    train_places: Int[np.ndarray, " n_train"] | None = None
+    source: Source | None = None
 
     @cached_property
     def has_outcome(self) -> Bool[np.ndarray, " n"]:
@@ -118,7 +124,7 @@ def of_table(
     if groups is not None:
         notes.append(divided_note(str(choices.group), groups[parts.train], groups[parts.test]))
     question = of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
-    return replace(question, groups=None if groups is None else groups[parts.train])
+    return replace(question, train_places=parts.train, groups=None if groups is None else groups[parts.train])
 
 
 def of_two_tables(
@@ -156,7 +162,7 @@ def of_two_tables(
         others = group_names(table, str(choices.group), names[0])
         notes += shared_note(str(choices.group), groups[used], others, names[0])
     question = of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
-    return replace(question, groups=None if groups is None else groups[used])
+    return replace(question, train_places=used, groups=None if groups is None else groups[used])
 
 
 def of_rows(
@@ -188,7 +194,8 @@ def of_rows(
     used = np.isin(explain, tested)
     outcome = np.array([label_of[i] if there else None for i, there in zip(explain, used, strict=True)], object)
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
-    return Question(train, labels, x.iloc[explain], outcome, others, other_outcomes, seed, list(notes), choices)
+    rows, notes = x.iloc[explain], list(notes)
+    return Question(train, labels, rows, outcome, others, other_outcomes, seed, notes, choices, places=explain)
 
 
 def _groups(table: pd.DataFrame, name: str, choices: Choices) -> Shaped[np.ndarray, " n"] | None:

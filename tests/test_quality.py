@@ -309,6 +309,7 @@ def test_a_rival_that_is_clearly_better_is_named_first() -> None:
             "gives clearly better probabilities: a lower log loss, 0.300 against 0.420",
         ),
         ((0.95, 0.1, 0.9, 0.05), "though its probabilities are worse (log loss 0.900 against 0.420"),
+        ((0.6, 0.1, 0.3, 0.05), "though it ranks worse (AUC 0.600 against 0.796"),
         ((0.796 + 0.0504, 0.05, 0.4, 0.1), None),  # an interval that is printed as 0.000 to 0.100
     ],
 )

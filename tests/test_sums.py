@@ -27,6 +27,8 @@ LEFT_OUT = {
 KEPT = {
     "a name": "part,grams\nleft,3\nright,5\ntotal,99\n",
     "a name whose number is the largest": "part,grams\nleft,3\nright,5\ntotal,5\n",
+    "a number beside the sum": "part,grams\nleft,3.25\nright,5.25\ntotal,8.9\n",
+    "a category that happens to add up": "kind,n\nsum,1\nmean,2\nsum,1\nmean,2\nsum,6\n",
     "a word of the outcome": "id,died\nA,ja\nB,nein\nC,ja\nmax,nein\n",
     "a category": "stat,n\nmean,3\nsum,5\nmean,4\nsum,2\nmean,3\nsum,5\n",
 }

@@ -49,7 +49,8 @@ def check(classifier: "TableClassifier", rows: "pd.DataFrame", reasons: Explanat
 
     In a wide table all but the ten columns that move predictions most are left empty.
     """
-    work = classifier.n_rows_ * len(classifier.classes_) / 128  # of one exact value; 1 for 64 rows of two classes
+    cells = classifier.n_rows_ * max(len(classifier.used_), COLUMNS)
+    work = cells * len(classifier.classes_) / (128 * COLUMNS)  # of one row; 1 for 64 training rows of two classes
     rows, players = rows.iloc[: round(ROWS / min(max(work, 1), 8))], classifier.used_.tolist()
     values = reasons.values[: len(rows)]
     if len(players) > COLUMNS:

@@ -176,7 +176,8 @@ def test_classes_that_cannot_be_tested_are_not_and_that_is_said() -> None:
 def test_no_fold_adds_a_note() -> None:
     asked = question(30)
     train = asked.train[["ward"]].assign(ward=[f"ward {i}" if i < 4 else "north" for i in range(30)])
-    found = answer(replace(asked, train=train, rows=train[3:5], outcomes=np.array([None] * 2, object)))
+    rows = {"rows": train[3:5], "outcomes": np.array([None] * 2, object), "others": asked.others[["ward"]]}
+    found = answer(replace(asked, train=train, **rows))
     assert found.evidence is not None and not any("never seen" in note for note in found.notes)
 
 

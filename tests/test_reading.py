@@ -152,3 +152,14 @@ def test_one_sentence_names_every_cell_that_cannot_be_read(tmp_path):
     notes = mt.reports.table(clf, new, path=tmp_path / "r.html", train=taught).notes
     (said,) = [note for note in notes if "'lab'" in note and "read as missing" in note]
     assert all(repr(word) in said for word in ["clotted", *words]) and said.endswith("not a number; read as missing.")
+
+
+def test_a_column_of_groups_says_so(tmp_path, capsys):
+    table = patients().drop(columns=["bp", "doctor", "code"])
+    table["ward_visit"] = [f"g{i // 2}" for i in range(len(table))]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    out = ["--out", str(tmp_path / "out"), "--json"]
+    assert main(["explain", str(tmp_path / "t.csv"), "--target", "died", "--group", "ward_visit", *out]) == 0
+    columns = {c["name"]: c for c in json.loads(capsys.readouterr().out)["columns"]}
+    assert columns["ward_visit"]["why"] == "Its groups of rows stay together (--group)."
+    assert columns["ward_visit"]["dropped"]

@@ -152,14 +152,12 @@ def _given(answer: Answer, read: dict[str, Reading]) -> list[Reading]:
 def _unused(answer: Answer, name: str, values: pd.Series, parts: list[str]) -> Reading:
     """Return the reading of a column that a person leaves out, or that is read as two columns."""
     choices, missing = answer.question.choices, _empty(values)
-    if name in choices.drop:
-        return Reading(name, "unused", "", "", missing, len(values), "Left out by --drop.", True)
-    if name == choices.id:
-        return Reading(name, "unused", "", "", missing, len(values), "It names the rows (--id).", True)
     if parts:
         why = f"It holds pairs of numbers, read as two columns: {listing(parts)}."
         return Reading(name, "pair", "", "", missing, len(values), why, False)
-    return Reading(name, "unused", "", "", missing, len(values), "It is not used for predicting.", True)
+    roles = {choices.id: "It names the rows (--id).", choices.group: "Its groups of rows stay together (--group)."}
+    why = "Left out by --drop." if name in choices.drop else roles.get(name, "It is not used for predicting.")
+    return Reading(name, "unused", "", "", missing, len(values), why, True)
 
 
 def _empty(values: pd.Series) -> int:

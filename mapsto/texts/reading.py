@@ -1,0 +1,48 @@
+"""A list of texts from whatever holds them, or one sentence that says which text cannot be read."""
+
+from typing import Any
+
+from ..errors import MapstoError
+
+
+def read_texts(texts: Any, name: str = "texts") -> list[str]:
+    """Return texts as a list of `str`: from a list, an array `[n]`, or a column of a table.
+
+    Raises:
+        MapstoError: if there is no text, `texts` is a single text or has another shape, or a text is missing or of
+            another type.
+    """
+    if isinstance(texts, str | bytes) or not hasattr(texts, "__iter__"):
+        raise MapstoError(f"{name}: got {_kind(texts)}, expected a list of texts; write [text] for a single one.")
+    if getattr(texts, "ndim", 1) == 2 and texts.shape[1] == 1:
+        texts = texts.iloc[:, 0] if hasattr(texts, "iloc") else texts[:, 0]  # a table of one column
+    if getattr(texts, "ndim", 1) != 1:
+        raise MapstoError(f"{name}: got shape {tuple(texts.shape)}, expected [n]; pass the column that holds the texts.")
+    every = list(texts)
+    if not every:
+        raise MapstoError(f"{name}: got no text, expected at least one.")
+    for i, text in enumerate(every):
+        if not isinstance(text, str):
+            _refuse(text, i, name)
+    return [str(text) for text in every]
+
+
+def _refuse(text: Any, i: int, name: str) -> None:
+    place = f"at position {i}"
+    if text is None or text is not text or _is_missing(text):
+        remedy = "leave it out, or pass '' for an empty text"
+        raise MapstoError(f"{name}: got a missing text ({text!r}) {place}, expected a text; {remedy}.")
+    remedy = "decode it" if isinstance(text, bytes) else "write it as a text"
+    raise MapstoError(f"{name}: got {_kind(text)} {place}, expected a text; {remedy}.")
+
+
+def _is_missing(text: Any) -> bool:
+    """Return whether a value is NaN, `pandas.NA` or NaT: none of them is known to equal itself."""
+    try:
+        return not bool(text == text)  # noqa: PLR0124 - NaN differs from itself
+    except (TypeError, ValueError):
+        return type(text).__name__ == "NAType"
+
+
+def _kind(value: Any) -> str:
+    return "a single text" if isinstance(value, str) else f"{type(value).__name__} {value!r:.40}"

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     tables = "a table (.csv, .tsv, .xlsx, .ods, .parquet, .feather, .sav, .dta), or the folder of a run"
     add("path", type=Path, metavar="TABLE_OR_RUN", help=tables)
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
+    add("--text", metavar="COLUMN", help="read this column as texts, and explain predictions by words or sentences")
     add("--train-rows", type=int, metavar="N", help="train on a stratified sample of N rows (at most 1,000)")
     add("--train", type=Path, metavar="TABLE", help="train on another table; the first needs no outcomes then")
     add(
@@ -57,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.path.is_dir():
-        _refuse(args, ("target", "train_rows", "train", *_READING), f"is for tables, but {args.path} is a run's folder")
+        _refuse(args, ("target", "text", "train_rows", "train", *_READING), f"is for tables, but {args.path} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)
@@ -66,6 +67,10 @@ def main(args: argparse.Namespace) -> int:
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
     if args.target is None:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
+    if args.text is not None:
+        from .explain_texts import explain_texts
+
+        return explain_texts(args)
     return _explain_table(args)
 
 

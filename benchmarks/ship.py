@@ -51,7 +51,7 @@ def images(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
 
 
 def texts(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
-    """Return the configuration of the prototypical network over the encoder of texts, and the precision of its weights."""
+    """Return the configuration of the prototypical network over the text encoder, and the precision of its weights."""
     init["ways"] = 5
     return {"learner": {"class_path": "mapsto.learners.PrototypicalNetwork", "init_args": init}}, torch.float16
 

@@ -58,7 +58,11 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.path.is_dir():
-        _refuse(args, ("target", "text", "train_rows", "train", *_READING), f"is for tables, but {args.path} is a run's folder")
+        _refuse(
+            args,
+            ("target", "text", "train_rows", "train", *_READING),
+            f"is for tables, but {args.path} is a run's folder",
+        )
         from .explain_run import explain_run
 
         return explain_run(args)

@@ -1,4 +1,4 @@
-"""The scikit-learn interface of the shipped mappings: predict and explain small tables, images and texts without training."""
+"""The scikit-learn interface of the shipped mappings: predict and explain tables, images and texts without training."""
 
 from .classifier import MAX_CLASSES, TableClassifier
 from .image_classifier import ImageClassifier

@@ -37,7 +37,7 @@ class Embedder(ABC):
 
     @abstractmethod
     def subsets(self, parts: Sequence[str], masks: Float[Tensor, "c p"]) -> Float[Tensor, "c f"]:
-        """Return the embeddings of the texts in which only the parts with mask 1 are left, one for each row of masks."""
+        """Return the embeddings of the texts in which only the parts with mask 1 are left, one for each mask."""
 
 
 @final
@@ -96,7 +96,9 @@ class Asked(Embedder):
 
     def subsets(self, parts: Sequence[str], masks: Float[Tensor, "c p"]) -> Float[Tensor, "c f"]:
         """Return the embeddings of the texts in which only the parts with mask 1 are left."""
-        return self.texts([join([part for part, seen in zip(parts, mask, strict=True) if seen]) for mask in masks > 0.5])
+        return self.texts(
+            [join([part for part, seen in zip(parts, mask, strict=True) if seen]) for mask in masks > 0.5]
+        )
 
     def sharpness(self, x: Float[Tensor, "n f"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> float:
         """Return the multiplier with which each training text is predicted best from the others."""
@@ -108,7 +110,7 @@ class Asked(Embedder):
             array = np.asarray(answer.detach().cpu() if isinstance(answer, Tensor) else answer, np.float32)
         except (TypeError, ValueError) as error:
             raise MapstoError(
-                f"encoder: failed with {type(error).__name__} ({error}); it must map a list of n texts to numbers [n, f]."
+                f"encoder: failed with {type(error).__name__} ({error}); it must map n texts to numbers [n, f]."
             ) from error
         fits = array.ndim == 2 and len(array) == len(texts) and array.shape[1] > 0
         got = f"an array of shape {array.shape} for {len(texts)} texts"

@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from ..explanation import Explanation
+
+
+class Reasons(NamedTuple):
+    """The contributions of the parts of one text, their standard errors, the base value, and the number of looks."""
+
+    values: Float[np.ndarray, "p k"]
+    errors: Float[np.ndarray, "p k"]
+    base: Float[np.ndarray, " k"]
+    looks: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,3 +58,24 @@ class TextExplanation(Explanation):
         values = self.values[row, :, target]
         strongest = sorted(j for j in np.argsort(-values, kind="stable")[:count] if values[j] > 0)
         return [self.data[row, j] for j in strongest]
+
+
+def padded(
+    parts: Sequence[Sequence[str]], units: Sequence[str], reasons: Sequence[Reasons], classes: Sequence[Any]
+) -> TextExplanation:
+    """Return the explanation of several texts, padded to the largest number of parts."""
+    most = max(map(len, parts))
+    data = np.full((len(parts), most), None, object)
+    for i, of_text in enumerate(parts):
+        data[i, : len(of_text)] = of_text
+    values, errors = (
+        np.stack([_pad(part, most) for part in column]) for column in list(zip(*reasons, strict=True))[:2]
+    )
+    unit = units[0].removesuffix("s") if len(set(units)) == 1 else "part"
+    names = [f"{unit} {j + 1}" for j in range(most)]
+    base, looks = np.stack([of_text.base for of_text in reasons]), [of_text.looks for of_text in reasons]
+    return TextExplanation(values, base, data, names, classes, errors=errors, units=units, looks=looks)
+
+
+def _pad(part: Float[np.ndarray, "p k"], most: int) -> Float[np.ndarray, "d k"]:
+    return np.pad(part, ((0, most - len(part)), (0, 0)))

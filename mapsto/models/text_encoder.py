@@ -5,7 +5,7 @@
 
 The sums are over the features f of the text. The lexical part compares words as they are written, as TF-IDF does, with
 learned weights in place of inverse document frequencies; sign and place are fixed functions of f (Weinberger et al.
-2009, "Feature Hashing for Large Scale Multitask Learning", eq. 2). So a word that was never seen in training counts too.
+2009, "Feature Hashing for Large Scale Multitask Learning", eq. 2). A word that was never seen in training counts too.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Episodes from labelled texts: a few sentences of each class teach, others of the same classes are to be classified."""
+"""Episodes from labelled texts: a few texts of each class teach, others of the same classes are to be classified."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,10 +65,10 @@ class Texts(Tasks):
     ):
         self.shape = shape(ways, shots, queries)
         checks.between(0, 1, hidden=hidden)
-        texts, labels = _columns(texts, labels, column)
-        names, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        contents, classes = _columns(texts, labels, column)
+        names, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
         order = np.argsort(codes, kind="stable")  # groups the texts by class
-        of_words = [words(text) for text in texts]
+        of_words = [words(text) for text in contents]
         self.x, self.places = (torch.from_numpy(part[order]) for part in numbers(of_words))
         self.most = max(map(len, of_words), default=0)  # words of a text
         self.names, self.hidden = names.tolist(), hidden

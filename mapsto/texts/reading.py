@@ -17,7 +17,9 @@ def read_texts(texts: Any, name: str = "texts") -> list[str]:
     if getattr(texts, "ndim", 1) == 2 and texts.shape[1] == 1:
         texts = texts.iloc[:, 0] if hasattr(texts, "iloc") else texts[:, 0]  # a table of one column
     if getattr(texts, "ndim", 1) != 1:
-        raise MapstoError(f"{name}: got shape {tuple(texts.shape)}, expected [n]; pass the column that holds the texts.")
+        raise MapstoError(
+            f"{name}: got shape {tuple(texts.shape)}, expected [n]; pass the column that holds the texts."
+        )
     every = list(texts)
     if not every:
         raise MapstoError(f"{name}: got no text, expected at least one.")
@@ -39,7 +41,7 @@ def _refuse(text: Any, i: int, name: str) -> None:
 def _is_missing(text: Any) -> bool:
     """Return whether a value is NaN, `pandas.NA` or NaT: none of them is known to equal itself."""
     try:
-        return not bool(text == text)  # noqa: PLR0124 - NaN differs from itself
+        return not bool(text == text)
     except (TypeError, ValueError):
         return type(text).__name__ == "NAType"
 

@@ -32,6 +32,6 @@ def other_scripts(texts: Sequence[str], which: str) -> list[str]:
     count, listed = len(others), ", ".join(sorted(set(others)))
     are = f"{which} is" if count == 1 else f"{which}s are"
     return [
-        f"texts: {count} {are} not in Latin letters ({listed}). The shipped encoder was trained on English sentences, so "
-        "it compares the letters and not the meaning of these texts."
+        f"texts: {count} {are} not in Latin letters ({listed}). The shipped encoder was trained on English "
+        "sentences, so it compares the letters and not the meaning of these texts."
     ]

@@ -13,7 +13,9 @@ _UNSPACED = (
 _WORD = re.compile(rf"[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+")
 _STARTS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 _END = re.compile(r"(?:[.!?…]+[\"'”’)\]]*|[。！？]+[」』”]*|:)$")
-_SHORTENED = re.compile(r"^(?:\W*(?:[A-Za-z]|mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|no|nr|approx|inc|ltd)\.)$", re.IGNORECASE)
+_SHORTENED = re.compile(
+    r"^(?:\W*(?:[A-Za-z]|mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|no|nr|approx|inc|ltd)\.)$", re.IGNORECASE
+)
 LONGEST = 40  # words; a sentence without an end is cut here
 _LINE = re.compile(r"\n+|\r+|\u2029")
 

@@ -1,4 +1,4 @@
-"""A page about the classes of texts: predictions, the words behind them, the training texts, and checks of all three."""
+"""A page about classes of texts: predictions, the words behind them, the training texts, and checks of all three."""
 
 from .answer import Answer, answer
 from .html import text, write

@@ -90,7 +90,7 @@ def answer(question: Question, classifier: TextClassifier | None = None) -> Answ
     y, labels = (np.array([index[label] for label in part.tolist()], int) for part in (question.truth, question.labels))
     tested = np.concatenate([p[known], classifier.predict_proba(others)]) if others else p[known]
     texts = [text for text, there in zip(rows, known, strict=True) if there] + others
-    wrong = [i for i in np.flatnonzero(known) if index[question.outcomes[i]] != p[i].argmax()]
+    wrong = [i for i in np.flatnonzero(known).tolist() if index[question.outcomes[i]] != p[i].argmax()]
     cases = list(dict.fromkeys([*wrong[:_WRONG], *typical_rows(p)]))
     push = -classifier.influence([rows[i] for i in cases])
     measures = quality(tested, y, texts, train, labels)
@@ -99,7 +99,7 @@ def answer(question: Question, classifier: TextClassifier | None = None) -> Answ
     checked = {"agreement": check(classifier, reasons), "ms_per_row": milliseconds, "baselines": baselines}
     notes = [*question.notes, *classifier.notes_]
     notes += other_scripts(rows, "predicted text") if classifier.encoder is None else []
-    return Answer(question, reasons, [int(i) for i in cases], push, {**counts, **measures, **checked}, notes)
+    return Answer(question, reasons, cases, push, {**counts, **measures, **checked}, notes)
 
 
 def _column(table: Any) -> list[str]:

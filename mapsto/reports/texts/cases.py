@@ -77,7 +77,7 @@ def _style(share: float) -> str:
 
 
 def _taught(answer: Answer, r: int, i: int) -> list[dict[str, Any]]:
-    """Return the training texts that raised the most probable class of a case most, and the one that lowered it most."""
+    """Return the training texts that raised the most probable class of a case most, and one that lowered it most."""
     push = answer.push[r, :, int(answer.predicted[i])]
     order = np.argsort(-push, kind="stable")
     chosen = [j for j in order[:_TAUGHT] if push[j] >= _WRITTEN] + [j for j in order[:-2:-1] if push[j] <= -_WRITTEN]

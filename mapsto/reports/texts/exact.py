@@ -32,7 +32,7 @@ def exact_values(classifier: "TextClassifier", parts: list[str]) -> Float[np.nda
 def check(classifier: "TextClassifier", reasons: "TextExplanation") -> dict[str, Any]:
     """Return the agreement of the values with exact ones: `r2`, `cosine`, and the `texts` and `parts` checked.
 
-    Texts of 1 to 12 parts can be checked. Those with the most parts are taken, because their values are the least exact.
+    Texts of 2 to 12 parts can be checked. Those with the most parts are taken: their values are the least exact.
     """
     parts = reasons.parts
     fit = [i for i in range(len(parts)) if 1 < len(parts[i]) <= PARTS]

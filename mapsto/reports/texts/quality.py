@@ -16,7 +16,11 @@ UNKNOWN = {
 
 
 def quality(
-    p: Float[np.ndarray, "m k"], y: Int[np.ndarray, " m"], tested: list[str], train: list[str], labels: Int[np.ndarray, " n"]
+    p: Float[np.ndarray, "m k"],
+    y: Int[np.ndarray, " m"],
+    tested: list[str],
+    train: list[str],
+    labels: Int[np.ndarray, " n"],
 ) -> dict[str, Any]:
     """Measure the probabilities `p` of the texts `tested` of the classes `y`, and the rivals on the same texts."""
     from ...measures.evaluation.calibration import expected_calibration_error
@@ -24,7 +28,9 @@ def quality(
     if not len(p):
         return dict(UNKNOWN)
     likelihood = np.maximum(p[np.arange(len(y)), y], np.finfo(float).tiny)
-    rivals = {name: {"auc": auc(q, y), "accuracy": _accuracy(q, y)} for name, q in _rivals(tested, train, labels).items()}
+    rivals = {
+        name: {"auc": auc(q, y), "accuracy": _accuracy(q, y)} for name, q in _rivals(tested, train, labels).items()
+    }
     return {
         "auc": auc(p, y),
         "accuracy": _accuracy(p, y),
@@ -39,7 +45,7 @@ def _accuracy(p: Float[np.ndarray, "m k"], y: Int[np.ndarray, " m"]) -> float:
 
 
 def _rivals(tested: list[str], train: list[str], labels: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "m k"]]:
-    """Return the scores of the classes by each rival: word frequencies, and a linear model or the nearest class mean."""
+    """Return the scores of the classes by each rival: word frequencies with a linear model or the nearest mean."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""A question about a table with a column of texts: which texts teach, which are explained, which measure the quality."""
+"""A question about a column of texts: which texts are for training, which are explained, which measure the quality."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ def overview(answer: Answer) -> list[str]:
         sentences.append(f"Most probable classes: {counts}. The true classes of these texts are not known.")
     if s["accuracy"] is not None:
         of = "predicted texts" if known == s["texts"] else "texts with a known class"
-        sentences.append(f"About {round(100 * s['accuracy'])} of 100 {of} that it had not seen were put in the right class.")
+        sentences.append(
+            f"About {round(100 * s['accuracy'])} of 100 {of} that it had not seen were put in the right class."
+        )
     by_sentences = answer.reasons.units.count("sentences")
     long = {0: "", s["texts"]: " The texts are long, so the parts are sentences."}
     some = f" {count(by_sentences, 'text is', 'texts are')} long; the parts of these are sentences."
@@ -45,28 +47,32 @@ def of_classes(answer: Answer) -> list[tuple[str, int, str]]:
     """
     e, rows = answer.reasons, []
     for c, name in enumerate(answer.classes):
-        texts = [i for i in np.flatnonzero(answer.predicted == c) if e.units[i] == "words"]
+        texts = [i for i in np.flatnonzero(answer.predicted == c).tolist() if e.units[i] == "words"]
         total: defaultdict[str, float] = defaultdict(float)
         for i in texts:
             for part, value in zip(e.parts[i], e.values[i, : len(e.parts[i]), c], strict=True):
                 total[plain(part)] += float(value) / len(texts)
         best = sorted((word for word in total if total[word] >= _LEAST), key=lambda word: (-total[word], word))[:_WORDS]
         if texts:
-            rows.append((name, len(texts), listing([f"{word} (+{100 * total[word]:.1f})" for word in best]) or "no word"))
+            rows.append(
+                (name, len(texts), listing([f"{word} (+{100 * total[word]:.1f})" for word in best]) or "no word")
+            )
     return rows
 
 
 def agreement(measures: dict[str, Any]) -> list[str]:
     """Explain the agreement with exact Shapley values: `r2, cosine, texts, parts`."""
     r2, parts = float(measures["r2"]), int(measures["parts"])
-    verdict = "equal to" if r2 >= 0.9999 else "close to" if r2 >= 0.95 else "roughly like" if r2 >= 0.8 else "NOT close to"
+    verdict = (
+        "equal to" if r2 >= 0.9999 else "close to" if r2 >= 0.95 else "roughly like" if r2 >= 0.8 else "NOT close to"
+    )
     return [
         "There is one fair way to divide a prediction among the words of a text: the Shapley value, which asks what each "
-        "word adds to every possible selection of the others. To compute it exactly, the same model must be asked about "
-        f"each shortened text, up to {2**parts:,} for one text.",
-        f"That was done here for {count(measures['texts'], 'text')} of at most {parts} words. The contributions on this "
-        f"page were {verdict} the exact ones: they reproduce {100 * r2:.1f} % of the variation (R² = {r2:.3f}). For texts "
-        "of at most 10 words they are the exact ones; for longer texts they are estimated from about a thousand "
-        "shortened texts.",
+        "word adds to every possible selection of the others. To compute it exactly, the same model must be asked "
+        f"about each shortened text, up to {2**parts:,} for one text.",
+        f"That was done here for {count(measures['texts'], 'text')} of at most {parts} words. The contributions on "
+        f"this page were {verdict} the exact ones: they reproduce {100 * r2:.1f} % of the variation (R² = {r2:.3f}). "
+        "For texts of at most 10 words they are the exact ones; for longer texts they are estimated from about a "
+        "thousand shortened texts.",
         "Anyone can repeat this from outside: delete some words, ask for the prediction, and compare.",
     ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
+import scipy.sparse
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -82,15 +83,17 @@ class Asked(Embedder):
     """Any function from a list of texts to an array `[n, f]`, asked about each text that has a word."""
 
     def __init__(self, function: Callable[[list[str]], Any]):
-        self.function = function
-        self.width = self._ask(["width"]).shape[1]
+        remedy = "pass its method that encodes texts, such as model.encode"
+        checks.expect(callable(function), "encoder", type(function).__name__, "a function of a list of texts", remedy)
+        self.function, self.width = function, 1  # the width is known after the first answer
 
     def texts(self, texts: Sequence[str]) -> Float[Tensor, "n f"]:
         """Return the embeddings of texts."""
         joined = [join(words(text)) for text in texts]
         different = list(dict.fromkeys(text for text in joined if text))
         groups = [different[i : i + _TEXTS] for i in range(0, len(different), _TEXTS)]
-        embeddings = torch.cat([torch.zeros(1, self.width), *(self._ask(group) for group in groups)])
+        answers = [self._ask(group) for group in groups]
+        embeddings = torch.cat([torch.zeros(1, self.width), *answers])
         number = {"": 0} | {text: i for i, text in enumerate(different, 1)}
         return embeddings[[number[text] for text in joined]]
 
@@ -107,7 +110,8 @@ class Asked(Embedder):
     def _ask(self, texts: list[str]) -> Float[Tensor, "n f"]:
         try:
             answer = self.function(texts)
-            array = np.asarray(answer.detach().cpu() if isinstance(answer, Tensor) else answer, np.float32)
+            answer = answer.toarray() if scipy.sparse.issparse(answer) else answer
+            array = np.asarray(answer.detach().cpu().float() if isinstance(answer, Tensor) else answer, np.float32)
         except (TypeError, ValueError) as error:
             raise MapstoError(
                 f"encoder: failed with {type(error).__name__} ({error}); it must map n texts to numbers [n, f]."
@@ -115,6 +119,7 @@ class Asked(Embedder):
         fits = array.ndim == 2 and len(array) == len(texts) and array.shape[1] > 0
         got = f"an array of shape {array.shape} for {len(texts)} texts"
         checks.expect(fits, "encoder", got, f"[{len(texts)}, f]", "return one row of numbers for each text")
+        self.width = array.shape[1]
         finite = bool(np.isfinite(array).all())
         checks.expect(finite, "encoder", "NaN or an infinite number", "finite numbers for each text")
         return F.normalize(torch.from_numpy(array), dim=1)

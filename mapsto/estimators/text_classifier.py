@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike
@@ -38,7 +39,6 @@ from .text_parts import Unit, parts_of, unit_of
 
 _EXACT = 10  # parts of a text of which all selections are asked about
 _ROWS = 256  # texts at a time; results do not change
-_PROBE = "is this still the same encoder"
 
 
 class TextClassifier(ClassifierMixin, PretrainedEstimator):
@@ -75,7 +75,7 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
     embedder_: Embedder
     sharpness_: float
     own_: bool
-    probe_: Tensor
+    first_: str  # the first training text, by which `load` knows an encoder again
 
     def __init__(self, encoder: Callable[[list[str]], Any] | None = None, looks: int = 1024):
         self.encoder, self.looks = encoder, looks
@@ -93,7 +93,7 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
                 negative, infinite or missing, or the encoder does not return numbers `[n, f]`.
         """
         checks.count(16, looks=self.looks)
-        every = read_texts(texts)
+        every, labels = read_texts(texts), _with_types(labels)
         checks.shape((len(every),), "one label for each text", labels=np.asarray(labels))
         rows, weight = weigh(sample_weight, len(every), most=0)
         refuse_empty(every, rows)
@@ -104,7 +104,7 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
         self.notes_ += other_scripts(chosen, "training text") if self.encoder is None else []
         self.mapping_ = self._mapping()
         y, share = torch.as_tensor(indices), torch.as_tensor(weight / weight.sum(), dtype=torch.float32)
-        self.embedder_ = self._embedder()
+        self.embedder_, self.first_ = self._embedder(), chosen[0]
         with torch.no_grad(), one_thread():
             x = self.embedder_.texts(chosen)
         self.sharpness_ = self.embedder_.sharpness(x, y, share)
@@ -172,7 +172,8 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
     def load(cls, path: str | Path, encoder: Callable[[list[str]], Any] | None = None) -> Self:
         """Return the estimator that `save` wrote to a file; it makes the same predictions.
 
-        A function cannot be saved, so pass the `encoder` again if the estimator had one.
+        A function cannot be saved, so pass the `encoder` again if the estimator had one. To know it again, the file
+        then holds the first training text.
 
         Raises:
             MapstoError: if the file is missing or damaged, or was saved by another estimator class, with other weights
@@ -185,8 +186,8 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
         checks.expect(fitted.own_ == (encoder is not None), "encoder", got, "the same encoder", remedy)
         if encoder is not None:
             fitted.encoder, fitted.embedder_ = encoder, Asked(encoder)
-            probe = fitted.embedder_.texts([_PROBE])
-            same = probe.shape == fitted.probe_.shape and torch.allclose(probe, fitted.probe_, atol=1e-3)
+            probe, known = fitted.embedder_.texts([fitted.first_])[0], fitted.support_.x[0]
+            same = probe.shape == known.shape and torch.allclose(probe, known, atol=1e-3)
             checks.expect(same, "encoder", "a function with other embeddings", "the encoder that was fitted")
         return fitted
 
@@ -219,8 +220,13 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
 
     def _stored(self) -> Stored:
         own = self.encoder is not None
-        return Stored({"probe": self.embedder_.texts([_PROBE])}, {"sharpness": self.sharpness_, "own": own})
+        return Stored({}, {"sharpness": self.sharpness_, "own": own, "first": self.first_ if own else ""})
 
     def _restore(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self.sharpness_, self.own_, self.probe_ = about["sharpness"], about["own"], tensors["probe"]
+        self.sharpness_, self.own_, self.first_ = about["sharpness"], about["own"], about["first"]
         self.embedder_ = Shipped(weights.load_texts())
+
+
+def _with_types(labels: Any) -> Any:
+    """Return labels; those in a list become an array of objects, because NumPy would turn numbers into texts."""
+    return pd.Series(list(labels), dtype=object).to_numpy() if isinstance(labels, list | tuple) else labels

@@ -29,9 +29,11 @@ class TextEncoder(nn.Module):
         buckets: the number of rows of the table of features; features with the same remainder share a row.
         width: the size of the learned part of the embedding.
         sketch: the size of the lexical part, which has no parameters but the weights of the features.
+        mixture: the share m of the learned part in the inner products of embeddings, from 0 to 1. It is not learned: it
+            would grow with training, and with it the errors on classes that training does not see.
 
     Raises:
-        MapstoError: if `buckets` is below 2, or another argument is below 1.
+        MapstoError: if `buckets` is below 2, `width` or `sketch` is below 1, or `mixture` is not from 0 to 1.
 
     >>> TextEncoder(buckets=64, width=8, sketch=16)(torch.tensor([[5, 3, 0], [3, 5, 0]])).shape
     torch.Size([2, 24])
@@ -40,16 +42,16 @@ class TextEncoder(nn.Module):
     place: Tensor
     sign: Tensor
 
-    def __init__(self, buckets: int = 2**14, width: int = 96, sketch: int = 1024):
+    def __init__(self, buckets: int = 2**14, width: int = 120, sketch: int = 1024, mixture: float = 0.5):
         super().__init__()
         checks.count(2, buckets=buckets)
         checks.count(width=width, sketch=sketch)
-        self.buckets, self.width, self.sketch = buckets, width, sketch
+        checks.between(0, 1, mixture=mixture)
+        self.buckets, self.width, self.sketch, self.mixture = buckets, width, sketch, mixture
         self.embedding = nn.Embedding(buckets, width)
         self.weights = nn.Embedding(buckets, 2)  # the logarithms a and b
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         nn.init.zeros_(self.weights.weight)
-        self.mixture = nn.Parameter(torch.tensor(0.5))  # log(m / (1 − m))
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0) / 2))
         spread = (torch.arange(buckets) * 2654435761) % 2**32  # Knuth's multiplicative hashing
         self.register_buffer("place", (spread >> 12) % sketch, persistent=False)
@@ -70,5 +72,5 @@ class TextEncoder(nn.Module):
     def embed(self, sums: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
         """Return the embeddings of texts, given the sums over their features."""
         learned, lexical = (F.normalize(part, dim=1, eps=1e-6) for part in sums.split([self.width, self.sketch], 1))
-        m = self.mixture.sigmoid()
-        return self.log_scale.exp() * torch.cat([m.sqrt() * learned, (1 - m).sqrt() * lexical], 1)
+        learned, lexical = self.mixture**0.5 * learned, (1 - self.mixture) ** 0.5 * lexical
+        return self.log_scale.exp() * torch.cat([learned, lexical], 1)

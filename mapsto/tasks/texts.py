@@ -1,6 +1,5 @@
 """Episodes from labelled texts: a few texts of each class teach, others of the same classes are to be classified."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +52,8 @@ class Texts(Tasks):
 
     def __init__(
         self,
-        texts: str | Path | Sequence[str],
-        labels: str | Sequence[Any] = "label",
+        texts: Any,
+        labels: Any = "label",
         ways: int = 5,
         shots: Shots = 1,
         queries: int = 15,

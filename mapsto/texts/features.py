@@ -17,7 +17,6 @@ from jaxtyping import Int
 SIZES = (3, 4, 5)  # characters of a run
 _READ = 18  # characters of a word, of which runs are taken
 _ACCENTS = re.compile("[\u0300-\u036f]")
-_ENDS = re.compile(r"^[^\w]+|[^\w]+$")
 
 
 def plain(word: str) -> str:
@@ -30,7 +29,8 @@ def plain(word: str) -> str:
     """
     folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", word).casefold())
     folded = unicodedata.normalize("NFC", folded).replace("’", "'")
-    return _ENDS.sub("", folded) or folded
+    inside = [i for i, character in enumerate(folded) if unicodedata.category(character)[0] in "LMN"]
+    return folded[inside[0] : inside[-1] + 1] if inside else folded
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -1,6 +1,9 @@
 """A list of texts from whatever holds them, or one sentence that says which text cannot be read."""
 
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
+
+import numpy as np
 
 from ..errors import MapstoError
 
@@ -12,15 +15,13 @@ def read_texts(texts: Any, name: str = "texts") -> list[str]:
         MapstoError: if there is no text, `texts` is a single text or has another shape, or a text is missing or of
             another type.
     """
-    if isinstance(texts, str | bytes) or not hasattr(texts, "__iter__"):
+    if isinstance(texts, str | bytes | Mapping | Set) or not isinstance(texts, Iterable):
         raise MapstoError(f"{name}: got {_kind(texts)}, expected a list of texts; write [text] for a single one.")
-    if getattr(texts, "ndim", 1) == 2 and texts.shape[1] == 1:
-        texts = texts.iloc[:, 0] if hasattr(texts, "iloc") else texts[:, 0]  # a table of one column
-    if getattr(texts, "ndim", 1) != 1:
-        raise MapstoError(
-            f"{name}: got shape {tuple(texts.shape)}, expected [n]; pass the column that holds the texts."
-        )
-    every = list(texts)
+    shape = tuple(getattr(texts, "shape", (0,)))
+    column = len(shape) == 2 and shape[1] == 1  # a table of one column
+    if len(shape) != 1 and not column:
+        raise MapstoError(f"{name}: got shape {shape}, expected [n]; pass the column that holds the texts.")
+    every = np.asarray(texts, object)[:, 0].tolist() if column else list(texts)
     if not every:
         raise MapstoError(f"{name}: got no text, expected at least one.")
     for i, text in enumerate(every):
@@ -31,7 +32,7 @@ def read_texts(texts: Any, name: str = "texts") -> list[str]:
 
 def _refuse(text: Any, i: int, name: str) -> None:
     place = f"at position {i}"
-    if text is None or text is not text or _is_missing(text):
+    if text is None or _is_missing(text):
         remedy = "leave it out, or pass '' for an empty text"
         raise MapstoError(f"{name}: got a missing text ({text!r}) {place}, expected a text; {remedy}.")
     remedy = "decode it" if isinstance(text, bytes) else "write it as a text"

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_WORD = re.compile(rf"[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+")
-_STARTS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
+_LETTER = (
+    rf"(?=\w)[{_UNSPACED}]"  # of a script without spaces; signs such as vowels and tones belong to the letter before
+)
+_WORD = re.compile(rf"{_LETTER}[^\w\s]*|(?:(?!{_LETTER})\S)+")
+_STARTS_UNSPACED = re.compile(_LETTER)
 _END = re.compile(r"(?:[.!?…]+[\"'”’)\]]*|[。！？]+[」』”]*|:)$")
 _SHORTENED = re.compile(
     r"^(?:\W*(?:[A-Za-z]|mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|no|nr|approx|inc|ltd)\.)$", re.IGNORECASE

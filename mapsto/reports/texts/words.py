@@ -67,8 +67,8 @@ def agreement(measures: dict[str, Any]) -> list[str]:
         "equal to" if r2 >= 0.9999 else "close to" if r2 >= 0.95 else "roughly like" if r2 >= 0.8 else "NOT close to"
     )
     return [
-        "There is one fair way to divide a prediction among the words of a text: the Shapley value, which asks what each "
-        "word adds to every possible selection of the others. To compute it exactly, the same model must be asked "
+        "There is one fair way to divide a prediction among the words of a text: the Shapley value, which asks what "
+        "each word adds to every possible selection of the others. To compute it exactly, the same model must be asked "
         f"about each shortened text, up to {2**parts:,} for one text.",
         f"That was done here for {count(measures['texts'], 'text')} of at most {parts} words. The contributions on "
         f"this page were {verdict} the exact ones: they reproduce {100 * r2:.1f} % of the variation (R² = {r2:.3f}). "

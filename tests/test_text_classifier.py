@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -403,3 +404,12 @@ def test_the_weights_are_small_and_know_unseen_classes():
     asked = {"trains to Berlin tonight": "train", "math homework is hard": "school", "my doggy needs a doctor": "vet",
              "I want to hear jazz music": "music", "painting a room": "home"}  # fmt: skip
     assert clf.predict(list(asked)).tolist() == list(asked.values())
+
+
+def test_the_page_about_texts_runs_and_its_values_are_those_of_explain():
+    page = (Path(__file__).parents[1] / "docs" / "texts.md").read_text()
+    first, check = re.findall(r"```python\n(.*?)```", page, re.S)[:2]
+    names: dict = {}
+    exec(first.partition("clf.save")[0] + check, names)
+    np.testing.assert_allclose(names["value"](3), names["e"].values[0, 3], atol=1e-6)
+    assert names["clf"].predict(["someone took my card", "is rain coming?"]).tolist() == ["card", "weather"]

@@ -15,6 +15,7 @@ from mapsto.cli import main
 from mapsto.errors import MapstoError
 from mapsto.figures import numbers
 from mapsto.reports import texts
+from mapsto.reports.table.question import Choices
 from mapsto.reports.texts import cases, words
 from mapsto.texts.words import join
 
@@ -100,6 +101,17 @@ def test_a_second_file_teaches():
     assert [result.classes[c] for c in result.predicted] == ["card", "rain"]
     known = texts.answer(texts.of_two_files(new.assign(label=["card", "time"]), train, "label", "body", None, 0))
     assert known.summary["accuracy"] == 0.5 and known.outcomes == ["card", "time"]
+
+
+def test_a_column_names_the_rows_even_if_names_repeat():
+    choices = Choices(id="n")
+    frame = table().assign(n=[f"ticket {i // 2}" for i in range(19)])
+    question = texts.of_texts(frame, "label", "body", None, 0, choices=choices)
+    assert list(question.rows.index[:3]) == ["ticket 1", "ticket 2", "ticket 4"]
+    assert question.rows["body"].tolist() == texts.of_texts(table(), "label", "body", None, 0).rows["body"].tolist()
+    new = frame.iloc[[3, 4]].drop(columns="label")
+    two = texts.of_two_files(new, table(5).iloc[:15], "label", "body", None, 0, choices=choices)
+    assert list(two.rows.index) == ["ticket 1", "ticket 2"] and len(two.labels) == 15
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from ... import checks
 from ...tables.cells import as_text
@@ -35,7 +37,7 @@ def of_texts(
     """
     y, notes = read_outcome(table, target, name, choices.missing)
     x = texts_of(table, target, text, name, choices)
-    kept = has_text(x) | y.isna()
+    kept = has_text(x) | y.isna().to_numpy()
     notes += _left_out(int((~kept).sum()), "with a class but without a text")
     x, y = x[kept], y[kept]
     parts = split(y, train_rows, MOST, seed)
@@ -66,9 +68,11 @@ def of_two_files(
         MapstoError: if a table lacks a column, or `train` has too few rows with a text and a class.
     """
     train_y, notes = read_outcome(train, target, names[1], choices.missing)
-    train_x = texts_of(train, target, text, names[1], choices)
+    train_x = texts_of(train, target, text, names[1], replace(choices, id=None))
     kept = has_text(train_x)
-    notes += _left_out(int((~kept & train_y.notna()).sum()), f"of {names[1]} with a class but without a text")
+    notes += _left_out(
+        int((~kept & train_y.notna().to_numpy()).sum()), f"of {names[1]} with a class but without a text"
+    )
     taught = pd.concat([train_x, train_y.rename(target)], axis=1)[kept]
     used = training_rows(taught[target], train_rows, MOST, seed)
     x = texts_of(table, target, text, names[0], choices)
@@ -94,9 +98,9 @@ def texts_of(table: pd.DataFrame, target: str, text: str, name: str, choices: Ch
     return pd.DataFrame({text: cells}, index=pd.Index(ids, dtype=None if choices.id is None else object), dtype=object)
 
 
-def has_text(x: pd.DataFrame) -> pd.Series:
+def has_text(x: pd.DataFrame) -> Bool[np.ndarray, " n"]:
     """Return whether each row has a word."""
-    return x.iloc[:, 0].map(lambda cell: bool(words(cell))).astype(bool)
+    return np.array([bool(words(cell)) for cell in x.iloc[:, 0]], bool)
 
 
 def _left_out(rows: int, which: str) -> list[str]:

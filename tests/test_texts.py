@@ -168,8 +168,14 @@ KINDS = [kind for kind in ("a", "b", "c", "d") for _ in range(6)]
 
 
 def test_tasks_of_texts_hold_the_features_of_texts_of_their_classes():
-    tasks = Texts(SOME, KINDS, ways=2, shots=2, queries=3, splits={"train": ["a", "c"], "test": ["b", "d"]})
-    rows = {tuple(row.tolist()): kind for row, kind in zip(tasks.x, sorted(KINDS), strict=True)}
+    mixed = np.random.default_rng(0).permutation(24)
+    texts, kinds = [SOME[i] for i in mixed], [KINDS[i] for i in mixed]
+    tasks = Texts(texts, kinds, ways=2, shots=2, queries=3, splits={"train": ["a", "c"], "test": ["b", "d"]})
+    width = tasks.x.shape[1]
+    rows = {}
+    for text, kind in zip(texts, kinds, strict=True):
+        of_text = [number for word in words(text) for number in features(word)]
+        rows[tuple(of_text + [0] * (width - len(of_text)))] = kind
     assert len(rows) == 24 and tasks.x.dtype == torch.int64
     for split, kinds in (("train", {"a", "c"}), ("test", {"b", "d"})):
         batch = tasks.of(split).batch(0, 5)

@@ -244,6 +244,7 @@ def test_an_empty_training_text_is_refused_unless_its_weight_is_0(empty):
         [0, 1, math.nan],
         [0, "a", "b"],
         [True, "a", "b"],
+        [True, 1, 0],
         [0.5, 1.5, 2.5],
         "abc",
         [[0, 1, 2]],
@@ -276,6 +277,11 @@ def test_remarks_are_said():
         "texts: 2 training texts are not in Latin letters (Cyrillic).",
     ]
     assert mt.TextClassifier(encoder=lengths).fit(["привет", "где"], [0, 1]).notes_ == []
+
+
+def test_spellings_of_a_label_are_one_class():
+    clf = mt.TextClassifier().fit(TEXTS, ["Card", "card ", "card", *LABELS[3:]])
+    assert clf.classes_.tolist() == ["card", "time", "weather"] and "one class, 'card'" in clf.notes_[0]
 
 
 def test_texts_in_other_scripts_are_told_apart_by_their_letters():

@@ -32,7 +32,7 @@ from ..texts.remarks import refuse_empty, remarks
 from ..texts.scripts import other_scripts
 from ..threads import one_thread
 from .embedder import Asked, Embedder, Shipped
-from .labels import classes
+from .labels import classes, one_spelling
 from .pretrained import PretrainedEstimator, Stored
 from .text_explanation import Reasons, TextExplanation, padded
 from .text_parts import Unit, parts_of, unit_of
@@ -83,9 +83,10 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
     def fit(self, texts: Any, labels: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Learn the classes of training texts `[n]` with labels `[n]`, without training the encoder.
 
-        Labels may be texts, whole numbers or booleans, and there must be at least two classes. One text of each class
-        is enough. `sample_weight` [n] holds the weights of the texts, of which only the ratios matter. A text of weight
-        0 is left out. If `sample_weight` is None, all texts have equal weights.
+        Labels may be texts, whole numbers or booleans, and there must be at least two classes. Texts that differ only
+        in case and blanks are one label. One text of each class is enough. `sample_weight` [n] holds the weights of the
+        texts, of which only the ratios matter. A text of weight 0 is left out. If `sample_weight` is None, all texts
+        have equal weights.
 
         Raises:
             MapstoError: if `texts` is not a list of texts, a text is missing or has no word, the number of labels is
@@ -97,10 +98,11 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
         checks.shape((len(every),), "one label for each text", labels=np.asarray(labels))
         rows, weight = weigh(sample_weight, len(every), most=0)
         refuse_empty(every, rows)
+        labels, spellings = one_spelling(labels, "labels")
         self.classes_, indices = classes(labels, rows, len(every), name="labels")
         self.n_rows_, self.rows_ = len(every), rows
         chosen = [every[i] for i in rows]
-        self.notes_ = remarks(chosen, indices)
+        self.notes_ = [*spellings, *remarks(chosen, indices)]
         self.notes_ += other_scripts(chosen, "training text") if self.encoder is None else []
         self.mapping_ = self._mapping()
         y, share = torch.as_tensor(indices), torch.as_tensor(weight / weight.sum(), dtype=torch.float32)

@@ -164,6 +164,7 @@ def test_the_numbers_of_a_caption_are_those_of_the_prediction(answer):
     assert cases.strongest(["a", "b", "c", "d"], np.array([0.1, -0.3, 0.0, 0.05])) == (
         "Moved most by “b” (−30.0), “a” (+10.0) and “d” (+5.0)."
     )
+    assert "“\u2068כרטיס\u2069” (−30.0)" in cases.strongest(["כרטיס"], np.array([-0.3]))
 
 
 def test_a_training_text_pushes_towards_a_class_if_its_deletion_lowers_it(answer):

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ..figures import numbers, style
 from ..reports.words import count
+from ..texts.scripts import isolated
 
 if TYPE_CHECKING:
     from ..reports.texts import Answer
@@ -60,7 +61,7 @@ def _predictions(answer: "Answer") -> Iterator[tuple[str, ...]]:
     for i in range(min(_LISTED, len(answer.predicted))):
         c, parts = int(answer.predicted[i]), answer.reasons.parts[i]
         values = answer.reasons.values[i, : len(parts), c]
-        reasons = [f"{style.shorten(parts[j], 40)} {numbers.points(values[j])}" for j in _largest(values)]
+        reasons = [f"{isolated(style.shorten(parts[j], 40))} {numbers.points(values[j])}" for j in _largest(values)]
         prediction = f"{answer.classes[c]} {numbers.percent(answer.probabilities[i, c])}"
         yield answer.names[i], prediction, ", ".join(reasons) or "no word moves it by 0.1 points"
 
@@ -69,7 +70,9 @@ def _training(answer: "Answer") -> Iterator[tuple[str, ...]]:
     texts, labels = answer.question.train.iloc[:, 0], answer.question.labels
     for i, push in zip(answer.cases, answer.push, strict=True):
         p = push[:, int(answer.predicted[i])]
-        pushes = [f"{style.shorten(texts.iloc[j], 40)} ({labels[j]}) {numbers.points(p[j])}" for j in _largest(p)]
+        pushes = [
+            f"{isolated(style.shorten(texts.iloc[j], 40))} ({labels[j]}) {numbers.points(p[j])}" for j in _largest(p)
+        ]
         yield answer.names[i], ", ".join(pushes) or "none moves it by 0.1 points"
 
 

@@ -1,4 +1,4 @@
-"""The script of a text: Latin, Cyrillic, Han, ..., by the Unicode names of its letters."""
+"""The script of a text: Latin, Cyrillic, Han, ..., by the Unicode names of its letters; and its direction."""
 
 import unicodedata
 from collections import Counter
@@ -18,6 +18,16 @@ def script(text: str) -> str:
         return ""
     name = names.most_common(1)[0][0]
     return _NAMES.get(name, name.capitalize())
+
+
+def isolated(text: str) -> str:
+    """Return a text that may stand in a sentence of another direction: one with letters from right to left is isolated.
+
+    >>> isolated("card"), isolated("כרטיס")
+    ('card', '\\u2068כרטיס\\u2069')
+    """
+    from_right = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
+    return f"\u2068{text}\u2069" if from_right else text
 
 
 def other_scripts(texts: Sequence[str], which: str) -> list[str]:

@@ -92,6 +92,7 @@ def answer(question: Question, classifier: TextClassifier | None = None) -> Answ
     texts = [text for text, there in zip(rows, known, strict=True) if there] + others
     wrong = [i for i in np.flatnonzero(known).tolist() if index[question.outcomes[i]] != p[i].argmax()]
     cases = list(dict.fromkeys([*wrong[:_WRONG], *typical_rows(p)]))
+    cases = [i for i in cases if reasons.parts[i]] or cases[:1]  # an empty text has no reasons
     push = -classifier.influence([rows[i] for i in cases])
     measures = quality(tested, y, texts, train, labels)
     baselines = measures.pop("baselines")

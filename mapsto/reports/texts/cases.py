@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...figures import numbers, style
+from ...texts.scripts import isolated
 from ...texts.words import join
 from ..words import listing
 from .answer import Answer
@@ -62,7 +63,7 @@ def strongest(parts: list[str], values: Float[np.ndarray, " p"]) -> str:
     'Moved most by “card” (+30.5) and “lost” (+10.0).'
     """
     order = [j for j in np.argsort(-np.abs(values), kind="stable")[:_NAMED] if abs(values[j]) >= _WRITTEN]
-    named = listing([f"“{style.shorten(parts[j], 60)}” ({numbers.points(values[j])})" for j in order])
+    named = listing([f"“{isolated(style.shorten(parts[j], 60))}” ({numbers.points(values[j])})" for j in order])
     return f"Moved most by {named}." if named else "Nothing in it moved this probability by 0.1 points."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...texts.features import plain
+from ...texts.scripts import isolated
 from ..table.words import outcome_counts
 from ..words import count, listing
 from .answer import Answer
@@ -35,7 +36,7 @@ def overview(answer: Answer) -> list[str]:
         )
     by_sentences = answer.reasons.units.count("sentences")
     long = {0: "", s["texts"]: " The texts are long, so the parts are sentences."}
-    some = f" {count(by_sentences, 'text is', 'texts are')} long; the parts of these are sentences."
+    some = f" {count(by_sentences, 'text is long; its', 'texts are long; their')} parts are sentences."
     parts = "Every prediction is taken apart into the contributions of its words, which add up to it exactly."
     return [*sentences, parts + long.get(by_sentences, some)]
 
@@ -55,7 +56,11 @@ def of_classes(answer: Answer) -> list[tuple[str, int, str]]:
         best = sorted((word for word in total if total[word] >= _LEAST), key=lambda word: (-total[word], word))[:_WORDS]
         if texts:
             rows.append(
-                (name, len(texts), listing([f"{word} (+{100 * total[word]:.1f})" for word in best]) or "no word")
+                (
+                    name,
+                    len(texts),
+                    listing([f"{isolated(word)} (+{100 * total[word]:.1f})" for word in best]) or "no word",
+                )
             )
     return rows
 

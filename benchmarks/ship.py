@@ -2,6 +2,7 @@
 
 python benchmarks/ship.py runs/tables                      # writes mapsto/weights/tables.safetensors and tables.yaml
 python benchmarks/ship.py runs/characters-why images       # writes images.safetensors and images.yaml
+python benchmarks/ship.py runs/texts texts                 # writes texts.safetensors and texts.yaml
 """
 
 import argparse
@@ -49,7 +50,13 @@ def images(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
     return {"learner": {"class_path": "mapsto.joint.Joint", "init_args": init}}, torch.float16
 
 
-SHAPES = {"tables": tables, "images": images}
+def texts(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
+    """Return the configuration of the prototypical network over the text encoder, and the precision of its weights."""
+    init["ways"] = 5
+    return {"learner": {"class_path": "mapsto.learners.PrototypicalNetwork", "init_args": init}}, torch.float16
+
+
+SHAPES = {"tables": tables, "images": images, "texts": texts}
 
 if __name__ == "__main__":
     main()

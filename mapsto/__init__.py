@@ -11,6 +11,7 @@ _WHERE = {
     "TableClassifier": "estimators",
     "TableRegressor": "estimators",
     "ImageClassifier": "estimators",
+    "TextClassifier": "estimators",
     "Explanation": "explanation",
     "train": "training",
     "evaluate": "measures",

@@ -342,8 +342,12 @@ def test_a_run_is_measured_and_explained(tmp_path: Path, capsys: pytest.CaptureF
 def test_every_configuration_that_ships_makes_its_learner_and_tasks(path: Path) -> None:
     if "omniglot" in path.stem and not os.environ.get("MAPSTO_DATA"):
         pytest.skip("set MAPSTO_DATA to the data folder to make the tasks of Omniglot")
+    intents = Path(os.environ.get("MAPSTO_DATA", "")) / "texts" / "clinc120.csv.gz"
+    if path.stem == "texts" and not intents.exists():
+        pytest.skip("put texts/clinc120.csv.gz into the folder MAPSTO_DATA to make the tasks of texts")
     made = parser()
-    args = made.parse_args(["--config", str(path), "--run", "unused"])
+    data = ["--tasks.texts", str(intents)] if path.stem == "texts" else []
+    args = made.parse_args(["--config", str(path), *data, "--run", "unused"])
     objects = made.make(args)
     learner, tasks = objects.learner, objects.tasks
     assert args.steps > 0 and isinstance(learner, Learner) and isinstance(tasks, Tasks)

@@ -20,6 +20,7 @@ OWN = {
     "MapstoError",
     "TableClassifier",
     "TableRegressor",
+    "TextClassifier",
     "as_module",
     "evaluate",
     "examples",
@@ -61,7 +62,7 @@ ROOMS = {
     """,
     "models": """
         AlexNet Conv3 Conv4 KernelAttention MLP MomentNetwork NewtonNetwork Recurrent ResNet12 SENN
-        SetTransformer SoftDecisionTree VGG
+        SetTransformer SoftDecisionTree TextEncoder VGG
     """,
     "penalties": """
         Balance ConceptStability Sparsity Stability TotalVariation TreeLikeness
@@ -76,7 +77,7 @@ ROOMS = {
     "tasks": """
         Arrays DrawnCharacters GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic
         Minibatches Mislabelled Omniglot Planted PlantedStrokes Sinusoids Table TableFamily TableMinibatches Tables
-        Tasks Trajectories WithNoise XAITris
+        Tasks Texts Trajectories WithNoise XAITris
     """,
     "training": """
         load_weights meta_gradient phases train

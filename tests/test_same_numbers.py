@@ -41,6 +41,7 @@ def _imagined() -> mt.tasks.Tasks:
     return mt.tasks.Imagined(mt.tasks.Sinusoids(), NP(nn.Linear(2, 4), nn.Linear(3, 2)).eval().requires_grad_(False))
 
 
+_SENTENCES = ["my naïve card", "Lost card!", "what time is it", "the time, 5 p.m."], ["card", "card", "time", "time"]
 SOURCES: dict[str, Callable[[], mt.tasks.Tasks]] = {
     "Sinusoids": mt.tasks.Sinusoids,
     "Linear": mt.tasks.Linear,
@@ -56,6 +57,7 @@ SOURCES: dict[str, Callable[[], mt.tasks.Tasks]] = {
     "WithNoise": lambda: mt.tasks.WithNoise(mt.tasks.Sinusoids(), (3,)),
     "Mislabelled": lambda: mt.tasks.Mislabelled(mt.tasks.Logistic(), 2),
     "Imagined": _imagined,
+    "Texts": lambda: mt.tasks.Texts(*_SENTENCES, ways=2, shots=1, queries=1, splits=(1, 0, 0), hidden=0.5),
 }
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "MLP": lambda: MLP(2, 3, 1),
@@ -70,6 +72,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "NewtonNetwork": lambda: mt.models.NewtonNetwork(2, 2),
     "SetTransformer": lambda: mt.models.SetTransformer(width=8, depth=1, heads=2),
     "SoftDecisionTree": lambda: mt.models.SoftDecisionTree(3, 2),
+    "TextEncoder": lambda: mt.models.TextEncoder(buckets=16, width=4, sketch=8),
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _KINDS = ("number", "date", "category", "ordered", "absent")
 _OF_TABLES = (
     "target",
+    "text",
     "train_rows",
     "train",
     "missing",
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     tables = "a table (.csv, .tsv, .xlsx, .ods, .parquet, .feather, .sav, .dta), or the folder of a run"
     add("path", type=Path, metavar="TABLE_OR_RUN", help=tables)
     add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
+    add("--text", metavar="COLUMN", help="read this column as texts, and explain predictions by words or sentences")
     add("--train-rows", type=int, metavar="N", help="train on a stratified sample of N rows (at most 1,000)")
     add("--train", type=Path, metavar="TABLE", help="train on another table; the first needs no outcomes then")
     add(
@@ -82,6 +84,10 @@ def main(args: argparse.Namespace) -> int:
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
     if args.target is None:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
+    if args.text is not None:
+        from .explain_texts import explain_texts
+
+        return explain_texts(args)
     return _explain_table(args)
 
 

@@ -161,6 +161,7 @@ _FAMILIES = {
     "Tasks": "source of episodes",
     "TableEstimator": "reads a table",
     "ImageClassifier": "reads images",
+    "TextClassifier": "reads texts",
     "Penalty": "reads the adapted model",
     "Module": "network",
 }

@@ -111,6 +111,9 @@ def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
 def _refuse_mixed(labels: np.ndarray, name: str) -> None:
     """Raise MapstoError if labels that are neither texts nor numbers of one type cannot be sorted."""
     texts = sum(isinstance(label, str) for label in labels)
+    booleans = sum(isinstance(label, bool | np.bool_) for label in labels)
+    if 0 < booleans < len(labels) - texts:
+        raise MapstoError(f"{name}: mixes numbers and booleans, expected labels of one type; True is 1 otherwise.")
     if texts > 0 and any(isinstance(label, Number) for label in labels):
         raise MapstoError(f"{name}: mixes numbers and texts, expected labels of one type; write all of them as texts.")
     try:

@@ -30,7 +30,7 @@ class Stored(NamedTuple):
 
 
 class PretrainedEstimator(BaseEstimator, ABC):
-    """The base of the estimators for tables and images: influence of training rows, saving and loading."""
+    """The base of the estimators for tables, images and texts: influence of training rows, saving and loading."""
 
     weights_file: ClassVar[Path]  # the weights of the mapping
     rows_are: ClassVar[str] = "rows"
@@ -70,6 +70,10 @@ class PretrainedEstimator(BaseEstimator, ABC):
     @abstractmethod
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n ..."]:
         """Return the predictions of encoded rows in float64, in the unit of their explanations."""
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments in a form that JSON can hold."""
+        return self.get_params()
 
     @abstractmethod
     def _stored(self) -> Stored:

@@ -31,7 +31,7 @@ def write(estimator: "PretrainedEstimator", path: str | Path) -> None:
     """
     added = estimator._stored()
     about: dict[str, Any] = {
-        "class": type(estimator).__name__, **estimator.get_params(), "notes": estimator.notes_,
+        "class": type(estimator).__name__, **estimator._parameters(), "notes": estimator.notes_,
         "rows": estimator.n_rows_, "classes": _described(getattr(estimator, "classes_", np.array([]))), **added.about,
     }  # fmt: skip
     tensors = {f"support.{name}": part.contiguous() for name, part in estimator.support_._asdict().items()}

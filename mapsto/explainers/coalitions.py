@@ -133,7 +133,7 @@ def permutation_arrays(players: int, pairs: int, seed: int) -> Arrays:
     return masks.reshape(-1, players), joins.transpose(1, 0, 2).reshape(players, -1) / len(orders)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)  # some megabytes for each number of players
 def _kernel(players: int, samples: int, seed: int) -> Arrays:
     masks, mass = _pairs(players, samples, seed)  # [c, p], [c]
     size = masks.sum(1)

@@ -12,6 +12,7 @@ from .resnet12 import ResNet12
 from .senn import SENN
 from .set_transformer import SetTransformer
 from .soft_tree import SoftDecisionTree
+from .text_encoder import TextEncoder
 from .vgg import VGG
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "ResNet12",
     "SetTransformer",
     "SoftDecisionTree",
+    "TextEncoder",
 ]

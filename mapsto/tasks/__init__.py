@@ -1,4 +1,4 @@
-"""Sources of episodes: generators with a known truth, images, and your own data."""
+"""Sources of episodes: generators with a known truth, images, texts, and your own data."""
 
 from .arrays import Arrays
 from .drawn_characters import DrawnCharacters
@@ -20,6 +20,7 @@ from .table import Table
 from .table_family import TableFamily
 from .table_minibatches import TableMinibatches
 from .tables import Tables
+from .texts import Texts
 from .trajectories import Trajectories
 from .with_noise import WithNoise
 from .xai_tris import XAITris
@@ -45,6 +46,7 @@ __all__ = [
     "TableMinibatches",
     "Tables",
     "Tasks",
+    "Texts",
     "Trajectories",
     "WithNoise",
     "XAITris",

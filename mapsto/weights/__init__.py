@@ -1,14 +1,14 @@
-"""The pretrained models for tables and for images.
+"""The pretrained models for tables, for images and for texts.
 
-`tables.md` and `images.md` are their model cards. `tables.yaml` holds the sizes of the model for tables, `images.yaml`
-the configuration of the model for images, as `mapsto train` reads it.
+`tables.md`, `images.md` and `texts.md` are their model cards. `tables.yaml` holds the sizes of the model for tables,
+`images.yaml` and `texts.yaml` the configurations of the models for images and texts, as `mapsto train` reads them.
 """
 
 import copy
 import functools
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import yaml
@@ -18,10 +18,13 @@ from torch import nn
 from ..errors import MapstoError
 from ..joint import Joint, SelfExplaining
 
+if TYPE_CHECKING:
+    from ..models import TextEncoder
+
 __all__ = ["load"]
 
 FOLDER = Path(__file__).parent
-TABLES, IMAGES = FOLDER / "tables.safetensors", FOLDER / "images.safetensors"
+TABLES, IMAGES, TEXTS = (FOLDER / f"{name}.safetensors" for name in ("tables", "images", "texts"))
 
 
 def load(
@@ -69,6 +72,26 @@ def load_images(ways: int = 5, path: str | Path = IMAGES) -> Joint:
     mapping.learner.ways = ways
     _fill(mapping, Path(path))
     return mapping
+
+
+@functools.cache
+def load_texts(path: str | Path = TEXTS) -> "TextEncoder":
+    """Return the pretrained encoder of texts; its parameters are frozen.
+
+    Args:
+        path: the safetensors file with the weights of a prototypical network over the encoder; by default, the file
+            that comes with the package. The configuration is read from the file beside it whose name ends in `.yaml`.
+
+    Raises:
+        MapstoError: if one of the two files is missing or damaged, or the weights are those of another model.
+    """
+    from ..learners import PrototypicalNetwork
+    from ..models import TextEncoder
+
+    sizes = _configuration(Path(path))["learner"]["init_args"]["body"]["init_args"]
+    encoder = TextEncoder(**sizes)
+    _fill(PrototypicalNetwork(encoder, ways=2), Path(path))
+    return encoder
 
 
 @functools.cache

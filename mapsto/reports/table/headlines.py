@@ -9,18 +9,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .rivals import RIVALS
-
 Summary = Mapping[str, Any]
+GUESSES = ("majority", "base_rates")
+"""Baselines that know nothing of a row."""
+
 _UNCERTAIN = "It is uncertain whether these predictions are better than"
 
 
 def headlines(summary: Summary) -> list[str]:
     """Return sentences that stand above everything else; usually none."""
-    rivals = {name: scores for name, scores in summary["baselines"].items() if name in RIVALS}
+    rivals = {name: scores for name, scores in summary["baselines"].items() if name not in GUESSES}
     better = [name for name, scores in rivals.items() if max(ahead(scores, "auc"), ahead(scores, "log_loss")) == 1]
     best = max(better, key=lambda name: _lead(rivals[name]), default=None)
-    return [*_worthless(summary), *([_rival(summary, best.replace("_", " "), rivals[best])] if best else [])]
+    return [
+        *_worthless(summary),
+        *([_rival(summary, best.replace("tf_idf", "TF-IDF").replace("_", " "), rivals[best])] if best else []),
+    ]
 
 
 def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -41,6 +45,10 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """
     rounded = round(float(value), digits) or 0.0
     return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
+
+
+def _written(name: str) -> str:
+    return name.replace("tf_idf", "TF-IDF").replace("_", " ")
 
 
 def _lead(scores: Summary) -> tuple[int, float]:

@@ -1,0 +1,1 @@
+"""Texts as words, sentences and whole numbers, in any script."""

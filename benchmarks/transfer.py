@@ -120,7 +120,7 @@ def main() -> None:
     for tuning in (None, TUNING):
         joint = new(args.seed, tuning)
         started = time.process_time()
-        for step in mt.train(joint, tasks, steps=args.steps, batch=4, lr=3e-3, schedule="cosine", seed=args.seed):
+        for step in mt.train(joint, tasks, steps=args.steps, batch=4, lr=1.5e-3, schedule="cosine", seed=args.seed):
             if step.step % 100 == 0:
                 print(step.step, {k: round(float(v), 4) for k, v in step.metrics.items()}, flush=True)
         print(json.dumps({"tuning": tuning is not None, "minutes": (time.process_time() - started) / 60}), flush=True)

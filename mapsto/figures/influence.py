@@ -31,8 +31,8 @@ def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], targ
     """Draw the training rows that raise the probability of class `target` most, and the rows that lower it most.
 
     If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. For each training row, `change`
-    holds the change of the prediction if this row is deleted, as `influence` of the estimator returns it. `labels` holds the names of the training rows. `top` is the largest number
-    of rows to draw of each kind.
+    holds the change of the prediction if this row is deleted, as `influence` of the estimator returns it. `labels`
+    holds the names of the training rows. `top` is the largest number of rows to draw of each kind.
 
     Raises:
         MapstoError: if there is no training row.

@@ -35,10 +35,24 @@ class Unit(ABC):
     def change(self, contribution: float) -> str:
         """Write a contribution with its sign."""
 
+    @abstractmethod
+    def size(self, contribution: float) -> str:
+        """Write the size of a contribution that is not negative, without its unit."""
+
     @property
     @abstractmethod
     def measure(self) -> str:
         """The words that end "measured in"."""
+
+    @property
+    @abstractmethod
+    def how_much(self) -> str:
+        """The words that begin "by how many ..."."""
+
+    @property
+    @abstractmethod
+    def head(self) -> str:
+        """The head of a column of contributions."""
 
     @abstractmethod
     def outcome(self, limit: int = 40) -> str:
@@ -67,6 +81,16 @@ class Probability(Unit):
     range: ClassVar[tuple[float, float]] = (0.0, 100.0)
     step: float = 0.1
     measure: ClassVar[str] = "percentage points"
+    how_much: ClassVar[str] = "by how many percentage points of probability"
+
+    @property
+    def head(self) -> str:
+        """The name of the class."""
+        return self.name
+
+    def size(self, contribution: float) -> str:
+        """Write the size of a contribution in percentage points."""
+        return f"{100 * contribution:.1f}"
 
     def amount(self, prediction: float) -> str:
         """Write a prediction.
@@ -121,6 +145,20 @@ class Amount(Unit):
         """The words that end "measured in"."""
         return self.unit or f"the unit of {style.shorten(self.name, 24)}"
 
+    @property
+    def how_much(self) -> str:
+        """The words that begin "by how many ..."."""
+        return f"by how many {self.unit}" if self.unit else f"by how much, in {self.measure},"
+
+    @property
+    def head(self) -> str:
+        """The name and the unit of the outcome."""
+        return f"{self.name}, in {self.unit}" if self.unit else self.name
+
+    def size(self, contribution: float) -> str:
+        """Write the size of a contribution."""
+        return self.number(contribution)
+
     def amount(self, prediction: float) -> str:
         """Write a prediction with its unit.
 
@@ -143,7 +181,7 @@ class Amount(Unit):
 
     def outcome(self, limit: int = 40) -> str:
         """Name what is predicted."""
-        return style.shorten(self.name, limit)
+        return f"the predicted {style.shorten(self.name, limit)}"
 
     def axis(self) -> str:
         """Name the axis of predictions."""

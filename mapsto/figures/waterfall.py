@@ -93,7 +93,9 @@ def _room(axes: Axes, ends: Float[np.ndarray, " s"], unit: Unit) -> None:
     low, high = unit.range
     centre = (ends.max() + ends.min()) / 2
     axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
-    axes.set_xticks([tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9])  # else -10 % may be marked
+    axes.set_xticks(
+        [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]
+    )  # else -10 % may be marked
     axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
 
 

@@ -25,7 +25,7 @@ from mapsto.reports.table.quality import auc
 
 QUALITY = [
     *("sensitivity", "specificity", "ppv", "npv", "intervals", "threshold", "positive", "confusion", "per_class"),
-    *("measured", "measured_rows", "cross_validation"),
+    *("measured", "measured_rows", "cross_validation", "outcome"),
 ]
 KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", *QUALITY, "report"]
 
@@ -192,8 +192,12 @@ BAD = {
     "only a target": ("outcome\n1\n0\n", ["--target", "outcome"], "no column besides 'outcome'"),
     "one class": (TABLE.replace("no\n", "yes\n"), ["--target", "outcome"], "y: got one class only (yes)"),
     "no label": (changed(outcome=""), ["--target", "outcome"], "--target: got 0 row(s) with an outcome in 'outcome'"),
-    "too many classes": (changed(outcome=range(30)), ["--target", "outcome"], "y: got 20 classes, expected 2 to 10"),
-    "a number": (changed(outcome=np.linspace(0, 1, 30)), ["--target", "outcome"], "continuous"),
+    "too many classes": (
+        changed(outcome=range(30)),
+        ["--target", "outcome", "--outcome", "classes"],
+        "y: got 20 classes, expected 2 to 10",
+    ),
+    "a number": (changed(outcome=np.linspace(0, 1, 30)), ["--target", "outcome", "--outcome", "classes"], "continuous"),
     "infinite": (changed(age=["inf", *range(29)]), ["--target", "outcome"], "column 'age': got an infinite value"),
     "duplicate columns": (TABLE.replace("ward", "age"), ["--target", "outcome"], "'age' more than once"),
     "ragged": (TABLE + "1,2,3,4,5\n", ["--target", "outcome"], "equally long rows"),

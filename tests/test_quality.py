@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 import mapsto as mt
 from mapsto.cli import main
 from mapsto.estimators import TableClassifier
-from mapsto.reports.table import Question, evidence, rows, words
-from mapsto.reports.table.answer import _evidence as evidence_of
+from mapsto.reports.table import Question, crossing, rows, words
 from mapsto.reports.table.answer import answer
+from mapsto.reports.table.class_build import _evidence as evidence_of
 from mapsto.reports.table.evidence import Evidence, cross_validated
 from mapsto.reports.table.folds import Fold, affordable, folds
 from mapsto.reports.table.headlines import headlines
@@ -155,7 +155,7 @@ def test_visits_of_one_patient_are_never_predicted_from_each_other() -> None:
 
 def test_a_missing_group_is_a_group_of_its_own() -> None:
     groups = np.array(["a", None, "b", float("nan"), "a"], object)
-    numbers = evidence._numbered(groups)
+    numbers = crossing.numbered(groups)
     assert numbers is not None and numbers[0] == numbers[4] and len(set(numbers)) == 4
 
 

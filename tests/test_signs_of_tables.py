@@ -23,8 +23,8 @@ from mapsto.figures.style import HIGHER, LOWER
 from mapsto.reports import page
 from mapsto.reports.table import Answer, Question
 from mapsto.reports.table.answer import answer, typical_rows
+from mapsto.reports.table.class_parts import trust
 from mapsto.reports.table.html import write
-from mapsto.reports.table.overview import trust
 from mapsto.reports.table.quality import quality
 from mapsto.reports.table.words import comparison
 

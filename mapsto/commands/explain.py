@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..reports.table.question import Choices
     from ..tables.tablefile import TableFile
 
+KINDS = ("numbers", "classes")
 _KINDS = ("number", "date", "category", "ordered", "absent")
 _OF_TABLES = (
     "target",
@@ -31,6 +32,7 @@ _OF_TABLES = (
     "id",
     "group",
     "positive",
+    "outcome",
     "sheet",
     "out_format",
 )
@@ -62,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--id", metavar="COLUMN", help="the column that names the rows; it is not used for predicting")
     add("--group", metavar="COLUMN", help="rows that are equal here (one patient) stay together when quality is tested")
     add("--positive", metavar="CLASS", help="the class of two that the report is about (default: yes, 1, true, ...)")
+    add("--outcome", choices=KINDS, help="predict the target as numbers or as classes (default: its cells decide)")
     add("--sheet", metavar="NAME", help="the sheet of a spreadsheet (default: the first with a header)")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
@@ -115,7 +118,10 @@ def _explain_table(args: argparse.Namespace) -> int:
     if args.out is None:
         refuse_other(args.path, out)
     page, file = out / "report.html", out / f"predictions.{form.rstrip(';')}"
-    names = {"types": "--type", **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive")}}
+    names = {
+        "types": "--type",
+        **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive", "outcome")},
+    }
     with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
         result = answer(_question(args))
     table = predictions(result, form)
@@ -159,7 +165,8 @@ def _choices(args: argparse.Namespace) -> "Choices":
     types = dict(_named("--type", text, "COLUMN=KIND") for text in args.type or ())
     steps = dict(_named("--order", text, "COLUMN=A<B") for text in args.order or ())
     order = {name: [step.strip() for step in text.split("<")] for name, text in steps.items()}
-    return Choices(args.missing or (), types, order, args.drop or (), args.id, args.positive, args.group)
+    said = (args.id, args.positive, args.group, args.outcome)
+    return Choices(args.missing or (), types, order, args.drop or (), *said)
 
 
 def _named(option: str, text: str, form: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..reports.texts import Answer
     from .sheet import Sheet
 
-_FOREIGN = ("type", "order", "drop", "group", "positive")
+_FOREIGN = ("type", "order", "drop", "group", "positive", "outcome")
 
 
 def explain_texts(args: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
-"""The predictions as a table: each explained row as it was given, then its class, its probabilities and its reasons.
+"""The predictions as a table: each explained row as it was given, then its prediction and its reasons.
 
-base + Σ_column because of column = probability of the predicted class
+base + Σ_column because of column = probability of the predicted class, or the predicted number
 """
 
 import math
@@ -13,15 +13,16 @@ from ..tables import spelling
 from .sheet import Sheet, sheet
 
 if TYPE_CHECKING:
-    from ..reports.table.answer import Answer
+    from ..reports.table.base import TableAnswer
     from ..tables.column import Column
 
 
-def predictions(answer: "Answer", form: str = "csv") -> Sheet:
+def predictions(answer: "TableAnswer", form: str = "csv") -> Sheet:
     """Return the table of predictions, to be written in the format `form`.
 
-    The columns are `row`, `line` (of the file), the table's own columns, `prediction`, `probability of CLASS`, `base`
-    and `because of COLUMN`. A column of the table that has the name of another one is called `NAME (given)`.
+    The columns are `row`, `line` (of the file), the table's own columns, `prediction`, `probability of CLASS` (or the
+    ends of the 90 % interval, `lower` and `upper`, if numbers are predicted), `base` and `because of COLUMN`. A column
+    of the table that has the name of another one is called `NAME (given)`.
 
     Raises:
         MapstoError: if `form` is "xlsx" and a sheet cannot hold so many rows or columns.
@@ -33,7 +34,7 @@ def predictions(answer: "Answer", form: str = "csv") -> Sheet:
     return sheet({**first, **_renamed(given, [*first, *last]), **last}, form)
 
 
-def _names_of_rows(answer: "Answer") -> dict[str, Sequence[Any]]:
+def _names_of_rows(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
     question = answer.question
     columns: dict[str, Sequence[Any]] = {"row": question.rows.index.tolist()}
     if question.source is not None and question.places is not None:
@@ -41,16 +42,14 @@ def _names_of_rows(answer: "Answer") -> dict[str, Sequence[Any]]:
     return columns
 
 
-def _predicted(answer: "Answer") -> dict[str, Sequence[Any]]:
-    e, p = answer.reasons, answer.probabilities
-    n, best = np.arange(len(p)), p.argmax(1)
-    columns: dict[str, Sequence[Any]] = {"prediction": np.asarray(e.class_names)[best].tolist()}
-    columns |= {f"probability of {name}": p[:, c].tolist() for c, name in enumerate(e.class_names)}
-    columns |= {"base": e.base_values[n, best].tolist()}
-    return columns | {f"because of {name}": e.values[n, j, best].tolist() for j, name in enumerate(e.feature_names)}
+def _predicted(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
+    rows = range(len(answer.outputs))
+    values = np.stack([answer.values[i, :, answer.predicted(i)] for i in rows])
+    because = {f"because of {name}": values[:, j].tolist() for j, name in enumerate(answer.columns)}
+    return {**answer.predictions(), **because}
 
 
-def _given(answer: "Answer") -> dict[str, Sequence[Any]]:
+def _given(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
     """Return the columns as they were given, those that are not used for predicting too."""
     question = answer.question
     table = question.rows
@@ -59,7 +58,7 @@ def _given(answer: "Answer") -> dict[str, Sequence[Any]]:
     return {str(name): table.iloc[:, j].tolist() for j, name in enumerate(table.columns)}
 
 
-def _as_numbers(answer: "Answer", name: str, cells: Sequence[Any]) -> Sequence[Any]:
+def _as_numbers(answer: "TableAnswer", name: str, cells: Sequence[Any]) -> Sequence[Any]:
     """Return the cells of a column of numbers as numbers; one with a unit or a bound stays a text."""
     column = answer.readers.get(name)
     return cells if column is None or column.kind != "number" else [_as_number(column, cell) for cell in cells]

@@ -14,25 +14,23 @@ from rich.table import Column, Table
 from ..figures.fonts import drawable
 from ..figures.style import shorten
 from ..reports.table import lines, reading
-from ..reports.table.headlines import headlines
-from ..reports.table.words import second_look
 from ..reports.words import count
 
 if TYPE_CHECKING:
-    from ..reports.table.answer import Answer
+    from ..reports.table.base import TableAnswer
 
 _LISTED = 15  # columns; the report has all
 
 
-def show(answer: "Answer", title: str, files: Sequence[Path]) -> None:
+def show(answer: "TableAnswer", title: str, files: Sequence[Path]) -> None:
     """Print the answer, its notes, and the files that were written."""
     console = Console(highlight=False)
-    counts = f"{count(len(answer.labels), 'row')} taught, {len(answer.probabilities)} predicted and explained."
+    counts = f"{count(len(answer.question.labels), 'row')} taught, {len(answer.outputs)} predicted and explained."
     console.print(f"[bold]{_plain(title)}[/bold]: {counts}")
-    for sentence in headlines(answer.summary):
+    for sentence in answer.headlines():
         console.print(f"[bold red]{_plain(sentence)}[/bold red]", soft_wrap=True)
     console.print(_quality(answer))
-    if second := second_look(answer.summary):
+    if second := answer.second_look():
         console.print(second)
     for table in (_predictions(answer), _training_rows(answer), *_columns(answer)):
         console.print(table)
@@ -50,35 +48,35 @@ def _table(title: str, *heads: str) -> Table:
     return Table(*(Column(head, overflow="fold") for head in heads), title=title, title_justify="left")
 
 
-def _quality(answer: "Answer") -> Table:
-    title = f"Quality and checks, {lines.how(answer)}"
+def _quality(answer: "TableAnswer") -> Table:
+    title = f"Quality and checks, {answer.how}"
     table = Table("", "", "95 % interval, or difference", title=title, title_justify="left")
-    for line in lines.quality_lines(answer):
+    for line in answer.quality_lines():
         table.add_row(*map(escape, line))
     return table
 
 
-def _predictions(answer: "Answer") -> Table:
+def _predictions(answer: "TableAnswer") -> Table:
     rows = lines.listed(answer)
-    left = len(answer.probabilities) - len(rows)
+    left = len(answer.outputs) - len(rows)
     more = f"Predictions and their strongest reasons ({left} more in the report)"
     title = more if left else "Predictions and reasons"
-    heads = ("row", "prediction", "reasons, in percentage points of the predicted class")
+    heads = ("row", "prediction", f"reasons, in {answer.measure}")
     table = _table(title, *heads)
     for i in rows:
         table.add_row(*map(_plain, lines.prediction_line(answer, i)))
     return table
 
 
-def _training_rows(answer: "Answer") -> Table:
-    heads = ("row", "training row (its class): points by which it pushed the predicted class")
+def _training_rows(answer: "TableAnswer") -> Table:
+    heads = ("row", f"training row (its outcome) and its push on the prediction, in {answer.measure}")
     table = _table("Training rows that drove these predictions", *heads)
     for line in lines.training_lines(answer):
         table.add_row(*map(_plain, line))
     return table
 
 
-def _columns(answer: "Answer") -> list[Table]:
+def _columns(answer: "TableAnswer") -> list[Table]:
     """Return the table of how columns were read, without those that stand only in the report."""
     columns = reading.readings(answer)
     left = len(columns) - _LISTED

@@ -86,6 +86,14 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         """
         return self._predictions(X)
 
+    def outputs(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Return `predict_proba(X)`."""
+        return self.predict_proba(X)
+
+    def support_outcomes(self) -> Shaped[np.ndarray, " n"]:
+        """Return the labels of the rows `support_`."""
+        return self.classes_[self.support_.y.numpy()]
+
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
         """Return the change of each probability if a training row is deleted, `[n, number of training rows, k]`.
 

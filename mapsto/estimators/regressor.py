@@ -1,5 +1,6 @@
 """A scikit-learn regressor for small tables that predicts, with intervals, and explains without training."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -120,6 +121,16 @@ class TableRegressor(RegressorMixin, TableEstimator):
         inside = 0 < coverage <= LEVELS[-1] - LEVELS[0]
         checks.expect(inside, "coverage", coverage, "a number above 0 and at most 0.98")
         return self.predict_quantiles(X, [(1 - coverage) / 2, (1 + coverage) / 2])
+
+    def outputs(self, X: Any) -> Float[np.ndarray, "n 1"]:
+        """Return `predict(X)` as one column."""
+        return self.predict(X)[:, None]
+
+    def support_outcomes(self) -> Float[np.ndarray, " n"]:
+        """Return the outcomes of the rows `support_`, rounded to the digits that single precision keeps."""
+        outcomes = self._unit(self.support_.y[:, 0].double()).numpy()
+        error = 2.0**-21 * (abs(self.mean_) * 2.0**-20 + self.spread_)
+        return np.round(outcomes, -math.ceil(math.log10(error))) if error > 0 else outcomes
 
     def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train"]:
         """Return the change of each prediction if a training row is deleted, `[n, number of training rows]`.

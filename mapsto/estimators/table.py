@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy.typing import ArrayLike
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -81,6 +81,14 @@ class TableEstimator(PretrainedEstimator, ABC):
         rows = self._rows()
         reading = len(self.support_.w) + min(len(x), rows)
         return self._influence(x, among, rows, max(1, _NUMBERS // (self._numbers_a_row() * reading)))
+
+    @abstractmethod
+    def outputs(self, X: Any) -> Float[np.ndarray, "n k"]:
+        """Return the predictions that `explain` explains: `k` class probabilities, or one number, of each row."""
+
+    @abstractmethod
+    def support_outcomes(self) -> Shaped[np.ndarray, " n"]:
+        """Return the outcomes of the rows `support_` as `fit` was given them; numbers are in single precision."""
 
     @abstractmethod
     def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:

@@ -4,7 +4,9 @@ A column of numbers is coloured from low (blue) to high (orange) by rank; a colu
 category; an empty cell is a hollow grey dot at zero. Columns beyond the largest few are summed, per row, on a last
 line.
 
-    x[i, j] = 100 * values[i, j]        percentage points; columns ordered by mean_i |values[i, j]|
+    x[i, j] = factor * values[i, j]        percentage points (factor 100), or the unit of a predicted number (factor 1)
+
+Columns are ordered by mean_i |values[i, j]|.
 
 Reference: Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees",
 Fig. 4.
@@ -21,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 
 from .. import checks
 from . import numbers, style
+from .unit import Unit, of_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +36,7 @@ class Line(NamedTuple):
     """One line of the picture: the contributions of some rows, and their colours."""
 
     text: str
-    x: Float[np.ndarray, " n"]  # percentage points
+    x: Float[np.ndarray, " n"]  # percentage points, or the unit of the number
     shade: Float[np.ndarray, " n"] | None = None  # rank of the cell in its column, 0 low to 1 high; None: no order
     missing: Bool[np.ndarray, " n"] | None = None  # whether the cell is empty
 
@@ -42,14 +45,15 @@ def beeswarm(
     values: Float[np.ndarray, "n d"],
     data: np.ndarray,
     names: Sequence[str],
-    target: str,
+    target: str | Unit,
     top: int = 10,
     limits: tuple[float, float] | None = None,
     order: Int[np.ndarray, " d"] | None = None,
 ) -> Figure:
     """Draw the contribution of each cell of `data` to the probability of the class `target`, one dot for each cell.
 
-    `values` holds the contributions to the probability (0.07 = 7 percentage points). `names` holds the names of the
+    If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. `values` holds the contributions to
+    the probability (0.07 = 7 percentage points), or to the number. `names` holds the names of the
     columns. The columns with the largest mean absolute contributions, at most `top` of them, have a line each; one more
     line shows the sum of the other columns. To compare pictures of several classes, pass the same `order` of the
     columns and the same `limits` of the horizontal axis (in percentage points) for all of them. If `order` or `limits`
@@ -60,15 +64,15 @@ def beeswarm(
     """
     some = "at least one explained row"
     checks.expect(len(values) > 0, "values", "no rows", some, "explain some rows first")
-    drawing = lines(values, data, names, top, order)
+    unit = of_target(target)
+    drawing = lines(values, data, names, top, order, unit.factor)
     figure = style.canvas(1.55 + _LINE * len(drawing))
     axes = style.rows(style.quiet(figure.subplots()), [line.text for line in drawing])
-    axes.set_xlim(*(limits or reach(values)))
+    axes.set_xlim(*(limits or reach(values, unit.factor)))
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=1)
     for height, line in enumerate(drawing):
         _dots(axes, line, height, size=float(np.clip(2000 / len(values), 11, 26)))
-    unit = f"contribution to the probability of\n{style.label(target, 24)}, in percentage points"
-    axes.set_xlabel(unit, fontsize=9.5, color=style.INK)
+    axes.set_xlabel(unit.axis_of_changes("contribution to"), fontsize=9.5, color=style.INK)
     _legend(figure, axes, drawing)
     return figure
 
@@ -79,16 +83,17 @@ def lines(
     names: Sequence[str],
     top: int = 10,
     order: Int[np.ndarray, " d"] | None = None,
+    factor: float = 100.0,
 ) -> list[Line]:
     """Split `values` into the picture's lines; every row appears once per shown column, and once in the summed rest."""
     order = ranking(values) if order is None else order
     cells = np.asarray(data, dtype=object)
     top = len(order) if len(order) == top + 1 else top  # a rest of one column deserves its own name
     short = style.distinct(names)
-    parts = [line for j in order[:top] for line in _column(short[j], values[:, j], cells[:, j])]
+    parts = [line for j in order[:top] for line in _column(short[j], factor * values[:, j], cells[:, j])]
     rest = order[top:]
     if len(rest):
-        parts.append(Line(f"{len(rest)} other columns, summed", 100 * values[:, rest].sum(1)))
+        parts.append(Line(f"{len(rest)} other columns, summed", factor * values[:, rest].sum(1)))
     return parts
 
 
@@ -97,9 +102,9 @@ def ranking(values: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " d"]:
     return np.argsort(-np.abs(values).mean(0), kind="stable")
 
 
-def reach(values: np.ndarray) -> tuple[float, float]:
-    """Return the horizontal range in percentage points: all of `values`, zero, and a margin."""
-    low, high = min(0.0, 100 * values.min()), max(0.0, 100 * values.max())
+def reach(values: np.ndarray, factor: float = 100.0) -> tuple[float, float]:
+    """Return the horizontal range: all of `values` times `factor`, zero, and a margin."""
+    low, high = min(0.0, factor * values.min()), max(0.0, factor * values.max())
     margin = 0.05 * (high - low) or 1.0
     return low - margin, high + margin
 
@@ -117,13 +122,13 @@ def stack(
     return place * min(step, tallest / max(1.0, np.abs(place).max(initial=0)))
 
 
-def _column(name: str, values: Float[np.ndarray, " n"], cells: np.ndarray) -> list[Line]:
+def _column(name: str, x: Float[np.ndarray, " n"], cells: np.ndarray) -> list[Line]:
     """Make the lines of one column: one for numbers, one per category otherwise."""
     missing = np.array([numbers.is_missing(value) for value in cells])
     floats = numbers.as_floats(cells)
     if floats is None:
-        return _categories(style.label(name, 14), 100 * values, cells, missing)
-    return [Line(style.label(name), 100 * values, _ranks(floats), missing)]
+        return _categories(style.label(name, 14), x, cells, missing)
+    return [Line(style.label(name), x, _ranks(floats), missing)]
 
 
 def _categories(short: str, x: np.ndarray, cells: np.ndarray, missing: np.ndarray, most: int = 3) -> list[Line]:

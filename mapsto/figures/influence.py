@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from .. import checks
-from . import numbers, style
+from . import style
+from .unit import Unit, of_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 _LINE = 0.3  # inches a training row
 
 
-def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
+def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str | Unit, top: int = 4) -> Figure:
     """Draw the training rows that raise the probability of class `target` most, and the rows that lower it most.
 
-    For each training row, `change` holds the change of the predicted probability if this row is deleted, as
-    `TableClassifier.influence` returns it. `labels` holds the names of the training rows. `top` is the largest number
-    of rows to draw of each kind.
+    If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. For each training row, `change`
+    holds the change of the prediction if this row is deleted, as `influence` of the estimator returns it. `labels`
+    holds the names of the training rows. `top` is the largest number of rows to draw of each kind.
 
     Raises:
         MapstoError: if there is no training row.
@@ -40,21 +41,19 @@ def influence(change: Float[np.ndarray, " n_train"], labels: Sequence[str], targ
     return pushes(-np.asarray(change, dtype=float), labels, target, top)
 
 
-def pushes(push: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str, top: int = 4) -> Figure:
-    """Draw the strongest pushes of training rows on the probability of `target`, as `influence` does."""
+def pushes(push: Float[np.ndarray, " n_train"], labels: Sequence[str], target: str | Unit, top: int = 4) -> Figure:
+    """Draw the strongest pushes of training rows on the prediction, as `influence` does."""
     order = strongest(push, top)
     figure = style.canvas(0.95 + _LINE * len(order))
     axes = style.rows(style.quiet(figure.subplots()), [style.label(labels[j], 26) for j in order])
-    bars = push[order]
-    axes.barh(range(len(order)), 100 * bars, height=0.6, color=[style.direction(p) for p in bars], zorder=3)
+    bars, unit = push[order], of_target(target)
+    axes.barh(range(len(order)), unit.factor * bars, height=0.6, color=[style.direction(p) for p in bars], zorder=3)
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=4)
-    reach = max(100 * np.abs(bars).max(), 0.1)
+    reach = max(unit.factor * np.abs(bars).max(), unit.step)
     axes.set_xlim(-1.35 * reach if bars.min() < 0 else -0.12 * reach, 1.35 * reach)
     for height, length in enumerate(bars):
-        _number(axes, height, length)
-    axes.set_xlabel(
-        f"push on the probability of {style.label(target, 18)},\nin percentage points", fontsize=9.5, color=style.INK
-    )
+        _number(axes, height, length, unit)
+    axes.set_xlabel(unit.axis_of_changes("push on"), fontsize=9.5, color=style.INK)
     return figure
 
 
@@ -70,12 +69,11 @@ def strongest(push: Float[np.ndarray, " n_train"], top: int = 4) -> list[int]:
     return [*up, *down] or [int(j) for j in order[:top]]
 
 
-def _number(axes: Axes, height: int, push: float) -> None:
+def _number(axes: Axes, height: int, push: float, unit: Unit) -> None:
     up = push >= 0
-    text = numbers.points(push) if abs(push) >= 5e-4 or push == 0 else numbers.significant(100 * push, 1, signed=True)
     axes.annotate(
-        text,
-        (100 * push, height),
+        unit.small(push),
+        (unit.factor * push, height),
         xytext=(4 if up else -4, 0),
         textcoords="offset points",
         ha="left" if up else "right",

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from . import numbers, style
+from .unit import Unit, of_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ _LINE = 0.42  # inches a step: room for a name and, below it, the cell
 
 
 class Step(NamedTuple):
-    """One bar, in probability: the columns that it stands for, its start and its end."""
+    """One bar, in the unit of the prediction: the columns that it stands for, its start and its end."""
 
     columns: tuple[int, ...]
     start: float
@@ -36,29 +37,30 @@ def waterfall(
     base: float,
     row: Sequence[object] | np.ndarray,
     names: Sequence[str],
-    target: str,
+    target: str | Unit,
     top: int = 7,
 ) -> Figure:
     """Draw how the cells of `row` raise and lower the probability of class `target`, from `base` to the prediction.
 
-    `values` holds the contribution of each cell to the probability. `names` holds the names of the columns. `base` is
-    the probability that is predicted if all cells are hidden. The largest contributions, at most `top` of them, have a
+    If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. `values` holds the contribution of
+    each cell to the prediction. `names` holds the names of the columns. `base` is what is predicted if all cells are
+    hidden. The largest contributions, at most `top` of them, have a
     bar each; one more bar shows the sum of the other contributions.
     """
-    bars = steps(values, base, top)
+    bars, unit = steps(values, base, top), of_target(target)
     figure = style.canvas(1.0 + _LINE * (len(bars) + 2))
     axes = style.quiet(figure.subplots())
     short = style.distinct(names)
     labels = ["no column known", *(_name(bar, short, row) for bar in bars), "prediction"]
     style.rows(axes, labels)
     axes.get_yticklabels()[-1].set_fontweight("bold")
-    ends = 100 * np.array([base, *(bar.end for bar in bars)])
-    _room(axes, ends)
+    ends = [base, *(bar.end for bar in bars)]
+    _room(axes, unit.factor * np.array(ends), unit)
     for height, bar in enumerate(bars, start=1):
-        _bar(axes, bar, height)
-    _mark(axes, 0, ends[0], bold=False)
-    _mark(axes, len(bars) + 1, ends[-1], bold=True)
-    axes.set_xlabel(f"probability of {style.label(target, 28)}, in per cent", fontsize=9.5, color=style.INK)
+        _bar(axes, bar, height, unit)
+    _mark(axes, 0, ends[0], unit, bold=False)
+    _mark(axes, len(bars) + 1, ends[-1], unit, bold=True)
+    axes.set_xlabel(unit.axis(), fontsize=9.5, color=style.INK)
     return figure
 
 
@@ -85,23 +87,27 @@ def _name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray) -
     return f"{'all' if len(bar.columns) == len(row) else 'the other'} {len(bar.columns)} columns,\nsummed"
 
 
-def _room(axes: Axes, ends: Float[np.ndarray, " s"]) -> None:
-    """Leave room for the numbers written beside the bars; never zoom in below two percentage points."""
-    span = max(ends.max() - ends.min(), 2.0)
+def _room(axes: Axes, ends: Float[np.ndarray, " s"], unit: Unit) -> None:
+    """Leave room for the numbers written beside the bars; never zoom in below twenty steps, two percentage points."""
+    span = max(ends.max() - ends.min(), 20 * unit.step)
+    low, high = unit.range
     centre = (ends.max() + ends.min()) / 2
     axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
-    axes.set_xticks([tick for tick in axes.get_xticks() if -1e-9 <= tick <= 100 + 1e-9])  # else -10 % may be marked
+    axes.set_xticks(
+        [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]
+    )  # else -10 % may be marked
     axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
 
 
-def _bar(axes: Axes, bar: Step, height: int) -> None:
+def _bar(axes: Axes, bar: Step, height: int, unit: Unit) -> None:
     change = bar.end - bar.start
     up = change >= 0
-    axes.barh(height, 100 * change, left=100 * bar.start, height=0.56, color=style.direction(change), zorder=3)
-    axes.plot([100 * bar.end] * 2, [height - 0.28, height + 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
+    left, length, end = (unit.factor * part for part in (bar.start, change, bar.end))
+    axes.barh(height, length, left=left, height=0.56, color=style.direction(change), zorder=3)
+    axes.plot([end] * 2, [height - 0.28, height + 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
     axes.annotate(
-        numbers.points(change),
-        (100 * (max if up else min)(bar.start, bar.end), height),
+        unit.change(change),
+        ((max if up else min)(left, end), height),
         xytext=(4 if up else -4, 0),
         textcoords="offset points",
         ha="left" if up else "right",
@@ -111,12 +117,13 @@ def _bar(axes: Axes, bar: Step, height: int) -> None:
     )
 
 
-def _mark(axes: Axes, height: int, at: float, bold: bool) -> None:
+def _mark(axes: Axes, height: int, prediction: float, unit: Unit, bold: bool) -> None:
+    at = unit.factor * prediction
     axes.plot([at], [height], marker="D", markersize=6.5, color=style.INK, zorder=4)
     if height == 0:
         axes.plot([at, at], [0, 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
     axes.annotate(
-        numbers.percent(at / 100),
+        style.label(unit.amount(prediction), 32),
         (at, height),
         xytext=(8, 0),
         textcoords="offset points",

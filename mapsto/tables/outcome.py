@@ -39,13 +39,18 @@ def read_outcome(table: pd.DataFrame, target: str, name: str, missing: Sequence[
     Raises:
         MapstoError: if there is no such column.
     """
-    there = listing([str(column) for column in table.columns], 8)
-    got = f"{target!r}, which is no column of {name}"
-    checks.expect(target in table.columns, "target", got, f"one of {there}")
+    check_column(table, target, name)
     y = table[target]
     own = Reading(missing).words_of(target, [str(column) for column in table.columns])
     column = [None if _none(cell, own) else cell for cell in cells.cells(y)]
     return _numbers(y, column, own) or _classes(y, column)
+
+
+def check_column(table: pd.DataFrame, target: str, name: str) -> None:
+    """Raise MapstoError if the table `name` has no column `target`."""
+    there = listing([str(column) for column in table.columns], 8)
+    got = f"{target!r}, which is no column of {name}"
+    checks.expect(target in table.columns, "target", got, f"one of {there}")
 
 
 def merged(texts: Sequence[str]) -> dict[str, str]:

@@ -19,6 +19,8 @@ _SENTINELS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 
 _GROUPED = re.compile(r"\d[.,]\d{3}(?!\d)")
 _WORDS = 20  # that a sentence about unread cells names
 
+BEYOND = "read as below (<) or above (>) every number in the column."
+
 
 def listing(names: list[str], most: int = 5) -> str:
     """Write a list of names for a sentence: 'a', 'b' and 3 more."""
@@ -94,7 +96,7 @@ def _of_numbers(name: str, column: Column, counts: Counter[Any]) -> list[str]:
     parts = {cell: spelling.parts(cell) for cell in counts if isinstance(cell, str) and column.style == "plain"}
     bounds = Counter({cell: counts[cell] for cell, part in parts.items() if part and part.bound})
     if bounds:
-        notes.append(f"{name} {counted(bounds)} read as below (<) or above (>) every number in the column.")
+        notes.append(f"{name} {counted(bounds)} {BEYOND}")
     negative = Counter(
         {cell: counts[cell] for cell, part in parts.items() if part and (cell.startswith("(") or cell.endswith("-"))}
     )

@@ -4,18 +4,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..page import refuse_unwritable
-from .answer import Answer, answer
+from .answer import Answer, NumberAnswer, answer
 from .html import write
 from .question import Question
 
 if TYPE_CHECKING:
-    from ...estimators import TableClassifier
+    from ...estimators.table import TableEstimator
 
-__all__ = ["Answer", "Question", "table"]
+__all__ = ["Answer", "NumberAnswer", "Question", "table"]
 
 
 def table(
-    clf: "TableClassifier",
+    clf: "TableEstimator",
     X: Any,
     y: Any = None,
     path: str | os.PathLike[str] = "report.html",
@@ -23,7 +23,7 @@ def table(
     train: tuple[Any, Any] | None = None,
     title: str = "Predictions and their reasons",
     seed: int = 0,
-) -> Answer:
+) -> Any:
     """Predict and explain the rows `X`, write one HTML page about them, and return predictions and explanations.
 
     The page shows which columns moved the predictions. For single predictions, it shows the contributions of the
@@ -33,7 +33,8 @@ def table(
     `mapsto explain TABLE` does the same from the command line.
 
     Args:
-        clf: a fitted classifier.
+        clf: a fitted `TableClassifier` or `TableRegressor`. If numbers are predicted, the page is in the unit of the
+            outcome; a Series `y` says its name and unit, such as "stay (days)".
         X: the rows to explain `[n, d]`, a DataFrame or an array. The page labels the rows by the index of the
             DataFrame.
         y: the true outcomes `[n]` of these rows, from which the quality of the predictions is measured. A missing entry
@@ -46,9 +47,9 @@ def table(
         seed: the random seed of the folds of the cross-validation, and of the random forest.
 
     Raises:
-        MapstoError: if `clf` is not a fitted classifier, `X` lacks one of the classifier's columns, `X` and `y` differ
-            in length, the rows and labels of `train` are not those to which `clf` was fitted, or the page cannot be
-            written.
+        MapstoError: if `clf` is not a fitted estimator for tables, `X` lacks one of the columns of `fit`, `X` and `y`
+            differ in length, the rows and labels of `train` are not those to which `clf` was fitted, or the page cannot
+            be written.
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -8,16 +8,14 @@ predicted, at least one. The random forest has 100 trees there.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from ...tables.splits import stratified
 from ..words import count
-from .folds import Fold, affordable, folds
+from .crossing import Predictions, crossed
 from .question import Question
 from .rivals import rival_probabilities
 
@@ -29,8 +27,9 @@ if TYPE_CHECKING:
 FEW = 30
 """Fewer held-out rows say little, so the training rows are cross-validated beside them."""
 
-_ROWS = 1250  # of more training rows, a sample is cross-validated: four fifths are the 1,000 that the mapping reads
 _TREES = 100
+
+Names = Shaped[np.ndarray, " a"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,55 +72,36 @@ def cross_validated(classifier: TableClassifier, question: Question, rivals: boo
     Rows that belong to one group are in one fold. Each fold is read by a new classifier with the settings of
     `classifier`. Rows of a class that no other row has always teach, so they are not predicted.
     """
-    labels, groups = _indices(classifier, question.labels), _numbered(question.groups)
-    kept = np.arange(len(labels))
-    if len(labels) > _ROWS:
-        kept = np.sort(stratified(labels, _ROWS, question.seed))
-        labels, groups = labels[kept], None if groups is None else _numbered(groups[kept])
-    rows, names = question.train.iloc[kept], question.labels[kept]
-    every = folds(labels, groups, question.seed)
-    used = affordable(every, len(classifier.used_))
-    if not used:
+    labels, seed = _indices(classifier, question.labels), question.seed if rivals else None
+
+    def predict(train: Int[np.ndarray, " a"], test: Int[np.ndarray, " b"]) -> Predictions:
+        base = np.tile(_frequencies(labels[train], len(classifier.classes_)), (len(test), 1))
+        rows, names = question.train, question.labels
+        own, others = _predicted(classifier, rows.iloc[train], names[train], rows.iloc[test], seed)
+        return {"p": own, "base": base, **others}
+
+    found = crossed(question, labels, len(classifier.used_), predict)
+    if found is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is remarkable in a part of the rows was said of all
-        seed = question.seed if rivals else None
-        answers = [_predicted(classifier, rows, names, fold, seed) for fold in used]
-    test = np.concatenate([fold.test for fold in used])
-    base = [np.tile(_frequencies(labels[f.train], len(classifier.classes_)), (len(f.test), 1)) for f in used]
-    return Evidence(
-        "cross-validation",
-        _how(len(test), len(question.labels), len(used), len(every)),
-        labels[test],
-        np.concatenate([own for own, _ in answers]),
-        np.concatenate(base),
-        {name: np.concatenate([others[name] for _, others in answers]) for name in answers[0][1]},
-        np.repeat(np.arange(len(used)), [len(fold.test) for fold in used]),
-        None if groups is None else groups[test],
-    )
+    p, base, *others = found.predictions.values()
+    names = list(found.predictions)[2:]
+    every = dict(zip(names, others, strict=True))
+    y = labels[found.test]
+    return Evidence("cross-validation", found.how, y, p, base, every, found.folds, found.groups)
 
 
 Probabilities = Float[np.ndarray, "m k"]
 
 
 def _predicted(
-    classifier: TableClassifier, rows: pd.DataFrame, labels: Shaped[np.ndarray, " n"], fold: Fold, seed: int | None
+    classifier: TableClassifier, train: pd.DataFrame, labels: Names, test: pd.DataFrame, seed: int | None
 ) -> tuple[Probabilities, dict[str, Probabilities]]:
     """Return the probabilities of a fold by a new classifier, and by the rivals unless `seed` is None."""
     from sklearn.base import clone
 
-    train, test = rows.iloc[fold.train], rows.iloc[fold.test]
-    fitted = clone(classifier).fit(train, labels[fold.train])
-    others = {} if seed is None else rival_probabilities(fitted, train, labels[fold.train], test, seed, _TREES)
+    fitted = clone(classifier).fit(train, labels)
+    others = {} if seed is None else rival_probabilities(fitted, train, labels, test, seed, _TREES)
     return fitted.predict_proba(test), others
-
-
-def _how(predicted: int, rows: int, used: int, every: int) -> str:
-    whole = f"by {every}-fold cross-validation of the {count(rows, 'labelled row')}"
-    if predicted == rows:
-        return whole
-    part = "" if used == every else f" in {used} of the {every} folds"
-    return f"{whole}, {predicted:,} of which were predicted{part}"
 
 
 def _indices(classifier: TableClassifier, labels: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -131,15 +111,3 @@ def _indices(classifier: TableClassifier, labels: Shaped[np.ndarray, " n"]) -> I
 
 def _frequencies(labels: Int[np.ndarray, " n"], classes: int) -> Float[np.ndarray, " k"]:
     return np.bincount(labels, minlength=classes) / len(labels)
-
-
-def _numbered(groups: Shaped[np.ndarray, " n"] | None) -> Int[np.ndarray, " n"] | None:
-    """Number groups from 0; a missing group is a group of its own."""
-    import pandas as pd
-
-    if groups is None:
-        return None
-    numbers = pd.factorize(np.asarray(groups, object))[0]
-    alone = numbers < 0
-    numbers[alone] = numbers.max() + 1 + np.arange(alone.sum())
-    return numbers

@@ -1,6 +1,6 @@
-"""Check reasons from outside: exact Shapley values by asking `predict_proba` about every pattern of missing cells.
+"""Check reasons from outside: exact Shapley values by asking about every pattern of missing cells.
 
-    φ_j = Σ_S |S|! (d − |S| − 1)! / d! · (v(S ∪ j) − v(S)),    v(S) = predict_proba of the row with only S left in it
+    φ_j = Σ_S |S|! (d − |S| − 1)! / d! · (v(S ∪ j) − v(S)),    v(S) = prediction for the row with only S left in it
 
 Shapley (1953). None of the model's own reasons is used, so anyone who has the public class can repeat the check.
 """
@@ -19,7 +19,7 @@ from ...measures import agreement
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...estimators import TableClassifier
+    from ...estimators.table import TableEstimator
 
 COLUMNS = 10
 """The most columns that are checked: each row has `2^d` patterns."""
@@ -29,9 +29,9 @@ ROWS = 32
 
 
 def exact_values(
-    classifier: "TableClassifier", rows: "pd.DataFrame", players: list[int]
+    estimator: "TableEstimator", rows: "pd.DataFrame", players: list[int]
 ) -> Float[np.ndarray, "n players k"]:
-    """Return the exact Shapley values of `classifier.predict_proba` for each of `rows`, played by some of its columns.
+    """Return the exact Shapley values of `estimator.outputs` for each of `rows`, played by some of its columns.
 
     The other columns keep their cells: they should be empty, or change no prediction.
     """
@@ -40,28 +40,32 @@ def exact_values(
     masks = np.ones((len(design.masks), rows.shape[1]), bool)  # [2^players, d]
     masks[:, players] = design.masks.numpy() > 0.5
     cells = rows.iloc[np.repeat(np.arange(n), len(masks))].reset_index(drop=True)
-    v = classifier.predict_proba(cells.where(np.tile(masks, (n, 1))))
+    v = estimator.outputs(cells.where(np.tile(masks, (n, 1))))
     return (design.weights @ torch.from_numpy(v).view(n, len(masks), -1)).numpy()
 
 
-def check(classifier: "TableClassifier", rows: "pd.DataFrame", reasons: Explanation) -> dict[str, Any]:
+def check(
+    estimator: "TableEstimator", rows: "pd.DataFrame", reasons: Explanation, scale: float = 1.0
+) -> dict[str, Any]:
     """Return the agreement of one-pass reasons with exact values: `r2`, `cosine`, and the `rows` and `columns` checked.
 
-    In a wide table all but the ten columns that move predictions most are left empty.
+    In a wide table all but the ten columns that move predictions most are left empty. Values are compared in units of
+    `scale`: 1 for probabilities, the standard deviation of the outcome for numbers.
     """
-    cells = classifier.n_rows_ * max(len(classifier.used_), COLUMNS)
-    work = cells * len(classifier.classes_) / (128 * COLUMNS)  # of one row; 1 for 64 training rows of two classes
-    rows, players = rows.iloc[: round(ROWS / min(max(work, 1), 8))], classifier.used_.tolist()
+    cells = estimator.n_rows_ * max(len(estimator.used_), COLUMNS)
+    work = cells * estimator.mapping_.ways / (128 * COLUMNS)  # of one row; 1 for 64 training rows of two classes
+    rows, players = rows.iloc[: round(ROWS / min(max(work, 1), 8))], estimator.used_.tolist()
     values = reasons.values[: len(rows)]
     if len(players) > COLUMNS:
-        strongest = np.sort(np.argsort(-reasons.importance.sum(1), kind="stable")[:COLUMNS])
+        strongest = np.sort(np.argsort(-reasons.importance.reshape(rows.shape[1], -1).sum(1), kind="stable")[:COLUMNS])
         players = strongest.tolist()
         rows = rows.where(np.tile(np.isin(np.arange(rows.shape[1]), strongest), (len(rows), 1)))
-        values = classifier.explain(rows).values
+        values = estimator.explain(rows).values
     unmeasured = {"r2": None, "cosine": None, "rows": len(rows), "columns": len(players)}
     if not players:
         return unmeasured
-    measures = agreement(values[:, players], exact_values(classifier, rows, players))
+    exact = exact_values(estimator, rows, players) / scale
+    measures = agreement(values[:, players].reshape(exact.shape) / scale, exact)
     if math.isnan(measures.r2) or math.isnan(
         measures.cosine
     ):  # no cell moves a prediction: there is nothing to agree on

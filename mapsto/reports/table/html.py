@@ -8,12 +8,11 @@ from pathlib import Path
 from ...figures import fonts
 from ...figures.svg import plain_style
 from .. import page
-from . import cases, lines, overview, reading, words
-from .answer import Answer
-from .headlines import headlines
+from . import cases, overview, reading, words
+from .base import TableAnswer
 
 
-def write(answer: Answer, path: str | os.PathLike[str], title: str, mark: str = "") -> Path:
+def write(answer: TableAnswer, path: str | os.PathLike[str], title: str, mark: str = "") -> Path:
     """Write the page of an answer as one self-contained HTML file, whole or not at all, and return its path.
 
     If `mark` is given, it stands in the head of the page and says of which table the page is.
@@ -31,45 +30,38 @@ def _head(place: str) -> tuple[str, str] | None:
     return (words[0], " ".join(words[1:])) if words else None
 
 
-def _of_fonts(answer: Answer) -> list[str]:
+def _of_fonts(answer: TableAnswer) -> list[str]:
     """Say that a picture needs the reader's fonts, if no font of this computer has its letters."""
-    letters = fonts.missing("".join([*answer.columns, *answer.classes, *answer.row_names]))[:3]
+    letters = fonts.missing("".join([*answer.columns, *answer.names, *answer.row_names]))[:3]
     remedy = "if boxes stand there instead, install a font that has them, such as Noto Sans"
     return (
         [f"pictures: letters such as {letters} are drawn with the fonts of your browser; {remedy}."] if letters else []
     )
 
 
-def text(answer: Answer, title: str, mark: str = "") -> str:
+def text(answer: TableAnswer, title: str, mark: str = "") -> str:
     """Return the page; call it within `plain_style()`."""
-    summary = answer.summary
-    compared = summary["agreement"]["r2"] is not None
+    compared = answer.summary["agreement"]["r2"] is not None
     return page.render(
-        "table.html.jinja",
+        answer.template,
         title=title,
         mark=mark,
         answer=answer,
-        headlines=headlines(summary),
+        unit=answer.unit(answer.targets[0]),
+        headlines=answer.headlines(),
         overview=overview.overview(answer),
-        numbers=words.quality(summary, len(answer.classes)),
-        how=lines.how(answer),
-        measured_by=summary.get("measured"),
-        intervals=summary.get("intervals"),
-        decisions=words.decisions(summary),
-        each_class=words.each_class(summary),
-        second_look=words.second_look(summary),
-        measured=any(summary[key] is not None for key in ("accuracy", "auc", "log_loss")),
-        comparison=words.comparison(summary, summary["baselines"]),
+        how=answer.how,
+        second_look=answer.second_look(),
         swarms=overview.swarms(answer),
         moved=overview.moved(answer),
         cases=cases.cases(answer),
         influences=cases.influences(answer),
-        reliability=overview.trust(answer),
-        agreement=words.agreement(summary["agreement"]) if compared else None,
+        agreement=words.agreement(answer.summary["agreement"]) if compared else None,
         listed=cases.listed(answer),
         columns=reading.readings(answer),
         about=reading.sentences(answer),
         places=_head(answer.place(0)),
         training_places=_head(answer.training_place(0)),
         notes=[*answer.notes, *_of_fonts(answer)],
+        **answer.sections(),
     )

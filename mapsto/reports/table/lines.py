@@ -9,17 +9,17 @@ import numpy as np
 from jaxtyping import Float
 
 from ...figures import numbers, style
+from ...figures.unit import Unit
 from ..words import count
 from . import words
-from .answer import Answer, row_names
+from .base import TableAnswer, row_names
 
 _NAMES = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "calibration_error": "calibration error"}
 _LISTED = 10  # rows whose predictions are listed if the quality cannot be measured
 _STRONGEST = 3  # columns, or training rows, that a line names
-_WRITTEN = 0.0005  # a smaller contribution would be written as 0.0 points
 
 
-def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
+def quality_lines(answer: TableAnswer) -> list[tuple[str, str, str]]:
     """Return each measure with its value and a remark."""
     s, agreement = answer.summary, answer.summary["agreement"]
     checked = f"with exact Shapley values, {count(agreement['rows'], 'row')} × {count(agreement['columns'], 'column')}"
@@ -31,13 +31,6 @@ def quality_lines(answer: Answer) -> list[tuple[str, str, str]]:
         ("agreement cosine", _number(agreement["cosine"]), ""),
         ("ms per explained row", f"{s['ms_per_row']:.2f}", ""),
     ]
-
-
-def how(answer: Answer) -> str:
-    """Say on which rows the quality was measured."""
-    if answer.evidence:
-        return answer.evidence.how
-    return f"on {count(len(answer.truth), 'row')} not used for training" if len(answer.truth) else "no outcome is known"
 
 
 def _at_threshold(s: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -71,44 +64,47 @@ def _baselines(s: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def listed(answer: Answer) -> list[int]:
+def listed(answer: TableAnswer) -> list[int]:
     """Choose the rows that are listed: the cases, after the first rows if their outcomes are unknown."""
-    complete = answer.outcome_count == len(answer.probabilities)
-    first = range(0 if complete else min(_LISTED, len(answer.probabilities)))
+    n = len(answer.outputs)
+    first = range(0 if answer.outcome_count == n else min(_LISTED, n))
     return list(dict.fromkeys([*first, *answer.cases]))
 
 
-def prediction_line(answer: Answer, i: int) -> tuple[str, str, str]:
-    """Return the name of row `i`, its prediction, and its strongest reasons in percentage points."""
-    best, e = int(answer.probabilities[i].argmax()), answer.reasons
-    values = e.values[i, :, best]
+def prediction_line(answer: TableAnswer, i: int) -> tuple[str, str, str]:
+    """Return the name of row `i`, its prediction, and its strongest reasons in the unit of the prediction."""
+    best, verdict = answer.predicted(i), answer.verdict(i)
+    values, unit = answer.values[i, :, best], answer.unit(best)
     reasons = [
-        f"{answer.columns[j]} = {numbers.cell(answer.cells[i, j], 99)}: {numbers.points(values[j])}"
-        for j in _largest(values)
+        f"{answer.columns[j]} = {numbers.cell(answer.cells[i, j], 99)}: {unit.change(values[j])}"
+        for j in _largest(values, unit)
     ]
-    prediction = f"{answer.classes[best]} {numbers.percent(answer.probabilities[i, best])}"
-    return _name(answer, i), prediction, ", ".join(reasons) or "no column moves it by 0.1 points"
+    nothing = f"no column moves it by {unit.step:g} {unit.measure}"
+    return _name(answer, i), verdict.line, ", ".join(reasons) or nothing
 
 
-def training_lines(answer: Answer) -> list[tuple[str, str]]:
-    """Return the name of each case and the training rows that pushed its predicted class most."""
-    names = row_names(answer.question.train)
+def training_lines(answer: TableAnswer) -> list[tuple[str, str]]:
+    """Return the name of each case and the training rows that pushed its prediction most."""
+    names, outcomes = row_names(answer.question.train), answer.training_outcomes
     lines = []
-    for i, push in zip(answer.cases, answer.push, strict=True):
-        p = push[:, int(answer.probabilities[i].argmax())]
-        strongest = [f"{names[j]} ({answer.question.labels[j]}) {numbers.points(p[j])}" for j in _largest(p)]
-        lines.append((_name(answer, i), ", ".join(strongest) or "none moves it by 0.1 points"))
+    for i, push in zip(answer.cases, answer.pushes, strict=True):
+        p, unit = push[:, answer.predicted(i)], answer.unit(answer.predicted(i))
+        strongest = [f"{names[j]} ({outcomes[j]}) {unit.change(p[j])}" for j in _largest(p, unit)]
+        nothing = f"none moves it by {unit.step:g} {unit.measure}"
+        lines.append((_name(answer, i), ", ".join(strongest) or nothing))
     return lines
 
 
-def _name(answer: Answer, i: int) -> str:
+def _name(answer: TableAnswer, i: int) -> str:
     """Return the name of a row with its place in the file."""
     place = answer.place(i).removesuffix(" of the file")
     return f"{answer.row_names[i]} ({place})" if place else answer.row_names[i]
 
 
-def _largest(values: Float[np.ndarray, " n"]) -> list[int]:
-    return [int(j) for j in np.argsort(-np.abs(values), kind="stable")[:_STRONGEST] if abs(values[j]) >= _WRITTEN]
+def _largest(values: Float[np.ndarray, " n"], unit: Unit) -> list[int]:
+    """Return the largest contributions, without those that would be written as 0."""
+    order = np.argsort(-np.abs(values), kind="stable")[:_STRONGEST]
+    return [int(j) for j in order if unit.factor * abs(values[j]) >= unit.step / 2]
 
 
 def _number(value: float | None) -> str:

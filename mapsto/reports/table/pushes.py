@@ -14,38 +14,38 @@ from jaxtyping import Float, Int
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...estimators import TableClassifier
+    from ...estimators.table import TableEstimator
 
 _READ = 2**19  # cells in all: up to 150 rows of ten columns and two classes are all deleted, of 512 the 15 nearest
 
 
 def pushes(
-    classifier: "TableClassifier", train: "pd.DataFrame", rows: "pd.DataFrame"
+    estimator: "TableEstimator", train: "pd.DataFrame", rows: "pd.DataFrame"
 ) -> tuple[Float[np.ndarray, "r n_train k"], list[str]]:
-    """Return the push of each training row on the predictions of `rows`, and notes.
+    """Return the push of each training row on the predictions of `rows`, and notes; `k` is 1 for a number.
 
-    This is `−classifier.influence(rows)`, the one place at which the sign is turned.
+    This is `−estimator.influence(rows)`, the one place at which the sign is turned.
     """
-    places = _places(classifier, train)
-    n, k, d = len(train), len(classifier.classes_), len(classifier.used_)
+    places = _places(estimator, train)
+    n, k, d = len(train), estimator.mapping_.ways, len(estimator.used_)
     most = int(2 * _READ / (n * k * (d + 1) * (1 + n / 256)))
     if n <= most:
-        return -classifier.influence(rows, among=places), []
-    near = np.unique(_nearest(classifier, train, rows)[:, : max(1, most // len(rows))])
+        return -np.atleast_3d(estimator.influence(rows, among=places)), []
+    near = np.unique(_nearest(estimator, train, rows)[:, : max(1, most // len(rows))])
     push = np.zeros((len(rows), n, k))
-    push[:, near] = -classifier.influence(rows, among=places[near])
+    push[:, near] = -np.atleast_3d(estimator.influence(rows, among=places[near]))
     deleted = f"the {len(near)} nearest to the rows on this page were deleted, one at a time"
     return push, [f"influence: of {n} training rows, {deleted}."]
 
 
-def _places(classifier: "TableClassifier", train: "pd.DataFrame") -> Int[np.ndarray, " n_train"]:
+def _places(estimator: "TableEstimator", train: "pd.DataFrame") -> Int[np.ndarray, " n_train"]:
     """Return the position of each row of `train` among the rows of `fit`: `train` has all of them, or those read."""
-    return np.arange(classifier.n_rows_) if len(train) == classifier.n_rows_ else np.unique(classifier.rows_)
+    return np.arange(estimator.n_rows_) if len(train) == estimator.n_rows_ else np.unique(estimator.rows_)
 
 
-def _nearest(classifier: "TableClassifier", train: "pd.DataFrame", rows: "pd.DataFrame") -> Int[np.ndarray, "r n"]:
+def _nearest(estimator: "TableEstimator", train: "pd.DataFrame", rows: "pd.DataFrame") -> Int[np.ndarray, "r n"]:
     """Order the training rows by their distance, in standard deviations, over the cells that both rows have."""
-    x, new = (classifier.columns_.transform(frame)[:, classifier.used_] for frame in (train, rows))
+    x, new = (estimator.columns_.transform(frame)[:, estimator.used_] for frame in (train, rows))
     apart = (new[:, None] - x) / np.nanstd(x, 0)  # [r, n_train, d]
     both = ~np.isnan(apart)
     return np.argsort((np.where(both, apart, 0) ** 2).sum(-1) / np.maximum(both.sum(-1), 1), axis=1, kind="stable")

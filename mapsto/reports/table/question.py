@@ -16,13 +16,14 @@ from jaxtyping import Bool, Int, Shaped
 
 from ... import checks
 from ...errors import MapstoError
+from ...figures.unit import Amount
+from ...tables.amounts import unit_of_name
 from ...tables.cells import as_text
 from ...tables.columns import listing
 from ...tables.groups import divided_note, group_names, shared_note
-from ...tables.outcome import read_outcome
 from ...tables.pairs import pair_columns, with_pairs_split
 from ...tables.splits import split, training_rows
-from ...tables.words import fold
+from ...tables.target import Numbers, Target, decided
 from .source import Source
 
 
@@ -39,6 +40,7 @@ class Choices:
         positive: the class that pictures and stories are about.
         group: the column of the rows that belong together, such as those of one patient; it is left out of the
             predictions.
+        outcome: "numbers" or "classes"; if None, the outcome's cells decide.
     """
 
     missing: Sequence[str] = ()
@@ -48,6 +50,7 @@ class Choices:
     id: str | None = None
     positive: str | None = None
     group: str | None = None
+    outcome: str | None = None
 
 
 NO_CHOICES = Choices()
@@ -60,7 +63,7 @@ class Question:
     `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` is the group
     of each training row, such as the patient whose visit it is; if None, rows are independent. `places` are positions
     of `rows`, and `train_places` those of `train`, among the rows of their tables. `source` holds the files from which
-    the tables were read.
+    the tables were read. `amount` is the unit of the outcome if numbers are predicted; if None, classes are predicted.
     """
 
     train: pd.DataFrame
@@ -76,6 +79,7 @@ class Question:
     places: Int[np.ndarray, " n"] | None = None
     train_places: Int[np.ndarray, " n_train"] | None = None
     source: Source | None = None
+    amount: Amount | None = None
 
     @cached_property
     def has_outcome(self) -> Bool[np.ndarray, " n"]:
@@ -109,10 +113,11 @@ def of_table(
     Raises:
         MapstoError: there is no such column, no other column, too few outcomes, or no row left to explain.
     """
-    y, notes = read_outcome(table, target, name, choices.missing)
+    kind = decided(table, target, name, choices.missing, choices.outcome)
+    y, notes = kind.read(table, name)
     x = _features(table, target, name, choices)
     groups = _groups(table.drop(columns=target), name, choices)
-    parts = split(y, train_rows, limit, seed, groups)
+    parts = split(kind.strata(y), train_rows, limit, seed, groups)
     x = with_pairs_split(x, pairs := pair_columns(x.iloc[parts.train]))
     notes += _pairs_note(pairs)
     if len(parts.test):
@@ -120,10 +125,10 @@ def of_table(
             f"of {y.notna().sum()} rows with an outcome, {len(parts.train)} are used for training and "
             f"{len(parts.test)} for testing (a stratified split, seed {seed})."
         )
-    train, labels = x.iloc[parts.train], _labels(y.iloc[parts.train])
+    train, labels = x.iloc[parts.train], kind.labels(y.iloc[parts.train])
     if groups is not None:
         notes.append(divided_note(str(choices.group), groups[parts.train], groups[parts.test]))
-    question = of_rows(train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    question = of_rows(kind, train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
     return replace(question, train_places=parts.train, groups=None if groups is None else groups[parts.train])
 
 
@@ -142,14 +147,15 @@ def of_two_tables(
     Raises:
         MapstoError: `train` has no column `target`, no other column or too few outcomes, or `table` lacks a column.
     """
-    train_y, notes = read_outcome(train, target, names[1], choices.missing)
+    kind = decided(train, target, names[1], choices.missing, choices.outcome)
+    train_y, notes = kind.read(train, names[1])
     groups = _groups(train.drop(columns=target), names[1], choices)
-    used = training_rows(train_y, train_rows, limit, seed, groups)
+    used = training_rows(kind.strata(train_y), train_rows, limit, seed, groups)
     sampled = f"{len(used)} of the {len(train)} rows of {names[1]} are used for training."
     notes += [] if len(used) == len(train) else [sampled]
-    train_x, labels = _features(train, target, names[1], choices).iloc[used], _labels(train_y.iloc[used])
+    train_x, labels = _features(train, target, names[1], choices).iloc[used], kind.labels(train_y.iloc[used])
     if target in table.columns:
-        y, x = read_outcome(table, target, names[0], choices.missing).y, _features(table, target, names[0], choices)
+        y, x = kind.read(table, names[0]).y, _features(table, target, names[0], choices)
     else:
         y, x = pd.Series(None, table.index, dtype=object), _chosen(table, names[0], choices)
     x, note = _columns_of(x, list(train_x.columns), names)
@@ -161,11 +167,12 @@ def of_two_tables(
     if groups is not None and choices.group in table.columns:
         others = group_names(table, str(choices.group), names[0])
         notes += shared_note(str(choices.group), groups[used], others, names[0])
-    question = of_rows(train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
+    question = of_rows(kind, train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
     return replace(question, train_places=used, groups=None if groups is None else groups[used])
 
 
 def of_rows(
+    kind: Target,
     train: pd.DataFrame,
     labels: Shaped[np.ndarray, " n_train"],
     x: pd.DataFrame,
@@ -178,24 +185,27 @@ def of_rows(
 ) -> Question:
     """Return the question that explains the rows `explain` of `x` and measures the quality on the rows `tested`.
 
-    An outcome that no training row has cannot be predicted, so it counts as unknown, and a note says so.
+    `kind` says how outcomes `y` belong to the labels of the training rows.
     """
-    classes = {fold(as_text(label)): label for label in labels.tolist()}
-    texts = ["" if pd.isna(outcome) else as_text(outcome) for outcome in y]
-    label_of = np.array([classes.get(fold(text)) for text in texts], object)
-    new = [texts[i] for i in tested if label_of[i] is None]
-    if new:
-        listed = ", ".join(sorted(set(new)))
-        notes = [
-            *notes,
-            f"{len(new)} rows with an outcome that no training row has ({listed}) are not used for testing.",
-        ]
+    label_of, new = kind.known(y, labels, tested)
     elsewhere = np.array([i for i in np.setdiff1d(tested, explain) if label_of[i] is not None], int)
     used = np.isin(explain, tested)
     outcome = np.array([label_of[i] if there else None for i, there in zip(explain, used, strict=True)], object)
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
-    rows, notes = x.iloc[explain], list(notes)
-    return Question(train, labels, rows, outcome, others, other_outcomes, seed, notes, choices, places=explain)
+    amount = _amount(kind, labels, choices)
+    rows, notes = x.iloc[explain], [*notes, *new]
+    return Question(
+        train, labels, rows, outcome, others, other_outcomes, seed, notes, choices, places=explain, amount=amount
+    )
+
+
+def _amount(kind: Target, labels: Shaped[np.ndarray, " n"], choices: Choices) -> Amount | None:
+    """Return the unit of a numeric outcome, None if classes are predicted."""
+    if not isinstance(kind, Numbers):
+        return None
+    checks.expect(choices.positive is None, "positive", repr(choices.positive), "nothing", "the outcome has no classes")
+    name, unit = unit_of_name(kind.amounts.name)
+    return Amount(name if unit == kind.amounts.unit else kind.amounts.name, kind.amounts.unit, float(labels.std()))
 
 
 def _groups(table: pd.DataFrame, name: str, choices: Choices) -> Shaped[np.ndarray, " n"] | None:
@@ -236,7 +246,3 @@ def _columns_of(x: pd.DataFrame, columns: list[str], names: tuple[str, str]) -> 
     extra = [name for name in x.columns if name not in columns]
     notes = [f"{names[0]} has {listing(extra)}, which {names[1]} lacks; left out."] if extra else []
     return x[columns], notes
-
-
-def _labels(y: pd.Series) -> Shaped[np.ndarray, " n"]:
-    return y.to_numpy(int) if pd.api.types.is_integer_dtype(y) else y.to_numpy()

@@ -16,10 +16,10 @@ from ...tables.column import Column
 from ...tables.columns import described
 from ...tables.remarks import listing
 from ..words import count
-from .answer import Answer, ordered
+from .base import TableAnswer, ordered
 
 if TYPE_CHECKING:
-    from ...estimators import TableClassifier
+    from ...estimators.table import TableEstimator
 
 
 class Reading(NamedTuple):
@@ -53,10 +53,10 @@ class Reading(NamedTuple):
         return f"{self.missing:,} ({written} %)" if self.missing else "–"
 
 
-def readings(answer: Answer) -> list[Reading]:
+def readings(answer: TableAnswer) -> list[Reading]:
     """Return how each column was read, in the order of the table; the outcome is not among them.
 
-    The list is empty if the answer does not know its classifier.
+    The list is empty if the answer does not know its estimator.
     """
     if answer.classifier is None:
         return []
@@ -75,7 +75,7 @@ def as_dicts(columns: Sequence[Reading]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def sentences(answer: Answer) -> list[str]:
+def sentences(answer: TableAnswer) -> list[str]:
     """Say how many columns and rows there are, what the outcome is, and how to change the reading."""
     columns = readings(answer)
     if not columns:
@@ -94,7 +94,7 @@ def sentences(answer: Answer) -> list[str]:
 _OPTIONS = ("--type COLUMN=KIND", "--missing COLUMN=WORD", "--order 'COLUMN=A<B<C'", "--drop COLUMN", "--id COLUMN")
 
 
-def _all_rows(answer: Answer) -> pd.DataFrame:
+def _all_rows(answer: TableAnswer) -> pd.DataFrame:
     question, names = answer.question, list(answer.readers)
     parts = [ordered(part, names) for part in (question.train, question.rows, question.others) if len(part)]
     return pd.concat([part.set_axis(names, axis=1).astype(object) for part in parts], ignore_index=True)
@@ -107,11 +107,11 @@ def _read(column: Column, values: pd.Series, why: str) -> Reading:
     return Reading(name, kind, unit, levels, missing, len(values), why, bool(why))
 
 
-def _reasons(classifier: TableClassifier) -> dict[str, str]:
+def _reasons(estimator: TableEstimator) -> dict[str, str]:
     """Say of each column why it is not used; the reason is empty if it is used."""
-    columns, types = classifier.columns_, classifier.types or {}
+    columns, types = estimator.columns_, estimator.types or {}
     return {
-        column.name: "" if j in classifier.used_ else _why(column, bool(varies), types.get(column.name) == "absent")
+        column.name: "" if j in estimator.used_ else _why(column, bool(varies), types.get(column.name) == "absent")
         for j, (column, varies) in enumerate(zip(columns, columns.informative, strict=True))
     }
 
@@ -134,7 +134,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _given(answer: Answer, read: dict[str, Reading]) -> list[Reading]:
+def _given(answer: TableAnswer, read: dict[str, Reading]) -> list[Reading]:
     """Return the readings of the columns of the training table's file; a column of pairs comes before its two parts."""
     source = answer.question.source
     table = source.train.table if source is not None else pd.DataFrame()
@@ -149,7 +149,7 @@ def _given(answer: Answer, read: dict[str, Reading]) -> list[Reading]:
     return found
 
 
-def _unused(answer: Answer, name: str, values: pd.Series, parts: list[str]) -> Reading:
+def _unused(answer: TableAnswer, name: str, values: pd.Series, parts: list[str]) -> Reading:
     """Return the reading of a column that a person leaves out, or that is read as two columns."""
     choices, missing = answer.question.choices, _empty(values)
     if parts:

@@ -16,17 +16,18 @@ from ...tables.repeats import known_rows, persons, repeated_rows, same_names
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...estimators import TableClassifier
+    from ...estimators.table import TableEstimator
     from .question import Question
 
 
-def about_rows(question: Question, classifier: TableClassifier, names: Sequence[str]) -> list[str]:
-    """Return sentences about the rows of a question, as the classifier reads them; `names` are those of `test_rows`."""
-    columns, groups = classifier.columns_.columns, question.groups
-    train, rows, test = (_numbers(classifier, t) for t in (question.train, question.rows, question.test_rows))
+def about_rows(question: Question, estimator: TableEstimator, names: Sequence[str]) -> list[str]:
+    """Return sentences about the rows of a question, as the estimator reads them; `names` are those of `test_rows`."""
+    columns, groups = estimator.columns_.columns, question.groups
+    train, rows, test = (_numbers(estimator, t) for t in (question.train, question.rows, question.test_rows))
     notes = known_rows(columns, train, test, names)
     if groups is None:
-        everyone = np.concatenate([train, rows, _numbers(classifier, question.others)])
+        others = [_numbers(estimator, question.others)] if len(question.others) else []
+        everyone = np.concatenate([train, rows, *others])
         notes += [*repeated_rows(columns, train), *_repeated_names(question), *persons(columns, everyone)]
     else:
         train = train[np.unique(groups, return_index=True)[1]]  # rows of one group are no independent evidence
@@ -40,8 +41,8 @@ def _repeated_names(question: Question) -> list[str]:
     return same_names(question.choices.id, [str(name) for part in parts for name in part.index])
 
 
-def _numbers(classifier: TableClassifier, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
-    names = [column.name for column in classifier.columns_.columns]
+def _numbers(estimator: TableEstimator, frame: pd.DataFrame) -> Float[np.ndarray, "n d"]:
+    names = [column.name for column in estimator.columns_.columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the predictions have warned already
-        return classifier.columns_.transform(reorder(frame, names))
+        return estimator.columns_.transform(reorder(frame, names))

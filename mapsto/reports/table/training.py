@@ -1,6 +1,6 @@
-"""The training rows of a fitted classifier, read back from its support set.
+"""The training rows of a fitted estimator, read back from its support set.
 
-A classifier keeps the rows it read as numbers on a scale of their own, in single precision:
+An estimator keeps the rows it read as numbers on a scale of their own, in single precision:
 
     number = (x · reach + middle) · size        rounded to the digits that single precision holds
 
@@ -15,14 +15,14 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 if TYPE_CHECKING:
-    from ...estimators import TableClassifier
+    from ...estimators.table import TableEstimator
     from ...tables.columns import Column
 
 _EPSILON = 2.0**-22  # relative error of a number that was rounded twice to single precision
 
 
-def training_rows(classifier: "TableClassifier") -> tuple[pd.DataFrame, Shaped[np.ndarray, " n"]]:
-    """Return the rows that a classifier has read, named by their number among the rows of `fit`, and their labels.
+def training_rows(estimator: "TableEstimator") -> tuple[pd.DataFrame, Shaped[np.ndarray, " n"]]:
+    """Return the rows that an estimator has read, named by their number among the rows of `fit`, and their outcomes.
 
     >>> from mapsto import TableClassifier
     >>> table = pd.DataFrame({"age": [61.0, 48.5, 50.0], "ward": ["north", "south", "north"]})
@@ -30,17 +30,17 @@ def training_rows(classifier: "TableClassifier") -> tuple[pd.DataFrame, Shaped[n
     >>> rows.to_numpy().tolist(), labels.tolist()
     ([[61.0, 'north'], [48.5, 'south'], [50.0, 'north']], [1, 0, 1])
     """
-    places, first = np.unique(classifier.rows_, return_index=True)
-    support, scale = classifier.support_, classifier.scale_
+    places, first = np.unique(estimator.rows_, return_index=True)
+    support, scale = estimator.support_, estimator.scale_
     index = [str(place + 1) for place in places]
-    rows = pd.DataFrame(index=index, columns=[column.name for column in classifier.columns_.columns], dtype=object)
-    for j, place in enumerate(classifier.used_.tolist()):
+    rows = pd.DataFrame(index=index, columns=[column.name for column in estimator.columns_.columns], dtype=object)
+    for j, place in enumerate(estimator.used_.tolist()):
         x = support.x[first, j].double().numpy()
         numbers = (x * scale.reach[j] + scale.middle[j]) * scale.size[j]
         digits = -math.ceil(math.log10(_EPSILON * abs(scale.reach[j] * scale.size[j])))
-        cells = _cells(classifier.columns_.columns[place], np.round(numbers, digits))
+        cells = _cells(estimator.columns_.columns[place], np.round(numbers, digits))
         rows[rows.columns[place]] = pd.Series(cells, index, dtype=float if cells.dtype == float else object)
-    return rows, classifier.classes_[support.y[first].numpy()]
+    return rows, estimator.support_outcomes()[first]
 
 
 def _cells(column: "Column", numbers: Float[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:

@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...figures import numbers, style
+from ...figures.unit import Probability, Unit
 from ..words import count, listing
 from .headlines import ahead, interval_text, number
 
 Number = float | None
+_PROBABILITY = Probability("")
 
 _MEASURES = {  # name, how it is written, what it means (with {0} in hundredths)
     "accuracy": ("Accuracy", "{1:.1f} %", "About {0:.0f} of 100 rows were put in the right class{majority}."),
@@ -218,15 +220,15 @@ def outcome_counts(labels: Int[np.ndarray, " n"], classes: Sequence[str]) -> str
     return listing([f"{counts[c]:,} {style.shorten(classes[c], 40)}" for c in range(len(classes)) if counts[c]])
 
 
-def trend(values: Float[np.ndarray, " n"], cells: np.ndarray) -> str:
-    """Say which cells raise the probability: by rank correlation for numbers, by mean for categories."""
+def trend(values: Float[np.ndarray, " n"], cells: np.ndarray, unit: Unit = _PROBABILITY) -> str:
+    """Say which cells raise the prediction: by rank correlation for numbers, by mean for categories."""
     x = numbers.as_floats(cells)
     if x is None:
         keys = np.array([str(c) for c in cells])
         there = np.array([not numbers.is_missing(c) for c in cells])
         means = {key: values[there & (keys == key)].mean() for key in np.unique(keys[there])}
         ends = [max(means, key=means.__getitem__), min(means, key=means.__getitem__)]
-        return "; ".join(f"{style.shorten(key, 20)}: {numbers.points(means[key])}" for key in dict.fromkeys(ends))
+        return "; ".join(f"{style.shorten(key, 20)}: {unit.change(means[key])}" for key in dict.fromkeys(ends))
     there = ~np.isnan(x)
     if there.sum() < 3 or np.ptp(x[there]) == 0 or np.ptp(values[there]) == 0:
         return "too little to say"

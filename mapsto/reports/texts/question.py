@@ -11,8 +11,8 @@ from jaxtyping import Bool
 from ... import checks
 from ...tables.cells import as_text
 from ...tables.columns import listing
-from ...tables.outcome import read_outcome
 from ...tables.splits import split, training_rows
+from ...tables.target import Classes
 from ...texts.words import words
 from ..table.question import NO_CHOICES, Choices, Question, of_rows, of_two_tables
 
@@ -35,7 +35,8 @@ def of_texts(
     Raises:
         MapstoError: if there is no such column, or there are too few rows with a text and a class.
     """
-    y, notes = read_outcome(table, target, name, choices.missing)
+    kind = Classes(target, choices.missing)
+    y, notes = kind.read(table, name)
     x = texts_of(table, target, text, name, choices)
     kept = has_text(x) | y.isna().to_numpy()
     notes += _left_out(int((~kept).sum()), "with a class but without a text")
@@ -48,8 +49,8 @@ def of_texts(
         )
     empty = int((~has_text(x.iloc[parts.explain])).sum())
     notes += [f"{empty} row(s) without a text: every class is equally probable."] if empty else []
-    labels = y.iloc[parts.train].to_numpy(int if pd.api.types.is_integer_dtype(y) else None)
-    return of_rows(x.iloc[parts.train], labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    labels = kind.labels(y.iloc[parts.train])
+    return of_rows(kind, x.iloc[parts.train], labels, x, y, parts.explain, parts.test, seed, notes, choices)
 
 
 def of_two_files(
@@ -67,7 +68,7 @@ def of_two_files(
     Raises:
         MapstoError: if a table lacks a column, or `train` has too few rows with a text and a class.
     """
-    train_y, notes = read_outcome(train, target, names[1], choices.missing)
+    train_y, notes = Classes(target, choices.missing).read(train, names[1])
     train_x = texts_of(train, target, text, names[1], replace(choices, id=None))
     kept = has_text(train_x)
     notes += _left_out(
@@ -77,9 +78,8 @@ def of_two_files(
     used = training_rows(taught[target], train_rows, MOST, seed)
     x = texts_of(table, target, text, names[0], choices)
     rest = table[[target]].set_axis(x.index) if target in table.columns else x[[]]
-    question = of_two_tables(
-        pd.concat([x, rest], axis=1), taught.iloc[used], target, None, MOST, seed, names, replace(choices, id=None)
-    )
+    asked, chosen = pd.concat([x, rest], axis=1), replace(choices, id=None, outcome="classes")
+    question = of_two_tables(asked, taught.iloc[used], target, None, MOST, seed, names, chosen)
     return replace(question, notes=[*notes, *question.notes])
 
 

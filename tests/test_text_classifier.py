@@ -153,6 +153,7 @@ def test_classes_with_few_and_with_many_texts_are_on_equal_terms():
     ]
     mean = mt.TextClassifier(encoder=lambda texts: np.eye(3)[[int(text[0]) for text in texts]])
     mean.fit(["0", "1", "1 x", "2"], ["a", "b", "b", "b"])
+    mean.sharpness_ = 2.0
     away = mean.sharpness_ * 2 / math.sqrt(5)  # the cosine of (0, 1, 0) and the mean (0, 2/3, 1/3)
     assert mean.predict_proba(["1"])[0, 1] == pytest.approx(1 / (1 + math.exp(-away)), abs=1e-6)
 
@@ -170,6 +171,7 @@ def test_long_texts_are_explained_by_their_sentences_and_the_extract_carries_the
     e = clf.explain([STORY, "my card"])
     assert e.units == ["sentences", "words"] and len(e.parts[0]) == 9 and e.feature_names[0] == "part 1"
     np.testing.assert_allclose(e.values[0], enumerated(clf, e.parts[0]), atol=1e-6)
+    assert clf.explain(["Hi. My card. I lost it. Help me. Please!", "card and so on " * 15]).units == ["words"] * 2
     if clf.encoder is None:
         assert clf.predict([STORY]) == ["card"] and e.extract(0) == e.extract(0, target=0)
         assert [sentence[:5] for sentence in e.extract(0)] == ["Then ", "Pleas", "Someb"]

@@ -25,7 +25,7 @@ from mapsto.reports.table.quality import auc
 
 QUALITY = [
     *("sensitivity", "specificity", "ppv", "npv", "intervals", "threshold", "positive", "confusion", "per_class"),
-    *("measured", "measured_rows", "cross_validation", "outcome"),
+    *("measured", "measured_rows", "measured_groups", "cross_validation", "outcome"),
 ]
 KEYS = ["auc", "accuracy", "log_loss", "calibration_error", "agreement", "ms_per_row", "baselines", *QUALITY, "report"]
 

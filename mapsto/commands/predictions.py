@@ -4,6 +4,7 @@ base + Σ_column because of column = probability of the predicted class, or the 
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from .sheet import Sheet, sheet
 if TYPE_CHECKING:
     from ..reports.table.base import TableAnswer
     from ..tables.column import Column
+
+
+_CODE = re.compile(r"\s*0\d")
 
 
 def predictions(answer: "TableAnswer", form: str = "csv") -> Sheet:
@@ -59,7 +63,7 @@ def _given(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
 
 
 def _as_numbers(answer: "TableAnswer", name: str, cells: Sequence[Any]) -> Sequence[Any]:
-    """Return the cells of a column of numbers as numbers; one with a unit or a bound stays a text."""
+    """Return the cells of a column of numbers as numbers; one with a unit, a bound or a leading 0 stays a text."""
     column = answer.readers.get(name)
     return cells if column is None or column.kind != "number" else [_as_number(column, cell) for cell in cells]
 
@@ -67,7 +71,8 @@ def _as_numbers(answer: "TableAnswer", name: str, cells: Sequence[Any]) -> Seque
 def _as_number(column: "Column", cell: Any) -> Any:
     part = spelling.parts(cell) if isinstance(cell, str) and column.style == "plain" else None
     number = math.nan if part is None or part.unit or part.bound else spelling.value(part, column.decimal)
-    return number if math.isfinite(number) else cell
+    code = isinstance(cell, str) and _CODE.match(cell)
+    return number if math.isfinite(number) and not code else cell
 
 
 def _renamed(columns: dict[str, Sequence[Any]], taken: Sequence[str]) -> dict[str, Sequence[Any]]:

@@ -1,7 +1,8 @@
 """A table that a spreadsheet opens without running, cutting or refusing a cell, in one of three formats.
 
 A spreadsheet runs a text that begins with one of = + - @ as a formula, whoever wrote it; here an apostrophe stands
-before such a text. A number, such as -5, stays a number.
+before such a text, and before such a part of it behind a semicolon, a comma or a tab, where a spreadsheet with another
+separator would begin a cell. A number, such as -5, stays a number.
 """
 
 import csv
@@ -24,8 +25,9 @@ FORMATS = ("csv", "csv;", "xlsx")
 ROWS, COLUMNS, LETTERS = 1_048_576, 16_384, 32_767  # of a sheet, and of a cell
 _EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")
+_INNER = re.compile(r"([;,\t]\s*\"?)(?=[=+\-@＝＋－＠])(?![+-]?\s*[\d.,]+\s*%?\s*([;,\t\"]|$))")
 _HARMLESS = re.compile(r"\s*([+-]+|[+-]?(\d+([.,]\d+)*[.,]?|[.,]\d+)(e[+-]?\d+)?\s?%?)\s*", re.IGNORECASE)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
 _SIGN = "\N{REPLACEMENT CHARACTER}"
 _SENTENCES = {
     "formula": "{} text(s) begin with =, +, -, @ or a tab, which a spreadsheet would run as a formula; an apostrophe "
@@ -86,6 +88,9 @@ def _cell(value: Any, changes: Counter[str]) -> Any:
     if _FORMULA.match(str(value)) and not _HARMLESS.fullmatch(text):
         changes["formula"] += 1
         text = f"'{text}"
+    elif _INNER.search(text):
+        changes["formula"] += 1
+    text = _INNER.sub(r"\1'", text)
     if len(text) > LETTERS:
         changes["long"] += 1
         text = text[: LETTERS - 1] + "…"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
+_OVERRIDES = dict.fromkeys(range(0x202A, 0x202F), "□")  # a letter among them would turn the numbers behind it around
 _REMEDY = "name a file in a folder that exists and that you may write to"
 
 
@@ -33,7 +34,7 @@ def render(template: str, **context: Any) -> str:
 
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(
-        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_safe
     )
     environment.filters.update(percent=numbers.percent, points=numbers.points, cell=numbers.cell, short=short)
     return environment.get_template(template).render(version=__version__, **context) + "\n"
@@ -47,10 +48,15 @@ def short(text: object, limit: int = 32) -> Markup:
     """
     from markupsafe import Markup, escape
 
-    whole = " ".join(str(text).split())
+    whole = " ".join(str(text).translate(_OVERRIDES).split())
     cut = style.shorten(whole, limit)
     shown = Markup("<bdi>{}</bdi>").format(cut) if _right_to_left(cut) else escape(cut)
     return shown if cut == whole else Markup('<abbr title="{}">{}</abbr>').format(whole, shown)
+
+
+def _safe(value: Any) -> Any:
+    """Replace characters that override the direction of the letters after them; markup was made here and stays."""
+    return value.translate(_OVERRIDES) if type(value) is str else value
 
 
 def _right_to_left(text: str) -> bool:

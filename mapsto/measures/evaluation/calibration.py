@@ -84,7 +84,7 @@ def calibration_interval(p: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"], 
     an error of about 0.1. So candidates are tested. In a candidate, the gaps of all bins are `λ` times those measured,
     for λ from 0 to 2. The interval holds the true errors of all candidates under which the measured error is neither
     among the lowest nor among the highest 2.5 % of 400 samples. It begins at 0 if a perfectly calibrated model could
-    have given the measured error.
+    have given the measured error. Its ends are infinite if no candidate could have given it.
 
     Args:
         p: the predicted probabilities of `k` classes.
@@ -95,10 +95,12 @@ def calibration_interval(p: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"], 
     measured = expected_calibration_error(p, y)
     rows = len(y) * independent((p.argmax(1) == y) - p.max(1), groups)
     count = np.maximum(np.round(bins.share * rows), 1).astype(int)
-    gaps = np.linspace(0, 2, 21)[:, None] * (bins.accuracy - bins.confidence)
+    gaps = np.linspace(0, 2, 81)[:, None] * (bins.accuracy - bins.confidence)
     accuracy = np.clip(bins.confidence + gaps, 0, 1)  # [candidates, b]
     hits = np.random.default_rng(0).binomial(count, accuracy[:, None], (len(gaps), _SAMPLES, len(count)))
     errors = np.abs(hits / count - bins.confidence) @ bins.share  # [candidates, samples]
     likely = np.minimum((errors <= measured + 1e-9).mean(1), (errors >= measured - 1e-9).mean(1)) >= 0.025
+    if not likely.any():
+        return Interval(measured, -np.inf, np.inf)
     true = np.append((np.abs(accuracy - bins.confidence) @ bins.share)[likely], measured)
     return Interval(measured, float(true.min()), float(true.max()))

@@ -82,7 +82,7 @@ def _evidence(
     if not len(tested):
         return cross_validated(classifier, question), None
     first = held_out(classifier, question, tested)
-    second = cross_validated(classifier, question, rivals=False) if len(tested) < FEW else None
+    second = cross_validated(classifier, question, rivals=False) if question.independent_tests < FEW else None
     if second is None:
         return first, None
     found = measures(second, classifier.classes_, question)

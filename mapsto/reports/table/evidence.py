@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from ..words import count
-from .crossing import Predictions, crossed
+from .crossing import Predictions, crossed, numbered
 from .question import Question
 from .rivals import rival_probabilities
 
@@ -63,7 +63,7 @@ def held_out(classifier: TableClassifier, question: Question, p: Float[np.ndarra
     rivals = rival_probabilities(classifier, question.train, question.labels, question.test_rows, question.seed)
     base = np.tile(_frequencies(labels, len(classifier.classes_)), (len(y), 1))
     how = f"on {count(len(y), 'row')} not used for training"
-    return Evidence("held-out rows", how, y, p, base, rivals)
+    return Evidence("held-out rows", how, y, p, base, rivals, groups=numbered(question.test_groups))
 
 
 def cross_validated(classifier: TableClassifier, question: Question, rivals: bool = True) -> Evidence | None:

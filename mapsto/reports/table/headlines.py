@@ -13,13 +13,14 @@ Summary = Mapping[str, Any]
 GUESSES = ("majority", "base_rates")
 """Baselines that know nothing of a row."""
 
+_ROWS, _OTHERS = 10, 4.5  # the commonest class is that of the training rows, so that its share is no whole number
 _UNCERTAIN = "It is uncertain whether these predictions are better than"
 
 
 def headlines(summary: Summary) -> list[str]:
     """Return sentences that stand above everything else; usually none."""
     rivals = {name: scores for name, scores in summary["baselines"].items() if name not in GUESSES}
-    better = [name for name, scores in rivals.items() if max(ahead(scores, "auc"), ahead(scores, "log_loss")) == 1]
+    better = [name for name, scores in rivals.items() if _told(summary) and _clearly_better(summary, scores)]
     best = max(better, key=lambda name: _lead(rivals[name]), default=None)
     return [
         *_worthless(summary),
@@ -45,6 +46,20 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     """
     rounded = round(float(value), digits) or 0.0
     return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
+
+
+def _told(summary: Summary) -> bool:
+    """Return whether there are enough rows to compare models: ten, and five outside of the commonest class."""
+    rows = summary.get("measured_rows") or 0
+    commonest = (summary["baselines"].get("majority") or {}).get("accuracy") or 0.0
+    return rows >= _ROWS and rows * (1 - commonest) >= _OTHERS
+
+
+def _clearly_better(summary: Summary, scores: Summary) -> bool:
+    """Return whether a rival ranks clearly better, or has clearly better probabilities that beat the base rates."""
+    base = (summary["baselines"].get("base_rates") or {}).get("log_loss")
+    useful = base is None or scores["log_loss"] is None or scores["log_loss"] < base
+    return ahead(scores, "auc") == 1 or (ahead(scores, "log_loss") == 1 and useful)
 
 
 def _written(name: str) -> str:

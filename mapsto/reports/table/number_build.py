@@ -58,7 +58,7 @@ def quality(
         evidence = cross_validated(regressor, question)
         return evidence, {**measures(evidence), "cross_validation": None}
     first = held_out(regressor, question, tested[:, 0])
-    second = cross_validated(regressor, question, rivals=False) if len(tested) < FEW else None
+    second = cross_validated(regressor, question, rivals=False) if question.independent_tests < FEW else None
     return first, {**measures(first), "cross_validation": None if second is None else _second(second)}
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from ...tables.splits import tenths
 from ..words import count
-from .crossing import Predictions, crossed
+from .crossing import Predictions, crossed, numbered
 from .question import Question
 from .rivals import rival_numbers
 
@@ -59,7 +59,8 @@ def held_out(regressor: TableRegressor, question: Question, p: Float[np.ndarray,
     rivals = rival_numbers(regressor, question.train, labels, rows, question.seed)
     how = f"on {count(len(p), 'row')} not used for training"
     low, high = regressor.predict_interval(rows).T
-    return NumberEvidence("held-out rows", how, question.truth, p, low, high, _guesses(labels, len(p)), rivals)
+    guesses, groups = _guesses(labels, len(p)), numbered(question.test_groups)
+    return NumberEvidence("held-out rows", how, question.truth, p, low, high, guesses, rivals, groups)
 
 
 def cross_validated(regressor: TableRegressor, question: Question, rivals: bool = True) -> NumberEvidence | None:

@@ -101,7 +101,8 @@ def second_look(summary: Summary, unit: Amount) -> str:
         for key in ERRORS
         if other[key] is not None
     ]
-    rows = count(summary["measured_rows"], "row")
+    groups = summary.get("measured_groups")
+    rows = count(groups, "group") + " of rows" if groups else count(summary["measured_rows"], "row")
     return f"Only {rows}: the intervals are wide. For comparison, {other['how']}: {listing(parts)}."
 
 

@@ -28,6 +28,7 @@ UNKNOWN: dict[str, Any] = {
     "baselines": {name: dict.fromkeys((*ERRORS, "difference")) for name in _BASELINES},
     **dict.fromkeys(("intervals", "measured")),
     "measured_rows": 0,
+    "measured_groups": None,
 }
 """The quality of predictions if it cannot be measured."""
 
@@ -55,6 +56,7 @@ def measures(evidence: NumberEvidence | None) -> dict[str, Any]:
         "intervals": {name: ends(measure) for name, measure in found.items()},
         "measured": evidence.measured,
         "measured_rows": len(y),
+        "measured_groups": None if evidence.groups is None else len(np.unique(evidence.groups)),
         "baselines": {
             name: _baseline(_tangents(y, p), mine, groups)
             for name, p in {**evidence.rivals, **evidence.guesses}.items()

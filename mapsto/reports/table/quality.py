@@ -32,6 +32,7 @@ UNKNOWN = {
     "baselines": {name: dict.fromkeys(("auc", "accuracy", "log_loss", "difference")) for name in _BASELINES},
     **dict.fromkeys(("intervals", *_SHARES, "threshold", "positive", "confusion", "per_class", "measured")),
     "measured_rows": 0,
+    "measured_groups": None,
 }
 """The quality of predictions if it cannot be measured."""
 
@@ -73,6 +74,7 @@ def measures(
         "per_class": None if two else _per_class(evidence, classes),
         "measured": evidence.measured,
         "measured_rows": len(y),
+        "measured_groups": None if evidence.groups is None else len(np.unique(evidence.groups)),
         "baselines": _baselines(evidence, ranks, losses),
     }
 

@@ -61,9 +61,10 @@ class Question:
     """A table: training rows with their labels, rows to predict and explain, and further rows to measure the quality.
 
     `outcomes` and `other_outcomes` are labels of the training rows; an unknown outcome is None. `groups` is the group
-    of each training row, such as the patient whose visit it is; if None, rows are independent. `places` are positions
-    of `rows`, and `train_places` those of `train`, among the rows of their tables. `source` holds the files from which
-    the tables were read. `amount` is the unit of the outcome if numbers are predicted; if None, classes are predicted.
+    of each training row, such as the patient whose visit it is, and `test_groups` that of each of `test_rows`; if None,
+    rows are independent. `places` are positions of `rows`, and `train_places` those of `train`, among the rows of their
+    tables. `source` holds the files from which the tables were read. `amount` is the unit of the outcome if numbers are
+    predicted; if None, classes are predicted.
     """
 
     train: pd.DataFrame
@@ -76,6 +77,7 @@ class Question:
     notes: list[str] = field(default_factory=list)
     choices: Choices = NO_CHOICES
     groups: Shaped[np.ndarray, " n_train"] | None = None
+    test_groups: Shaped[np.ndarray, " j"] | None = None
     places: Int[np.ndarray, " n"] | None = None
     train_places: Int[np.ndarray, " n_train"] | None = None
     source: Source | None = None
@@ -92,6 +94,11 @@ class Question:
         if not len(self.others):
             return self.rows if self.has_outcome.all() else self.rows[self.has_outcome]
         return pd.concat([self.rows[self.has_outcome], self.others]) if self.has_outcome.any() else self.others
+
+    @property
+    def independent_tests(self) -> int:
+        """The number of `test_rows`, or of their groups."""
+        return len(self.truth) if self.test_groups is None else len(set(self.test_groups.tolist()))
 
     @cached_property
     def truth(self) -> Shaped[np.ndarray, " j"]:
@@ -128,7 +135,7 @@ def of_table(
     train, labels = x.iloc[parts.train], kind.labels(y.iloc[parts.train])
     if groups is not None:
         notes.append(divided_note(str(choices.group), groups[parts.train], groups[parts.test]))
-    question = of_rows(kind, train, labels, x, y, parts.explain, parts.test, seed, notes, choices)
+    question = of_rows(kind, train, labels, x, y, parts.explain, parts.test, seed, notes, choices, groups)
     return replace(question, train_places=parts.train, groups=None if groups is None else groups[parts.train])
 
 
@@ -164,10 +171,11 @@ def of_two_tables(
     notes += _pairs_note(pairs)
     tested, unknown = np.flatnonzero(y.notna()), np.flatnonzero(y.isna())
     explain = unknown if len(unknown) else tested
+    others = None
     if groups is not None and choices.group in table.columns:
         others = group_names(table, str(choices.group), names[0])
         notes += shared_note(str(choices.group), groups[used], others, names[0])
-    question = of_rows(kind, train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices)
+    question = of_rows(kind, train_x, labels, x, y, explain, tested, seed, [*notes, *note], choices, others)
     return replace(question, train_places=used, groups=None if groups is None else groups[used])
 
 
@@ -182,10 +190,11 @@ def of_rows(
     seed: int,
     notes: Sequence[str] = (),
     choices: Choices = NO_CHOICES,
+    groups: Shaped[np.ndarray, " x"] | None = None,
 ) -> Question:
     """Return the question that explains the rows `explain` of `x` and measures the quality on the rows `tested`.
 
-    `kind` says how outcomes `y` belong to the labels of the training rows.
+    `kind` says how outcomes `y` belong to the labels of the training rows. `groups` is the group of each row of `x`.
     """
     label_of, new = kind.known(y, labels, tested)
     elsewhere = np.array([i for i in np.setdiff1d(tested, explain) if label_of[i] is not None], int)
@@ -194,9 +203,10 @@ def of_rows(
     others, other_outcomes = x.iloc[elsewhere], label_of[elsewhere].astype(labels.dtype)
     amount = _amount(kind, labels, choices)
     rows, notes = x.iloc[explain], [*notes, *new]
-    return Question(
-        train, labels, rows, outcome, others, other_outcomes, seed, notes, choices, places=explain, amount=amount
-    )
+    known = explain[[part is not None for part in outcome]]
+    of_test = None if groups is None else groups[np.concatenate([known, elsewhere])]
+    question = Question(train, labels, rows, outcome, others, other_outcomes, seed, notes, choices)
+    return replace(question, places=explain, amount=amount, test_groups=of_test)
 
 
 def _amount(kind: Target, labels: Shaped[np.ndarray, " n"], choices: Choices) -> Amount | None:

@@ -86,7 +86,8 @@ def sentences(answer: TableAnswer) -> list[str]:
     options = ("missing=[...]", "types={...}", "order={...}") if python else _OPTIONS
     return [
         f"{count(used, 'column')} of {len(columns)} {'is' if used == 1 else 'are'} used for predicting.{target} "
-        f"Missing cells are counted in {count(columns[0].rows, 'row')}: the training rows and the predicted rows.",
+        "Ranges and levels are those of the training rows. Missing cells, and cells that cannot be read, are counted "
+        f"in {count(columns[0].rows, 'row')}: the training rows and the predicted rows.",
         f"If a column was read wrongly, say how it is meant: {', '.join(options)}.",
     ]
 

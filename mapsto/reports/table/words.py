@@ -189,7 +189,8 @@ def second_look(summary: Mapping[str, Any]) -> str:
         for key, label in (("auc", "AUC"), ("accuracy", "accuracy"), ("log_loss", "log loss"))
         if other[key] is not None and (value := number(other[key]))
     ]
-    rows = count(summary["measured_rows"], "row")
+    groups = summary.get("measured_groups")
+    rows = count(groups, "group") + " of rows" if groups else count(summary["measured_rows"], "row")
     return f"Only {rows}: the intervals are wide. For comparison, {other['how']}: {listing(parts)}."
 
 

@@ -105,7 +105,7 @@ def refuse_unreadable(path: str | Path) -> None:
         config = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise MapstoError(f"config: cannot read {path} ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MapstoError(f"config: {path} is not readable as YAML; mend it, or train again.") from error
     if not isinstance(config, dict):
         raise MapstoError(f"config: {path} holds no arguments, expected lines such as `steps: 1000`.")

@@ -124,7 +124,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 def test_damaged_runs_are_refused(tmp_path: Path) -> None:
     learner = ["--learner", "MAML", "--learner.body", "MLP", "--learner.body.widths", "[1, 4, 1]"]
     rest = ["--learner.loss", "mse", "--tasks", "Sinusoids", "--steps", "1", "--batch", "1"]
-    assert main(["train", *learner, *rest, "--out", str(tmp_path / "run")]) == 0
+    assert main(["train", *learner, *rest, "--run", str(tmp_path / "run")]) == 0
     path = tmp_path / "run" / "config.yaml"
     text = path.read_text()
     refused = _tried(path, lambda r: _edited(text, r), lambda: load_run(tmp_path / "run"))

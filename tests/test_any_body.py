@@ -1,9 +1,11 @@
 """Bodies that are not plain networks of floats are learned too: tokens, recurrence, attention, ties, buffers."""
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ import mapsto as mt
 from mapsto.adaptation import batching
 from mapsto.episodes import Episode, Examples, unstack
 from mapsto.errors import MapstoError
-from mapsto.learners import MAML
+from mapsto.learners import MAML, Fixed
 from mapsto.training.estimators import EvolutionStrategies, ForwardMode, Random
 from mapsto.training.validation import ValidationLoss
 
@@ -225,21 +227,67 @@ def test_attention_in_an_inner_loop_is_computed_for_all_tasks_at_once() -> None:
         assert not (batching.vectorises(other) and batching.maps(other.loss, episodes))
 
 
-class Named(nn.Module):
-    """A layer that returns its scores in a dictionary."""
+@dataclass
+class Answer:
+    """An output as transformers return it."""
 
-    def __init__(self) -> None:
+    logits: Tensor
+    hidden: Tensor
+    loss: None = None
+
+
+class Pair(NamedTuple):
+    logits: Tensor
+    hidden: Tensor
+
+
+FORMS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "dictionary": lambda scores, hidden: {"hidden": hidden, "logits": scores, "loss": None},
+    "dataclass": lambda scores, hidden: Answer(scores, hidden),
+    "ordered": lambda scores, hidden: OrderedDict(hidden=hidden, logits=scores),
+    "named tuple": lambda scores, hidden: Pair(scores, hidden),
+    "tuple": lambda scores, hidden: (scores, hidden[:, None]),
+    "only tensor": lambda scores, hidden: {"scores": scores, "loss": None},
+}
+
+
+class Wrapped(nn.Module):
+    """A layer, optionally below a batch norm, that returns its scores in another form."""
+
+    def __init__(self, form: Callable[[Tensor, Tensor], Any] = lambda scores, hidden: scores, norm: bool = False):
         super().__init__()
-        self.layer = nn.Linear(2, 1)
+        self.form, self.norm, self.layer = (
+            form,
+            nn.BatchNorm1d(2, track_running_stats=False) if norm else nn.Identity(),
+            nn.Linear(2, 1),
+        )
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"scores": self.layer(x)}
+    def forward(self, x: Tensor) -> Any:
+        return self.form(self.layer(self.norm(x)), x)
 
 
-def test_a_body_that_returns_a_dictionary_is_refused() -> None:
-    for refused in (lambda it: mt.evaluate(it, Lines(), 2), lambda it: next(mt.train(it, Lines(), 1, 1))):
-        with pytest.raises(MapstoError, match=r"^body: "):
-            refused(MAML(Named(), loss="mse"))
+def losses(kind: type, *arguments: Any, **options: Any) -> list[float]:
+    torch.manual_seed(0)
+    learner = kind(Wrapped(*arguments), loss="mse", **options)
+    return [step.metrics["loss"] for step in mt.train(learner, Lines(), 2, 2)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_may_return_its_scores_in_a_dictionary_or_a_tuple(form: str) -> None:
+    for kind in (MAML, Fixed):
+        assert losses(kind, FORMS[form]) == losses(kind)
+    assert losses(MAML, FORMS[form], True) == losses(MAML, lambda scores, hidden: scores, True)
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [(lambda scores, hidden: {"a": scores, "b": hidden}, "dict of a, b"),
+     (lambda scores, hidden: (scores, scores), "tuple"),
+     (lambda scores, hidden: {"loss": None}, "dict of loss"), (lambda scores, hidden: [scores], "list")],
+)  # fmt: skip
+def test_a_body_whose_scores_are_not_clear_is_refused(form: Callable[[Tensor, Tensor], Any], names: str) -> None:
+    with pytest.raises(MapstoError, match=rf"^body: .*{names}"):
+        mt.evaluate(MAML(Wrapped(form), loss="mse"), Lines(), 2)
 
 
 class Tied(nn.Module):

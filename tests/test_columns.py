@@ -2,6 +2,8 @@
 
 import datetime
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -151,3 +153,25 @@ def test_thousands_percents_and_bounds_are_numbers():
     assert [column.kind for column in columns.columns] == ["number"] * 3
     np.testing.assert_array_equal(numbers[:3], [[1000, 5, 4.5], [20, 12, 11], [3500.5, 7, 30]])
     assert Columns().fit(pd.DataFrame({"d": ["<a", "11", "b,c"] * 4})).columns[0].kind == "category"
+
+
+HUGE = ["9" * 400, "-" + "9" * 400, 10**400, -(10**5000), Fraction(10**400), Decimal("1e999"), "9" * 6000]
+
+
+@pytest.mark.parametrize("cell", HUGE, ids=range(len(HUGE)))
+def test_a_number_beyond_every_float_is_refused_as_infinite(cell):
+    table = pd.DataFrame({"a": pd.Series(["1", "2", cell, "4"], dtype=object)})
+    with pytest.raises(MapstoError, match=r"^column 'a': got an infinite value"):
+        Columns().fit(table).transform(table)
+    columns = Columns().fit(table.iloc[[0, 1, 3]])
+    with pytest.raises(MapstoError, match=r"^column 'a': got an infinite value"):
+        columns.transform(table)
+
+
+@pytest.mark.parametrize("digits", [17, 299, 301, 308])
+def test_long_whole_numbers_keep_their_differences_while_floats_can_hold_them(digits):
+    texts = [str(10 ** (digits - 1) + k * 10 ** (digits - 3)) for k in (0, 1, -2)]
+    table = pd.DataFrame({"a": [*texts, "-" + texts[0]]})
+    numbers = Columns(types={"a": "number"}).fit(table).transform(table)[:, 0]
+    assert np.isfinite(numbers).all()
+    assert np.allclose(np.diff(numbers) / 10.0 ** (digits - 3), [1, -3, -198], rtol=1e-9)

@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from .. import checks
 from ..episodes import blank
+from .outputs import scores_in
 
 Tensors = dict[str, Tensor]
 
@@ -129,7 +130,9 @@ def on_support(
     norms = _norms(body)
     tensors: dict = {**buffers_of(body), **params, **{f"{name}.w": w for name in norms}}
     tensors |= {f"{name}.{moment}": None for name in norms for moment in ("mean", "var")}
-    outputs = scores_of(functional_call(body, tensors, (blank(x, w),)))  # writes the layers' statistics into `tensors`
+    outputs = scores_of(
+        functional_call(body, tensors, (blank(x, w),)), len(x)
+    )  # writes the layers' statistics into `tensors`
     return outputs, {f"{name}.{moment}": tensors[f"{name}.{moment}"] for name in norms for moment in ("mean", "var")}
 
 
@@ -143,7 +146,7 @@ def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Shaped[Te
 
     If `statistics` is empty, batch norm uses the statistics of `x`, as in a transductive learner.
     """
-    return scores_of(functional_call(body, {**buffers_of(body), **params, **statistics}, (x,)))
+    return scores_of(functional_call(body, {**buffers_of(body), **params, **statistics}, (x,)), len(x))
 
 
 def _norms(body: nn.Module) -> list[str]:
@@ -155,11 +158,14 @@ def buffers_of(body: nn.Module) -> Tensors:
     return {name: buffer.clone() for name, buffer in body.named_buffers()}
 
 
-def scores_of(outputs: Any) -> Tensor:
-    """Return the outputs of a body; raise MapstoError if they are not one tensor."""
-    kind = type(outputs).__name__
-    checks.expect(
-        isinstance(outputs, Tensor), "body", f"one that returns a {kind}", "one tensor [n, k] of scores",
-        "put the body into a module that returns the scores alone",
-    )  # fmt: skip
-    return outputs
+def scores_of(outputs: Any, rows: int) -> Tensor:
+    """Return the scores in the outputs of a body for `rows` rows, see `scores_in`.
+
+    Raises:
+        MapstoError: if the scores are not one tensor.
+    """
+    kind, remedy = type(outputs).__name__, "put the body into a module that returns the scores alone"
+    scores = scores_in(outputs, rows, "body", remedy)
+    expected = "one tensor [n, k] of scores"
+    checks.expect(isinstance(scores, Tensor), "body", f"one that returns a {kind}", expected, remedy)
+    return scores

@@ -100,5 +100,5 @@ def on_minibatch(body: nn.Module, x: Shaped[Tensor, "n ..."], w: Float[Tensor, "
     norms = [name for name, layer in body.named_modules() if isinstance(layer, RunningNorm)]
     before = buffers_of(body)
     inside: dict = {**before, **{f"{name}.w".lstrip("."): w for name in norms}}
-    outputs = scores_of(functional_call(body, inside, (blank(x, w),)))  # writes the new values into `inside`
+    outputs = scores_of(functional_call(body, inside, (blank(x, w),)), len(x))  # writes the new values into `inside`
     return outputs, {name: inside[name] for name in before}

@@ -85,7 +85,10 @@ def load_run(folder: str | Path, changes: Sequence[str] = (), allow_imports: boo
             "and call mapsto.training.load_weights(learner, folder)."
         )
     parser = objects_parser("run", "Read a run back.")
-    arguments = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
+    try:
+        arguments = [part for name in ("learner", "tasks") for part in (f"--{name}", json.dumps(config[name]))]
+    except (TypeError, ValueError, RecursionError) as error:  # a date, or an entry that contains itself
+        raise MapstoError(f"run: {Path(folder) / 'config.yaml'} holds no arguments ({error}); train again.") from error
     allow = ["--allow-imports"] if allow_imports else []
     try:
         run = parser.make(parser.parse_args([*arguments, *changes, *allow]))
@@ -105,7 +108,7 @@ def refuse_unreadable(path: str | Path) -> None:
         config = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise MapstoError(f"config: cannot read {path} ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MapstoError(f"config: {path} is not readable as YAML; mend it, or train again.") from error
     if not isinstance(config, dict):
         raise MapstoError(f"config: {path} holds no arguments, expected lines such as `steps: 1000`.")

@@ -97,7 +97,8 @@ def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
         _refuse_mixed(labels, name)
         return
     try:
-        with warnings.catch_warnings():  # many classes with one row each are no mistake
+        # many classes with one row each are no mistake, nor are numbers beyond the integers that are tried
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             check_classification_targets(labels)
     except TypeError as error:

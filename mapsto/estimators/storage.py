@@ -60,8 +60,9 @@ def read(kind: "type[PretrainedEstimator]", path: str | Path) -> "PretrainedEsti
         return _restored(kind, about, tensors)
     except MapstoError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise MapstoError(f"path: {path} holds no fitted estimator ({error}); save one with `save`.") from error
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise MapstoError(f"path: {path} holds no fitted estimator ({reason}); save one with `save`.") from error
 
 
 def _refuse_others(

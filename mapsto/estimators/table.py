@@ -148,6 +148,20 @@ class TableEstimator(PretrainedEstimator, ABC):
         for name in self._numbers_of_fit:
             setattr(self, name, about["extra"][name])
         self.scale_ = Scale(*(tensors[f"scale.{name}"].numpy() for name in Scale._fields))
+        self._check(tensors)
+
+    def _check(self, tensors: dict[str, Tensor]) -> None:
+        """Raise ValueError if the shape or the type of a stored tensor is not that of a fitted estimator."""
+        n, d, columns = len(tensors["rows"]), len(self.used_), len(self.columns_)
+        shapes = {"rows": (n,), "used": (d,), "informative": (columns,), "support.w": (n,), "support.x": (n, max(d, 1))}
+        shapes |= {f"scale.{name}": (d,) for name in Scale._fields}
+        kinds = {"rows": "i", "used": "i", "informative": "b"}
+        for name, shape in shapes.items():
+            values = tensors[name].numpy()
+            if values.shape != shape or values.dtype.kind != kinds.get(name, "f"):
+                raise ValueError(f"{name} has the shape {values.shape} and the type {values.dtype}")
+        if columns != self.n_features_in_ or (d and not 0 <= self.used_.min() <= self.used_.max() < columns):
+            raise ValueError(f"{columns} columns, of {self.n_features_in_}, of which {self.used_} are used")
 
     def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
         """Return the predictions for the rows `X`; a NaN cell is an absent column, so this is v(S) for any S."""

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 Cell = float | int | str | None
 LARGEST = 2**53  # a float holds every integer up to here
+DIGITS = 300  # integers with more digits are floats: a difference of two could be beyond the largest float
 _DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 
 
@@ -77,12 +78,20 @@ def as_text(cell: Any) -> str:
 
 
 def _whole(value: Any) -> Cell:
-    return int(value) if abs(int(value)) > LARGEST else float(value)
+    return int(value) if LARGEST < abs(int(value)) < 10**DIGITS else _float(value)
 
 
 def _real(value: Any) -> Cell:
-    number = float(value)
+    number = _float(value)
     return None if math.isnan(number) else number
+
+
+def _float(value: Any) -> float:
+    """Return a number as a float; infinity if it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _span(value: datetime.timedelta | np.timedelta64) -> str:

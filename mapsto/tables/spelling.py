@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from .cells import DIGITS
+
 _BLANK = " \u00a0\u2009\u202f'’"
 _BLANKS = re.compile(f"[{_BLANK}]")
 _NUMBER = rf"\d{{1,3}}(?:[{_BLANK}]\d{{3}})+(?:[.,]\d+)?(?![\d.,])|\d+(?:[.,]\d+)*[.,]?|[.,]\d+"
@@ -84,9 +86,9 @@ def value(cell: Parts, decimal: str) -> float:
 
 
 def exact(cell: Parts, decimal: str) -> int | None:
-    """Return a whole number with all of its digits, None if the cell holds no whole number."""
+    """Return a whole number with all of its digits; None if it is not whole, or has more than 300 digits."""
     digits = re.sub(f"[{_BLANK}]|{'[,]' if decimal == '.' else '[.]'}", "", cell.digits)
-    return int(cell.sign) * int(digits) if digits.isdecimal() and not cell.power else None
+    return int(cell.sign) * int(digits) if digits.isdecimal() and len(digits) <= DIGITS and not cell.power else None
 
 
 class Mark(NamedTuple):

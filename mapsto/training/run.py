@@ -139,7 +139,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
         raise MapstoError(f"run: {folder} holds no {CONFIG}, so it is not a run; pass the folder of one.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise MapstoError(f"run: {path} is not readable as YAML; train again.") from error
     config = config if isinstance(config, dict) else {}
     _require_format(path, config.get("format") == FORMAT, config)
@@ -184,20 +184,23 @@ def load_weights(learner: nn.Module, source: str | Path) -> int:
     """
     path = Path(source)
     tensors, meta = read_tensors(path / WEIGHTS if path.is_dir() or not path.suffix else path)
+    before = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
     try:
         load_tensors(learner, tensors)
-    except RuntimeError as error:
+        steps = int(meta.get("step", 0))
+    except (RuntimeError, ValueError) as error:
+        learner.load_state_dict(before)  # tensors that fit have been loaded
         reason = " ".join(str(error).split())
         raise MapstoError(
             f"weights: {path} holds weights that do not fit this {type(learner).__name__} ({reason})."
         ) from error
-    return int(meta.get("step", 0))
+    return steps
 
 
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except ValueError:  # an interruption cut the line short
+    except (ValueError, TypeError, KeyError):  # an interruption cut the line short
         return float("inf")
 
 

@@ -4,9 +4,8 @@ A module gets tensors of its own dtype and device. A scikit-learn estimator gets
 fitted on one. A function gets a tensor or, if it fails on tensors, an array; this is found by asking for the first row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from .. import checks
 from ..adaptation import chance
 from ..adaptation.learner import Learner
+from ..adaptation.outputs import scores_in
 from ..errors import MapstoError
 
 Way = Callable[[Tensor], Any]  # rows to the model's own output
@@ -148,21 +148,9 @@ def _scores(way: Way, rows: Tensor) -> Tensor:
 
 def _numbers(output: Any, rows: int) -> Tensor:
     """Return the output of a model as a tensor: itself, its `logits`, its only tensor of scores, or its numbers."""
-    kind, parts = type(output).__name__, output
-    if is_dataclass(output) and not isinstance(output, Mapping | tuple):
-        output = vars(output)
-    if fields := getattr(output, "_fields", None):  # a named tuple
-        output = dict(zip(fields, output, strict=True))
-    if isinstance(output, Mapping):
-        kind, parts = f"{kind} of {', '.join(map(str, output))}", list(output.values())
-        output = output.get("logits", output)
-    if isinstance(output, Mapping | tuple):
-        tensors = [part for part in parts if isinstance(part, Tensor)]
-        fitting = [part for part in tensors if part.ndim in (1, 2) and len(part) == rows]
-        remedy = 'pass a function that selects it, such as lambda rows: f(rows)["scores"] or f(rows)[0]'
-        one = fitting if len(fitting) == 1 else tensors
-        checks.expect(len(one) == 1, "f", f"a {kind} with {len(tensors)} tensors", "one tensor of scores", remedy)
-        output = one[0]
+    kind = type(output).__name__
+    remedy = 'pass a function that selects it, such as lambda rows: f(rows)["scores"] or f(rows)[0]'
+    output = scores_in(output, rows, "f", remedy)
     if isinstance(output, Tensor):
         return output
     array = np.array(output)  # a copy, because some arrays are read-only

@@ -4,13 +4,14 @@
 `images.yaml` and `texts.yaml` the configurations of the models for images and texts, as `mapsto train` reads them.
 """
 
+import contextlib
 import copy
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors
 import yaml
 from safetensors.torch import load_file
 from torch import nn
@@ -48,8 +49,9 @@ def load(
     from ..models import SetTransformer
 
     sizes = _configuration(TABLES)
-    learner = InContext(SetTransformer(**sizes["body"]), ways, members, loss)
-    mapping = SelfExplaining(learner, PairwiseAttribution(**sizes["explainer"]))
+    with _refused(TABLES.with_suffix(".yaml")):
+        body, explainer = SetTransformer(**sizes["body"]), PairwiseAttribution(**sizes["explainer"])
+    mapping = SelfExplaining(InContext(body, ways, members, loss), explainer)
     _fill(mapping, Path(path))
     return mapping
 
@@ -110,26 +112,31 @@ def _built(path: Path) -> Any:
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Learner, "learner", required=True)
-    return parser.instantiate(parser.parse_object({"learner": _configuration(path)["learner"]})).learner
+    with _refused(path.with_suffix(".yaml")):
+        return parser.instantiate(parser.parse_object({"learner": _configuration(path)["learner"]})).learner
 
 
 def _fill(mapping: nn.Module, path: Path) -> None:
     """Load the weights into the model, and freeze it."""
-    try:
+    with _refused(path):
         mapping.load_state_dict(load_file(path))  # the file holds 16 bits a number, the mapping 32
-    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        raise _unusable(path, error) from error
     mapping.requires_grad_(False).eval()
 
 
 @functools.cache
 def _configuration(path: Path) -> dict:
+    with _refused(path := path.with_suffix(".yaml")):
+        return yaml.safe_load(path.read_text())
+
+
+@contextlib.contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Raise MapstoError, which names the file, in place of any error inside."""
     try:
-        return yaml.safe_load(path.with_suffix(".yaml").read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise _unusable(path.with_suffix(".yaml"), error) from error
-
-
-def _unusable(path: Path, error: Exception) -> MapstoError:
-    reason = " ".join(str(error).split())[:200]
-    return MapstoError(f"weights: {path} is missing, damaged or of another version ({reason}); reinstall mapsto.")
+        yield
+    except MapstoError:
+        raise
+    except Exception as error:  # of the file, of its format, or of a class built by it
+        reason = " ".join(str(error).split())[:200]
+        sentence = f"{path} is missing, damaged or of another version ({reason}); reinstall mapsto."
+        raise MapstoError(f"weights: {sentence}") from error

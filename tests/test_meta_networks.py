@@ -225,6 +225,7 @@ OTHERS: dict[str, Callable[[], nn.Module]] = {
     "NewtonNetwork": lambda: NewtonNetwork(2, WAYS),
     "SENN": lambda: mt.models.SENN(nn.Identity(), nn.Linear(2, 2 * WAYS), WAYS),
     "SoftDecisionTree": lambda: mt.models.SoftDecisionTree(2, WAYS),
+    "TextEncoder": lambda: mt.models.TextEncoder(buckets=16, width=4, sketch=4),
 }
 
 

@@ -289,7 +289,10 @@ def summary(auc: float, loss: float, rivals: dict[str, tuple], base: float = 0.6
         }} for name, (a, wide, b, far) in rivals.items()
     }  # fmt: skip
     scores["base_rates"] = {"log_loss": base, "difference": {"log_loss": difference(base - loss, 0.05)}}
-    return {"auc": auc, "log_loss": loss, "intervals": {"auc": [low, 0.99]}, "baselines": scores}
+    scores["majority"] = {"accuracy": 0.5}
+    return {
+        "auc": auc, "log_loss": loss, "intervals": {"auc": [low, 0.99]}, "baselines": scores, "measured_rows": 80
+    }  # fmt: skip
 
 
 def test_a_rival_that_is_clearly_better_is_named_first() -> None:

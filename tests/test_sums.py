@@ -2,7 +2,8 @@
 
 import pytest
 
-from mapsto.tables import tablefile
+from mapsto.tables import sums, tablefile
+from mapsto.tables.grid import Row
 
 
 def rows_of(folder, text):
@@ -47,3 +48,12 @@ def test_a_row_that_sums_up_nothing_stays(tmp_path, name):
     rows, notes = rows_of(tmp_path, KEPT[name])
     assert len(rows) == KEPT[name].count("\n") - 1
     assert notes == []
+
+
+def test_a_long_table_of_texts_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    number = sums._number
+    monkeypatch.setattr(sums, "_number", lambda cell: (calls.append(1), number(cell))[1])
+    rows = [Row(i, [f"text {i}", "label"]) for i in range(500)]
+    kept, found = sums.without_sums(rows)
+    assert len(kept) == 500 and not found and len(calls) <= 5 * 500

@@ -25,7 +25,7 @@ FORMATS = ("csv", "csv;", "xlsx")
 ROWS, COLUMNS, LETTERS = 1_048_576, 16_384, 32_767  # of a sheet, and of a cell
 _EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")
-_INNER = re.compile(r"([;,\t]\s*\"?)(?=[=+\-@＝＋－＠])(?![+-]?\s*[\d.,]+\s*%?\s*([;,\t\"]|$))")
+_INNER = re.compile(r"([;,\t]\s*\"?)(?=[=+\-@＝＋－＠])(?![+-]?\s*[\d.,]+(e[+-]?\d+)?\s*%?\s*([;,\t\"\])}]|$))")
 _HARMLESS = re.compile(r"\s*([+-]+|[+-]?(\d+([.,]\d+)*[.,]?|[.,]\d+)(e[+-]?\d+)?\s?%?)\s*", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
 _SIGN = "\N{REPLACEMENT CHARACTER}"

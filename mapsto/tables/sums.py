@@ -32,7 +32,7 @@ def without_sums(rows: list[Row]) -> tuple[list[Row], list[tuple[int, str]]]:
     kept, sums = list(rows), []
     while len(kept) > 1 and _is_sum(kept[-1], kept[:-1]):
         sums.append(kept.pop())
-    inside = [row for row in kept if _first_is_number(kept) and _is_sum(row, kept)]
+    inside = [row for row in kept if _is_sum(row, kept)] if _first_is_number(kept) else []
     lines = {row.line for row in inside}
     found = [(row.line, str(row.filled[0])) for row in [*inside, *sums[::-1]]]
     return [row for row in kept if row.line not in lines], found

@@ -19,7 +19,7 @@ from mapsto.tables.columns import Columns
 from mapsto.tables.tablefile import TableFile, read
 
 pytestmark = pytest.mark.filterwarnings("ignore::mapsto.tables.columns.UnreadCells")  # `transform` names them
-FILES = int(os.environ.get("MAPSTO_RANDOM_FILES", "300"))
+FILES = int(os.environ.get("MAPSTO_RANDOM_FILES", "60"))
 PARTS, FITTED = 20, 25  # one file of FITTED teaches an estimator
 
 

@@ -173,7 +173,7 @@ def over_rows(values: Float[Tensor, "t ..."]) -> Estimate:
     """Return the mean over the first axis with its 95 % interval; each row or task counts by its own mean.
 
     >>> print(over_rows(torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.5, 1.5], [2.0, 0.0]])))
-    0.7500 ± 0.4900
+    0.7500 ± 0.7956
     """
     return estimate(values.detach().double().reshape(len(values), -1).mean(1).cpu().numpy())
 

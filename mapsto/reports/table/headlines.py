@@ -58,7 +58,7 @@ def _told(summary: Summary) -> bool:
 def _clearly_better(summary: Summary, scores: Summary) -> bool:
     """Return whether a rival ranks clearly better, or has clearly better probabilities that beat the base rates."""
     base = (summary["baselines"].get("base_rates") or {}).get("log_loss")
-    useful = base is None or scores["log_loss"] is None or scores["log_loss"] < base
+    useful = None in (base, scores.get("log_loss")) or scores["log_loss"] < base
     return ahead(scores, "auc") == 1 or (ahead(scores, "log_loss") == 1 and useful)
 
 

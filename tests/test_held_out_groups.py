@@ -106,3 +106,18 @@ def summary(rows: int, commonest: float, rival: float, base: float) -> dict:
 def test_a_rival_is_recommended_if_it_is_worth_it_and_rows_are_enough(rows, commonest, rival, told) -> None:
     found = headlines(summary(rows, commonest, rival, base=0.7))
     assert any("random forest" in sentence for sentence in found) == told
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--group", "died"], "--group: got 'died', which is the target"),
+        (["--id", "died"], "--id: got 'died', which is the target"),
+        (["--drop", "died"], "--drop: got 'died', which is the target"),
+        (["--drop", "crp"], "which has no column besides 'died' but 1 that are left out"),
+    ],
+)
+def test_a_role_that_the_target_cannot_have_is_named(options: list[str], said: str, tmp_path, capsys) -> None:
+    pd.DataFrame({"crp": range(12), "died": ["yes", "no"] * 6}).to_csv(tmp_path / "t.csv", index=False)
+    assert main(["explain", str(tmp_path / "t.csv"), "--target", "died", "--out", str(tmp_path / "o"), *options]) == 1
+    assert said in capsys.readouterr().err

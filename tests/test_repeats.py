@@ -129,8 +129,8 @@ def test_one_column_may_name_and_group_the_rows() -> None:
 
 
 def test_an_unknown_group_is_refused() -> None:
-    for group in ("nobody", "dead"):
-        with pytest.raises(MapstoError, match=f"^group: got {group!r}, which is no column of the table"):
+    for group, why in (("nobody", "no column of the table"), ("dead", "the target")):
+        with pytest.raises(MapstoError, match=f"^group: got {group!r}, which is {why}"):
             ask(patients(), group=group)
 
 

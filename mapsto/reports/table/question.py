@@ -123,7 +123,7 @@ def of_table(
     kind = decided(table, target, name, choices.missing, choices.outcome)
     y, notes = kind.read(table, name)
     x = _features(table, target, name, choices)
-    groups = _groups(table.drop(columns=target), name, choices)
+    groups = _groups(table, name, choices)
     parts = split(kind.strata(y), train_rows, limit, seed, groups)
     x = with_pairs_split(x, pairs := pair_columns(x.iloc[parts.train]))
     notes += _pairs_note(pairs)
@@ -156,7 +156,7 @@ def of_two_tables(
     """
     kind = decided(train, target, names[1], choices.missing, choices.outcome)
     train_y, notes = kind.read(train, names[1])
-    groups = _groups(train.drop(columns=target), names[1], choices)
+    groups = _groups(train, names[1], choices)
     used = training_rows(kind.strata(train_y), train_rows, limit, seed, groups)
     sampled = f"{len(used)} of the {len(train)} rows of {names[1]} are used for training."
     notes += [] if len(used) == len(train) else [sampled]
@@ -223,9 +223,12 @@ def _groups(table: pd.DataFrame, name: str, choices: Choices) -> Shaped[np.ndarr
 
 
 def _features(table: pd.DataFrame, target: str, name: str, choices: Choices) -> pd.DataFrame:
-    x = _chosen(table.drop(columns=target), name, choices)
-    some = len(x.columns) > 0
-    checks.expect(some, "table", f"{name}, which has no column besides {target!r}", "some to predict it from")
+    for argument, column in (("group", choices.group), ("id", choices.id)):
+        checks.expect(column != target, argument, f"{target!r}, which is the target", "another column")
+    checks.expect(target not in choices.drop, "drop", f"{target!r}, which is the target", "other columns")
+    x, left = _chosen(table.drop(columns=target), name, choices), len(table.columns) - 1
+    got = f"{name}, which has no column besides {target!r}" + (f" but {left} that are left out" if left else "")
+    checks.expect(len(x.columns) > 0, "table", got, "some to predict it from")
     return x
 
 

@@ -17,7 +17,7 @@ from mapsto.cli import main
 from mapsto.estimators import TableClassifier
 from mapsto.reports.table import Question, crossing, rows, words
 from mapsto.reports.table.answer import answer
-from mapsto.reports.table.class_build import _evidence as evidence_of
+from mapsto.reports.table.class_build import ClassBuild
 from mapsto.reports.table.evidence import Evidence, cross_validated
 from mapsto.reports.table.folds import Fold, affordable, folds
 from mapsto.reports.table.headlines import headlines
@@ -411,17 +411,17 @@ def test_few_held_out_rows_are_measured_and_cross_validation_stands_beside_them(
     clf, some = TableClassifier().fit(x[:30], y[:30]), slice(30, 42)
     asked = question(train=x[:30], labels=y[:30], rows=x[some], outcomes=y[some].astype(object))
     p = clf.predict_proba(x[some])
-    first, second = evidence_of(clf, asked, p)
+    first, found = ClassBuild().quality(clf, asked, p)
+    second = found["cross_validation"]
     assert first is not None and first.measured == "held-out rows" and (first.p == p).all()
     assert second is not None and second["measured_rows"] == 30
-    found = {**measures(first, clf.classes_, asked), "cross_validation": second}
     assert found["measured_rows"] == 12 and found["accuracy"] == pytest.approx((p.argmax(1) == first.y).mean())
     assert words.second_look(found).startswith(
         "Only 12 rows: the intervals are wide. For comparison, by 5-fold cross-validation of the 30 labelled rows: AUC"
     )
     json.dumps(found, allow_nan=False)
     many = replace(asked, rows=x[30:], outcomes=y[30:].astype(object))
-    assert evidence_of(clf, many, clf.predict_proba(x[30:]))[1] is None
+    assert ClassBuild().quality(clf, many, clf.predict_proba(x[30:]))[1]["cross_validation"] is None
 
 
 def test_lines_of_three_classes_name_each(few: Path) -> None:

@@ -18,12 +18,13 @@ from jaxtyping import Float
 
 from ... import checks
 from ...tables.columns import UnreadCells
-from . import class_build, number_build
 from .base import TableAnswer, ordered, row_names
+from .build import Build
 from .class_answer import Answer
-from .class_build import typical_rows
+from .class_build import ClassBuild, typical_rows
 from .exact import check
 from .number_answer import NumberAnswer
+from .number_build import NumberBuild
 from .pushes import pushes
 from .question import Question
 from .remarks import about_rows
@@ -43,7 +44,7 @@ def answer(question: Question, classifier: TableEstimator | None = None) -> Any:
         MapstoError: there is no row to explain, or the table does not suit the estimator.
     """
     checks.expect(len(question.rows) > 0, "X", "no rows", "at least one row to explain")
-    kind = class_build if question.amount is None else number_build
+    kind: Build = ClassBuild() if question.amount is None else NumberBuild()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         estimator = kind.fitted(question) if classifier is None else classifier

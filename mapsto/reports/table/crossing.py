@@ -16,6 +16,9 @@ from .question import Question
 
 _ROWS = 1250  # of more training rows, a sample is cross-validated: four fifths are the 1,000 that the mapping reads
 
+TREES = 100
+"""The trees of the random forest in each fold."""
+
 Predictions = dict[str, np.ndarray]
 Predict = Callable[[Int[np.ndarray, " a"], Int[np.ndarray, " b"]], Predictions]
 
@@ -39,7 +42,12 @@ class Crossed(NamedTuple):
 
 
 def crossed(
-    question: Question, strata: Int[np.ndarray, " n"], columns: int, predict: Predict, rows: int = _ROWS
+    question: Question,
+    strata: Int[np.ndarray, " n"],
+    columns: int,
+    predict: Predict,
+    rows: int = _ROWS,
+    name: str = "row",
 ) -> Crossed | None:
     """Return the predictions of the training rows by cross-validation, or None if no row can be predicted.
 
@@ -52,6 +60,7 @@ def crossed(
         predict: a function of the positions of rows that teach and of rows that are predicted; it returns arrays by
             name, one entry for each predicted row.
         rows: of more training rows, a sample of this number is cross-validated.
+        name: what a row is called.
     """
     groups, kept = numbered(question.groups), np.arange(len(strata))
     if len(strata) > rows:
@@ -66,7 +75,7 @@ def crossed(
         parts = [predict(kept[fold.train], kept[fold.test]) for fold in used]
     test = np.concatenate([fold.test for fold in used])
     return Crossed(
-        _how(len(test), len(question.labels), len(used), len(every)),
+        _how(len(test), len(question.labels), len(used), len(every), name),
         kept[test],
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         np.repeat(np.arange(len(used)), [len(fold.test) for fold in used]),
@@ -74,8 +83,8 @@ def crossed(
     )
 
 
-def _how(predicted: int, rows: int, used: int, every: int) -> str:
-    whole = f"by {every}-fold cross-validation of the {count(rows, 'labelled row')}"
+def _how(predicted: int, rows: int, used: int, every: int, name: str) -> str:
+    whole = f"by {every}-fold cross-validation of the {count(rows, f'labelled {name}')}"
     if predicted == rows:
         return whole
     part = "" if used == every else f" in {used} of the {every} folds"

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from ..words import count
-from .crossing import Predictions, crossed, numbered
+from .crossing import TREES, Crossed, Predictions, crossed, numbered
 from .question import Question
 from .rivals import rival_probabilities
 
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ...estimators import TableClassifier
-
-FEW = 30
-"""Fewer held-out rows say little, so the training rows are cross-validated beside them."""
-
-_TREES = 100
 
 Names = Shaped[np.ndarray, " a"]
 
@@ -61,7 +56,7 @@ def held_out(classifier: TableClassifier, question: Question, p: Float[np.ndarra
     """Return the evidence of the rows `question.test_rows`, of which there is at least one; `p` are predictions."""
     y, labels = (_indices(classifier, names) for names in (question.truth, question.labels))
     rivals = rival_probabilities(classifier, question.train, question.labels, question.test_rows, question.seed)
-    base = np.tile(_frequencies(labels, len(classifier.classes_)), (len(y), 1))
+    base = base_rates(labels, len(y), len(classifier.classes_))
     how = f"on {count(len(y), 'row')} not used for training"
     return Evidence("held-out rows", how, y, p, base, rivals, groups=numbered(question.test_groups))
 
@@ -75,7 +70,7 @@ def cross_validated(classifier: TableClassifier, question: Question, rivals: boo
     labels, seed = _indices(classifier, question.labels), question.seed if rivals else None
 
     def predict(train: Int[np.ndarray, " a"], test: Int[np.ndarray, " b"]) -> Predictions:
-        base = np.tile(_frequencies(labels[train], len(classifier.classes_)), (len(test), 1))
+        base = base_rates(labels[train], len(test), len(classifier.classes_))
         rows, names = question.train, question.labels
         own, others = _predicted(classifier, rows.iloc[train], names[train], rows.iloc[test], seed)
         return {"p": own, "base": base, **others}
@@ -83,11 +78,14 @@ def cross_validated(classifier: TableClassifier, question: Question, rivals: boo
     found = crossed(question, labels, len(classifier.used_), predict)
     if found is None:
         return None
-    p, base, *others = found.predictions.values()
-    names = list(found.predictions)[2:]
-    every = dict(zip(names, others, strict=True))
-    y = labels[found.test]
-    return Evidence("cross-validation", found.how, y, p, base, every, found.folds, found.groups)
+    return of_folds(found, labels)
+
+
+def of_folds(found: Crossed, labels: Int[np.ndarray, " n"]) -> Evidence:
+    """Return the evidence of a cross-validation that predicted `p`, `base` and those of the rivals."""
+    rivals = dict(found.predictions)
+    p, base = rivals.pop("p"), rivals.pop("base")
+    return Evidence("cross-validation", found.how, labels[found.test], p, base, rivals, found.folds, found.groups)
 
 
 Probabilities = Float[np.ndarray, "m k"]
@@ -100,7 +98,7 @@ def _predicted(
     from sklearn.base import clone
 
     fitted = clone(classifier).fit(train, labels)
-    others = {} if seed is None else rival_probabilities(fitted, train, labels, test, seed, _TREES)
+    others = {} if seed is None else rival_probabilities(fitted, train, labels, test, seed, TREES)
     return fitted.predict_proba(test), others
 
 
@@ -109,5 +107,6 @@ def _indices(classifier: TableClassifier, labels: Shaped[np.ndarray, " n"]) -> I
     return np.array([index[label] for label in labels.tolist()], int)
 
 
-def _frequencies(labels: Int[np.ndarray, " n"], classes: int) -> Float[np.ndarray, " k"]:
-    return np.bincount(labels, minlength=classes) / len(labels)
+def base_rates(labels: Int[np.ndarray, " n"], rows: int, classes: int) -> Float[np.ndarray, "m k"]:
+    """Return the frequency of each class among the labels of the rows that taught, for each of `rows` rows."""
+    return np.tile(np.bincount(labels, minlength=classes) / len(labels), (rows, 1))

@@ -14,14 +14,12 @@ from jaxtyping import Float, Int
 
 from ...tables.splits import tenths
 from ..words import count
-from .crossing import Predictions, crossed, numbered
+from .crossing import TREES, Predictions, crossed, numbered
 from .question import Question
 from .rivals import rival_numbers
 
 if TYPE_CHECKING:
     from ...estimators import TableRegressor
-
-_TREES = 100
 
 Guesses = dict[str, Float[np.ndarray, " m"]]
 
@@ -78,7 +76,7 @@ def cross_validated(regressor: TableRegressor, question: Question, rivals: bool 
         low, high = fitted.predict_interval(rows).T
         own = {"p": fitted.predict(rows), "low": low, "high": high, **_guesses(labels[train], len(test))}
         seed = question.seed
-        return {**own, **(rival_numbers(fitted, teach, labels[train], rows, seed, _TREES) if rivals else {})}
+        return {**own, **(rival_numbers(fitted, teach, labels[train], rows, seed, TREES) if rivals else {})}
 
     found = crossed(question, tenths(labels).astype(int), len(regressor.used_), predict)
     if found is None:

@@ -21,7 +21,7 @@ from ..table.evidence import Evidence
 from ..table.quality import MEASURES, measures
 from ..table.question import Question
 from .exact import check
-from .quality import cross_validated, held_out
+from .quality import cross_validated, held_out, texts
 
 if TYPE_CHECKING:
     from ...estimators.text_explanation import TextExplanation
@@ -83,7 +83,7 @@ def answer(question: Question, classifier: TextClassifier | None = None) -> Answ
     Raises:
         MapstoError: if there is no text to explain, or the training texts do not suit the classifier.
     """
-    train, rows, others = (_column(part) for part in (question.train, question.rows, question.others))
+    train, rows, others = (texts(part) for part in (question.train, question.rows, question.others))
     checks.expect(len(rows) > 0, "texts", "none", "at least one text to explain")
     classifier = TextClassifier().fit(train, question.labels) if classifier is None else classifier
     start = time.perf_counter()
@@ -93,15 +93,15 @@ def answer(question: Question, classifier: TextClassifier | None = None) -> Answ
     index = {name: c for c, name in enumerate(classifier.classes_.tolist())}
     y, labels = (np.array([index[label] for label in part.tolist()], int) for part in (question.truth, question.labels))
     tested = np.concatenate([p[known], classifier.predict_proba(others)]) if others else p[known]
-    texts = [text for text, there in zip(rows, known, strict=True) if there] + others
+    asked = [text for text, there in zip(rows, known, strict=True) if there] + others
     wrong = [i for i in np.flatnonzero(known).tolist() if index[question.outcomes[i]] != p[i].argmax()]
     cases = list(dict.fromkeys([*wrong[:_WRONG], *typical_rows(p)]))
     cases = [i for i in cases if reasons.parts[i]] or cases[:1]  # an empty text has no reasons
     push = -classifier.influence([rows[i] for i in cases])
     if len(tested):
-        evidence: Evidence | None = held_out(tested, y, texts, train, labels)
+        evidence: Evidence | None = held_out(question, tested, y, asked, labels)
     else:
-        evidence = cross_validated(classifier, train, labels, question.seed)
+        evidence = cross_validated(classifier, question, labels)
     found = measures(evidence, classifier.classes_)
     counts = {"classes": len(index), "training_texts": len(train), "texts": len(rows)}
     found = {**{name: found.pop(name) for name in MEASURES}, **found}
@@ -109,7 +109,3 @@ def answer(question: Question, classifier: TextClassifier | None = None) -> Answ
     notes = [*question.notes, *classifier.notes_]
     notes += other_scripts(rows, "predicted text") if classifier.encoder is None else []
     return Answer(question, reasons, cases, push, {**counts, **found, **checked}, notes, evidence)
-
-
-def _column(table: Any) -> list[str]:
-    return [str(text) for text in table.iloc[:, 0]]

@@ -5,74 +5,55 @@ Texts with a known class that did not teach are predicted. If there are none, th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ...estimators import TextClassifier
-from ..table.evidence import Evidence
-from ..table.folds import Fold, affordable, folds
+from ..table.crossing import Predictions, crossed
+from ..table.evidence import Evidence, base_rates, of_folds
+from ..table.question import Question
 from ..words import count
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 RIVALS = ("tf_idf_and_logistic_regression", "tf_idf_and_naive_bayes")
-_TEXTS = 1000  # training texts of all folds together that take about two seconds
+_COLUMNS = 20  # a text takes the time of a row with so many columns
 
 
 def held_out(
+    question: Question,
     p: Float[np.ndarray, "m k"],
     y: Int[np.ndarray, " m"],
     tested: Sequence[str],
-    train: Sequence[str],
     labels: Int[np.ndarray, " n"],
 ) -> Evidence:
     """Return the evidence of the texts `tested` of the classes `y`; `p` are their predictions."""
     how = f"on {count(len(y), 'text')} not used for training"
-    return Evidence("held-out rows", how, y, p, _base(labels, len(y), p.shape[1]), _rivals(tested, train, labels))
+    rivals = _rivals(tested, texts(question.train), labels)
+    return Evidence("held-out rows", how, y, p, base_rates(labels, *p.shape), rivals)
 
 
-def cross_validated(
-    classifier: TextClassifier, train: Sequence[str], labels: Int[np.ndarray, " n"], seed: int
-) -> Evidence | None:
+def cross_validated(classifier: TextClassifier, question: Question, labels: Int[np.ndarray, " n"]) -> Evidence | None:
     """Return the evidence of the training texts by cross-validation, or None if no text can be predicted.
 
     Only texts whose class is in every training part are predicted.
     """
     from sklearn.base import clone
 
-    every = folds(labels, None, seed)
-    used = affordable(every, 20_000 // _TEXTS)
-    if not used:
-        return None
-    texts, ways = np.array(train, object), int(labels.max()) + 1
-    answers = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is remarkable in a part of the texts was said of all
-        for fold in used:
-            fitted = clone(classifier).fit(texts[fold.train].tolist(), labels[fold.train])
-            tested, taught = texts[fold.test].tolist(), texts[fold.train].tolist()
-            answers.append((fitted.predict_proba(tested), _rivals(tested, taught, labels[fold.train])))
-    test = np.concatenate([fold.test for fold in used])
-    return Evidence(
-        "cross-validation",
-        _how(len(test), len(labels), used, every),
-        labels[test],
-        np.concatenate([own for own, _ in answers]),
-        np.concatenate([_base(labels[fold.train], len(fold.test), ways) for fold in used]),
-        {name: np.concatenate([rivals[name] for _, rivals in answers]) for name in RIVALS},
-        np.repeat(np.arange(len(used)), [len(fold.test) for fold in used]),
-    )
+    train, ways = np.array(texts(question.train), object), int(labels.max()) + 1
 
+    def predict(taught: Int[np.ndarray, " a"], test: Int[np.ndarray, " b"]) -> Predictions:
+        teach, tested = train[taught].tolist(), train[test].tolist()
+        own = clone(classifier).fit(teach, labels[taught]).predict_proba(tested)
+        base = base_rates(labels[taught], len(test), ways)
+        return {"p": own, "base": base, **_rivals(tested, teach, labels[taught])}
 
-def _how(predicted: int, texts: int, used: list[Fold], every: list[Fold]) -> str:
-    whole = f"by {len(every)}-fold cross-validation of the {count(texts, 'labelled text')}"
-    part = "" if len(used) == len(every) else f" in {len(used)} of the {len(every)} folds"
-    return whole if predicted == texts else f"{whole}, {predicted:,} of which were predicted{part}"
-
-
-def _base(labels: Int[np.ndarray, " n"], rows: int, ways: int) -> Float[np.ndarray, "m k"]:
-    return np.tile(np.bincount(labels, minlength=ways) / len(labels), (rows, 1))
+    found = crossed(question, labels, _COLUMNS, predict, name="text")
+    return None if found is None else of_folds(found, labels)
 
 
 def _rivals(
@@ -87,3 +68,8 @@ def _rivals(
     x, new = vectors.fit_transform(train), vectors.transform(tested)
     models = LogisticRegression(C=10.0, max_iter=1000), MultinomialNB()
     return {name: model.fit(x, labels).predict_proba(new) for name, model in zip(RIVALS, models, strict=True)}
+
+
+def texts(table: pd.DataFrame) -> list[str]:
+    """Return the texts of a table of one column."""
+    return [str(text) for text in table.iloc[:, 0]]

@@ -104,7 +104,7 @@ def test_equal_outcomes_and_perfect_predictions_have_measures() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"noise": 3.0, "rival": 0.5}, "On these rows ridge predicts clearly better: root mean squared error"),
+        ({"noise": 3.0, "rival": 0.5}, "On these rows ridge regression predicts clearly better: root mean squared"),
         ({"noise": 6.0, "rival": 6.0}, "These predictions are worse than always giving the mean of the training rows"),
     ],
 )

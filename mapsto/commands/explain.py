@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import MapstoError
 from .options import Parser, as_options, suggest, write_json
-from .sheet import FORMATS
 
 if TYPE_CHECKING:
     from ..reports.table import Question
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from ..tables.tablefile import TableFile
 
 KINDS = ("numbers", "classes")
+_FORMATS = ("csv", "csv;", "xlsx")
 _KINDS = ("number", "date", "category", "ordered", "absent")
 _OF_TABLES = (
     "target",
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
     add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
-    add("--out-format", choices=FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
+    add("--out-format", choices=_FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
     return options
 
 
@@ -107,33 +107,25 @@ def _explain_table(args: argparse.Namespace) -> int:
     from ..reports.table.answer import answer
     from ..reports.table.html import write
     from ..reports.table.reading import as_dicts, readings
-    from .folder import make, mark, name_for, refuse_other, writable
+    from .outputs import deliver, outputs
     from .predictions import predictions
-    from .sheet import refuse_without_package, write_sheet
     from .terminal import show
 
-    form = args.out_format or "csv"
-    refuse_without_package(form)
-    out = writable(args.out or name_for(args.path))
-    if args.out is None:
-        refuse_other(args.path, out)
-    page, file = out / "report.html", out / f"predictions.{form.rstrip(';')}"
+    to = outputs(args)
     names = {
         "types": "--type",
         **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive", "outcome")},
     }
     with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
         result = answer(_question(args))
-    table = predictions(result, form)
+    table = predictions(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
-    make(out)
-    write(result, page, f"{args.path.name}: {args.target}", mark(args.path, out))
-    write_sheet(table, file, form)
+    deliver(to, result, table, write, f"{args.path.name}: {args.target}")
     if args.json:
-        files = {"report": str(page), "predictions": str(file)}
+        files = {"report": str(to.page), "predictions": str(to.predictions)}
         write_json({**result.summary, **files, "notes": result.notes, "columns": as_dicts(readings(result))})
     else:
-        show(result, args.path.name, [page, file])
+        show(result, args.path.name, [to.page, to.predictions])
     return 0
 
 

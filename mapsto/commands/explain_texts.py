@@ -20,31 +20,24 @@ def explain_texts(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..reports.texts import answer, write
-    from .folder import make, mark, name_for, refuse_other, writable
-    from .sheet import refuse_without_package, write_sheet
+    from .outputs import deliver, outputs
     from .terminal_texts import show
 
     for option in _FOREIGN:
         if getattr(args, option) is not None:
             raise MapstoError(f"--{option}: is for tables of several columns, but --text names one; leave it out.")
-    form = args.out_format or "csv"
-    refuse_without_package(form)
-    out = writable(args.out or name_for(args.path))
-    if args.out is None:
-        refuse_other(args.path, out)
-    page, predictions = out / "report.html", out / f"predictions.{form.rstrip(';')}"
+    to = outputs(args)
     names = {"target": "--target", "text": "--text", "train_rows": "--train-rows", "table": "file", "id": "--id"}
     with as_options(**names, sheet="--sheet", labels="--target", texts="--text"):
         result = answer(_question(args))
-    table = predictions_of(result, form)
+    table = predictions_of(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
-    make(out)
-    write(result, page, f"{args.path.name}: {args.target}", mark(args.path, out))
-    write_sheet(table, predictions, form)
+    deliver(to, result, table, write, f"{args.path.name}: {args.target}")
     if args.json:
-        write_json({**result.summary, "report": str(page), "predictions": str(predictions), "notes": result.notes})
+        files = {"report": str(to.page), "predictions": str(to.predictions)}
+        write_json({**result.summary, **files, "notes": result.notes})
     else:
-        show(result, args.path.name, [page, predictions])
+        show(result, args.path.name, [to.page, to.predictions])
     return 0
 
 

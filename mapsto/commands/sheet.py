@@ -19,9 +19,6 @@ from .. import checks
 from ..errors import MapstoError
 from ..files import atomically
 
-FORMATS = ("csv", "csv;", "xlsx")
-"""Commas and decimal points; semicolons and decimal commas; a spreadsheet."""
-
 ROWS, COLUMNS, LETTERS = 1_048_576, 16_384, 32_767  # of a sheet, and of a cell
 _EXACT = 10**15  # a spreadsheet keeps 15 digits of a number
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from ..figures import numbers, style
 from ..reports.table.headlines import headlines
-from ..reports.table.words import baseline_name, interval
+from ..reports.table.rivals import baseline_name
+from ..reports.table.words import interval
 from ..reports.words import count
 from ..texts.scripts import isolated
 
@@ -55,7 +56,7 @@ def _quality(answer: "Answer") -> Iterator[tuple[str, ...]]:
     for name in ("accuracy", "auc", "log_loss", "calibration_error"):
         yield name.replace("_", " "), _number(s[name]), interval(s, name)
     for name, scores in s["baselines"].items():
-        yield f"accuracy of {baseline_name(name).replace('tf idf', 'TF-IDF')}", _number(scores["accuracy"]), ""
+        yield f"accuracy of {baseline_name(name)}", _number(scores["accuracy"]), ""
     checked = f"with exact Shapley values, {count(agreement['texts'], 'text')} of up to {agreement['parts']} parts"
     yield "agreement R²", _number(agreement["r2"]), checked
     yield "ms per explained text", f"{s['ms_per_row']:.2f}", ""

@@ -56,7 +56,7 @@ class Unit(ABC):
 
     @abstractmethod
     def outcome(self, limit: int = 40) -> str:
-        """Name what is predicted, such as "the probability of ill"; the name in it is cut to `limit` letters."""
+        """Return the name of the prediction, such as "the probability of ill" (the outcome cut to `limit` letters)."""
 
     @abstractmethod
     def axis(self) -> str:
@@ -105,7 +105,7 @@ class Probability(Unit):
         return numbers.points(contribution)
 
     def outcome(self, limit: int = 40) -> str:
-        """Name what is predicted."""
+        """Return the name of the prediction."""
         return f"the probability of {style.shorten(self.name, limit)}"
 
     def axis(self) -> str:
@@ -180,7 +180,7 @@ class Amount(Unit):
         return self.number(contribution, signed=True)
 
     def outcome(self, limit: int = 40) -> str:
-        """Name what is predicted."""
+        """Return the name of the prediction."""
         return f"the predicted {style.shorten(self.name, limit)}"
 
     def axis(self) -> str:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from jaxtyping import Float, Shaped
@@ -29,26 +29,17 @@ from .. import checks
 from ..adaptation.fitting import answering
 from ..adaptation.learner import Learner, Metrics, evaluating, within
 from ..adaptation.running_norm import constant_averages
-from ..episodes import Episode, Examples, State, blank
+from ..episodes import Episode, Examples, blank
 from ..errors import MapstoError
 from ..explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction
-from ..explainers.learned.players import background
 from ..learners.wrapped import Wrapped
 from .candid import candid
-from .class_means import means
 from .consensus import alike, consensus, disagreement
 from .refusals import refuse_unfit, steady
+from .state import JointState, with_support
 from .tuning import Tuning
 
 Trains = Literal["both", "learner", "explainers"]
-
-
-class JointState(NamedTuple):
-    """The learner's adapted state, and what the explainers read of the support set."""
-
-    state: State
-    classes: dict[str, Tensor]
-    background: Shaped[Tensor, "b ..."] | None = None  # rows of the support set, if an explainer hides parts by them
 
 
 class Joint(Wrapped):
@@ -141,11 +132,11 @@ class Joint(Wrapped):
 
         The class means are, for each class, the mean input and the mean features of its support examples.
         """
-        return self._with_support(self.learner.adapt(support), support)
+        return with_support(self.learner, self._networks, self.learner.adapt(support), support)
 
     def adapt_to(self, episode: Episode) -> JointState:
         """Return the learner's state after adapting to `episode`, plus what `adapt` adds."""
-        return self._with_support(self.learner.adapt_to(episode), episode.support)
+        return with_support(self.learner, self._networks, self.learner.adapt_to(episode), episode.support)
 
     def predict(self, state: JointState, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the learner's scores of `n` rows; the explainers do not change them."""
@@ -288,18 +279,9 @@ class Joint(Wrapped):
         predict = partial(self.prediction, state)
         return {name: tuning(explainer, predict, rows) for name, explainer in self._named()}
 
-    def _with_support(self, state: State, support: Examples) -> JointState:
-        hides = any(explainer.players.of_support for explainer in self.player_explainers.values())
-        return JointState(state, self._classes(state, support), background(support.x, support.w) if hides else None)
-
-    def _classes(self, state: State, support: Examples) -> dict[str, Tensor]:
-        if not any(explainer.by_class for _, explainer in self._named()):
-            return {}
-        ways = self.learner.predict(state, support.x[:1]).shape[-1]
-        mass = (support.y == torch.arange(ways, device=support.y.device)[:, None]) * support.w  # [k, n]
-        read = {name for _, explainer in self._named() for name in explainer.reads}
-        features = {name: f for name, f in self.learner.features(state, support.x).items() if name in read}
-        return {name: means(mass, values) for name, values in {"x": support.x, **features}.items()}
+    @property
+    def _networks(self) -> list[LearnedExplainer]:
+        return [explainer for _, explainer in self._named()]
 
     def _named(self) -> list[tuple[str, LearnedExplainer]]:
         return list(self.explainers.items())  # type: ignore[arg-type]

@@ -40,4 +40,4 @@ def shared_note(column: str, train: Shaped[np.ndarray, " n"], other: Shaped[np.n
     known = set(train)
     rows = sum(group in known for group in other)
     shared = f"{rows} of {len(other)} rows of {name} have a {column!r} that training rows have too"
-    return [f"{shared}; what is measured on them is better than on new groups."] if rows else []
+    return [f"{shared}; so they are easier to predict than rows of new groups."] if rows else []

@@ -108,7 +108,7 @@ class TableAnswer(ABC):
     @property
     @abstractmethod
     def names(self) -> list[str]:
-        """The names of what is predicted: of the classes, or of the outcome."""
+        """The names of the classes, or the name and the unit of the outcome."""
 
     @property
     @abstractmethod

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .rivals import baseline_name
+
 Summary = Mapping[str, Any]
 GUESSES = ("majority", "base_rates")
 """Baselines that know nothing of a row."""
@@ -24,7 +26,7 @@ def headlines(summary: Summary) -> list[str]:
     best = max(better, key=lambda name: _lead(rivals[name]), default=None)
     return [
         *_worthless(summary),
-        *([_rival(summary, best.replace("tf_idf", "TF-IDF").replace("_", " "), rivals[best])] if best else []),
+        *([_rival(summary, baseline_name(best), rivals[best])] if best else []),
     ]
 
 
@@ -60,10 +62,6 @@ def _clearly_better(summary: Summary, scores: Summary) -> bool:
     base = (summary["baselines"].get("base_rates") or {}).get("log_loss")
     useful = None in (base, scores.get("log_loss")) or scores["log_loss"] < base
     return ahead(scores, "auc") == 1 or (ahead(scores, "log_loss") == 1 and useful)
-
-
-def _written(name: str) -> str:
-    return name.replace("tf_idf", "TF-IDF").replace("_", " ")
 
 
 def _lead(scores: Summary) -> tuple[int, float]:

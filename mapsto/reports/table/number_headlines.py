@@ -10,7 +10,7 @@ from typing import Any
 
 from ...figures.unit import Amount
 from .number_quality import COVERAGE
-from .rivals import NUMBER_RIVALS
+from .rivals import NUMBER_RIVALS, baseline_name
 
 Summary = Mapping[str, Any]
 _UNCERTAIN = "It is uncertain whether these predictions are better than"
@@ -61,7 +61,7 @@ def _better(summary: Summary, unit: Amount, name: str, measure: str) -> str:
     apart = scores["difference"][measure]
     against = f"{_NAMES[measure]} {unit.amount(scores[measure])} against {unit.amount(summary[measure])}"
     between = f"difference {unit.change(apart['value'])}, 95 % interval {between_text(apart, unit)}"
-    sentence = f"On these rows {name.replace('_', ' ')} predicts clearly better: {against} ({between})"
+    sentence = f"On these rows {baseline_name(name)} predicts clearly better: {against} ({between})"
     other = "mae" if measure == "rmse" else "rmse"
     if ahead(scores, other) == -1:
         return f"{sentence}, though its {_NAMES[other]} is clearly larger."

@@ -8,6 +8,7 @@ from typing import Any
 from ...figures.unit import Amount
 from ..words import count
 from .number_headlines import between_text
+from .rivals import baseline_name
 
 Summary = Mapping[str, Any]
 NAMES = {
@@ -53,16 +54,6 @@ def difference(scores: Summary, key: str, unit: Amount) -> str:
         value, low, high = (f"{apart[end]:+.3f}".replace("-", "−") for end in ("value", "low", "high"))
         return f"{value} ({low} to {high})"
     return f"{unit.change(apart['value'])} ({between_text(apart, unit)})"
-
-
-def baseline_name(name: str) -> str:
-    """Write the name of a baseline.
-
-    >>> baseline_name("random_forest"), baseline_name("mean")
-    ('random forest', 'always the mean')
-    """
-    names = {"mean": "always the mean", "median": "always the median", "ridge": "ridge regression"}
-    return names.get(name, name.replace("_", " "))
 
 
 def _baselines(summary: Summary, unit: Amount) -> list[tuple[str, str, str]]:

@@ -11,8 +11,9 @@ from ...figures.predicted import predicted
 from ...figures.unit import Amount
 from .. import page
 from ..words import count, listing
-from .number_lines import NAMES, baseline_name, difference, interval, written
+from .number_lines import NAMES, difference, interval, written
 from .number_quality import COVERAGE, ERRORS
+from .rivals import baseline_name
 
 if TYPE_CHECKING:
     from .number_answer import NumberAnswer

@@ -17,7 +17,24 @@ if TYPE_CHECKING:
 
 RIVALS = ("logistic_regression", "random_forest")
 NUMBER_RIVALS = ("ridge", "random_forest")
+_NAMES = {
+    "majority": "always the commonest class",
+    "base_rates": "always the base rates",
+    "mean": "always the mean",
+    "median": "always the median",
+    "ridge": "ridge regression",
+}
 _PENALTIES = np.logspace(-2, 4, 13)
+
+
+def baseline_name(name: str) -> str:
+    """Write the name of a rival, or of a guess that needs no model.
+
+    >>> baseline_name("random_forest"), baseline_name("majority"), baseline_name("tf_idf_and_naive_bayes")
+    ('random forest', 'always the commonest class', 'TF-IDF and naive Bayes')
+    """
+    words = name.replace("tf_idf", "TF-IDF").replace("bayes", "Bayes").replace("_", " ")
+    return _NAMES.get(name, words)
 
 
 def rival_probabilities(

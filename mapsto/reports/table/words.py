@@ -15,6 +15,7 @@ from ...figures import numbers, style
 from ...figures.unit import Probability, Unit
 from ..words import count, listing
 from .headlines import ahead, interval_text, number
+from .rivals import baseline_name
 
 Number = float | None
 _PROBABILITY = Probability("")
@@ -123,17 +124,6 @@ def comparison(summary: Mapping[str, Any], baselines: Mapping[str, Mapping[str, 
 def _beside(scores: Mapping[str, Any], measure: str) -> str:
     """Return the interval of a measure of the mapping, or the difference of a baseline from it."""
     return difference(scores, measure) or interval(scores, measure)
-
-
-def baseline_name(name: str) -> str:
-    """Write the name of a baseline.
-
-    >>> baseline_name("random_forest"), baseline_name("majority")
-    ('random forest', 'always the commonest class')
-    """
-    return {"majority": "always the commonest class", "base_rates": "always the base rates"}.get(
-        name, name.replace("_", " ")
-    )
 
 
 _SHARES = {  # name, which rows it is a share of, what happened to them

@@ -1,6 +1,6 @@
 """Turn a run's weights into the file that ships: half precision, with the shape of the networks beside it.
 
-python benchmarks/ship.py runs/tables                      # writes mapsto/weights/tables.safetensors and tables.yaml
+python benchmarks/ship.py runs/doubt                       # writes mapsto/weights/tables.safetensors and tables.yaml
 python benchmarks/ship.py runs/characters-why images       # writes images.safetensors and images.yaml
 python benchmarks/ship.py runs/texts texts                 # writes texts.safetensors and texts.yaml
 """
@@ -37,9 +37,10 @@ def main() -> None:
 
 
 def tables(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
-    """Return the sizes of the two networks of the mapping for tables, and the precision of its weights."""
+    """Return the sizes of the three networks of the mapping for tables, and the precision of its weights."""
     body = init["learner"]["init_args"]["body"]["init_args"]
-    return {"body": body, "explainer": init["explainer"]["init_args"]}, torch.bfloat16
+    parts = {name: init[name]["init_args"] for name in ("explainer", "doubt")}
+    return {"body": body, **parts}, torch.bfloat16
 
 
 def images(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:

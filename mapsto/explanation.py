@@ -7,6 +7,7 @@ cell contributes 0. If classes are predicted, the contributions of a cell sum to
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,11 @@ class Explanation:
             numbers. None if `data` is numeric.
         trust: how far each explanation can be trusted, `[n]`: the expected R² of its contributions to exact Shapley
             values, from 0 to 1. None if the model does not predict it.
-        errors: the standard errors of contributions that are estimated from random coalitions, in the shape of
-            `values`. None if the explainer does not estimate them.
+        errors: the root mean squared error that is expected of each contribution, in the shape of `values`: the
+            standard error of an estimate from random coalitions or, if a pretrained model predicts its own errors, the
+            distance from the exact Shapley value. None if it is not known.
+        ratios: the quantiles 0.01, 0.02, …, 0.99 of the absolute error divided by `errors`, measured on other data.
+            None if the errors are normally distributed.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)
@@ -54,6 +58,7 @@ class Explanation:
     codes: Float[np.ndarray, "_n _d"] | None = None
     trust: Float[np.ndarray, " _n"] | None = None
     errors: Float[np.ndarray, "_n _d *_k"] | None = None
+    ratios: Float[np.ndarray, "99"] | None = None
 
     def __post_init__(self) -> None:
         """Check that the shapes of the fields fit together.
@@ -81,9 +86,9 @@ class Explanation:
     def __getitem__(self, rows: Any) -> "Explanation":
         """Return the explanations of selected rows; `rows` is a row number, a slice, a mask or a list of numbers."""
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
-        rest = [None if part is None else part[rows] for part in (self.codes, self.trust, self.errors)]
+        codes, trust, errors = (None if part is None else part[rows] for part in (self.codes, self.trust, self.errors))
         parts = self.values[rows], self.base_values[rows], self.data[rows]
-        return Explanation(*parts, self.feature_names, self.class_names, *rest)
+        return Explanation(*parts, self.feature_names, self.class_names, codes, trust, errors, self.ratios)
 
     @property
     def predictions(self) -> Float[np.ndarray, "n *k"]:
@@ -94,6 +99,30 @@ class Explanation:
     def importance(self) -> Float[np.ndarray, "d *k"]:
         """The mean absolute contribution of each column over the rows: `mean_n |values|`."""
         return np.abs(self.values).mean(0)
+
+    def intervals(self, coverage: float = 0.9) -> tuple[Float[np.ndarray, "n d *k"], Float[np.ndarray, "n d *k"]]:
+        """Return (lower, upper): bounds of intervals that contain the exact Shapley values with probability `coverage`.
+
+        The probability is an average over contributions, such as those of many tables; it does not hold for all
+        contributions of one table at once.
+
+        Raises:
+            MapstoError: if `errors` is None, or `coverage` is not above 0 and at most 0.99.
+
+        >>> value, base, error = np.array([[1.0]]), np.array([0.0]), np.array([[0.1]])
+        >>> e = Explanation(value, base, np.array([[37.5]]), ["age"], [], errors=error)
+        >>> [float(bound.round(3).item()) for bound in e.intervals(0.95)]
+        [0.804, 1.196]
+        """
+        remedy = "take TableClassifier, or Shapley values from random coalitions"
+        checks.expect(self.errors is not None, "errors", "None", "the expected error of each contribution", remedy)
+        checks.expect(0 < coverage <= 0.99, "coverage", coverage, "a number above 0 and at most 0.99")
+        if self.ratios is None:
+            reach = NormalDist().inv_cdf(0.5 + coverage / 2)
+        else:
+            reach = float(np.interp(coverage, np.arange(100) / 100, [0.0, *self.ratios]))
+        assert self.errors is not None
+        return self.values - reach * self.errors, self.values + reach * self.errors
 
     def to_shap(self) -> "shap.Explanation":
         """Return the explanations as a `shap.Explanation`, which the functions in `shap.plots` can draw.

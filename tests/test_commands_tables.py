@@ -89,7 +89,7 @@ def test_demo_prints_one_json_object_of_the_promised_keys_and_writes_its_report(
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert list(found) == [*KEYS, "notes"]
-    assert found["agreement"].keys() == {"r2", "cosine", "rows", "columns"}
+    assert found["agreement"].keys() == {"r2", "cosine", "covered", "rows", "columns"}
     assert found["agreement"]["rows"] >= 32
     assert found["agreement"]["columns"] == 10
     names = ["logistic_regression", "random_forest", "majority", "base_rates"]

@@ -161,7 +161,7 @@ def test_values_are_the_shapley_values_of_the_explainers_game():
     tokens = made.learner.look(state, x[None])
 
     def value(mask):
-        return made._play(state, tokens, torch.isfinite(x)[None], mask[None])[0, 0, 0, 0, 1]
+        return made.play(state, made.game(state, tokens, torch.isfinite(x)[None]), mask[None])[0, 0, 0, 0, 1]
 
     expected = brute_force_values(value, 4)
     assert expected.abs().min() > 1e-3
@@ -187,7 +187,7 @@ def test_loss_is_its_formula():
     seen = torch.isfinite(episode.query.x)
     size = 1 + (episode.noise[:, -1] * 3).long()
     part = (episode.noise[:, :4].argsort(1).argsort(1) < size[:, None]) & seen
-    state = made._read(pytree.tree_map(lambda leaf: None if leaf is None else leaf[None], episode))
+    state = made.read(pytree.tree_map(lambda leaf: None if leaf is None else leaf[None], episode))
     loss = torch.tensor(0.0)
     for i, (x, y, w) in enumerate(zip(*episode.query, strict=True)):
         tokens = made.learner.look(state, x[None, None])
@@ -195,7 +195,7 @@ def test_loss_is_its_formula():
             log_v = made.predict(state, torch.where(mask, x, torch.nan)[None])[0]
             loss = loss - (weight * w * log_v[y] if w > 0 else 0.0)
             if weight == 0.5:
-                g = made._play(state, tokens, seen[i][None, None], mask[None].float())[0, 0, 0, 0]
+                g = made.play(state, made.game(state, tokens, seen[i][None, None]), mask[None].float())[0, 0, 0, 0]
                 loss = loss + 7.0 * (g - log_v.exp()).square().sum() / (2 * 5)
     torch.testing.assert_close(made.loss(episode)[0], loss)
 

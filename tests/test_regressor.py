@@ -23,6 +23,7 @@ from mapsto import estimators
 from mapsto.errors import MapstoError
 from mapsto.estimators import TableClassifier, TableRegressor
 from mapsto.explainers.learned.attribution import PairwiseAttribution
+from mapsto.explainers.learned.value_errors import ValueErrors
 from mapsto.joint import SelfExplaining
 from mapsto.learners import InContext
 from mapsto.learners.in_context import LEVELS
@@ -35,7 +36,7 @@ def drawn(ways=2, members=2, loss="cross_entropy"):
     """A mapping of random weights, the same for the same arguments."""
     torch.manual_seed(0)
     learner = InContext(SetTransformer(16, 2, 2), ways, members, loss)
-    mapping = SelfExplaining(learner, PairwiseAttribution(16, 11, 16, 4))
+    mapping = SelfExplaining(learner, PairwiseAttribution(16, 11, 16, 4), doubt=ValueErrors(16, 16))
     with torch.no_grad():
         for parameter in mapping.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))

@@ -110,7 +110,7 @@ def explained(name="cancer", d=5, rows=24):
     reasons = Explanation(values, np.repeat(base, rows, 0), cells, list(x.columns), classes)
     summary = {
         **{"auc": 0.98, "accuracy": 0.93, "log_loss": 0.2, "calibration_error": 0.03, "ms_per_row": 0.8},
-        "agreement": {"r2": 0.981, "cosine": 0.992, "rows": 24, "columns": d},
+        "agreement": {"r2": 0.981, "cosine": 0.992, "covered": 0.915, "rows": 24, "columns": d},
         "baselines": {"logistic_regression": {"auc": 0.99}, "random_forest": {"auc": 0.97}},
     }
     return Answer(question, reasons, p, cases, push, p, summary, ["column 'id' was left out"])
@@ -202,7 +202,7 @@ def test_more_than_four_classes_fold_the_rest_away(tmp_path):
 def test_unknown_outcomes_are_said_not_invented(tmp_path):
     nothing = dict.fromkeys(("auc", "accuracy", "log_loss", "calibration_error"))
     baselines = {"logistic_regression": {"auc": None}, "random_forest": {"auc": None}}
-    unchecked = {"r2": None, "cosine": None, "rows": 24, "columns": 5}
+    unchecked = {"r2": None, "cosine": None, "covered": None, "rows": 24, "columns": 5}
     summary = {**nothing, "agreement": unchecked, "ms_per_row": 1.0, "baselines": baselines}
     text = written(tmp_path, replace(unknown(explained()), summary=summary))
     seen = plain(text)

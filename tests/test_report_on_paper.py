@@ -36,7 +36,7 @@ def made(columns, classes, rows=120, train=60):
     question = Question(x.iloc[:train], labels, x, truth.astype(object), x[:0], labels[:0])
     scores = {"auc": 0.9, "accuracy": 0.8, "log_loss": 0.4, "calibration_error": 0.1}
     baselines = {name: {"auc": 0.8} for name in ("logistic_regression", "random_forest")}
-    agreement = {"r2": 0.98, "cosine": 0.99, "rows": 32, "columns": 10}
+    agreement = {"r2": 0.98, "cosine": 0.99, "covered": 0.9, "rows": 32, "columns": 10}
     summary = {**scores, "ms_per_row": 1.0, "agreement": agreement, "baselines": baselines}
     reasons = Explanation(values, p - values.sum(1), cells, names, classes)
     push = g.normal(size=(3, train, len(classes))) / 50

@@ -34,7 +34,7 @@ P = np.array([0.65, 0.34, 0.58, 0.372])  # of died: .4 and the cells, but for .0
 PUSH = np.array([[0.04, -0.02, 0.0], [0.0006, -0.0003, 0.0]])  # of the training rows on `died`, in the first two rows
 SUMMARY = {"auc": 0.876, "accuracy": 0.75, "log_loss": 0.2, "calibration_error": 0.03, "ms_per_row": 1.25}
 RIVALS = {"logistic_regression": {"auc": 0.8}, "random_forest": {"auc": 0.7}}
-AGREEMENT = {"r2": 0.981, "cosine": 0.992, "rows": 4, "columns": 2}
+AGREEMENT = {"r2": 0.981, "cosine": 0.992, "covered": 0.915, "rows": 4, "columns": 2}
 TRAIN = pd.DataFrame({"age": [71.0, 20.0, 50.0], "dose": [8.0, 2.0, 5.0]}, index=["r1", "r2", "r3"])
 
 
@@ -209,6 +209,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> s
         "AUC of random forest 0.700",
         "agreement R² 0.981",
         "agreement cosine 0.992",
+        "exact values in 90 % intervals 0.915",
         "ms per explained row 1.25",
         "q1 died 65.0 % age = 70: +30.0, dose = 9: −5.0",
         "q2 lived 66.0 % age = 30: +10.0, dose = 1: −4.0",

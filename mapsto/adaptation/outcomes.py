@@ -44,6 +44,11 @@ class Frequencies(NamedTuple):
         prior = torch.where(self.known > 0, self.known, 1.0).log().masked_fill(~possible, -torch.inf)
         return (evidence + prior.view(len(prior), *[1] * (evidence.dim() - 2), -1)).log_softmax(-1)
 
+    @property
+    def unit(self) -> Float[Tensor, " t"]:
+        """The size of a usual attribution: 1, as attributions are in probability."""
+        return self.known.new_ones(len(self.known))
+
     def value(self, evidence: Float[Tensor, "t e ... k"]) -> Float[Tensor, "t e ... k"]:
         """Return the probabilities of the classes, which are the unit of attributions."""
         return self.answer(evidence).exp()
@@ -75,6 +80,11 @@ class Moments(NamedTuple):
         """Return the predicted numbers in the unit of the targets."""
         shape = (len(self.mean), *[1] * (evidence.dim() - 1))
         return self.mean.view(shape) + self.spread.view(shape) * evidence
+
+    @property
+    def unit(self) -> Float[Tensor, " t"]:
+        """The size of a usual attribution: the standard deviation of the targets."""
+        return torch.where(self.spread > 0, self.spread, 1.0)
 
     def value(self, evidence: Float[Tensor, "t e ... k"]) -> Float[Tensor, "t e ... k"]:
         """Return the predicted numbers in the unit of the targets, which is also the unit of attributions."""

@@ -61,7 +61,7 @@ def _predictions(answer: "TableAnswer") -> Table:
     left = len(answer.outputs) - len(rows)
     more = f"Predictions and their strongest reasons ({left} more in the report)"
     title = more if left else "Predictions and reasons"
-    heads = ("row", "prediction", f"reasons, in {answer.measure}")
+    heads = ("row", "prediction", f"reasons, in {answer.measure}, with 90 % intervals")
     table = _table(title, *heads)
     for i in rows:
         table.add_row(*map(_plain, lines.prediction_line(answer, i)))

@@ -109,9 +109,9 @@ class TableClassifier(ClassifierMixin, TableEstimator):
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, "n k"]:
         return _normalised(self.mapping_.predict(state, x).exp())
 
-    def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
+    def _reasons(self, values: Tensor, base: Tensor, errors: Tensor) -> tuple[Tensor, Tensor, Tensor, list[Any]]:
         balanced = values - values.mean(-1, keepdim=True)  # the sum over classes is 0 up to rounding
-        return balanced, _normalised(base), list(self.classes_)
+        return balanced, _normalised(base), errors, list(self.classes_)
 
 
 def _normalised(p: Tensor) -> Tensor:

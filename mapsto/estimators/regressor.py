@@ -147,8 +147,9 @@ class TableRegressor(RegressorMixin, TableEstimator):
     def _answer(self, state: State, x: Tensor) -> Float[Tensor, " n"]:
         return self._unit(self.mapping_.predict(state, x)[:, 0].double())
 
-    def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
-        return values[..., 0] * self.spread_, self._unit(base[:, 0]), []
+    def _reasons(self, values: Tensor, base: Tensor, errors: Tensor) -> tuple[Tensor, Tensor, Tensor, list[Any]]:
+        values, errors = (part[..., 0] * self.spread_ for part in (values, errors))
+        return values, self._unit(base[:, 0]), errors, []
 
     def _unit(self, standard: Tensor) -> Tensor:
         """Convert standard deviations to the unit of the outcome."""

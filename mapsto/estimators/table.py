@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from .. import weights
+from .. import checks, weights
 from ..attention import fused
 from ..episodes import Examples
 from ..explainers.coalitions import design
+from ..explainers.learned.doubt import spread, trust
 from ..explanation import Explanation
 from ..joint import SelfExplaining
 from ..tables import doubts
@@ -33,6 +34,7 @@ from ..tables.selection import Weighed, strongest
 from ..tables.splits import stratified
 from ..threads import one_thread
 from .pretrained import PretrainedEstimator, Stored
+from .scale import Scale
 
 T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
@@ -53,7 +55,7 @@ class TableEstimator(PretrainedEstimator, ABC):
 
     columns_: Columns
     used_: np.ndarray
-    scale_: "Scale"
+    scale_: Scale
     mapping_: SelfExplaining
 
     def __init__(
@@ -91,8 +93,8 @@ class TableEstimator(PretrainedEstimator, ABC):
         """Return the outcomes of the rows `support_` as `fit` was given them; numbers are in single precision."""
 
     @abstractmethod
-    def _reasons(self, values: Tensor, base: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
-        """Return values `[n, u, ...]` and base `[n, ...]` in the unit of predictions, and the names of classes."""
+    def _reasons(self, values: Tensor, base: Tensor, errors: Tensor) -> tuple[Tensor, Tensor, Tensor, list[Any]]:
+        """Return values and errors `[n, u, ...]` and base `[n, ...]` in the unit of predictions, and class names."""
 
     def _teach(
         self,
@@ -168,26 +170,42 @@ class TableEstimator(PretrainedEstimator, ABC):
         x = self._tensor(self._numbers(self._columns_of_fit(X)))
         return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
 
-    def explain(self, X: Any) -> Explanation:
+    def explain(self, X: Any, looks: int = 0) -> Explanation:
         """Return the `Explanation` of the predictions for the rows `X`, from the same forward pass as the predictions.
 
         Contributions have the unit of the predictions, and `base_values + values.sum(1)` is the prediction. A missing
         cell has a contribution of exactly 0, and so has every cell of a column that is constant in the training rows.
 
+        `intervals` of the result contain the exact Shapley values, those of `v(S)`, which is the prediction for a row
+        of which only the columns S are not missing. `trust` is the expected R² of each row's contributions.
+
+        If `looks` is above 0, the model is asked for so many `v(S)` of each row, which takes as many times the time of
+        a prediction. They correct the contributions and narrow the intervals; with 2^columns looks, the contributions
+        are exact.
+
         Raises:
-            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, a cell is infinite, or `looks` is negative or not
+                enough for so many columns.
         """
         frame = self._columns_of_fit(X)
         codes = self._numbers(frame)
-        parts = self._each(partial(self.mapping_.explain, self.state_), self._tensor(codes))
-        attributions, base, classes = self._reasons(*(torch.cat(part).double() for part in zip(*parts, strict=True)))
-        values = np.zeros((*codes.shape, *attributions.shape[2:]))
+        checks.count(0, looks=looks)
+        reasons = partial(self.mapping_.reasons, self.state_, looks=looks)
+        parts = self._each(reasons, self._tensor(codes), at_once=1 + looks)
+        attributions, base, errors, classes = self._reasons(
+            *(torch.cat(part).double() for part in zip(*parts, strict=True))
+        )
+        values, error = np.zeros((2, *codes.shape, *attributions.shape[2:]))
         if len(self.used_):
-            values[:, self.used_] = attributions
+            values[:, self.used_], error[:, self.used_] = attributions, errors
         numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
         data = frame.to_numpy(float) if numeric else frame.to_numpy(object)
         names = [column.name for column in self.columns_.columns]
-        return Explanation(values, base.numpy(), data, names, classes, codes)
+        doubt = self.mapping_.doubt
+        assert doubt is not None  # of the pretrained model
+        return Explanation(
+            values, base.numpy(), data, names, classes, codes, _trust(values, error), error, doubt.ratios.numpy()
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -235,8 +253,8 @@ class TableEstimator(PretrainedEstimator, ABC):
         n, d = self.support_.x.shape
         return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
 
-    def _each(self, function: Callable[[Tensor], T], x: Tensor) -> list[T]:
-        """Apply `function` to chunks of rows, several at once on different cores.
+    def _each(self, function: Callable[[Tensor], T], x: Tensor, at_once: int = 1) -> list[T]:
+        """Apply `function`, which asks the model `at_once` times a row, to chunks of rows, several at once.
 
         Chunks are padded to multiples of 8 rows, so that a single row is rounded in the same way as among others.
         """
@@ -247,27 +265,16 @@ class TableEstimator(PretrainedEstimator, ABC):
                 return pytree.tree_map(lambda leaf: leaf[: len(rows)], function(filled))
 
         with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
-            return list(pool.map(quickly, x.split(self._rows())))
+            return list(pool.map(quickly, x.split(max(_FILL, self._rows() // at_once))))
 
 
-class Scale(NamedTuple):
-    """An affine map of each column that keeps intermediate numbers finite; predictions do not depend on it."""
-
-    size: np.ndarray
-    middle: np.ndarray
-    reach: np.ndarray
-
-    @classmethod
-    def of(cls, cells: np.ndarray) -> Self:
-        """Fit the map to the columns of `cells` [n, d]."""
-        size = np.nanmax(np.abs(cells), 0)
-        middle = np.nanmedian(cells / size, 0)
-        return cls(size, middle, np.nanmax(np.abs(cells / size - middle), 0))
-
-    def __call__(self, cells: np.ndarray) -> np.ndarray:
-        """Return the cells on the scale."""
-        with np.errstate(over="ignore"):  # a cell that overflows is clipped to `_FAR`
-            return (cells / self.size - self.middle) / self.reach
+def _trust(values: Float[np.ndarray, "n d ..."], errors: Float[np.ndarray, "n d ..."]) -> Float[np.ndarray, " n"]:
+    """Return the expected R² of each row's values to the exact ones, see `doubt.trust`."""
+    n, d = values.shape[:2]
+    by_class = torch.as_tensor(values.reshape(n, d, -1)).mT  # [n, k, d]
+    square = torch.as_tensor(errors.reshape(n, -1)).square().sum(1)
+    there = torch.as_tensor(errors.reshape(n, d, -1).any(2))
+    return torch.where(square > 0, trust(square.log(), spread(by_class, there)), 1.0).numpy()
 
 
 def _varies(cells: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:

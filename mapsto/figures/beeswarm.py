@@ -1,5 +1,7 @@
 """The beeswarm: on the line of each column every row is a dot, as far from zero as the column moved its prediction.
 
+A contribution whose sign is not certain is pale.
+
 A column of numbers is coloured from low (blue) to high (orange) by rank; a column of categories gets one line per
 category; an empty cell is a hollow grey dot at zero. Columns beyond the largest few are summed, per row, on a last
 line.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 0.34  # inches
+_PALE = 0.3
 
 
 class Line(NamedTuple):
@@ -39,6 +42,7 @@ class Line(NamedTuple):
     x: Float[np.ndarray, " n"]  # percentage points, or the unit of the number
     shade: Float[np.ndarray, " n"] | None = None  # rank of the cell in its column, 0 low to 1 high; None: no order
     missing: Bool[np.ndarray, " n"] | None = None  # whether the cell is empty
+    pale: Bool[np.ndarray, " n"] | None = None  # whether the sign of the contribution is not certain
 
 
 def beeswarm(
@@ -49,6 +53,7 @@ def beeswarm(
     top: int = 10,
     limits: tuple[float, float] | None = None,
     order: Int[np.ndarray, " d"] | None = None,
+    uncertain: Bool[np.ndarray, "n d"] | None = None,
 ) -> Figure:
     """Draw the contribution of each cell of `data` to the probability of the class `target`, one dot for each cell.
 
@@ -57,7 +62,7 @@ def beeswarm(
     columns. The columns with the largest mean absolute contributions, at most `top` of them, have a line each; one more
     line shows the sum of the other columns. To compare pictures of several classes, pass the same `order` of the
     columns and the same `limits` of the horizontal axis (in percentage points) for all of them. If `order` or `limits`
-    is None, it is chosen from `values`.
+    is None, it is chosen from `values`. `uncertain` tells which contributions are drawn pale; if None, none is.
 
     Raises:
         MapstoError: if no row is given.
@@ -65,7 +70,7 @@ def beeswarm(
     some = "at least one explained row"
     checks.expect(len(values) > 0, "values", "no rows", some, "explain some rows first")
     unit = of_target(target)
-    drawing = lines(values, data, names, top, order, unit.factor)
+    drawing = lines(values, data, names, top, order, unit.factor, uncertain)
     figure = style.canvas(1.55 + _LINE * len(drawing))
     axes = style.rows(style.quiet(figure.subplots()), [line.text for line in drawing])
     axes.set_xlim(*(limits or reach(values, unit.factor)))
@@ -84,13 +89,15 @@ def lines(
     top: int = 10,
     order: Int[np.ndarray, " d"] | None = None,
     factor: float = 100.0,
+    uncertain: Bool[np.ndarray, "n d"] | None = None,
 ) -> list[Line]:
     """Split `values` into the picture's lines; every row appears once per shown column, and once in the summed rest."""
     order = ranking(values) if order is None else order
     cells = np.asarray(data, dtype=object)
     top = len(order) if len(order) == top + 1 else top  # a rest of one column deserves its own name
     short = style.distinct(names)
-    parts = [line for j in order[:top] for line in _column(short[j], factor * values[:, j], cells[:, j])]
+    pale = np.zeros(values.shape, bool) if uncertain is None else uncertain
+    parts = [line for j in order[:top] for line in _column(short[j], factor * values[:, j], cells[:, j], pale[:, j])]
     rest = order[top:]
     if len(rest):
         parts.append(Line(f"{len(rest)} other columns, summed", factor * values[:, rest].sum(1)))
@@ -122,23 +129,25 @@ def stack(
     return place * min(step, tallest / max(1.0, np.abs(place).max(initial=0)))
 
 
-def _column(name: str, x: Float[np.ndarray, " n"], cells: np.ndarray) -> list[Line]:
+def _column(name: str, x: Float[np.ndarray, " n"], cells: np.ndarray, pale: Bool[np.ndarray, " n"]) -> list[Line]:
     """Make the lines of one column: one for numbers, one per category otherwise."""
     missing = np.array([numbers.is_missing(value) for value in cells])
     floats = numbers.as_floats(cells)
     if floats is None:
-        return _categories(style.label(name, 14), x, cells, missing)
-    return [Line(style.label(name), x, _ranks(floats), missing)]
+        return _categories(style.label(name, 14), x, cells, missing, pale)
+    return [Line(style.label(name), x, _ranks(floats), missing, pale)]
 
 
-def _categories(short: str, x: np.ndarray, cells: np.ndarray, missing: np.ndarray, most: int = 3) -> list[Line]:
+def _categories(
+    short: str, x: np.ndarray, cells: np.ndarray, missing: np.ndarray, pale: np.ndarray, most: int = 3
+) -> list[Line]:
     """Give the `most` frequent categories a line each, the others one together, the empty cells the last."""
     keys = np.array([None if gone else str(value) for value, gone in zip(cells, missing, strict=True)], dtype=object)
     frequent = [key for key, _ in Counter(keys[~missing]).most_common()]
     named = frequent if len(frequent) <= most + 1 else frequent[:most]
     parts = [(style.label(key, 13), keys == key) for key in named]
     parts += [(f"{len(frequent) - len(named)} others", ~missing & ~np.isin(keys, named)), ("missing", missing)]
-    return [Line(f"{short}: {text}", x[mine], None, missing[mine]) for text, mine in parts if mine.any()]
+    return [Line(f"{short}: {text}", x[mine], None, missing[mine], pale[mine]) for text, mine in parts if mine.any()]
 
 
 def _ranks(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -159,10 +168,12 @@ def _dots(axes: Axes, line: Line, height: int, size: float) -> None:
     hollow = {"facecolors": "white", "edgecolors": style.NEUTRAL, "linewidths": 0.9}
     filled: dict[str, Any] = {"color": style.MUTED, "linewidths": 0}
     if line.shade is not None:
-        filled = {"c": line.shade[~empty], "cmap": style.low_to_high(), "vmin": 0, "vmax": 1, "linewidths": 0}
-    for mine, look in ((empty, hollow), (~empty, filled)):
+        filled = {"cmap": style.low_to_high(), "vmin": 0, "vmax": 1, "linewidths": 0}
+    pale = np.zeros(len(line.x), dtype=bool) if line.pale is None else line.pale
+    for mine, look in ((empty, hollow), (~empty & pale, {**filled, "alpha": _PALE}), (~empty & ~pale, filled)):
         if mine.any():
-            axes.scatter(line.x[mine], heights[mine], s=size, zorder=3, rasterized=len(line.x) > 150, **look)
+            shade = {} if line.shade is None or look is hollow else {"c": line.shade[mine]}
+            axes.scatter(line.x[mine], heights[mine], s=size, zorder=3, rasterized=len(line.x) > 150, **look, **shade)
 
 
 def _legend(figure: Figure, axes: Axes, drawing: Sequence[Line]) -> None:
@@ -182,5 +193,7 @@ def _legend(figure: Figure, axes: Axes, drawing: Sequence[Line]) -> None:
         marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, label="category or sum"))
     if any(line.missing is not None and line.missing.any() for line in drawing):
         marks.append(Line2D([], [], marker="o", ls="", ms=4, mfc="white", mec=style.NEUTRAL, label="missing"))
+    if any(line.pale is not None and line.pale.any() for line in drawing):
+        marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, alpha=_PALE, label="sign not certain"))
     if marks:
-        figure.legend(handles=marks, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+        figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=9, frameon=False)

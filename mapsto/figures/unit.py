@@ -66,6 +66,15 @@ class Unit(ABC):
     def axis_of_changes(self, start: str) -> str:
         """Name the axis of contributions in two lines; `start` is a noun with "to" or "on"."""
 
+    def within(self, contribution: float, reach: float) -> str:
+        """Write a contribution with the half-width of its interval; without it if it would be written as 0.
+
+        >>> Probability("ill").within(0.123, 0.0148), Probability("ill").within(0.123, 0.0004)
+        ('+12.3 ± 1.5', '+12.3')
+        """
+        negligible = self.factor * reach < self.step / 2
+        return self.change(contribution) if negligible else f"{self.change(contribution)} ± {self.size(reach)}"
+
     def small(self, contribution: float) -> str:
         """Write a contribution; one that `change` would write as 0 has one significant digit."""
         zero = contribution and self.factor * abs(contribution) < self.step / 2

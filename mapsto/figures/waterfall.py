@@ -4,6 +4,9 @@ The first mark is the base value (the prediction with every column absent); each
 and adds the contribution of one column; the last mark is the prediction. One bar sums the small contributions.
 
     start_0 = base,   end_i = start_i + values[i],   start_{i+1} = end_i,   end_last = prediction
+
+A line across the end of a bar is the interval of its contribution. A bar whose interval contains 0 is hollow, because
+it is not certain which way the column moved the prediction.
 """
 
 from __future__ import annotations
@@ -39,13 +42,15 @@ def waterfall(
     names: Sequence[str],
     target: str | Unit,
     top: int = 7,
+    reach: Float[np.ndarray, " d"] | None = None,
 ) -> Figure:
     """Draw how the cells of `row` raise and lower the probability of class `target`, from `base` to the prediction.
 
     If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. `values` holds the contribution of
     each cell to the prediction. `names` holds the names of the columns. `base` is what is predicted if all cells are
     hidden. The largest contributions, at most `top` of them, have a
-    bar each; one more bar shows the sum of the other contributions.
+    bar each; one more bar shows the sum of the other contributions. `reach` holds half the width of the interval of
+    each contribution; if it is None, no intervals are drawn.
     """
     bars, unit = steps(values, base, top), of_target(target)
     figure = style.canvas(1.0 + _LINE * (len(bars) + 2))
@@ -57,7 +62,8 @@ def waterfall(
     ends = [base, *(bar.end for bar in bars)]
     _room(axes, unit.factor * np.array(ends), unit)
     for height, bar in enumerate(bars, start=1):
-        _bar(axes, bar, height, unit)
+        single = reach is not None and len(bar.columns) == 1
+        _bar(axes, bar, height, unit, float(reach[bar.columns[0]]) if single else 0.0)  # type: ignore[index]
     _mark(axes, 0, ends[0], unit, bold=False)
     _mark(axes, len(bars) + 1, ends[-1], unit, bold=True)
     axes.set_xlabel(unit.axis(), fontsize=9.5, color=style.INK)
@@ -99,15 +105,19 @@ def _room(axes: Axes, ends: Float[np.ndarray, " s"], unit: Unit) -> None:
     axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
 
 
-def _bar(axes: Axes, bar: Step, height: int, unit: Unit) -> None:
+def _bar(axes: Axes, bar: Step, height: int, unit: Unit, reach: float) -> None:
     change = bar.end - bar.start
-    up = change >= 0
-    left, length, end = (unit.factor * part for part in (bar.start, change, bar.end))
-    axes.barh(height, length, left=left, height=0.56, color=style.direction(change), zorder=3)
+    up, colour, certain = change >= 0, style.direction(change), reach < abs(change)
+    left, length, end, half = (unit.factor * part for part in (bar.start, change, bar.end, reach))
+    face = colour if certain else "none"
+    axes.barh(height, length, left=left, height=0.56, color=face, edgecolor=colour, linewidth=1, zorder=3)
     axes.plot([end] * 2, [height - 0.28, height + 1], color=style.NEUTRAL, linewidth=0.8, zorder=2)
+    if half >= unit.step / 2:
+        axes.errorbar(end, height, xerr=half, color=style.INK, linewidth=1, capsize=2.5, zorder=4)
+    outer = max(left, end + half) if up else min(left, end - half)
     axes.annotate(
-        unit.change(change),
-        ((max if up else min)(left, end), height),
+        unit.within(change, reach),
+        (outer, height),
         xytext=(4 if up else -4, 0),
         textcoords="offset points",
         ha="left" if up else "right",

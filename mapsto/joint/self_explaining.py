@@ -12,22 +12,39 @@ is the cross-entropy. For numbers, ℓ is the squared error plus the pinball los
 deviations of the support set's targets.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .. import checks
 from ..adaptation.learner import Learner, Metrics
-from ..adaptation.outcomes import moments
+from ..adaptation.outcomes import Moments, moments
 from ..attention import fused
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
 from ..explainers.coalitions import design
-from ..explainers.learned.attribution import PairwiseAttribution
+from ..explainers.learned.attribution import PairwiseAttribution, PairwiseGame
+from ..explainers.learned.value_errors import ValueErrors, Values
 from ..learners.in_context import LEVELS, InContext, Reading
+from .looks import looked
 
 _FAR = 8.0  # targets are clamped to this many standard deviations from the mean
 _UNIT = 0.2  # weight of the third term for numbers: they vary more than probabilities
+
+
+class Reasons(NamedTuple):
+    """Shapley values, the prediction for a row of missing cells, and the root of the expected squared errors.
+
+    They are in probability or, if numbers are predicted, in the unit of these numbers. The errors are None if they are
+    unknown.
+    """
+
+    values: Float[Tensor, "n d k"]
+    base: Float[Tensor, "n k"]
+    errors: Float[Tensor, "n d k"] | None
 
 
 class SelfExplaining(Learner):
@@ -40,11 +57,21 @@ class SelfExplaining(Learner):
         weight: the weight λ of the explainer's squared error in the loss.
         candour: the fraction of the gradient of the explainer's squared error that also flows into the learner's
             predictions `v`, so that the learner becomes easier to explain.
+        doubt: a network that predicts the errors of the Shapley values; `joint.Doubting` trains it. If None, the errors
+            are unknown.
     """
 
-    def __init__(self, learner: InContext, explainer: PairwiseAttribution, weight: float = 20.0, candour: float = 0.0):
+    def __init__(
+        self,
+        learner: InContext,
+        explainer: PairwiseAttribution,
+        weight: float = 20.0,
+        candour: float = 0.0,
+        doubt: ValueErrors | None = None,
+    ):
         super().__init__()
         self.learner, self.explainer, self.weight, self.candour = learner, explainer, weight, candour
+        self.doubt = doubt
         self.criterion = learner.criterion
 
     @property
@@ -67,12 +94,47 @@ class SelfExplaining(Learner):
         Up to rounding, `values.sum(1) + base` is the predicted probability or number. For classes, the values of a
         column sum to 0 over the classes.
         """
-        tokens, seen = self.learner.look(state, x[None]), torch.isfinite(x)
-        masks, weights = (part.to(x) for part in design(x.shape[1], dtype=x.dtype))
-        v = self._play(state, tokens, seen[None], masks)  # [1, e, n, c, k]
-        values = torch.einsum("jc,enck->enjk", weights, v[0]).mean(0) * seen[..., None]
-        nothing = v.new_zeros(1, v.shape[1], v.shape[-1])  # evidence of an empty row, [1, e, k]
-        return values, state.outcome.value(nothing).mean(1).expand(len(x), -1)
+        reasons = self.reasons(state, x)
+        return reasons.values, reasons.base
+
+    def reasons(self, state: State, x: Float[Tensor, "n d"], looks: int = 0) -> Reasons:
+        """Return the result of `explain`, with the expected error of each Shapley value.
+
+        If `looks` is above 0, the model is asked about so many coalitions of each row, which makes the values more
+        exact; see `joint.looks`.
+
+        Raises:
+            MapstoError: if `looks` is above 0 and there is no network `doubt`, or so few looks do not determine values.
+        """
+        found, doubt = self.in_tasks(state, x[None])
+        base = state.outcome.value(torch.zeros_like(found.base)).mean(1)  # no evidence
+        values, errors = found.values[0].mean(0), None if doubt is None else (doubt[0] / 2).exp()
+        if looks and x.shape[1] > 1:  # the value of a single column is exact
+            remedy = "build the mapping with doubt=ValueErrors(width)"
+            checks.expect(errors is not None, "looks", looks, "0, because the errors are unknown", remedy)
+            assert errors is not None
+            values, errors = looked(self, state, x, values, errors, looks)
+        unit = state.outcome.unit
+        return Reasons(values * unit, base.expand(len(x), -1), None if errors is None else errors * unit)
+
+    def in_tasks(self, reading: Reading, x: Float[Tensor, "t m d"]) -> tuple[Values, Float[Tensor, "t m d k"] | None]:
+        """Return the Shapley values of `m` rows of `t` tasks, and the logarithm of their squared errors if known.
+
+        They are in probability, or in standard deviations of the support set's targets.
+        """
+        tokens, seen = self.learner.look(reading, x), torch.isfinite(x)
+        masks, weights = (part.to(x) for part in design(x.shape[2], dtype=x.dtype))
+        game = self.game(reading, tokens, seen)
+        v = self.play(reading, game, masks)  # [t, e, m, c, k]
+        values = torch.einsum("jc,temck->temjk", weights, v) * seen[:, None, ..., None]
+        evidence, outcome = self.learner.evidence(reading, tokens), reading.outcome
+        ends = (evidence, torch.zeros_like(evidence[:, :, 0]))
+        full, base = ends if isinstance(outcome, Moments) else (outcome.value(end) for end in ends)
+        rows = reading.log_weight.isfinite().sum(-1).view(len(x), -1)[:, 0].clamp(min=1)
+        assert game.gap is not None
+        pairs, gap = (outcome.named(part) for part in (game.pairs.abs().sum(-1).movedim(3, -1), game.gap))
+        found = Values(values / outcome.unit.view(-1, 1, 1, 1, 1), full, base, pairs, gap, seen.to(x), rows.to(x))
+        return found, None if self.doubt is None else self.doubt(tokens, found)
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the joint loss of one task and its metrics; see `batch_loss`."""
@@ -92,20 +154,20 @@ class SelfExplaining(Learner):
         if noise is None:
             raise MapstoError("noise: got None, expected noise from which hidden columns are drawn; use tasks.Tables.")
         if numeric := episodes.support.y.is_floating_point():
-            episodes = _standard(episodes)
+            episodes = standard(episodes)
         query = episodes.query
         seen = torch.isfinite(query.x)
         part = _part(noise) & seen
         rows = torch.stack([seen, part, seen & ~part], 1)  # [t, 3, m, d]: all, some, the others
         with fused():
-            reading = self._read(episodes)
+            reading = self.read(episodes)
             tokens = self.learner.look(reading, torch.where(rows, query.x[:, None], torch.nan).flatten(1, 2))
         evidence = self.learner.evidence(reading, tokens).unflatten(2, (3, -1))  # [t, e, 3, m, k]
         prediction_loss = self._loss_of_numbers if numeric else self._loss_of_classes
         own, v, metrics = prediction_loss(reading, tokens, evidence, query)
         m = query.x.shape[1]
         masks = rows[:, 1:].transpose(1, 2).to(query.x.dtype)  # [t, m, 2, d]
-        g = self._play(reading, tokens[:, :, :m], seen, masks[:, None])  # [t, e, m, 2, k]
+        g = self.play(reading, self.game(reading, tokens[:, :, :m], seen), masks[:, None])  # [t, e, m, 2, k]
         v = v[:, :, 1:].transpose(2, 3)
         v = v.detach() + self.candour * (v - v.detach())
         untrue, moved = ((g - u).square().sum(-1).mean() for u in (v, v.mean(3, keepdim=True).detach()))
@@ -115,7 +177,7 @@ class SelfExplaining(Learner):
             "untrue_share": (untrue / moved.clamp(min=1e-9)).detach(),
         }  # fmt: skip
 
-    def _read(self, episodes: Episode) -> Reading:
+    def read(self, episodes: Episode) -> Reading:
         """Return the learner's reading of the support sets, with the codes of the classes drawn from the noise."""
         support, noise = episodes.support, episodes.noise
         if support.y.is_floating_point():
@@ -152,16 +214,20 @@ class SelfExplaining(Learner):
         }  # fmt: skip
         return surprise[0] + surprise[1:].mean(), answer.exp(), metrics
 
-    def _play(self, reading: Reading, tokens: Tensor, seen: Tensor, masks: Tensor) -> Float[Tensor, "t e m c k"]:
-        """Return the explainer's estimate of the prediction for each mask, in the unit of attributions."""
+    def game(self, reading: Reading, tokens: Tensor, seen: Tensor) -> PairwiseGame:
+        """Return the explainer's games, in the order of the codes of each reading: `[t, e, m, k, …]`."""
         full = self.learner.raw_evidence(reading, tokens)  # [t, e, m, k]
         visible = seen[:, None].to(full.dtype).expand(*full.shape[:-1], -1)
-        game = self.explainer(tokens, visible, full, reading.outcome.outputs)
+        return self.explainer(tokens, visible, full, reading.outcome.outputs)
+
+    @staticmethod
+    def play(reading: Reading, game: PairwiseGame, masks: Tensor) -> Float[Tensor, "t e m c k"]:
+        """Return the explainer's estimate of the prediction for each mask, in the unit of attributions."""
         evidence = game(masks[..., None, :, :]).movedim(-2, -1)  # [t, e, m, c, k]
         return reading.outcome.value(reading.outcome.named(evidence))
 
 
-def _standard(episodes: Episode) -> Episode:
+def standard(episodes: Episode) -> Episode:
     """Scale the numbers of each task to mean 0 and standard deviation 1 over its support set, and clamp them."""
     outcome = moments(episodes.support.y, episodes.support.w, 1)
     mean, spread = outcome.mean[:, None, None], outcome.spread.where(outcome.spread > 0, 1.0)[:, None, None]

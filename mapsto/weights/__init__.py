@@ -45,13 +45,15 @@ def load(
         MapstoError: if the file is missing or damaged, or holds the weights of another model.
     """
     from ..explainers.learned.attribution import PairwiseAttribution
+    from ..explainers.learned.value_errors import ValueErrors
     from ..learners import InContext
     from ..models import SetTransformer
 
     sizes = _configuration(TABLES)
     with _refused(TABLES.with_suffix(".yaml")):
         body, explainer = SetTransformer(**sizes["body"]), PairwiseAttribution(**sizes["explainer"])
-    mapping = SelfExplaining(InContext(body, ways, members, loss), explainer)
+        doubt = ValueErrors(**sizes["doubt"])
+    mapping = SelfExplaining(InContext(body, ways, members, loss), explainer, doubt=doubt)
     _fill(mapping, Path(path))
     return mapping
 

@@ -29,6 +29,13 @@ class PairwiseGame(NamedTuple):
 
     single: Float[Tensor, "... d"]  # a
     factors: Float[Tensor, "... d r"]  # u
+    gap: Float[Tensor, "..."] | None = None  # what was added to `single` so that the outcome of all columns is right
+
+    @property
+    def pairs(self) -> Float[Tensor, "... d d"]:
+        """The term of each pair of columns, 0 for a column with itself."""
+        pairs = (self.factors * _signs(self.factors)) @ self.factors.mT
+        return pairs - pairs.diagonal(dim1=-2, dim2=-1).diag_embed()
 
     def __call__(self, masks: Float[Tensor, "... c d"]) -> Float[Tensor, "... c"]:
         """Return the outcomes `e(S)` of `c` coalitions."""
@@ -76,7 +83,7 @@ class PairwiseAttribution(nn.Module):
         game = PairwiseGame(read[..., 0], read[..., 1:])
         gap = full - game(visible[..., None, None, :])[..., 0]
         share = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-        return game._replace(single=game.single + gap[..., None] * share[..., None, :])
+        return PairwiseGame(game.single + gap[..., None] * share[..., None, :], game.factors, gap)
 
 
 def _signs(factors: Tensor) -> Tensor:

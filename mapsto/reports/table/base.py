@@ -153,6 +153,19 @@ class TableAnswer(ABC):
         """The contribution of each cell to each output."""
         return self.reasons.values.reshape(*self.reasons.values.shape[:2], -1)
 
+    @cached_property
+    def reach(self) -> Float[np.ndarray, "n d k"]:
+        """Half the width of the 90 % interval of each contribution; 0 if its error is not known."""
+        if self.reasons.errors is None:
+            return np.zeros_like(self.values)
+        low, high = self.reasons.intervals(0.9)
+        return ((high - low) / 2).reshape(self.values.shape)
+
+    def change(self, row: int, column: int, output: int) -> str:
+        """Write a contribution with the half-width of its interval."""
+        contribution, reach = (float(part[row, column, output]) for part in (self.values, self.reach))
+        return self.unit(output).within(contribution, reach)
+
     @property
     def bases(self) -> Float[np.ndarray, "n k"]:
         """The outputs if no cell is known."""

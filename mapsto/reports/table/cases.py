@@ -26,17 +26,19 @@ def cases(answer: TableAnswer) -> list[dict[str, Any]]:
 def _case(answer: TableAnswer, i: int) -> dict[str, Any]:
     c, row = answer.target(i), _row(answer, i)
     unit, values, base = answer.unit(c), answer.values[i, :, c], float(answer.bases[i, c])
-    figure = waterfall(values, base, answer.cells[i], answer.columns, unit)
-    largest = [_contribution(answer, i, j, unit.change(value)) for j, value in strongest_cells(values)]
+    figure = waterfall(values, base, answer.cells[i], answer.columns, unit, reach=answer.reach[i, :, c])
+    largest = [_contribution(answer, i, j, answer.change(i, j, c)) for j, _ in strongest_cells(values)]
     reasons = f"Largest steps: {listing(largest)}." if largest else "No cell of this row is known."
     what = unit.outcome()
     ends = f"{what[:1].upper()}{what[1:]} goes from {unit.amount(base)} to {unit.amount(answer.outputs[i, c])}."
     true = answer.outcomes[i]
     outcome = "" if true is None else f" The outcome was {style.shorten(true, 40)}."
+    trust = answer.reasons.trust
+    expected = "" if trust is None else f" Expected agreement of the bars with exact ones: R² = {trust[i]:.2f}."
     return {
         "heading": f"{row[:1].upper()}{row[1:]}{_place(answer, i)}: {answer.heading(i)}",
         "picture": page.picture(figure, f"Waterfall of {row}. {ends} {reasons}"),
-        "caption": ends + outcome,
+        "caption": ends + outcome + expected,
     }
 
 
@@ -127,7 +129,7 @@ def _listed_row(answer: TableAnswer, i: int) -> dict[str, Any]:
         "missed": verdict.missed,
         "outcome": answer.outcomes[i],
         "reasons": [
-            (answer.columns[j], numbers.cell(answer.cells[i, j], 99), value, answer.unit(best).change(value))
+            (answer.columns[j], numbers.cell(answer.cells[i, j], 99), value, answer.change(i, j, best))
             for j, value in strongest_cells(answer.values[i, :, best])
         ],
     }

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 COLUMNS = 10
 """The most columns that are checked: each row has `2^d` patterns."""
 
+_ROUNDING = 1e-5  # of predictions in single precision
+
 ROWS = 32
 """How many explanations are checked; fewer if there are many training rows or classes."""
 
@@ -49,25 +51,30 @@ def check(
 ) -> dict[str, Any]:
     """Return the agreement of one-pass reasons with exact values: `r2`, `cosine`, and the `rows` and `columns` checked.
 
+    `covered` is the fraction of the exact values that lie within the 90 % intervals of the reasons.
+
     In a wide table all but the ten columns that move predictions most are left empty. Values are compared in units of
     `scale`: 1 for probabilities, the standard deviation of the outcome for numbers.
     """
     cells = estimator.n_rows_ * max(len(estimator.used_), COLUMNS)
     work = cells * estimator.mapping_.ways / (128 * COLUMNS)  # of one row; 1 for 64 training rows of two classes
     rows, players = rows.iloc[: round(ROWS / min(max(work, 1), 8))], estimator.used_.tolist()
-    values = reasons.values[: len(rows)]
+    reasons = reasons[: len(rows)]
     if len(players) > COLUMNS:
         strongest = np.sort(np.argsort(-reasons.importance.reshape(rows.shape[1], -1).sum(1), kind="stable")[:COLUMNS])
         players = strongest.tolist()
         rows = rows.where(np.tile(np.isin(np.arange(rows.shape[1]), strongest), (len(rows), 1)))
-        values = estimator.explain(rows).values
-    unmeasured = {"r2": None, "cosine": None, "rows": len(rows), "columns": len(players)}
+        reasons = estimator.explain(rows)
+    unmeasured = {"r2": None, "cosine": None, "covered": None, "rows": len(rows), "columns": len(players)}
     if not players:
         return unmeasured
-    exact = exact_values(estimator, rows, players) / scale
-    measures = agreement(values[:, players].reshape(exact.shape) / scale, exact)
+    exact = exact_values(estimator, rows, players)
+    measures = agreement(reasons.values[:, players].reshape(exact.shape) / scale, exact / scale)
     if math.isnan(measures.r2) or math.isnan(
         measures.cosine
     ):  # no cell moves a prediction: there is nothing to agree on
         return unmeasured
-    return {**unmeasured, "r2": measures.r2, "cosine": measures.cosine}
+    low, high = (bound[:, players].reshape(exact.shape) for bound in reasons.intervals(0.9))
+    rounding = _ROUNDING * scale
+    covered = float(((low - rounding <= exact) & (exact <= high + rounding)).mean())
+    return {**unmeasured, "r2": measures.r2, "cosine": measures.cosine, "covered": covered}

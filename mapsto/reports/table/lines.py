@@ -29,6 +29,7 @@ def quality_lines(answer: TableAnswer) -> list[tuple[str, str, str]]:
         *_baselines(s),
         ("agreement R²", _number(agreement["r2"]), checked),
         ("agreement cosine", _number(agreement["cosine"]), ""),
+        ("exact values in 90 % intervals", _number(agreement["covered"]), ""),
         ("ms per explained row", f"{s['ms_per_row']:.2f}", ""),
     ]
 
@@ -76,7 +77,7 @@ def prediction_line(answer: TableAnswer, i: int) -> tuple[str, str, str]:
     best, verdict = answer.predicted(i), answer.verdict(i)
     values, unit = answer.values[i, :, best], answer.unit(best)
     reasons = [
-        f"{answer.columns[j]} = {numbers.cell(answer.cells[i, j], 99)}: {unit.change(values[j])}"
+        f"{answer.columns[j]} = {numbers.cell(answer.cells[i, j], 99)}: {answer.change(i, j, best)}"
         for j in _largest(values, unit)
     ]
     nothing = f"no column moves it by {unit.step:g} {unit.measure}"

@@ -29,6 +29,7 @@ def quality_lines(summary: Summary, unit: Amount) -> list[tuple[str, str, str]]:
         *_baselines(summary, unit),
         ("agreement R²", _three(agreement["r2"]), checked),
         ("agreement cosine", _three(agreement["cosine"]), ""),
+        ("exact values in 90 % intervals", _three(agreement["covered"]), ""),
         ("ms per explained row", f"{summary['ms_per_row']:.2f}", ""),
     ]
 

@@ -42,7 +42,8 @@ def swarms(answer: TableAnswer) -> list[dict[str, Any]]:
 
 def _swarm(answer: TableAnswer, c: int, limits: tuple[float, float], order: np.ndarray) -> dict[str, Any]:
     values, unit = answer.values[:, :, c], answer.unit(c)
-    figure = beeswarm(values, answer.shades, answer.columns, unit, limits=limits, order=order)
+    uncertain = answer.reach[:, :, c] > np.abs(values)
+    figure = beeswarm(values, answer.shades, answer.columns, unit, limits=limits, order=order, uncertain=uncertain)
     means = np.abs(values).mean(0)
     first = listing([f"{style.shorten(answer.columns[j], 40)} {unit.size(means[j])}" for j in order[:3]])
     alt = (

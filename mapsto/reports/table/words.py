@@ -185,7 +185,7 @@ def second_look(summary: Mapping[str, Any]) -> str:
 
 
 def agreement(measures: Mapping[str, Any]) -> list[str]:
-    """Explain the agreement with exact Shapley values: `r2, cosine, rows, columns`."""
+    """Explain the agreement with exact Shapley values: `r2, cosine, covered, rows, columns`."""
     r2, cosine, columns = float(measures["r2"]), float(measures["cosine"]), int(measures["columns"])
     verdict = "close to" if r2 >= 0.95 else "roughly like" if r2 >= 0.8 else "NOT close to"
     combinations = f"{2**columns:,}" if columns <= 20 else f"2 to the power of {columns}"
@@ -196,7 +196,7 @@ def agreement(measures: Mapping[str, Any]) -> list[str]:
         f"That was done here for {count(int(measures['rows']), 'row')}. The explanations on this page, which come from "
         f"one quick pass, were {verdict} the exact ones: they reproduce {100 * r2:.1f} % of the variation "
         f"(R² = {r2:.3f}), and the cosine, which says how far they point in the same direction, is {cosine:.3f}; "
-        "1 is perfect.",
+        f"1 is perfect. {100 * float(measures['covered']):.0f} % of the exact values lie within the 90 % intervals.",
         "Anyone can repeat this from outside: empty some cells of a row, ask for the prediction, and compare.",
     ]
 

@@ -1,0 +1,67 @@
+"""Make the Shapley values of one forward pass more exact by a few looks at the model.
+
+    δ = W (v − ĝ)(S),     φ = φ̂ + κ·δ,     κ = ε / (ε + σ²)
+
+A look asks the model for its prediction v(S) with only the columns S visible. ĝ is the game that the mapping predicts,
+and φ̂ are its values. It is a control variate: only the difference v − ĝ is sampled, by KernelSHAP's design W (Lundberg
+& Lee 2017). ε is the squared error that the mapping predicts of φ̂, and σ² the squared standard error of δ. So κ is the
+weight by which two independent estimates of the error are combined: 0 if the looks say nothing new, 1 if they are
+exact. What is left of the squared error is κ·σ².
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..explainers.coalitions import Design, kernel, kernel_error
+from ..explainers.learned.amortised_shapley import added_up
+from ..learners.in_context import Reading
+
+if TYPE_CHECKING:
+    from .self_explaining import SelfExplaining
+
+
+def looked(
+    mapping: "SelfExplaining",
+    reading: Reading,
+    x: Float[Tensor, "n d"],
+    values: Float[Tensor, "n d k"],
+    errors: Float[Tensor, "n d k"],
+    looks: int,
+) -> tuple[Float[Tensor, "n d k"], Float[Tensor, "n d k"]]:
+    """Return the values and their expected errors after `looks` looks at each row, in the unit of `in_tasks`.
+
+    Raises:
+        MapstoError: if the coalitions of so few looks do not determine the values.
+    """
+    design = kernel(x.shape[1], looks, dtype=x.dtype)
+    visible = torch.isfinite(x)
+    apart = differences(mapping, reading, x[None], design)[0]  # [n, c, k]
+    delta = torch.einsum("jc,nck->njk", design.weights, apart) * visible[..., None]
+    sampling = kernel_error(design, looks, apart.movedim(1, 0).flatten(1)).unflatten(1, (len(x), -1)).movedim(1, 0)
+    own, drawn = errors.square(), sampling.square()
+    kept = own / (own + drawn).clamp(min=1e-20)
+    total = values.sum(1)
+    return added_up(values + kept * delta, visible, total), (kept * drawn).sqrt() * visible[..., None]
+
+
+def residual(
+    mapping: "SelfExplaining", reading: Reading, x: Float[Tensor, "t m d"], design: Design
+) -> Float[Tensor, "t m d k"]:
+    """Return how far the Shapley values of the model's own game are from the predicted ones, by a design."""
+    apart = differences(mapping, reading, x, design)
+    return torch.einsum("jc,tmck->tmjk", design.weights, apart) * torch.isfinite(x)[..., None]
+
+
+def differences(
+    mapping: "SelfExplaining", reading: Reading, x: Float[Tensor, "t m d"], design: Design
+) -> Float[Tensor, "t m c k"]:
+    """Return how far the predictions for the coalitions of a design are from those of the predicted game."""
+    shown = torch.where(design.masks.bool(), x[:, :, None], torch.nan).flatten(1, 2)  # [t, m·c, d]
+    learner, outcome = mapping.learner, reading.outcome
+    v = outcome.value(learner.evidence(reading, learner.look(reading, shown))).unflatten(2, (x.shape[1], -1))
+    game = mapping.game(reading, learner.look(reading, x), torch.isfinite(x))
+    g = mapping.play(reading, game, design.masks.to(x))
+    return (v - g).mean(1) / outcome.unit[:, None, None, None]

@@ -4,8 +4,8 @@ A module gets tensors of its own dtype and device. A scikit-learn estimator gets
 fitted on one. A function gets a tensor or, if it fails on tensors, an array; this is found by asking for the first row.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,21 @@ def _run(module: nn.Module, rows: Tensor, cast: bool) -> Any:
         rows = rows.to(like.device, like.dtype if cast else None)
     # cuDNN's recurrent layers have no backward pass in evaluation mode.
     recurrent = rows.is_cuda and torch.is_grad_enabled() and any(isinstance(m, nn.RNNBase) for m in module.modules())
-    with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+    with _frozen(module), torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
         return module(rows)
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Treat parameters as constants, so that a graph keeps nothing for their gradients, only for those of the rows."""
+    live = [p for p in module.parameters() if p.requires_grad and p.is_leaf] if torch.is_grad_enabled() else []
+    try:
+        for parameter in live:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in live:
+            parameter.requires_grad_(True)
 
 
 def _frame(rows: Tensor, names: list[str]) -> Any:

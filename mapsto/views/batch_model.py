@@ -4,6 +4,7 @@ A module gets tensors of its own dtype and device. A scikit-learn estimator gets
 fitted on one. A function gets a tensor or, if it fails on tensors, an array; this is found by asking for the first row.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -79,6 +80,8 @@ class BatchModel:
         for failure in failures:
             if isinstance(failure, MapstoError):
                 raise failure
+            fitted = type(failure).__name__ != "NotFittedError"
+            checks.expect(fitted, "f", "an estimator that is not fitted", "a fitted one", "call its fit first")
         reasons = (f"{type(failure).__name__}: {failure}".partition("\n")[0].rstrip(".") for failure in failures)
         remedy = "see that x is one row without a batch axis"
         if self.tabular and any(isinstance(failure, TypeError | AttributeError) for failure in failures):
@@ -100,7 +103,29 @@ def method_of(model: Any) -> Callable[..., Any]:
     method = next(filter(callable, methods), model)
     expected = "a module, a scikit-learn estimator, or a function of a batch of rows"
     checks.expect(callable(method), "f", f"a {type(model).__name__}", expected)
-    return method
+    owner = getattr(method, "__self__", None)
+    clusters = getattr(method, "__name__", "") == "predict" and _is_clusterer(owner)
+    return _Memberships(method, owner) if clusters else method
+
+
+def _is_clusterer(owner: Any) -> bool:
+    base = sys.modules.get("sklearn.base")  # slow to import; whoever has an estimator has imported it
+    return base is not None and isinstance(owner, base.BaseEstimator) and base.is_clusterer(owner)
+
+
+class _Memberships:
+    """The method `predict` of a clusterer, with a score for each cluster: 1 for the row's cluster, 0 for the others."""
+
+    def __init__(self, predict: Callable[[Any], Any], owner: Any):
+        self.predict, self.__self__ = predict, owner
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        labels = np.asarray(self.predict(rows))
+        return (labels[:, None] == self._clusters()).astype(float)
+
+    def _clusters(self) -> np.ndarray:
+        last = self.__self__[-1] if hasattr(self.__self__, "steps") else self.__self__
+        return np.unique(last.labels_)
 
 
 def _ways(method: Callable[..., Any], owner: Any, columns: Sequence[str] | None) -> list[Way]:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.cluster import Birch, KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -292,3 +294,27 @@ def test_integers_are_not_hidden_by_fractions() -> None:
     for name, absent in (("baseline", 0.5), ("baseline", float("nan")), ("background", torch.full((2, 3), 0.5))):
         with pytest.raises(MapstoError, match=f"^{name}: "):
             views.game(h, whole, **{name: absent})
+
+
+def test_a_cluster_is_explained_by_membership_and_not_by_its_number() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    for model in (KMeans(4, n_init=1, random_state=0), make_pipeline(StandardScaler(), Birch(n_clusters=3))):
+        labels = model.fit(X).predict(X)
+        scores = torch.stack([views.model(model)(torch.tensor(row)) for row in X[:9]])
+        assert scores.shape == (9, labels.max() + 1) and scores.argmax(1).tolist() == labels[:9].tolist()
+        assert scores.sum(1).tolist() == [1.0] * 9 and len(set(labels[:9])) > 1
+        row, other = X[0], X[labels != labels[0]][0]
+        game = views.game(views.model(model, target=int(labels[0])), torch.tensor(row), torch.tensor(other))
+        assert explainers.Shapley()(game).sum() == pytest.approx(1)
+        explained = explainers.Explainer(model, pd.DataFrame(X[:9], columns=list("abc")))(
+            pd.DataFrame(X[:2], columns=list("abc"))
+        )
+        np.testing.assert_allclose(explained.predictions, scores[:2], atol=1e-6)
+
+
+def test_an_unfitted_estimator_is_refused_in_one_sentence() -> None:
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    frame = pd.DataFrame({"text": ["a good day", "a bad day"]})
+    for call in (lambda: views.model(pipeline)(torch.zeros(3)), lambda: explainers.Explainer(pipeline, frame)):
+        with pytest.raises(MapstoError, match=r"^f: got an estimator that is not fitted, .*; call its fit first\.$"):
+            call()

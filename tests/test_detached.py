@@ -1,37 +1,21 @@
 """Attributions are numbers: they keep no graph of the model, unless a caller asks for one."""
 
+import importlib.util
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from mapsto import explainers as E
 from mapsto import measures, views
 from mapsto.errors import MapstoError
 from mapsto.games import Game
 
-
-class Peak(TorchDispatchMode):
-    """Count the bytes of the tensors that are alive at the same time, as operations create them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: dict[StorageWeakRef, int] = {}
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self.alive[StorageWeakRef(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
-        self.alive = {storage: size for storage, size in self.alive.items() if not storage.expired()}
-        self.bytes = max(self.bytes, sum(self.alive.values()))
-        return result
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "live_parameters.py"
+SPEC = importlib.util.spec_from_file_location("live_parameters", SCRIPT)
+SPEC.loader.exec_module(LIVE := importlib.util.module_from_spec(SPEC))
 
 
 def network(live: bool) -> nn.Module:
@@ -100,40 +84,25 @@ def test_live_parameters_cost_no_memory(name: str) -> None:
     for live in (False, True):
         call = roads(plain(live))[name]
         call()  # constants, such as designs, are made once
-        with Peak() as peak:
+        with LIVE.Peak() as peak:
             call()
         peaks.append(peak.bytes)
     assert peaks[0] > 1000
     assert peaks[1] <= 1.2 * peaks[0]
 
 
-def in_place(live: bool) -> nn.Module:
-    torch.manual_seed(0)
-    parts = [nn.Linear(8, 64), nn.LayerNorm(64), nn.ReLU(inplace=True), nn.Linear(64, 64), nn.BatchNorm1d(64)]
-    return nn.Sequential(*parts, nn.ReLU(inplace=True), nn.Linear(64, 3)).eval().requires_grad_(live)
+@pytest.mark.parametrize("road", LIVE.ROADS)
+@pytest.mark.parametrize("name", LIVE.CALLS)
+def test_many_rows_cost_no_more_memory_with_live_parameters(name: str, road: str) -> None:
+    frozen, live = (LIVE.peak(name, road, live, LIVE.ROWS[:120]) for live in (False, True))
+    assert 50_000 < live <= 1.2 * frozen
 
 
-MANY = torch.randn(1000, 8, generator=torch.Generator().manual_seed(1))
-OVER: dict[str, Callable[[Callable[[Tensor], Tensor]], Tensor]] = {
-    "Gradient": lambda h: E.Gradient().over(h, MANY),
-    "IntegratedGradients": lambda h: E.IntegratedGradients(8).over(h, MANY, 200),
-    "Smooth": lambda h: E.Smooth(E.Gradient(), samples=8).over(h, MANY, 200),
-    "Shapley": lambda h: E.Shapley(samples=40).over(lambda x: views.game(h, x), MANY, 200),
-    "LIME": lambda h: E.LIME(samples=40).over(lambda x: views.game(h, x), MANY, 200),
-    "PermutationShapley": lambda h: E.PermutationShapley(2).over(lambda x: views.game(h, x), MANY, 200),
-}
-
-
-@pytest.mark.parametrize("name", OVER)
-def test_a_thousand_rows_cost_no_more_memory_with_live_parameters(name: str) -> None:
-    peaks = []
-    for live in (False, True):
-        h = views.model(in_place(live))
-        OVER[name](h)
-        with Peak() as peak:
-            OVER[name](h)
-        peaks.append(peak.bytes)
-    assert 100_000 < peaks[1] <= 1.2 * peaks[0]
+def test_every_explainer_of_a_model_is_measured() -> None:
+    others = {"Game", "GameExplainer", "View", "ViewExplainer"}
+    others |= {"attention_rollout", "global_importance", "knn_shapley", "patches", "superpixels"}  # read no model
+    others |= {"partial_dependence", "task_influence"}  # of learners
+    assert {name.partition(".")[0] for name in LIVE.CALLS} | others == set(E.__all__)
 
 
 # ---- unless a caller asks for a graph

@@ -170,9 +170,9 @@ def network(players: int) -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize(
     ("make", "players"),
     [
-        *((lambda seed: E.Shapley(samples=480, seed=seed), 30), (lambda seed: E.Shapley(samples=800, seed=seed), 100)),
-        *((lambda seed: E.Shapley(samples=100, seed=seed), 9), (lambda seed: E.PermutationShapley(16, seed=seed), 30)),
-        (lambda seed: E.PermutationShapley(6, seed=seed), 12),
+        (lambda seed: E.Shapley(samples=480, seed=seed), 30),
+        (lambda seed: E.Shapley(samples=800, seed=seed), 100),
+        (lambda seed: E.PermutationShapley(16, seed=seed), 30),
     ],
 )
 def test_the_standard_error_is_the_spread_over_seeds(make: Callable[[int], Any], players: int) -> None:
@@ -180,8 +180,44 @@ def test_the_standard_error_is_the_spread_over_seeds(make: Callable[[int], Any],
     pairs = [make(seed).attribute_with_error(game) for seed in range(30)]
     values, errors = (torch.stack(part) for part in zip(*pairs, strict=True))
     spread, said = values.std(0).square().mean(0).sqrt(), errors.square().mean((0, 1)).sqrt()
-    assert (said / spread).tolist() == pytest.approx([1, 1], abs=0.2)
-    assert torch.equal(make(0)(game), values[0])
+    assert (said / spread).min() > 0.95 and (said / spread).max() < 1.3  # rather too wide, as few draws say little
+    torch.testing.assert_close(make(0)(game), values[0])
+
+
+def random_games(players: int, count: int = 200) -> tuple[Game, Tensor]:
+    """One game with the outcomes of many small random networks, and their exact Shapley values."""
+    generator = torch.Generator().manual_seed(players)
+    first, last = torch.randn(count, players, 8, generator=generator), torch.randn(count, 8, generator=generator)
+    game = Game(lambda mask: (torch.tanh(torch.einsum("p,gph->gh", mask, first) + 0.3) * last).sum(1).double(), players)
+    return game, E.Shapley()(game)
+
+
+@pytest.mark.parametrize(("players", "pairs"), [(4, 2), (4, 3), (6, 2), (6, 4), (6, 10), (10, 2), (10, 4), (10, 16)])
+def test_intervals_from_orders_hold_for_few_players_and_pairs(players: int, pairs: int) -> None:
+    covered(lambda seed: E.PermutationShapley(pairs, seed=seed), players, 40 if pairs < 4 else 6)
+
+
+@pytest.mark.parametrize(("players", "samples"), [(6, 18), (6, 40), (9, 32), (9, 128), (12, 64)])
+def test_intervals_of_kernel_shap_hold_for_few_players_and_coalitions(players: int, samples: int) -> None:
+    covered(lambda seed: E.Shapley(samples=samples, seed=seed), players)
+
+
+def covered(make: Callable[[int], Any], players: int, designs: int = 6) -> None:
+    """Nominal intervals of 90 % hold in 85 to 95 % of cases: 200 games and several designs."""
+    game, exact = random_games(players)
+    held = []
+    for seed in range(designs):
+        values, errors = make(seed).attribute_with_error(game)
+        held.append(((values - exact).abs() <= 1.645 * errors).double().mean())
+    assert 0.85 <= torch.stack(held).mean() <= 0.95
+
+
+def test_all_orders_are_exact_and_have_no_error() -> None:
+    for players, pairs in ((1, 1), (2, 1), (3, 3), (4, 12), (4, 100)):
+        game, exact = random_games(players, 3)
+        values, errors = E.PermutationShapley(pairs).attribute_with_error(game)
+        torch.testing.assert_close(values, exact)
+        assert not errors.any()
 
 
 def test_an_explanation_of_many_columns_says_its_errors() -> None:

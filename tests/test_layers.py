@@ -28,7 +28,7 @@ LAYERS: dict[str, set[str]] = {
     "penalties": {"asking"},
     "learners": {"episodes", "adaptation", "penalties"},
     "tasks": {"episodes", "tables", "texts"},
-    "explainers": {"games"},
+    "explainers": {"games", "estimate"},
     "explainers.rules": {"games", "tables"},
     "explainers.learned": {"attention", "explainers"},
     "views": {"episodes", "adaptation", "games", "asking"},

@@ -340,3 +340,22 @@ def test_a_score_that_does_not_read_the_row_has_no_gradient() -> None:
     bias = torch.ones(1, requires_grad=True)
     with pytest.raises(MapstoError, match=r"^f: .* has no gradient; use an explainer that hides"):
         E.Gradient()(views.model(lambda rows: bias.expand(len(rows))), x)
+
+
+def test_parameters_stay_as_live_as_they_were_even_if_the_model_fails() -> None:
+    class Fails(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.live, self.rest = nn.Linear(3, 2), nn.Linear(3, 2).requires_grad_(False)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            if torch.is_grad_enabled() and rows[0, 0] > 1:
+                raise ValueError("too large")
+            return self.live(rows) + self.rest(rows)
+
+    net = Fails().eval()
+    h = views.model(net, target=0)
+    torch.testing.assert_close(E.Gradient()(h, torch.ones(3)), net.live.weight[0].detach() + net.rest.weight[0])
+    with pytest.raises(ValueError, match="too large"):
+        E.Gradient()(h, 2 * torch.ones(3))
+    assert [p.requires_grad for p in net.parameters()] == [True, True, False, False]

@@ -17,9 +17,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import checks
+from ..estimate import student
 
 Arrays = tuple[np.ndarray, np.ndarray]
 MOST_PLAYERS = 12  # 4,096 coalitions
+_LEAST = 0.05  # of 1 − leverage: a pair that alone determines a value leaves no residual
 
 
 class Design(NamedTuple):
@@ -52,7 +54,8 @@ def permutations(players: int, pairs: int, seed: int = 0, dtype: torch.dtype = t
     """Return the coalitions along `pairs` random orders of the players and along the reverses of these orders.
 
     The players join one after the other, in each order. A player's value is the mean of its marginal contributions over
-    the `2·pairs` orders (antithetic sampling; Mitchell et al. 2022).
+    the `2·pairs` orders (antithetic sampling; Mitchell et al. 2022). No order is drawn twice: if there are at most
+    `pairs` pairs, all are taken.
     """
     return _tensors(permutation_arrays(players, pairs, seed), dtype)
 
@@ -80,23 +83,37 @@ def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
 def kernel_error(design: Design, samples: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
     """Return the standard errors of KernelSHAP's values, given the outcomes of the coalitions of `kernel`.
 
-    `φ = weights @ v` changes with the sample of pairs of a coalition and its complement. To first order, a pair adds
-    `g = Σ weights_S · (v(S) − v(none) − Σ_{j∈S} φ_j)`, summed over its two coalitions. The variance is the sum over the
-    sizes of coalitions of `(1 − n/N)·n/(n−1)·Σ(g − ḡ)²`, for n sampled of N possible pairs (Cochran 1977, §5.3), times
-    a correction for the p − 1 fitted values. If all pairs of a size are sampled, they have no error.
+    `φ = weights @ v` changes with the sample of pairs of a coalition and its complement. Without a pair, the values
+    change by `g = Σ weights_S · (v(S) − v(none) − Σ_{j∈S} φ_j) / (1 − h)`, summed over its two coalitions, where
+    `h = Σ_S Σ_{j∈S} weights_jS` is the leverage of the pair (MacKinnon & White 1985, HC3). The variance is the sum over
+    the sizes of coalitions of `(1 − n/N)·n/(n−1)·Σ(g − ḡ)²`, for n sampled of N possible pairs (Cochran 1977, §5.3). If
+    all pairs of a size are sampled, they have no error. The errors are widened by Student's t distribution, so that
+    intervals of ± 1.96 errors hold for few pairs too.
     """
     masks, weights = design.masks.to(outcomes), design.weights.to(outcomes)
     players = masks.shape[1]
     rest = outcomes - outcomes[0] - masks @ (weights @ outcomes)  # [c, k]
     each, start, variance = weights[:, :, None] * rest, 2, torch.zeros(players, outcomes.shape[1]).to(outcomes)
+    leverage = (masks * weights.T).sum(1)  # [c]
     for _, count, room, _ in _sizes(players, samples):
-        pairs = each[:, start : start + 2 * count].unflatten(1, (2, -1)).sum(1)  # [p, n, k]
+        here = slice(start, start + 2 * count)
+        h = leverage[here].unflatten(0, (2, -1)).sum(0)  # [n]
+        pairs = each[:, here].unflatten(1, (2, -1)).sum(1) / (1 - h).clamp_min(_LEAST)[:, None]  # [p, n, k]
         start += 2 * count
         if 0 < count < room:
             centred = pairs - pairs.mean(1, keepdim=True) if count > 1 else pairs
             variance = variance + (1 - count / room) * count / max(count - 1, 1) * centred.square().sum(1)
-    pairs = len(masks) // 2 - 1
-    return (variance * pairs / max(pairs - players + 1, 1)).sqrt()
+    freedom = max(len(masks) // 2 - players, 1)  # the pairs, less the players − 1 fitted values
+    return variance.sqrt() * widened(freedom)
+
+
+def widened(freedom: int) -> float:
+    """Return the factor by which few degrees of freedom widen a 95 % interval: Student's t over the normal quantile.
+
+    >>> round(widened(1), 2), round(widened(1000), 2)
+    (6.48, 1.0)
+    """
+    return student(freedom + 1) / 1.96
 
 
 def design(players: int, limit: int = 10, pairs: int = 32, dtype: torch.dtype = torch.float32) -> Design:
@@ -123,14 +140,27 @@ def exact_arrays(players: int) -> Arrays:
 @functools.cache
 def permutation_arrays(players: int, pairs: int, seed: int) -> Arrays:
     """Return the masks and the weights of `permutations` as arrays."""
-    generator = np.random.default_rng(seed)
-    forward = np.stack([generator.permutation(players) for _ in range(pairs)])
+    forward = _different_orders(players, min(pairs, pairs_of_orders(players)), np.random.default_rng(seed))
     orders = np.concatenate([forward, forward[:, ::-1]])  # [o, p]
     rank = orders.argsort(1)  # [o, p]: the place of each player
     masks = rank[:, None, :] < np.arange(players + 1)[:, None]  # [o, p+1, p]: the first i players
     steps = np.eye(players + 1)
     joins = steps[rank + 1] - steps[rank]  # [o, p, p+1]
     return masks.reshape(-1, players), joins.transpose(1, 0, 2).reshape(players, -1) / len(orders)
+
+
+def pairs_of_orders(players: int) -> int:
+    """Return the number of pairs of an order and its reverse: `players!/2`, and 1 for a single player."""
+    return max(math.factorial(players) // 2, 1)
+
+
+def _different_orders(players: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Return random orders `[count, p]`, none of which is another one or its reverse."""
+    orders: dict[tuple[int, ...], np.ndarray] = {}
+    while len(orders) < count:
+        order = generator.permutation(players)
+        orders.setdefault(min(tuple(order), tuple(order[::-1])), order)
+    return np.stack(list(orders.values()))
 
 
 @functools.lru_cache(maxsize=64)  # some megabytes for each number of players

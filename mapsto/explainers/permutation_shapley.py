@@ -18,9 +18,20 @@ and its covariance with the place of j in the order. They are 0 for a player who
 the value 0. The coefficients β are the same for all players, so that the values still add up to v(all) − v(none). They
 come from the ridge regression of the pairs' `Δv` on their `Δg` over the same orders, which costs a bias of the order of
 1/pairs. Below four pairs there is no correction.
+
+The standard error takes each pair of an order and its reverse as one draw, without replacement, from all N pairs:
+
+    error² = (1 − pairs/N) · min(variance of the mean of Δ_j v, jackknife variance of φ_j) · (t/1.96)²
+
+(Cochran 1977, §2.6; Efron & Stein 1981). The jackknife repeats the whole correction without each pair in turn, because
+residuals of the fitted controls are too small. The factor t is the 97.5 % quantile of Student's t distribution, so that
+intervals of ± 1.96 errors hold for few pairs too. Two or three pairs say little about the variance for one player, so
+the mean over all players is added with the weight of three more pairs (Smyth 2004, with 3 prior degrees of freedom).
 """
 
 import functools
+import math
+from collections.abc import Callable
 from typing import NamedTuple, final
 
 import numpy as np
@@ -36,6 +47,7 @@ from .explainer import GameExplainer
 
 _FEWEST_PAIRS = 4  # below, the controls' coefficients are noise
 _RIDGE = 0.1  # of the controls' own sums of squares
+_SHARED = 3  # degrees of freedom of the variance of all players, if there are few pairs
 
 
 @final
@@ -49,7 +61,7 @@ class PermutationShapley(GameExplainer):
 
     Args:
         pairs: the number of random orders, not counting their reverses. At most `2·pairs·(players−1) + 2` coalitions
-            are evaluated.
+            are evaluated. If it is `players!/2` or more, all orders are used once, and the values are exact.
         seed: the random seed of the orders.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
 
@@ -65,17 +77,25 @@ class PermutationShapley(GameExplainer):
 
     def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the players' values `[players]`, or `[players, k]` if the game has k scores."""
-        return self.attribute_with_error(game)[0]
+        orders, outcomes = self._outcomes(game)
+        return _of_scores(lambda v: _values(v, orders, orders.shares()), outcomes)
 
     def attribute_with_error(self, game: Game) -> tuple[Tensor, Tensor]:
-        """Return the values, and their standard errors over the pairs of orders; NaN if there is one pair."""
+        """Return the values and the standard errors that sampling causes; NaN if one pair of several is drawn."""
+        orders, outcomes = self._outcomes(game)
+        values = _of_scores(lambda v: _values(v, orders, orders.shares()), outcomes)
+        return values, _of_scores(lambda v: _errors(v, orders), outcomes)
+
+    def _outcomes(self, game: Game) -> tuple["_Orders", Float[Tensor, "c ..."]]:
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
         outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
-        orders = _Orders(*(part.to(outcomes.device) for part in (masks, before, after)))
-        scores = outcomes.double().reshape(len(masks), -1)  # [c, k or 1]
-        results = vmap(lambda v: _values(v, orders), in_dims=1, out_dims=1)(scores)
-        values, errors = (part.reshape(game.players, *outcomes.shape[1:]).to(outcomes.dtype) for part in results)
-        return values, errors
+        return _Orders(*(part.to(outcomes.device) for part in (masks, before, after))), outcomes
+
+
+def _of_scores(compute: Callable[[Tensor], Tensor], outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "p ..."]:
+    """Return `compute(v)` for the outcomes `[c]` of each score, in double precision."""
+    scores = outcomes.double().reshape(len(outcomes), -1)  # [c, k or 1]
+    return vmap(compute, in_dims=1, out_dims=1)(scores).reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype)
 
 
 class _Orders(NamedTuple):
@@ -88,6 +108,11 @@ class _Orders(NamedTuple):
     def place(self) -> Tensor:
         """Return how many players come before each player, minus the mean number, `[o, p]`."""
         return self.masks[self.before].sum(-1) - (self.masks.shape[1] - 1) / 2
+
+    def shares(self) -> Float[Tensor, " r"]:
+        """Return the equal weights of the pairs of orders."""
+        pairs = len(self.before) // 2
+        return torch.full((pairs,), 1 / pairs, dtype=torch.float64, device=self.masks.device)
 
     def joining(self, v: Tensor) -> Tensor:
         """Return the marginal contributions Δv `[o, p, ...]` from the outcomes `[c, ...]`."""
@@ -110,32 +135,53 @@ def trilinear(x: Float[Tensor, " p"], y: Float[Tensor, " p"], z: Float[Tensor, "
     return joins(x, y, z) + joins(y, z, x) + joins(z, x, y) + x * y * z
 
 
-def _values(v: Float[Tensor, " c"], orders: _Orders) -> tuple[Float[Tensor, " p"], Float[Tensor, " p"]]:
-    """Return the values and their standard errors."""
+def _values(v: Float[Tensor, " c"], orders: _Orders, shares: Float[Tensor, " r"]) -> Float[Tensor, " p"]:
+    """Return the values, with these weights of the pairs of orders, which sum to 1."""
     joining = orders.joining(v)  # [o, p]
-    plain, paired = joining.mean(0), _paired(joining)  # [p], [r, p]
+    paired = _paired(joining)  # [r, p]
+    plain = shares @ paired
     if len(paired) < _FEWEST_PAIRS:
-        return plain, _error(paired)
-    spread, trend = (paired - plain).abs().mean(0), ((joining - plain) * orders.place()).mean(0)
+        return plain
+    spread, trend = shares @ (paired - plain).abs(), shares @ _paired((joining - plain) * orders.place())
     factors = torch.stack([_unit(plain), _unit(spread), _unit(trend)], 1)  # [p, 3]
     triples = torch.combinations(torch.arange(3), 3, with_replacement=True).tolist()
     exact = torch.stack([trilinear(*factors[:, triple].unbind(1)) for triple in triples], 1)  # [p, m]
     sums = orders.masks.to(v) @ factors  # [c, 3]
-    controls = orders.joining(torch.stack([sums[:, triple].prod(1) for triple in triples], 1))  # [o, p, m]
-    coefficients = _coefficients(_paired(controls), paired)
-    free = (len(paired) - 1) * len(plain)
-    fitted = free / max(free - len(triples), 1)  # residuals of fitted data are too small, as in cross-validation (GCV)
-    rest = paired - _paired(controls) @ coefficients
-    return plain - (controls.mean(0) - exact) @ coefficients, fitted * _error(rest)
+    controls = _paired(orders.joining(torch.stack([sums[:, triple].prod(1) for triple in triples], 1)))  # [r, p, m]
+    mean = torch.einsum("r,rpm->pm", shares, controls)
+    coefficients = _coefficients(controls - mean, paired - plain, shares)
+    return plain - (mean - exact) @ coefficients
 
 
-def _error(paired: Float[Tensor, "r p"]) -> Float[Tensor, " p"]:
-    """Return the standard error of the mean over the pairs of orders."""
-    return (paired - paired.mean(0)).square().sum(0).div(len(paired) * (len(paired) - 1)).sqrt()
+def _errors(v: Float[Tensor, " c"], orders: _Orders) -> Float[Tensor, " p"]:
+    """Return the standard errors, widened so that intervals of ± 1.96 errors hold for few pairs too."""
+    paired = _paired(orders.joining(v))  # [r, p]
+    pairs, players = paired.shape
+    left = 1 - pairs / coalitions.pairs_of_orders(players)
+    if left == 0 or pairs == 1:
+        return torch.full_like(paired[0], math.nan if left else 0.0)
+    freedom, variance = pairs - 1, paired.var(0) / pairs
+    if pairs < _FEWEST_PAIRS:
+        variance = (freedom * variance + _SHARED * variance.mean()) / (freedom + _SHARED)
+        freedom += _SHARED
+    else:
+        variance = torch.minimum(variance, _jackknife(v, orders))
+    return (left * variance).sqrt() * coalitions.widened(freedom)
 
 
-def _coefficients(controls: Float[Tensor, "r p m"], target: Float[Tensor, "r p"]) -> Float[Tensor, " m"]:
-    X, y = (controls - controls.mean(0)).flatten(0, 1), (target - target.mean(0)).flatten()
+def _jackknife(v: Float[Tensor, " c"], orders: _Orders) -> Float[Tensor, " p"]:
+    """Return the variance of the values, from the values without each pair of orders in turn."""
+    shares = orders.shares()
+    without = (1 - torch.eye(len(shares)).to(shares)) / (len(shares) - 1)  # [r, r]
+    values = torch.stack([_values(v, orders, each) for each in without])
+    return (values - _values(v, orders, shares)).square().sum(0) * (len(shares) - 1) / len(shares)
+
+
+def _coefficients(
+    controls: Float[Tensor, "r p m"], target: Float[Tensor, "r p"], shares: Float[Tensor, " r"]
+) -> Float[Tensor, " m"]:
+    root = shares.sqrt()[:, None]
+    X, y = (root[..., None] * controls).flatten(0, 1), (root * target).flatten()
     gram = X.T @ X
     ridge = torch.diag(_RIDGE * gram.diagonal() + 1e-12)  # if nothing varies, the coefficients are 0
     return torch.linalg.solve(gram + ridge, X.T @ y)
@@ -155,6 +201,6 @@ def _orders(players: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray
     # [o·(p+1), p]: the first i players of each order
     along = coalitions.permutation_arrays(players, pairs, seed)[0].astype(np.float32)
     masks, place = np.unique(along, axis=0, return_inverse=True)
-    place = place.reshape(2 * pairs, players + 1)  # [o, p+1]: which coalition
-    rank = players - along.reshape(2 * pairs, players + 1, players).sum(1).astype(int)  # [o, p]
+    place = place.reshape(-1, players + 1)  # [o, p+1]: which coalition
+    rank = players - along.reshape(-1, players + 1, players).sum(1).astype(int)  # [o, p]
     return masks, np.take_along_axis(place, rank, 1), np.take_along_axis(place, rank + 1, 1)

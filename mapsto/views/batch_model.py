@@ -4,8 +4,9 @@ A module gets tensors of its own dtype and device. A scikit-learn estimator gets
 fitted on one. A function gets a tensor or, if it fails on tensors, an array; this is found by asking for the first row.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,8 @@ class BatchModel:
         for failure in failures:
             if isinstance(failure, MapstoError):
                 raise failure
+            fitted = type(failure).__name__ != "NotFittedError"
+            checks.expect(fitted, "f", "an estimator that is not fitted", "a fitted one", "call its fit first")
         reasons = (f"{type(failure).__name__}: {failure}".partition("\n")[0].rstrip(".") for failure in failures)
         remedy = "see that x is one row without a batch axis"
         if self.tabular and any(isinstance(failure, TypeError | AttributeError) for failure in failures):
@@ -100,7 +103,29 @@ def method_of(model: Any) -> Callable[..., Any]:
     method = next(filter(callable, methods), model)
     expected = "a module, a scikit-learn estimator, or a function of a batch of rows"
     checks.expect(callable(method), "f", f"a {type(model).__name__}", expected)
-    return method
+    owner = getattr(method, "__self__", None)
+    clusters = getattr(method, "__name__", "") == "predict" and _is_clusterer(owner)
+    return _Memberships(method, owner) if clusters else method
+
+
+def _is_clusterer(owner: Any) -> bool:
+    base = sys.modules.get("sklearn.base")  # slow to import; whoever has an estimator has imported it
+    return base is not None and isinstance(owner, base.BaseEstimator) and base.is_clusterer(owner)
+
+
+class _Memberships:
+    """The method `predict` of a clusterer, with a score for each cluster: 1 for the row's cluster, 0 for the others."""
+
+    def __init__(self, predict: Callable[[Any], Any], owner: Any):
+        self.predict, self.__self__ = predict, owner
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        labels = np.asarray(self.predict(rows))
+        return (labels[:, None] == self._clusters()).astype(float)
+
+    def _clusters(self) -> np.ndarray:
+        last = self.__self__[-1] if hasattr(self.__self__, "steps") else self.__self__
+        return np.unique(last.labels_)
 
 
 def _ways(method: Callable[..., Any], owner: Any, columns: Sequence[str] | None) -> list[Way]:
@@ -128,8 +153,21 @@ def _run(module: nn.Module, rows: Tensor, cast: bool) -> Any:
         rows = rows.to(like.device, like.dtype if cast else None)
     # cuDNN's recurrent layers have no backward pass in evaluation mode.
     recurrent = rows.is_cuda and torch.is_grad_enabled() and any(isinstance(m, nn.RNNBase) for m in module.modules())
-    with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+    with _frozen(module), torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
         return module(rows)
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Treat parameters as constants, so that a graph keeps nothing for their gradients, only for those of the rows."""
+    live = [p for p in module.parameters() if p.requires_grad and p.is_leaf] if torch.is_grad_enabled() else []
+    try:
+        for parameter in live:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in live:
+            parameter.requires_grad_(True)
 
 
 def _frame(rows: Tensor, names: list[str]) -> Any:

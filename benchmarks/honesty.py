@@ -58,7 +58,7 @@ class Scripted(Selector):
     def explain(self, prediction: Prediction) -> Selection:
         """Return the columns of the predicted class."""
         shown = self.by_class_shown[prediction.outcome.argmax(1)]
-        return Selection(shown, shown > 0, self.predicted(prediction, shown))
+        return self.selection(prediction, shown, shown > 0)
 
     def predicted(self, prediction: Prediction, shown: Tensor) -> Tensor:
         """Return the prediction of the model for the shown columns, which does not use the choice."""

@@ -8,7 +8,10 @@ learn together with one model. Over the test rows:
 - AUROC: of the importances as scores of the relevant columns, for each selector and for the consensus of all;
 - TPR: the mean fraction of the relevant columns that are selected; FDR: of the selected columns that are irrelevant;
 - the accuracy of the selector's own predictor from the selected columns, and that of EVAL-X from the same columns;
-- EVAL-X AUROC: of its probabilities for the labels.
+- EVAL-X AUROC: of its probabilities for the labels;
+- trust: how much of the model's answer the selector predicts from the selected columns, beside how much of it the model
+  itself keeps, on average, if the other columns take the values of 32 other test rows: the calibration error over ten
+  bins of equally many rows, and Spearman's correlation.
 
 The selectors are trained to predict the labels, as published, or the model's prediction (`--target model`). The model
 that policy gradient asks is trained with random hidden columns. L2X selects as many columns as decide; the others
@@ -21,11 +24,13 @@ import time
 from typing import Any, get_args
 
 import torch
+from learned import calibration
 from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.explainers.learned import INVASE, L2X, REALX, Columns, PolicyGradient
 from mapsto.explainers.learned.explainer import Target
+from mapsto.explainers.learned.fidelity import same_probability
 from mapsto.explainers.learned.selector import Selector
 from mapsto.measures import EvalX
 from mapsto.measures.faithfulness.known_truth import auroc
@@ -100,8 +105,19 @@ def measures(joint: mt.Joint, judge: EvalX, x: Tensor, y: Tensor, truth: Tensor)
             "EVAL-X AUROC": judged.auroc,
         }
         means = {of: float(values.mean()) for of, values in numbers.items()}
+        trusted = calibration(reasons.trust, kept(joint, x, shown))
+        means |= {f"trust {key}": value for key, value in trusted.items()}
         found[name] = {"AUROC": recovered(reasons.probability, truth), **means}
     return found
+
+
+@torch.no_grad()
+def kept(joint: mt.Joint, x: Tensor, shown: Tensor) -> Tensor:
+    """Return how much of each answer the model keeps if the columns that are not shown are those of other rows."""
+    generator, state = torch.Generator().manual_seed(0), joint.adapt(mt.Examples(x[:0], x[:0, 0].long(), x[:0, 0]))
+    others = (x[torch.randperm(len(x), generator=generator)] for _ in range(32))
+    mean = torch.stack([joint.predict(state, torch.where(shown, x, rows)).softmax(1) for rows in others]).mean(0)
+    return same_probability(joint.predict(state, x).softmax(1), mean)
 
 
 def recovered(importance: Tensor, truth: Tensor) -> float:

@@ -621,6 +621,9 @@ def test_a_report_shows_each_explainer_and_what_its_choice_tells(tmp_path: Path)
     assert [sentence.partition(" shows ")[0] for sentence in answer.choices] == ["why", "select"]
     page = (tmp_path / "page.html").read_text()
     assert all(sentence in page for sentence in answer.choices) and "An explainer can cheat" in page
+    assert list(answer.own_trust) == ["why", "select"]
+    np.testing.assert_allclose(answer.own_trust["select"], of["select"].trust, atol=1e-6)
+    assert page.count(f"why {100 * of['why'].trust[2]:.0f} % and select {100 * of['select'].trust[2]:.0f} %.") >= 1
 
 
 @pytest.mark.parametrize(("gap", "leak"), [(True, False), (False, True), (False, False)])

@@ -68,12 +68,13 @@ def test_each_measure_is_that_of_the_queries() -> None:
         answers = version.predict(version.adapt(episode.support), episode.query.x).argmax(1)
         same = (reasons["concepts"].outcome.argmax(1) == answers).float().mean()
         assert by["concepts", regime].agreement == pytest.approx(float(same), abs=1e-5)
+        assert by["concepts", regime].trust == pytest.approx(float(reasons["concepts"].trust.mean()), abs=1e-5)
     assert by["why", ADAPTED].agreement != by["why", AS_IS].agreement
     own, outcome = by["why", AS_IS], of.predict(of.adapt(episode.support), episode.query.x).softmax(1)
     shared = (outcome >= outcome.amax(1, keepdim=True) - ALIKE).sum(1)
     assert own.own == pytest.approx(float((1 / shared).mean()))  # both columns are shown: the model itself
     assert 0 <= own.evaluator <= 1
-    assert by["concepts", AS_IS][3:] == (None, None, None)
+    assert by["concepts", AS_IS][3:5] == (None, None)
 
 
 def test_a_new_explainer_starts_as_the_joint_was_built() -> None:
@@ -93,7 +94,7 @@ def test_numbers_and_plain_networks() -> None:
     for _ in mt.train(of, tasks, steps=1, batch=1):
         pass
     rows = regimes(of, tasks, unstack(tasks.test.batch(0, 1))[0], seed=0)
-    assert [row[2:] for row in rows] == [(None,) * 4] * 3
+    assert [row[2:5] for row in rows] == [(None,) * 3] * 3 and all(0 <= row.trust <= 1 for row in rows)
     plain = Joint(Fixed(mt.models.MLP(2, 8, 2)), {"concepts": Interpreter({"1": 8}, 2)})
     x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
     source = mt.tasks.Minibatches(x, x[:, 0] > 0)

@@ -32,7 +32,7 @@ class Scripted(Selector):
 
     def explain(self, prediction: Prediction) -> Selection:
         shown = self.shows[prediction.outcome.argmax(1)]
-        return Selection(shown, shown > 0, self.predicted(prediction, shown))
+        return self.selection(prediction, shown, shown > 0)
 
     def predicted(self, prediction: Prediction, shown: Tensor) -> Tensor:
         """Return the class that the choice tells or, if honest, what the model tells of the shown values."""

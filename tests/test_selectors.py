@@ -214,11 +214,11 @@ class TestLearning:
         rows, labels = task.query.x[task.query.w > 0], task.query.y[task.query.w > 0]
         needed = torch.stack([rows[:, 0] < 0, rows[:, 0] >= 0], 1)
         of = joint.explain(joint.adapt(task.support), rows)
-        for name, (_, shown, outcome) in of.items():
+        for name, (_, shown, outcome, _) in of.items():
             assert (shown[:, 1:3] == needed).double().mean() > 0.8, name
             assert shown[:, 3].double().mean() < 0.05, name
             assert (outcome.argmax(1) == labels).double().mean() > 0.8, name
-        switch = {name: float(shown[:, 0].double().mean()) for name, (_, shown, _) in of.items()}
+        switch = {name: float(shown[:, 0].double().mean()) for name, (_, shown, *_) in of.items()}
         assert switch["REALX"] > 0.9 and switch["INVASE"] > 0.9
 
     @pytest.mark.usefixtures("unchecked")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ... import checks
 from .explainer import LearnedExplainer, Metrics, Prediction, Target, errors, targets
+from .fidelity import same_number, same_probability
 from .perceptron import Pooled
 
 
@@ -34,12 +35,13 @@ class Concepts(NamedTuple):
     base: Float[Tensor, "n k"]
     outcome: Float[Tensor, "n k"]  # rebuilt from the concepts: probabilities, or numbers
     layers: dict[str, Float[Tensor, "n k"]]  # rebuilt from each layer alone
+    trust: Float[Tensor, " n"]  # how much of the model's outcome is rebuilt, from 0 to 1, see `fidelity`
 
 
 class Interpreter(LearnedExplainer):
     """Rebuild the model's prediction from a few sparse, non-negative concepts, whose contributions explain it.
 
-    `explain` returns `Concepts`.
+    `explain` returns `Concepts`, whose `trust` is the exact agreement of the rebuilt outcome with the model's.
 
     Args:
         reads: the features to read, as `{name: channels}`; at least one.
@@ -114,7 +116,11 @@ class Interpreter(LearnedExplainer):
         base = self.scores.bias.expand(len(activations), -1)
         scores = [base + contributions.sum(1), *(probe(h) for probe, h in zip(self.probes, hidden, strict=True))]
         outcome, *layers = (s.softmax(-1) if prediction.of_classes else s for s in scores)
-        return Concepts(activations, contributions, base, outcome, dict(zip(self.reads, layers, strict=True)))
+        if prediction.of_classes:
+            trust = same_probability(prediction.outcome, outcome)
+        else:
+            trust = same_number(prediction.outcome, outcome, base)
+        return Concepts(activations, contributions, base, outcome, dict(zip(self.reads, layers, strict=True)), trust)
 
     def _activations(self, prediction: Prediction) -> tuple[list[Tensor], Float[Tensor, "n j"]]:
         hidden = self.hidden(list(self.read(prediction.features).values()))

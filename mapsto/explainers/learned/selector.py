@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ... import checks
 from .explainer import Metrics, PlayerExplainer, Prediction, Target, against_others, errors, targets
+from .fidelity import same_number, same_probability
 from .perceptron import Perceptron, Pooled
 from .players import Players
 from .tokens import Tokens
@@ -36,6 +37,7 @@ class Selection(NamedTuple):
     probability: Float[Tensor, "n p"]  # with which each player is shown; 0 if it is missing
     shown: Bool[Tensor, "n p"]  # the selected players
     outcome: Float[Tensor, "n k"]  # predicted from the selected players alone: probabilities, or numbers
+    trust: Float[Tensor, " n"]  # how much of the model's outcome this is, from 0 to 1, see `fidelity`
 
 
 class Losses(NamedTuple):
@@ -113,7 +115,19 @@ class Selector(PlayerExplainer):
         """Return the selected players of each row, and the outcome that is predicted from them."""
         probability = self.trained().importance(prediction)
         shown = self.choose(probability) & self.players.visible(prediction.x)
-        return Selection(probability, shown, self.predicted(prediction, shown.to(probability)))
+        return self.selection(prediction, probability, shown)
+
+    def selection(
+        self, prediction: Prediction, probability: Float[Tensor, "n p"], shown: Bool[Tensor, "n p"]
+    ) -> Selection:
+        """Return the selection of these players, with the outcome predicted from them and its trust."""
+        outcome = self.predicted(prediction, shown.to(probability))
+        if prediction.of_classes:
+            trust = same_probability(prediction.outcome, outcome)
+        else:
+            nothing = self.predicted(prediction, torch.zeros_like(probability))
+            trust = same_number(prediction.outcome, outcome, nothing)
+        return Selection(probability, shown, outcome, trust)
 
     def importance(self, prediction: Prediction) -> Float[Tensor, "n p"]:
         """Return the probability with which each player is shown."""

@@ -64,6 +64,7 @@ class TaskAnswer:
     teaching: Teaching | None = None
     film: Film | None = None
     regimes: Sequence[Regime] = ()  # how well each learned explainer explains, by how it was trained
+    own_trust: Mapping[str, Float[np.ndarray, " m"]] = field(default_factory=dict)  # of each learned explainer
     choices: Sequence[str] = ()  # of each learned explainer: whether the parts that it chooses tell the answer
     at_chance: str = ""  # a sentence if the model does not clearly beat guessing on this task
     missing: Mapping[str, str] = field(default_factory=dict)  # of a part that is None, by its name: the reason

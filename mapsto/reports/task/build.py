@@ -20,7 +20,7 @@ from ..words import in_line
 from .answer import Reasons, TaskAnswer, Teaching
 from .choices import choices
 from .hiding import hiding_of
-from .methods import Methods, available, default_methods, explainers_of, names_of, refuse_own
+from .methods import Methods, available, default_methods, explainers_of, names_of, own_trust, refuse_own
 from .question import TaskQuestion, episode_of, task_question
 from .reasons import CANNOT, explain
 from .regimes import regimes
@@ -58,6 +58,7 @@ def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, se
         film=_if_possible("film", missing, lambda: _film(question)),
         at_chance=_at_chance(question),
         regimes=_if_possible("regimes", missing, lambda: regimes(learner, tasks, question.episode, seed)) or (),
+        own_trust=_if_possible("own_trust", missing, lambda: _own_trust(question)) or {},
         choices=_if_possible("choices", missing, lambda: choices(learner, tasks, seed)) or (),
         missing=missing,
     )
@@ -103,6 +104,10 @@ def _reasons(question: TaskQuestion, methods: Methods) -> Reasons:
     values = {name: _drawable(_array(v)) for name, v in result.values.items()}
     docs = {name: inspect.getdoc(available().get(name)) or "" for name in values}
     return Reasons(values, {name: about(name, doc) for name, doc in docs.items()}, result.trust, result.left_out)
+
+
+def _own_trust(question: TaskQuestion) -> dict[str, np.ndarray]:
+    return {name: _array(of) for name, of in own_trust(question.learner, question.support, question.query.x).items()}
 
 
 def _teaching(question: TaskQuestion, missing: dict[str, str]) -> Teaching:

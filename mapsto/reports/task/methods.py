@@ -21,7 +21,9 @@ from ...explainers import GameExplainer, ViewExplainer
 from ...explainers.groups import shared
 from ...explainers.learned.amortised_shapley import ShapleyReasons
 from ...explainers.learned.explainer import PlayerExplainer
+from ...explainers.learned.interpreter import Concepts
 from ...explainers.learned.leave_one_out import LeaveOneOutReasons
+from ...explainers.learned.selector import Selection
 from ...joint import Joint, SelfExplaining
 from ...learners import Learner
 from ...views import View
@@ -33,6 +35,8 @@ Methods = str | Sequence[str]
 
 _OF_LAYERS = ("GradCAM", "HiResCAM")
 OWN = "SelfExplaining"
+TRUSTED = ShapleyReasons | Concepts | Selection
+"""The explanations that say how far they can be trusted."""
 _SAMPLES = 16  # coalitions a player
 _NOISE = 0.1  # of the unit of each entry, see `Hiding.unit`
 
@@ -97,6 +101,12 @@ def own_reasons(learner: Learner, support: Examples) -> dict[str, ViewExplainer]
     names = list(learner.player_explainers)
     titles = [OWN] if len(names) == 1 else [f"{OWN}: {name}" for name in names]
     return {title: JointReasons(learner, support, name) for title, name in zip(titles, names, strict=True)}
+
+
+def own_trust(learner: Learner, support: Examples, x: Float[Tensor, "n ..."]) -> dict[str, Float[Tensor, " n"]]:
+    """Return how far each explainer of a `Joint` trusts its explanation of each row, by the name of the explainer."""
+    reasons = learner.explain(learner.adapt(support), x) if isinstance(learner, Joint) else {}
+    return {name: of.trust for name, of in reasons.items() if isinstance(of, TRUSTED)}
 
 
 def available() -> dict[str, Any]:

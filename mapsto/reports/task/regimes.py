@@ -18,7 +18,6 @@ from torch import Tensor
 from ...adaptation.inner import Adam
 from ...adaptation.learner import evaluating
 from ...episodes import Episode
-from ...explainers.learned.amortised_shapley import ShapleyReasons
 from ...explainers.learned.explainer import LearnedExplainer, PlayerExplainer, Prediction, targets
 from ...explainers.learned.interpreter import Concepts
 from ...explainers.learned.selector import Selection
@@ -27,6 +26,7 @@ from ...learners import Learner
 from ...measures.audit.readers import Reader, at_random, choice_of, own_outcome, target_of, train_readers
 from ...measures.audit.selections import credit
 from ...tasks import Tasks
+from .methods import TRUSTED
 
 ALONE, AS_IS, ADAPTED = "trained on this task alone", "meta-trained, as it is", "meta-trained and adapted"
 _ALONE = Tuning(steps=200, lr=2e-3, optimizer=Adam())
@@ -99,10 +99,10 @@ def _measured(
         label = targets(prediction, y, target_of(explainer)).argmax(1)
         outcomes = (own_outcome(explainer, prediction, masks), reader.read_from(prediction, masks))
         own, evaluator = (float(w @ credit(outcome, label) / w.sum()) for outcome in outcomes)
-    trust = float(w @ explanation.trust / w.sum()) if isinstance(explanation, ShapleyReasons) else None
+    trust = float(w @ explanation.trust / w.sum()) if isinstance(explanation, TRUSTED) else None
     if isinstance(explanation, Concepts | Selection) and prediction.of_classes:
         same = explanation.outcome.argmax(1) == prediction.outcome.argmax(1)
-        return float(w @ same.to(w) / w.sum()), own, evaluator, None
+        return float(w @ same.to(w) / w.sum()), own, evaluator, trust
     return _explained(explainer, prediction, y, w), own, evaluator, trust
 
 

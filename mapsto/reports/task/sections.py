@@ -106,7 +106,8 @@ def _cases(answer: TaskAnswer, parts: Reasons) -> list[dict[str, Any]]:
     values = {name: answer.scale * v for name, v in parts.values.items()}
     names = [f"query {i}: {cell(float(x.flat[0]))[:6]}" for i, x in enumerate(answer.x)]
     alt = f"Signed bars: what {listing(list(parts.values))} give the one input of each query."
-    return [{"heading": "The one input of each query", "picture": page.picture(one_input(values, names), alt)}]
+    picture = page.picture(one_input(values, names), alt)
+    return [{"heading": "The one input of each query", "picture": picture, "trust": ""}]
 
 
 def _case(answer: TaskAnswer, parts: Reasons, i: int) -> dict[str, Any]:
@@ -117,7 +118,14 @@ def _case(answer: TaskAnswer, parts: Reasons, i: int) -> dict[str, Any]:
     ) + "."  # fmt: skip
     alt = f"{kind}: why the model says {answer.answer(i)} of query {i}, by {listing(list(values))}.{first}"
     heading = f"Query {i}: {answer.answer(i)} (true: {answer.truth(i)})"
-    return {"heading": heading, "picture": page.picture(reasons(answer.x[i], values, answer.columns), alt)}
+    picture = page.picture(reasons(answer.x[i], values, answer.columns), alt)
+    return {"heading": heading, "picture": picture, "trust": own_trust(answer, i)}
+
+
+def own_trust(answer: TaskAnswer, i: int) -> str:
+    """Say how far each learned explainer trusts its explanation of query `i`; nothing if there are none."""
+    said = listing([f"{name} {100 * trust[i]:.0f} %" for name, trust in answer.own_trust.items()])
+    return f"How far the learner's own explainers trust their explanations of it: {said}." if said else ""
 
 
 def regimes(answer: TaskAnswer) -> list[tuple[str, str, list[str]]]:

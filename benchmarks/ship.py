@@ -3,6 +3,7 @@
 python benchmarks/ship.py runs/doubt                       # writes mapsto/weights/tables.safetensors and tables.yaml
 python benchmarks/ship.py runs/characters-why images       # writes images.safetensors and images.yaml
 python benchmarks/ship.py runs/texts texts                 # writes texts.safetensors and texts.yaml
+python benchmarks/ship.py runs/pupils pupils               # writes pupils.safetensors and pupils.yaml
 """
 
 import argparse
@@ -57,7 +58,12 @@ def texts(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
     return {"learner": {"class_path": "mapsto.learners.PrototypicalNetwork", "init_args": init}}, torch.float16
 
 
-SHAPES = {"tables": tables, "images": images, "texts": texts}
+def pupils(init: dict[str, Any]) -> tuple[dict[str, Any], torch.dtype]:
+    """Return the configuration of the network for pupils, and the precision of its weights."""
+    return {"learner": {"class_path": "mapsto.learners.DKT", "init_args": init}}, torch.float32
+
+
+SHAPES = {"tables": tables, "images": images, "texts": texts, "pupils": pupils}
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ _WHERE = {
     "TableRegressor": "estimators",
     "ImageClassifier": "estimators",
     "TextClassifier": "estimators",
+    "PupilTracer": "estimators",
     "Explanation": "explanation",
     "train": "training",
     "evaluate": "measures",

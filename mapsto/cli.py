@@ -27,6 +27,7 @@ COMMANDS = {
 _IN_ASCII = str.maketrans({
     **dict.fromkeys("−–—‐‑", "-"), **dict.fromkeys("’‘", "'"), **dict.fromkeys("“”", '"'), "…": "...", "±": "+/-",
     "×": "x", "·": "*", "→": "->", "↦": "->", "≤": "<=", "≥": ">=", "≈": "~", "√": "sqrt ", "λ": "lambda ",
+    "✓": "right:", "✗": "wrong:",
 })  # fmt: skip
 
 

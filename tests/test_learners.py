@@ -23,6 +23,7 @@ from mapsto.learners import (
     ANML,
     ANP,
     CNP,
+    DKT,
     MAML,
     NP,
     SNAIL,
@@ -187,6 +188,11 @@ def two_ways() -> Episode:
     return Episode(*(part._replace(y=part.y % 2) for part in batch[:2]))
 
 
+def answers() -> Episode:
+    batch = classification(4)
+    return Episode(*(part._replace(y=part.y % 2) for part in batch[:2]))
+
+
 def remembering() -> Episode:
     """Make tasks with a remember set of their classes and of two more, which only the remember set has."""
     g, batch = torch.Generator().manual_seed(2), classification(2)
@@ -249,6 +255,7 @@ SEQUENCE = {
     "support_order": "it reads a sequence, by definition",
     "gradient_at_weight_zero": "an example takes a place in the sequence as soon as it has any weight",
 }
+IN_ORDER = {"support_order": "it reads answers in their order, by definition"}
 STREAM = {"support_order": "it runs on the support set as a stream, by definition"}
 NO_SUPPORT = dict.fromkeys(
     ("weight_zero", "support_gradient", "gradient_at_weight_zero"), "the model does not depend on the support set"
@@ -313,6 +320,7 @@ LEARNERS = {
         lambda: Hypernetwork(newton_written(), MLP(2, 5, WAYS, activation="tanh").double(), "cross_entropy"),
         lambda: classification(2),
     ),
+    "DKT": Row(lambda: DKT(5).double(), answers, IN_ORDER),
     "SNAIL": Row(lambda: SNAIL(mlp(3), 3, WAYS, ROWS, filters=4).double(), lambda: classification(2), SEQUENCE),
     "SNAIL on images": Row(lambda: SNAIL(conv4(None), 2, WAYS, ROWS, filters=4).double(), images, SEQUENCE),
     "SNAIL, regression": Row(lambda: SNAIL(mlp(3), 3, 1, ROWS, "mse", filters=4).double(), regression, SEQUENCE),

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 KINDS = ("numbers", "classes")
 _FORMATS = ("csv", "csv;", "xlsx")
 _KINDS = ("number", "date", "category", "ordered", "absent")
+_OF_LOGS = ("item", "skill", "time", "ask")
 _OF_TABLES = (
     "target",
     "text",
+    "pupil",
+    "item",
+    "skill",
+    "time",
+    "ask",
     "train_rows",
     "train",
     "missing",
@@ -49,8 +55,17 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     tables = "a table (.csv, .tsv, .xlsx, .ods, .parquet, .feather, .sav, .dta), or the folder of a run"
     add("path", type=Path, metavar="TABLE_OR_RUN", help=tables)
-    add("--target", metavar="COLUMN", help="the column that holds the outcome; an empty cell is to be predicted")
+    add(
+        "--target",
+        metavar="COLUMN",
+        help="the column that holds the outcome; an empty cell is to be predicted (of a log: 1 right, 0 wrong)",
+    )
     add("--text", metavar="COLUMN", help="read this column as texts, and explain predictions by words or sentences")
+    add("--pupil", metavar="COLUMN", help="read the table as a log of answers; this column names the pupil")
+    add("--item", metavar="COLUMN", help="of a log: the column that names the item (default: item, if there is one)")
+    add("--skill", metavar="COLUMN", help="of a log: the column that names the skill (default: skill)")
+    add("--time", metavar="COLUMN", help="of a log: the column that holds the time (default: time)")
+    add("--ask", action="append", metavar="PUPIL", help="of a log: explain this pupil (repeatable)")
     add("--train-rows", type=int, metavar="N", help="train on a stratified sample of N rows (at most 1,000)")
     add("--train", type=Path, metavar="TABLE", help="train on another table; the first needs no outcomes then")
     add(
@@ -85,6 +100,11 @@ def main(args: argparse.Namespace) -> int:
     _refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
     if not args.path.exists():
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
+    if args.pupil is not None:
+        from .explain_pupils import explain_pupils
+
+        return explain_pupils(args)
+    _refuse(args, _OF_LOGS, "is for a log of answers, but --pupil COLUMN is not given")
     if args.target is None:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
     if args.text is not None:

@@ -162,6 +162,7 @@ _FAMILIES = {
     "TableEstimator": "reads a table",
     "ImageClassifier": "reads images",
     "TextClassifier": "reads texts",
+    "PupilTracer": "reads logs of answers",
     "Penalty": "reads the adapted model",
     "Module": "network",
 }

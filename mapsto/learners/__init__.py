@@ -4,6 +4,7 @@ from ..adaptation.learner import Learner
 from .anml import ANML
 from .attentive_process import ANP
 from .conditional_process import CNP
+from .dkt import DKT
 from .fixed import Fixed
 from .hypernetwork import Hypernetwork
 from .in_context import InContext
@@ -29,6 +30,7 @@ __all__ = [
     "ANML",
     "ANP",
     "CNP",
+    "DKT",
     "MAML",
     "NP",
     "SNAIL",

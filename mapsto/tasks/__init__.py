@@ -13,6 +13,8 @@ from .mislabelled import Mislabelled
 from .omniglot import Omniglot
 from .planted import Planted
 from .planted_images import PlantedStrokes
+from .pupil_log import PupilLog
+from .pupils import Pupils
 from .sinusoids import Sinusoids
 from .source import Tasks
 from .streams import LinearStream
@@ -40,6 +42,8 @@ __all__ = [
     "Omniglot",
     "Planted",
     "PlantedStrokes",
+    "PupilLog",
+    "Pupils",
     "Sinusoids",
     "Table",
     "TableFamily",

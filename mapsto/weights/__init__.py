@@ -1,7 +1,7 @@
-"""The pretrained models for tables, for images and for texts.
+"""The pretrained models for tables, for images, for texts and for pupils.
 
-`tables.md`, `images.md` and `texts.md` are their model cards. `tables.yaml` holds the sizes of the model for tables,
-`images.yaml` and `texts.yaml` the configurations of the models for images and texts, as `mapsto train` reads them.
+`tables.md`, `images.md`, `texts.md` and `pupils.md` are their model cards. `tables.yaml` holds the sizes of the model
+for tables, the other `.yaml` files the configurations of the other models, as `mapsto train` reads them.
 """
 
 import contextlib
@@ -20,12 +20,13 @@ from ..errors import MapstoError
 from ..joint import Joint, SelfExplaining
 
 if TYPE_CHECKING:
+    from ..learners import DKT
     from ..models import TextEncoder
 
 __all__ = ["load"]
 
 FOLDER = Path(__file__).parent
-TABLES, IMAGES, TEXTS = (FOLDER / f"{name}.safetensors" for name in ("tables", "images", "texts"))
+TABLES, IMAGES, TEXTS, PUPILS = (FOLDER / f"{name}.safetensors" for name in ("tables", "images", "texts", "pupils"))
 
 
 def load(
@@ -96,6 +97,24 @@ def load_texts(path: str | Path = TEXTS) -> "TextEncoder":
     encoder = TextEncoder(**sizes)
     _fill(PrototypicalNetwork(encoder, ways=2), Path(path))
     return encoder
+
+
+@functools.cache
+def load_pupils(path: str | Path = PUPILS) -> "DKT":
+    """Return the pretrained network for pupils; its parameters are frozen.
+
+    Args:
+        path: the safetensors file with the weights; by default, the file that comes with the package. The configuration
+            is read from the file beside it whose name ends in `.yaml`.
+
+    Raises:
+        MapstoError: if one of the two files is missing or damaged, or the weights are those of another model.
+    """
+    from ..learners import DKT
+
+    learner = DKT(**_configuration(Path(path))["learner"]["init_args"])
+    _fill(learner, Path(path))
+    return learner
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Sources of episodes: generators with a known truth, images, texts, and your own data."""
+"""Sources of episodes: generators with a known truth, images, texts, robots, and your own data."""
 
 from .arrays import Arrays
 from .drawn_characters import DrawnCharacters
@@ -13,6 +13,9 @@ from .mislabelled import Mislabelled
 from .omniglot import Omniglot
 from .planted import Planted
 from .planted_images import PlantedStrokes
+from .robots.environment import Environment
+from .robots.navigation import Navigation
+from .robots.rollouts import Rollouts
 from .sinusoids import Sinusoids
 from .source import Tasks
 from .streams import LinearStream
@@ -28,6 +31,7 @@ from .xai_tris import XAITris
 __all__ = [
     "Arrays",
     "DrawnCharacters",
+    "Environment",
     "GaussianProcesses",
     "ImageFolder",
     "ImageMinibatches",
@@ -37,9 +41,11 @@ __all__ = [
     "Logistic",
     "Minibatches",
     "Mislabelled",
+    "Navigation",
     "Omniglot",
     "Planted",
     "PlantedStrokes",
+    "Rollouts",
     "Sinusoids",
     "Table",
     "TableFamily",

@@ -192,7 +192,9 @@ def test_advantages_are_standardised_returns_to_go_above_the_baseline() -> None:
         reward, alive = paths.reward[task].tolist(), paths.alive[task]
         ahead = torch.tensor([[sum(discount ** (u - t) * r[u] for u in range(t, 7)) for t in range(7)] for r in reward])
         gain = (ahead - baseline(paths, ahead.expand(2, 5, 7).clone())[task])[alive]
-        torch.testing.assert_close(got[task][alive], (gain - gain.mean()) / gain.std(correction=0), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            got[task][alive], (gain - gain.mean()) / gain.std(correction=0), atol=1e-4, rtol=1e-4
+        )
         assert not got[task][~alive].any()
 
 

@@ -20,6 +20,7 @@ from .. import checks
 from ..episodes import Examples
 
 CLIP = 0.2  # ε of PPO
+_LARGE = 20.0  # the largest log ratio, so that no ratio is infinite
 
 
 class Taken(NamedTuple):
@@ -68,10 +69,14 @@ def policy_gradient(
     Raises:
         MapstoError: if the scores are not a mean and a log standard deviation for each component of the actions.
     """
-    action, advantage, log_p, worth = taken(y)
-    ratio = torch.where(w != 0, log_density(scores, action) - log_p, 0.0).exp()
-    gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage) - advantage
-    return -(w * (worth + gain)).sum()
+    return -(w * (taken(y).worth + gains(scores, y, clip) - taken(y).advantage)).sum()
+
+
+def gains(scores: Float[Tensor, "n k"], y: Float[Tensor, "n m"], clip: float = CLIP) -> Float[Tensor, " n"]:
+    """Return the clipped advantage of each row over the policy that took the actions: min(ratio·A, clip(ratio)·A)."""
+    action, advantage, log_p, _ = taken(y)
+    ratio = (log_density(scores, action) - log_p).clamp(max=_LARGE).exp()
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
 
 
 def mean_return(scores: Float[Tensor, "n k"], query: Examples) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ class Navigation(Environment):
     """
 
     observations, actions = 2, 2
+    names, plane = ("x", "y"), (0, 1)
 
     def __init__(self, horizon: int = 100, speed: float = 0.1, reach: float = 0.5):
         checks.count(horizon=horizon)
@@ -39,9 +40,13 @@ class Navigation(Environment):
         """Draw the goals of `count` tasks."""
         return self.reach * (2 * torch.rand(count, 2, generator=generator) - 1)
 
+    def goals(self, tasks: Float[Tensor, "T 2"]) -> Float[Tensor, "T 2"]:
+        """Return the goals."""
+        return tasks
+
     def reset(self, tasks: Float[Tensor, "T 2"], rollouts: int, generator: torch.Generator) -> Float[Tensor, "T r 2"]:
         """Place every robot at the origin."""
-        self.goals = tasks[:, None]
+        self._goals = tasks[:, None]
         self.position = torch.zeros(len(tasks), rollouts, 2, device=tasks.device)
         return self.position
 
@@ -50,5 +55,5 @@ class Navigation(Environment):
     ) -> tuple[Float[Tensor, "T r 2"], Float[Tensor, "T r"], Bool[Tensor, "T r"]]:
         """Move every robot; the reward is minus its new distance from the goal."""
         self.position = self.position + self.speed * action.clamp(-1, 1)
-        distance = (self.position - self.goals).norm(dim=-1)
+        distance = (self.position - self._goals).norm(dim=-1)
         return self.position, -distance, distance < _NEAR

@@ -8,8 +8,10 @@ advantage, its log-density when it was taken, and its worth (`adaptation.policie
 "Model-Agnostic Meta-Learning", Algorithm 3.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import vmap
 
@@ -21,6 +23,14 @@ from ...episodes import Episode, Examples
 from ..source import Tasks
 from .environment import Environment
 from .paths import Paths, advantages, play
+
+
+class Experience(NamedTuple):
+    """All that was played in a batch of tasks."""
+
+    tasks: Shaped[Tensor, "T ..."]  # as the environment drew them
+    paths: list[Paths]  # after 0, 1, … updates
+    episodes: Episode  # the same steps as rows, with a leading task axis
 
 
 class Rollouts(Tasks):
@@ -61,11 +71,11 @@ class Rollouts(Tasks):
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, play and adapt to them; see `Tasks.draw`."""
-        tasks = self.environment.draw(generator, count, self.split)
-        blocks: list[Examples] = []
-        for _ in range(self.updates + 1):
-            blocks.append(self._played(tasks, self._support(blocks, count), generator))
-        return Episode(_joined(blocks[:-1]), blocks[-1])
+        return self._experience(generator, count).episodes
+
+    def experience(self, index: int, count: int, seed: int = 0) -> Experience:
+        """Return `batch(index, count, seed)` together with its tasks and the paths that were played."""
+        return self._experience(self.generator(index, count, seed), count)
 
     def returns(self, batch: Episode) -> Float[Tensor, "T u"]:
         """Return the mean return of each task of a batch after 0, 1, … `updates` updates."""
@@ -73,6 +83,16 @@ class Rollouts(Tasks):
         weight = torch.cat([part.w for part in batch[:2]], 1)
         blocks = (len(weight), self.updates + 1, -1)
         return worth.view(blocks).sum(-1) / weight.view(blocks).sum(-1)
+
+    def _experience(self, generator: torch.Generator, count: int) -> Experience:
+        tasks = self.environment.draw(generator, count, self.split)
+        paths: list[Paths] = []
+        blocks: list[Examples] = []
+        for _ in range(self.updates + 1):
+            played, rows = self._played(tasks, self._support(blocks, count), generator)
+            paths.append(played)
+            blocks.append(rows)
+        return Experience(tasks, paths, Episode(_joined(blocks[:-1]), blocks[-1]))
 
     def _support(self, blocks: list[Examples], count: int) -> Examples:
         """Return the blocks so far as a support set, in which the missing blocks have weight 0 and teach nothing."""
@@ -84,8 +104,8 @@ class Rollouts(Tasks):
         return _joined([*blocks, *[missing] * (self.updates - len(blocks))])
 
     @torch.no_grad()
-    def _played(self, tasks: Tensor, support: Examples, generator: torch.Generator) -> Examples:
-        """Play the policy adapted to `support`, and return every step as a row."""
+    def _played(self, tasks: Tensor, support: Examples, generator: torch.Generator) -> tuple[Paths, Examples]:
+        """Play the policy adapted to `support`; return the paths, and every step as a row."""
         learner, rows = self.learner, support.to(next(self.learner.parameters()).device)
         with evaluating(learner):
             with explained(self._misfit):
@@ -97,7 +117,7 @@ class Rollouts(Tasks):
 
             act = lambda observation, noise: sample(scores(observation), noise)  # noqa: E731
             paths = play(self.environment, tasks, self.rollouts, act, generator)
-            return self._rows(paths, scores(paths.observation.flatten(1, 2)))
+            return paths, self._rows(paths, scores(paths.observation.flatten(1, 2)))
 
     def _misfit(self, error: Exception) -> str:
         o, a, name = self.environment.observations, self.environment.actions, type(self.environment).__name__

@@ -20,7 +20,7 @@ _SIZES = re.compile(r"shape|size|dimension|mat1|channel|out of (range|bounds)|br
 
 
 def trainable(learner: Learner, tasks: Source) -> None:
-    """Raise MapstoError if `learner` is not a learner, or `tasks` is not a source of tasks."""
+    """Raise MapstoError if `learner` is not a learner, or `tasks` is not a source of tasks, or plays another learner."""
     checks.expect(
         isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner of mapsto",
         "for a plain network, use mt.learners.Fixed(network)",
@@ -30,6 +30,8 @@ def trainable(learner: Learner, tasks: Source) -> None:
         "a source of tasks, which has a method batch(index, count, seed)",
         "for the rows of one data set, use mt.tasks.Minibatches",
     )  # fmt: skip
+    own = getattr(tasks, "learner", learner) is learner
+    checks.expect(own, "tasks", "rollouts of another policy", "those of this learner", "make Rollouts(…, learner)")
 
 
 @contextmanager

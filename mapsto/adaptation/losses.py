@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from .. import checks
 from ..episodes import Examples
 from .labels import below, numbers
+from .policies import mean_return, policy_gradient
 
 
 def cross_entropy(scores: Float[Tensor, "n k"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> Float[Tensor, ""]:
@@ -71,8 +72,9 @@ class Loss:
 LOSSES = {
     "cross_entropy": Loss("cross_entropy", cross_entropy, "classes", _accuracy),
     "mse": Loss("mse", mse, "numbers"),
+    "policy_gradient": Loss("policy_gradient", policy_gradient, metrics=mean_return),
 }
-LossName = Literal["mse", "cross_entropy"]
+LossName = Literal["mse", "cross_entropy", "policy_gradient"]
 LossChoice = LossName | Callable[[Any, Tensor, Tensor], Any]
 """The name of a loss, or a function `loss(scores, y, w)` that returns a scalar tensor."""
 

@@ -57,6 +57,7 @@ def objects_parser(command: str, description: str, epilog: str = "", kind: type[
     for name, base in (("learner", Learner), ("tasks", Tasks)):
         about = f"the {name}: a class of `mapsto list`, then its arguments as --{name}.NAME"
         parser.add_subclass_arguments(base, name, required=True, help=about)
+    parser.link_arguments("learner", "tasks.init_args.learner", apply_on="instantiate")  # of tasks that it plays itself
     parser.add_argument(
         "--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code"
     )

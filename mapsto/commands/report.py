@@ -14,6 +14,7 @@ from ..errors import MapstoError
 from .options import Parser, as_options, write_json
 
 if TYPE_CHECKING:
+    from ..reports.robots.answer import RobotAnswer
     from ..reports.task import TaskAnswer
 
 
@@ -68,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | None, list[str]]":
+def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | RobotAnswer | None, list[str]]":
     """Ask the run's learner about a test task; if that is impossible, return a sentence that says why.
 
     Raises:
@@ -96,12 +97,16 @@ def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | None, list[s
 
 
 def _print(
-    args: argparse.Namespace, path: Path, metrics: list[dict[str, Any]], notes: list[str], task: "TaskAnswer | None"
+    args: argparse.Namespace,
+    path: Path,
+    metrics: list[dict[str, Any]],
+    notes: list[str],
+    task: "TaskAnswer | RobotAnswer | None",
 ) -> None:
     from rich.console import Console
 
     from ..reports.course import course
-    from ..reports.task.sections import about
+    from ..reports.task.html import about
 
     if args.json:
         last = metrics[-1] if metrics else None
@@ -112,12 +117,15 @@ def _print(
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(task: "TaskAnswer | None") -> dict[str, Any] | None:
+def _summary(task: "TaskAnswer | RobotAnswer | None") -> dict[str, Any] | None:
     """Return the answers of a task, and how far each method can be trusted, for a machine."""
+    from ..reports.robots.answer import RobotAnswer
     from ..reports.task.reasons import MEASURES
 
     if task is None:
         return None
+    if isinstance(task, RobotAnswer):
+        return task.summary()
     reasons = task.reasons
     methods = {} if reasons is None else reasons.trust
     return {

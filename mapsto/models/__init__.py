@@ -3,6 +3,7 @@
 from .alexnet import AlexNet
 from .conv import Conv4
 from .conv3 import Conv3
+from .gaussian_policy import GaussianPolicy
 from .kernel_attention import KernelAttention
 from .mlp import MLP
 from .moment_network import MomentNetwork
@@ -22,6 +23,7 @@ __all__ = [
     "AlexNet",
     "Conv3",
     "Conv4",
+    "GaussianPolicy",
     "KernelAttention",
     "MomentNetwork",
     "NewtonNetwork",

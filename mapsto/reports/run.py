@@ -10,6 +10,7 @@ from typing import Any
 from ..figures.svg import plain_style
 from . import page
 from .course import Metrics, course, curve, quantities
+from .robots.answer import RobotAnswer
 from .task.answer import TaskAnswer
 from .task.html import task_page
 
@@ -23,7 +24,7 @@ def write_run_report(
     evaluation: Mapping[str, Any] | None = None,
     files: Sequence[tuple[str, int]] = (),
     notes: Sequence[str] = (),
-    task: TaskAnswer | None = None,
+    task: TaskAnswer | RobotAnswer | None = None,
 ) -> Path:
     """Write the report of a training run as one HTML file, and return its path.
 

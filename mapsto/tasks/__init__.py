@@ -1,4 +1,4 @@
-"""Sources of episodes: generators with a known truth, images, texts, and your own data."""
+"""Sources of episodes: generators with a known truth, images, texts, robots, and your own data."""
 
 from .arrays import Arrays
 from .drawn_characters import DrawnCharacters
@@ -15,6 +15,9 @@ from .planted import Planted
 from .planted_images import PlantedStrokes
 from .pupil_log import PupilLog
 from .pupils import Pupils
+from .robots.environment import Environment
+from .robots.navigation import Navigation
+from .robots.rollouts import Rollouts
 from .sinusoids import Sinusoids
 from .source import Tasks
 from .streams import LinearStream
@@ -30,6 +33,7 @@ from .xai_tris import XAITris
 __all__ = [
     "Arrays",
     "DrawnCharacters",
+    "Environment",
     "GaussianProcesses",
     "ImageFolder",
     "ImageMinibatches",
@@ -39,11 +43,13 @@ __all__ = [
     "Logistic",
     "Minibatches",
     "Mislabelled",
+    "Navigation",
     "Omniglot",
     "Planted",
     "PlantedStrokes",
     "PupilLog",
     "Pupils",
+    "Rollouts",
     "Sinusoids",
     "Table",
     "TableFamily",

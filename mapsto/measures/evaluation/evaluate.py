@@ -22,6 +22,7 @@ from ...adaptation.learner import Learner, evaluating
 from ...episodes import Episode, Source, first_tasks, to, unstack
 from ...errors import MapstoError
 from ...estimate import Estimate, estimate
+from ...tasks import Rollouts
 from .calibration import expected_calibration_error
 
 
@@ -75,7 +76,20 @@ class Measured:
         return f"loss {self.loss} ({self.tasks} tasks)"
 
 
-Evaluation = Classification | Regression | Measured
+@dataclass(frozen=True)
+class Returns:
+    """The mean return of a robot's episodes over many tasks, before the first update and after each."""
+
+    tasks: int
+    returns: list[Estimate]  # after 0, 1, … updates
+    values: Float[np.ndarray, " t"]  # each task's mean return after the last update
+
+    def __str__(self) -> str:
+        after = ", ".join(f"{value.mean:.2f} ± {value.interval:.2f}" for value in self.returns)
+        return f"return {after} after 0 to {len(self.returns) - 1} updates ({self.tasks} tasks)"
+
+
+Evaluation = Classification | Regression | Measured | Returns
 
 
 def evaluate(
@@ -91,7 +105,8 @@ def evaluate(
     In each task, the learner adapts to the support set and predicts the query set. If the learner's loss is
     "cross_entropy", the result is a `Classification` with accuracy, log loss and calibration error. If the loss is
     "mse", the result is a `Regression` with the squared error. If the loss is a function `loss(scores, y, w)`, the
-    result is a `Measured` with this loss.
+    result is a `Measured` with this loss. If the tasks are `mt.tasks.Rollouts`, it is a `Returns` with the mean return
+    after every number of updates.
 
     Args:
         learner: the learner.
@@ -107,6 +122,9 @@ def evaluate(
             below 1, if the tasks do not fit the learner, or if the inputs have missing cells and the learner cannot
             read them.
     """
+
+    if isinstance(tasks, Rollouts):
+        return _returns(learner, tasks, episodes, batch, seed)
 
     def predict(task: Episode) -> Tensor:
         scores = learner.predict(learner.adapt_to(task), task.query.x)
@@ -126,6 +144,12 @@ def evaluate(
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 
+def _returns(learner: Learner, tasks: Rollouts, episodes: int, batch: int, seed: int) -> Returns:
+    parts = [tasks.returns(sample) for sample in batches(learner, tasks, episodes, batch, seed)]
+    values = torch.cat(parts).double().cpu().numpy()  # [T, updates + 1]
+    return Returns(len(values), [estimate(column) for column in values.T], values[:, -1])
+
+
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
     """Yield the first `episodes` tasks on the learner's device, at most `batch` of them at a time."""
     trainable(learner, tasks)
@@ -137,7 +161,8 @@ def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: in
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """Return an evaluation as plain numbers, with each estimate as `{mean, interval}`."""
     plain = {name: value for name, value in vars(evaluation).items() if name != "values"}
-    return {name: value._asdict() if isinstance(value, Estimate) else value for name, value in plain.items()}
+    after = {f"return after {i} updates": value for i, value in enumerate(plain.pop("returns", []))}
+    return {n: value._asdict() if isinstance(value, Estimate) else value for n, value in (plain | after).items()}
 
 
 def _classification(scores: Tensor, y: Tensor, w: Tensor) -> Classification:

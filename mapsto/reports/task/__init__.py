@@ -7,6 +7,7 @@ from ...figures.svg import plain_style
 from ...learners import Learner
 from ...tasks import Tasks
 from ..page import refuse_unwritable, write
+from ..robots.answer import RobotAnswer
 from .answer import TaskAnswer
 from .build import task_answer
 from .html import task_page
@@ -24,13 +25,15 @@ def task(
     *,
     title: str = "",
     seed: int = 0,
-) -> TaskAnswer:
+) -> TaskAnswer | RobotAnswer:
     """Adapt a learner to one test task, write one HTML page about it, and return predictions and explanations.
 
     The page shows the predictions for the first four query rows beside the truth, and the explanations of these
     predictions by several methods. It also shows the support examples that matter most for the first prediction, every
     step of the adaptation, and measures of how trustworthy each method is. If a part does not apply to the learner or
-    the task, the page gives the reason. `mapsto report RUN` does the same for a trained run.
+    the task, the page gives the reason. Of a policy on `mt.tasks.Rollouts`, the page shows the paths and the returns
+    before and after each update, the rollouts that taught it, and the observations that moved its actions. `mapsto
+    report RUN` does the same for a trained run.
 
     Args:
         learner: any learner, including your own subclass of `mt.learners.Learner`.

@@ -15,7 +15,9 @@ from ...explainers import InputXGradient, IntegratedGradients, Occlusion
 from ...learners import Learner
 from ...seeing import film
 from ...seeing.film import Film, grid_over
-from ...tasks import Minibatches, Table, TableFamily, TableMinibatches, Tasks
+from ...tasks import Minibatches, Rollouts, Table, TableFamily, TableMinibatches, Tasks
+from ..robots.answer import RobotAnswer
+from ..robots.build import robot_answer
 from ..words import in_line
 from .answer import Reasons, TaskAnswer, Teaching
 from .choices import choices
@@ -30,13 +32,15 @@ _LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells,
 Part = TypeVar("Part")
 
 
-def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> TaskAnswer:
+def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> TaskAnswer | RobotAnswer:
     """Ask a learner about the first queries of test task `index`; without methods, some that suit it explain.
 
     Raises:
         MapstoError: a method is not an explainer of rows, or not of this learner; or there is no such task.
         MapstoError: if the learner is transductive.
     """
+    if isinstance(tasks, Rollouts):
+        return robot_answer(learner, tasks, index, methods, seed)
     if methods:
         refuse_own(names_of(methods), learner)
     question = task_question(learner, episode_of(tasks, index, seed))

@@ -26,6 +26,7 @@ def sections(answer: TaskAnswer) -> dict[str, Any]:
     """Return all that the page shows of a test task; call it within `plain_style()`."""
     parts = answer.reasons
     return {
+        "template": "task.html.jinja",
         "name": answer.name,
         "about": about(answer),
         "answers": _answers(answer),

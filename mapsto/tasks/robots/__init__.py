@@ -1,0 +1,1 @@
+"""Tasks of robots: environments, and sources that play a policy in them."""

@@ -1,0 +1,141 @@
+"""A robot's experience as tasks: the learner that is trained plays, and learns from what it did.
+
+    D_0 ~ π_θ,   D_1 ~ π_adapt(D_0),   …,   query ~ π_adapt(D_0 … D_{k−1})
+
+The support set holds one block of rollouts for each inner update, collected with the policy after the updates before
+it; the query set holds rollouts of the adapted policy. A row is one step: its observation, and the action with its
+advantage, its log-density when it was taken, and its worth (`adaptation.policies.Taken`). Finn, Abbeel & Levine 2017,
+"Model-Agnostic Meta-Learning", Algorithm 3.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.func import vmap
+
+from ... import checks
+from ...adaptation.fitting import explained
+from ...adaptation.learner import Learner, evaluating
+from ...adaptation.policies import Taken, log_density, sample, taken
+from ...episodes import Episode, Examples
+from ..source import Tasks
+from .environment import Environment
+from .paths import Paths, advantages, play
+
+
+class Experience(NamedTuple):
+    """All that was played in a batch of tasks."""
+
+    tasks: Shaped[Tensor, "T ..."]  # as the environment drew them
+    paths: list[Paths]  # after 0, 1, … updates
+    episodes: Episode  # the same steps as rows, with a leading task axis
+
+
+class Rollouts(Tasks):
+    """Tasks of an environment, as the learner's own current policy experiences them.
+
+    Each batch plays the policy with the parameters that the learner has at this moment, so training is on-policy, and
+    a batch is a function of the seed, the index and these parameters. `MAML(policy, loss="policy_gradient",
+    steps=updates, minibatch=rollouts·horizon)` takes one inner step on each block of rollouts.
+
+    Args:
+        environment: the environment, such as `Navigation()`.
+        learner: the learner that is trained or evaluated on these tasks. Its scores are the means and the log standard
+            deviations of actions, see `mt.models.GaussianPolicy`.
+        updates: the number of blocks of rollouts in a support set.
+        rollouts: the number of episodes in a block, and in the query set.
+        discount: the weight of a reward falls by this factor with every step until it is earned.
+
+    Raises:
+        MapstoError: if `updates` or `rollouts` is below 1, or `discount` is not in [0, 1]. The method `batch` raises
+            MapstoError if observations or actions do not fit the policy, or if a reward is not finite.
+
+    >>> from mapsto.learners import MAML
+    >>> from mapsto.models import GaussianPolicy
+    >>> from mapsto.tasks import Navigation
+    >>> learner = MAML(GaussianPolicy(2, 2), loss="policy_gradient", lr=0.1)
+    >>> tasks = Rollouts(Navigation(horizon=5), learner, rollouts=4)
+    >>> tasks.batch(0, count=3).query.x.shape
+    torch.Size([3, 20, 2])
+    """
+
+    def __init__(
+        self, environment: Environment, learner: Learner, updates: int = 1, rollouts: int = 20, discount: float = 0.99
+    ):
+        checks.count(updates=updates, rollouts=rollouts)
+        checks.between(0, 1, discount=discount)
+        self.environment, self.learner = environment, learner
+        self.updates, self.rollouts, self.discount = updates, rollouts, discount
+
+    def draw(self, generator: torch.Generator, count: int) -> Episode:
+        """Draw `count` tasks, play and adapt to them; see `Tasks.draw`."""
+        return self._experience(generator, count).episodes
+
+    def experience(self, index: int, count: int, seed: int = 0) -> Experience:
+        """Return `batch(index, count, seed)` together with its tasks and the paths that were played."""
+        return self._experience(self.generator(index, count, seed), count)
+
+    def returns(self, batch: Episode) -> Float[Tensor, "T u"]:
+        """Return the mean return of each task of a batch after 0, 1, … `updates` updates."""
+        worth = torch.cat([taken(part.y).worth * part.w for part in batch[:2]], 1)
+        weight = torch.cat([part.w for part in batch[:2]], 1)
+        blocks = (len(weight), self.updates + 1, -1)
+        return worth.view(blocks).sum(-1) / weight.view(blocks).sum(-1)
+
+    def _experience(self, generator: torch.Generator, count: int) -> Experience:
+        tasks = self.environment.draw(generator, count, self.split)
+        paths: list[Paths] = []
+        blocks: list[Examples] = []
+        for _ in range(self.updates + 1):
+            played, rows = self._played(tasks, self._support(blocks, count), generator)
+            paths.append(played)
+            blocks.append(rows)
+        return Experience(tasks, paths, Episode(_joined(blocks[:-1]), blocks[-1]))
+
+    def _support(self, blocks: list[Examples], count: int) -> Examples:
+        """Return the blocks so far as a support set, in which the missing blocks have weight 0 and teach nothing."""
+        if not blocks:
+            x = torch.zeros(count, 1, self.environment.observations)
+            y = torch.zeros(count, 1, self.environment.actions + len(Taken._fields) - 1)
+            return Examples(x, y, x[..., 0])
+        missing = blocks[-1]._replace(w=torch.zeros_like(blocks[-1].w))
+        return _joined([*blocks, *[missing] * (self.updates - len(blocks))])
+
+    @torch.no_grad()
+    def _played(self, tasks: Tensor, support: Examples, generator: torch.Generator) -> tuple[Paths, Examples]:
+        """Play the policy adapted to `support`; return the paths, and every step as a row."""
+        learner, rows = self.learner, support.to(next(self.learner.parameters()).device)
+        with evaluating(learner):
+            with explained(self._misfit):
+                state = vmap(learner.adapt)(rows)
+                vmap(learner.predict)(state, rows.x[:, :1])
+
+            def scores(observation: Float[Tensor, "T n o"]) -> Float[Tensor, "T n k"]:
+                return vmap(learner.predict)(state, observation.to(rows.x.device)).cpu()
+
+            act = lambda observation, noise: sample(scores(observation), noise)  # noqa: E731
+            paths = play(self.environment, tasks, self.rollouts, act, generator)
+            return paths, self._rows(paths, scores(paths.observation.flatten(1, 2)))
+
+    def _misfit(self, error: Exception) -> str:
+        o, a, name = self.environment.observations, self.environment.actions, type(self.environment).__name__
+        return (
+            f"environment: the policy cannot read the {o} observations of {name} ({' '.join(str(error).split())}); let "
+            f"its body be a mt.models.GaussianPolicy({o}, {a})."
+        )
+
+    def _rows(self, paths: Paths, scores: Float[Tensor, "T n k"]) -> Examples:
+        """Return the steps as rows, each with weight 1/n; a step after the end of its episode has weight 0."""
+        steps = paths.alive.sum((1, 2), keepdim=True)
+        worth = paths.reward * steps / self.rollouts
+        parts = (paths.observation, paths.action, advantages(paths, self.discount), worth, paths.alive / steps)
+        x, action, advantage, worth, w = (part.flatten(1, 2) for part in parts)
+        return Examples(x, Taken(action, advantage, log_density(scores, action), worth).packed(), w)
+
+
+def _joined(blocks: list[Examples]) -> Examples:
+    """Return blocks of rows as one set, in which each block has the same total weight."""
+    x, y, w = (torch.cat(parts, 1) for parts in zip(*blocks, strict=True))
+    return Examples(x, y, w / len(blocks))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mapsto.errors import MapstoError
-from mapsto.tables.splits import split, stratified, training_rows
+from mapsto.tables.splits import split, stratified, training_rows, whole_groups
 
 
 def best_gap(counts: list[int], rows: int) -> float:
@@ -116,3 +116,14 @@ def test_groups_never_pass_the_limit_and_one_group_is_refused() -> None:
 def test_groups_of_rows_without_an_outcome_change_nothing() -> None:
     parts = split(outcome(unknown=4), None, 100, 0, np.zeros(34))
     assert len(parts.train) == 30 and len(parts.explain) == 4
+
+
+def test_other_names_of_classes_and_groups_draw_the_same_rows() -> None:
+    generator = np.random.default_rng(0)
+    y, groups = generator.choice(["well", "ill", "dead"], 60), generator.integers(0, 20, 60).astype(str)
+    renamed = np.array([{"well": "a", "ill": "b", "dead": "c"}[label] for label in y])
+    swapped = np.array([str(99 - int(group)) for group in groups])
+    for seed in range(5):
+        rows = stratified(y, 20, seed)
+        assert rows.tolist() == stratified(renamed, 20, seed).tolist()
+        assert whole_groups(y, groups, 30, 60, seed).tolist() == whole_groups(renamed, swapped, 30, 60, seed).tolist()

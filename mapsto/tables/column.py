@@ -92,11 +92,13 @@ class Column:
 
     def is_missing(self, cell: Cell) -> bool:
         """Return whether a cell stands for a missing value in this column."""
-        if cell is None or words.fold(text := cells.as_text(cell)) in self.missing:
-            return True
-        if self.missing and _as_number(text) in map(_as_number, self.missing) and _as_number(text) is not None:
+        if cell is None or (self.missing and self._is_said(cells.as_text(cell))):
             return True
         return self.kind in ("number", "date") and isinstance(cell, str) and words.is_missing(cell)
+
+    def _is_said(self, text: str) -> bool:
+        number = _as_number(text)
+        return words.fold(text) in self.missing or (number is not None and number in map(_as_number, self.missing))
 
     def write(self, number: float) -> Any:
         """Return the cell that is read as `number`; a missing one is None, or NaN among numbers."""

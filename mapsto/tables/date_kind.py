@@ -41,8 +41,9 @@ def date_column(evidence: Evidence) -> Column | None:
     column = Column(evidence.name, "date", missing=evidence.own, day_first=first, notes=note_of_order)
     known = [dates.days(text, first) for text in read]
     column.low, column.high = min(known, default=math.nan), max(known, default=math.nan)
-    rest = [cell for cell in evidence.rest if cell not in read] if evidence.share(read) > _DATES else []
-    serial = [cell for cell in rest if not math.isnan(column.numbers([cell])[0][0])]
+    others = set(evidence.rest).difference(read) if evidence.share(read) > _DATES else set()
+    rest = [cell for cell in evidence.rest if cell in others]
+    serial = [cell for cell, day in zip(rest, column.numbers(rest)[0], strict=True) if not math.isnan(day)]
     if not read or (evidence.kind is None and not evidence.enough([*read, *serial])):
         return None
     if serial:

@@ -109,14 +109,14 @@ def decimal_mark(cells: Iterable[Parts]) -> Mark | None:
     (Mark(mark=',', sure=True, spread=False), Mark(mark=',', sure=False, spread=True))
     """
     cells = [cell for cell in cells if cell.digits != "inf"]
-    marked = [cell for cell in cells if "." in cell.digits or "," in cell.digits]
+    marked = [cell for cell in cells if _has_mark(cell)]
     if not marked:
         return None
     read = {mark: [value(cell, mark) for cell in marked] for mark in ".,"}
     fits = {mark: sum(not math.isnan(v) for v in values) for mark, values in read.items()}
     if fits["."] != fits[","]:
         return Mark(max(fits, key=fits.__getitem__), True)
-    plain = [value(cell, ".") for cell in cells if cell not in marked]
+    plain = [value(cell, ".") for cell in cells if not _has_mark(cell)]
     if not plain:
         return Mark(".", False)
     if max(map(abs, plain)) >= 1000:  # a number of four digits without a mark: none are grouped
@@ -125,6 +125,10 @@ def decimal_mark(cells: Iterable[Parts]) -> Mark | None:
         return Mark("," if all("." in cell.digits for cell in marked) else ".", False, True)
     spread = {mark: _spread([*plain, *values]) for mark, values in read.items()}
     return Mark(min(spread, key=spread.__getitem__), False, True)
+
+
+def _has_mark(cell: Parts) -> bool:
+    return "." in cell.digits or "," in cell.digits
 
 
 def common_unit(units: Mapping[str, int], bare: int, least: float = 0.7) -> tuple[str, set[str]] | None:
@@ -162,6 +166,7 @@ def is_flag(unit: str) -> bool:
     return _folded(unit) in _FLAGS
 
 
+@lru_cache(2**10)
 def _folded(unit: str) -> str:
     return re.sub(r"\s+", "", unit).replace("µ", "μ").casefold().rstrip(".")
 

@@ -81,7 +81,7 @@ def stratified(y: Shaped[np.ndarray, " n"], rows: int, seed: int) -> Positions:
     ['ill', 'well', 'well']
     """
     generator = np.random.default_rng(seed)
-    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    codes, counts = _coded(y)
     share = counts * rows / len(y)
     quota, least = np.maximum(np.floor(share).astype(int), 1), int(rows >= len(counts))
     while quota.sum() != rows:  # a class too much or too little at a time, the one furthest from its share
@@ -120,18 +120,23 @@ def whole_groups(
     >>> len(taken), len(set(groups[taken]))
     (4, 2)
     """
-    names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    checks.expect(len(names) > 1, "group", "one group only", "two or more", "name a column with several values")
-    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-    members = np.zeros((len(names), len(counts)))
+    (group, sizes), (codes, counts) = _coded(groups), _coded(y)
+    checks.expect(len(sizes) > 1, "group", "one group only", "two or more", "name a column with several values")
+    members = np.zeros((len(sizes), len(counts)))
     np.add.at(members, (group, codes), 1)
-    share, taken, chosen = counts * rows / len(y), np.zeros(len(counts)), np.zeros(len(names), bool)
-    order = np.random.default_rng(seed).permutation(len(names))
+    share, taken, chosen = counts * rows / len(y), np.zeros(len(counts)), np.zeros(len(sizes), bool)
+    order = np.random.default_rng(seed).permutation(len(sizes))
     for g in [*order, *order, *order]:  # taken in the first round, exchanged in the others
         other = taken - members[g] if chosen[g] else taken + members[g]
         nearer = (np.square(share - other) / share).sum() < (np.square(share - taken) / share).sum()
-        if nearer and other.sum() <= limit and (chosen[g] or chosen.sum() < len(names) - 1):
+        if nearer and other.sum() <= limit and (chosen[g] or chosen.sum() < len(sizes) - 1):
             taken, chosen[g] = other, not chosen[g]
     expected = f"groups of at most {limit} rows"
     checks.expect(bool(chosen.any()), "group", f"groups of {sizes.min()} rows or more", expected, "name a finer column")
     return np.flatnonzero(chosen[group])
+
+
+def _coded(names: Shaped[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " _names"]]:
+    """Number names in the order of their first rows, so that other names draw the same rows; count their rows."""
+    codes, _ = pd.factorize(names, use_na_sentinel=False)
+    return codes, np.bincount(codes)

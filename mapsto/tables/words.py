@@ -168,25 +168,41 @@ def _grades(folded: set[str]) -> dict[str, tuple[float, ...]] | None:
     """Return the place of each grade: I, II, IIIa, or NYHA 2, stage IV, T1."""
     if folded <= set(_ROMAN):
         return {text: (float(_ROMAN[text]),) for text in folded}
-    matches = {text: _STEP.fullmatch(text) for text in folded}
-    if not all(matches.values()) or len({match[1] for match in matches.values() if match}) > 1:
+    matches = _matches(_STEP, folded)
+    if matches is None or len({match[1] for match in matches.values()}) > 1:
         return None
-    return {t: (float(_ROMAN.get(m[2]) or m[2]), float(ord(m[3])) if m[3] else 0.0) for t, m in matches.items() if m}
+    return {t: (float(_ROMAN.get(m[2]) or m[2]), float(ord(m[3])) if m[3] else 0.0) for t, m in matches.items()}
 
 
 def _ranges(folded: set[str]) -> dict[str, tuple[float, ...]] | None:
     """Return the lower and upper end of each range: 18-30, [0, 5), <18, 80+."""
-    places = {text: _ends(text) for text in folded}
+    places: dict[str, tuple[float, ...]] = {}
+    for text in folded:
+        ends = _ends(text)
+        if ends is None:
+            return None
+        places[text] = ends
     closed = sum(_RANGE.fullmatch(text) is not None for text in folded)
     bare = sum(_BARE.fullmatch(text) is not None for text in folded)
-    return None if None in places.values() or closed <= bare else places  # type: ignore[return-value]
+    return None if closed <= bare else places
 
 
 def _numbered(folded: set[str]) -> dict[str, tuple[float, ...]] | None:
     """Return the place of each step that begins with its number, such as 1 - disagree, 2 - agree."""
-    matches = {text: _NUMBERED.fullmatch(text) for text in folded}
-    places: dict[str, tuple[float, ...]] = {text: (float(match[1]),) for text, match in matches.items() if match}
+    matches = _matches(_NUMBERED, folded)
+    places: dict[str, tuple[float, ...]] = {text: (float(match[1]),) for text, match in (matches or {}).items()}
     return places if len(places) == len(folded) == len(set(places.values())) else None
+
+
+def _matches(pattern: re.Pattern[str], texts: set[str]) -> dict[str, re.Match[str]] | None:
+    """Return the match of each text, None as soon as one has none; columns may have thousands of texts."""
+    matches = {}
+    for text in texts:
+        match = pattern.fullmatch(text)
+        if match is None:
+            return None
+        matches[text] = match
+    return matches
 
 
 def _ends(text: str) -> tuple[float, float] | None:

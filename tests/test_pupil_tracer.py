@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -168,3 +170,14 @@ def test_it_is_an_estimator_and_refuses_bad_settings(tracer):
         mt.PupilTracer(looks=3).fit(LOG)
     with pytest.raises(MapstoError, match=r"^count: "):
         tracer.recommend("ann", 0)
+
+
+def test_the_page_about_pupils_runs_and_its_values_are_those_of_explain():
+    page = (Path(__file__).parents[1] / "docs" / "pupils.md").read_text()
+    first, check = re.findall(r"```python\n(.*?)```", page, re.S)
+    names: dict = {}
+    exec(first, names)
+    *setting, last = check.strip().split("\n")
+    exec("\n".join([*setting, f"values = {last}"]), names)
+    np.testing.assert_allclose(names["values"], names["e"].values[0], atol=1e-6)
+    assert names["tracer"].predict_proba(names["questions"])[0, 1] < 0.5

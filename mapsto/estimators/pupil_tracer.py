@@ -96,12 +96,20 @@ class PupilTracer(BaseEstimator):
         Raises:
             MapstoError: if a column is missing, or there is no question.
         """
-        asked = self._questions(questions)
-        before = [self._support(self.answers(pupil)) for pupil in asked["pupil"]]
+        x = self.rows(questions)
+        before = [self.support(pupil) for pupil in self._questions(questions)["pupil"]]
         with torch.no_grad(), one_thread():
-            x = self._rows(asked, [len(support.w) for support in before])
             right = probabilities(stacked(before), x[:, None])[:, 0].numpy()
         return np.stack([1 - right, right], 1)
+
+    def support(self, pupil: str) -> Examples:
+        """Return the answers of a pupil as the support set that the network reads."""
+        return self._examples(self.answers(pupil))
+
+    def rows(self, questions: Any) -> Float[Tensor, "n d"]:
+        """Return questions as the rows that the network reads: the skill (one-hot), the difficulty and the place."""
+        asked = self._questions(questions)
+        return self._rows(asked, [len(self.answers(pupil)) for pupil in asked["pupil"]])
 
     def explain(self, questions: Any) -> Explanation:
         """Return the contribution of each earlier answer of the pupil to the probability of a right answer.
@@ -114,12 +122,9 @@ class PupilTracer(BaseEstimator):
         Raises:
             MapstoError: in any case in which `predict_proba` raises it.
         """
-        asked, parts = self._questions(questions), []
+        x, pupils = self.rows(questions), self._questions(questions)["pupil"]
         with torch.no_grad(), one_thread():
-            for i, pupil in enumerate(asked["pupil"]):
-                support = self._support(self.answers(pupil))
-                x = self._rows(asked.iloc[[i]], [len(support.w)])[0]
-                parts.append(contributions(support, x, self.looks))
+            parts = [contributions(self.support(pupil), x, self.looks) for pupil, x in zip(pupils, x, strict=True)]
         most = max(len(part.values) for part in parts)
         values, errors = (
             np.stack([np.pad(of.numpy(), (0, most - len(of))) for of in column])
@@ -142,7 +147,7 @@ class PupilTracer(BaseEstimator):
             MapstoError: if `count` is below 1.
         """
         checks.count(count=count)
-        seen, support = self._every(pupil), self._support(self.answers(pupil))
+        seen, support = self._every(pupil), self.support(pupil)
         items = self.log_.answers[["item", "skill"]].drop_duplicates()
         done = pd.MultiIndex.from_frame(items).isin(pd.MultiIndex.from_frame(seen[["item", "skill"]]))
         items = (items if done.all() else items[~done]).sort_values(["skill", "item"])
@@ -157,7 +162,7 @@ class PupilTracer(BaseEstimator):
     def follow(self, pupil: str) -> Float[np.ndarray, " n"]:
         """Return the probability of a right answer to each item that a pupil was asked, given the answers before it."""
         every = self._every(pupil)
-        before = [self._support(every.iloc[max(0, i - WINDOW) : i]) for i in range(len(every))]
+        before = [self._examples(every.iloc[max(0, i - WINDOW) : i]) for i in range(len(every))]
         if not before:
             return np.zeros(0)
         with torch.no_grad(), one_thread():
@@ -191,7 +196,7 @@ class PupilTracer(BaseEstimator):
         x[:, -1] = torch.as_tensor(places) / 10
         return x
 
-    def _support(self, answers: pd.DataFrame) -> Examples:
+    def _examples(self, answers: pd.DataFrame) -> Examples:
         n = len(answers)
         y = torch.tensor(answers["correct"].to_numpy(int))
         return Examples(self._rows(answers, torch.arange(n)), y, torch.full((n,), 1 / max(n, 1)))

@@ -149,7 +149,7 @@ def test_a_batch_is_a_function_of_the_seed_the_index_and_the_parameters() -> Non
     assert not torch.equal(first.support.y, tasks.batch(3, 2, seed=1).support.y)
 
 
-def test_a_resumed_run_is_the_run_that_was_stopped(tmp_path: Path) -> None:
+def test_a_resumed_run_is_the_run_that_was_stopped(tmp_path: Path, unchecked: None) -> None:
     whole, before = learner(), learner(seed=1)
     list(mt.train(whole, rollouts(of=whole), steps=4, batch=2))
     steps = mt.train(before, rollouts(of=before), steps=4, batch=2, run=tmp_path, init=None)
@@ -203,7 +203,7 @@ def test_meta_learning_makes_the_adapted_policy_better(unchecked: None) -> None:
     of = MAML(GaussianPolicy(2, 2, hidden=(16,), log_std=-0.5), loss="policy_gradient", lr=0.2)
     tasks = Rollouts(Navigation(horizon=8), of, rollouts=8)
     before = tasks.returns(tasks.test.batch(0, 20)).mean(0)
-    list(mt.train(of, tasks, steps=60, batch=8, lr=1e-2))
+    list(mt.train(of, tasks, steps=30, batch=6, lr=2e-2))
     score = mt.evaluate(of, tasks.test, episodes=20)
     assert score.returns[1].mean > float(before[1]) + 0.3 and score.returns[1].mean > score.returns[0].mean + 0.2
     torch.testing.assert_close(score.values.mean(), np.float64(score.returns[1].mean))

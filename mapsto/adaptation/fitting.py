@@ -20,7 +20,7 @@ _SIZES = re.compile(r"shape|size|dimension|mat1|channel|out of (range|bounds)|br
 
 
 def trainable(learner: Learner, tasks: Source) -> None:
-    """Raise MapstoError if `learner` is not a learner, or `tasks` is not a source of tasks, or plays another learner."""
+    """Raise MapstoError if `learner` is not a learner, or `tasks` is not a source of tasks or plays another learner."""
     checks.expect(
         isinstance(learner, Learner), "learner", f"a {type(learner).__name__}", "a learner of mapsto",
         "for a plain network, use mt.learners.Fixed(network)",

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 Paths = Sequence[Float[np.ndarray, "h 2"]]  # one rollout each, of its own length
 _ACROSS = 2
+_GREY = "#d5d9dc"  # of a rollout that pushed nothing
 
 
 def film(
     blocks: Sequence[Paths],
     goal: Float[np.ndarray, " 2"] | None,
     titles: Sequence[str],
-    pushes: Sequence[Float[np.ndarray, " r"]] | None = None,
+    pushes: Float[np.ndarray, "b r"] | None = None,
 ) -> Figure:
     """Draw the rollouts of each block in the plane, on one scale; a square marks the start, a star the goal.
 
@@ -34,10 +35,10 @@ def film(
     lines = -(-len(blocks) // _ACROSS)
     figure = style.canvas(0.25 + 2.25 * lines)
     panels = list(figure.subplots(lines, _ACROSS, squeeze=False, sharex=True, sharey=True).flat)
-    reach = 1.0 if pushes is None else max(float(np.abs(push).max()) for push in pushes) or 1.0
+    reach = 1.0 if pushes is None else float(np.abs(pushes).max()) or 1.0
     for i, (axes, paths, title) in enumerate(zip(panels, blocks, titles, strict=False)):
-        colours = [style.LOWER] * len(paths) if pushes is None else around_zero("#d5d9dc")(0.5 + pushes[i] / reach / 2)
-        _panel(framed(axes), paths, goal, colours)
+        shades = [style.LOWER] * len(paths) if pushes is None else around_zero(_GREY)(0.5 + pushes[i] / reach / 2)
+        _panel(framed(axes), paths, goal, list(shades))
         axes.set_title(title, fontsize=9, color=style.INK, loc="left")
     for axes in panels[len(blocks) :]:
         axes.remove()
@@ -73,7 +74,7 @@ def returns(means: Sequence[Estimate], task: Sequence[float]) -> Figure:
 
 def saliency(values: Float[np.ndarray, "a h o"], names: Sequence[str]) -> Figure:
     """Draw a strip for each component of the action: which entry of the observation moved it at each step."""
-    a, h, o = values.shape
+    a, _, o = values.shape
     figure = style.canvas(0.9 + a * (0.35 + 0.22 * min(o, 12)))
     panels = list(figure.subplots(a, 1, squeeze=False, sharex=True).flat)
     most = np.abs(values).sum((0, 1)).argsort(kind="stable")[::-1][:12]

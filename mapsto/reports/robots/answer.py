@@ -29,7 +29,7 @@ class RobotAnswer:
     blocks: Sequence[Rollouts]
     returns: Sequence[float]  # of each block
     means: Sequence[Estimate]  # over several tasks, of each block
-    pushes: Sequence[Float[np.ndarray, " r"]]  # of each rollout that taught, as a share of all
+    pushes: Float[np.ndarray, "u r"]  # of each rollout that taught, as a share of all
     reasons: Mapping[str, Float[np.ndarray, "a h o"]]  # of each method, along the first rollout after adaptation
     left_out: Mapping[str, str]  # the reason why a method has no values
 

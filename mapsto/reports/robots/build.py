@@ -6,28 +6,27 @@ pushes  = w ∘ ∂(gain of the adapted policy)/∂w, summed over the steps of e
 The gain of the adapted policy is its mean advantage on its own rollouts; its slope is that of the return.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
-import torch
 from torch import Tensor
 
 from ... import views
 from ...adaptation.policies import gains
-from ...episodes import Episode, Examples, real, unstack
+from ...episodes import Episode, real, unstack
 from ...estimate import estimate
-from ...explainers import GameExplainer, InputXGradient
+from ...explainers import GameExplainer, InputXGradient, ViewExplainer
 from ...learners import Learner
+from ...measures.faithfulness.trust import explained
 from ...tasks import Rollouts
 from ...tasks.robots.paths import Paths
-from ..task.hiding import hiding
+from ...views import View
+from ..task.hiding import Hiding, hiding
 from ..task.methods import Methods, explainers_of
 from ..task.question import check_index
 from ..task.reasons import CANNOT
 from ..words import in_line
 from .answer import RobotAnswer
 
-_TASKS = 20  # over which returns are averaged
+_TASKS, _BACKGROUND = 20, 32  # tasks over which returns are averaged, rows that hidden entries come from
 
 
 def robot_answer(learner: Learner, tasks: Rollouts, index: int, methods: Methods, seed: int) -> RobotAnswer:
@@ -73,19 +72,21 @@ def _pushes(learner: Learner, episode: Episode, blocks: tuple[int, int]) -> np.n
 
 def _reasons(
     learner: Learner, episode: Episode, path: Tensor, methods: Methods
-) -> tuple[dict[str, np.ndarray], Mapping[str, str]]:
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return what each entry of the observation did to each component of the mean action, along a rollout."""
-    support, left_out = real(episode.support), {}
-    hidden, values = hiding(support.x[torch.linspace(0, len(support.x) - 1, 32).long()]), {}
-    actions = range(learner.predict(learner.adapt(episode.support), path[:1]).shape[1] // 2)
+    seen = real(episode.support).x
+    hidden = hiding(seen[:: max(len(seen) // _BACKGROUND, 1)])
+    scores = learner.predict(learner.adapt(episode.support), path[:1]).shape[1]
+    policy = [views.query(learner, episode.support, target=j) for j in range(scores // 2)]
+    values, left_out = {}, {}
     for name, method in explainers_of(methods, hidden).items():
         try:
-            parts = []
-            for j in actions:
-                view = views.query(learner, episode.support, target=j)
-                subject = (lambda row: hidden.game(view, row)) if isinstance(method, GameExplainer) else view  # noqa: B023
-                parts.append(method.over(subject, path, chunk_size=32))
-            values[name] = torch.stack(parts).double().cpu().numpy()  # [a, h, o]
+            values[name] = np.stack([_along(path, method, view, hidden) for view in policy])  # [a, h, o]
         except CANNOT as error:
             left_out[name] = in_line(error)
     return values, left_out
+
+
+def _along(path: Tensor, method: ViewExplainer | GameExplainer, view: View, hidden: Hiding) -> np.ndarray:
+    values = explained(method, lambda row: view, lambda row: hidden.game(view, row), path, chunk_size=_BACKGROUND)
+    return values.double().cpu().numpy()

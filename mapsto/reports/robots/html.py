@@ -63,12 +63,12 @@ def _teaching(answer: RobotAnswer) -> Any:
 
 def _taught(answer: RobotAnswer) -> str:
     """Name the rollouts that did most, and say how much of the teaching was up."""
-    block, rollout = np.unravel_index(np.abs(answer.pushes).argmax(), np.shape(answer.pushes))
-    strongest = 100 * answer.pushes[block][rollout]
+    block, rollout = np.unravel_index(np.abs(answer.pushes).argmax(), answer.pushes.shape)
+    strongest = 100 * answer.pushes[block, rollout]
     up = 100 * np.clip(answer.pushes, 0, None).sum()
     return (
-        f"Rollout {rollout} of update {block + 1} did most ({strongest:+.0f} % of all pushes); {up:.0f} % of all pushes "
-        "raised the return of the adapted policy."
+        f"Rollout {rollout} of update {block + 1} did most ({strongest:+.0f} % of all pushes); {up:.0f} % of all "
+        "pushes raised the return of the adapted policy."
     )
 
 

@@ -128,7 +128,7 @@ def table(args: argparse.Namespace) -> Lines:
 class Answered(mt.tasks.DrawnCharacters):
     """Tasks whose queries show random patches only, and have the class that a model gives to the whole image."""
 
-    def __init__(self, joint: mt.Joint, **shape: int):
+    def __init__(self, joint: mt.Joint, **shape: Any):
         super().__init__(**shape)
         self.joint, self.players = joint, joint.player_explainers["why"].players
 

@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "adaptation": {"episodes", "penalties"},
     "penalties": {"asking"},
     "learners": {"episodes", "adaptation", "penalties"},
-    "tasks": {"episodes", "tables", "texts"},
+    "tasks": {"episodes", "adaptation", "tables", "texts"},
     "explainers": {"games", "estimate"},
     "explainers.rules": {"games", "tables"},
     "explainers.learned": {"attention", "explainers"},

@@ -25,6 +25,8 @@ import mapsto
 from mapsto import estimators
 from mapsto.errors import MapstoError
 from mapsto.estimators import TableClassifier
+from mapsto.explainers.learned.value_errors import ValueErrors
+from mapsto.joint.self_explaining import Reasons
 from mapsto.threads import one_thread
 
 ROUNDING = 1e-6  # the mapping computes in float32
@@ -35,7 +37,7 @@ class NaiveBayes(nn.Module):
 
     def __init__(self, ways):
         super().__init__()
-        self.ways, self.sharpness = ways, nn.Parameter(torch.ones(()))
+        self.ways, self.sharpness, self.doubt = ways, nn.Parameter(torch.ones(())), ValueErrors(1)
 
     def adapt(self, support):
         x, seen = support.x.nan_to_num(), (~support.x.isnan()).to(support.x)
@@ -54,6 +56,10 @@ class NaiveBayes(nn.Module):
         fit = -0.5 * (x[:, None] - state["mean"]).square() / state["var"]
         fit = torch.where(state["known"], fit, 0.0).nan_to_num(nan=0.0)
         return torch.log_softmax(state["prior"].log() + self.sharpness * fit.sum(-1), -1)
+
+    def reasons(self, state, x, looks=0):
+        values, base = self.explain(state, x)
+        return Reasons(values, base, 0.01 * values.abs())
 
     def explain(self, state, x):
         return torch.func.vmap(lambda row: self._enumerate(state, row))(x)

@@ -217,6 +217,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "AlexNet": lambda: AlexNet(hidden=1, width=4, outputs=WAYS, size=24),
 }
 OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "GaussianPolicy": lambda: mt.models.GaussianPolicy(2, 2),
     "ResNet12": lambda: ResNet12(channels=4, widths=(4, 4), outputs=WAYS, norm="layer"),
     "Recurrent": lambda: Recurrent(2, 3, WAYS),
     "SetTransformer": lambda: SetTransformer(8, 1, 2),

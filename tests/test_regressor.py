@@ -89,15 +89,15 @@ def test_reasons_add_up_from_the_mean_outcome(weights):
 class Unscaled(TableRegressor):
     """Mutant: reasons in standard deviations."""
 
-    def _reasons(self, values, base):
-        return values[..., 0], self._unit(base[:, 0]), []
+    def _reasons(self, values, base, errors):
+        return values[..., 0], self._unit(base[:, 0]), errors[..., 0], []
 
 
 class Turned(TableRegressor):
     """Mutant: reasons of the other sign."""
 
-    def _reasons(self, values, base):
-        return -values[..., 0] * self.spread_, self._unit(base[:, 0]), []
+    def _reasons(self, values, base, errors):
+        return -values[..., 0] * self.spread_, self._unit(base[:, 0]), errors[..., 0], []
 
 
 class Offset(TableRegressor):

@@ -348,9 +348,9 @@ def test_the_best_of_each_measure_is_marked():
 
 @pytest.mark.parametrize(("r2", "verdict"), [(0.98, "close to"), (0.85, "roughly like"), (0.3, "NOT close to")])
 def test_agreement_is_not_flattered(r2, verdict):
-    said = " ".join(agreement({"r2": r2, "cosine": 0.9, "rows": 1, "columns": 10}))
+    said = " ".join(agreement({"r2": r2, "cosine": 0.9, "covered": 0.87, "rows": 1, "columns": 10}))
     assert f"were {verdict} the exact ones" in said
-    assert "1,024 combinations" in said
+    assert "1,024 combinations" in said and "87 % of the exact values lie within the 90 % intervals" in said
 
 
 def test_trend_by_hand():

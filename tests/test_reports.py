@@ -131,7 +131,10 @@ def test_outcomes_judge_where_they_are_known(folder: Path) -> None:
     assert "known: 11 of 15." in plain(Path("r.html").read_text())
 
 
-def test_codes_are_written_as_they_came(folder: Path, capsys: pytest.CaptureFixture) -> None:
+def test_codes_are_written_as_they_came(
+    folder: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     n = 30
     table = pd.DataFrame(
         {"zip": [f"0{2139 + i}" for i in range(n)], "year": 1990 + np.arange(n), "id": 10001 + np.arange(n)}

@@ -203,7 +203,7 @@ def test_meta_learning_makes_the_adapted_policy_better(unchecked: None) -> None:
     of = MAML(GaussianPolicy(2, 2, hidden=(16,), log_std=-0.5), loss="policy_gradient", lr=0.2)
     tasks = Rollouts(Navigation(horizon=8), of, rollouts=8)
     before = tasks.returns(tasks.test.batch(0, 20)).mean(0)
-    list(mt.train(of, tasks, steps=30, batch=6, lr=2e-2))
+    list(mt.train(of, tasks, steps=60, batch=8, lr=2e-2))
     score = mt.evaluate(of, tasks.test, episodes=20)
     assert score.returns[1].mean > float(before[1]) + 0.3 and score.returns[1].mean > score.returns[0].mean + 0.2
     torch.testing.assert_close(score.values.mean(), np.float64(score.returns[1].mean))

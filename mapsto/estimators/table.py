@@ -270,11 +270,11 @@ class TableEstimator(PretrainedEstimator, ABC):
 
 def _trust(values: Float[np.ndarray, "n d ..."], errors: Float[np.ndarray, "n d ..."]) -> Float[np.ndarray, " n"]:
     """Return the expected R² of each row's values to the exact ones, see `doubt.trust`."""
-    n, d = values.shape[:2]
-    by_class = torch.as_tensor(values.reshape(n, d, -1)).mT  # [n, k, d]
-    square = torch.as_tensor(errors.reshape(n, -1)).square().sum(1)
-    there = torch.as_tensor(errors.reshape(n, d, -1).any(2))
-    return torch.where(square > 0, trust(square.log(), spread(by_class, there)), 1.0).numpy()
+    by_class, doubt = (
+        torch.as_tensor(part.reshape(*part.shape[:2], -1 if part.size else 1)) for part in (values, errors)
+    )
+    square = doubt.square().sum((1, 2))
+    return torch.where(square > 0, trust(square.log(), spread(by_class.mT, doubt.any(2))), 1.0).numpy()
 
 
 def _varies(cells: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:

@@ -128,7 +128,7 @@ class SelfExplaining(Learner):
         v = self.play(reading, game, masks)  # [t, e, m, c, k]
         values = torch.einsum("jc,temck->temjk", weights, v) * seen[:, None, ..., None]
         evidence, outcome = self.learner.evidence(reading, tokens), reading.outcome
-        ends = (evidence, torch.zeros_like(evidence[:, :, 0]))
+        ends = (evidence, evidence.new_zeros(*evidence.shape[:2], evidence.shape[-1]))
         full, base = ends if isinstance(outcome, Moments) else (outcome.value(end) for end in ends)
         rows = reading.log_weight.isfinite().sum(-1).view(len(x), -1)[:, 0].clamp(min=1)
         assert game.gap is not None

@@ -75,6 +75,8 @@ class ValueErrors(nn.Module):
         cells, label = tokens[..., :-1, :], tokens[..., -1:, :]
         read = self.tokens(torch.cat([cells, label.expand_as(cells)], -1)).mean(1)  # [t, m, d, h]
         doubt = self.rest(read[..., None, :] + self.signs(_signs(of)))[..., 0]
+        if doubt.shape[-1] == 2:  # what one of two classes wins, the other loses
+            doubt = doubt.mean(-1, keepdim=True).expand_as(doubt)
         uncertain = of.visible * (of.visible.sum(-1, keepdim=True) > 1)
         return doubt.masked_fill(uncertain[..., None] == 0, -torch.inf)
 

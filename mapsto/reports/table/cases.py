@@ -34,7 +34,8 @@ def _case(answer: TableAnswer, i: int) -> dict[str, Any]:
     true = answer.outcomes[i]
     outcome = "" if true is None else f" The outcome was {style.shorten(true, 40)}."
     trust = answer.reasons.trust
-    expected = "" if trust is None else f" Expected agreement of the bars with exact ones: R² = {trust[i]:.2f}."
+    some = trust is not None and values.any()
+    expected = f" Expected agreement of the bars with exact ones: R² = {trust[i]:.2f}." if some else ""  # type: ignore[index]
     return {
         "heading": f"{row[:1].upper()}{row[1:]}{_place(answer, i)}: {answer.heading(i)}",
         "picture": page.picture(figure, f"Waterfall of {row}. {ends} {reasons}"),

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from mapsto.episodes import Examples, unstack
 from mapsto.errors import MapstoError
 from mapsto.learners import DKT
+from mapsto.learners.dkt import _described
 from mapsto.tasks import Pupils
 
 
@@ -72,6 +73,14 @@ def test_order_gaps_labels_difficulties_and_skills_are_read(learner, episode):
         support._replace(y=y),
     ):
         assert not torch.allclose(answer(learner, changed, x), scores, atol=1e-5)
+
+
+def test_an_answer_is_described_in_one_of_two_places():
+    row = torch.tensor([1.0, 0.0, -0.5, 0.3])
+    same, other = _described(row, torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]), torch.tensor(0.2))
+    about = torch.tensor([0.0, 1.0, -0.5, torch.tensor(2.0).asinh()])
+    torch.testing.assert_close(same, torch.cat([about, torch.zeros(4)]))
+    torch.testing.assert_close(other, torch.cat([torch.zeros(4), about]))
 
 
 def test_what_is_no_row_of_an_answer_is_refused(learner):

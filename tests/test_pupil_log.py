@@ -119,7 +119,7 @@ def long_log(pupils=10, answers=6):
 
 
 def test_tasks_are_moments_of_pupils_of_their_split():
-    tasks = PupilLog(long_log(), shots=(0, 4), splits={"train": [f"p{i}" for i in range(6)], "test": ["p8", "p9"]})
+    tasks = PupilLog(long_log(), shots=(0, 4), splits={"train": ["p0", "p2", "p4", "p5"], "test": ["p8", "p9"]})
     scale = difficulties(read_log(long_log()).answers.query("pupil in @tasks.pools['train']"))
     lengths = set()
     for split, first in (("train", {0, 1}), ("test", {0, 1})):

@@ -131,6 +131,17 @@ def test_answers_are_right_as_often_as_the_filter_says(tasks):
     assert losses[0] < losses[1] < float(F.binary_cross_entropy(y.mean().expand_as(y), y)) - 0.02
 
 
+@pytest.mark.parametrize("options", [{"shots": (0, 6)}, {"shots": 6, "pauses": 1.0}])
+def test_knowledge_moves_in_the_steps_of_the_pupil_only(options):
+    """Among pupils who learn and forget fast, answers are as often right as the filter that knows them says."""
+    fast = {"start": (0.05, 0.05), "learning": (0.6, 0.6), "forgetting": (0.5, 0.5), "guess": (0.1, 0.1)}
+    tasks = Pupils(skills=2, queries=4, spread=0.0, slip=(0.1, 0.1), stay=0.9, **fast, **options)
+    predicted, y = tasks.informed(0, 4000).flatten(), tasks.batch(0, 4000).query.y.double().flatten()
+    for part in predicted.argsort().chunk(5):
+        error = 5 * float((predicted[part] * (1 - predicted[part])).mean() / len(part)) ** 0.5
+        assert abs(float(predicted[part].mean() - y[part].mean())) < error
+
+
 def test_an_answer_is_a_row_and_a_query_is_an_item_in_the_next_place():
     tasks = Pupils(skills=3, items=4, shots=(0, 5), queries=7, spread=2.0, pauses=0.5)
     batch = tasks.batch(3, 200)

@@ -76,8 +76,8 @@ ROOMS = {
         looks_like maximise probes reliance rsa rsa_over unit units variance_explained
     """,
     "tasks": """
-        Arrays DrawnCharacters Environment GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic
-        Minibatches Mislabelled Navigation Omniglot Planted PlantedStrokes PupilLog Pupils Rollouts Sinusoids
+        Arrays DrawnCharacters Environment GaussianProcesses ImageFolder ImageMinibatches Imagined Linear LinearStream
+        Logistic Minibatches Mislabelled Navigation Omniglot Planted PlantedStrokes PupilLog Pupils Rollouts Sinusoids
         Table TableFamily TableMinibatches Tables Tasks Texts Trajectories WithNoise XAITris
     """,
     "training": """

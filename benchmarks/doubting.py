@@ -23,7 +23,7 @@ from mapsto.explainers.coalitions import exact
 from mapsto.explainers.learned.attribution import PairwiseAttribution
 from mapsto.explainers.learned.value_errors import LEVELS, ValueErrors
 from mapsto.joint import Doubting, SelfExplaining
-from mapsto.joint.doubting import residual
+from mapsto.joint.looks import residual
 from mapsto.joint.self_explaining import standard
 from mapsto.learners import InContext
 from mapsto.models import SetTransformer
@@ -73,11 +73,11 @@ def loaded(run: Path) -> SelfExplaining:
 def calibrate(mapping: SelfExplaining, tables: int, seed: int) -> None:
     """Set the quantiles of the errors, in units of the predicted ones, to those of tables that were not trained on."""
     assert mapping.doubt is not None
-    drawn, found = mt.tasks.Tables(**CALIBRATED).validation, {}
-    found["generated"] = [checked(mapping, drawn.batch(i, 1, seed)) for i in range(tables)]
-    found["scikit-learn's"] = [checked(mapping, task) for task in parts(tables, seed)]
-    found["all"] = found["generated"] + found["scikit-learn's"]
-    for name, ratios in found.items():
+    tasks, by_source = mt.tasks.Tables(**CALIBRATED).validation, {}
+    by_source["generated"] = [checked(mapping, tasks.batch(i, 1, seed)) for i in range(tables)]
+    by_source["scikit-learn's"] = [checked(mapping, task) for task in parts(tables, seed)]
+    by_source["all"] = by_source["generated"] + by_source["scikit-learn's"]
+    for name, ratios in by_source.items():
         quantiles = _quantiles([ratio for ratio in ratios if len(ratio)])
         print(f"{name}: 90 % of errors within {quantiles[89]:.2f} expected ones (1.64 for a normal distribution)")
     mapping.doubt.ratios.copy_(torch.from_numpy(quantiles))
@@ -117,14 +117,14 @@ def checked(mapping: SelfExplaining, task: Episode, members: int = 2) -> np.ndar
     if task.support.y.is_floating_point():
         task = standard(task)
     reading, x = mapping.read(task), task.query.x
-    _, doubt = mapping.in_tasks(reading, x)
+    _, doubt, game = mapping.in_tasks(reading, x)
     assert doubt is not None
-    error = torch.cat([residual(mapping, reading, row, exact(x.shape[2])) for row in x.split(1, 1)], 1).abs()
+    error = residual(mapping, reading, x, game, exact(x.shape[2])).abs()
     expected = (doubt / 2).exp()
     known, outcomes = ~doubt.isneginf(), 1 if error.shape[-1] == 2 else error.shape[-1]
     error, expected, known = (part[..., :outcomes] for part in (error, expected, known))
-    found, told = (part[known].double().numpy() for part in (error, expected))
-    return found / np.maximum(told, 1e-9)
+    error, expected = error[known], expected[known]
+    return (error / expected.clamp(min=1e-9)).double().numpy()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ R² of a row's values, at least 0.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 from sklearn import datasets
-from tables import read, split
+from tables import codes, read, split
 
 import mapsto as mt
 from mapsto.reports.table.exact import exact_values
@@ -33,13 +34,13 @@ def main() -> None:
     parser.add_argument("--own", action="store_true", help="scikit-learn's tables only")
     parser.add_argument("--splits", type=int, default=1)
     args = parser.parse_args()
-    found = [
+    fits = [
         measured(table, rows, seed)
         for table in (own() if args.own else shared())
         for seed in range(args.splits)
         for rows in SIZES
     ]
-    report([each for each in found if each is not None])
+    report([fit for fit in fits if fit is not None])
 
 
 def own() -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
@@ -52,8 +53,6 @@ def own() -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
 
 def shared() -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
     """Yield the shared tables: those of classes, then those of numbers."""
-    import os
-
     folder = Path(os.environ["MAPSTO_DATA"])
     for path in sorted((folder / "tables").glob("*.csv.gz")):
         X, y = read(path)
@@ -74,10 +73,10 @@ def measured(table: tuple[str, pd.DataFrame, np.ndarray], rows: int, seed: int) 
         order = generator.permutation(len(y))
         taught, judged, Estimator = order[:rows], order[rows : rows + 200], mt.TableRegressor
     else:
-        drawn = split(pd.DataFrame({"row": np.arange(len(y))}), y, rows, seed)
-        if drawn is None:
+        sample = split(pd.DataFrame({"row": np.arange(len(y))}), y, rows, seed)
+        if sample is None:
             return None
-        taught, judged, Estimator = drawn.X["row"].to_numpy(), drawn.new["row"].to_numpy(), mt.TableClassifier
+        taught, judged, Estimator = sample.X["row"].to_numpy(), sample.new["row"].to_numpy(), mt.TableClassifier
     columns = generator.permutation(X.shape[1])[:COLUMNS]
     cells = X.iloc[:, columns].apply(codes)
     whole = cells.iloc[judged].dropna().iloc[:EXPLAINED]
@@ -106,24 +105,17 @@ def measured(table: tuple[str, pd.DataFrame, np.ndarray], rows: int, seed: int) 
     }  # fmt: skip
 
 
-def codes(column: pd.Series) -> pd.Series:
-    """Return numbers as they are, and other cells as codes."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.astype(float)
-    return pd.Series(pd.factorize(column, sort=True)[0], index=column.index, dtype=float).replace(-1.0, np.nan)
-
-
-def report(found: list[dict[str, Any]]) -> None:
+def report(fits: list[dict[str, Any]]) -> None:
     """Print the claims."""
-    share = np.array([each["share"] for each in found])
-    half, error = (np.concatenate([each[name] for each in found]) for name in ("half", "error"))
-    within = [spearmanr(each["half"], each["error"])[0] for each in found]
-    trust, agreement = (np.concatenate([each[name] for each in found]) for name in ("trust", "agreement"))
+    share = np.array([fit["share"] for fit in fits])
+    half, error = (np.concatenate([fit[name] for fit in fits]) for name in ("half", "error"))
+    within = [spearmanr(fit["half"], fit["error"])[0] for fit in fits]
+    trust, agreement = (np.concatenate([fit[name] for fit in fits]) for name in ("trust", "agreement"))
     bins = np.clip((10 * trust).astype(int), 0, 9)
     gaps = [abs(trust[bins == b].mean() - agreement[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
-    ratio = [2 * each["half"].mean() / each["error"].mean() for each in found]
+    ratio = [2 * fit["half"].mean() / fit["error"].mean() for fit in fits]
     rows = {
-        f"share of exact values in 90 % intervals, mean of {len(found)} fits": share.mean(),
+        f"share of exact values in 90 % intervals, mean of {len(fits)} fits": share.mean(),
         "share of fits below 75 %": (share < 0.75).mean(),
         "Spearman of width and absolute error, all values": spearmanr(half, error)[0],
         "the same within a fit, median": np.median(within),
@@ -131,13 +123,13 @@ def report(found: list[dict[str, Any]]) -> None:
         "the same, median of fits": np.median(ratio),
         f"trust of {len(trust)} rows, calibration error in ten bins": sum(gaps),
         "trust, Spearman with the true agreement": spearmanr(trust, agreement)[0],
-        "R² of the values, mean of fits": np.mean([each["r2"] for each in found]),
-        "R² of the values, worst fit": min(each["r2"] for each in found),
+        "R² of the values, mean of fits": np.mean([fit["r2"] for fit in fits]),
+        "R² of the values, worst fit": min(fit["r2"] for fit in fits),
     }
     for name, value in rows.items():
         print(f"| {name} | {value:.3f} |")
-    for each in sorted(found, key=lambda each: each["share"])[:8]:
-        print(f"  {each['name']:24} {each['rows']:4} rows: {100 * each['share']:.0f} %")
+    for fit in sorted(fits, key=lambda fit: fit["share"])[:8]:
+        print(f"  {fit['name']:24} {fit['rows']:4} rows: {100 * fit['share']:.0f} %")
 
 
 if __name__ == "__main__":

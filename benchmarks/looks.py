@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from intervals import codes, shared
-from tables import split
+from intervals import shared
+from tables import codes, split
 
 import mapsto as mt
 from mapsto.explainers import BayesianShapley, Shapley
@@ -40,24 +40,22 @@ def main() -> None:
 
 def compared(X, y, looks: int) -> dict[str, np.ndarray]:
     """Return the error of each row, for each method."""
-    drawn = split(X, y, ROWS, 0)
-    if drawn is None:
+    sample = split(X, y, ROWS, 0)
+    if sample is None:
         return {}
     chosen = np.random.default_rng(0).permutation(X.shape[1])[:COLUMNS]
     cells = X.iloc[:, chosen].apply(codes)
-    taught, judged = cells.loc[drawn.X.index], cells.loc[drawn.new.index].dropna().iloc[:EXPLAINED]
-    clf = mt.TableClassifier().fit(taught, drawn.y)
+    taught, judged = cells.loc[sample.X.index], cells.loc[sample.new.index].dropna().iloc[:EXPLAINED]
+    clf = mt.TableClassifier().fit(taught, sample.y)
     if len(judged) < EXPLAINED or len(clf.used_) < COLUMNS:
         return {}
     exact = exact_values(clf, judged, clf.used_.tolist())
-    found = {"one pass": clf.explain(judged).values, f"one pass and {looks} looks": clf.explain(judged, looks).values}
+    values = {"one pass": clf.explain(judged).values, f"one pass and {looks} looks": clf.explain(judged, looks).values}
     x = clf._tensor(judged.to_numpy(float))
     games = [Game(partial(_played, clf, row), COLUMNS) for row in x]
     for name, method in {"BayesianShapley": BayesianShapley(looks), "KernelSHAP": Shapley(looks)}.items():
-        found[f"{name}, {looks} looks"] = np.stack([method(game).numpy() for game in games])
-    return {
-        name: np.square(values - exact).sum((1, 2)) / np.square(exact).sum((1, 2)) for name, values in found.items()
-    }
+        values[f"{name}, {looks} looks"] = np.stack([method(game).numpy() for game in games])
+    return {name: np.square(each - exact).sum((1, 2)) / np.square(exact).sum((1, 2)) for name, each in values.items()}
 
 
 @torch.no_grad()

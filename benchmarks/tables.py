@@ -91,7 +91,7 @@ def auc(truth: np.ndarray, p: np.ndarray) -> float:
 
 def ask(question: Callable[[Any, np.ndarray], Result], s: Split) -> Result:
     """Ask a question about the mapping's reasons on ten columns of numbers and 16 complete rows."""
-    both = pd.concat([s.X, s.new]).apply(_codes).to_numpy(float)
+    both = pd.concat([s.X, s.new]).apply(codes).to_numpy(float)
     drawn = np.random.default_rng(len(s.y)).permutation(both.shape[1])
     taught, judged = both[: len(s.y)], both[len(s.y) :]
     columns = [c for c in drawn if len(np.unique(taught[~np.isnan(taught[:, c]), c])) > 1][:COLUMNS]
@@ -101,7 +101,8 @@ def ask(question: Callable[[Any, np.ndarray], Result], s: Split) -> Result:
     return question(mt.TableClassifier().fit(taught[:, columns], s.y), whole)
 
 
-def _codes(column: pd.Series) -> pd.Series:
+def codes(column: pd.Series) -> pd.Series:
+    """Return numbers as they are, and other cells as codes."""
     if pd.api.types.is_numeric_dtype(column):
         return column.astype(float)
     return pd.Series(pd.factorize(column, sort=True)[0], index=column.index, dtype=float).replace(-1.0, np.nan)

@@ -7,12 +7,13 @@ from torch.utils import _pytree as pytree
 
 from mapsto.episodes import examples
 from mapsto.errors import MapstoError
-from mapsto.explainers.coalitions import exact
+from mapsto.explainers.coalitions import exact, permutations
 from mapsto.explainers.learned.attribution import PairwiseAttribution
 from mapsto.explainers.learned.value_errors import LEVELS, ValueErrors
 from mapsto.explanation import Explanation
 from mapsto.joint import Doubting, SelfExplaining
-from mapsto.joint.doubting import _design, residual
+from mapsto.joint.doubting import _designs
+from mapsto.joint.looks import residual
 from mapsto.learners import InContext
 from mapsto.models import SetTransformer
 from mapsto.tasks import Tables
@@ -47,6 +48,17 @@ def exact_values(made, state, x):
     return torch.einsum("jc,nck->njk", design.weights, v)
 
 
+def errors(made, reading, x, design):
+    return residual(made, reading, x, made.in_tasks(reading, x)[2], design)
+
+
+def test_two_samples_differ_and_all_coalitions_are_asked_once():
+    first, second = _designs(7, 32, torch.float64)
+    assert first.masks.shape == second.masks.shape == (32, 7) and not torch.equal(first.masks, second.masks)
+    (every,) = _designs(5, 32, torch.float64)
+    assert every.masks.shape == (32, 5)
+
+
 @pytest.mark.parametrize("ways", [2, 3])
 def test_the_residual_of_all_coalitions_is_the_true_error(ways):
     made, support = mapping(ways), table(ways=ways)
@@ -54,15 +66,15 @@ def test_the_residual_of_all_coalitions_is_the_true_error(ways):
     x[1, 2] = torch.nan
     error = exact_values(made, state, x) - made.explain(state, x)[0]
     assert error.abs().max() > 1e-3  # there is something to predict
-    found = residual(made, read(made, support), x[None], exact(4, torch.float64))[0]
-    torch.testing.assert_close(found, error, rtol=0, atol=1e-10)
+    measured = errors(made, read(made, support), x[None], exact(4, torch.float64))[0]
+    torch.testing.assert_close(measured, error, rtol=0, atol=1e-10)
 
 
 def test_the_product_of_two_samples_is_the_squared_error_on_average():
     made, support = mapping(), table(d=7)
     reading, x = read(made, support), table(d=7, seed=5).x[None, :2]
-    true = residual(made, reading, x, exact(7, torch.float64)).square()
-    samples = torch.stack([residual(made, reading, x, _design(7, 32, seed, torch.float64)) for seed in range(60)])
+    true = errors(made, reading, x, exact(7, torch.float64)).square()
+    samples = torch.stack([errors(made, reading, x, permutations(7, 2, seed, torch.float64)) for seed in range(60)])
     assert (samples.var(0) > 0.05 * true).any()  # the sampling error is not negligible
     total, own = samples.sum(0).square(), samples.square().sum(0)
     product = (total - own) / (60 * 59)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MapstoError
-from .options import Parser, as_options, suggest, write_json
+from .options import Parser, as_options, refuse, suggest, write_json
 
 if TYPE_CHECKING:
     from ..reports.table import Question
@@ -25,10 +25,7 @@ _OF_TABLES = (
     "target",
     "text",
     "pupil",
-    "item",
-    "skill",
-    "time",
-    "ask",
+    *_OF_LOGS,
     "train_rows",
     "train",
     "missing",
@@ -93,18 +90,18 @@ def main(args: argparse.Namespace) -> int:
     """Explain a table or, if a folder is given, a run."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would crawl on a busy machine
     if args.path.is_dir():
-        _refuse(args, _OF_TABLES, f"is for tables, but {args.path} is a run's folder")
+        refuse(args, _OF_TABLES, f"is for tables, but {args.path} is a run's folder")
         from .explain_run import explain_run
 
         return explain_run(args)
-    _refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
+    refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
     if not args.path.exists():
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
     if args.pupil is not None:
         from .explain_pupils import explain_pupils
 
         return explain_pupils(args)
-    _refuse(args, _OF_LOGS, "is for a log of answers, but --pupil COLUMN is not given")
+    refuse(args, _OF_LOGS, "is for a log of answers, but --pupil COLUMN is not given")
     if args.target is None:
         raise MapstoError("--target: got nothing, expected the name of the outcome's column; pass --target NAME.")
     if args.text is not None:
@@ -112,13 +109,6 @@ def main(args: argparse.Namespace) -> int:
 
         return explain_texts(args)
     return _explain_table(args)
-
-
-def _refuse(args: argparse.Namespace, options: tuple[str, ...], reason: str) -> None:
-    """Raise MapstoError if one of the options was given."""
-    for option in options:
-        if getattr(args, option) is not None:
-            raise MapstoError(f"--{option.replace('_', '-')}: {reason}; leave it out.")
 
 
 def _explain_table(args: argparse.Namespace) -> int:
@@ -142,8 +132,7 @@ def _explain_table(args: argparse.Namespace) -> int:
     result = replace(result, notes=[*result.notes, *table.notes])
     deliver(to, result, table, write, f"{args.path.name}: {args.target}")
     if args.json:
-        files = {"report": str(to.page), "predictions": str(to.predictions)}
-        write_json({**result.summary, **files, "notes": result.notes, "columns": as_dicts(readings(result))})
+        write_json({**result.summary, **to.files(), "notes": result.notes, "columns": as_dicts(readings(result))})
     else:
         show(result, args.path.name, [to.page, to.predictions])
     return 0

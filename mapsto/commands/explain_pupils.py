@@ -4,8 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from ..errors import MapstoError
-from .options import as_options, write_json
+from .options import as_options, refuse, write_json
 
 if TYPE_CHECKING:
     from ..reports.pupils import Answer
@@ -23,32 +22,22 @@ def explain_pupils(args: argparse.Namespace) -> int:
 
     from ..reports.pupils import answer, write
     from ..tasks.answer_log import read_log
-    from .folder import make, mark, name_for, refuse_other, writable
-    from .sheet import refuse_without_package, write_sheet
+    from .outputs import deliver, outputs
     from .terminal_pupils import show
 
-    for option in _FOREIGN:
-        if getattr(args, option) is not None:
-            raise MapstoError(f"--{option.replace('_', '-')}: is for tables and texts, not for a log; leave it out.")
-    form = args.out_format or "csv"
-    refuse_without_package(form)
-    out = writable(args.out or name_for(args.path))
-    if args.out is None:
-        refuse_other(args.path, out)
-    page, predictions = out / "report.html", out / f"predictions.{form.rstrip(';')}"
+    refuse(args, _FOREIGN, "is for tables and texts, not for a log")
+    to = outputs(args)
     columns = {"pupil": args.pupil, "item": args.item, "skill": args.skill, "correct": args.target, "time": args.time}
     options = {name: f"--{name}" for name in columns} | {"correct": "--target", "pupils": "--ask"}
     with as_options(**options):
         result = answer(read_log(args.path, **columns), args.ask, args.seed)
-    table = predictions_of(result, form)
+    table = predictions_of(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
-    make(out)
-    write(result, page, f"{args.path.name}: the next answers", mark(args.path, out))
-    write_sheet(table, predictions, form)
+    deliver(to, result, table, write, f"{args.path.name}: the next answers")
     if args.json:
-        write_json({**result.summary, "report": str(page), "predictions": str(predictions), "notes": result.notes})
+        write_json({**result.summary, **to.files(), "notes": result.notes})
     else:
-        show(result, args.path.name, [page, predictions])
+        show(result, args.path.name, [to.page, to.predictions])
     return 0
 
 

@@ -4,8 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from ..errors import MapstoError
-from .options import as_options, suggest, write_json
+from .options import as_options, refuse, suggest, write_json
 
 if TYPE_CHECKING:
     from ..reports.table.question import Question
@@ -23,9 +22,7 @@ def explain_texts(args: argparse.Namespace) -> int:
     from .outputs import deliver, outputs
     from .terminal_texts import show
 
-    for option in _FOREIGN:
-        if getattr(args, option) is not None:
-            raise MapstoError(f"--{option}: is for tables of several columns, but --text names one; leave it out.")
+    refuse(args, _FOREIGN, "is for tables of several columns, but --text names one")
     to = outputs(args)
     names = {"target": "--target", "text": "--text", "train_rows": "--train-rows", "table": "file", "id": "--id"}
     with as_options(**names, sheet="--sheet", labels="--target", texts="--text"):
@@ -34,8 +31,7 @@ def explain_texts(args: argparse.Namespace) -> int:
     result = replace(result, notes=[*result.notes, *table.notes])
     deliver(to, result, table, write, f"{args.path.name}: {args.target}")
     if args.json:
-        files = {"report": str(to.page), "predictions": str(to.predictions)}
-        write_json({**result.summary, **files, "notes": result.notes})
+        write_json({**result.summary, **to.files(), "notes": result.notes})
     else:
         show(result, args.path.name, [to.page, to.predictions])
     return 0

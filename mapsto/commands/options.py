@@ -50,6 +50,13 @@ def as_options(**options: str) -> Iterator[None]:
         raise MapstoError(f"{options[argument]}: {sentence}") from error
 
 
+def refuse(args: argparse.Namespace, options: Iterable[str], reason: str) -> None:
+    """Raise MapstoError if one of the options was given."""
+    for option in options:
+        if getattr(args, option) is not None:
+            raise MapstoError(f"--{option.replace('_', '-')}: {reason}; leave it out.")
+
+
 def suggest(option: str, name: str, names: Iterable[str]) -> None:
     """Raise MapstoError if `name` is not one of the names, but is like one of them, such as `Dead` for `dead`.
 

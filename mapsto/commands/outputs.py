@@ -17,6 +17,10 @@ class Outputs(NamedTuple):
     form: str
     mark: str
 
+    def files(self) -> dict[str, str]:
+        """Return the paths of both files for a machine."""
+        return {"report": str(self.page), "predictions": str(self.predictions)}
+
 
 def outputs(args: argparse.Namespace) -> Outputs:
     """Return where the files go, without making anything yet.

@@ -18,7 +18,6 @@ from ..adaptation.learner import Learner, Metrics
 from ..attention import fused
 from ..episodes import Episode, Examples, State
 from ..explainers.coalitions import Design, exact, permutations
-from ..learners.in_context import Reading
 from .looks import residual
 from .self_explaining import SelfExplaining, standard
 
@@ -69,21 +68,22 @@ class Doubting(Learner):
         mapping.learner.members = 1 + int(torch.randint(self.members, ()))
         with torch.no_grad(), fused():
             reading = mapping.read(episodes)
-            a, b = (self._residual(reading, x, seed) for seed in torch.randint(_SEEDS, (2,)).tolist())
-        _, doubt = mapping.in_tasks(reading, x)
+        _, doubt, game = mapping.in_tasks(reading, x)
+        with torch.no_grad(), fused():
+            designs = _designs(x.shape[2], self.samples, x.dtype)
+            errors = [residual(mapping, reading, x, game, design) for design in designs]
         assert doubt is not None and mapping.doubt is not None
-        loss = mapping.doubt.loss(doubt, a * b)
+        square = errors[0] * errors[-1]
+        loss = mapping.doubt.loss(doubt, square)
         counted = ~doubt.isneginf()
-        means = {"predicted": doubt.exp(), "measured": a * b}
+        means = {"predicted": doubt.exp(), "measured": square}
         means = {name: (part * counted).sum() / counted.sum().clamp(min=1) for name, part in means.items()}
         return loss, {"loss": loss.detach(), **{name: mean.detach() for name, mean in means.items()}}
 
-    def _residual(self, reading: Reading, x: Float[Tensor, "t m d"], seed: int) -> Float[Tensor, "t m d k"]:
-        """Return the estimated values minus the predicted ones, in the unit of `SelfExplaining.in_tasks`."""
-        return residual(self.mapping, reading, x, _design(x.shape[2], self.samples, seed, x.dtype))
 
-
-def _design(players: int, samples: int, seed: int, dtype: torch.dtype) -> Design:
+def _designs(players: int, samples: int, dtype: torch.dtype) -> list[Design]:
+    """Return all coalitions if they are few, else two independent samples."""
     if 2**players <= samples:
-        return exact(players, dtype)
-    return permutations(players, max(1, samples // (2 * players + 2)), seed, dtype)
+        return [exact(players, dtype)]
+    pairs, seeds = max(1, samples // (2 * players + 2)), torch.randperm(_SEEDS)[:2].tolist()
+    return [permutations(players, pairs, seed, dtype) for seed in seeds]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..explainers.coalitions import Design, kernel, kernel_error
 from ..explainers.learned.amortised_shapley import added_up
+from ..explainers.learned.attribution import PairwiseGame
 from ..learners.in_context import Reading
 
 if TYPE_CHECKING:
@@ -27,41 +28,43 @@ def looked(
     mapping: "SelfExplaining",
     reading: Reading,
     x: Float[Tensor, "n d"],
+    game: PairwiseGame,
     values: Float[Tensor, "n d k"],
     errors: Float[Tensor, "n d k"],
     looks: int,
 ) -> tuple[Float[Tensor, "n d k"], Float[Tensor, "n d k"]]:
     """Return the values and their expected errors after `looks` looks at each row, in the unit of `in_tasks`.
 
+    `game` is the game that the mapping predicts for the rows.
+
     Raises:
         MapstoError: if the coalitions of so few looks do not determine the values.
     """
     design = kernel(x.shape[1], looks, dtype=x.dtype)
     visible = torch.isfinite(x)
-    apart = differences(mapping, reading, x[None], design)[0]  # [n, c, k]
+    apart = differences(mapping, reading, x[None], game, design)[0]  # [n, c, k]
     delta = torch.einsum("jc,nck->njk", design.weights, apart) * visible[..., None]
     sampling = kernel_error(design, looks, apart.movedim(1, 0).flatten(1)).unflatten(1, (len(x), -1)).movedim(1, 0)
-    own, drawn = errors.square(), sampling.square()
-    kept = own / (own + drawn).clamp(min=1e-20)
+    predicted, sampled = errors.square(), sampling.square()
+    weight = predicted / (predicted + sampled).clamp(min=1e-20)
     total = values.sum(1)
-    return added_up(values + kept * delta, visible, total), (kept * drawn).sqrt() * visible[..., None]
+    return added_up(values + weight * delta, visible, total), (weight * sampled).sqrt() * visible[..., None]
 
 
 def residual(
-    mapping: "SelfExplaining", reading: Reading, x: Float[Tensor, "t m d"], design: Design
+    mapping: "SelfExplaining", reading: Reading, x: Float[Tensor, "t m d"], game: PairwiseGame, design: Design
 ) -> Float[Tensor, "t m d k"]:
-    """Return how far the Shapley values of the model's own game are from the predicted ones, by a design."""
-    apart = differences(mapping, reading, x, design)
+    """Return how far the Shapley values of the model's own game are from those of the predicted `game`, by a design."""
+    apart = differences(mapping, reading, x, game, design)
     return torch.einsum("jc,tmck->tmjk", design.weights, apart) * torch.isfinite(x)[..., None]
 
 
 def differences(
-    mapping: "SelfExplaining", reading: Reading, x: Float[Tensor, "t m d"], design: Design
+    mapping: "SelfExplaining", reading: Reading, x: Float[Tensor, "t m d"], game: PairwiseGame, design: Design
 ) -> Float[Tensor, "t m c k"]:
-    """Return how far the predictions for the coalitions of a design are from those of the predicted game."""
+    """Return how far the predictions for the coalitions of a design are from those of the predicted `game`."""
     shown = torch.where(design.masks.bool(), x[:, :, None], torch.nan).flatten(1, 2)  # [t, m·c, d]
     learner, outcome = mapping.learner, reading.outcome
     v = outcome.value(learner.evidence(reading, learner.look(reading, shown))).unflatten(2, (x.shape[1], -1))
-    game = mapping.game(reading, learner.look(reading, x), torch.isfinite(x))
     g = mapping.play(reading, game, design.masks.to(x))
     return (v - g).mean(1) / outcome.unit[:, None, None, None]

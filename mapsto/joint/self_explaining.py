@@ -106,21 +106,24 @@ class SelfExplaining(Learner):
         Raises:
             MapstoError: if `looks` is above 0 and there is no network `doubt`, or so few looks do not determine values.
         """
-        found, doubt = self.in_tasks(state, x[None])
-        base = state.outcome.value(torch.zeros_like(found.base)).mean(1)  # no evidence
-        values, errors = found.values[0].mean(0), None if doubt is None else (doubt[0] / 2).exp()
+        of, doubt, game = self.in_tasks(state, x[None])
+        base = state.outcome.value(torch.zeros_like(of.base)).mean(1)  # no evidence
+        values, errors = of.values[0].mean(0), None if doubt is None else (doubt[0] / 2).exp()
         if looks and x.shape[1] > 1:  # the value of a single column is exact
             remedy = "build the mapping with doubt=ValueErrors(width)"
             checks.expect(errors is not None, "looks", looks, "0, because the errors are unknown", remedy)
             assert errors is not None
-            values, errors = looked(self, state, x, values, errors, looks)
+            values, errors = looked(self, state, x, game, values, errors, looks)
         unit = state.outcome.unit
         return Reasons(values * unit, base.expand(len(x), -1), None if errors is None else errors * unit)
 
-    def in_tasks(self, reading: Reading, x: Float[Tensor, "t m d"]) -> tuple[Values, Float[Tensor, "t m d k"] | None]:
-        """Return the Shapley values of `m` rows of `t` tasks, and the logarithm of their squared errors if known.
+    def in_tasks(
+        self, reading: Reading, x: Float[Tensor, "t m d"]
+    ) -> tuple[Values, Float[Tensor, "t m d k"] | None, PairwiseGame]:
+        """Return the Shapley values of `m` rows of `t` tasks, the logarithm of their squared errors, and their game.
 
-        They are in probability, or in standard deviations of the support set's targets.
+        Values and errors are in probability, or in standard deviations of the support set's targets. The errors are
+        None if they are unknown.
         """
         tokens, seen = self.learner.look(reading, x), torch.isfinite(x)
         masks, weights = (part.to(x) for part in design(x.shape[2], dtype=x.dtype))
@@ -133,8 +136,8 @@ class SelfExplaining(Learner):
         rows = reading.log_weight.isfinite().sum(-1).view(len(x), -1)[:, 0].clamp(min=1)
         assert game.gap is not None
         pairs, gap = (outcome.named(part) for part in (game.pairs.abs().sum(-1).movedim(3, -1), game.gap))
-        found = Values(values / outcome.unit.view(-1, 1, 1, 1, 1), full, base, pairs, gap, seen.to(x), rows.to(x))
-        return found, None if self.doubt is None else self.doubt(tokens, found)
+        of = Values(values / outcome.unit.view(-1, 1, 1, 1, 1), full, base, pairs, gap, seen.to(x), rows.to(x))
+        return of, None if self.doubt is None else self.doubt(tokens, of), game
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the joint loss of one task and its metrics; see `batch_loss`."""

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from ... import checks
 from ...tables.columns import UnreadCells
 from .base import TableAnswer, ordered, row_names
-from .build import Build
+from .build import Build, Parts
 from .class_answer import Answer
 from .class_build import ClassBuild, typical_rows
 from .exact import check
@@ -66,7 +66,8 @@ def answer(question: Question, classifier: TableEstimator | None = None) -> Any:
     warned = [str(warning.message) for warning in caught if not issubclass(warning.category, UnreadCells)]
     remarks = list(dict.fromkeys([*question.notes, *_notes(question, estimator), *notes, *warned]))
     kinds = [column.kind for column in estimator.columns_.columns]
-    return kind.record(question, reasons, outputs, cases, push, tested, summary, remarks, kinds, evidence, estimator)
+    parts = (question, reasons, outputs, cases, push, tested, summary, remarks, kinds, evidence, estimator)
+    return kind.record(Parts(*parts))
 
 
 def _notes(question: Question, estimator: TableEstimator) -> list[str]:

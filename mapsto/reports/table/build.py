@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +20,22 @@ FEW = 30
 """Fewer held-out rows say little, so the training rows are cross-validated beside them."""
 
 
+class Parts(NamedTuple):
+    """What an answer is made of; see the attributes of `Answer`."""
+
+    question: Question
+    reasons: Explanation
+    outputs: Float[np.ndarray, "n k"]
+    cases: list[int]
+    push: Float[np.ndarray, "r n_train k"]
+    tested: Float[np.ndarray, "j k"]  # the outputs of `question.test_rows`
+    summary: dict[str, Any]
+    notes: list[str]
+    kinds: Sequence[str]
+    evidence: Any
+    estimator: Any
+
+
 class Build(ABC):
     """Makes an answer to a `Question`.
 
@@ -32,8 +48,8 @@ class Build(ABC):
     first: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def fitted(self, question: Question) -> TableEstimator:
-        """Return an estimator that learned from the training rows."""
+    def estimator(self, **settings: Any) -> TableEstimator:
+        """Return a new estimator with these settings."""
 
     @abstractmethod
     def typical(self, estimator: Any, question: Question, outputs: Float[np.ndarray, "n k"]) -> list[int]:
@@ -56,21 +72,14 @@ class Build(ABC):
         """Return all measures of the evidence; each is None if the evidence is."""
 
     @abstractmethod
-    def record(
-        self,
-        question: Question,
-        reasons: Explanation,
-        outputs: Float[np.ndarray, "n k"],
-        cases: list[int],
-        push: Float[np.ndarray, "r n_train k"],
-        tested: Float[np.ndarray, "j k"],
-        summary: dict[str, Any],
-        notes: list[str],
-        kinds: Sequence[str],
-        evidence: Any,
-        estimator: Any,
-    ) -> TableAnswer:
+    def record(self, parts: Parts) -> TableAnswer:
         """Return the answer."""
+
+    def fitted(self, question: Question) -> Any:
+        """Return an estimator that learned from the training rows."""
+        choices = question.choices
+        estimator: Any = self.estimator(missing=choices.missing, types=choices.types, order=choices.order)
+        return estimator.fit(question.train, question.labels)
 
     def quality(
         self, estimator: Any, question: Question, tested: Float[np.ndarray, "j k"]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from ...tables.outcome import positive
 from . import evidence, quality
-from .build import Build
+from .build import Build, Parts
 from .class_answer import Answer
 from .question import Question
 
@@ -24,16 +24,18 @@ class ClassBuild(Build):
     outcome: ClassVar[str] = "classes"
     first: ClassVar[tuple[str, ...]] = quality.MEASURES
 
-    def fitted(self, question: Question) -> TableClassifier:
-        """Return a classifier that learned from the training rows."""
+    def estimator(self, **settings: Any) -> TableClassifier:
+        """Return a new classifier."""
         from ...estimators import TableClassifier
 
-        choices = question.choices
+        return TableClassifier(**settings)
+
+    def fitted(self, question: Question) -> TableClassifier:
+        """Return a classifier that learned from the training rows; refuse a positive class that is not there."""
         different = np.unique(question.labels).tolist()
-        if choices.positive is not None:
-            positive(different, [0] * len(different), choices.positive)  # refuses a class that is not there
-        classifier = TableClassifier(missing=choices.missing, types=choices.types, order=choices.order)
-        return classifier.fit(question.train, question.labels)
+        if question.choices.positive is not None:
+            positive(different, [0] * len(different), question.choices.positive)
+        return super().fitted(question)
 
     def typical(self, estimator: TableClassifier, question: Question, outputs: Float[np.ndarray, "n k"]) -> list[int]:
         """Choose up to three rows."""
@@ -61,7 +63,7 @@ class ClassBuild(Build):
         """Return all measures."""
         return quality.measures(evidence, estimator.classes_, question)
 
-    def record(self, *parts: Any) -> Answer:
+    def record(self, parts: Parts) -> Answer:
         """Return the answer."""
         return Answer(*parts)
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import numpy as np
 from jaxtyping import Float
 
-from ...explanation import Explanation
 from . import number_evidence, number_quality
-from .build import Build
+from .build import Build, Parts
 from .number_answer import NumberAnswer
 from .number_evidence import NumberEvidence
 from .question import Question
@@ -25,13 +24,11 @@ class NumberBuild(Build):
     outcome: ClassVar[str] = "numbers"
     first: ClassVar[tuple[str, ...]] = number_quality.MEASURES
 
-    def fitted(self, question: Question) -> TableRegressor:
-        """Return a regressor that learned from the training rows."""
+    def estimator(self, **settings: Any) -> TableRegressor:
+        """Return a new regressor."""
         from ...estimators import TableRegressor
 
-        choices = question.choices
-        regressor = TableRegressor(missing=choices.missing, types=choices.types, order=choices.order)
-        return regressor.fit(question.train, question.labels)
+        return TableRegressor(**settings)
 
     def typical(self, estimator: TableRegressor, question: Question, outputs: Float[np.ndarray, "n 1"]) -> list[int]:
         """Choose up to four rows."""
@@ -59,20 +56,11 @@ class NumberBuild(Build):
         """Return all measures."""
         return number_quality.measures(evidence)
 
-    def record(
-        self,
-        question: Question,
-        reasons: Explanation,
-        outputs: Float[np.ndarray, "n 1"],
-        cases: list[int],
-        push: Float[np.ndarray, "r n_train 1"],
-        tested: Float[np.ndarray, "j 1"],
-        summary: dict[str, Any],
-        *rest: Any,
-    ) -> NumberAnswer:
+    def record(self, parts: Parts) -> NumberAnswer:
         """Return the answer."""
-        estimator, unit = rest[-1], "" if question.amount is None else question.amount.unit
-        intervals = estimator.predict_interval(question.rows)
+        question, reasons, outputs, cases, push, _, summary, *rest = parts
+        unit = "" if question.amount is None else question.amount.unit
+        intervals = parts.estimator.predict_interval(question.rows)
         summary = {**summary, "unit": unit or None}
         return NumberAnswer(question, reasons, outputs[:, 0], intervals, cases, push[..., 0], summary, *rest)
 

@@ -15,7 +15,10 @@ from .planted import Planted
 from .planted_images import PlantedStrokes
 from .pupil_log import PupilLog
 from .pupils import Pupils
+from .robots.demonstrations import Demonstrations
 from .robots.environment import Environment
+from .robots.gymnasium_environment import Gymnasium
+from .robots.meta_world import MetaWorld
 from .robots.navigation import Navigation
 from .robots.rollouts import Rollouts
 from .sinusoids import Sinusoids
@@ -32,15 +35,18 @@ from .xai_tris import XAITris
 
 __all__ = [
     "Arrays",
+    "Demonstrations",
     "DrawnCharacters",
     "Environment",
     "GaussianProcesses",
+    "Gymnasium",
     "ImageFolder",
     "ImageMinibatches",
     "Imagined",
     "Linear",
     "LinearStream",
     "Logistic",
+    "MetaWorld",
     "Minibatches",
     "Mislabelled",
     "Navigation",

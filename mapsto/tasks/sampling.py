@@ -34,6 +34,12 @@ def orders(generator: torch.Generator, *shape: int) -> Int[Tensor, "..."]:
     return torch.rand(shape, generator=generator, dtype=torch.float64).argsort(-1)
 
 
+def each_once(generator: torch.Generator, population: int, count: int) -> Int[Tensor, " c"]:
+    """Draw `count` numbers of 0 … population−1 at random, where each comes once before any comes again."""
+    rounds = [torch.randperm(population, generator=generator) for _ in range(-(-count // population))]
+    return torch.cat(rounds)[:count]
+
+
 def bounds(name: str, shots: Shots, least: int = 1) -> tuple[int, int]:
     """Return the lowest and the highest number of `shots`, which is the argument `name`.
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from ...errors import MapstoError
+
 
 class Environment(ABC):
     """The base of environments: a distribution over tasks, each of which is played in several rollouts at once.
@@ -44,3 +46,15 @@ class Environment(ABC):
         self, action: Float[Tensor, "T r a"]
     ) -> tuple[Float[Tensor, "T r o"], Float[Tensor, "T r"], Bool[Tensor, "T r"]]:
         """Take one action in every episode; return the next observations, the rewards, and which episodes ended."""
+
+    def solved(self) -> Bool[Tensor, "T r"] | None:
+        """Return which episodes are at their aim after the last step; by default, None: there is no aim to tell."""
+        return None
+
+    def expert(self) -> Float[Tensor, "T r a"]:
+        """Return the actions that a scripted policy, which knows the tasks, would take now.
+
+        Raises:
+            MapstoError: if there is no such policy, as by default.
+        """
+        raise MapstoError(f"environment: {type(self).__name__} has no scripted policy; write its method expert().")

@@ -55,5 +55,17 @@ class Navigation(Environment):
     ) -> tuple[Float[Tensor, "T r 2"], Float[Tensor, "T r"], Bool[Tensor, "T r"]]:
         """Move every robot; the reward is minus its new distance from the goal."""
         self.position = self.position + self.speed * action.clamp(-1, 1)
-        distance = (self.position - self._goals).norm(dim=-1)
+        distance = self._distance()
         return self.position, -distance, distance < _NEAR
+
+    def solved(self) -> Bool[Tensor, "T r"]:
+        """Return which robots are within 0.01 of their goal."""
+        return self._distance() < _NEAR
+
+    def expert(self) -> Float[Tensor, "T r 2"]:
+        """Return the actions that lead straight to the goal, as fast as possible."""
+        ahead = (self._goals - self.position) / self.speed
+        return ahead / ahead.abs().amax(-1, keepdim=True).clamp(min=1)
+
+    def _distance(self) -> Float[Tensor, "T r"]:
+        return (self.position - self._goals).norm(dim=-1)

@@ -27,6 +27,7 @@ class Paths(NamedTuple):
     action: Float[Tensor, "T r h a"]
     reward: Float[Tensor, "T r h"]  # 0 after the end
     alive: Bool[Tensor, "T r h"]
+    solved: Bool[Tensor, "T r"] | None = None  # whether the episode was ever at its aim, if the environment tells
 
     def returns(self) -> Float[Tensor, "T r"]:
         """Return the sum of the rewards of each episode."""
@@ -48,16 +49,19 @@ def play(
     actions = observation.new_zeros(*shape, environment.actions)
     rewards, alive = observation.new_zeros(shape), torch.zeros(shape, dtype=torch.bool, device=observation.device)
     going = torch.ones(shape[:2], dtype=torch.bool, device=observation.device)
+    solved: Tensor | None = None
     for t in range(environment.horizon):
         action = act(observation, noise[t])
         observations[:, :, t], actions[:, :, t], alive[:, :, t] = observation, action, going
         observation, reward, done = environment.step(action)
         rewards[:, :, t] = torch.where(going, reward, 0.0)
+        if (now := environment.solved()) is not None:
+            solved = (now & going) if solved is None else solved | (now & going)
         going = going & ~done
         if not going.any():
             break
     checks.finite("mend the environment, or end the episode before", reward=rewards)
-    return Paths(observations, actions, rewards, alive)
+    return Paths(observations, actions, rewards, alive, solved)
 
 
 def advantages(paths: Paths, discount: float) -> Float[Tensor, "T r h"]:

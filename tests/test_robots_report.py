@@ -142,7 +142,7 @@ def test_a_run_is_trained_evaluated_and_reported(
 
 
 def test_there_is_no_task_below_0(tasks: Rollouts, tmp_path: Path) -> None:
-    with pytest.raises(MapstoError, match="^index: got -1"):
+    with pytest.raises(MapstoError, match=r"^index: got -1"):
         mt.reports.task(tasks.learner, tasks, index=-1, path=tmp_path / "report.html")
 
 

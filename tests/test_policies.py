@@ -150,6 +150,15 @@ def test_the_meta_gradient_of_a_bandit_is_the_slope_of_its_expected_return() -> 
     assert abs(first_order - 1) > 0.1  # else constant inner gradients would pass
 
 
+def test_the_spread_is_learned_at_its_own_pace() -> None:
+    body = GaussianPolicy(2, 3, log_std=-0.6, pace=4.0)
+    x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(body(x)[:, 3:], torch.full((5, 3), -0.6))
+    torch.testing.assert_close(body(x)[:, :3], body.net(x))
+    (slope,) = torch.autograd.grad(body(x)[0, 3:].sum(), body.spread)
+    torch.testing.assert_close((body.spread + 0.1 * slope) * 4.0, torch.full((3,), -0.6 + 16 * 0.1))
+
+
 def test_scores_of_another_width_are_refused() -> None:
     with pytest.raises(MapstoError, match=r"scores: got 2 for actions of 2 numbers"):
         policy_gradient(torch.zeros(3, 2), torch.zeros(3, 5), torch.ones(3))
@@ -161,6 +170,7 @@ def test_scores_of_another_width_are_refused() -> None:
         (lambda: GaussianPolicy(0, 1), "observations: got 0"),
         (lambda: GaussianPolicy(1, 0), "actions: got 0"),
         (lambda: GaussianPolicy(1, 1, hidden=(0,)), "sizes: got"),
+        (lambda: GaussianPolicy(1, 1, pace=0.0), "pace: got 0.0"),
     ],
 )
 def test_a_policy_without_sizes_is_refused(make: Callable[[], object], message: str) -> None:

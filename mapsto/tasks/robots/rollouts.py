@@ -20,6 +20,7 @@ from ...adaptation.fitting import explained
 from ...adaptation.learner import Learner, evaluating
 from ...adaptation.policies import Taken, log_density, sample, taken
 from ...episodes import Episode, Examples
+from ..sampling import Shots, bounds
 from ..source import Tasks
 from .environment import Environment
 from .paths import Paths, advantages, play
@@ -44,13 +45,15 @@ class Rollouts(Tasks):
         environment: the environment, such as `Navigation()`.
         learner: the learner that is trained or evaluated on these tasks. Its scores are the means and the log standard
             deviations of actions, see `mt.models.GaussianPolicy`.
-        updates: the number of blocks of rollouts in a support set.
+        updates: the number of blocks of rollouts in a support set. If it is a pair (lowest, highest), the number is
+            drawn for each batch in training, so that the policy becomes good after every number of updates; further
+            blocks have weight 0. Validation and testing use the highest number.
         rollouts: the number of episodes in a block, and in the query set.
         discount: the weight of a reward falls by this factor with every step until it is earned.
 
     Raises:
-        MapstoError: if `updates` or `rollouts` is below 1, or `discount` is not in [0, 1]. The method `batch` raises
-            MapstoError if observations or actions do not fit the policy, or if a reward is not finite.
+        MapstoError: if the number of updates or `rollouts` is below 1, or `discount` is not in [0, 1]. The method
+            `batch` raises MapstoError if observations or actions do not fit the policy, or if a reward is not finite.
 
     >>> from mapsto.learners import MAML
     >>> from mapsto.models import GaussianPolicy
@@ -62,12 +65,13 @@ class Rollouts(Tasks):
     """
 
     def __init__(
-        self, environment: Environment, learner: Learner, updates: int = 1, rollouts: int = 20, discount: float = 0.99
+        self, environment: Environment, learner: Learner, updates: Shots = 1, rollouts: int = 20, discount: float = 0.99
     ):
-        checks.count(updates=updates, rollouts=rollouts)
+        checks.count(rollouts=rollouts)
         checks.between(0, 1, discount=discount)
         self.environment, self.learner = environment, learner
-        self.updates, self.rollouts, self.discount = updates, rollouts, discount
+        self.fewest, self.updates = bounds("updates", updates)
+        self.rollouts, self.discount = rollouts, discount
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks, play and adapt to them; see `Tasks.draw`."""
@@ -78,7 +82,7 @@ class Rollouts(Tasks):
         return self._experience(self.generator(index, count, seed), count)
 
     def returns(self, batch: Episode) -> Float[Tensor, "T u"]:
-        """Return the mean return of each task of a batch after 0, 1, … `updates` updates."""
+        """Return the mean return of each task of a test batch after 0, 1, … `updates` updates."""
         worth = torch.cat([taken(part.y).worth * part.w for part in batch[:2]], 1)
         weight = torch.cat([part.w for part in batch[:2]], 1)
         blocks = (len(weight), self.updates + 1, -1)
@@ -88,11 +92,13 @@ class Rollouts(Tasks):
         tasks = self.environment.draw(generator, count, self.split)
         paths: list[Paths] = []
         blocks: list[Examples] = []
-        for _ in range(self.updates + 1):
+        fewest = self.fewest if self.split == "train" else self.updates
+        updates = int(torch.randint(fewest, self.updates + 1, (), generator=generator))
+        for _ in range(updates + 1):
             played, rows = self._played(tasks, self._support(blocks, count), generator)
             paths.append(played)
             blocks.append(rows)
-        return Experience(tasks, paths, Episode(_joined(blocks[:-1]), blocks[-1]))
+        return Experience(tasks, paths, Episode(self._support(blocks[:-1], count), blocks[-1]))
 
     def _support(self, blocks: list[Examples], count: int) -> Examples:
         """Return the blocks so far as a support set, in which the missing blocks have weight 0 and teach nothing."""

@@ -19,7 +19,20 @@ from mapsto.figures.reasons import bars as bars_of_methods
 from mapsto.figures.reliability import reliability_bins
 from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, distinct, label, low_to_high, shorten
 from mapsto.figures.svg import svg
+from mapsto.figures.unit import Amount
 from mapsto.figures.waterfall import steps
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_numbers_beside_bars_keep_clear_of_the_names(scale):
+    """A falling prediction writes its numbers towards the names of the columns, outside of wide intervals."""
+    values, reach = scale * np.array([-35.0, -10, -10, -7, -2, -1.5]), scale * np.array([9.0, 6, 6, 5, 4, 4])
+    figure = waterfall(values, 147 * scale, [1.5] * 6, list("abcdef"), Amount("stay", "", 50 * scale), reach=reach)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    names = max(label.get_window_extent().x1 for label in axes.get_yticklabels())
+    assert len(axes.texts) == 8 and min(text.get_window_extent().x0 for text in axes.texts) > names
+    assert max(text.get_window_extent().x1 for text in axes.texts) <= figure.bbox.x1
 
 
 def dots(figure):

@@ -96,7 +96,7 @@ def _name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray) -
 
 
 def _room(axes: Axes, ends: Float[np.ndarray, " s"], letters: int, unit: Unit) -> None:
-    """Leave room for numbers of so many letters beside the bars; never zoom in below twenty steps, two percentage points."""
+    """Leave room for numbers of so many letters beside the bars; show at least twenty steps, two percentage points."""
     span = max(ends.max() - ends.min(), 20 * unit.step)
     low, high = unit.range
     centre = (ends.max() + ends.min()) / 2

@@ -22,6 +22,7 @@ from mapsto.figures.waterfall import waterfall
 from mapsto.reports.table.number_build import typical_rows
 from mapsto.reports.table.number_evidence import NumberEvidence
 from mapsto.reports.table.number_headlines import headlines
+from mapsto.reports.table.number_parts import comparison
 from mapsto.reports.table.number_quality import measures
 
 DAYS = Amount("stay", "days", 4.0)
@@ -111,6 +112,14 @@ def test_equal_outcomes_and_perfect_predictions_have_measures() -> None:
 def test_the_first_lines_say_what_must_be_known(changed: dict, said: str) -> None:
     sentences = headlines(measures(evidence(**changed)), DAYS)
     assert any(sentence.startswith(said) for sentence in sentences) and "days" in sentences[0]
+
+
+@pytest.mark.parametrize(("rows", "told"), [(9, False), (10, True)])
+def test_a_rival_is_named_first_on_ten_rows_or_more(rows: int, told: bool) -> None:
+    found = measures(evidence(rows, noise=3.0, rival=0.01))
+    said = [sentence for sentence in headlines(found, DAYS) if "predicts clearly better" in sentence]
+    assert found["baselines"]["ridge"]["difference"]["rmse"]["high"] < 0  # clearly better in itself
+    assert [any(name in sentence for name, _ in comparison(found, DAYS)["rows"]) for sentence in said] == [True] * told
 
 
 def test_predictions_that_may_be_guesses_are_said_to_be_uncertain() -> None:

@@ -27,6 +27,7 @@ from .words import fold
 
 KINDS = ("numbers", "classes")
 _MOST, _RARE = 10, 3
+_LARGEST = 1e100  # of numbers whose squares are summed
 _CODE = re.compile(r"0\d+")
 
 
@@ -116,9 +117,16 @@ class Numbers(Target):
     notes: Sequence[str] = ()
 
     def read(self, table: pd.DataFrame, name: str) -> Outcome:
-        """Return the outcomes of the table."""
+        """Return the outcomes of the table.
+
+        Raises:
+            MapstoError: if the table lacks the column, or a number in it is too large for its square to be one.
+        """
         check_column(table, self.amounts.name, name)
         y, notes = self.amounts.read(table[self.amounts.name])
+        largest = float(y.abs().max())
+        got, expected = f"{largest:g} in {self.amounts.name!r} of {name}", f"numbers below {_LARGEST:g}"
+        checks.expect(not largest >= _LARGEST, "target", got, expected, "mend the cell")
         return Outcome(y, [*self.notes, *notes])
 
     def strata(self, y: pd.Series) -> pd.Series:

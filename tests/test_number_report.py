@@ -148,6 +148,11 @@ def test_numbers_have_the_digits_of_their_spread() -> None:
     assert Amount("y", spread=1e-9).number(2.5e-9) == "2.5e−09" and Probability("a").small(0.0001) == "+0.01"
 
 
+def test_an_axis_of_a_long_name_is_named_in_two_lines() -> None:
+    assert Probability("yes").axis() == "probability of yes, in per cent"
+    assert Probability("no recurrence event").axis() == "probability of\nno recurrence event, in per cent"
+
+
 def test_pictures_are_in_the_unit_of_the_outcome() -> None:
     values = np.array([[2.5, -0.5], [-1.0, 0.25]])
     fall = waterfall(values[0], 7.0, [70, 1.5], ["age", "dose"], DAYS).axes[0]

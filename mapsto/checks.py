@@ -72,6 +72,19 @@ def count(least: int = 1, **sizes: Any) -> None:
         expect(whole, name, repr(size), f"a whole number from {least}")
 
 
+def layers(least: int = 1, most: int = 1000, **depths: Any) -> None:
+    """Raise MapstoError unless each argument is a whole number from `least` to `most`, beyond which memory would fill.
+
+    >>> layers(depth=2)
+    >>> layers(depth=10**9)
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: depth: got 1000000000, expected a whole number from 1 to 1000.
+    """
+    for name, depth in depths.items():
+        whole = isinstance(depth, Integral) and not isinstance(depth, bool) and least <= int(depth) <= most
+        expect(whole, name, repr(depth), f"a whole number from {least} to {most}")
+
+
 def above(bound: float, **values: Any) -> None:
     """Raise MapstoError unless each argument is a finite number above `bound`."""
     for name, value in values.items():

@@ -423,6 +423,20 @@ def test_a_run_whose_configuration_was_changed_is_named(tmp_path: Path, capsys: 
     assert code == 1 and str(run / "config.yaml") in err
 
 
+@pytest.mark.parametrize("steps", ["[1, [2]]", "ten", "true", "null"])
+@pytest.mark.parametrize("command", ["eval", "report", "train"])
+def test_a_run_whose_steps_are_no_number_is_named(
+    command: str, steps: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    assert call(capsys, "train", *WAVES, "--run", str(run))[0] == 0
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub("^steps: .*$", f"steps: {steps}", text, flags=re.M))
+    arguments = ["--run", str(run), "--resume"] if command == "train" else [str(run)]
+    code, _, err = call(capsys, command, *arguments)
+    assert code == 1 and "steps" in err and err.count("\n") == 1, err
+
+
 def test_an_estimator_of_the_gradient_is_named_by_its_class(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = str(tmp_path / "run")
     chosen = ["--estimator", "ForwardMode", "--estimator.count", "2"]

@@ -190,7 +190,11 @@ BAD = {
     "no such target": (TABLE, ["--target", "died"], "'died', which is no column of t.csv"),
     "no target given": (TABLE, [], "--target: got nothing"),
     "only a target": ("outcome\n1\n0\n", ["--target", "outcome"], "no column besides 'outcome'"),
-    "one class": (TABLE.replace("no\n", "yes\n"), ["--target", "outcome"], "y: got one class only (yes)"),
+    "one class": (
+        TABLE.replace("no\n", "yes\n"),
+        ["--target", "outcome"],
+        "--target: got one class only (yes) in 'outcome'",
+    ),
     "no label": (changed(outcome=""), ["--target", "outcome"], "--target: got 0 row(s) with an outcome in 'outcome'"),
     "too many classes": (
         changed(outcome=range(30)),

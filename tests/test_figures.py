@@ -7,7 +7,7 @@ import matplotlib.collections
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from scipy.stats import spearmanr
+from scipy.stats import binom, spearmanr
 
 from mapsto.figures import beeswarm, influence, reliability, waterfall
 from mapsto.figures import beeswarm as beeswarm_picture
@@ -16,10 +16,23 @@ from mapsto.figures.curve import learning_curve, smooth
 from mapsto.figures.influence import strongest
 from mapsto.figures.numbers import as_floats, cell
 from mapsto.figures.reasons import bars as bars_of_methods
-from mapsto.figures.reliability import reliability_bins, wilson
+from mapsto.figures.reliability import reliability_bins
 from mapsto.figures.style import HIGHER, LOWER, NEUTRAL, distinct, label, low_to_high, shorten
 from mapsto.figures.svg import svg
+from mapsto.figures.unit import Amount
 from mapsto.figures.waterfall import steps
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_numbers_beside_bars_keep_clear_of_the_names(scale):
+    """A falling prediction writes its numbers towards the names of the columns, outside of wide intervals."""
+    values, reach = scale * np.array([-35.0, -10, -10, -7, -2, -1.5]), scale * np.array([9.0, 6, 6, 5, 4, 4])
+    figure = waterfall(values, 147 * scale, [1.5] * 6, list("abcdef"), Amount("stay", "", 50 * scale), reach=reach)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    names = max(label.get_window_extent().x1 for label in axes.get_yticklabels())
+    assert len(axes.texts) == 8 and min(text.get_window_extent().x0 for text in axes.texts) > names
+    assert max(text.get_window_extent().x1 for text in axes.texts) <= figure.bbox.x1
 
 
 def dots(figure):
@@ -257,17 +270,11 @@ def test_bins_by_hand():
     np.testing.assert_allclose(found.frequency, [1 / 3, 1, 1])
 
 
-def test_interval_by_hand():
-    low, high = wilson(np.array([0.5, 0.0, 1.0]), np.array([4, 10, 10]))
-    np.testing.assert_allclose(low, [0.15003898915214947, 0, 0.7224672001371107], atol=1e-12)
-    np.testing.assert_allclose(high, [0.8499610108478506, 0.2775327998628892, 1], atol=1e-12)
-
-
-def test_interval_against_its_definition():
-    """The ends of the interval are the shares at which a normal test just rejects what was observed."""
-    frequency, n, z = 0.3, 20, 1.959963984540054
-    for end in np.stack(wilson(np.array([frequency]), np.array([n]))).ravel():
-        assert abs(frequency - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(z)
+def test_a_bin_has_the_interval_of_any_other_share():
+    """The ends are those of Clopper and Pearson: the shares at which a tail of the binomial distribution is 2.5 %."""
+    found = reliability_bins(np.array([0.3] * 20 + [0.9] * 3), np.array([True] * 6 + [False] * 14 + [True] * 3), bins=2)
+    assert binom.sf(5, 20, found.low[0]) == pytest.approx(0.025) == binom.cdf(6, 20, found.high[0])
+    assert (found.low[1], found.high[1]) == (pytest.approx(0.025 ** (1 / 3)), 1)
 
 
 def test_curve_shows_the_bins():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mapsto.tables.columns import Columns
+from mapsto.tables.drift import drifts
 
 DATES = ["2023-03-15", "2023-03-16", "2022-01-01", "2023-12-31", "2023-05-05"]
 
@@ -50,3 +51,23 @@ def test_numbers_that_can_only_be_read_in_one_way_are_not_said(later):
 def test_thousands_among_thousands_are_not_said():
     columns, _ = fitted(["950,5", "1.200,5", "12.400,25", "2"])
     assert columns.read(pd.DataFrame({"a": ["1.234", "2.345"]}))[1] == []
+
+
+def test_levels_that_no_training_row_has_are_not_counted_as_missing():
+    columns, ward = fitted(["north", "south"] * 20)
+    later = pd.DataFrame({"a": ["west"] * 15 + [None] * 2 + ["north", "south"] * 3})
+    unread = columns.columns[0].unread(later["a"])
+    assert unread.tolist() == [True] * 15 + [False] * 8
+    numbers, _ = columns.read(later)
+    said = drifts(columns.columns, ward[:, None], numbers, unread[:, None])
+    assert len(said) == 1 and said[0].startswith("column 'a': levels that no training row has in 65% of the rows")
+    empty = pd.DataFrame({"a": [None] * 17 + ["north", "south"] * 3})
+    said = drifts(
+        columns.columns, ward[:, None], columns.read(empty)[0], columns.columns[0].unread(empty["a"])[:, None]
+    )
+    assert len(said) == 1 and "missing in 0% of the training rows and in 74%" in said[0]
+
+
+def test_what_is_no_number_is_unread_and_a_word_for_missing_is_not():
+    columns, _ = fitted(["1.5", "2.5", "3", "4", "NA", "7", "8", "9", "10", "11", "12"])
+    assert columns.columns[0].unread(pd.Series(["haemolysed", "NA", None, "5"])).tolist() == [True, False, False, False]

@@ -93,7 +93,11 @@ MESSY = {
     "a comment": ("# exported by REDCap\n" + CSV, PLAIN, ["line 1 is a comment"]),
     "a comment of commas": ("# exported by me, on Monday, in Berlin\n" + CSV, PLAIN, ["line 1"]),
     "a header behind #": ("#" + CSV, PLAIN, ["without its #"]),
-    "units below the header": (CSV.replace("crp\n", "crp\nyears,,mg/l\n"), PLAIN, ["line 2 is a row of units"]),
+    "units below the header": (
+        CSV.replace("crp\n", "crp\nyears,,mg/l\n"),
+        PLAIN,
+        ["line 2 is a row of units ('years', 'mg/l')"],
+    ),
     "units in brackets": (CSV.replace("crp\n", "crp\n[y],,(mg/l)\n"), PLAIN, ["line 2 is a row of units"]),
     "a row of means": (CSV + "Mean,,19.45\n", PLAIN, ["line 8", "summary ('Mean')"]),
     "sums and counts": (CSV + "Total,,116.7\nN,6,6\n".replace("N,6,6\n", "Median:,,14\n"), PLAIN, ["summary"]),

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+import mapsto as mt
+from mapsto.errors import MapstoError
 from mapsto.models import MLP, Conv4, SetTransformer
 from mapsto.models.norms import started
 
@@ -111,3 +113,19 @@ def test_an_activation_has_a_name_or_is_a_class(activation: str | type[nn.Module
 def test_what_cannot_be_built_is_refused_in_one_sentence(build: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda depth: mt.models.SetTransformer(depth=depth),
+        lambda depth: mt.models.KernelAttention(depth=depth),
+        lambda depth: mt.models.VGG(depth=depth),
+        lambda depth: mt.models.SoftDecisionTree(2, 2, depth=depth),
+        lambda depth: mt.explainers.learned.AmortisedShapley(mt.explainers.learned.Columns(2), 2, depth=depth),
+        lambda depth: mt.explainers.learned.DistilledShapley(mt.explainers.learned.Columns(2), 2, depth=depth),
+    ],
+)
+def test_a_network_too_deep_for_any_memory_is_refused_at_once(build: Callable[[int], object]) -> None:
+    with pytest.raises(MapstoError, match=r"^depth: got 1+, expected a whole number from [01] to (1000|20)\.$"):
+        build(int("1" * 40))

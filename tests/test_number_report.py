@@ -22,6 +22,7 @@ from mapsto.figures.waterfall import waterfall
 from mapsto.reports.table.number_build import typical_rows
 from mapsto.reports.table.number_evidence import NumberEvidence
 from mapsto.reports.table.number_headlines import headlines
+from mapsto.reports.table.number_parts import comparison
 from mapsto.reports.table.number_quality import measures
 
 DAYS = Amount("stay", "days", 4.0)
@@ -113,6 +114,14 @@ def test_the_first_lines_say_what_must_be_known(changed: dict, said: str) -> Non
     assert any(sentence.startswith(said) for sentence in sentences) and "days" in sentences[0]
 
 
+@pytest.mark.parametrize(("rows", "told"), [(9, False), (10, True)])
+def test_a_rival_is_named_first_on_ten_rows_or_more(rows: int, told: bool) -> None:
+    found = measures(evidence(rows, noise=3.0, rival=0.01))
+    said = [sentence for sentence in headlines(found, DAYS) if "predicts clearly better" in sentence]
+    assert found["baselines"]["ridge"]["difference"]["rmse"]["high"] < 0  # clearly better in itself
+    assert [any(name in sentence for name, _ in comparison(found, DAYS)["rows"]) for sentence in said] == [True] * told
+
+
 def test_predictions_that_may_be_guesses_are_said_to_be_uncertain() -> None:
     e = evidence(12, rival=6.0)
     slightly = np.where(np.arange(12) < 7, 0.1, -0.1) * e.y  # right in seven rows, wrong in five
@@ -137,6 +146,11 @@ def test_numbers_have_the_digits_of_their_spread() -> None:
     ]  # fmt: skip
     assert DAYS.change(-0.04) == "0.0" and DAYS.small(-0.04) == "−0.04" and DAYS.small(0.26) == "+0.3"
     assert Amount("y", spread=1e-9).number(2.5e-9) == "2.5e−09" and Probability("a").small(0.0001) == "+0.01"
+
+
+def test_an_axis_of_a_long_name_is_named_in_two_lines() -> None:
+    assert Probability("yes").axis() == "probability of yes, in per cent"
+    assert Probability("no recurrence event").axis() == "probability of\nno recurrence event, in per cent"
 
 
 def test_pictures_are_in_the_unit_of_the_outcome() -> None:

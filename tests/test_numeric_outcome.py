@@ -161,3 +161,12 @@ def test_two_tables_are_read_with_one_decimal_mark():
 def test_what_cannot_be_predicted_is_refused_in_a_sentence(cells, choices, said):
     with pytest.raises(MapstoError, match=said):
         of_table(column(*cells), "y", None, 1000, 0, choices=Choices(**choices))
+
+
+@pytest.mark.parametrize("cell", ["1.7e308", "-1e308", "1e160"])
+def test_an_outcome_whose_square_is_beyond_every_number_is_refused(cell: str) -> None:
+    table = column(*[f"{i}.5" for i in range(20)], cell)
+    with pytest.raises(
+        MapstoError, match=r"^target: got 1\.?7?e\+\d+ in 'y' of t\.csv, expected numbers below 1e\+100"
+    ):
+        of_table(table, "y", None, 100, 0, "t.csv")

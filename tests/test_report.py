@@ -196,7 +196,30 @@ def test_more_than_four_classes_fold_the_rest_away(tmp_path):
     page = Page(text)
     assert sum(image["alt"].startswith("Beeswarm") for image in page.images) == 6
     assert "The other 2 classes" in plain(text)
-    assert names[7] in page.titles
+    assert names[7] in page.text
+
+
+def test_names_of_200_letters_are_wrapped_and_none_is_cut(tmp_path):
+    """Columns, classes and rows are written whole, and no tooltip holds what a table leaves out."""
+    answer, whole = explained(), lambda what: f"{what} " + "letters " * 24 + "end"
+    names = [whole(f"column {j}") for j in range(5)]
+    classes = {old: whole(old) for old in ("malignant", "benign")}
+    rows = [whole(f"row {i}") for i in range(24)]
+    q, r = answer.question, answer.reasons
+    question = replace(
+        q,
+        train=q.train.set_axis(names, axis=1),
+        rows=q.rows.set_axis(names, axis=1).set_axis(rows),
+        labels=np.array([classes[label] for label in q.labels]),
+        outcomes=np.array([classes[outcome] for outcome in q.outcomes], object),
+        others=q.others.set_axis(names, axis=1),
+    )
+    reasons = Explanation(r.values, r.base_values, r.data, names, list(classes.values()))
+    page = Page(written(tmp_path, replace(answer, question=question, reasons=reasons)))
+    text = " ".join(page.text)
+    assert [name for name in [*names, *classes.values(), *rows] if name not in text] == []
+    assert not [title for title in page.titles if "letters" in title]
+    assert page.faults == []
 
 
 def test_unknown_outcomes_are_said_not_invented(tmp_path):

@@ -46,7 +46,7 @@ def made(columns, classes, rows=120, train=60):
 
 def page(folder, monkeypatch, *size):
     answer = made(*size)
-    parts = ("number", "mg", "0 to 1", 3, 120, "The same value everywhere.", True)
+    parts = ("number", "mg", "0 to 1", 3, 0, 120, "The same value everywhere.", True)
     columns = [reading.Reading(name, *parts) for name in answer.columns]
     monkeypatch.setattr(reading, "readings", lambda answer: columns)
     return write(answer, folder / "report.html", "A table")

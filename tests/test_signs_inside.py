@@ -8,9 +8,9 @@ from matplotlib.colors import to_hex
 from mapsto import figures
 from mapsto.episodes import Examples
 from mapsto.figures import film as pictures
-from mapsto.figures.reliability import wilson
 from mapsto.figures.style import HIGHER, LOWER
 from mapsto.figures.task_map import task_map
+from mapsto.measures.evaluation.intervals import ends_of_share
 from mapsto.measures.evaluation.similarity import TaskMap
 from mapsto.reports import page
 from mapsto.reports.course import course, curve
@@ -99,7 +99,7 @@ def test_the_film_says_its_numbers() -> None:
 def test_probes_have_their_interval_and_chance_in_per_cent() -> None:
     axes = figures.draw(Probes(("a",), torch.tensor([[0.5, 0.8]]), 0.4, 50)).axes[0]
     for bars, share, name in zip(axes.containers, (0.5, 0.8), ("before", "after"), strict=True):
-        ends = [float(end[0]) for end in wilson(np.array([share]), np.array([50]))]
+        ends = [float(end[0]) for end in ends_of_share(np.array([share]), np.array([50]))]
         np.testing.assert_allclose(bars.lines[2][0].get_segments()[0][:, 0], 100 * np.array(ends))
         assert bars.get_label() == f"{name}, with 95 % interval"
     assert [line.get_xdata()[0] for line in axes.lines if line.get_label() == "commonest class"] == [40]

@@ -1,5 +1,6 @@
 """Tables in the files of other programs, each written here and read back."""
 
+import datetime
 import importlib
 import zipfile
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyreadstat
 import pytest
+import xlsxwriter
 
 from mapsto.errors import MapstoError
 from mapsto.tables import tablefile
@@ -60,6 +62,9 @@ def xlsx(path, **sheets):
     return zipped(path, parts)
 
 
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+
+
 def ods(path, rows):
     """Write a spreadsheet of LibreOffice."""
 
@@ -73,8 +78,7 @@ def ods(path, rows):
     names = ("office", "table", "text")
     spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in names)
     content = f"<office:document-content {spaces}><office:body>{body}</office:body></office:document-content>"
-    kind = "application/vnd.oasis.opendocument.spreadsheet"
-    return zipped(path, {"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<manifest/>"})
+    return zipped(path, {"mimetype": ODS, "content.xml": content, "META-INF/manifest.xml": "<manifest/>"})
 
 
 def zipped(path, parts):
@@ -183,3 +187,50 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, ending):
     with pytest.raises(MapstoError, match=r"^file: .* is not a readable") as refused:
         tablefile.read(tmp_path / f"t.{ending}")
     assert "\n" not in str(refused.value)
+
+
+# --- dates and times in the cells of a sheet
+
+
+SHOWN = {  # what a sheet shows of a cell: how the cell is read
+    "date": ("yyyy-mm-dd", datetime.datetime(2021, 5, 3), "2021-05-03", "date", 18750.0),
+    "moment": ("yyyy-mm-dd hh:mm", datetime.datetime(2021, 5, 3, 12), "2021-05-03 12:00:00", "date", 18750.5),
+    "time": ("hh:mm", datetime.time(8, 30), "08:30:00", "number", 8.5),
+    "short span": ("[h]:mm:ss", datetime.timedelta(hours=2, minutes=30), "2:30:00", "number", 2.5),
+    "long span": ("[h]:mm:ss", datetime.timedelta(hours=49, seconds=36), "49:00:36", "number", 49.01),
+}
+
+
+@pytest.mark.parametrize(("shape", "value", "shown", "kind", "number"), SHOWN.values(), ids=SHOWN)
+def test_dates_times_and_spans_of_a_sheet_are_read_as_it_shows_them(tmp_path, shape, value, shown, kind, number):
+    with xlsxwriter.Workbook(tmp_path / "t.xlsx") as book:
+        page = book.add_worksheet()
+        page.write_row(0, 0, ["when", "n"])
+        for i in range(1, 4):
+            page.write_datetime(i, 0, value, book.add_format({"num_format": shape}))
+            page.write_number(i, 1, i)
+    table = tablefile.read(tmp_path / "t.xlsx").table
+    columns = Columns().fit(table)
+    assert table["when"].tolist() == [shown] * 3 and columns.columns[0].kind == kind
+    assert columns.transform(table)[0, 0] == pytest.approx(number)
+
+
+def test_spans_below_and_above_a_day_are_in_one_unit_whatever_the_file(tmp_path):
+    spans = [
+        "PT08H30M00S",
+        "PT30H05M07S",
+        "-PT01H30M00S",
+        "PT00H00M01.5S",
+    ]
+    times = ods(tmp_path / "t.ods", [["span", "n"], *([span, 1] for span in spans)])
+    with zipfile.ZipFile(times) as file:
+        text = file.read("content.xml").decode()
+    for span in spans:
+        text = text.replace('"string"><text:p>' + span, f'"time" office:time-value="{span}"><text:p>{span}')
+    table = tablefile.read(
+        zipped(times, {"mimetype": ODS, "content.xml": text, "META-INF/manifest.xml": "<manifest/>"})
+    )
+    columns = Columns().fit(table.table)
+    hours = [8.5, 30 + 5 / 60 + 7 / 3600, -1.5, 1.5 / 3600]
+    np.testing.assert_allclose(columns.transform(table.table)[:, 0], hours)
+    assert columns.columns[0].unit == "h"

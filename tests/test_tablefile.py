@@ -13,6 +13,7 @@ from mapsto.tables import tablefile
 from mapsto.tables.columns import Columns
 from mapsto.tables.splits import split, stratified, training_rows
 from mapsto.tables.tablefile import outcomes, read_table
+from mapsto.tables.target import decided
 
 PLAIN = "age,ward,outcome\n61,north,yes\n48,south,\n,north,no\n"
 
@@ -78,7 +79,10 @@ def test_a_row_without_any_cell_is_left_out_and_said(tmp_path):
         ("  \n\n", "is empty"),
         ("a,b\n", "has no rows"),
         (b"PK\x03\x04\x00\x00zip", "is a binary file"),
-        (b"a,b\n\x001,2\n", "is a binary file"),
+        (b"a,b\n\x001,2\n", r"is a text with control characters \(the first, 0x00, is in line 2\)"),
+        (b"a\x01b\n1\x012\n", r"0x01, is in line 1\), expected .* if they separate the columns"),
+        ("größe,b\n".encode("cp1252") + b"1,2\n" * 60 + b"\x1b1,2\n", r"0x1b, is in line 62\)"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00", "is a binary file"),
         (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "is a damaged gzip file"),
         ("a,b,a\n1,2,3\n", "'a' more than once"),
         ("a, a\n1,2\n", "'a' more than once"),
@@ -203,3 +207,30 @@ def test_a_nameless_last_column_may_be_left_out_of_a_line(tmp_path):
 
 def test_a_first_line_that_names_the_separator_is_passed_over(tmp_path):
     assert read(tmp_path, "sep=;\r\na;b\r\n1;2\r\n").to_numpy().tolist() == [["1", "2"]]
+
+
+UNITS = "age,crp (mg/l),weight,ward,stay\n[years],,kg,,days\n61,3,70,a,3\n48,4,71.5,b,9\n50,9,60,b,4\n"
+
+
+def test_a_row_of_units_that_is_left_out_gives_columns_their_units(tmp_path):
+    (tmp_path / "t.csv").write_text(UNITS)
+    found = tablefile.read(tmp_path / "t.csv")
+    columns = Columns().fit(found.table)
+    assert [column.unit for column in columns] == ["years", "mg/l", "kg", "", "days"]
+    assert "line 2 is a row of units ('[years]', 'kg', 'days'); left out." in found.notes
+    later = found.table.assign(weight=["70 kg", "71.5", "60 lb"])  # a later table may write the unit
+    with pytest.warns(UserWarning, match="'60 lb' not a number in kg"):
+        np.testing.assert_array_equal(columns.transform(later)[:, 2], [70, 71.5, np.nan])
+
+
+def test_an_outcome_has_the_unit_of_its_row(tmp_path):
+    rows = "".join(f"{i},{i * 7 % 23}.5\n" for i in range(30))
+    (tmp_path / "t.csv").write_text(f"age,stay\nyears,days\n{rows}")
+    kind = decided(tablefile.read(tmp_path / "t.csv").table, "stay", "t.csv")
+    assert kind.amounts.unit == "days"
+
+
+def test_a_note_about_a_row_of_labels_writes_line_breaks_as_elsewhere(tmp_path):
+    (tmp_path / "t.csv").write_text('a,b,ward\n"first\nline",float,\n1,2,x\n2,3,y\n3,5,x\n')
+    notes = tablefile.read(tmp_path / "t.csv").notes
+    assert r"line 2 is a row of labels ('first\nline', 'float'); left out." in notes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..measures.evaluation.intervals import ends_of_share
 from . import style
-from .reliability import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def probes(result: Probes) -> Figure:
     """Draw the accuracy of a linear probe on each layer, in the first state and in the last."""
-    accuracy = result.accuracy.cpu().numpy()
+    accuracy = result.accuracy.double().cpu().numpy()
     figure = style.canvas(1.3 + 0.42 * len(result.layers))
     axes = style.rows(style.quiet(figure.subplots()), [style.label(layer, 18) for layer in result.layers])
     ends = [(0, "o", style.LOWER, "before"), (-1, "s", style.HIGHER, "after")]
     for i, mark, colour, name in ends if accuracy.shape[1] > 1 else [(0, "o", style.LOWER, "accuracy")]:
         share, at = accuracy[:, i], np.arange(len(accuracy)) + (0.13 if i else -0.13 * (accuracy.shape[1] > 1))
-        low, high = wilson(share, np.full(len(share), result.rows))
+        low, high = ends_of_share(share, np.full(len(share), result.rows))
         axes.errorbar(
             100 * share, at, xerr=100 * np.maximum(np.stack([share - low, high - share]), 0), fmt=mark, color=colour,
             markersize=6, elinewidth=1.3, capsize=3, label=f"{name}, with 95 % interval",

@@ -1,12 +1,9 @@
 """The reliability curve: of the rows that were given 70 %, did about 70 out of 100 turn out so?
 
 Rows are put in equal bins of predicted probability; each bin's mean prediction is set against the share of rows for
-which the event happened, with a 95 % interval (Wilson 1927), because a bin of five rows proves little.
+which the event happened, with its exact 95 % interval (Clopper & Pearson 1934): a bin of five rows proves little.
 
-    frequency = events / count
-    low, high = (frequency + z²/2c ± z √(frequency (1 - frequency)/c + z²/4c²)) / (1 + z²/c),   c = count
-
-Reference: DeGroot & Fienberg 1983, "The comparison and evaluation of forecasters"; Brown, Cai & DasGupta 2001, Eq. (4).
+Reference: DeGroot & Fienberg 1983, "The comparison and evaluation of forecasters".
 """
 
 from __future__ import annotations
@@ -17,13 +14,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .. import checks
+from ..measures.evaluation.intervals import ends_of_share
 from . import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 class Bins(NamedTuple):
@@ -52,17 +48,8 @@ def reliability_bins(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray,
     n = count[used]
     mean = np.bincount(index, predicted, bins)[used] / n
     frequency = np.bincount(index, event.astype(float), bins)[used] / n
-    low, high = wilson(frequency, n)
+    low, high = ends_of_share(frequency, n)
     return Bins(mean, frequency, low, high, n, used, bins)
-
-
-def wilson(
-    frequency: Float[np.ndarray, " b"], count: Int[np.ndarray, " b"]
-) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, " b"]]:
-    """Return the 95 % interval of a share `frequency` observed among `count` rows."""
-    centre = frequency + _Z**2 / (2 * count)
-    half = _Z * np.sqrt(frequency * (1 - frequency) / count + _Z**2 / (4 * count**2))
-    return np.maximum(0, (centre - half) / (1 + _Z**2 / count)), np.minimum(1, (centre + half) / (1 + _Z**2 / count))
 
 
 def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:

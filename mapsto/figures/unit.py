@@ -118,8 +118,9 @@ class Probability(Unit):
         return f"the probability of {style.shorten(self.name, limit)}"
 
     def axis(self) -> str:
-        """Name the axis of predictions."""
-        return f"probability of {style.label(self.name, 28)}, in per cent"
+        """Name the axis of predictions, in two lines if the class has a long name."""
+        line = "\n" if style.width(self.name) > 16 else " "
+        return f"probability of{line}{style.label(self.name, 28)}, in per cent"
 
     def axis_of_changes(self, start: str) -> str:
         """Name the axis of contributions."""

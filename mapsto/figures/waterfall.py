@@ -60,10 +60,12 @@ def waterfall(
     style.rows(axes, labels)
     axes.get_yticklabels()[-1].set_fontweight("bold")
     ends = [base, *(bar.end for bar in bars)]
-    _room(axes, unit.factor * np.array(ends), unit)
-    for height, bar in enumerate(bars, start=1):
-        single = reach is not None and len(bar.columns) == 1
-        _bar(axes, bar, height, unit, float(reach[bar.columns[0]]) if single else 0.0)  # type: ignore[index]
+    reaches = [0.0 if reach is None or len(bar.columns) > 1 else float(reach[bar.columns[0]]) for bar in bars]
+    outer = [end + side * half for end, half in zip(ends, [0.0, *reaches], strict=True) for side in (-1, 1)]
+    texts = [unit.within(bar.end - bar.start, half) for bar, half in zip(bars, reaches, strict=True)]
+    _room(axes, unit.factor * np.array(outer), max(map(len, texts), default=0), unit)
+    for height, (bar, half) in enumerate(zip(bars, reaches, strict=True), start=1):
+        _bar(axes, bar, height, unit, half)
     _mark(axes, 0, ends[0], unit, bold=False)
     _mark(axes, len(bars) + 1, ends[-1], unit, bold=True)
     axes.set_xlabel(unit.axis(), fontsize=9.5, color=style.INK)
@@ -93,16 +95,17 @@ def _name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray) -
     return f"{'all' if len(bar.columns) == len(row) else 'the other'} {len(bar.columns)} columns,\nsummed"
 
 
-def _room(axes: Axes, ends: Float[np.ndarray, " s"], unit: Unit) -> None:
-    """Leave room for the numbers written beside the bars; never zoom in below twenty steps, two percentage points."""
+def _room(axes: Axes, ends: Float[np.ndarray, " s"], letters: int, unit: Unit) -> None:
+    """Leave room for numbers of so many letters beside the bars; show at least twenty steps, two percentage points."""
     span = max(ends.max() - ends.min(), 20 * unit.step)
     low, high = unit.range
     centre = (ends.max() + ends.min()) / 2
-    axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
+    half = span / 2 / (1 - 2 * min(0.03 + 0.023 * letters, 0.4))
+    axes.set_xlim(centre - half, centre + half)
     axes.set_xticks(
         [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]
     )  # else -10 % may be marked
-    axes.set_xlim(centre - 0.8 * span, centre + 0.8 * span)
+    axes.set_xlim(centre - half, centre + half)
 
 
 def _bar(axes: Axes, bar: Step, height: int, unit: Unit, reach: float) -> None:

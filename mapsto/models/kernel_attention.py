@@ -50,7 +50,8 @@ class KernelAttention(nn.Module):
             width 1/s, in the unit of x.
 
     Raises:
-        MapstoError: if `width` is not a multiple of `heads`, a size is below 1, or a scale is not above 0.
+        MapstoError: if `width` is not a multiple of `heads`, a size is below 1, `depth` is above 1000, or a scale is
+            not above 0.
 
     >>> attention = KernelAttention(features=1, targets=1, width=8, heads=2)
     >>> recall = attention.remember(torch.randn(5, 1), torch.randn(5, 1), torch.ones(5))
@@ -68,7 +69,8 @@ class KernelAttention(nn.Module):
         scales: tuple[float, float] = (0.5, 12.0),
     ):
         super().__init__()
-        checks.count(features=features, targets=targets, width=width, depth=depth, heads=heads)
+        checks.count(features=features, targets=targets, width=width, heads=heads)
+        checks.layers(depth=depth)
         checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the number of heads")
         checks.expect(min(scales) > 0, "scales", scales, "(widest, narrowest), two numbers above 0")
         self.width, self.targets = width, targets

@@ -51,12 +51,13 @@ class SetTransformer(nn.Module):
             cells of the same column.
 
     Raises:
-        MapstoError: if `width` is not a multiple of `heads`, or a size is below 1.
+        MapstoError: if `width` is not a multiple of `heads`, a size is below 1, or `depth` is above 1000.
     """
 
     def __init__(self, width: int = 64, depth: int = 4, heads: int = 4):
         super().__init__()
-        checks.count(width=width, depth=depth, heads=heads)
+        checks.count(width=width, heads=heads)
+        checks.layers(depth=depth)
         checks.expect(width % heads == 0, "width", f"{width} with {heads} heads", "a multiple of the number of heads")
         self.width = width
         self.layers: Iterable[Layer] = nn.ModuleList(Layer(width, heads) for _ in range(depth))  # type: ignore[assignment]

@@ -55,7 +55,7 @@ class SoftDecisionTree(nn.Module):
             deterministic tree.
 
     Raises:
-        MapstoError: if a size is below 1, `sharpness` is not above 0, or `loss` is unknown.
+        MapstoError: if a size is below 1, `depth` is above 20, `sharpness` is not above 0, or `loss` is unknown.
 
     >>> tree = SoftDecisionTree(features=2, outputs=3, depth=2)
     >>> tree(torch.zeros(4, 2)).exp().sum(-1).detach().round(decimals=4)
@@ -71,7 +71,8 @@ class SoftDecisionTree(nn.Module):
         sharpness: float = 1.0,
     ):
         super().__init__()
-        checks.count(features=features, outputs=outputs, depth=depth)
+        checks.count(features=features, outputs=outputs)
+        checks.layers(most=20, depth=depth)
         checks.above(0, sharpness=sharpness)
         checks.one_of(("cross_entropy", "mse"), loss=loss)
         self.depth, self.loss_name, self.sharpness = depth, loss, sharpness

@@ -22,8 +22,8 @@ class VGG(nn.Sequential):
     convolutions. `norm` and `activation` take the same values as in `Conv4`.
 
     Raises:
-        MapstoError: if there is no stage, a width or `depth` is below 1, images are too small for the poolings, or
-            `norm` or `activation` is unknown.
+        MapstoError: if there is no stage, a width or `depth` is below 1, `depth` is above 1000, images are too small
+            for the poolings, or `norm` or `activation` is unknown.
 
     >>> import torch
     >>> VGG(channels=3, widths=(4, 8), outputs=5, size=32)(torch.zeros(2, 3, 32, 32)).shape
@@ -42,7 +42,7 @@ class VGG(nn.Sequential):
     ):
         super().__init__()
         checks.expect(min(widths, default=0) > 0, "widths", tuple(widths), "one or more whole numbers from 1")
-        checks.count(depth=depth)
+        checks.layers(depth=depth)
         checks.count(2 ** len(widths), size=size)
         side = size // 2 ** len(widths)
         self.stages = nn.Sequential(

@@ -36,7 +36,9 @@ def render(template: str, **context: Any) -> str:
     environment = Environment(
         loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_safe
     )
-    environment.filters.update(percent=numbers.percent, points=numbers.points, cell=numbers.cell, short=short)
+    environment.filters.update(
+        percent=numbers.percent, points=numbers.points, cell=numbers.cell, short=short, whole=whole
+    )
     return environment.get_template(template).render(version=__version__, **context) + "\n"
 
 
@@ -46,12 +48,40 @@ def short(text: object, limit: int = 32) -> Markup:
     >>> str(short("<b>", 10)), str(short("a long name", 6))
     ('&lt;b&gt;', '<abbr title="a long name">a lon…</abbr>')
     """
+    from markupsafe import Markup
+
+    line = _line(text)
+    cut = style.shorten(line, limit)
+    shown = _isolated(cut)
+    return shown if cut == line else Markup('<abbr title="{}">{}</abbr>').format(line, shown)
+
+
+def whole(text: object, limit: int = 32) -> Markup:
+    """Write user text whole; one of more than `limit` characters is wrapped, so that a cell gets no wider than these.
+
+    >>> str(whole("<b>", 10)), str(whole("a long name", 6))
+    ('&lt;b&gt;', '<span class="long" style="width: 6ch">a long name</span>')
+    """
+    from markupsafe import Markup
+
+    line = _line(text)
+    shown = _isolated(line)
+    return (
+        shown
+        if style.width(line) <= limit
+        else Markup('<span class="long" style="width: {}ch">{}</span>').format(limit, shown)
+    )
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).translate(_OVERRIDES).split())
+
+
+def _isolated(line: str) -> Markup:
+    """Escape a line; one from right to left leaves the text around it as it is."""
     from markupsafe import Markup, escape
 
-    whole = " ".join(str(text).translate(_OVERRIDES).split())
-    cut = style.shorten(whole, limit)
-    shown = Markup("<bdi>{}</bdi>").format(cut) if _right_to_left(cut) else escape(cut)
-    return shown if cut == whole else Markup('<abbr title="{}">{}</abbr>').format(whole, shown)
+    return Markup("<bdi>{}</bdi>").format(line) if _right_to_left(line) else escape(line)
 
 
 def _safe(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from . import cells, dates, spelling, words
 from .cells import Cell
@@ -89,6 +89,13 @@ class Column:
                     unread[cells.as_text(cell)] = None
             numbers.append(memory[cell])
         return np.array(numbers, float), list(unread)
+
+    def unread(self, values: pd.Series) -> Bool[np.ndarray, " n"]:
+        """Return which cells are there but cannot be read, such as a level that `fit` did not see."""
+        numbers, texts = self.read(values)
+        if not texts:
+            return np.zeros(len(values), bool)
+        return np.isnan(numbers) & np.array([not self.is_missing(cell) for cell in cells.cells(values)])
 
     def is_missing(self, cell: Cell) -> bool:
         """Return whether a cell stands for a missing value in this column."""

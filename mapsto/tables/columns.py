@@ -154,10 +154,11 @@ class Columns:
             deciding.decide(*part, self.reading, habits) if column.kind == "category" and lost else column
             for column, part in zip(first, parts, strict=True)
         ]
+        units = frame.attrs.get("units", {})  # those of a row below the names
         for column in decided:
             unit = _UNIT_OF_NAME.search(column.name)
-            if column.kind == "number" and not column.unit and unit:
-                column.unit = unit[1]
+            if column.kind == "number" and not column.unit:
+                column.unit = unit[1] if unit else units.get(column.name, "")
         return decided
 
     def _read(self, frame: pd.DataFrame) -> tuple[np.ndarray, list[list[str]]]:

@@ -32,7 +32,7 @@ _QUARTER = re.compile(r"(\d{4})[ -]?Q([1-4])|Q([1-4])[ -/](\d{4})")
 _WEEKS = re.compile(r"(\d{1,2})\s*\+\s*([0-6])")
 _COMPACT = re.compile(r"(19|20)(\d{2})(\d{2})(\d{2})")
 _SERIAL = re.compile(r"[1-9]\d{4}(\.\d+)?")
-_HOURS = re.compile(r"(\d{1,3}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?|Uhr)?")
+_HOURS = re.compile(r"(-?)(\d{1,5}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([AaPp]\.?[Mm]\.?|Uhr)?")
 _SPAN = re.compile(r"(-?\d+) days?,?(?: ([+-]?)(\d+):(\d{2}):(\d{2}(?:\.\d+)?))?")
 _EPOCH = datetime(1970, 1, 1)
 _PIVOT = 30  # 30 means 1930, 29 means 2029
@@ -67,14 +67,17 @@ def serial_days(text: str) -> float:
 def hours(text: str) -> float:
     """Return a time of day (or a duration) as hours, NaN if the text is none.
 
-    >>> hours("20:15"), hours("8:30 pm"), hours("20:75")
-    (20.25, 20.5, nan)
+    >>> hours("20:15"), hours("8:30 pm"), hours("-30:15"), hours("20:75")
+    (20.25, 20.5, -30.25, nan)
     """
     match = _HOURS.fullmatch(text.strip())
-    if not match or int(match[2]) > 59 or int(match[3] or 0) > 59:
+    if not match:
         return math.nan
-    hour = _half(int(match[1]), match[4])
-    return hour + int(match[2]) / 60 + int(match[3] or 0) / 3600
+    minute, second = int(match[3]), float((match[4] or "0").replace(",", "."))
+    if minute > 59 or second >= 60:
+        return math.nan
+    hour = _half(int(match[2]), match[5]) + minute / 60 + second / 3600
+    return -hour if match[1] else hour
 
 
 def weeks(text: str) -> float:

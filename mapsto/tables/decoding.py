@@ -17,7 +17,7 @@ _MARKS = {  # how spreadsheets begin a text file; the longer mark first
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
-_CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
+_CONTROLS = re.compile(b"[" + re.escape(bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))) + b"]")
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _NAMES = {"cp1252": "Western European (Windows-1252)", "gb18030": "Chinese (GBK)", "cp1251": "Cyrillic (Windows-1251)",
           "shift_jis": "Japanese (Shift JIS)"}  # fmt: skip
@@ -53,8 +53,7 @@ def decode(path: Path, content: bytes) -> tuple[str, list[str]]:
     """
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None) or _wide(content)
     if encoding is None or encoding == "utf-8-sig":
-        if content[:65536].translate(None, _CONTROL) != content[:65536]:
-            raise MapstoError(f"file: {path} is a binary file, expected a text table; export it as CSV (UTF-8) first.")
+        _refuse_controls(path, content[:65536])
         encoding = encoding or "utf-8"
     try:
         return content.decode(encoding), []
@@ -64,6 +63,21 @@ def decode(path: Path, content: bytes) -> tuple[str, list[str]]:
     guess = _guess(content)
     note = f"file: {path.name} is read as {_NAMES[guess]} text, a guess; save it as UTF-8 if letters look wrong."
     return content.decode(guess, errors="replace"), [note]
+
+
+def _refuse_controls(path: Path, start: bytes) -> None:
+    """Raise MapstoError if the start of a file holds control characters, and name them unless the file is binary."""
+    found = _CONTROLS.search(start)
+    if found is None:
+        return
+    share = len(_CONTROLS.findall(start)) / len(start)
+    if share > (0.4 if _decodes(start[: start.rfind(b"\n") + 1] or start, "utf-8") else 0.01):
+        raise MapstoError(f"file: {path} is a binary file, expected a text table; export it as CSV (UTF-8) first.")
+    line = start.count(b"\n", 0, found.start()) + 1
+    raise MapstoError(
+        f"file: {path} is a text with control characters (the first, 0x{found[0].hex()}, is in line {line}), expected "
+        "a text without them; if they separate the columns, export it with commas, and else remove them."
+    )
 
 
 def _wide(content: bytes) -> str | None:

@@ -22,14 +22,23 @@ _GAP = 0.25  # the least distance of two distribution functions, or of two share
 _FACTORS = (10.0, 100.0, 1000.0, 1e4, 1e6, 88.4, 1 / 0.0555, 2.2046, 2.54)
 
 
-def drifts(columns: Sequence[Column], train: Float[np.ndarray, "n d"], rows: Float[np.ndarray, "m d"]) -> list[str]:
-    """Return a sentence about each column whose cells differ clearly between `train` and `rows`."""
+def drifts(
+    columns: Sequence[Column],
+    train: Float[np.ndarray, "n d"],
+    rows: Float[np.ndarray, "m d"],
+    unread: Bool[np.ndarray, "m d"],
+) -> list[str]:
+    """Return a sentence about each column whose cells differ clearly between `train` and `rows`.
+
+    `unread` says which cells of `rows` are there but cannot be read, such as a new level; they are not missing.
+    """
     notes = []
-    for column, a, b in zip(columns, train.T, rows.T, strict=True):
+    for column, a, b, new in zip(columns, train.T, rows.T, unread.T, strict=True):
         if column.kind == "absent" or np.isnan(a).all() or looks_like(column, a):
             continue
         known = a[~np.isnan(a)], b[~np.isnan(b)]
-        told = _of_missing(column, np.isnan(a), np.isnan(b), len(columns))
+        told = _of_missing(column, np.isnan(a), np.isnan(b) & ~new, len(columns))
+        told += _of_unread(column, new)
         if min(map(len, known)):
             of_values = _of_levels if column.kind in ("category", "ordered") else _of_numbers
             told += of_values(column, *known, len(columns))
@@ -44,6 +53,13 @@ def _of_missing(column: Column, a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, "
         f"column {column.name!r}: missing in {a.mean():.0%} of the training rows and in {b.mean():.0%} of the rows to "
         "explain; if it is written differently there, pass missing=[...] or types={...} (--missing, --type)."
     ]
+
+
+def _of_unread(column: Column, new: Bool[np.ndarray, " m"]) -> list[str]:
+    if new.mean() < _GAP:
+        return []
+    what = "levels that no training row has" if column.codes else "cells that cannot be read"
+    return [f"column {column.name!r}: {what} in {new.mean():.0%} of the rows to explain; {_remedy(column)}"]
 
 
 def _of_levels(column: Column, a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"], tests: int) -> list[str]:

@@ -19,6 +19,7 @@ from .grid import Grid, Row
 from .remarks import listing
 
 SHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+_SPAN = re.compile(r"-?PT\d+H\d+M\d+(\.\d+)?S")  # how an .ods file stores a span of a day and more
 _REFUSALS = {"refused", "no answer", "don't know", "dont know", "dk", "weiß nicht", "keine antwort", "verweigert"}
 FRAMES = (".parquet", ".pq", ".feather", ".arrow", ".sav", ".zsav", ".por", ".dta")
 
@@ -96,14 +97,21 @@ def _grid(rows: list[list[Any]]) -> list[Row]:
 def _cell(cell: Any) -> Any:
     """Return a spreadsheet's cell: a float, a text, or None if it is empty."""
     if isinstance(cell, str):
-        return cell.strip() or None
+        return _clock(pd.Timedelta(cell)) if _SPAN.fullmatch(cell) else cell.strip() or None
     if isinstance(cell, bool):
         return str(cell)
     if isinstance(cell, datetime.timedelta):
-        return str(pd.Timedelta(cell))
+        return _clock(cell)
     if isinstance(cell, datetime.datetime | datetime.date | datetime.time):
         return re.sub(r" 00:00:00$", "", str(cell))
     return cell if cell is None else float(cell)
+
+
+def _clock(span: datetime.timedelta) -> str:
+    """Write a span of time as a sheet shows it: 30:05:07 for a day, six hours, five minutes and seven seconds."""
+    minutes, seconds = divmod(round(abs(span.total_seconds()), 3), 60)
+    sign = "-" * (span < datetime.timedelta())
+    return f"{sign}{int(minutes) // 60}:{int(minutes) % 60:02}:{seconds:06.3f}".removesuffix(".000")
 
 
 def _labelled(table: pd.DataFrame, about: Any) -> tuple[pd.DataFrame, list[str]]:

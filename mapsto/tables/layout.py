@@ -30,11 +30,15 @@ _SEARCHED = 30  # lines in which the header is searched
 
 @dataclass
 class Layout:
-    """The parts of a table: names of columns, rows, and sentences about everything that was left out."""
+    """The parts of a table: names of columns, rows, sentences about everything that was left out, and units of columns.
+
+    The units are those of a row of units below the names.
+    """
 
     names: list[str]
     rows: list[Row]
     notes: list[str]
+    units: dict[str, str]
 
 
 def layout_of(path: Path, grid: Grid) -> Layout:
@@ -54,7 +58,7 @@ def layout_of(path: Path, grid: Grid) -> Layout:
     if empty:
         notes.append(f"{_lines(empty)} empty; left out.")
     body = _cut(path, body, max((i for i, name in enumerate(names, 1) if name), default=0), len(names), notes)
-    body = _without_units(_without_import_ids(body, notes), len(names), notes)
+    body, units = _without_units(_without_import_ids(body, notes), names, notes)
     body = _without_repeated_header(body, names, notes)
     body, lines = without_sums(body)
     if lines:
@@ -62,7 +66,7 @@ def layout_of(path: Path, grid: Grid) -> Layout:
             f"{_lines([line for line, _ in lines])} no row of the table but a summary ({lines[0][1]!r}); left out."
         )
     refuse_duplicates([name for name in names if name])
-    layout = Layout(*named(names, body, [*grid.notes, *notes]))
+    layout = Layout(*named(names, body, [*grid.notes, *notes]), units)
     if not layout.rows or not layout.names:
         raise _no_rows(path)
     cells = [name for j, name in enumerate(layout.names) if _is_cell(name, [row.cells[j] for row in layout.rows])]
@@ -218,31 +222,31 @@ def _without_import_ids(rows: list[Row], notes: list[str]) -> list[Row]:
     return rows
 
 
-def _without_units(rows: list[Row], width: int, notes: list[str]) -> list[Row]:
-    """Leave out a row of units below the column names."""
+def _without_units(rows: list[Row], names: list[str], notes: list[str]) -> tuple[list[Row], dict[str, str]]:
+    """Leave out a row of units below the column names; return the other rows, and the units of columns."""
     if len(rows) > 1 and rows[0].filled and all(_RULE.fullmatch(_text(cell)) for cell in rows[0].filled):
         notes.append(f"line {rows[0].line} is a rule below the column names; left out.")
         rows = rows[1:]
     if len(rows) < 3:
-        return rows
+        return rows, {}
     first, rest = rows[0], rows[1:]
     if any(_is_value(cell) for cell in first.filled):
-        return rows
-    numeric = [j for j in range(width) if _mostly_numbers([row.cells[j] for row in rest])]
+        return rows, {}
+    numeric = [j for j in range(len(names)) if _mostly_numbers([row.cells[j] for row in rest])]
     texts = [_text(first.cells[j]) for j in numeric if first.cells[j] is not None]
     others = [_text(cell) for j, cell in enumerate(first.cells) if cell is not None and j not in numeric]
     labels = [text for text in texts if not words.is_missing(text)]
-    units = sum(_UNITS.fullmatch(text) is not None for text in labels)
+    units = {names[j]: text.strip("()[] ") for j in numeric if _UNITS.fullmatch(text := _text(first.cells[j]))}
     cells_below = {cell for row in rest for cell in row.cells}
     if (
         labels
-        and (units == len(labels) or len(labels) > 1)
+        and (len(units) == len(labels) or len(labels) > 1)
         and not any(text in cells_below for text in others if text != "-")
     ):
         kind = "units" if units else "labels"
-        notes.append(f"line {first.line} is a row of {kind} ({', '.join(labels[:4])}); left out.")
-        return rest
-    return rows
+        notes.append(f"line {first.line} is a row of {kind} ({listing(labels, 4)}); left out.")
+        return rest, units
+    return rows, {}
 
 
 def _mostly_numbers(cells: Sequence[Any]) -> bool:

@@ -82,7 +82,9 @@ def _of_layout(layout: Layout) -> TableFile:
     cells = np.empty((len(layout.rows), len(layout.names)), object)
     for i, row in enumerate(layout.rows):
         cells[i] = row.cells
-    return TableFile(pd.DataFrame(cells, columns=layout.names), layout.notes, [row.line for row in layout.rows])
+    table = pd.DataFrame(cells, columns=layout.names)
+    table.attrs["units"] = layout.units
+    return TableFile(table, layout.notes, [row.line for row in layout.rows])
 
 
 def _of_frame(path: Path, table: pd.DataFrame, notes: list[str]) -> TableFile:

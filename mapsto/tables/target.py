@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, Shaped
 from .. import checks
 from ..errors import MapstoError
 from . import cells, deciding
-from .amounts import Amounts
+from .amounts import Amounts, unit_of_name
 from .evidence import Reading, count
 from .outcome import Outcome, check_column, read_outcome
 from .splits import tenths
@@ -27,6 +27,7 @@ from .words import fold
 
 KINDS = ("numbers", "classes")
 _MOST, _RARE = 10, 3
+_LARGEST = 1e100  # of numbers whose squares are summed
 _CODE = re.compile(r"0\d+")
 
 
@@ -85,6 +86,9 @@ class Classes(Target):
 
     def labels(self, y: pd.Series) -> Shaped[np.ndarray, " n"]:
         """Return the classes, whole numbers as integers."""
+        different = y.unique()
+        got = f"one class only ({different[0]!s}) in {self.name!r}"
+        checks.expect(len(different) > 1, "target", got, "two or more", "add rows of another class")
         return y.to_numpy(int) if pd.api.types.is_integer_dtype(y) else y.to_numpy()
 
     def known(
@@ -113,9 +117,16 @@ class Numbers(Target):
     notes: Sequence[str] = ()
 
     def read(self, table: pd.DataFrame, name: str) -> Outcome:
-        """Return the outcomes of the table."""
+        """Return the outcomes of the table.
+
+        Raises:
+            MapstoError: if the table lacks the column, or a number in it is too large for its square to be one.
+        """
         check_column(table, self.amounts.name, name)
         y, notes = self.amounts.read(table[self.amounts.name])
+        largest = float(y.abs().max())
+        got, expected = f"{largest:g} in {self.amounts.name!r} of {name}", f"numbers below {_LARGEST:g}"
+        checks.expect(not largest >= _LARGEST, "target", got, expected, "mend the cell")
         return Outcome(y, [*self.notes, *notes])
 
     def strata(self, y: pd.Series) -> pd.Series:
@@ -125,7 +136,8 @@ class Numbers(Target):
     def labels(self, y: pd.Series) -> Float[np.ndarray, " n"]:
         """Return the numbers."""
         numbers = y.to_numpy(float)
-        got = f"the same outcome, {cells.as_text(float(numbers[0]))}, in all {len(numbers)} training rows"
+        number = cells.as_text(float(numbers[0]))
+        got = f"the same outcome, {number}, in all {len(numbers)} training rows of {self.amounts.name!r}"
         checks.expect(bool(np.ptp(numbers) > 0), "target", got, "different numbers", "there is nothing to learn")
         return numbers
 
@@ -172,7 +184,10 @@ def _amounts(table: pd.DataFrame, target: str, missing: Sequence[str], chosen: s
     habits = deciding.habits(texts, table.attrs.get("decimal"))
     y, own = table[target], reading.words_of(target, names)
     counts = count(y) if cells.kind_of(y) == "cells" else count(y[:0])
-    return Amounts.of(deciding.decide(target, y, counts, own, reading, habits), y)
+    column = deciding.decide(target, y, counts, own, reading, habits)
+    if column.kind == "number" and not unit_of_name(target)[1]:
+        column.unit = column.unit or table.attrs.get("units", {}).get(target, "")
+    return Amounts.of(column, y)
 
 
 def _of_numbers(amounts: Amounts, y: pd.Series, missing: Sequence[str]) -> Target:

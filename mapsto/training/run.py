@@ -132,7 +132,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """Read a run's `config.yaml`.
 
     Raises:
-        MapstoError: if the file is missing, unreadable or of another format.
+        MapstoError: if the file is missing, unreadable or of another format, or its `steps` is not a whole number.
     """
     path = Path(folder) / CONFIG
     try:
@@ -143,6 +143,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise MapstoError(f"run: {path} is not readable as YAML; train again.") from error
     config = config if isinstance(config, dict) else {}
     _require_format(path, config.get("format") == FORMAT, config)
+    steps = config.get("steps", 0)
+    whole = isinstance(steps, int) and not isinstance(steps, bool)
+    checks.expect(whole, "run", f"steps: {steps!r} in {path}", "a whole number", "mend it, or train again")
     return config
 
 

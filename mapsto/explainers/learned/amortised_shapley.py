@@ -61,7 +61,7 @@ class AmortisedShapley(PlayerExplainer):
         heads: the number of attention heads.
 
     Raises:
-        MapstoError: if a number is out of range, or `coalitions` is odd or below 4.
+        MapstoError: if a number is out of range (`depth`: 0 to 1000), or `coalitions` is odd or below 4.
     """
 
     signs: Tensor
@@ -79,7 +79,8 @@ class AmortisedShapley(PlayerExplainer):
     ):
         super().__init__(players, outputs, reads)
         checks.count(width=width, heads=heads)
-        checks.count(0, rank=rank, depth=depth)
+        checks.count(0, rank=rank)
+        checks.layers(0, depth=depth)
         in_pairs(4, coalitions=coalitions)
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.coalitions = coalitions

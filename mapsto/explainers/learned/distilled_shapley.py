@@ -74,8 +74,8 @@ class DistilledShapley(PlayerExplainer):
         hidden: the number of channels of z and h; the nonlinear term has as many hidden units.
 
     Raises:
-        MapstoError: if a number is out of range, `coalitions` is odd or below 4, or `samples` or `looks` (unless 0) is
-            too small to tell the players apart.
+        MapstoError: if a number is out of range (`depth`: 0 to 1000), `coalitions` is odd or below 4, or `samples` or
+            `looks` (unless 0) is too small to tell the players apart.
     """
 
     def __init__(
@@ -93,7 +93,8 @@ class DistilledShapley(PlayerExplainer):
     ):
         super().__init__(players, outputs, reads)
         checks.count(samples=samples, width=width, heads=heads, hidden=hidden)
-        checks.count(0, looks=looks, depth=depth)
+        checks.count(0, looks=looks)
+        checks.layers(0, depth=depth)
         in_pairs(4, coalitions=coalitions)
         checks.expect(players.count > 1, "players", players.count, "at least two")
         least = 4 * players.count

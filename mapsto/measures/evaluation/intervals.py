@@ -12,7 +12,7 @@ taken over groups. Nothing here is random, and nothing knows of classes.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from ...estimate import student
 
@@ -37,16 +37,26 @@ def share(events: Bool[np.ndarray, " n"], groups: Groups = None) -> Interval | N
     >>> [round(end, 3) for end in share(np.array([True] * 12))]
     [1.0, 0.735, 1.0]
     """
-    from scipy.special import betaincinv
-
     if not len(events):
         return None
     p = float(events.mean())
-    rows = len(events) * independent(events - p, groups)
+    low, high = ends_of_share(np.array([p]), np.array([len(events) * independent(events - p, groups)]))
+    return Interval(p, low.item(), high.item())
+
+
+def ends_of_share(
+    p: Float[np.ndarray, " m"], rows: Shaped[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Return the ends of the exact 95 % interval of each fraction `p` of so many independent `rows`.
+
+    >>> [ends.round(3).tolist() for ends in ends_of_share(np.array([0.5, 1.0]), np.array([4, 12]))]
+    [[0.068, 0.735], [0.932, 1.0]]
+    """
+    from scipy.special import betaincinv
+
     hits = p * rows
-    low = float(betaincinv(hits, rows - hits + 1, 0.025)) if p > 0 else 0.0
-    high = float(betaincinv(hits + 1, rows - hits, 0.975)) if p < 1 else 1.0
-    return Interval(p, low, high)
+    low = np.where(p > 0, betaincinv(hits, rows - hits + 1, 0.025), 0.0)
+    return low, np.where(p < 1, betaincinv(hits + 1, rows - hits, 0.975), 1.0)
 
 
 def mean(values: Float[np.ndarray, " n"], groups: Groups = None) -> Interval:

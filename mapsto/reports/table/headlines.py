@@ -15,7 +15,10 @@ Summary = Mapping[str, Any]
 GUESSES = ("majority", "base_rates")
 """Baselines that know nothing of a row."""
 
-_ROWS, _OTHERS = 10, 4.5  # the commonest class is that of the training rows, so that its share is no whole number
+ROWS = 10
+"""The least number of rows on which two models are compared."""
+
+_OTHERS = 4.5  # the commonest class is that of the training rows, so that its share is no whole number
 _UNCERTAIN = "It is uncertain whether these predictions are better than"
 
 
@@ -54,7 +57,7 @@ def _told(summary: Summary) -> bool:
     """Return whether there are enough rows to compare models: ten, and five outside of the commonest class."""
     rows = summary.get("measured_rows") or 0
     commonest = (summary["baselines"].get("majority") or {}).get("accuracy") or 0.0
-    return rows >= _ROWS and rows * (1 - commonest) >= _OTHERS
+    return rows >= ROWS and rows * (1 - commonest) >= _OTHERS
 
 
 def _clearly_better(summary: Summary, scores: Summary) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...figures.unit import Amount
+from .headlines import ROWS
 from .number_quality import COVERAGE
 from .rivals import NUMBER_RIVALS, baseline_name
 
@@ -43,7 +44,9 @@ def _worthless(summary: Summary, unit: Amount) -> list[str]:
 
 
 def _rival(summary: Summary, unit: Amount) -> list[str]:
-    """Name the rival with the smallest error among those that are clearly better."""
+    """Name the rival with the smallest error among those that are clearly better, if there are rows enough to tell."""
+    if (summary.get("measured_rows") or 0) < ROWS:
+        return []
     for measure in ("rmse", "mae"):
         better = {
             name: scores

@@ -30,7 +30,8 @@ class Reading(NamedTuple):
         kind: "number", "date", "category", "ordered", "pair" (read as two columns), "absent" or "unused".
         unit: the unit of its numbers, empty if there is none.
         values: its range or its levels, empty if there are none.
-        missing: the number of its cells that are empty, stand for a missing value or could not be read.
+        missing: the number of its cells that are empty or stand for a missing value.
+        unread: the number of its other cells that could not be read, such as levels that no training row has.
         rows: the number of rows in which they were counted.
         why: a sentence about why the column is not used or is not used as it is; empty if it is used.
         dropped: whether the column is not used for predicting.
@@ -41,16 +42,20 @@ class Reading(NamedTuple):
     unit: str
     values: str
     missing: int
+    unread: int
     rows: int
     why: str
     dropped: bool
 
     @property
     def share(self) -> str:
-        """The missing cells with their percentage, such as "7 (12 %)"; "–" if there are none."""
+        """The missing cells with their percentage, and those not read, such as "7 (12 %), 2 not read"; "–" if none."""
         percent = 100 * self.missing / max(self.rows, 1)
         written = "<1" if percent < 1 else ">99" if 99 < percent < 100 else f"{percent:.0f}"
-        return f"{self.missing:,} ({written} %)" if self.missing else "–"
+        parts = [f"{self.missing:,} ({written} %)"] * bool(self.missing) + [f"{self.unread:,} not read"] * bool(
+            self.unread
+        )
+        return ", ".join(parts) or "–"
 
 
 def readings(answer: TableAnswer) -> list[Reading]:
@@ -70,7 +75,7 @@ def as_dicts(columns: Sequence[Reading]) -> list[dict[str, Any]]:
     """Return the readings as `--json` prints them."""
     return [
         {"name": c.name, "kind": c.kind, "unit": c.unit, "dropped": c.dropped, "why": c.why or None,
-         "missing": c.missing, "rows": c.rows, "values": c.values}
+         "missing": c.missing, "unread": c.unread, "rows": c.rows, "values": c.values}
         for c in columns
     ]  # fmt: skip
 
@@ -86,8 +91,9 @@ def sentences(answer: TableAnswer) -> list[str]:
     options = ("missing=[...]", "types={...}", "order={...}") if python else _OPTIONS
     return [
         f"{count(used, 'column')} of {len(columns)} {'is' if used == 1 else 'are'} used for predicting.{target} "
-        "Ranges and levels are those of the training rows. Missing cells, and cells that cannot be read, are counted "
-        f"in {count(columns[0].rows, 'row')}: the training rows and the predicted rows.",
+        "Ranges and levels are those of the training rows. Missing cells, and apart from them cells that cannot be "
+        f"read, such as levels that no training row has, are counted in {count(columns[0].rows, 'row')}: the training "
+        "rows and the predicted rows.",
         f"If a column was read wrongly, say how it is meant: {', '.join(options)}.",
     ]
 
@@ -104,8 +110,9 @@ def _all_rows(answer: TableAnswer) -> pd.DataFrame:
 def _read(column: Column, values: pd.Series, why: str) -> Reading:
     name, kind, unit, levels, _ = described(column)
     numbers, _ = column.read(values)
-    missing = _empty(values) if kind == "absent" else int(np.isnan(numbers).sum())
-    return Reading(name, kind, unit, levels, missing, len(values), why, bool(why))
+    unread = int(column.unread(values).sum())
+    missing = _empty(values) if kind == "absent" else int(np.isnan(numbers).sum()) - unread
+    return Reading(name, kind, unit, levels, missing, unread, len(values), why, bool(why))
 
 
 def _reasons(estimator: TableEstimator) -> dict[str, str]:
@@ -155,10 +162,10 @@ def _unused(answer: TableAnswer, name: str, values: pd.Series, parts: list[str])
     choices, missing = answer.question.choices, _empty(values)
     if parts:
         why = f"It holds pairs of numbers, read as two columns: {listing(parts)}."
-        return Reading(name, "pair", "", "", missing, len(values), why, False)
+        return Reading(name, "pair", "", "", missing, 0, len(values), why, False)
     roles = {choices.id: "It names the rows (--id).", choices.group: "Its groups of rows stay together (--group)."}
     why = "Left out by --drop." if name in choices.drop else roles.get(name, "It is not used for predicting.")
-    return Reading(name, "unused", "", "", missing, len(values), why, True)
+    return Reading(name, "unused", "", "", missing, 0, len(values), why, True)
 
 
 def _empty(values: pd.Series) -> int:

@@ -31,7 +31,11 @@ def about_rows(question: Question, estimator: TableEstimator, names: Sequence[st
         notes += [*repeated_rows(columns, train), *_repeated_names(question), *persons(columns, everyone)]
     else:
         train = train[np.unique(groups, return_index=True)[1]]  # rows of one group are no independent evidence
-    return notes if groups is not None and question.has_outcome.all() else [*notes, *drifts(columns, train, rows)]
+    if groups is not None and question.has_outcome.all():
+        return notes
+    frame = reorder(question.rows, [column.name for column in columns])
+    unread = np.stack([column.unread(frame[column.name]) for column in columns], 1)
+    return [*notes, *drifts(columns, train, rows, unread)]
 
 
 def _repeated_names(question: Question) -> list[str]:

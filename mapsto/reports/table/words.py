@@ -145,7 +145,7 @@ def decisions(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     cells = summary.get("confusion")
     if not cells:
         return None
-    name = style.shorten(str(summary["positive"]), 40)
+    name = str(summary["positive"])
     shares = []
     for key, (title, among, what, hit, miss) in _SHARES.items():
         rows = cells[hit] + cells[miss]
@@ -219,7 +219,7 @@ def trend(values: Float[np.ndarray, " n"], cells: np.ndarray, unit: Unit = _PROB
         there = np.array([not numbers.is_missing(c) for c in cells])
         means = {key: values[there & (keys == key)].mean() for key in np.unique(keys[there])}
         ends = [max(means, key=means.__getitem__), min(means, key=means.__getitem__)]
-        return "; ".join(f"{style.shorten(key, 20)}: {unit.change(means[key])}" for key in dict.fromkeys(ends))
+        return "; ".join(f"{key}: {unit.change(means[key])}" for key in dict.fromkeys(ends))
     there = ~np.isnan(x)
     if there.sum() < 3 or np.ptp(x[there]) == 0 or np.ptp(values[there]) == 0:
         return "too little to say"

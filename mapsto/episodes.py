@@ -16,7 +16,7 @@ from . import checks
 
 __all__ = ["Episode", "Examples", "examples", "over_tasks", "unstack"]
 
-_AT_ONCE = 25  # tasks that an evaluation takes from a source at a time
+AT_ONCE = 25  # tasks that an evaluation takes from a source at a time
 
 State = Any
 """The result of `Learner.adapt`, a pytree (tuple, dict or NamedTuple) of tensors."""
@@ -152,7 +152,7 @@ def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator
         MapstoError: if `episodes` or `batch` is below 1, a weight is negative, or there are no tasks.
     """
     checks.count(episodes=episodes, batch=batch)
-    size = _AT_ONCE
+    size = AT_ONCE
     if isinstance(tasks, Sized):
         checks.expect(len(tasks) > 0, "tasks", "an empty source", "at least one task", "give the split some rows")
         episodes, size = min(episodes, len(tasks)), 1

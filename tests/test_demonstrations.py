@@ -1,11 +1,16 @@
 """Demonstrations are what the scripted policy meant, and a learner that has seen them is played as it has become."""
 
+import re
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import mapsto as mt
 from mapsto.errors import MapstoError
 from mapsto.learners import MAML, RidgeHead
+from mapsto.measures.evaluation.evaluate import summary
 from mapsto.models import MLP
 from mapsto.tasks import Demonstrations, Environment, Navigation
 
@@ -94,6 +99,17 @@ def test_a_learner_is_played_before_and_after_it_saw_the_demonstrations() -> Non
     away = got.tasks.norm(dim=1)
     torch.testing.assert_close(got.returns()[:, 0], -5 * away)  # an untaught policy stays where it is
     assert (got.returns()[:, 1] > -0.01).all()
+
+
+def test_an_evaluation_plays_the_learner() -> None:
+    tasks = demonstrations(Navigation(horizon=5, reach=0.09), pool=30)
+    got = mt.evaluate(linear(), tasks.test, episodes=30)
+    assert got.solved[0].mean < 0.1 and got.solved[1].mean == 1 and got.tasks == 30
+    first = tasks.test.experience(linear(), 0, 25).returns()[:, 1].double().numpy()
+    np.testing.assert_allclose(got.values[:25], first)
+    plain = summary(got)
+    assert plain["solved after 1 updates"] == {"mean": 1.0, "interval": 0.0} and "return after 0 updates" in plain
+    assert re.search(r"after 0 to 1 updates \(30 tasks\); solved \d\.\d ± \d\.\d, 100\.0 ± 0\.0 %$", str(got))
 
 
 def test_an_episode_that_was_at_its_aim_has_solved_it_even_if_it_leaves_again() -> None:

@@ -52,14 +52,14 @@ def page(tasks: Rollouts, tmp_path_factory: pytest.TempPathFactory) -> tuple[Rob
 
 
 def test_the_answer_is_what_was_played(tasks: Rollouts, page: tuple[RobotAnswer, str]) -> None:
-    answer, played = page[0], tasks.test.experience(3, 1, 1)
+    answer, played = page[0], tasks.test.experience(tasks.learner, 3, 1, 1)
     np.testing.assert_array_equal(answer.goal, played.tasks[0].numpy())
     assert [len(block) for block in answer.blocks] == [ROLLOUTS] * (UPDATES + 1)
     for block, paths, value in zip(answer.blocks, played.paths, answer.returns, strict=True):
         for path, observation, alive in zip(block, paths.observation[0], paths.alive[0], strict=True):
             np.testing.assert_array_equal(path, observation[: int(alive.sum())].numpy())
         assert value == pytest.approx(float(paths.returns()[0].mean()), rel=1e-4)
-    many = tasks.returns(tasks.test.batch(0, 20, 1))
+    many = tasks.test.experience(tasks.learner, 0, 20, 1).returns()
     np.testing.assert_allclose([mean.mean for mean in answer.means], many.mean(0), rtol=1e-5)
     assert answer.cut == sum(len(path) == HORIZON for path in answer.blocks[-1])
 
@@ -166,5 +166,5 @@ def test_the_environment_of_the_documentation_is_played(unchecked: None) -> None
     torch.manual_seed(0)
     learner = MAML(GaussianPolicy(1, 1, hidden=(4,)), loss="policy_gradient", lr=0.5)
     tasks = Rollouts(names["Line"](), learner)
-    before, after = tasks.returns(tasks.test.batch(0, 20)).mean(0).tolist()
+    before, after = tasks.test.experience(tasks.learner, 0, 20).returns().mean(0).tolist()
     assert after > before + 3

@@ -83,11 +83,12 @@ def test_an_episode_that_never_ends_is_cut_at_the_horizon() -> None:
 def test_returns_are_those_of_the_environment() -> None:
     environment = Recorded()
     tasks = rollouts(2, environment=environment)
-    batch = tasks.batch(0, 5)
+    played = tasks.experience(tasks.learner, 0, 5)
+    batch = played.episodes
     ended = [int((part.w == 0).sum()) for part in batch[:2]]
     assert min(ended) > 0
     expected = torch.stack([sums.mean(1) for sums in environment.sums], 1)  # [T, updates + 1]
-    torch.testing.assert_close(tasks.returns(batch), expected)
+    torch.testing.assert_close(played.returns(), expected)
     one = tasks.learner.loss(unstack(batch)[3])[0]
     torch.testing.assert_close(-one.detach(), expected[3, -1])
 
@@ -202,12 +203,12 @@ def test_meta_learning_makes_the_adapted_policy_better(unchecked: None) -> None:
     torch.manual_seed(0)
     of = MAML(GaussianPolicy(2, 2, hidden=(16,), log_std=-0.5), loss="policy_gradient", lr=0.2)
     tasks = Rollouts(Navigation(horizon=20), of, rollouts=8)
-    before = tasks.returns(tasks.test.batch(0, 20)).mean(0)
+    before = tasks.test.experience(of, 0, 20).returns().mean(0)
     list(mt.train(of, tasks, steps=30, batch=8, lr=2e-2))
     score = mt.evaluate(of, tasks.test, episodes=20)
     assert score.returns[1].mean > float(before[1]) + 1.5 and score.returns[1].mean > score.returns[0].mean + 2
     torch.testing.assert_close(score.values.mean(), np.float64(score.returns[1].mean))
-    assert "after 0 to 1 updates (20 tasks)" in str(score)
+    assert "after 0 to 1 updates (20 tasks); solved " in str(score)
 
 
 class Broken(Navigation):

@@ -19,10 +19,10 @@ from ... import checks
 from ...adaptation.batching import each_task
 from ...adaptation.fitting import fitting, missing, trainable
 from ...adaptation.learner import Learner, evaluating
-from ...episodes import Episode, Source, first_tasks, to, unstack
+from ...episodes import AT_ONCE, Episode, Source, first_tasks, to, unstack
 from ...errors import MapstoError
 from ...estimate import Estimate, estimate
-from ...tasks import Rollouts
+from ...tasks.robots.played import Played
 from .calibration import expected_calibration_error
 
 
@@ -78,15 +78,21 @@ class Measured:
 
 @dataclass(frozen=True)
 class Returns:
-    """The mean return of a robot's episodes over many tasks, before the first update and after each."""
+    """The mean return of a robot's episodes over many tasks, before adapting and after each update.
+
+    If the environment tells which episodes reached their aim, `solved` is the share of those that did.
+    """
 
     tasks: int
     returns: list[Estimate]  # after 0, 1, … updates
+    solved: list[Estimate] | None
     values: Float[np.ndarray, " t"]  # each task's mean return after the last update
 
     def __str__(self) -> str:
         after = ", ".join(f"{value.mean:.2f} ± {value.interval:.2f}" for value in self.returns)
-        return f"return {after} after 0 to {len(self.returns) - 1} updates ({self.tasks} tasks)"
+        shares = [f"{100 * share.mean:.1f} ± {100 * share.interval:.1f}" for share in self.solved or ()]
+        solved = f"; solved {', '.join(shares)} %" if shares else ""
+        return f"return {after} after 0 to {len(self.returns) - 1} updates ({self.tasks} tasks){solved}"
 
 
 Evaluation = Classification | Regression | Measured | Returns
@@ -105,8 +111,9 @@ def evaluate(
     In each task, the learner adapts to the support set and predicts the query set. If the learner's loss is
     "cross_entropy", the result is a `Classification` with accuracy, log loss and calibration error. If the loss is
     "mse", the result is a `Regression` with the squared error. If the loss is a function `loss(scores, y, w)`, the
-    result is a `Measured` with this loss. If the tasks are `mt.tasks.Rollouts`, it is a `Returns` with the mean return
-    after every number of updates.
+    result is a `Measured` with this loss. If the tasks are a robot's, `mt.tasks.Rollouts` or
+    `mt.tasks.Demonstrations`, the learner acts in them, and the result is a `Returns` with the mean return before
+    adapting and after each update.
 
     Args:
         learner: the learner.
@@ -123,8 +130,8 @@ def evaluate(
             read them.
     """
 
-    if isinstance(tasks, Rollouts):
-        return _returns(learner, tasks, episodes, batch, seed)
+    if isinstance(tasks, Played):
+        return _returns(learner, tasks, episodes, seed)
 
     def predict(task: Episode) -> Tensor:
         scores = learner.predict(learner.adapt_to(task), task.query.x)
@@ -144,10 +151,15 @@ def evaluate(
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 
-def _returns(learner: Learner, tasks: Rollouts, episodes: int, batch: int, seed: int) -> Returns:
-    parts = [tasks.returns(sample) for sample in batches(learner, tasks, episodes, batch, seed)]
-    values = torch.cat(parts).double().cpu().numpy()  # [T, updates + 1]
-    return Returns(len(values), [estimate(column) for column in values.T], values[:, -1])
+def _returns(learner: Learner, tasks: Played, episodes: int, seed: int) -> Returns:
+    checks.count(episodes=episodes)
+    sizes = [min(AT_ONCE, episodes - start) for start in range(0, episodes, AT_ONCE)]
+    played = [tasks.experience(learner, index, size, seed) for index, size in enumerate(sizes)]
+    values = torch.cat([part.returns() for part in played]).double().numpy()  # [T, updates + 1]
+    shares = [part.solved() for part in played]
+    known = [share.double().numpy() for share in shares if share is not None]
+    solved = [estimate(column) for column in np.concatenate(known).T] if known else None
+    return Returns(len(values), [estimate(column) for column in values.T], solved, values[:, -1])
 
 
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:
@@ -161,8 +173,9 @@ def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: in
 def summary(evaluation: Evaluation) -> dict[str, Any]:
     """Return an evaluation as plain numbers, with each estimate as `{mean, interval}`."""
     plain = {name: value for name, value in vars(evaluation).items() if name != "values"}
-    after = {f"return after {i} updates": value for i, value in enumerate(plain.pop("returns", []))}
-    return {n: value._asdict() if isinstance(value, Estimate) else value for n, value in (plain | after).items()}
+    for name, series in (("return", plain.pop("returns", ())), ("solved", plain.pop("solved", ()))):
+        plain |= {f"{name} after {i} updates": value for i, value in enumerate(series or ())}
+    return {n: value._asdict() if isinstance(value, Estimate) else value for n, value in plain.items()}
 
 
 def _classification(scores: Tensor, y: Tensor, w: Tensor) -> Classification:

@@ -36,11 +36,11 @@ def robot_answer(learner: Learner, tasks: Rollouts, index: int, methods: Methods
         MapstoError: a method is not an explainer of rows, or there is no such task.
     """
     check_index(index)
-    environment, played = tasks.environment, tasks.test.experience(index, 1, seed)
+    environment, played = tasks.environment, tasks.test.experience(learner, index, 1, seed)
     goals, episode = environment.goals(played.tasks), unstack(played.episodes)[0]
     blocks = [_rollouts(paths) for paths in played.paths]
     reasons, left_out = _reasons(learner, episode, blocks[-1][0], methods or ["IntegratedGradients"])
-    many = tasks.returns(tasks.test.batch(0, _TASKS, seed)).double().numpy()
+    many = tasks.test.experience(learner, 0, _TASKS, seed)
     return RobotAnswer(
         f"test task {index}",
         type(learner).__name__,
@@ -50,8 +50,8 @@ def robot_answer(learner: Learner, tasks: Rollouts, index: int, methods: Methods
         environment.plane,
         None if goals is None else goals[0].numpy(),
         [[path.numpy() for path in block] for block in blocks],
-        tasks.returns(played.episodes)[0].tolist(),
-        [estimate(column) for column in many.T],
+        played.returns()[0].tolist(),
+        [estimate(column) for column in many.returns().double().numpy().T],
         _pushes(learner, episode, (tasks.updates, tasks.rollouts)),
         reasons,
         left_out,

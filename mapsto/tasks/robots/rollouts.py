@@ -8,33 +8,22 @@ advantage, its log-density when it was taken, and its worth (`adaptation.policie
 "Model-Agnostic Meta-Learning", Algorithm 3.
 """
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
-from torch.func import vmap
 
 from ... import checks
-from ...adaptation.fitting import explained
-from ...adaptation.learner import Learner, evaluating
-from ...adaptation.policies import Taken, log_density, sample, taken
+from ...adaptation.fitting import trainable
+from ...adaptation.learner import Learner
+from ...adaptation.policies import Taken, log_density, sample
 from ...episodes import Episode, Examples
 from ..sampling import Shots, bounds
-from ..source import Tasks
 from .environment import Environment
 from .paths import Paths, advantages, play
+from .played import Experience, Played, policy
 
 
-class Experience(NamedTuple):
-    """All that was played in a batch of tasks."""
-
-    tasks: Shaped[Tensor, "T ..."]  # as the environment drew them
-    paths: list[Paths]  # after 0, 1, … updates
-    episodes: Episode  # the same steps as rows, with a leading task axis
-
-
-class Rollouts(Tasks):
+class Rollouts(Played):
     """Tasks of an environment, as the learner's own current policy experiences them.
 
     Each batch plays the policy with the parameters that the learner has at this moment, so training is on-policy, and
@@ -77,16 +66,14 @@ class Rollouts(Tasks):
         """Draw `count` tasks, play and adapt to them; see `Tasks.draw`."""
         return self._experience(generator, count).episodes
 
-    def experience(self, index: int, count: int, seed: int = 0) -> Experience:
-        """Return `batch(index, count, seed)` together with its tasks and the paths that were played."""
-        return self._experience(self.generator(index, count, seed), count)
+    def experience(self, learner: Learner, index: int, count: int, seed: int = 0) -> Experience:
+        """Return `batch(index, count, seed)` with the rollouts before the first update, and after each.
 
-    def returns(self, batch: Episode) -> Float[Tensor, "T u"]:
-        """Return the mean return of each task of a test batch after 0, 1, … `updates` updates."""
-        worth = torch.cat([taken(part.y).worth * part.w for part in batch[:2]], 1)
-        weight = torch.cat([part.w for part in batch[:2]], 1)
-        blocks = (len(weight), self.updates + 1, -1)
-        return worth.view(blocks).sum(-1) / weight.view(blocks).sum(-1)
+        Raises:
+            MapstoError: if `learner` is another learner than that of these tasks.
+        """
+        trainable(learner, self)
+        return self._experience(self.generator(index, count, seed), count)
 
     def _experience(self, generator: torch.Generator, count: int) -> Experience:
         tasks = self.environment.draw(generator, count, self.split)
@@ -109,28 +96,12 @@ class Rollouts(Tasks):
         missing = blocks[-1]._replace(w=torch.zeros_like(blocks[-1].w))
         return _joined([*blocks, *[missing] * (self.updates - len(blocks))])
 
-    @torch.no_grad()
     def _played(self, tasks: Tensor, support: Examples, generator: torch.Generator) -> tuple[Paths, Examples]:
         """Play the policy adapted to `support`; return the paths, and every step as a row."""
-        learner, rows = self.learner, support.to(next(self.learner.parameters()).device)
-        with evaluating(learner):
-            with explained(self._misfit):
-                state = vmap(learner.adapt)(rows)
-                vmap(learner.predict)(state, rows.x[:, :1])
-
-            def scores(observation: Float[Tensor, "T n o"]) -> Float[Tensor, "T n k"]:
-                return vmap(learner.predict)(state, observation.to(rows.x.device)).cpu()
-
-            act = lambda observation, noise: sample(scores(observation), noise)  # noqa: E731
-            paths = play(self.environment, tasks, self.rollouts, act, generator)
-            return paths, self._rows(paths, scores(paths.observation.flatten(1, 2)))
-
-    def _misfit(self, error: Exception) -> str:
-        o, a, name = self.environment.observations, self.environment.actions, type(self.environment).__name__
-        return (
-            f"environment: the policy cannot read the {o} observations of {name} ({' '.join(str(error).split())}); let "
-            f"its body be a mt.models.GaussianPolicy({o}, {a})."
-        )
+        scores = policy(self.learner, support, self.environment)
+        act = lambda observation, noise: sample(scores(observation), noise)  # noqa: E731
+        paths = play(self.environment, tasks, self.rollouts, act, generator)
+        return paths, self._rows(paths, scores(paths.observation.flatten(1, 2)))
 
     def _rows(self, paths: Paths, scores: Float[Tensor, "T n k"]) -> Examples:
         """Return the steps as rows, each with weight 1/n; a step after the end of its episode has weight 0."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Paths = Sequence[Float[np.ndarray, "h 2"]]  # one rollout each, of its own length
+Paths = Sequence[Float[np.ndarray, "_ 2"]]  # one rollout each, of its own length
 _ACROSS = 2
 _GREY = "#d5d9dc"  # of a rollout that pushed nothing
 

@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 from .. import checks
 from ..adaptation import chance, watching
 from ..adaptation.learner import Learner
+from ..adaptation.policies import gains
 from ..episodes import Episode, Examples, State
 from ..games import Game, View
 
@@ -68,9 +69,9 @@ def taught(learner: Learner, episode: Episode, worth: Worth | None = None) -> Vi
 
     Use it to measure how useful each support example was. The value is the sum of `worth(scores, y)` over the m query
     rows, with the weights of the query set. `worth` maps the scores `[m, k]` and the targets to one number for each
-    row. If `worth` is None, this number is the probability of the true class or, if numbers are predicted, minus the
-    squared error. `game(taught(learner, episode), episode.support.w)` is the game of Ghorbani & Zou 2019, "Data
-    Shapley", §2; with `groups=episode.support.y` its players are whole classes.
+    row. If `worth` is None, this number is the probability of the true class, minus the squared error if numbers are
+    predicted, or the clipped advantage of a policy. `game(taught(learner, episode), episode.support.w)` is the game of
+    Ghorbani & Zou 2019, "Data Shapley", §2; with `groups=episode.support.y` its players are whole classes.
     """
     worth = worth or _WORTH.get(learner.loss_name) or (lambda scores, y: -learner.criterion.rows(scores, y))
     examples, adapt = adaptation(learner, episode)
@@ -280,4 +281,5 @@ def _reached(layer: str, view: View, point: Tensor) -> tuple[View, Tensor]:
 _WORTH: dict[str, Worth] = {
     "cross_entropy": lambda scores, y: scores.softmax(-1).gather(-1, y[:, None])[:, 0],
     "mse": lambda scores, y: -(scores - y).square().mean(-1),
+    "policy_gradient": gains,
 }

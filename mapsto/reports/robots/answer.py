@@ -12,12 +12,12 @@ from jaxtyping import Float
 from ...estimate import Estimate
 from ..words import count
 
-Rollouts = Sequence[Float[np.ndarray, "h o"]]  # the observations of each rollout, from its start to its end
+Rollouts = Sequence[Float[np.ndarray, "_ o"]]  # the observations of each rollout, from its start to its end
 
 
 @dataclass(frozen=True, eq=False)
 class RobotAnswer:
-    """What a policy did in one task, in blocks of rollouts after 0, 1, … updates."""
+    """What a policy did in one task, in blocks of rollouts after 0, 1, … updates, and what taught it."""
 
     name: str
     learner: str
@@ -26,10 +26,13 @@ class RobotAnswer:
     names: Sequence[str]  # of the entries of an observation
     plane: tuple[int, int] | None
     goal: Float[np.ndarray, " 2"] | None
+    lesson: str  # "rollout" if it learned from its own, or "demonstration"
     blocks: Sequence[Rollouts]
+    lessons: Sequence[Rollouts]  # what taught each update
     returns: Sequence[float]  # of each block
     means: Sequence[Estimate]  # over several tasks, of each block
-    pushes: Float[np.ndarray, "u r"]  # of each rollout that taught, as a share of all
+    solved: Sequence[Estimate] | None  # the share of rollouts that reached their aim, likewise; None if not known
+    pushes: Float[np.ndarray, "u r"]  # of each path that taught, as a share of all
     reasons: Mapping[str, Float[np.ndarray, "a h o"]]  # of each method, along the first rollout after adaptation
     left_out: Mapping[str, str]  # the reason why a method has no values
 
@@ -38,18 +41,32 @@ class RobotAnswer:
         """How many rollouts of the adapted policy did not end before the horizon."""
         return sum(len(path) == self.horizon for path in self.blocks[-1])
 
+    @property
+    def imitates(self) -> bool:
+        """Whether the policy learned from demonstrations, not from its own rollouts."""
+        return self.lesson == "demonstration"
+
+    def moment(self, update: int) -> str:
+        """Say when a block was played."""
+        if self.imitates:
+            return "after the demonstrations" if update else "before any demonstration"
+        return f"after {count(update, 'update')}"
+
     def about(self) -> str:
         """Describe the task and the success in it."""
-        played, rollouts = len(self.blocks) - 1, len(self.blocks[-1])
-        after = count(played, "update")
-        ended = f"{self.cut} of {rollouts} were cut at the horizon of {self.horizon} steps"
+        taught = count(len(self.lessons[0]), self.lesson)
+        own = f"{self.environment} by its own rollouts, {taught} for each update"
+        to = f"{taught} in {self.environment}" if self.imitates else own
+        rollouts, last = count(len(self.blocks[-1]), "last rollout"), len(self.returns) - 1
         return (
-            f"In {self.name}, {self.learner} adapted to {self.environment} by its own rollouts, "
-            f"{count(rollouts, 'rollout')} for each update. Its return was {self.returns[0]:.2f} before and "
-            f"{self.returns[-1]:.2f} after {after}. Of the last rollouts, {ended}."
+            f"In {self.name}, {self.learner} adapted to {to}. Its return was {self.returns[0]:.2f} "
+            f"{self.moment(0)} and {self.returns[-1]:.2f} {self.moment(last)}. Of the {rollouts}, {self.cut} "
+            f"{'was' if self.cut == 1 else 'were'} cut at the horizon of {self.horizon} steps."
         )
 
     def summary(self) -> dict[str, Any]:
         """Return the returns for a machine."""
         means = [value._asdict() for value in self.means]
-        return {"name": self.name, "returns": list(self.returns), "means": means, "left_out": dict(self.left_out)}
+        solved = None if self.solved is None else [value._asdict() for value in self.solved]
+        told = {"name": self.name, "returns": list(self.returns), "means": means, "solved": solved}
+        return {**told, "left_out": dict(self.left_out)}

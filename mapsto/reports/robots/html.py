@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from ...estimate import Estimate
 from ...figures import robots
 from .. import page
-from ..words import count
-from .answer import RobotAnswer
+from .answer import RobotAnswer, Rollouts
 
 
 def sections(answer: RobotAnswer) -> dict[str, Any]:
@@ -23,7 +23,9 @@ def sections(answer: RobotAnswer) -> dict[str, Any]:
         "paths": None if answer.plane is None else _film(answer),
         "goal": answer.goal is not None,
         "returns": page.picture(robots.returns(answer.means, answer.returns), _returns(answer)),
-        "rows": [(i, f"{own:.2f}", _interval(mean)) for i, (own, mean) in enumerate(_blocks(answer))],
+        "imitates": answer.imitates,
+        "lesson": answer.lesson,
+        "rows": [(answer.moment(i), *row) for i, row in enumerate(_rows(answer))],
         "teaching": None if answer.plane is None else _teaching(answer),
         "taught": _taught(answer),
         "reasons": [(name, _saliency(answer, name)) for name in answer.reasons],
@@ -31,45 +33,43 @@ def sections(answer: RobotAnswer) -> dict[str, Any]:
     }
 
 
-def _blocks(answer: RobotAnswer) -> zip[tuple[float, Estimate]]:
-    return zip(answer.returns, answer.means, strict=True)
+def _rows(answer: RobotAnswer) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the return in this task, the mean return and the share of solved episodes, for each block."""
+    for own, mean, share in zip_longest(answer.returns, answer.means, answer.solved or ()):
+        reached = share and f"{100 * share.mean:.1f} ± {100 * share.interval:.1f} %"
+        yield f"{own:.2f}", f"{mean.mean:.2f} ± {mean.interval:.2f}", reached
 
 
-def _interval(mean: Estimate) -> str:
-    return f"{mean.mean:.2f} ± {mean.interval:.2f}"
-
-
-def _places(answer: RobotAnswer) -> list[list[np.ndarray]]:
-    return [[path[:, answer.plane] for path in block] for block in answer.blocks]
-
-
-def _titles(answer: RobotAnswer) -> list[str]:
-    return [f"after {count(i, 'update')}: {own:.2f}" for i, own in enumerate(answer.returns)]
+def _places(answer: RobotAnswer, blocks: Sequence[Rollouts]) -> list[list[np.ndarray]]:
+    return [[path[:, answer.plane] for path in block] for block in blocks]
 
 
 def _film(answer: RobotAnswer) -> Any:
+    titles = [f"{answer.moment(i)}: {own:.2f}" for i, own in enumerate(answer.returns)]
     alt = f"Paths of the robot in the plane; the return was {_returns(answer)}"
-    return page.picture(robots.film(_places(answer), answer.goal, _titles(answer)), alt)
+    return page.picture(robots.film(_places(answer, answer.blocks), answer.goal, titles), alt)
 
 
 def _returns(answer: RobotAnswer) -> str:
-    return "; ".join(f"{own:.2f} after {count(i, 'update')}" for i, own in enumerate(answer.returns)) + "."
+    return "; ".join(f"{own:.2f} {answer.moment(i)}" for i, own in enumerate(answer.returns)) + "."
 
 
 def _teaching(answer: RobotAnswer) -> Any:
-    places, titles = _places(answer)[:-1], [f"taught update {i + 1}" for i in range(len(answer.pushes))]
-    return page.picture(robots.film(places, answer.goal, titles, answer.pushes), _taught(answer))
+    titles = [f"taught update {i + 1}" for i in range(len(answer.pushes))]
+    titles = ["the demonstrations"] if answer.imitates else titles
+    return page.picture(
+        robots.film(_places(answer, answer.lessons), answer.goal, titles, answer.pushes), _taught(answer)
+    )
 
 
 def _taught(answer: RobotAnswer) -> str:
-    """Name the rollouts that did most, and say how much of the teaching was up."""
-    block, rollout = np.unravel_index(np.abs(answer.pushes).argmax(), answer.pushes.shape)
-    strongest = 100 * answer.pushes[block, rollout]
+    """Name the paths that did most, and say how much of the teaching was up."""
+    block, path = np.unravel_index(np.abs(answer.pushes).argmax(), answer.pushes.shape)
+    strongest = 100 * answer.pushes[block, path]
     up = 100 * np.clip(answer.pushes, 0, None).sum()
-    return (
-        f"Rollout {rollout} of update {block + 1} did most ({strongest:+.0f} % of all pushes); {up:.0f} % of all "
-        "pushes raised the return of the adapted policy."
-    )
+    which = f"Demonstration {path}" if answer.imitates else f"Rollout {path} of update {block + 1}"
+    raised = "lowered the error of the adapted policy" if answer.imitates else "raised the return of the adapted policy"
+    return f"{which} did most ({strongest:+.0f} % of all pushes); {up:.0f} % of all pushes {raised}."
 
 
 def _saliency(answer: RobotAnswer, name: str) -> Any:

@@ -31,9 +31,9 @@ def task(
     The page shows the predictions for the first four query rows beside the truth, and the explanations of these
     predictions by several methods. It also shows the support examples that matter most for the first prediction, every
     step of the adaptation, and measures of how trustworthy each method is. If a part does not apply to the learner or
-    the task, the page gives the reason. Of a policy on `mt.tasks.Rollouts`, the page shows the paths and the returns
-    before and after each update, the rollouts that taught it, and the observations that moved its actions. `mapsto
-    report RUN` does the same for a trained run.
+    the task, the page gives the reason. Of a robot's policy on `mt.tasks.Rollouts` or `mt.tasks.Demonstrations`, the
+    page shows the paths and the returns before and after each update, the paths that taught it, and the observations
+    that moved its actions. `mapsto report RUN` does the same for a trained run.
 
     Args:
         learner: any learner, including your own subclass of `mt.learners.Learner`.

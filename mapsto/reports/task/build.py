@@ -15,7 +15,8 @@ from ...explainers import InputXGradient, IntegratedGradients, Occlusion
 from ...learners import Learner
 from ...seeing import film
 from ...seeing.film import Film, grid_over
-from ...tasks import Minibatches, Rollouts, Table, TableFamily, TableMinibatches, Tasks
+from ...tasks import Minibatches, Table, TableFamily, TableMinibatches, Tasks
+from ...tasks.robots.played import Played
 from ..robots.answer import RobotAnswer
 from ..robots.build import robot_answer
 from ..words import in_line
@@ -39,7 +40,7 @@ def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, se
         MapstoError: a method is not an explainer of rows, or not of this learner; or there is no such task.
         MapstoError: if the learner is transductive.
     """
-    if isinstance(tasks, Rollouts):
+    if isinstance(tasks, Played):
         return robot_answer(learner, tasks, index, methods, seed)
     if methods:
         refuse_own(names_of(methods), learner)

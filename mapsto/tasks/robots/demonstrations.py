@@ -19,7 +19,7 @@ from ...episodes import Episode, Examples
 from ..sampling import choose, each_once
 from ..source import SPLITS, stream
 from .environment import Environment
-from .paths import play
+from .paths import Paths, play
 from .played import Experience, Played, policy
 
 _AT_ONCE = 10  # tasks whose demonstrations are recorded at once
@@ -62,6 +62,8 @@ class Demonstrations(Played):
     (torch.Size([3, 2]), torch.Size([3, 2]))
     """
 
+    lesson = "demonstration"
+
     def __init__(
         self,
         environment: Environment,
@@ -92,7 +94,12 @@ class Demonstrations(Played):
             scores = policy(learner, support, self.environment)
             act = lambda observation, noise: scores(observation)  # noqa: B023, E731 - played at once
             paths.append(play(self.environment, tasks, self.rollouts, act, generator))
-        return Experience(tasks, paths, episodes)
+        return Experience(tasks, paths, [self._shown(episodes.support)], episodes)
+
+    def _shown(self, support: Examples) -> Paths:
+        """Return the demonstrations of support sets as paths, without their rewards."""
+        observation, action, w = (part.unflatten(1, (self.shots, -1)) for part in support)
+        return Paths(observation, action, torch.zeros_like(w), w > 0)
 
     def _drawn(self, generator: torch.Generator, count: int) -> tuple[Tensor, Episode]:
         if self.split not in self._recorded:

@@ -22,6 +22,7 @@ class Experience(NamedTuple):
 
     tasks: Shaped[Tensor, "T ..."]  # as the environment drew them
     paths: list[Paths]  # before adapting, and after each update
+    lessons: list[Paths]  # what the learner adapted to at each update
     episodes: Episode  # what the learner adapted to and is judged by, with a leading task axis
 
     def returns(self) -> Float[Tensor, "T u"]:
@@ -38,6 +39,8 @@ class Played(Tasks, ABC):
     """The base of tasks that are environments: a learner that has adapted to a task acts in it."""
 
     environment: Environment
+    rollouts: int
+    lesson: str  # the word for a path that teaches
 
     @abstractmethod
     def experience(self, learner: Learner, index: int, count: int, seed: int = 0) -> Experience:

@@ -53,6 +53,8 @@ class Rollouts(Played):
     torch.Size([3, 20, 2])
     """
 
+    lesson = "rollout"
+
     def __init__(
         self, environment: Environment, learner: Learner, updates: Shots = 1, rollouts: int = 20, discount: float = 0.99
     ):
@@ -85,7 +87,7 @@ class Rollouts(Played):
             played, rows = self._played(tasks, self._support(blocks, count), generator)
             paths.append(played)
             blocks.append(rows)
-        return Experience(tasks, paths, Episode(self._support(blocks[:-1], count), blocks[-1]))
+        return Experience(tasks, paths, paths[:-1], Episode(self._support(blocks[:-1], count), blocks[-1]))
 
     def _support(self, blocks: list[Examples], count: int) -> Examples:
         """Return the blocks so far as a support set, in which the missing blocks have weight 0 and teach nothing."""

@@ -40,9 +40,20 @@ def film(
         shades = [style.LOWER] * len(paths) if pushes is None else around_zero(_GREY)(0.5 + pushes[i] / reach / 2)
         _panel(framed(axes), paths, goal, list(shades))
         axes.set_title(title, fontsize=9, color=style.INK, loc="left")
+    middle, half = _square(blocks, goal)
+    panels[0].set_xlim(middle[0] - half, middle[0] + half)  # shared by all
+    panels[0].set_ylim(middle[1] - half, middle[1] + half)
     for axes in panels[len(blocks) :]:
         axes.remove()
     return figure
+
+
+def _square(blocks: Sequence[Paths], goal: Float[np.ndarray, " 2"] | None) -> tuple[np.ndarray, float]:
+    """Return the middle of the smallest square with all paths and the goal, and half its side with a margin."""
+    ends = [] if goal is None else [goal[None]]
+    places = np.concatenate([path for paths in blocks for path in paths] + ends)
+    low, high = places.min(0), places.max(0)
+    return (low + high) / 2, 0.55 * float((high - low).max()) or 1.0
 
 
 def _panel(axes: Axes, paths: Paths, goal: np.ndarray | None, colours: Sequence[object]) -> None:

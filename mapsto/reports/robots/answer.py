@@ -58,10 +58,11 @@ class RobotAnswer:
         own = f"{self.environment} by its own rollouts, {taught} for each update"
         to = f"{taught} in {self.environment}" if self.imitates else own
         rollouts, last = count(len(self.blocks[-1]), "last rollout"), len(self.returns) - 1
+        cut = "none was" if self.cut == 0 else "1 was" if self.cut == 1 else f"{self.cut} were"
+        went = f"{self.returns[0]:.2f} {self.moment(0)} and {self.returns[-1]:.2f} {self.moment(last)}"
         return (
-            f"In {self.name}, {self.learner} adapted to {to}. Its return was {self.returns[0]:.2f} "
-            f"{self.moment(0)} and {self.returns[-1]:.2f} {self.moment(last)}. Of the {rollouts}, {self.cut} "
-            f"{'was' if self.cut == 1 else 'were'} cut at the horizon of {self.horizon} steps."
+            f"In {self.name}, {self.learner} adapted to {to}. Its return was {went}. Of the {rollouts}, {cut} cut at "
+            f"the horizon of {self.horizon} steps."
         )
 
     def summary(self) -> dict[str, Any]:

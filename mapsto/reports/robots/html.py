@@ -45,7 +45,8 @@ def _places(answer: RobotAnswer, blocks: Sequence[Rollouts]) -> list[list[np.nda
 
 
 def _film(answer: RobotAnswer) -> Any:
-    titles = [f"{answer.moment(i)}: {own:.2f}" for i, own in enumerate(answer.returns)]
+    moments = ["before", "after"] if answer.imitates else [answer.moment(i) for i in range(len(answer.returns))]
+    titles = [f"{moment}: {own:.2f}" for moment, own in zip(moments, answer.returns, strict=True)]
     alt = f"Paths of the robot in the plane; the return was {_returns(answer)}"
     return page.picture(robots.film(_places(answer, answer.blocks), answer.goal, titles), alt)
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import mapsto as mt
-from mapsto.estimate import estimate
+from mapsto.estimate import Estimate, estimate
 from mapsto.learners import MAML, Learner, RidgeHead
 from mapsto.measures.evaluation.intervals import ends_of_share
 from mapsto.models import MLP
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("skill", nargs="?", default="reach-v3")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--horizon", type=int, default=200)
+    parser.add_argument("--horizon", type=int, default=150)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     parser.add_argument("--quick", action="store_true")
@@ -72,8 +72,11 @@ def main() -> None:
             print(f"  seed {seed} {name:18} before {each[0]}, after {each[1]}; trained {seconds:.0f} s", flush=True)
     for name, values in shares.items():
         before, after = (estimate(np.array(column)) for column in zip(*values, strict=True))
-        print(f"{name:18} before {100 * before.mean:.1f} ± {100 * before.interval:.1f} %, "
-              f"after {100 * after.mean:.1f} ± {100 * after.interval:.1f} %")  # fmt: skip
+        print(f"{name:18} before {_percent(before)}, after {_percent(after)}")
+
+
+def _percent(share: Estimate) -> str:
+    return f"{100 * share.mean:.1f} %" + ("" if np.isnan(share.interval) else f" ± {100 * share.interval:.1f}")
 
 
 def _ends(share: float) -> str:

@@ -1,7 +1,7 @@
 """Meta-World's ML1: a simulated arm whose tasks differ in where it should go, which it does not see.
 
 Yu et al. 2019, "Meta-World: A Benchmark and Evaluation for Multi-Task and Meta Reinforcement Learning". ML1 has 50
-training tasks and 50 test tasks; the last ten training tasks validate here. An episode ends as soon as it succeeds.
+training tasks and 50 test tasks; the last ten training tasks validate here. An episode goes on after it has succeeded.
 """
 
 import pickle
@@ -75,24 +75,15 @@ class MetaWorld(Gymnasium):
 
 
 class _Making:
-    """Make an environment whose episodes end when they succeed, and whose places are in our units."""
+    """Make an environment whose places are in our units."""
 
     def __init__(self, kind: Any):
         self.kind = kind
 
     def __call__(self) -> Any:
-        import gymnasium
+        from gymnasium.wrappers import TransformObservation
 
-        class Ours(gymnasium.Wrapper):
-            def reset(self, **options: Any) -> tuple[Any, dict]:
-                observation, info = self.env.reset(**options)
-                return _in_decimetres(observation), info
-
-            def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict]:
-                observation, reward, _, truncated, info = self.env.step(action)
-                return _in_decimetres(observation), reward, bool(info["success"]), truncated, info
-
-        return Ours(self.kind())
+        return TransformObservation(self.kind(), _in_decimetres, None)
 
 
 def _in_decimetres(observation: np.ndarray) -> np.ndarray:

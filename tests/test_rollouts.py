@@ -67,6 +67,14 @@ def test_a_robot_that_knows_its_goal_walks_straight_to_it() -> None:
     assert not paths.reward[..., 4:].any()
 
 
+def test_nothing_is_earned_after_the_end_of_an_episode() -> None:
+    environment, goals = Navigation(horizon=9), torch.tensor([[0.35, -0.2], [0.1, 0.0]])
+    policy = lambda observation, noise: to_goal(observation, noise, goals[:, None]) + 1e-2  # noqa: E731
+    paths = play(environment, goals, 2, policy, torch.Generator().manual_seed(0))
+    assert paths.alive.sum(-1).tolist() == [[4, 4], [1, 1]]
+    assert not paths.reward[1, :, 1:].any() and (paths.reward[0, :, 1:4] != 0).all()
+
+
 def test_goals_fill_the_square_and_differ_between_splits() -> None:
     tasks = rollouts()
     draw = lambda of: Navigation().draw(of.generator(0, 500), 500, of.split)  # noqa: E731
@@ -219,6 +227,26 @@ class Broken(Navigation):
         return observation, reward * torch.nan, done
 
 
+class Misshapen(Navigation):
+    """Navigation with one more axis on the observation, the reward or the end of episodes."""
+
+    def __init__(self, part: int):
+        super().__init__(HORIZON)
+        self.part = part
+
+    def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        parts = list(super().step(action))
+        parts[self.part] = parts[self.part][..., None]
+        return tuple(parts)
+
+
+class Lost(Navigation):
+    """Navigation that observes one number for all rollouts, where two for each are due."""
+
+    def reset(self, tasks: Tensor, rollouts: int, generator: torch.Generator) -> Tensor:
+        return super().reset(tasks, rollouts, generator)[:, :1, :1]
+
+
 class Wide(Navigation):
     """Navigation that says it has another number of observations or of actions than the policy."""
 
@@ -236,13 +264,18 @@ class Wide(Navigation):
         (lambda: Navigation(horizon=0), "^horizon: got 0"),
         (lambda: Navigation(speed=0.0), "^speed: got 0.0"),
         (lambda: rollouts(environment=Broken(HORIZON)).batch(0, 1), "^reward: got NaN"),
+        (lambda: rollouts(environment=Misshapen(0)).batch(0, 3), "^observation: got shape"),
+        (lambda: rollouts(environment=Misshapen(1)).batch(0, 3), "^reward: got shape"),
+        (lambda: rollouts(environment=Misshapen(2)).batch(0, 3), "^done: got shape"),
+        (lambda: rollouts(environment=Lost(HORIZON)).batch(0, 3), "^observation: got shape"),
+        (lambda: rollouts(environment="Navigation"), "^environment: got str"),
         (lambda: rollouts(environment=Wide(observations=3)).batch(0, 1), "^environment: the policy cannot read the 3"),
         (lambda: rollouts(environment=Wide(actions=1)).batch(0, 1), "^scores: got 4 for actions of 1"),
         (lambda: next(mt.train(learner(), rollouts(), 1, 1)), "^tasks: got rollouts of another policy"),
         (lambda: mt.evaluate(learner(), rollouts()), "^tasks: got rollouts of another policy"),
     ],
 )
-def test_what_does_not_fit_is_refused(make: Callable[[], object], message: str) -> None:
+def test_what_does_not_fit_is_refused(make: Callable[[], object], message: str, unchecked: None) -> None:
     with pytest.raises(MapstoError, match=message):
         make()
 

@@ -18,6 +18,7 @@ from .environment import Environment
 
 Act = Callable[[Tensor, Tensor], Tensor]  # observations [T, r, o] and standard normal noise [T, r, a] ↦ actions
 _RIDGE = 1e-5
+_REMEDY = "let the environment return one for each task and rollout"
 
 
 class Paths(NamedTuple):
@@ -40,12 +41,13 @@ def play(
     """Play `rollouts` episodes of each task, until all have ended or the horizon is reached.
 
     Raises:
-        MapstoError: if a reward is not finite.
+        MapstoError: if an observation, a reward or `done` has another shape, or a reward is not finite.
     """
-    shape = (len(tasks), rollouts, environment.horizon)
+    shape, wide = (len(tasks), rollouts, environment.horizon), environment.observations
     observation = environment.reset(tasks, rollouts, generator)
+    checks.shape((*shape[:2], wide), _REMEDY, observation=observation)
     noise = torch.randn(environment.horizon, *shape[:2], environment.actions, generator=generator).to(observation)
-    observations = observation.new_zeros(*shape, environment.observations)
+    observations = observation.new_zeros(*shape, wide)
     actions = observation.new_zeros(*shape, environment.actions)
     rewards, alive = observation.new_zeros(shape), torch.zeros(shape, dtype=torch.bool, device=observation.device)
     going = torch.ones(shape[:2], dtype=torch.bool, device=observation.device)
@@ -54,6 +56,8 @@ def play(
         action = act(observation, noise[t])
         observations[:, :, t], actions[:, :, t], alive[:, :, t] = observation, action, going
         observation, reward, done = environment.step(action)
+        checks.shape((*shape[:2], wide), _REMEDY, observation=observation)
+        checks.shape(shape[:2], _REMEDY, reward=reward, done=done)
         rewards[:, :, t] = torch.where(going, reward, 0.0)
         if (now := environment.solved()) is not None:
             solved = (now & going) if solved is None else solved | (now & going)

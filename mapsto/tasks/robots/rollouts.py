@@ -41,8 +41,9 @@ class Rollouts(Played):
         discount: the weight of a reward falls by this factor with every step until it is earned.
 
     Raises:
-        MapstoError: if the number of updates or `rollouts` is below 1, or `discount` is not in [0, 1]. The method
-            `batch` raises MapstoError if observations or actions do not fit the policy, or if a reward is not finite.
+        MapstoError: if `environment` is none, the number of updates or `rollouts` is below 1, or `discount` is not in
+            [0, 1]. The method `batch` raises MapstoError if observations or actions do not fit the policy, what the
+            environment returns does not have its shape, or a reward is not finite.
 
     >>> from mapsto.learners import MAML
     >>> from mapsto.models import GaussianPolicy
@@ -58,6 +59,8 @@ class Rollouts(Played):
     def __init__(
         self, environment: Environment, learner: Learner, updates: Shots = 1, rollouts: int = 20, discount: float = 0.99
     ):
+        playable = isinstance(environment, Environment)
+        checks.expect(playable, "environment", type(environment).__name__, "an Environment, such as Navigation()")
         checks.count(rollouts=rollouts)
         checks.between(0, 1, discount=discount)
         self.environment, self.learner = environment, learner

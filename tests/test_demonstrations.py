@@ -145,6 +145,7 @@ class Mad(Navigation):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Demonstrations(MLP(2, 2)), "environment: got MLP, expected an Environment, such as Navigation()"),  # type: ignore[arg-type]
         (lambda: demonstrations(shots=0), "shots: got 0, expected a whole number from 1."),
         (lambda: demonstrations(noise=-1.0), "noise: got -1.0, expected a number from 0."),
         (lambda: demonstrations(NoScript()).batch(0, 1), "environment: NoScript has no scripted policy"),
@@ -152,7 +153,7 @@ class Mad(Navigation):
         (lambda: demonstrations().experience(MAML(MLP(3, 2), loss="mse"), 0, 1), "environment: the policy cannot read"),
     ],
 )
-def test_what_cannot_be_shown_or_played_is_said(make: object, message: str) -> None:
+def test_what_cannot_be_shown_or_played_is_said(make: object, message: str, unchecked: None) -> None:
     with pytest.raises(MapstoError) as caught:
         make()  # type: ignore[operator]
     assert message in str(caught.value) and "\n" not in str(caught.value)

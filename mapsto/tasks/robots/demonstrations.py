@@ -18,7 +18,7 @@ from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
 from ..sampling import choose, each_once
 from ..source import SPLITS, stream
-from .environment import Environment
+from .environment import Environment, refuse_others
 from .paths import Paths, play
 from .played import Experience, Played, policy
 
@@ -52,8 +52,9 @@ class Demonstrations(Played):
         seed: the random seed of the tasks and of the noise.
 
     Raises:
-        MapstoError: if `shots`, `queries`, `pool` or `rollouts` is below 1, or `noise` is below 0. The method `batch`
-            raises MapstoError if the environment has no scripted policy, or an action of it is not finite.
+        MapstoError: if `environment` is none, `shots`, `queries`, `pool` or `rollouts` is below 1, or `noise` is below
+            0. The method `batch` raises MapstoError if the environment has no scripted policy, or an action of it is
+            not finite.
 
     >>> from mapsto.tasks import Navigation
     >>> tasks = Demonstrations(Navigation(), shots=2, pool=10)
@@ -74,6 +75,7 @@ class Demonstrations(Played):
         rollouts: int = 1,
         seed: int = 0,
     ):
+        refuse_others(environment)
         checks.count(shots=shots, queries=queries, pool=pool, rollouts=rollouts)
         checks.at_least(0, noise=noise)
         self.environment, self.shots, self.queries, self.pool = environment, shots, queries, pool

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from ... import checks
 from ...errors import MapstoError
 
 
@@ -58,3 +59,9 @@ class Environment(ABC):
             MapstoError: if there is no such policy, as by default.
         """
         raise MapstoError(f"environment: {type(self).__name__} has no scripted policy; write its method expert().")
+
+
+def refuse_others(environment: object) -> None:
+    """Raise MapstoError if `environment` is not one."""
+    playable = isinstance(environment, Environment)
+    checks.expect(playable, "environment", type(environment).__name__, "an Environment, such as Navigation()")

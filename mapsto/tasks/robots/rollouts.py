@@ -18,7 +18,7 @@ from ...adaptation.learner import Learner
 from ...adaptation.policies import Taken, log_density, sample
 from ...episodes import Episode, Examples
 from ..sampling import Shots, bounds
-from .environment import Environment
+from .environment import Environment, refuse_others
 from .paths import Paths, advantages, play
 from .played import Experience, Played, policy
 
@@ -59,8 +59,7 @@ class Rollouts(Played):
     def __init__(
         self, environment: Environment, learner: Learner, updates: Shots = 1, rollouts: int = 20, discount: float = 0.99
     ):
-        playable = isinstance(environment, Environment)
-        checks.expect(playable, "environment", type(environment).__name__, "an Environment, such as Navigation()")
+        refuse_others(environment)
         checks.count(rollouts=rollouts)
         checks.between(0, 1, discount=discount)
         self.environment, self.learner = environment, learner

@@ -217,16 +217,19 @@ def _refuse_chance(scores: Tensor, again: Tensor) -> None:
 
 
 def _refuse_mixing(way: Way, row: Tensor, scores: Tensor) -> None:
-    """Raise MapstoError if the model scores `row` differently in other batches than among copies of itself."""
+    """Raise MapstoError if the scores of a row depend on its batch: its copies, other rows, or their order."""
     unmixed = _same(scores, scores[:1].expand_as(scores)) and _same(scores[:1], _scores(way, row), _ALONE)
     if unmixed and len(scores) > 1:
         shifted, shrunk = _different(row)
         batch = torch.cat([shifted, row, shrunk, shrunk])[: len(scores)]  # `row` neither first nor last, if possible
         try:
-            among = _scores(way, batch)[1]
+            among, turned = _scores(way, batch), _scores(way, batch.roll(-1, 0)).roll(1, 0)
         except Exception:  # the model need not accept rows that it was not given
             return
-        unmixed = _same(scores[1], among)
+        unmixed = _same(among, turned)
+        if not unmixed:  # at some rows, such as zeros, dropout is not seen
+            _refuse_chance(among, _scores(way, batch))
+        unmixed = unmixed and _same(scores[1], among[1])
     checks.expect(
         unmixed, "f", "scores of a row that depend on the other rows of its batch",
         "a model that scores each row alone",

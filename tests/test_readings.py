@@ -53,6 +53,27 @@ def test_a_word_for_missing_can_be_a_category_among_texts(word):
     assert not np.isnan(numbers).any()
 
 
+@pytest.mark.parametrize("sign", ["###", "####", "########"])
+def test_what_a_narrow_column_of_a_spreadsheet_shows_is_missing(sign):
+    column, numbers, columns = fit(["1", "2.5", sign, "4"] * 4)
+    assert column.kind == "number" and numbers[:4] == [1, 2.5, NAN, 4]
+    assert columns.notes == [f"column 'a': {sign!r} (4 cells) read as missing."]
+
+
+@pytest.mark.parametrize("zero", ["0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "00/00/0000"])
+def test_a_date_of_zeros_is_missing(zero):
+    column, numbers, columns = fit(["1970-01-02", zero, "1970-01-04", "1970-01-05"] * 4)
+    assert column.kind == "date" and numbers[:4] == [1, NAN, 3, 4]
+    assert columns.notes == [f"column 'a': {zero!r} (4 cells) read as missing."]
+
+
+def test_a_letter_and_its_accent_are_the_same_word_however_they_are_stored():
+    one, other = "caf\u00e9", "cafe\u0301"
+    assert later([one, "bar"] * 9, [other, one.upper(), "bar"]) == [1, 1, 0]
+    column, numbers, _ = fit([one, other, "bar"] * 4)
+    assert numbers[:2] == numbers[3:5] and len(column.codes) == 2
+
+
 def test_a_word_that_is_missing_among_the_numbers_of_a_table_is_missing_among_its_texts_and_said():
     column, numbers, columns = fit(["NA", "left", "right", "left"], {"b": ["1.5", "NA", "2", "3"]})
     assert set(column.codes) == {"left", "right"}

@@ -373,6 +373,50 @@ def test_an_option_in_a_note_can_be_pasted_into_a_shell():
 
 @pytest.mark.parametrize(
     "cells",
+    [
+        ["5±1", "6±2", "7 ± 3"],
+        ["5 (3-7)", "6 (4-8)", "9 (6-12)"],
+        ["1×10^3", "2x10^5", "3·10^2"],
+        ["1y 6m", "2y 3m", "5y 0m"],
+        ["5'4\"", "5'11\"", "6'2\""],
+        ["01.02.", "05.05.", "17.06."],
+        ["48.13, 11.58", "52.52, 13.40", "50.11, 8.68"],
+        ["'5", "'6", "'7"],
+    ],
+)
+def test_cells_that_begin_with_a_number_but_are_none_are_said(cells):
+    column, _, columns = fit(cells * 4)
+    assert column.kind == "category"
+    said = f"cells such as {cells[0]!r} begin with a number, but are read as a category; to use the numbers, "
+    assert columns.notes == [f"column 'a': {said}write them alone."]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["3rd floor", "2nd floor", "1st floor"],
+        ["1A2", "1B1", "2C7"],
+        ["1.2.3", "1.3.0", "2.0.1"],
+        ["I21.0", "I21.4", "E11.9"],
+    ],
+)
+def test_of_codes_and_names_with_numbers_it_is_not_said(cells):
+    column, _, columns = fit(cells * 4)
+    assert column.kind == "category" and not any("begin with a number" in note for note in columns.notes)
+
+
+def test_dates_with_signs_for_year_month_and_day_are_dates():
+    for cells in (
+        ["1970年1月2日", "1970年1月4日"],
+        ["1970年 1月 2日 00:00", "1970年01月04日"],
+        ["1970년 1월 2일", "1970년1월4일"],
+    ):
+        column, numbers, _ = fit(cells * 4)
+        assert column.kind == "date" and numbers[:2] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "cells",
     [["0", "1", "2", "9"], ["20", "98", "99", "47"], ["7", "8", "9", "9"], ["-9", "-3", "4"], ["-1", "0", "1", "1"]],
 )
 def test_plausible_numbers_are_no_sentinels(cells):

@@ -104,8 +104,16 @@ def method_of(model: Any) -> Callable[..., Any]:
     expected = "a module, a scikit-learn estimator, or a function of a batch of rows"
     checks.expect(callable(method), "f", f"a {type(model).__name__}", expected)
     owner = getattr(method, "__self__", None)
-    clusters = getattr(method, "__name__", "") == "predict" and _is_clusterer(owner)
-    return _Memberships(method, owner) if clusters else method
+    if getattr(method, "__name__", "") != "predict":
+        return method
+    labelled = np.ndim(_classes(owner)) == 1  # a classifier without probabilities, such as by vote
+    return _Memberships(method, owner) if labelled or _is_clusterer(owner) else method
+
+
+def _classes(owner: Any) -> Any:
+    """Return the array of an estimator's classes; None if there is none, or a list of arrays for several outputs."""
+    classes = getattr(owner, "classes_", None)
+    return classes if isinstance(classes, np.ndarray) else None
 
 
 def _is_clusterer(owner: Any) -> bool:
@@ -114,16 +122,22 @@ def _is_clusterer(owner: Any) -> bool:
 
 
 class _Memberships:
-    """The method `predict` of a clusterer, with a score for each cluster: 1 for the row's cluster, 0 for the others."""
+    """The method `predict` of a classifier or clusterer, with a score for each class or cluster.
+
+    The score is 1 for the row's own class or cluster, and 0 for the others.
+    """
 
     def __init__(self, predict: Callable[[Any], Any], owner: Any):
         self.predict, self.__self__ = predict, owner
 
     def __call__(self, rows: Any) -> np.ndarray:
         labels = np.asarray(self.predict(rows))
-        return (labels[:, None] == self._clusters()).astype(float)
+        return (labels[:, None] == self._labels()).astype(float)
 
-    def _clusters(self) -> np.ndarray:
+    def _labels(self) -> np.ndarray:
+        classes = _classes(self.__self__)
+        if classes is not None:
+            return classes
         last = self.__self__[-1] if hasattr(self.__self__, "steps") else self.__self__
         return np.unique(last.labels_)
 

@@ -405,6 +405,13 @@ def test_of_codes_and_names_with_numbers_it_is_not_said(cells):
     assert column.kind == "category" and not any("begin with a number" in note for note in columns.notes)
 
 
+def test_a_name_in_brackets_is_no_unit():
+    names = pd.MultiIndex.from_tuples([("lab", "crp"), ("lab", "bmi")])
+    two = Columns().fit(pd.DataFrame([[1.5, 20.0], [2.5, 30.0]], columns=names))
+    one = Columns().fit(pd.DataFrame({"CRP (mg/l)": [1.5, 2.5], "(x)": [1.0, 2.0], "a (b) [%]": [1.0, 2.0]}))
+    assert [column.unit for column in (*two, *one)] == ["", "", "mg/l", "", "%"]
+
+
 def test_dates_with_signs_for_year_month_and_day_are_dates():
     for cells in (
         ["1970年1月2日", "1970年1月4日"],

@@ -1,10 +1,11 @@
-"""Shapley values of few-shot image classifiers in one look, on Omniglot's unseen test characters.
+"""Shapley values of few-shot image classifiers in one look, on Omniglot's unseen characters.
 
     MAPSTO_DATA=... python benchmarks/few_shot_values.py ProtoNet          or: MAML
     MAPSTO_DATA=... python benchmarks/few_shot_values.py ProtoNet --patch 4
 
-5-way 1-shot, 28 × 28 pixels. The learner is trained first, then `AmortisedShapley` over tasks, with the learner frozen.
-One query of each of some test tasks, in probability:
+5-way 1-shot, 28 × 28 pixels. The learner is trained first, then `AmortisedShapley` over tasks. If `--candour` is above
+0, the learner goes on learning with it, and becomes easier to explain; else it is frozen. The accuracies are those of
+the learner before and after this second training. One query of each of some unseen tasks, in probability:
 
 - R² of the values, pooled over rows, patches and classes, to exact ones from all coalitions of the patches with ink
   (`--patch 7`: 4 × 4 patches), or to KernelSHAP with 20,000 coalitions (`--patch 4`: 7 × 7 patches);
@@ -25,22 +26,20 @@ from mapsto.explainers.learned import AmortisedShapley, Patches, Players
 WAYS, SIZE, MANY = 5, 28, 20_000
 READS = {"blocks.1": 32, "blocks.2": 32}
 LEARNERS = {
-    "ProtoNet": lambda: mt.learners.PrototypicalNetwork(mt.models.Conv4(hidden=32, norm="layer"), WAYS),
+    "ProtoNet": lambda: mt.learners.PrototypicalNetwork(mt.models.Conv4(hidden=32, norm="layer", pooling="max"), WAYS),
     "MAML": lambda: mt.learners.MAML(
         mt.models.Conv4(hidden=32, norm="layer", outputs=WAYS), lr=0.1, steps=3, zero_head=True
     ),
 }
 
 
-def trained(learner: mt.learners.Learner, tasks: mt.tasks.Tasks, seconds: float) -> int:
-    """Train for so many seconds of the processor, and return the number of steps."""
+def trained(learner: mt.learners.Learner, tasks: mt.tasks.Tasks, steps: int) -> float:
+    """Train, and return the seconds of the processor that it took."""
     started = time.process_time()
-    for step in mt.train(learner, tasks, 100_000, batch=2, lr=2e-3, clip=10.0):
+    for step in mt.train(learner, tasks, steps, batch=2, lr=2e-3, schedule="cosine", warmup=20, clip=10.0):
         if step.step % 50 == 0:
             print(step.step, {key: round(float(value), 4) for key, value in step.metrics.items()}, flush=True)
-        if time.process_time() - started > seconds:
-            break
-    return step.step
+    return time.process_time() - started
 
 
 def measured(joint: mt.Joint, players: Players, tasks: mt.tasks.Tasks, count: int) -> dict[str, float]:
@@ -71,26 +70,35 @@ def measured(joint: mt.Joint, players: Players, tasks: mt.tasks.Tasks, count: in
     return {"R2": 1 - error / spread, "KernelSHAP looks": looks, "KernelSHAP time ratio": took / seconds}
 
 
+def accuracy(learner: mt.learners.Learner, tasks: mt.tasks.Tasks) -> float:
+    """Return the mean accuracy over 200 tasks."""
+    return float(mt.evaluate(learner, tasks, episodes=200).accuracy.mean)
+
+
 def main() -> None:
     """Train, measure, and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("learner", choices=LEARNERS)
     parser.add_argument("--patch", type=int, default=7, help="height and width of a patch in pixels")
-    parser.add_argument("--seconds", type=float, default=60, help="of the processor, to train the learner")
-    parser.add_argument("--explainer-seconds", type=float, default=120, help="of the processor, to train the explainer")
-    parser.add_argument("--tasks", type=int, default=16, help="test tasks")
+    parser.add_argument("--steps", type=int, default=1500, help="of the learner alone")
+    parser.add_argument("--explainer-steps", type=int, default=600)
+    parser.add_argument("--candour", type=float, default=0.0, help="see `mt.Joint`")
+    parser.add_argument("--tasks", type=int, default=16, help="unseen tasks")
+    parser.add_argument("--part", choices=["validation", "test"], default="test", help="the characters to measure on")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     tasks, players = mt.tasks.Omniglot(WAYS, shots=1, queries=3), Patches((1, SIZE, SIZE), args.patch)
-    learner = LEARNERS[args.learner]()
-    steps = trained(learner, tasks, args.seconds)
-    joint = mt.Joint(learner, {"why": AmortisedShapley(players, reads=READS)}, trains="explainers")
-    more = trained(joint, tasks, args.explainer_seconds)
-    line = {"learner": args.learner, "players": players.count, "steps": [steps, more]}
-    line["accuracy"] = float(mt.evaluate(joint, tasks.test, episodes=100).accuracy.mean)
-    print(json.dumps({**line, **measured(joint, players, tasks.test, args.tasks)}), flush=True)
+    learner, unseen = LEARNERS[args.learner](), getattr(tasks, args.part)
+    seconds = [trained(learner, tasks, args.steps)]
+    trains = "both" if args.candour else "explainers"
+    explainers = {"why": AmortisedShapley(players, reads=READS)}
+    joint = mt.Joint(learner, explainers, trains=trains, candour=args.candour)
+    before = accuracy(learner, unseen)
+    seconds.append(trained(joint, tasks, args.explainer_steps))
+    line = {**vars(args), "players": players.count, "seconds": seconds, "accuracies": [before, accuracy(joint, unseen)]}
+    print(json.dumps({**line, **measured(joint, players, unseen, args.tasks)}), flush=True)
 
 
 if __name__ == "__main__":

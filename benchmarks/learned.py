@@ -93,7 +93,7 @@ OF_TABLES: tuple[Phases, dict[float, Phases]] = (
 )
 OF_IMAGES: tuple[Phases, dict[float, Phases]] = (
     {"learner": 600, "explainers": 1500},
-    {0.1: {"learner": 600, "both": 1000}},
+    {0.1: {"learner": 600, "explainers": 1000, "both": 500}},
 )
 CASES = {"digits": digits, "strokes": strokes, "wine": wine, "planted": planted}
 

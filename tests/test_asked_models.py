@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.cluster import Birch, KMeans
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -318,3 +318,15 @@ def test_an_unfitted_estimator_is_refused_in_one_sentence() -> None:
     for call in (lambda: views.model(pipeline)(torch.zeros(3)), lambda: explainers.Explainer(pipeline, frame)):
         with pytest.raises(MapstoError, match=r"^f: got an estimator that is not fitted, .*; call its fit first\.$"):
             call()
+
+
+@pytest.mark.parametrize("names", [("alive", "dead"), (0, 1), (1, 2)])
+def test_a_classifier_that_only_predicts_has_one_score_for_each_class(names: tuple) -> None:
+    y = np.where(NUMBERS > 0, names[1], names[0])
+    voting = VotingClassifier([("a", LogisticRegression()), ("b", RandomForestClassifier(5, random_state=0))])
+    voting.fit(ROWS, y)
+    scores = vmap(views.model(voting))(torch.tensor(ROWS))
+    expected = (voting.predict(ROWS)[:, None] == np.array(names)).astype(float)
+    assert scores.tolist() == expected.tolist() and 0 < expected[:, 1].mean() < 1
+    target = names[1] if names == (0, 1) else str(names[1])
+    assert vmap(views.model(voting, target=target))(torch.tensor(ROWS)).tolist() == expected[:, 1].tolist()

@@ -230,8 +230,22 @@ class TestInterpreter:
         scores = [by["model"].scores(activations), by["model"].probes[0](hidden[0])]
         expected = sum(nn.functional.cross_entropy(s, y) for s in scores)
         torch.testing.assert_close(by["label"].loss(of, y, w)[0], expected)
-        soft = sum(nn.functional.cross_entropy(s, of.outcome) for s in scores)
+        soft = sum(nn.functional.kl_div(s.log_softmax(1), of.outcome, reduction="batchmean") for s in scores)
         torch.testing.assert_close(by["model"].loss(of, y, w)[0], soft)
+
+    def test_a_model_that_is_rebuilt_exactly_is_not_drawn_towards_certainty(self) -> None:
+        logits = torch.tensor([0.5, 0.3, 0.2]).log().repeat(4, 1).requires_grad_()
+        of = prediction(torch.randn(4, 2, generator=R), 3, {"a": torch.randn(4, 5, generator=R)})
+        explainer = Interpreter({"a": 5}, 3, conciseness=0, diversity=0, width=4)
+        for layer in (explainer.scores, explainer.probes[0]):
+            layer.weight.data.zero_()
+            layer.bias.data.copy_(logits[0].detach())
+        w, y = torch.full((4,), 0.25), torch.zeros(4, dtype=torch.long)
+        for outcome, pulled in ((logits, False), (2 * logits, True)):
+            loss, _ = explainer.loss(of._replace(outcome=outcome.softmax(1)), y, w)
+            (slope,) = torch.autograd.grad(loss, logits)
+            assert (slope.abs().max() > 0.01) == pulled
+            torch.testing.assert_close(loss > 1e-3, torch.tensor(pulled))
 
     def test_entropies_reward_concise_rows_and_diverse_concepts(self) -> None:
         of = prediction(torch.randn(4, 2, generator=R), 3, {"a": torch.randn(4, 5, generator=R)})

@@ -151,4 +151,4 @@ def test_a_game_of_a_model_is_asked_in_batches_outside_vmap() -> None:
     assert isinstance(game, Game)
     torch.testing.assert_close(E.Shapley()(game), torch.tensor([1.0, 1.0, 3.0]))
     torch.testing.assert_close(E.ShapleyInteractions()(game)[0, 1], torch.tensor(1.0))
-    assert rows[-1] == 8 and len(rows) <= 4 + 2  # all coalitions in one call
+    assert rows[-1] == 8 and len(rows) <= 5 + 2  # all coalitions in one call

@@ -53,6 +53,27 @@ def test_a_word_for_missing_can_be_a_category_among_texts(word):
     assert not np.isnan(numbers).any()
 
 
+@pytest.mark.parametrize("sign", ["###", "####", "########"])
+def test_what_a_narrow_column_of_a_spreadsheet_shows_is_missing(sign):
+    column, numbers, columns = fit(["1", "2.5", sign, "4"] * 4)
+    assert column.kind == "number" and numbers[:4] == [1, 2.5, NAN, 4]
+    assert columns.notes == [f"column 'a': {sign!r} (4 cells) read as missing."]
+
+
+@pytest.mark.parametrize("zero", ["0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "00/00/0000"])
+def test_a_date_of_zeros_is_missing(zero):
+    column, numbers, columns = fit(["1970-01-02", zero, "1970-01-04", "1970-01-05"] * 4)
+    assert column.kind == "date" and numbers[:4] == [1, NAN, 3, 4]
+    assert columns.notes == [f"column 'a': {zero!r} (4 cells) read as missing."]
+
+
+def test_a_letter_and_its_accent_are_the_same_word_however_they_are_stored():
+    one, other = "caf\u00e9", "cafe\u0301"
+    assert later([one, "bar"] * 9, [other, one.upper(), "bar"]) == [1, 1, 0]
+    column, numbers, _ = fit([one, other, "bar"] * 4)
+    assert numbers[:2] == numbers[3:5] and len(column.codes) == 2
+
+
 def test_a_word_that_is_missing_among_the_numbers_of_a_table_is_missing_among_its_texts_and_said():
     column, numbers, columns = fit(["NA", "left", "right", "left"], {"b": ["1.5", "NA", "2", "3"]})
     assert set(column.codes) == {"left", "right"}
@@ -348,6 +369,57 @@ def test_a_blood_group_is_no_negative_number():
 def test_an_option_in_a_note_can_be_pasted_into_a_shell():
     columns = Columns().fit(pd.DataFrame({"CRP (mg/l)": ["5", "lost", "7", "lost"]}))
     assert "--type 'CRP (mg/l)=number'" in columns.notes[0]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["5±1", "6±2", "7 ± 3"],
+        ["5 (3-7)", "6 (4-8)", "9 (6-12)"],
+        ["1×10^3", "2x10^5", "3·10^2"],
+        ["1y 6m", "2y 3m", "5y 0m"],
+        ["5'4\"", "5'11\"", "6'2\""],
+        ["01.02.", "05.05.", "17.06."],
+        ["48.13, 11.58", "52.52, 13.40", "50.11, 8.68"],
+        ["'5", "'6", "'7"],
+    ],
+)
+def test_cells_that_begin_with_a_number_but_are_none_are_said(cells):
+    column, _, columns = fit(cells * 4)
+    assert column.kind == "category"
+    said = f"cells such as {cells[0]!r} begin with a number, but are read as a category; to use the numbers, "
+    assert columns.notes == [f"column 'a': {said}write them alone."]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["3rd floor", "2nd floor", "1st floor"],
+        ["1A2", "1B1", "2C7"],
+        ["1.2.3", "1.3.0", "2.0.1"],
+        ["I21.0", "I21.4", "E11.9"],
+    ],
+)
+def test_of_codes_and_names_with_numbers_it_is_not_said(cells):
+    column, _, columns = fit(cells * 4)
+    assert column.kind == "category" and not any("begin with a number" in note for note in columns.notes)
+
+
+def test_a_name_in_brackets_is_no_unit():
+    names = pd.MultiIndex.from_tuples([("lab", "crp"), ("lab", "bmi")])
+    two = Columns().fit(pd.DataFrame([[1.5, 20.0], [2.5, 30.0]], columns=names))
+    one = Columns().fit(pd.DataFrame({"CRP (mg/l)": [1.5, 2.5], "(x)": [1.0, 2.0], "a (b) [%]": [1.0, 2.0]}))
+    assert [column.unit for column in (*two, *one)] == ["", "", "mg/l", "", "%"]
+
+
+def test_dates_with_signs_for_year_month_and_day_are_dates():
+    for cells in (
+        ["1970年1月2日", "1970年1月4日"],
+        ["1970年 1月 2日 00:00", "1970年01月04日"],
+        ["1970년 1월 2일", "1970년1월4일"],
+    ):
+        column, numbers, _ = fit(cells * 4)
+        assert column.kind == "date" and numbers[:2] == [1, 3]
 
 
 @pytest.mark.parametrize(

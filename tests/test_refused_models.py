@@ -130,6 +130,15 @@ def test_a_function_that_mixes_rows_is_refused(kind: str, row: list[float]) -> N
     views.model(lambda rows: MIXES[kind](rows).sum(1), batch_size=1)(torch.tensor(row))  # so no rows are mixed
 
 
+def test_a_model_that_is_random_or_mixes_rows_elsewhere_than_at_a_baseline_of_zeros_is_refused() -> None:
+    torch.manual_seed(0)
+    row = torch.tensor([0.5, 1.0, 3.0])
+    branch: Callable[[Tensor], Tensor] = lambda rows: rows.sum(1) if rows[0, 0] > 0 else -rows.sum(1)  # noqa: E731
+    for f, said in ((lambda rows: F.dropout(rows, 0.5).sum(1), "got different"), (branch, ".*other rows")):
+        with pytest.raises(MapstoError, match=f"^f: {said}"):
+            explainers.Shapley()(views.game(views.model(f), row, torch.zeros(3)))
+
+
 @pytest.mark.parametrize("words", [[3, 8, 1], [0, 0, 0], [8, 8, 8]], ids=str)
 @pytest.mark.parametrize("transformer", [True, False])
 def test_a_network_without_batch_first_is_refused(transformer: bool, words: list[int]) -> None:

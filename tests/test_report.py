@@ -511,7 +511,9 @@ function opened(width) {
       page.querySelectorAll("details").forEach(part => part.open = true);
       const images = [...page.images];
       Promise.all(images.map(image => image.decode())).then(() => done(
-        {width, needs: page.documentElement.scrollWidth, images: images.map(measured), title: page.title}));
+        {width, needs: page.documentElement.scrollWidth, images: images.map(measured), title: page.title,
+         cut: [...page.querySelectorAll(".grid > .scroll")].filter(part => part.scrollWidth > part.clientWidth)
+           .map(part => part.textContent)}));
     };
     document.body.append(frame);
   });
@@ -542,12 +544,19 @@ def browse(folder, text):
 )
 @pytest.mark.parametrize("name", ["cancer", "wine"])
 def test_a_browser_shows_every_picture(tmp_path, name):
-    text = write(explained(name), tmp_path / "report.html", f"{name} table").read_text()
+    answer = explained(name)
+    if name == "cancer":
+        cells = {"true_positives": 9, "false_positives": 1, "false_negatives": 2, "true_negatives": 12}
+        shares = {"sensitivity": 9 / 11, "specificity": 12 / 13, "ppv": 9 / 10, "npv": 12 / 14}
+        decided = {"confusion": cells, "positive": "malignant", "threshold": 0.5, **shares}
+        answer = replace(answer, summary={**answer.summary, **decided})
+    text = write(answer, tmp_path / "report.html", f"{name} table").read_text()
     views = browse(tmp_path, text)
     assert [view["width"] for view in views] == [360, 1200]
     for view in views:
         assert view["title"] == f"{name} table"
         assert view["needs"] <= view["width"], "the page must not scroll sideways"
+        assert view["width"] == 360 or view["cut"] == [], "a table beside another is seen whole on a desk"
         assert len(view["images"]) == len(Page(text).images)
         for image in view["images"]:
             assert 0.01 < image["ink"] < 0.6, image["alt"]

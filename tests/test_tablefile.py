@@ -89,12 +89,37 @@ def test_a_row_without_any_cell_is_left_out_and_said(tmp_path):
         ("a,b\n1,2\n1,2,3\n", "not a table with equally long rows"),
         ("a,b\n1,2,3\n1,2,3\n", "not a table with equally long rows"),
         ('a,b\n1,"2\n', "not a table"),
+        ('[{"a": 1, "b": 2}, {"a": 3, "b": 4}]', "is JSON"),
+        ('{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "is JSON"),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n", "is a PDF"),
     ],
 )
 def test_what_is_no_table_is_refused_in_one_sentence(tmp_path, content, said):
     with pytest.raises(MapstoError, match=said) as refused:
         read(tmp_path, content)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [PLAIN, PLAIN.replace(",", "\t"), PLAIN.encode("utf-16")])
+def test_a_text_that_is_called_a_spreadsheet_is_read(tmp_path, content):
+    assert read(tmp_path, content, "t.xls").equals(read(tmp_path, PLAIN))
+    with pytest.raises(MapstoError, match="is a web page"):
+        read(tmp_path, "<html><table><tr><td>1</td></tr></table></html>", "t.xls")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_a_title_that_holds_the_separator_is_left_out_and_said(tmp_path, separator):
+    title = "Study X, exported 2023-01-01\nWard 5\n\n".replace(",", separator)
+    (tmp_path / "t.csv").write_text(title + PLAIN.replace(",", separator))
+    found = tablefile.read(tmp_path / "t.csv")
+    assert found.table.equals(read(tmp_path, PLAIN)) and found.lines == [5, 6, 7]
+    assert "lines 1, 2 are above the column names; left out." in found.notes
+
+
+def test_a_count_below_the_table_is_left_out_and_said(tmp_path):
+    (tmp_path / "t.csv").write_text("id,age\n1,60\n2,61\n3,47\nn=3,\n")
+    found = tablefile.read(tmp_path / "t.csv")
+    assert found.lines == [2, 3, 4] and found.notes == ["line 5 is below the table; left out."]
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path):

@@ -26,7 +26,7 @@ from .remarks import listing, other_mark, unread_sentence
 __all__ = ["Column", "Columns", "as_texts", "listing", "refuse_duplicates", "reorder"]
 
 
-_UNIT_OF_NAME = re.compile(r"[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")  # CRP (mg/l)
+_UNIT_OF_NAME = re.compile(r"\w.*[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")  # CRP (mg/l)
 
 
 class UnreadCells(UserWarning):

@@ -30,6 +30,7 @@ _NAME_DAY = re.compile(rf"([^\W\d_]{{3,9}})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d
 _MONTH = re.compile(r"(\d{4})-(\d{2})|(\d{2})/(\d{4})|([^\W\d_]{3,9})\.?[ -](\d{4})")
 _QUARTER = re.compile(r"(\d{4})[ -]?Q([1-4])|Q([1-4])[ -/](\d{4})")
 _WEEKS = re.compile(r"(\d{1,2})\s*\+\s*([0-6])")
+_SIGNED = re.compile(r"(\d{4})\s?[年년]\s?(\d{1,2})\s?[月월]\s?(\d{1,2})\s?[日일]")  # 2021年5月7日
 _COMPACT = re.compile(r"(19|20)(\d{2})(\d{2})(\d{2})")
 _SERIAL = re.compile(r"[1-9]\d{4}(\.\d+)?")
 _HOURS = re.compile(r"(-?)(\d{1,5}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([AaPp]\.?[Mm]\.?|Uhr)?")
@@ -43,8 +44,10 @@ def days(text: str, day_first: bool = True) -> float:
 
     >>> days("1970-01-02T12:00Z"), days("02.01.1970"), days("01/02/1970", day_first=False), days("2-Jan-1970")
     (1.5, 1.0, 1.0, 1.0)
+    >>> days("1970年1月2日 12:00")
+    1.5
     """
-    moment = _moment(" ".join(text.split()), day_first)
+    moment = _moment(_SIGNED.sub(r"\1-\2-\3", " ".join(text.split())), day_first)
     return math.nan if moment is None else (moment - _EPOCH) / timedelta(days=1)
 
 

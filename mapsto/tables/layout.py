@@ -6,6 +6,7 @@ Everything that is left out is said with its line.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _header(rows: list[Row], width: int, separator: str | None, notes: list[str]
     """Return the row of column names and the rows below; rows above it with few cells are titles."""
     first = rows[0]
     for place, row in enumerate(rows[:_SEARCHED]):
-        if width == 2 and separator in (";", ",", "|") and _is_title(rows[place:]):
+        if separator in (";", ",", "|") and (_is_title(rows[place:]) if width == 2 else _is_short(rows[place:], width)):
             continue
         if 2 * len(row.filled) >= width and (place == 0 or not all(map(_is_value, row.filled))):
             place += _is_heading(rows[place : place + 3], width)
@@ -148,6 +149,15 @@ def _is_title(rows: Sequence[Row]) -> bool:
     below = [row for row in others if len(row.cells) > 1][1:]
     alone = len(first.cells) == 1 and " " in _text(first.cells[0])
     return alone and any(_is_value(cell) for row in below for cell in row.filled)
+
+
+def _is_short(rows: Sequence[Row], width: int) -> bool:
+    """Return whether the first row has too few cells, and full rows of names and then of numbers follow soon."""
+    pairs = pairwise(rows[1:6])
+    return len(rows[0].cells) < width and any(
+        len(names.filled) == width and not any(map(_is_value, names.filled)) and any(map(_is_value, below.filled))
+        for names, below in pairs
+    )
 
 
 def _is_heading(rows: Sequence[Row], width: int) -> bool:
@@ -209,7 +219,7 @@ def _is_footer(row: Row, least: int, numeric: bool, phrases: bool) -> bool:
         return False
     if legend:
         return not phrases
-    phrase = not phrases and (" " in text or ":" in text)
+    phrase = not phrases and any(sign in text for sign in " :=")  # such as n=12
     return phrase or len(row.cells) < least or (numeric and text.isalpha() and len(text) > 2)
 
 

@@ -17,6 +17,8 @@ _FEW = 10  # texts that never repeat are taken for names only if there are this 
 _TITRE = re.compile(r"1\s?:\s?\d+")
 _GENOTYPE = re.compile(r"([a-zA-Z])\1", re.IGNORECASE)  # AA, Aa and aa differ
 _CODE = re.compile(r"0\d")
+# a number and more than a word, such as 5±1, 5 (3-7), 1y 6m or '5, but neither 3rd floor nor 1A2
+_MORE = re.compile(r"'\d.*|\W{0,2}\d++(?:[.,]\d++)*+.*?(?:[^\w\s-]|\s\S*\d).*")
 _NOTHING = {"none", "nil", "-", "无"}  # words for a missing cell that are a step of some scales
 
 
@@ -96,6 +98,10 @@ def _doubts(evidence: Evidence, levels: int) -> list[str]:
                     "the others as missing."
                 )
             ]
+    numbered = [text for text in evidence.texts if _MORE.fullmatch(text)]
+    if len(numbered) > 2 and evidence.most(numbered):
+        said = f"cells such as {numbered[0]!r} begin with a number, but are read as a category; to use the numbers, "
+        return [evidence.said(f"{said}write them alone.")]
     if levels > max(20, evidence.rest.total() / 2):
         return [evidence.said(f"{levels} different texts in {evidence.rest.total()} cells (names or identifiers?).")]
     return []

@@ -4,6 +4,7 @@ Cells stay as they are written, None for an empty one; `Columns.fit` decides the
 """
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from .layout import Layout, layout_of
 from .outcome import outcomes
 
 __all__ = ["TableFile", "outcomes", "read", "read_table"]
+
+_BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how a spreadsheet begins; a text may be called .xls too
 
 
 class TableFile(NamedTuple):
@@ -64,12 +67,16 @@ def read(path: str | Path, sheet: str | None = None) -> TableFile:
     content = decoding.content_of(path)
     if suffix in formats.FRAMES:
         return _of_frame(path, *formats.frame(path))
-    if suffix in formats.SHEETS or _is_workbook(content):
+    if _is_workbook(content) or (suffix in formats.SHEETS and content.startswith(_BOOKS)):
         return _of_layout(layout_of(path, formats.sheet(path, sheet)))._replace(where="row {} of the sheet")
     if sheet is not None:
         raise MapstoError(f"sheet: got {sheet!r}, but {path} is no spreadsheet; leave it out.")
     if content.lstrip()[:14].lower().startswith((b"<html", b"<!doctype html", b"<table")):
         raise MapstoError(f"file: {path} is a web page, expected a table; open it in a spreadsheet and save it as CSV.")
+    if re.match(rb"\s*(\[\s*)?\{\s*\"", content):
+        raise MapstoError(f"file: {path} is JSON, expected a table; save it as CSV, such as by pandas.read_json.")
+    if content.startswith(b"%PDF-"):
+        raise MapstoError(f"file: {path} is a PDF, expected a table; export the table as CSV.")
     text, notes = decoding.decode(path, content)
     grid = grid_of(path, text)
     result = _of_layout(layout_of(path, grid))

@@ -1,12 +1,14 @@
 """Words that people write in tables: for a missing cell, for steps of a scale, for yes and no."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 # never a value in any column; a spreadsheet's errors are written in capitals
 SIGNS = {"?", "??", "???", ".", "..", "...", "-", "--", "---", "–", "—", "#n/a", "#na", "#div/0!", "#value!",
          "#ref!", "#name?", "#null!", "#num!", "#wert!", "#bezug!", "#zahl!", "#nv", "#valeur!", "#nombre!",
-         "#nul!", "####", "(null)", "(blank)", "(leer)", "(vide)", "<na>", "nat", "null", "\\n"}  # fmt: skip
+         "#nul!", "(null)", "(blank)", "(leer)", "(vide)", "<na>", "nat", "null", "\\n"}  # fmt: skip
+SIGNS |= {"#" * width for width in range(3, 40)}  # what a spreadsheet shows if a column is too narrow
 
 # missing among numbers and dates; among texts, one of them can be a category
 WORDS = {"*", "na", "n/a", "n.a.", "n.a", "nan", "none", "unknown", "unk", "missing", "not available", "not applicable",
@@ -97,6 +99,7 @@ POSITIVE = {"yes", "y", "1", "true", "t", "ja", "j", "oui", "si", "sí", "dead",
             "verstorben", "gestorben", "case", "positive", "pos", "positiv", "present", "ill", "sick", "krank",
             "diseased", "event", "malignant", "abnormal", "是", "阳性", "死亡", "+"}  # fmt: skip
 
+_NO_DATE = re.compile(r"0{4}[-/.]00[-/.]00(?:[ T]00:00:00)?|00[-/.]00[-/.]0{4}")
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6, "vii": 7}
 _GRADED = r"(?:grade|stage|grad|stadium|stufe|level|class|klasse|nyha|asa|killip|ecog|ckd|ccs|who|g|t|n|tnm)"
 _STEP = re.compile(rf"({_GRADED})[ .\-]*(\d|i{{1,3}}|iv|vi{{0,2}})([abc]?)")
@@ -113,18 +116,22 @@ _OPEN = re.compile(
 
 
 def fold(text: str) -> str:
-    """Return a text without differences of case and blanks.
+    """Return a text without differences of case, of blanks, and of how an accent is stored.
 
     >>> fold(" Strongly  AGREE ")
     'strongly agree'
     """
-    return " ".join(text.split()).casefold()
+    return unicodedata.normalize("NFC", " ".join(text.split()).casefold())
 
 
 def is_missing(text: str) -> bool:
-    """Return whether a text stands for a missing number or date."""
+    """Return whether a text stands for a missing number or date.
+
+    >>> is_missing("k.A."), is_missing("######"), is_missing("0000-00-00"), is_missing("0")
+    (True, True, True, False)
+    """
     if text[:1].isdigit():
-        return False
+        return _NO_DATE.fullmatch(text) is not None
     folded = fold(text)
     return not folded or folded in SIGNS or folded in WORDS
 

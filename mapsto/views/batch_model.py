@@ -104,8 +104,16 @@ def method_of(model: Any) -> Callable[..., Any]:
     expected = "a module, a scikit-learn estimator, or a function of a batch of rows"
     checks.expect(callable(method), "f", f"a {type(model).__name__}", expected)
     owner = getattr(method, "__self__", None)
-    clusters = getattr(method, "__name__", "") == "predict" and _is_clusterer(owner)
-    return _Memberships(method, owner) if clusters else method
+    if getattr(method, "__name__", "") != "predict":
+        return method
+    labelled = np.ndim(_classes(owner)) == 1  # a classifier without probabilities, such as by vote
+    return _Memberships(method, owner) if labelled or _is_clusterer(owner) else method
+
+
+def _classes(owner: Any) -> Any:
+    """Return the array of an estimator's classes; None if there is none, or a list of arrays for several outputs."""
+    classes = getattr(owner, "classes_", None)
+    return classes if isinstance(classes, np.ndarray) else None
 
 
 def _is_clusterer(owner: Any) -> bool:
@@ -114,16 +122,22 @@ def _is_clusterer(owner: Any) -> bool:
 
 
 class _Memberships:
-    """The method `predict` of a clusterer, with a score for each cluster: 1 for the row's cluster, 0 for the others."""
+    """The method `predict` of a classifier or clusterer, with a score for each class or cluster.
+
+    The score is 1 for the row's own class or cluster, and 0 for the others.
+    """
 
     def __init__(self, predict: Callable[[Any], Any], owner: Any):
         self.predict, self.__self__ = predict, owner
 
     def __call__(self, rows: Any) -> np.ndarray:
         labels = np.asarray(self.predict(rows))
-        return (labels[:, None] == self._clusters()).astype(float)
+        return (labels[:, None] == self._labels()).astype(float)
 
-    def _clusters(self) -> np.ndarray:
+    def _labels(self) -> np.ndarray:
+        classes = _classes(self.__self__)
+        if classes is not None:
+            return classes
         last = self.__self__[-1] if hasattr(self.__self__, "steps") else self.__self__
         return np.unique(last.labels_)
 
@@ -217,16 +231,19 @@ def _refuse_chance(scores: Tensor, again: Tensor) -> None:
 
 
 def _refuse_mixing(way: Way, row: Tensor, scores: Tensor) -> None:
-    """Raise MapstoError if the model scores `row` differently in other batches than among copies of itself."""
+    """Raise MapstoError if the scores of a row depend on its batch: its copies, other rows, or their order."""
     unmixed = _same(scores, scores[:1].expand_as(scores)) and _same(scores[:1], _scores(way, row), _ALONE)
     if unmixed and len(scores) > 1:
         shifted, shrunk = _different(row)
         batch = torch.cat([shifted, row, shrunk, shrunk])[: len(scores)]  # `row` neither first nor last, if possible
         try:
-            among = _scores(way, batch)[1]
+            among, turned = _scores(way, batch), _scores(way, batch.roll(-1, 0)).roll(1, 0)
         except Exception:  # the model need not accept rows that it was not given
             return
-        unmixed = _same(scores[1], among)
+        unmixed = _same(among, turned)
+        if not unmixed:  # at some rows, such as zeros, dropout is not seen
+            _refuse_chance(among, _scores(way, batch))
+        unmixed = unmixed and _same(scores[1], among[1])
     checks.expect(
         unmixed, "f", "scores of a row that depend on the other rows of its batch",
         "a model that scores each row alone",

@@ -38,11 +38,12 @@ def model(
     Args:
         f: a module, a scikit-learn estimator, or a function from rows `[b, ...]` to numbers `[b]` or `[b, k]`. The
             scores of an estimator are the result of its method `predict_proba` or, if there is no such method,
-            `decision_function`, else `predict`. The scores of a clusterer such as KMeans are 1 for the row's cluster
-            and 0 for the others. A function gets a tensor or, if it fails on tensors, a NumPy array. A module or
-            function may also return a dictionary, a dataclass or a tuple that contains `logits` or a single tensor of
-            shape `[b]` or `[b, k]`. It may read several inputs: then use `view, point = h.at((a, b))` with tensors a
-            and b without a batch axis, or `h.at({"name": a})` if the inputs have names.
+            `decision_function`, else `predict`. If a classifier or a clusterer has `predict` only, its scores are 1
+            for the row's class or cluster and 0 for the others. A function gets a tensor or, if it fails on tensors, a
+            NumPy array. A module or function may also return a dictionary, a dataclass or a tuple that contains
+            `logits` or a single tensor of shape `[b]` or `[b, k]`. It may read several inputs: then use
+            `view, point = h.at((a, b))` with tensors a and b without a batch axis, or `h.at({"name": a})` if the inputs
+            have names.
         target: the index of the score, or the name of a class if the estimator has `classes_`. If None, the function
             returns all scores. If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name
             of the class as text, such as "2".
@@ -56,8 +57,8 @@ def model(
         MapstoError: if `f` is of another kind, or is a module with layers that are random (dropout in training) or that
             mix the rows of a batch (batch norm in training), or if `layer`, `target` or `batch_size` is not valid. The
             function that is returned raises MapstoError on its first use if the scores are not numbers for each row,
-            are random, or depend on the other rows of the batch. To check this, it scores one row four times: twice
-            among copies of the row, once alone, and once among other rows.
+            are random, or depend on the other rows of the batch. To check this, it scores one row five times: twice
+            among copies of the row, once alone, and twice among other rows, in two orders.
 
     >>> from mapsto.explainers import Shapley
     >>> from mapsto.views import game

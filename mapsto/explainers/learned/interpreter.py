@@ -3,11 +3,12 @@
     h_l = mean over positions of gelu(W_l·f_l),   φ = top(relu(V·[h_1 … h_L])),   ŷ = b + Σ_j φ_j·θ_j
     loss = ℓ(target, ŷ) + Σ_l ℓ(target, R_l·h_l) + conciseness·E[H(φ)] − diversity·H(E[φ])
 
-ℓ is the cross-entropy of probabilities, or the squared error of predicted numbers. The concepts φ are not negative, and
-only the `active` largest of each row differ from 0. The contribution φ_j·θ_jc of concept j to the score of class c *is*
-the explanation: the contributions and the base b add up to the interpreter's score. H is the entropy of the activations
-divided by their sum: low for a row that few concepts describe, high over all rows if every concept is used. The
-read-out R_l of each layer shows where in the network the prediction forms.
+ℓ is the Kullback–Leibler divergence of probabilities, or the squared error of predicted numbers. The cross-entropy has
+the same gradient in the interpreter, but would draw a model that is trained with it towards certainty. The concepts φ
+are not negative, and only the `active` largest of each row differ from 0. The contribution φ_j·θ_jc of concept j to the
+score of class c *is* the explanation: the contributions and the base b add up to the interpreter's score. H is the
+entropy of the activations divided by their sum: low for a row that few concepts describe, high over all rows if every
+concept is used. The read-out R_l of each layer shows where in the network the prediction forms.
 
 Parekh et al. 2021, "A Framework to Learn with Interpretation" (FLINT), §3.2–3.3, with the k-sparse activations of
 Makhzani & Frey 2014 in place of their L1 penalty, without their decoder, and with entropies of the activations divided
@@ -98,7 +99,8 @@ class Interpreter(LearnedExplainer):
         fits = scores.shape == target.shape
         checks.expect(fits, "outputs", self.outputs, f"{target.shape[1]}, those of the model")
         rebuilt = [scores, *(probe(h) for probe, h in zip(self.probes, hidden, strict=True))]
-        parts = [w @ errors(of, target, of_classes) for of in rebuilt]
+        least = entropy(target) if of_classes else 0.0  # the cross-entropy of a perfect copy
+        parts = [w @ (errors(of, target, of_classes) - least) for of in rebuilt]
         share = activations / activations.sum(1, keepdim=True).clamp(min=1e-9)
         mean = (w @ share) / w.sum().clamp(min=1e-9)
         loss = sum(parts) + self.conciseness * (w @ entropy(share)) - self.diversity * w.sum() * entropy(mean)

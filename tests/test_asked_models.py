@@ -137,6 +137,36 @@ def test_a_function_of_a_frame_gets_named_columns() -> None:
     close(explainers.Shapley()(views.game(h, x)), torch.stack([2 * x[0], x[1], 0 * x[2]]))
 
 
+def _calls(rows: Any) -> list[str]:
+    return ["sick" if row[0] * row[1] > 0 else "well" for row in rows.tolist()]
+
+
+LABELS: dict[str, Callable[[Any], Any]] = {
+    "a list": _calls,
+    "an array": lambda rows: np.array(_calls(rows)),
+    "an array of objects": lambda rows: np.array(_calls(rows), dtype=object),
+    "a series": lambda rows: pd.Series(_calls(rows)),
+}
+
+
+@pytest.mark.parametrize("f", LABELS.values(), ids=LABELS)
+def test_a_function_that_returns_labels_is_explained_by_the_name_of_a_class(f: Callable[[Any], Any]) -> None:
+    shapley, row = explainers.Shapley(), torch.tensor([1.0, 2.0])
+    sick = shapley(views.game(views.model(f, target="sick"), row, baseline=-torch.tensor([1.0, 2.0])))
+    torch.testing.assert_close(sick, torch.zeros(2))  # sick at both ends, and well between
+    for name, sign in (("sick", 1.0), ("well", -1.0)):
+        values = shapley(views.game(views.model(f, target=name), row))
+        torch.testing.assert_close(values, torch.tensor([0.5, 0.5]) * sign)
+    assert not shapley(views.game(views.model(f, target="dead"), row)).any()  # no row was called so
+
+
+@pytest.mark.parametrize("name", ["Sick", "sickk", "WELL"])
+def test_a_class_that_a_function_names_in_another_way_is_refused(name: str) -> None:
+    row = torch.tensor([1.0, 2.0])
+    with pytest.raises(MapstoError, match=f"^target: got '{name}', expected one of the classes that f names, such as "):
+        explainers.Shapley()(views.game(views.model(_calls, target=name), row))
+
+
 def _named(rows: Any) -> pd.DataFrame:
     return pd.DataFrame({"no": rows[:, 1].numpy(), "yes": 2 * rows[:, 0].numpy()})
 

@@ -7,6 +7,7 @@ fitted on one. A function gets a tensor or, if it fails on tensors, an array; th
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class BatchModel:
         model: the module, estimator or function.
         columns: the names of the columns, if the model is a function of a pandas DataFrame.
         batch_size: the largest number of rows to ask for at a time.
+        name: the class that is explained, if it is given by name. A function may return the names of classes as text;
+            its score is then 1 for the rows that it calls by this name, and 0 for the others.
 
     Raises:
         MapstoError: if the model is of another kind, or it is a module that draws at random or mixes rows. The first
@@ -43,7 +46,7 @@ class BatchModel:
             same row when it is evaluated again, or among other rows.
     """
 
-    def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int):
+    def __init__(self, model: Any, columns: Sequence[str] | None, batch_size: int, name: str | None = None):
         method = method_of(model)
         owner = getattr(method, "__self__", method)
         if isinstance(owner, nn.Module):
@@ -51,6 +54,7 @@ class BatchModel:
         self.ways, self.chosen = _ways(method, owner, columns), dict[torch.dtype, Way]()
         self.classes = None if isinstance(owner, nn.Module) else getattr(owner, "classes_", None)
         self.nameless = self.classes is None and not isinstance(owner, nn.Module)  # until its answer has named columns
+        self.name, self.called = name, set[str]()
         if self.nameless:
             self.ways = [self._naming(way) for way in self.ways]
         self.signed = getattr(method, "__name__", "") == "decision_function"  # one number for two classes
@@ -72,11 +76,23 @@ class BatchModel:
 
         def named(rows: Tensor) -> Any:
             output = way(rows)
+            if self.name is not None and _are_labels(output):
+                return self._calls(np.asarray(output, dtype=str), self.name)
             names = list(output.columns) if type(output).__name__ == "DataFrame" else []  # of pandas or polars
             self.classes = names if names and all(isinstance(name, str) for name in names) else None
             return output
 
         return named
+
+    def _calls(self, labels: np.ndarray, name: str) -> np.ndarray:
+        """Return 1 for the rows with the label `name`, else 0; raise MapstoError if only a similar label is known."""
+        self.classes = [name]
+        self.called.update(labels.tolist())
+        folded = {label.casefold(): label for label in self.called}
+        near = [] if name in self.called else get_close_matches(name.casefold(), folded, cutoff=0.8)
+        known = ", ".join(repr(label) for label in sorted(self.called))
+        checks.expect(not near, "target", repr(name), f"one of the classes that f names, such as {known}")
+        return (labels == name).astype(float)[:, None]
 
     def _choose(self, row: Tensor) -> Way:
         """Return the first way in which the model answers `row`, a batch of one."""
@@ -128,6 +144,13 @@ def _classes(owner: Any) -> Any:
     """Return the array of an estimator's classes; None if there is none, or a list of arrays for several outputs."""
     classes = getattr(owner, "classes_", None)
     return classes if isinstance(classes, np.ndarray) else None
+
+
+def _are_labels(output: Any) -> bool:
+    """Return whether a model's output is one text for each row."""
+    if isinstance(output, Tensor) or np.ndim(output) != 1:
+        return False
+    return all(isinstance(label, str) for label in np.asarray(output, dtype=object))
 
 
 def _is_clusterer(owner: Any) -> bool:

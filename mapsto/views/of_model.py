@@ -45,8 +45,10 @@ def model(
             `view, point = h.at((a, b))` with tensors a and b without a batch axis, or `h.at({"name": a})` if the inputs
             have names.
         target: the index of the score, or the name of a class if the estimator has `classes_`, or of a column if the
-            scores are a DataFrame. If None, the function returns all scores. If the classes are numbers other than
-            0 … k − 1, an index is not allowed; give the name of the class as text, such as "2".
+            scores are a DataFrame. Of a function that returns the name of a class for each row, give the name; the
+            score is 1 for the rows that it calls so, and 0 for the others. If None, the function returns all scores.
+            If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name of the class as
+            text, such as "2".
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
             of the row: with `h = model(f, layer=...)`, use `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
@@ -67,7 +69,8 @@ def model(
     tensor([3., 3.])
     """
     checks.count(batch_size=batch_size)
-    return ModelView(f, BatchModel(f, columns, batch_size), target, layer, batch_size)
+    name = target if isinstance(target, str) else None
+    return ModelView(f, BatchModel(f, columns, batch_size, name), target, layer, batch_size)
 
 
 @final
@@ -134,9 +137,9 @@ class ModelView(Placed):
 
     def _scores(self, rows: Tensor) -> Tensor:
         scores = self.batch_model(rows)
-        if self.target is None:
-            return scores
         target = _index(self.target, self.batch_model.classes) if isinstance(self.target, str) else self.target
+        if target is None:
+            return scores
         if self.batch_model.signed and scores.ndim == 1:
             scores = torch.stack([-scores, scores], 1)  # the score of the second of two classes
         checks.expect(

@@ -13,6 +13,7 @@ from mapsto.learners import MAML, RidgeHead
 from mapsto.measures.evaluation.evaluate import summary
 from mapsto.models import MLP
 from mapsto.tasks import Demonstrations, Environment, Navigation
+from mapsto.tasks.robots.paths import play
 
 
 def demonstrations(environment: Environment | None = None, **arguments: object) -> Demonstrations:
@@ -131,6 +132,17 @@ def test_an_episode_that_was_at_its_aim_has_solved_it_even_if_it_leaves_again() 
     got = demonstrations(environment, pool=2).experience(always, 0, 2)
     solved = {tuple(of.tolist()): s.tolist() for of, s in zip(got.tasks, got.solved(), strict=True)}
     assert solved[tuple(goal[0].tolist())] == [1, 1] and solved[tuple(goal[1].tolist())] == [0, 0]
+
+
+def test_what_happens_after_the_end_of_an_episode_solves_nothing() -> None:
+    class Ending(Navigation):
+        def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            observation, reward, _ = super().step(action)
+            return observation, reward, torch.tensor([[True, False]])  # the first episode ends at once
+
+    onwards = lambda place, noise: torch.ones_like(place)  # noqa: E731 - at the goal after two steps
+    paths = play(Ending(horizon=4), torch.tensor([[0.2, 0.2]]), 2, onwards, torch.Generator())
+    assert paths.solved.tolist() == [[False, True]]
 
 
 class NoScript(Navigation):

@@ -30,14 +30,15 @@ class Point(gymnasium.Env):
         self.goal = np.array(goal)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
-        self.place = np.zeros(2)
+        self.place, self.over = np.zeros(2), False
         return self.place, {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
-        assert self.action_space.contains(action)
+        assert self.action_space.contains(action) and not self.over
         self.place = self.place + 0.1 * action
         away = float(np.linalg.norm(self.place - self.goal))
         info = {"success": away < 0.01} if self.tells else {}
+        self.over = away < 0.01
         return self.place, np.nan if self.broken else -away, away < 0.01, False, info
 
 

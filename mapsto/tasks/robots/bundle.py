@@ -46,11 +46,11 @@ class Bundle:
             self.observation[i] = _flat(observation)
             self.done[i] = terminated or truncated
             self.tells |= any(name in info for name in _ENDED_WELL)
-            self.aim[i] |= any(bool(info.get(name)) for name in _ENDED_WELL)
+            self.aim[i] = any(bool(info.get(name)) for name in _ENDED_WELL)
         return self.observation, reward, self.done
 
     def solved(self) -> Bool[np.ndarray, " n"] | None:
-        """Return which episodes have reached their aim; None if the environments do not say."""
+        """Return which episodes are at their aim, or ended there; None if the environments do not say."""
         return self.aim if self.tells else None
 
     def expert(self) -> Float[np.ndarray, "n a"]:

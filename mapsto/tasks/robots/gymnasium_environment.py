@@ -88,7 +88,7 @@ class Gymnasium(Environment):
         return self._joined(observation), self._joined(reward), self._joined(done)
 
     def solved(self) -> Bool[Tensor, "T r"] | None:
-        """Return which episodes have reached their aim; None if the environment does not say."""
+        """Return which episodes are at their aim, or ended there; None if the environment does not say."""
         parts = self._all("solved", [() for _ in self._parts])
         return None if any(part is None for part in parts) else self._joined(parts)
 

@@ -224,7 +224,7 @@ REFUSED: dict[str, tuple[str, Callable[[], Any]]] = {
     "an array": ("x", lambda: views.model(fitted())(ROWS[0])),
     "a table as one row": ("f", lambda: views.model(lambda rows: rows.sum())(x)),
     "too many axes": ("f", lambda: views.model(lambda rows: rows[:, None, None])(x)),
-    "class names": ("f", lambda: views.model(fitted().predict)(x)),
+    "class names": ("f", lambda: views.model(lambda rows: fitted().predict(rows))(x)),
     "two tensors": ("f", lambda: views.model(lambda rows: {"a": rows, "b": rows})(x)),
     "a tuple of two": ("f", lambda: views.model(nn.LSTM(3, 2, batch_first=True).double())(x[None])),
     "nothing": ("f", lambda: views.model(lambda rows: None)(x)),

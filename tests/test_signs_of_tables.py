@@ -101,7 +101,7 @@ SENTENCES = [
     "r1: died (+4.0) and r2: lived (−2.0)",
     "would change this prediction by less than 0.1 percentage points",
     "In the fullest, 2 rows, 35.6 % was predicted and 0.0 % came true.",
-    "65.0 % 100.0 % (20.7 % to 100.0 %) 1",
+    "65.0 % 100.0 % (2.5 % to 100.0 %) 1",
     "they reproduce 98.1 % of the variation (R² = 0.981)",
     "largest gap on this page is 0.2 percentage points",
     "1 died 65.0 % died age = 70 +30.0 ; dose = 9 −5.0",
@@ -170,7 +170,7 @@ def test_the_reliability_curve_is_of_the_class_it_names(report: tuple[str, list[
     np.testing.assert_allclose(drawn[0].lines[1].get_ydata(), [0, 100, 100])
     assert "probability of died" in drawn[1].get_xlabel()
     ends = [np.array(part.get_segments())[0, :, 1] for part in drawn[0].collections]
-    np.testing.assert_allclose(ends[0], [0, 65.76], atol=0.01)  # two rows without the event
+    np.testing.assert_allclose(ends[0], [0, 100 * (1 - 0.025**0.5)])  # exact, of two rows without the event
 
 
 def test_the_reliability_of_three_classes_is_of_the_most_probable() -> None:

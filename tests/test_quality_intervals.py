@@ -295,13 +295,25 @@ def test_a_group_moves_a_mean_as_far_as_leaving_it_out_does() -> None:
     assert found.var(ddof=1) / 3 == pytest.approx(variance)
 
 
-def test_a_class_of_one_patient_says_little_of_other_patients() -> None:
-    y = np.arange(60) // 30
-    groups = np.where(y == 1, 30, np.arange(60))  # all 30 positive rows are of one patient
-    p = np.stack([1 - y, y], 1) * 0.8 + 0.1 + 0.05 * np.random.default_rng(0).normal(size=(60, 1)) * [-1, 1]
+def test_a_patient_moves_an_area_as_far_as_leaving_that_patient_out_does() -> None:
+    p, y = scores(np.random.default_rng(0), 12, 1.0, 0.5)
+    p, y = p[np.argsort(y)], np.sort(y)
+    groups = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 4, 5])  # every patient is of one class
     ranks = ranking.ranking(p, y)
     assert ranks is not None
-    assert ranking.interval(ranks, groups).low < 0.5 < 0.9 < ranking.interval(ranks).low
+    without = np.array([roc_auc_score(y[groups != g], p[groups != g, 1]) for g in range(6)])
+    found = intervals.left_out(ranks.deviations * 12, groups, y)
+    np.testing.assert_allclose(found, 5 * (ranks.auc - without), atol=1e-12)
+
+
+def test_a_class_of_one_patient_says_little_of_other_patients() -> None:
+    p, y = scores(np.random.default_rng(0), 60, 2.0, 0.5)
+    groups = np.where(y == 1, 60, np.arange(60))  # all 30 positive rows are of one patient
+    ranks = ranking.ranking(p, y)
+    assert ranks is not None
+    rows = intervals.independent(ranks.deviations * 60, groups, y) * 60
+    assert rows == pytest.approx(60**2 / (30**2 + 30))  # each group counts as one row
+    assert ranking.interval(ranks, groups).low < 0.5 < ranking.interval(ranks).low
 
 
 def test_two_groups_of_very_different_sizes_give_wide_intervals_that_can_be_written() -> None:

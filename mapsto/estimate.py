@@ -50,7 +50,7 @@ def estimate(values: Float[np.ndarray, " t"]) -> Estimate:
     return Estimate(float(values.mean()), student(len(values)) * spread)
 
 
-def student(count: int) -> float:
+def student(count: float) -> float:
     """Return the 97.5 % quantile of Student's t with `count − 1` degrees of freedom, for the mean of `count` values.
 
     >>> round(student(4), 2), round(student(1000), 2)

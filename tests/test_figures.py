@@ -277,6 +277,14 @@ def test_a_bin_has_the_interval_of_any_other_share():
     assert (found.low[1], found.high[1]) == (pytest.approx(0.025 ** (1 / 3)), 1)
 
 
+def test_a_bin_of_one_patient_s_visits_is_wider_than_one_of_as_many_patients():
+    p, event = np.full(40, 0.3), np.arange(40) % 10 < 3
+    alone, visits = (reliability_bins(p, event, 2, groups) for groups in (None, np.repeat(np.arange(10), 4)))
+    same = reliability_bins(p, np.repeat(np.arange(10) < 3, 4), 2, np.repeat(np.arange(10), 4))
+    assert alone.frequency == visits.frequency == same.frequency
+    assert same.high - same.low > 1.5 * (alone.high - alone.low)
+
+
 def test_curve_shows_the_bins():
     p, event = np.array([0.2, 0.25, 0.9, 0.8]), np.array([False, True, True, True])
     figure = reliability(p, event, "yes", bins=2)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from mapsto.cli import main
 from mapsto.commands.sheet import sheet
 from mapsto.measures.evaluation.calibration import calibration_interval
 from mapsto.reports.page import render, short
+from mapsto.reports.table.class_parts import trust
+from mapsto.reports.table.evidence import Evidence
 from mapsto.reports.table.headlines import headlines
 
 
@@ -36,6 +39,21 @@ def test_rows_of_one_patient_count_once_in_the_intervals_of_held_out_rows(tmp_pa
     exact = beta.ppf(0.025, right, n - right + 1), beta.ppf(0.975, right + 1, n - right) if right < n else 1.0
     assert low <= exact[0] + 0.02 and high >= exact[1] - 0.02  # as for so many patients, not for so many rows
     assert found["cross_validation"] is not None  # few patients, though there are more than 30 rows
+
+
+def test_visits_of_one_patient_count_once_in_the_bins_of_the_reliability_table() -> None:
+    event, patients = np.repeat(np.arange(10) < 3, 4), np.repeat(np.arange(10), 4)
+    p = np.tile([0.7, 0.3], (40, 1))
+
+    def width(groups: np.ndarray | None) -> float:
+        rows = Evidence("held-out rows", "", event.astype(int), p, p, groups=groups)
+        answer = SimpleNamespace(test_probabilities=p, truth=rows.y, evidence=rows, classes=["no", "yes"], positive=1)
+        shown = trust(answer)  # type: ignore[arg-type]
+        assert shown is not None
+        (one,) = shown["bins"]
+        return one["high"] - one["low"]
+
+    assert width(patients) > 1.5 * width(None)
 
 
 def test_codes_keep_their_zeros_in_a_file_with_decimal_commas(tmp_path, capsys) -> None:

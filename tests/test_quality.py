@@ -348,6 +348,9 @@ def test_words_set_accuracy_beside_the_commonest_class_and_log_loss_beside_base_
     )
     worse = {**found, "log_loss": 0.9}
     assert words.quality(worse, 2)[-1]["meaning"].endswith(" These predictions are worse.")
+    for low, said in ((0.0, True), (0.04, False)):
+        shown = words.quality({**found, "intervals": {"calibration_error": [low, 0.2]}}, 2)
+        assert any("perfect, but chance alone may cause this much." in entry["meaning"] for entry in shown) == said
     low, high = found["intervals"]["accuracy"]
     assert words.right(found, "Of 100, {0}", "no") == (
         f"Of 100, {round(100 * found['accuracy'])} were put in the right class (95 % interval {100 * low:.0f} to "
@@ -384,6 +387,7 @@ def test_three_deaths_of_36_look_as_little_as_they_are(few: Path, capsys: pytest
     assert "always naming no, the commonest class, gets 92." in page
     assert "By 3-fold cross-validation of the 36 labelled rows: about" in page
     for said in ("If a row is called yes from a probability of 50 % on", "of 3 rows that are yes were called yes",
+                 "The predictive values hold only where yes is about as common as in these rows (3 of 36).",
                  "always the commonest class", "These are the cross-validated training rows."):  # fmt: skip
         assert said in page, said
     squeezed = " ".join(re.sub(r"[│┃|]", " ", out).split())

@@ -14,11 +14,13 @@ from mapsto.measures.evaluation.intervals import Interval
 ROWS = (30, 60, 100)
 
 
-def law_of_coverage(draw: Callable[[], Interval], truth: float, times: int = 400, least: float = 0.92) -> None:
+def law_of_coverage(
+    draw: Callable[[], Interval], truth: float, times: int = 400, least: float = 0.92, most: float = 0.98
+) -> None:
     """Assert that intervals hold the truth in 92 to 98 of 100 samples; a little more is said of what is discrete."""
     sample = [draw() for _ in range(times)]
     covered = np.mean([one.low - 1e-9 <= truth <= one.high + 1e-9 for one in sample])
-    assert least - 0.012 < covered < 0.98 + 0.012, covered
+    assert least - 0.012 < covered < most + 0.012, covered
 
 
 # shares
@@ -241,6 +243,84 @@ def test_rows_of_a_group_widen_the_interval_of_an_area() -> None:
         ranking.interval(thrice), ranking.interval(once), ranking.interval(thrice, groups)
     )]  # fmt: skip
     assert widths[0] < 0.7 * widths[1] and 0.95 < widths[2] / widths[1] < 1.1
+
+
+# groups of different sizes
+
+
+def visits(rng: np.random.Generator, patients: int, alike: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return normal numbers and the patient of each: visits of one patient correlate by `alike`, six on average."""
+    groups = np.repeat(np.arange(patients), rng.geometric(1 / 6, patients))
+    shared = rng.normal(size=patients)[groups]
+    return alike**0.5 * shared + (1 - alike) ** 0.5 * rng.normal(size=len(groups)), groups
+
+
+@pytest.mark.parametrize("patients", [8, 25])
+@pytest.mark.parametrize("alike", [0.0, 0.95])
+def test_intervals_of_patients_with_few_and_many_visits_hold_the_truth(patients: int, alike: float) -> None:
+    rng = np.random.default_rng(patients)
+
+    def share_below_one() -> Interval:
+        x, groups = visits(rng, patients, alike)
+        return intervals.share(x < 1, groups) or Interval(0, 0, 0)
+
+    def area_of_patients() -> Interval:
+        x, groups = visits(rng, patients, alike)
+        y = rng.permutation(np.arange(patients) % 2)[groups]
+        q = stats.norm.cdf(x + y)
+        ranks = ranking.ranking(np.stack([1 - q, q], 1), y)
+        assert ranks is not None
+        return ranking.interval(ranks, groups)
+
+    for draw, truth in (
+        (share_below_one, stats.norm.cdf(1)),
+        (lambda: intervals.mean(*visits(rng, patients, alike)), 0),
+        (area_of_patients, stats.norm.cdf(1 / 2**0.5)),
+    ):
+        law_of_coverage(draw, truth, least=0.91, most=1)
+
+
+def test_groups_of_one_row_are_rows() -> None:
+    values = np.random.default_rng(0).exponential(size=20)
+    alone = np.arange(20)
+    assert intervals.mean(values, alone) == pytest.approx(intervals.mean(values))
+    assert intervals.independent(values - values.mean(), alone) == pytest.approx(1)
+
+
+def test_a_group_moves_a_mean_as_far_as_leaving_it_out_does() -> None:
+    values, groups = np.array([1.0, 2.0, 4.0, 8.0, 9.0, 3.0]), np.array([0, 0, 0, 1, 1, 2])
+    without = np.array([values[groups != g].mean() for g in range(3)])
+    variance = 2 / 3 * ((without - without.mean()) ** 2).sum()  # the jackknife's
+    found = intervals.left_out(values - values.mean(), groups)
+    assert found.var(ddof=1) / 3 == pytest.approx(variance)
+
+
+def test_a_patient_moves_an_area_as_far_as_leaving_that_patient_out_does() -> None:
+    p, y = scores(np.random.default_rng(0), 12, 1.0, 0.5)
+    p, y = p[np.argsort(y)], np.sort(y)
+    groups = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3, 4, 5])  # every patient is of one class
+    ranks = ranking.ranking(p, y)
+    assert ranks is not None
+    without = np.array([roc_auc_score(y[groups != g], p[groups != g, 1]) for g in range(6)])
+    found = intervals.left_out(ranks.deviations * 12, groups, y)
+    np.testing.assert_allclose(found, 5 * (ranks.auc - without), atol=1e-12)
+
+
+def test_a_class_of_one_patient_says_little_of_other_patients() -> None:
+    p, y = scores(np.random.default_rng(0), 60, 2.0, 0.5)
+    groups = np.where(y == 1, 60, np.arange(60))  # all 30 positive rows are of one patient
+    ranks = ranking.ranking(p, y)
+    assert ranks is not None
+    rows = intervals.independent(ranks.deviations * 60, groups, y) * 60
+    assert rows == pytest.approx(60**2 / (30**2 + 30))  # each group counts as one row
+    assert ranking.interval(ranks, groups).low < 0.5 < ranking.interval(ranks).low
+
+
+def test_two_groups_of_very_different_sizes_give_wide_intervals_that_can_be_written() -> None:
+    values, groups = np.random.default_rng(0).normal(size=101), np.arange(101) // 100
+    found, share = intervals.mean(values, groups), intervals.share(values > 0, groups)
+    assert share is not None and 0 <= share.low < 0.1 and 0.9 < share.high <= 1
+    assert 1 < found.high - found.low < 1000
 
 
 # calibration

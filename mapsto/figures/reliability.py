@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .. import checks
-from ..measures.evaluation.intervals import ends_of_share
+from ..measures.evaluation.intervals import Groups, share
 from . import style
 
 if TYPE_CHECKING:
@@ -34,8 +34,13 @@ class Bins(NamedTuple):
     bins: int  # how many there are, the empty ones too
 
 
-def reliability_bins(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], bins: int = 10) -> Bins:
+def reliability_bins(
+    predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], bins: int = 10, groups: Groups = None
+) -> Bins:
     """Sort rows into `bins` equal bins of predicted probability; a bin holds its upper edge.
+
+    `groups` is the number of each row's group, from 0, such as the patient whose visit it is. If it is None, all rows
+    are independent.
 
     >>> b = reliability_bins(np.array([0.1, 0.9, 0.9, 0.8]), np.array([False, True, True, False]), bins=2)
     >>> b.rows.tolist(), b.frequency.round(3).tolist(), b.predicted.round(3).tolist()
@@ -47,24 +52,30 @@ def reliability_bins(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray,
     used = np.flatnonzero(count)
     n = count[used]
     mean = np.bincount(index, predicted, bins)[used] / n
-    frequency = np.bincount(index, event.astype(float), bins)[used] / n
-    low, high = ends_of_share(frequency, n)
+    parts = [share(event[rows], None if groups is None else groups[rows]) for b in used if (rows := index == b).any()]
+    frequency, low, high = np.array(parts, float).T
     return Bins(mean, frequency, low, high, n, used, bins)
 
 
-def reliability(predicted: Float[np.ndarray, " n"], event: Bool[np.ndarray, " n"], what: str, bins: int = 10) -> Figure:
+def reliability(
+    predicted: Float[np.ndarray, " n"],
+    event: Bool[np.ndarray, " n"],
+    what: str,
+    bins: int = 10,
+    groups: Groups = None,
+) -> Figure:
     """Draw the reliability curve: the observed frequency of an event against its predicted probability.
 
     `predicted` holds the predicted probability of the event for each row. `event` is True for the rows for which the
     event came true, and `what` is the name of the event. Rows are sorted by predicted probability into bins of equal
     width. `bins` is the number of bins; each bin is one point of the curve. A second panel shows the number of rows in
-    each bin.
+    each bin. `groups` is the number of each row's group, from 0; if it is None, all rows are independent.
 
     Raises:
         MapstoError: if there is no row.
     """
     checks.expect(len(predicted) > 0, "predicted", "no rows", "at least one row whose outcome is known")
-    parts = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins)
+    parts = reliability_bins(np.asarray(predicted, float), np.asarray(event, bool), bins, groups)
     figure = style.canvas(5.2)
     top, bottom = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
     _curve(style.quiet(top), parts)

@@ -5,8 +5,10 @@
 
 The first is exact (Clopper & Pearson 1934). The second corrects Student's t for skewness (Hall 1992, "On the Removal of
 Skewness by Transformation"), because losses are skewed: confident mistakes are rare and expensive. Rows of one group,
-such as visits of one patient, repeat each other. A share then counts fewer rows (Korn & Graubard 1998), and a mean is
-taken over groups. Nothing here is random, and nothing knows of classes.
+such as visits of one patient, repeat each other. So the variance is that of leaving out one group at a time (the
+jackknife; MacKinnon, Nielsen & Webb 2023, "Fast and reliable jackknife and bootstrap methods for cluster-robust
+inference"), and a share counts fewer rows (Korn & Graubard 1998). Groups of unequal sizes say less than equal ones:
+Student's t takes them as (Σ size)² / Σ size² groups (Kish 1965). Nothing here is random, and nothing knows of classes.
 """
 
 from typing import NamedTuple
@@ -69,10 +71,9 @@ def mean(values: Float[np.ndarray, " n"], groups: Groups = None) -> Interval:
     >>> [round(end, 2) for end in mean(np.array([0.1, 0.2, 0.1, 0.2, 0.1, 0.9]))]
     [0.27, 0.03, 1.54]
     """
-    m = float(values.mean())
-    if groups is not None:  # each group counts by the sum of its deviations
-        sums = np.bincount(groups, values - m)[np.unique(groups)]
-        values = m + sums * len(sums) / len(values)
+    m, count = float(values.mean()), float(len(values))
+    if groups is not None:
+        values, count = m + left_out(values - m, groups), _equal(groups)
     n = len(values)
     if n < 2:
         return Interval(m, -np.inf, np.inf)
@@ -80,23 +81,65 @@ def mean(values: Float[np.ndarray, " n"], groups: Groups = None) -> Interval:
     if s <= 1e-12 * abs(m):  # equal up to rounding
         return Interval(m, m, m)
     skewness = float(((values - m) ** 3).mean()) / s**3
-    reach = student(n) / np.sqrt(n)
+    reach = student(count) / np.sqrt(n)
     return Interval(m, m - s * _unskewed(reach, skewness, n), m - s * _unskewed(-reach, skewness, n))
 
 
-def independent(deviations: Float[np.ndarray, " n"], groups: Groups) -> float:
+def independent(
+    deviations: Float[np.ndarray, " n"], groups: Groups, strata: Int[np.ndarray, " n"] | None = None
+) -> float:
     """Return the fraction of the rows that count as independent, at most 1.
 
-    It is the variance that the rows would give if they were independent, divided by the variance over groups. If the
-    rows do not vary, each group counts as one row.
+    It is the variance that the mean of the rows would have if they were independent, divided by its variance over
+    groups. If the rows do not vary, or a stratum has a single group, each group counts as one row.
+
+    Args:
+        deviations: how far each row deviates from the mean, of all rows or of its stratum.
+        groups: the number of each row's group, from 0. If None, all rows are independent.
+        strata: the number of each row's stratum, such as its class. If None, there is one stratum.
     """
     if groups is None:
         return 1.0
-    sums, n = np.bincount(groups, deviations)[np.unique(groups)], len(deviations)
-    alone, together = float((deviations**2).sum()), float((sums**2).sum())
-    if together <= 1e-12 * n or len(sums) < 2:
-        return len(sums) / n
-    return min(1.0, alone / together * (student(n) / student(len(sums))) ** 2)
+    n, count = len(deviations), _equal(groups)
+    together = 0.0
+    if (_shares(groups, strata) < 1).all():
+        moves = left_out(deviations, groups, strata)
+        together = float((moves**2).sum()) / (len(moves) * (len(moves) - 1))
+    if together <= 1e-12 / n:
+        return count / n
+    alone = float((deviations**2).sum()) / (n * (n - 1))
+    return min(1.0, alone / together * (student(n) / student(count)) ** 2)
+
+
+def left_out(
+    deviations: Float[np.ndarray, " n"], groups: Int[np.ndarray, " n"], strata: Int[np.ndarray, " n"] | None = None
+) -> Float[np.ndarray, " g"]:
+    """Return how far the mean of the rows moves when each group is left out, times 1 − the number of groups.
+
+    So the variance of the mean is the variance of these numbers over the number of groups. `strata` is that of
+    `independent`; every stratum loses its own mean. A group that has all rows of a stratum does not move it.
+
+    >>> left_out(np.array([-1.0, -1.0, 2.0]), np.array([0, 0, 1]))  # without group 0, the mean is 2; without 1, −1
+    array([-2.,  1.])
+    """
+    _, place = np.unique(groups, return_inverse=True)
+    rest = 1 - _shares(groups, strata)
+    sums = np.bincount(place, np.where(rest > 0, deviations / np.where(rest > 0, rest, 1), 0))
+    return sums * (len(sums) - 1) / len(deviations)
+
+
+def _shares(groups: Int[np.ndarray, " n"], strata: Int[np.ndarray, " n"] | None) -> Float[np.ndarray, " n"]:
+    """Return for each row which share of its stratum its group has."""
+    strata = np.zeros(len(groups), int) if strata is None else strata
+    rows = np.zeros((groups.max() + 1, strata.max() + 1))
+    np.add.at(rows, (groups, strata), 1)
+    return rows[groups, strata] / rows.sum(0)[strata]
+
+
+def _equal(groups: Int[np.ndarray, " n"]) -> float:
+    """Return how many groups of equal sizes say as much as these; at least two if there are two."""
+    sizes = np.bincount(groups)
+    return max(float(sizes.sum() ** 2 / (sizes**2).sum()), min(2.0, float((sizes > 0).sum())))
 
 
 def _unskewed(x: float, skewness: float, n: int) -> float:

@@ -31,6 +31,7 @@ class Ranking(NamedTuple):
     deviations: Float[np.ndarray, " n"]  # how much each row moves the AUC
     single: float  # part of the variance from single pairs of rows
     shared: float  # part of the variance from pairs that share a row
+    y: Int[np.ndarray, " n"]  # the class of each row
 
 
 def ranking(
@@ -48,10 +49,10 @@ def ranking(
     parts = [part for c in range(p.shape[1]) if (part := _of_class(p[:, c], y == c, strata)) is not None]
     if not parts:
         return None
-    auc, deviations, single, shared = (np.mean(values, 0) for values in zip(*parts, strict=True))
+    auc, deviations, single, shared, _ = (np.mean(values, 0) for values in zip(*parts, strict=True))
     apart = np.mean([(part.deviations**2).sum() for part in parts])
     together = float((deviations**2).sum() / apart) if apart > 0 else 1.0  # below 1: classes err independently
-    return Ranking(float(auc), deviations, together * float(single), together * float(shared))
+    return Ranking(float(auc), deviations, together * float(single), together * float(shared), y)
 
 
 def interval(ranks: Ranking, groups: Groups = None) -> Interval:
@@ -65,7 +66,8 @@ def interval(ranks: Ranking, groups: Groups = None) -> Interval:
         return Interval(0.5, 0.5, 0.5)
     a = _AREAS
     variance = a * (1 - a) * (ranks.single + ranks.shared * ((1 - a) / (2 - a) + a / (1 + a)))
-    inside = a[(ranks.auc - a) ** 2 <= _Z**2 * variance / independent(ranks.deviations * len(ranks.deviations), groups)]
+    fewer = independent(ranks.deviations * len(ranks.y), groups, ranks.y)
+    inside = a[(ranks.auc - a) ** 2 <= _Z**2 * variance / fewer]
     return Interval(ranks.auc, *(float(end) for end in (min(ranks.auc, *inside), max(ranks.auc, *inside))))
 
 
@@ -103,7 +105,7 @@ def _of_class(x: Float[np.ndarray, " n"], inside: np.ndarray, strata: np.ndarray
     if not count:
         return None
     auc = wins[inside].sum() / count
-    return Ranking(auc, (wins - auc * pairs) / count, 1 / count, shared / count**2)
+    return Ranking(auc, (wins - auc * pairs) / count, 1 / count, shared / count**2, inside.astype(int))
 
 
 def _below(x: Real[np.ndarray, " m"], others: Real[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:

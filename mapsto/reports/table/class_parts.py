@@ -53,9 +53,9 @@ def _measured(answer: Answer) -> str:
 
 def trust(answer: Answer) -> dict[str, Any] | None:
     """Draw the reliability curve: of the positive class of two, of the most probable class of more."""
-    p, y = answer.test_probabilities, answer.truth
-    if not len(y) and answer.evidence:
-        p, y = answer.evidence.p, answer.evidence.y
+    p, y, groups = answer.test_probabilities, answer.truth, None
+    if answer.evidence:
+        p, y, groups = answer.evidence.p, answer.evidence.y, answer.evidence.groups
     if not len(y):
         return None
     if len(answer.classes) == 2:
@@ -63,7 +63,7 @@ def trust(answer: Answer) -> dict[str, Any] | None:
         predicted, event, name = p[:, c], y == c, answer.classes[c]
     else:
         predicted, event, name = p.max(1), y == p.argmax(1), "the most probable class"
-    parts = reliability_bins(predicted, event)
+    parts = reliability_bins(predicted, event, groups=groups)
     fields = ("predicted", "frequency", "low", "high", "rows")
     bins = [dict(zip(fields, values, strict=True)) for values in zip(*parts[:5], strict=True)]
     fullest = bins[int(parts.rows.argmax())]
@@ -71,4 +71,8 @@ def trust(answer: Answer) -> dict[str, Any] | None:
         f"Reliability curve over {count(len(bins), 'bin')}. In the fullest, {fullest['rows']} rows, "
         f"{numbers.percent(fullest['predicted'])} was predicted and {numbers.percent(fullest['frequency'])} came true."
     )
-    return {"picture": page.picture(reliability(predicted, event, name), alt), "bins": bins, "what": name}
+    return {
+        "picture": page.picture(reliability(predicted, event, name, groups=groups), alt),
+        "bins": bins,
+        "what": name,
+    }

@@ -30,7 +30,7 @@ _MEASURES = {  # name, how it is written, what it means (with {0} in hundredths)
     "calibration_error": (
         "Calibration error",
         "{1:.1f} %",
-        "Stated probabilities were off by {0:.1f} percentage points on average; 0 is perfect.",
+        "Stated probabilities were off by {0:.1f} percentage points on average; 0 is perfect{luck}.",
     ),
     "log_loss": (
         "Log loss",
@@ -46,6 +46,7 @@ def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
     """Return each measured number with its interval and meaning; one that was not measured (None) is left out."""
     majority, base = _baseline(summary, "majority", "accuracy"), _baseline(summary, "base_rates", "log_loss")
     chance = {
+        "luck": _luck(summary),
         "chance": f"{np.log(ways):.3f}",
         "majority": "" if majority is None else f"; always naming the commonest class gets {100 * majority:.0f}",
         "base": "" if base is None else f", always giving the base rates {base:.3f}. {_beside_base_rates(summary)}",
@@ -61,6 +62,12 @@ def quality(summary: Mapping[str, Any], ways: int) -> list[dict[str, str]]:
         for key, (name, written, meaning) in _MEASURES.items()
         if key in present
     ]
+
+
+def _luck(summary: Mapping[str, Any]) -> str:
+    """Say that even perfect probabilities could have the measured calibration error, if its interval begins at 0."""
+    ends = (summary.get("intervals") or {}).get("calibration_error")
+    return ", but chance alone may cause this much" if ends and abs(ends[0]) < 5e-4 else ""
 
 
 def _beside_base_rates(summary: Mapping[str, Any]) -> str:
@@ -154,7 +161,14 @@ def decisions(summary: Mapping[str, Any]) -> dict[str, Any] | None:
             f"{cells[hit]:,} of {among.format(f'{rows:,}', name)} {what.format(rows, name)}" if rows else "no such row"
         )
         shares.append({"name": title, "value": value, "interval": interval(summary, key, True), "meaning": meaning})
-    return {"cells": cells, "positive": name, "threshold": f"{100 * summary['threshold']:.0f} %", "shares": shares}
+    true, rows = cells["true_positives"] + cells["false_negatives"], sum(cells.values())
+    return {
+        "cells": cells,
+        "positive": name,
+        "threshold": f"{100 * summary['threshold']:.0f} %",
+        "shares": shares,
+        "common": f"{true:,} of {rows:,}",
+    }
 
 
 def each_class(summary: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mapsto.reports.table.question import of_two_tables
 from mapsto.tables.columns import Columns
 from mapsto.tables.drift import drifts
 
@@ -71,3 +72,61 @@ def test_levels_that_no_training_row_has_are_not_counted_as_missing():
 def test_what_is_no_number_is_unread_and_a_word_for_missing_is_not():
     columns, _ = fitted(["1.5", "2.5", "3", "4", "NA", "7", "8", "9", "10", "11", "12"])
     assert columns.columns[0].unread(pd.Series(["haemolysed", "NA", None, "5"])).tolist() == [True, False, False, False]
+
+
+PERCENTS, SHARES = ["45 %", "12 %", "80 %", "0 %"], [0.45, 0.12, 0.8, 0.0]
+
+
+@pytest.mark.parametrize("later", [SHARES, list(map(str, SHARES)), [*SHARES, "45 %", "<0.5", None]])
+def test_shares_in_a_column_of_percents_are_said(later):
+    columns, _ = fitted(PERCENTS)
+    with pytest.warns(UserWarning, match=r"'0.45', are read as percent too \(0.45 %\); if they are shares, multiply"):
+        assert columns.transform(pd.DataFrame({"a": pd.Series(later)}))[0, 0] == 0.45
+
+
+@pytest.mark.parametrize(
+    ("taught", "later"),
+    [
+        (PERCENTS, ["45", "12", "0.8"]),  # the other bare cells are percents
+        (PERCENTS, ["0.45 %", "0 %", "0"]),
+        (["0.5 %", "1.5 %", "0.2 %"], [0.45, 0.3]),  # as shares, 45 % and 30 %
+        (["0.2 %", "0.7 %", "0.4 %"], ["5 %"]),
+        (["45 mg/l", "12 mg/l", "80 mg/l"], [0.45, 0.12]),
+    ],
+)
+def test_percents_that_are_no_shares_are_not_said(taught, later):
+    assert fitted(taught)[0].read(pd.DataFrame({"a": pd.Series(later)}))[1] == []
+
+
+def test_percents_among_shares_are_said_or_refused():
+    columns, _ = fitted(SHARES)
+    assert columns.read(pd.DataFrame({"a": PERCENTS[:2]}))[1] == [
+        "column 'a': '45 %', '12 %' have a unit that no training row has; read as missing."
+    ]
+    named = Columns().fit(pd.DataFrame({"a (%)": SHARES}))
+    numbers, said = named.read(pd.DataFrame({"a (%)": ["45 %", "0.5"]}))
+    assert numbers[:, 0].tolist() == [45, 0.5] and len(said) == 1 and "'45 %', are read as 45, beyond" in said[0]
+    assert named.read(pd.DataFrame({"a (%)": ["0.5 %", "45"]}))[1] == []
+    larger = Columns().fit(pd.DataFrame({"a (%)": [45, 12, 80]}))
+    assert len(larger.read(pd.DataFrame({"a (%)": [0.45, 0.2]}))[1]) == 1
+    assert larger.read(pd.DataFrame({"a (%)": [0.45, 20]}))[1] == []
+    wide = Columns().fit(pd.DataFrame({"a (%)": [0.2, 12, 80]}))
+    assert wide.read(pd.DataFrame({"a (%)": [0.3]}))[1] == []
+
+
+def test_mixed_percents_and_shares_are_said_once_at_fit():
+    table = pd.DataFrame({"a": [*PERCENTS, "0.45"]})
+    columns = Columns().fit(table)
+    assert len(columns.notes) == 1 and columns.read(table)[1] == columns.notes
+
+
+@pytest.mark.parametrize("later", [SHARES, list(map(str, SHARES))])
+def test_shares_in_the_outcome_of_a_later_table_are_said(later):
+    x = pd.Series(np.arange(24.0))
+    train = pd.DataFrame({"x": x, "fraction": [f"{20 + i} %" for i in range(24)]})
+    rows = pd.DataFrame({"x": x[:4], "fraction": later})
+    asked = of_two_tables(rows, train, "fraction", None, 9, 0, names=("later.csv", "train.csv"))
+    said = [note for note in asked.notes if "shares" in note]
+    assert len(said) == 1 and said[0].startswith("later.csv: column 'fraction': cells without a sign, such as '0.45',")
+    same = of_two_tables(train[:4], train, "fraction", None, 9, 0, names=("later.csv", "train.csv"))
+    assert not any(note.startswith("later.csv") for note in same.notes)

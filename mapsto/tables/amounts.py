@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from .. import checks
-from . import cells, spelling
+from . import cells, percents, spelling
 from .column import Column
 from .outcome import Outcome
 from .remarks import BEYOND, counted, listing, unread_sentence
@@ -107,7 +107,9 @@ class Amounts:
         if self.time:
             notes.append(f"{name} spans of time are counted in {self.time}.")
         _, unread = column.read(y)
-        return list(dict.fromkeys([*notes, *([unread_sentence(column, unread)] if unread else [])]))
+        notes += [unread_sentence(column, unread)] if unread else []
+        doubt = percents.doubt(column, y)
+        return list(dict.fromkeys([*notes, doubt] if doubt else notes))
 
 
 def unit_of_name(name: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from .. import checks
 from ..errors import MapstoError
-from . import cells, deciding, words
+from . import cells, deciding, percents, words
 from .column import Column
 from .evidence import Habits, Reading, count
 from .remarks import listing, other_mark, unread_sentence
@@ -113,6 +113,7 @@ class Columns:
     def _doubtful(self, frame: pd.DataFrame) -> list[str]:
         columns = [(column, frame.iloc[:, j]) for j, column in enumerate(self.columns) if column.kind == "number"]
         doubts = [other_mark(column, v) for column, v in columns if cells.kind_of(v) == "cells"]
+        doubts += [percents.doubt(column, v) for column, v in columns]
         return [doubt for doubt in doubts if doubt]
 
     def state(self) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import cells, spelling, words
+from . import cells, percents, spelling, words
 from .column import Column
 
 _SENTINELS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 888.0, 8888.0, 777.0, 7777.0,
@@ -121,7 +121,7 @@ def _of_percents(name: str, column: Column, parts: dict[str, spelling.Parts | No
     read = [(text, part, spelling.value(part, column.decimal)) for text, part in parts.items() if part]
     bare = [text for text, part, value in read if not part.unit and value <= 1]
     if bare and any(value > 1 for _, part, value in read if part.unit):
-        return [f"{name} cells without a sign, such as {bare[0]!r}, are read as percent too."]
+        return [percents.as_percent(column, bare[0])]
     return []
 
 
@@ -133,6 +133,8 @@ def unread_sentence(column: Column, unread: list[str]) -> str:
         problem = f"not a number in {column.unit}" if any(map(spelling.parts, unread)) else problem
     if column.kind == "number" and any(_has_other_mark(column, text) for text in unread):
         problem = f"not a number with the decimal mark {column.decimal!r}"
+    if column.kind == "number" and not column.unit and column.style == "plain" and all(map(spelling.unit_of, unread)):
+        problem = f"{'has' if len(unread) == 1 else 'have'} a unit that no training row has"
     return f"column {column.name!r}: {listing(unread, _WORDS)} {problem}; read as missing."
 
 

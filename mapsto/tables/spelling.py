@@ -156,6 +156,12 @@ def common_unit(units: Mapping[str, int], bare: int, least: float = 0.7) -> tupl
     return name, {best, "", *flags}
 
 
+def unit_of(text: str) -> str:
+    """Return the unit of a cell that holds a number; empty if it has none, or holds no number."""
+    part = parts(text)
+    return part.unit if part else ""
+
+
 def belongs(unit: str, spellings: Iterable[str]) -> bool:
     """Return whether a cell's unit is one of a column's spellings."""
     return _folded(unit) in spellings

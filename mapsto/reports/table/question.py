@@ -162,7 +162,8 @@ def of_two_tables(
     notes += [] if len(used) == len(train) else [sampled]
     train_x, labels = _features(train, target, names[1], choices).iloc[used], kind.labels(train_y.iloc[used])
     if target in table.columns:
-        y, x = kind.read(table, names[0]).y, _features(table, target, names[0], choices)
+        (y, later), x = kind.read(table, names[0]), _features(table, target, names[0], choices)
+        notes += [f"{names[0]}: {sentence}" for sentence in later if sentence not in notes]
     else:
         y, x = pd.Series(None, table.index, dtype=object), _chosen(table, names[0], choices)
     x, note = _columns_of(x, list(train_x.columns), names)

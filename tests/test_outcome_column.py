@@ -1,6 +1,7 @@
 """The outcome of a table: which rows have one, which classes there are, and whom a report is about."""
 
 import decimal
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import scipy.sparse
 
 from mapsto.errors import MapstoError
 from mapsto.estimators import TableClassifier
+from mapsto.estimators.labels import classes
 from mapsto.tables.outcome import positive, read_outcome
 
 X = pd.DataFrame({"a": np.arange(12.0), "b": np.arange(12.0)[::-1] ** 2})
@@ -162,3 +164,33 @@ def test_masked_sparse_and_foreign_tables_are_fitted_alike():
     masked = np.ma.array(cells, mask=np.arange(24).reshape(12, 2) < 2)
     missing = np.where(masked.mask, np.nan, cells)
     np.testing.assert_allclose(fitted.fit(masked, y).predict_proba(masked), fitted.predict_proba(missing), atol=1e-6)
+
+
+@pytest.mark.parametrize("as_labels", [list, tuple, pd.Series, pd.Index, lambda y: np.array(y, object), pd.Categorical])
+@pytest.mark.parametrize("mixed", [[1, "no"], [True, "no"], ["2", 1.5]])
+def test_numbers_and_texts_are_refused_in_labels_of_any_container(as_labels, mixed):
+    with pytest.raises(MapstoError, match=r"^y: mixes numbers and texts, expected labels of one type; write all"):
+        TableClassifier().fit(np.arange(8.0)[:, None], as_labels(mixed * 4))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_label_in_a_list_of_texts_is_no_class(missing):
+    with pytest.raises(MapstoError, match=r"^y: got NaN in 2 of 8 rows"):
+        TableClassifier().fit(np.arange(8.0)[:, None], [missing, "a", "b", "b"] * 2)
+
+
+@pytest.mark.parametrize("as_labels", [list, pd.Series, lambda y: np.array(y, object), lambda y: np.array(y, "S")])
+@pytest.mark.parametrize("labels", [[b"a", b"b"], [b"\xe4", "b"], [b"1", 2]])
+def test_labels_of_bytes_are_refused_with_the_way_to_read_them(as_labels, labels):
+    with pytest.raises(
+        MapstoError, match=r"^y: got bytes, expected texts or numbers; .*label.decode\(\) for label in y"
+    ):
+        TableClassifier().fit(np.arange(8.0)[:, None], as_labels(labels * 4))
+
+
+def test_lists_of_one_type_are_the_classes_they_were():
+    for y, kind in ((["a", "b"], "U"), ([1, 2], "i"), ([1.0, 2], "f"), ([True, False], "b"), ([["a"], ["b"]], "U")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a column vector
+            different, indices = classes(y * 4, np.arange(8), 8)
+        assert different.dtype.kind == kind and len(different) == 2 and len(indices) == 8

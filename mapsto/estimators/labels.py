@@ -75,6 +75,8 @@ def _whole(labels: Any, rows: int, name: str) -> np.ndarray:
 
 def _plain(labels: Any) -> Any:
     """Return labels of a type of pandas' own as those of NumPy: whole numbers and booleans keep their type."""
+    if isinstance(labels, list | tuple):
+        return _listed(labels)
     if not isinstance(labels, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         return labels
     dtype = labels.dtype
@@ -91,8 +93,20 @@ def _plain(labels: Any) -> Any:
     return np.asarray(labels, dtype=kind)
 
 
+def _listed(labels: list[Any] | tuple[Any, ...]) -> Any:
+    """Return a list of labels of which some are texts or bytes as objects: NumPy would write numbers as texts."""
+    objects = np.asarray(labels, object)
+    texts = [isinstance(label, str) for label in objects.flat]
+    mixed = any(texts) or any(isinstance(label, bytes) for label in objects.flat)
+    return objects if mixed and not all(texts) else labels
+
+
 def _refuse_numbers(labels: np.ndarray, name: str, most: int | None) -> None:
-    """Raise MapstoError if the labels are measured numbers instead of classes, or cannot be sorted."""
+    """Raise MapstoError if the labels are measured numbers instead of classes, bytes, or cannot be sorted."""
+    if labels.dtype.kind in "SO" and any(isinstance(label, bytes) for label in labels):
+        raise MapstoError(
+            f"{name}: got bytes, expected texts or numbers; decode them, as in [label.decode() for label in {name}]."
+        )
     if labels.dtype == object and not all(isinstance(label, str) for label in labels):
         _refuse_mixed(labels, name)
         return

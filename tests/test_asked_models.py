@@ -137,6 +137,37 @@ def test_a_function_of_a_frame_gets_named_columns() -> None:
     close(explainers.Shapley()(views.game(h, x)), torch.stack([2 * x[0], x[1], 0 * x[2]]))
 
 
+def _named(rows: Any) -> pd.DataFrame:
+    return pd.DataFrame({"no": rows[:, 1].numpy(), "yes": 2 * rows[:, 0].numpy()})
+
+
+class Named:
+    """A model with probabilities in named columns, and without `classes_`."""
+
+    def predict_proba(self, rows: np.ndarray) -> pd.DataFrame:
+        return _named(torch.as_tensor(rows))
+
+
+@pytest.mark.parametrize("f", [_named, Named()])
+def test_a_named_column_of_the_answer_is_a_target(f: Any) -> None:
+    expected = torch.stack([2 * x[0], 0 * x[1], 0 * x[2]])
+    close(explainers.Shapley()(views.game(views.model(f, target="yes"), x)), expected)
+    close(views.model(f, target="no")(x), x[1])
+    close(views.model(f, target=1)(x), 2 * x[0])
+    with pytest.raises(MapstoError, match=r"^target: got 'maybe', expected .* a score, or the name .* \('no', 'yes'\)"):
+        views.model(f, target="maybe")(x)
+
+
+def test_a_name_in_answers_without_unique_names_is_refused() -> None:
+    twice = lambda rows: _named(rows).set_axis(["yes", "yes"], axis=1)  # noqa: E731
+    for f in (twice, lambda rows: rows, lambda rows: _named(rows)["yes"], lambda rows: pd.DataFrame(rows.numpy())):
+        with pytest.raises(MapstoError, match=r"^target: got 'yes', expected None"):
+            views.model(f, target="yes")(x)
+    close(views.model(twice, target=0)(x), x[1])
+    with pytest.raises(MapstoError, match=r"^target: got 'yes', .*f has no named scores"):
+        views.model(NET, target="yes")
+
+
 def test_a_function_of_tensors_keeps_its_gradient() -> None:
     close(explainers.Gradient()(views.model(lambda rows: NET(rows.float())[:, 1]), x.float()), _slope(1))
 

@@ -50,6 +50,9 @@ class BatchModel:
             _refuse_training(owner)
         self.ways, self.chosen = _ways(method, owner, columns), dict[torch.dtype, Way]()
         self.classes = None if isinstance(owner, nn.Module) else getattr(owner, "classes_", None)
+        self.nameless = self.classes is None and not isinstance(owner, nn.Module)  # until its answer has named columns
+        if self.nameless:
+            self.ways = [self._naming(way) for way in self.ways]
         self.signed = getattr(method, "__name__", "") == "decision_function"  # one number for two classes
         self.tabular = not isinstance(owner, nn.Module) and (columns is not None or _is_estimator(owner))
         self.size = min(_ROWS, batch_size)
@@ -63,6 +66,17 @@ class BatchModel:
         if rows.dtype not in self.chosen:
             self.chosen[rows.dtype] = self._choose(rows[:1])
         return self.chosen[rows.dtype]
+
+    def _naming(self, way: Way) -> Way:
+        """Return a way that takes the names of the columns of its answers for the names of classes."""
+
+        def named(rows: Tensor) -> Any:
+            output = way(rows)
+            names = list(output.columns) if type(output).__name__ == "DataFrame" else []  # of pandas or polars
+            self.classes = names if names and all(isinstance(name, str) for name in names) else None
+            return output
+
+        return named
 
     def _choose(self, row: Tensor) -> Way:
         """Return the first way in which the model answers `row`, a batch of one."""

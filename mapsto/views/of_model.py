@@ -44,9 +44,9 @@ def model(
             `logits` or a single tensor of shape `[b]` or `[b, k]`. It may read several inputs: then use
             `view, point = h.at((a, b))` with tensors a and b without a batch axis, or `h.at({"name": a})` if the inputs
             have names.
-        target: the index of the score, or the name of a class if the estimator has `classes_`. If None, the function
-            returns all scores. If the classes are numbers other than 0 … k − 1, an index is not allowed; give the name
-            of the class as text, such as "2".
+        target: the index of the score, or the name of a class if the estimator has `classes_`, or of a column if the
+            scores are a DataFrame. If None, the function returns all scores. If the classes are numbers other than
+            0 … k − 1, an index is not allowed; give the name of the class as text, such as "2".
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
             of the row: with `h = model(f, layer=...)`, use `view, point = h.at(x)`. If None, the row is explained.
         batch_size: the largest number of rows that the model gets at a time.
@@ -57,8 +57,8 @@ def model(
         MapstoError: if `f` is of another kind, or is a module with layers that are random (dropout in training) or that
             mix the rows of a batch (batch norm in training), or if `layer`, `target` or `batch_size` is not valid. The
             function that is returned raises MapstoError on its first use if the scores are not numbers for each row,
-            are random, or depend on the other rows of the batch. To check this, it scores one row five times: twice
-            among copies of the row, once alone, and twice among other rows, in two orders.
+            are random, depend on the other rows of the batch, or have no column `target`. To check this, it scores one
+            row five times: twice among copies of the row, once alone, and twice among other rows, in two orders.
 
     >>> from mapsto.explainers import Shapley
     >>> from mapsto.views import game
@@ -77,7 +77,8 @@ class ModelView(Placed):
     def __init__(self, f: Any, batch_model: BatchModel, target: int | str | None, layer: str | None, batch_size: int):
         self.f, self.batch_model, self.batch_size, self.layer = f, batch_model, batch_size, layer
         self.joined = dict[tuple, ModelView]()  # the views of several inputs, by their shapes
-        self.target = _index(target, batch_model.classes)
+        later = isinstance(target, str) and batch_model.nameless  # its answer may name the scores
+        self.target = target if later else _index(target, batch_model.classes)
         if layer is not None:
             got = f"{layer!r} for a {type(f).__name__}"
             checks.expect(isinstance(f, nn.Module), "layer", got, "None", "only a module has layers")
@@ -133,18 +134,19 @@ class ModelView(Placed):
 
     def _scores(self, rows: Tensor) -> Tensor:
         scores = self.batch_model(rows)
-        if self.target is None:
+        target = _index(self.target, self.batch_model.classes) if isinstance(self.target, str) else self.target
+        if target is None:
             return scores
         if self.batch_model.signed and scores.ndim == 1:
             scores = torch.stack([-scores, scores], 1)  # the score of the second of two classes
         checks.expect(
-            scores.ndim == 2, "target", self.target, "None, because f returns one number for each row",
+            scores.ndim == 2, "target", target, "None, because f returns one number for each row",
             "leave target out",
         )  # fmt: skip
         count = scores.shape[1]
-        inside = 0 <= self.target < count
-        checks.expect(inside, "target", self.target, f"None or one of the {count} scores, counted from 0")
-        return scores[:, self.target]
+        inside = 0 <= target < count
+        checks.expect(inside, "target", target, f"None or one of the {count} scores, counted from 0")
+        return scores[:, target]
 
     def _features(self, rows: Tensor) -> Tensor:
         assert self.layer is not None
@@ -168,7 +170,7 @@ def _layer(module: nn.Module, name: str) -> nn.Module:
 
 
 def _index(target: int | str | None, classes: Any) -> int | None:
-    """Return the index of the score; raise MapstoError if `target` is neither an index nor the name of a class.
+    """Return the index of the score; raise MapstoError if `target` is neither an index nor the name of a score.
 
     If the classes are numbers other than their own indices, an integer could mean either, and is refused; the number as
     text is the name of its class.
@@ -184,8 +186,8 @@ def _index(target: int | str | None, classes: Any) -> int | None:
         return int(target)
     if numbers and isinstance(target, str):
         names = [str(label) for label in names]
-    known = ", ".join(repr(str(name)) for name in names) or "f has no classes_"
+    known = ", ".join(repr(str(name)) for name in names) or "f has no named scores"
     checks.expect(
-        target in names, "target", repr(target), f"None, the index of a score, or the name of a class ({known})"
+        names.count(target) == 1, "target", repr(target), f"None, the index of a score, or the name of one ({known})"
     )
     return names.index(target)

@@ -184,6 +184,16 @@ MESSY = {
     ),
     "headings above the names": ("Patient,,Lab\n" + CSV, PLAIN, ["line 1 is above the column names"]),
     "the same heading twice": ("Patient,Patient,Lab\n" + CSV, PLAIN, ["line 1 is above the column names"]),
+    "headings above the names and their units": (
+        "Patient,,Lab\n" + CSV.replace("crp\n", "crp\nyears,,mg/l\n"),
+        PLAIN,
+        ["line 1 is above the column names", "line 3 is a row of units"],
+    ),
+    "a title in each column": (
+        "Study,Study,Study\nMarch,,\n" + CSV.replace("crp\n", "crp\nyears,,mg/l\n"),
+        PLAIN,
+        ["lines 1, 2 are above the column names", "line 4 is a row of units"],
+    ),
     "a date above the names": ("Date,2024-01-01,\n" + CSV, PLAIN, ["line 1 is above the column names"]),
     "a rule below the names": (CSV.replace("crp\n", "crp\n---,---,---\n"), PLAIN, ["line 2 is a rule"]),
     "types below the names": (CSV.replace("crp\n", "crp\nint,str,float\n"), PLAIN, ["line 2 is a row of labels"]),
@@ -260,6 +270,37 @@ def test_what_cannot_be_read_is_refused_with_its_line(tmp_path, name):
     with pytest.raises(MapstoError, match=said) as refused:
         tablefile.read(tmp_path / "t.csv")
     assert "\n" not in str(refused.value)
+
+
+TEXTS = "name,ward,grade\nann,north,mild\nbob,south,severe\ncid,north,severe\n"
+
+
+@pytest.mark.parametrize("title", ["Study,Study,Study\n", '"Study, part 1",,\n', "Study,Study,Study\nMarch,,\n"])
+def test_a_title_above_a_table_of_texts_is_left_out_and_said(tmp_path, title):
+    (tmp_path / "t.csv").write_text(title + TEXTS)
+    table, notes = tablefile.read(tmp_path / "t.csv")[:2]
+    assert table.columns.tolist() == ["name", "ward", "grade"] and table["name"].tolist() == ["ann", "bob", "cid"]
+    assert any("above the column names" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("name,,note\nann,s,first\nbob,y,second\ncid,z,\n", ["name", "column 2", "note"]),  # s and y may be units
+        ("name,,age\nann,s,unknown\nbob,n,NA\ncid,h,NA\ndan,z,NA\n", ["name", "column 2", "age"]),
+        ("code,age,ward\nA,61,north\nB,58,south\nC,48,north\n", ["code", "age", "ward"]),
+    ],
+)
+def test_names_without_a_title_stay_names(tmp_path, text, names):
+    (tmp_path / "t.csv").write_text(text)
+    assert tablefile.read(tmp_path / "t.csv").table.columns.tolist() == names
+
+
+def test_names_that_are_all_alike_are_refused_where_they_are_no_title(tmp_path):
+    for text in ("a,a\nlow,high\nhigh,low\n", "1,1,1\nx,y,z\nu,v,w\n", "a,a,a\n1,2,3\n4,5,6\n"):
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(MapstoError, match=r"^columns: got '.' more than once"):
+            tablefile.read(tmp_path / "t.csv")
 
 
 # --- the collection of messy exports, where its folder is there -------------------------------------------------------

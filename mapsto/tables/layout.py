@@ -134,8 +134,10 @@ def _header(rows: list[Row], width: int, separator: str | None, notes: list[str]
     for place, row in enumerate(rows[:_SEARCHED]):
         if separator in (";", ",", "|") and (_is_title(rows[place:]) if width == 2 else _is_short(rows[place:], width)):
             continue
+        if _is_one_title(row):
+            continue
         if 2 * len(row.filled) >= width and (place == 0 or not all(map(_is_value, row.filled))):
-            place += _is_heading(rows[place : place + 3], width)
+            place += _is_heading(rows[place:], width)
             titles = [above.line for above in rows[:place]]
             if titles:
                 notes.append(f"{_lines(titles)} above the column names; left out.")
@@ -160,17 +162,29 @@ def _is_short(rows: Sequence[Row], width: int) -> bool:
     )
 
 
+def _is_one_title(row: Row) -> bool:
+    """Return whether one text stands in three cells or more, all that are filled: names would differ."""
+    return len(row.filled) > 2 and len(set(map(_text, row.filled))) == 1 and not _is_value(row.filled[0])
+
+
 def _is_heading(rows: Sequence[Row], width: int) -> bool:
-    """Return whether the first of three rows groups the columns that the second one names."""
+    """Return whether the first row groups the columns that the second one names, above numbers or their units."""
     if len(rows) < 3:
         return False
-    first, second, third = rows
+    first, second, third, *below = rows
     incomplete = len(first.filled) < width or len(set(map(_text, first.filled))) < len(first.filled)
     names = len(second.filled) == width == len(set(map(_text, second.filled))) and not any(
         map(_is_value, second.filled)
     )
-    labels = any(_UNITS.fullmatch(_text(cell)) for cell in second.filled)
-    return incomplete and names and not labels and any(map(_is_value, third.filled))
+    if not (incomplete and names) or any(_UNITS.fullmatch(_text(cell)) for cell in second.filled):
+        return False
+    return any(map(_is_value, third.filled)) or _are_units(third, below)
+
+
+def _are_units(row: Row, below: Sequence[Row]) -> bool:
+    """Return whether a row has a unit above a column of numbers."""
+    places = [j for j, cell in enumerate(row.cells) if _UNITS.fullmatch(_text(cell))]
+    return any(_mostly_numbers([other.cells[j] for other in below if j < len(other.cells)]) for j in places)
 
 
 def _row_names(path: Path, header: Row, body: list[Row], separator: str | None) -> tuple[list[Row], list[str]]:

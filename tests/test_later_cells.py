@@ -110,6 +110,8 @@ def test_percents_among_shares_are_said_or_refused():
     larger = Columns().fit(pd.DataFrame({"a (%)": [45, 12, 80]}))
     assert len(larger.read(pd.DataFrame({"a (%)": [0.45, 0.2]}))[1]) == 1
     assert larger.read(pd.DataFrame({"a (%)": [0.45, 20]}))[1] == []
+    wide = Columns().fit(pd.DataFrame({"a (%)": [0.2, 12, 80]}))
+    assert wide.read(pd.DataFrame({"a (%)": [0.3]}))[1] == []
 
 
 def test_mixed_percents_and_shares_are_said_once_at_fit():

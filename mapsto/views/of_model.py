@@ -59,8 +59,8 @@ def model(
         MapstoError: if `f` is of another kind, or is a module with layers that are random (dropout in training) or that
             mix the rows of a batch (batch norm in training), or if `layer`, `target` or `batch_size` is not valid. The
             function that is returned raises MapstoError on its first use if the scores are not numbers for each row,
-            are random, or depend on the other rows of the batch. To check this, it scores one row five times: twice
-            among copies of the row, once alone, and twice among other rows, in two orders.
+            are random, depend on the other rows of the batch, or have no column `target`. To check this, it scores one
+            row five times: twice among copies of the row, once alone, and twice among other rows, in two orders.
 
     >>> from mapsto.explainers import Shapley
     >>> from mapsto.views import game

@@ -134,6 +134,21 @@ def test_an_episode_that_was_at_its_aim_has_solved_it_even_if_it_leaves_again() 
     assert solved[tuple(goal[0].tolist())] == [1, 1] and solved[tuple(goal[1].tolist())] == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("learner", "arguments", "message"),
+    [
+        (MLP(2, 2), {}, "learner: got a MLP, expected a learner of mapsto"),
+        (linear(), {"episodes": 0}, "episodes: got 0"),
+        (linear(), {"batch": 0}, "batch: got 0"),
+    ],
+)
+def test_an_evaluation_refuses_what_it_refuses_on_other_tasks(
+    learner: object, arguments: dict[str, int], message: str, unchecked: None
+) -> None:
+    with pytest.raises(MapstoError, match=f"^{message}"):
+        mt.evaluate(learner, demonstrations(), **arguments)  # type: ignore[arg-type]
+
+
 def test_what_happens_after_the_end_of_an_episode_solves_nothing() -> None:
     class Ending(Navigation):
         def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:

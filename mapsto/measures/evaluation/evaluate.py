@@ -131,7 +131,7 @@ def evaluate(
     """
 
     if isinstance(tasks, Played):
-        return _returns(learner, tasks, episodes, seed)
+        return _returns(learner, tasks, episodes, batch, seed)
 
     def predict(task: Episode) -> Tensor:
         scores = learner.predict(learner.adapt_to(task), task.query.x)
@@ -151,8 +151,9 @@ def evaluate(
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 
-def _returns(learner: Learner, tasks: Played, episodes: int, seed: int) -> Returns:
-    checks.count(episodes=episodes)
+def _returns(learner: Learner, tasks: Played, episodes: int, batch: int, seed: int) -> Returns:
+    trainable(learner, tasks)
+    checks.count(episodes=episodes, batch=batch)
     sizes = [min(AT_ONCE, episodes - start) for start in range(0, episodes, AT_ONCE)]
     played = [tasks.experience(learner, index, size, seed) for index, size in enumerate(sizes)]
     values = torch.cat([part.returns() for part in played]).double().numpy()  # [T, updates + 1]

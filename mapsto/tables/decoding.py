@@ -67,15 +67,15 @@ def decode(path: Path, content: bytes) -> tuple[str, list[str]]:
 
 def _refuse_controls(path: Path, start: bytes) -> None:
     """Raise MapstoError if the start of a file holds control characters, and name them unless the file is binary."""
-    found = _CONTROLS.search(start)
-    if found is None:
+    first = _CONTROLS.search(start)
+    if first is None:
         return
     share = len(_CONTROLS.findall(start)) / len(start)
     if share > (0.4 if _decodes(start[: start.rfind(b"\n") + 1] or start, "utf-8") else 0.01):
         raise MapstoError(f"file: {path} is a binary file, expected a text table; export it as CSV (UTF-8) first.")
-    line = start.count(b"\n", 0, found.start()) + 1
+    line = start.count(b"\n", 0, first.start()) + 1
     raise MapstoError(
-        f"file: {path} is a text with control characters (the first, 0x{found[0].hex()}, is in line {line}), expected "
+        f"file: {path} is a text with control characters (the first, 0x{first[0].hex()}, is in line {line}), expected "
         "a text without them; if they separate the columns, export it with commas, and else remove them."
     )
 

@@ -37,12 +37,12 @@ def drifts(
         if column.kind == "absent" or np.isnan(a).all() or looks_like(column, a):
             continue
         known = a[~np.isnan(a)], b[~np.isnan(b)]
-        told = _of_missing(column, np.isnan(a), np.isnan(b) & ~new, len(columns))
-        told += _of_unread(column, new)
+        sentences = _of_missing(column, np.isnan(a), np.isnan(b) & ~new, len(columns))
+        sentences += _of_unread(column, new)
         if min(map(len, known)):
             of_values = _of_levels if column.kind in ("category", "ordered") else _of_numbers
-            told += of_values(column, *known, len(columns))
-        notes += told
+            sentences += of_values(column, *known, len(columns))
+        notes += sentences
     return notes
 
 

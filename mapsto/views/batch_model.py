@@ -4,7 +4,6 @@ A module gets tensors of its own dtype and device. A scikit-learn estimator gets
 fitted on one. A function gets a tensor or, if it fails on tensors, an array; this is found by asking for the first row.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
@@ -20,6 +19,7 @@ from ..adaptation import chance
 from ..adaptation.learner import Learner
 from ..adaptation.outputs import scores_in
 from ..errors import MapstoError
+from .memberships import memberships
 
 Way = Callable[[Tensor], Any]  # rows to the model's own output
 _METHODS = ("predict_proba", "decision_function", "predict")
@@ -133,17 +133,7 @@ def method_of(model: Any) -> Callable[..., Any]:
     method = next(filter(callable, methods), model)
     expected = "a module, a scikit-learn estimator, or a function of a batch of rows"
     checks.expect(callable(method), "f", f"a {type(model).__name__}", expected)
-    owner = getattr(method, "__self__", None)
-    if getattr(method, "__name__", "") != "predict":
-        return method
-    labelled = np.ndim(_classes(owner)) == 1  # a classifier without probabilities, such as by vote
-    return _Memberships(method, owner) if labelled or _is_clusterer(owner) else method
-
-
-def _classes(owner: Any) -> Any:
-    """Return the array of an estimator's classes; None if there is none, or a list of arrays for several outputs."""
-    classes = getattr(owner, "classes_", None)
-    return classes if isinstance(classes, np.ndarray) else None
+    return memberships(method) if getattr(method, "__name__", "") == "predict" else method
 
 
 def _are_labels(output: Any) -> bool:
@@ -151,32 +141,6 @@ def _are_labels(output: Any) -> bool:
     if isinstance(output, Tensor) or np.ndim(output) != 1:
         return False
     return all(isinstance(label, str) for label in np.asarray(output, dtype=object))
-
-
-def _is_clusterer(owner: Any) -> bool:
-    base = sys.modules.get("sklearn.base")  # slow to import; whoever has an estimator has imported it
-    return base is not None and isinstance(owner, base.BaseEstimator) and base.is_clusterer(owner)
-
-
-class _Memberships:
-    """The method `predict` of a classifier or clusterer, with a score for each class or cluster.
-
-    The score is 1 for the row's own class or cluster, and 0 for the others.
-    """
-
-    def __init__(self, predict: Callable[[Any], Any], owner: Any):
-        self.predict, self.__self__ = predict, owner
-
-    def __call__(self, rows: Any) -> np.ndarray:
-        labels = np.asarray(self.predict(rows))
-        return (labels[:, None] == self._labels()).astype(float)
-
-    def _labels(self) -> np.ndarray:
-        classes = _classes(self.__self__)
-        if classes is not None:
-            return classes
-        last = self.__self__[-1] if hasattr(self.__self__, "steps") else self.__self__
-        return np.unique(last.labels_)
 
 
 def _ways(method: Callable[..., Any], owner: Any, columns: Sequence[str] | None) -> list[Way]:

@@ -69,5 +69,5 @@ class RobotAnswer:
         """Return the returns for a machine."""
         means = [value._asdict() for value in self.means]
         solved = None if self.solved is None else [value._asdict() for value in self.solved]
-        told = {"name": self.name, "returns": list(self.returns), "means": means, "solved": solved}
-        return {**told, "left_out": dict(self.left_out)}
+        played = {"name": self.name, "returns": list(self.returns), "means": means, "solved": solved}
+        return {**played, "left_out": dict(self.left_out)}

@@ -70,8 +70,8 @@ class MetaWorld(Gymnasium):
         """Return the places of the goals, seen from above, if the skill has such goals."""
         if self.skill not in _GOAL_DRAWN:
             return None
-        drawn = np.stack([pickle.loads(self.tasks[i].data)["rand_vec"][-3:] for i in tasks.tolist()])
-        return torch.from_numpy((drawn - _START) / _UNIT)[:, :2].float()
+        goals = np.stack([pickle.loads(self.tasks[i].data)["rand_vec"][-3:] for i in tasks.tolist()])
+        return torch.from_numpy((goals - _START) / _UNIT)[:, :2].float()
 
 
 class _Making:

@@ -20,9 +20,10 @@ from typing_extensions import is_protocol
 import mapsto as mt
 from mapsto import __version__
 from mapsto.cli import COMMANDS, main, sentence
-from mapsto.commands import configuration
+from mapsto.commands import catalogue, configuration
 from mapsto.commands import eval as eval_command
-from mapsto.commands.list import OTHER_NAMES, PRESETS, entries
+from mapsto.commands.catalogue import OTHER_NAMES, PRESETS, entries
+from mapsto.commands.list import CATALOGUE
 from mapsto.commands.options import as_json
 from mapsto.commands.train import parser
 from mapsto.errors import MapstoError
@@ -265,6 +266,15 @@ def test_list_finds_what_people_look_for(words: list[str], names: list[str], cap
     code, out, _ = call(capsys, "list", *words, "--json")
     listed = {entry["name"] for entry in json.loads(out)["entries"]}
     assert code == 0 and set(names) <= listed and not {"Omniglot", "Patches"} & listed
+
+
+def test_the_list_is_that_of_the_classes() -> None:
+    assert CATALOGUE.read_text(encoding="utf-8") == catalogue.text(), "run `python -m mapsto.commands.catalogue`"
+
+
+def test_the_list_does_not_wait_for_torch() -> None:
+    asked = "import sys; from mapsto.cli import main; main(['list', 'shap']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True).returncode == 0
 
 
 def test_other_names_say_our_code() -> None:

@@ -99,7 +99,7 @@ CALLS: dict[str, Call] = {
     "LIME": hiding(E.LIME(samples=40)),
     "Shapley": hiding(E.Shapley(samples=40)),
     "PermutationShapley": hiding(E.PermutationShapley(2)),
-    "BayesianShapley": hiding(E.BayesianShapley(samples=16)),
+    "BayesianShapley": hiding(E.BayesianShapley(samples=18)),
     "ShapleyInteractions": hiding(E.ShapleyInteractions(orders=2)),
     "Explainer": lambda net, road, rows: E.Explainer(classifier(net, road), FEW[:4], E.Occlusion(), chunk_size=CHUNK)(
         rows

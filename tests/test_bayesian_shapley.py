@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mapsto.explainers import BayesianShapley, Shapley, bayesian_shapley, coalitions
-from mapsto.explainers.bayesian_shapley import prior
+from mapsto.explainers import BayesianShapley, Shapley, coalitions, quadrature
 from mapsto.explainers.coalitions import exact
+from mapsto.explainers.quadrature import prior
 from mapsto.views import Game
 
 F64 = torch.float64
@@ -71,7 +71,7 @@ def test_all_coalitions_give_the_exact_values() -> None:
 def test_the_posterior_mean_is_that_of_its_gaussian_process() -> None:
     """With a wide prior on the trend, the textbook posterior tends to what is returned."""
     groups = [0, 0, 1, 1, 1]
-    masks, weights = BayesianShapley(12, groups).design(5)
+    masks, weights = quadrature.design(groups, 12)
     everything = exact(5, F64)
     told = torch.tensor(prior(everything.masks.numpy().astype(float), masks.numpy().astype(float), (2, 3)))
     among = torch.tensor(prior(masks.numpy().astype(float), masks.numpy().astype(float), (2, 3)))
@@ -85,7 +85,7 @@ def test_the_posterior_mean_is_that_of_its_gaussian_process() -> None:
 
 def test_groups_may_come_in_any_order_and_of_any_size() -> None:
     for groups in ([2, 0, 0, 1, 0, 1], [7, 7, 7, 7, 7, 7], [0, 1, 2, 3, 4, 5]):
-        masks, weights = BayesianShapley(20, groups).design(6)
+        masks, weights = quadrature.design(groups, 20)
         assert masks.shape == (20, 6) and len(set(map(tuple, masks.tolist()))) == 20
         assert masks[0].sum() == 0 and masks[1].sum() == 6
         worth = torch.linspace(-1, 2, 6, dtype=F64)  # a sum over players
@@ -97,9 +97,9 @@ def test_the_choice_of_coalitions_does_not_depend_on_the_unit_of_the_outcome(
     monkeypatch: pytest.MonkeyPatch, scale: float
 ) -> None:
     every, shapley = (part.astype(float) for part in coalitions.exact_arrays(6))
-    chosen = bayesian_shapley._chosen(every, shapley, (3, 3), 20)
-    monkeypatch.setattr(bayesian_shapley, "prior", lambda *given: scale * prior(*given))
-    assert chosen.tolist() == bayesian_shapley._chosen(every, shapley, (3, 3), 20).tolist()
+    chosen = quadrature._chosen(every, shapley, (3, 3), 20)
+    monkeypatch.setattr(quadrature, "prior", lambda *given: scale * prior(*given))
+    assert chosen.tolist() == quadrature._chosen(every, shapley, (3, 3), 20).tolist()
 
 
 def test_bad_input_is_refused() -> None:
@@ -107,8 +107,10 @@ def test_bad_input_is_refused() -> None:
         return Game(lambda mask: mask.sum(), n)
 
     with pytest.raises(ValueError, match="game: got 13 players, expected at most 12"):
-        BayesianShapley(100)(game(13))
+        BayesianShapley(100, [0] * 13)(game(13))
     with pytest.raises(ValueError, match="groups: got 2 entries, expected 3"):
         BayesianShapley(8, [0, 1])(game(3))
     with pytest.raises(ValueError, match="samples: got 5, expected at least 8 for 6 players"):
-        BayesianShapley(5)(game(6))
+        BayesianShapley(5, [0, 0, 1, 1, 2, 2])(game(6))
+    with pytest.raises(ValueError, match="samples: got 9, expected at least 12 for 6 players"):
+        BayesianShapley(9)(game(6))

@@ -50,7 +50,7 @@ def roads(view: Callable[[Tensor], Tensor]) -> dict[str, Callable[[], Tensor]]:
         "Shapley": lambda: E.Shapley(samples=200, chunk_size=16)(game(x)),
         "Shapley of many": lambda: E.Shapley(samples=30).over(game, X, chunk_size=2),
         "LIME": lambda: E.LIME(samples=200, chunk_size=16)(game(x)),
-        "BayesianShapley": lambda: E.BayesianShapley(samples=14, chunk_size=2)(game(x)),
+        "BayesianShapley": lambda: E.BayesianShapley(samples=18, chunk_size=2)(game(x)),
         "PermutationShapley": lambda: E.PermutationShapley(pairs=8, chunk_size=8)(game(x)),
         "ShapleyInteractions": lambda: E.ShapleyInteractions(orders=4, chunk_size=8)(game(x)),
         "ShapleyInteractions of many": lambda: E.ShapleyInteractions(orders=2).over(game, X, chunk_size=2),

@@ -220,6 +220,8 @@ EXEMPT = {
     (equivariant, "PermutationShapley"): DRAWN,
     (equivariant, "PermutationShapley, few pairs"): DRAWN,
     (equivariant, "ShapleyInteractions, sampled"): DRAWN,
+    (scores, "BayesianShapley"): "all scores share one prior, so that the values of probabilities add up to 0",
+    (scores, "BayesianShapley, chunked"): "all scores share one prior",
     (unused, "BayesianShapley"): CHOSEN,
     (unused, "BayesianShapley, chunked"): CHOSEN,
     (equivariant, "BayesianShapley"): CHOSEN,

@@ -15,7 +15,7 @@ from mapsto import learners, measures, models, seeing, tasks, views
 from mapsto.adaptation import inner
 from mapsto.adaptation.differentiation import FiniteDifference, Truncated
 from mapsto.errors import MapstoError
-from mapsto.explainers import coalitions
+from mapsto.explainers import Game, coalitions, quadrature
 from mapsto.explainers.learned import AmortisedShapley, Interpreter, players
 from mapsto.joint import Joint
 from mapsto.learners.vsml import LSTMWeight
@@ -70,8 +70,10 @@ CASES: dict[str, Case] = {
     "LSTMWeight": ("message", lambda v: LSTMWeight(message=v), [2], [1]),
     "SNAIL": ("filters", lambda v: learners.SNAIL(body(), 2, 2, 5, filters=v), [4], [3]),
     "coalitions": ("game", lambda v: coalitions.refuse_many(v, "less"), [12], [13]),
-    "BayesianShapley": ("samples", lambda v: E.BayesianShapley(v).design(4), [6], [5]),
-    "BayesianShapley, few players": ("samples", lambda v: E.BayesianShapley(v).design(1), [2], [1]),
+    "BayesianShapley": ("samples", lambda v: E.BayesianShapley(v)(Game(lambda mask: mask.sum(), 4)), [8], [7]),
+    "Shapley": ("samples", lambda v: E.Shapley(v)(Game(lambda mask: mask.sum(), 4)), [6], [5]),
+    "quadrature": ("samples", lambda v: quadrature.design([0, 0, 1, 1], v), [6], [5]),
+    "quadrature, few players": ("samples", lambda v: quadrature.design([0], v), [2], [1]),
     "KernelSHAP": ("samples", lambda v: coalitions.kernel(4, v), [6], [2]),
     "LIME width": ("width", lambda v: E.LIME(width=v), [LITTLE], [0]),
     "LIME penalty": ("penalty", lambda v: E.LIME(penalty=v), [0], [-LITTLE]),

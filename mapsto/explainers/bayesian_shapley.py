@@ -1,51 +1,39 @@
-"""Shapley values by Bayesian quadrature: a Gaussian process over games chooses the most informative coalitions.
+"""Shapley values by a Gaussian process over games: the most from each coalition that is evaluated.
 
-    v ~ GP(β₀ + Σ_j β_j·S_j, κ),  κ(S, T) = Π_g (a + [S_g, T_g both or neither empty]·exp(−ρ·‖S_g/|S_g| − T_g/|T_g|‖²))
-    φ = E[Shapley values of v | outcomes] = weights @ v(masks)
-
-S and T are coalitions as vectors of zeros and ones, S_g is the part of S in group g, and [ ] is 1 if true, else 0. a
-and ρ are constants.
-
-Players come in groups `g`, such as the classes of support examples. The prior assumes that a group matters mostly by
-whether any of its members is present, and less by which members these are. It also assumes that the contribution of a
-member depends on the other members present. Given the outcomes of some coalitions, the posterior mean of v is known for
-every coalition, and its Shapley values are a linear map of the outcomes (O'Hagan 1991, "Bayes–Hermite Quadrature", with
-a linear trend). Each next coalition is the one that most reduces the remaining variance of φ. This choice does not
-depend on the outcomes: it is sequential Bayesian quadrature (Huszár & Duvenaud 2012; for Shapley values, over orders of
-the players, Mitchell et al. 2022). So masks and weights are computed once for each list of group sizes.
-
-Whatever the prior, the values sum to v(all) − v(none), and they are exact for games that are a sum over players.
-Without groups every player is a group: κ(S, T) then depends only on the number of players in which S and T differ.
+Without groups, the prior is fitted to the outcomes (`kriging`); with groups, it chooses the coalitions (`quadrature`).
 """
 
-import functools
 from collections.abc import Sequence
 from typing import final
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from .. import checks
-from . import coalitions
-from .designed import DesignedExplainer
-
-_BASE, _LENGTH, _NUGGET = 1.0, 0.3, 1e-10  # a, ρ, and a diagonal that keeps the system solvable
+from ..games import Game
+from . import coalitions, kriging, quadrature
+from .designed import outcomes_of, values_of
+from .explainer import GameExplainer
 
 
 @final
-class BayesianShapley(DesignedExplainer):
-    """Estimate Shapley values from the outcomes of a few coalitions, chosen by Bayesian quadrature.
+class BayesianShapley(GameExplainer):
+    """Estimate Shapley values from the outcomes of a few coalitions, under a Gaussian process prior on the game.
 
-    Each further coalition is chosen to reduce the uncertainty of the Shapley values as much as possible, under a
-    Gaussian process prior. The empty and the full coalition are always included. Values are in the unit of the game's
-    outcome. The game may have at most 12 players.
+    Values are in the unit of the game's outcome. They add up to v(all) − v(none), the outcome with all players minus
+    the outcome without any player. Without `groups`, the prior is fitted to the outcomes of each game: players of large
+    values also interact more, as far as the outcomes say so. The values have standard errors, and less error than those
+    of `Shapley` from the same coalitions. With `groups`, the prior is fixed, and each further coalition is the one that
+    makes the values most certain.
 
     Args:
-        samples: the number of coalitions to evaluate, at least `players + 2`.
+        samples: the number of coalitions to evaluate, the empty and the full one included: at least `2·players`, or
+            `players + 2` with `groups`. If there are no more than `samples`, the values are exact.
         groups: the group number of each player. For support examples, it can be the class: `support.y.tolist()`.
-            Players of one group are assumed to be similar, so that fewer samples are enough. If None, every player is a
-            group of its own.
+            Players of one group are assumed to be similar, so that fewer samples are enough. The game may then have at
+            most 12 players.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        seed: the random seed of the coalitions; with `groups`, they are not random.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -53,73 +41,43 @@ class BayesianShapley(DesignedExplainer):
     tensor([3., 3., 4.])
     """
 
-    def __init__(self, samples: int = 100, groups: Sequence[int] | None = None, chunk_size: int | None = None):
-        self.samples, self.groups, self.chunk_size = samples, groups, chunk_size
+    def __init__(
+        self, samples: int = 100, groups: Sequence[int] | None = None, chunk_size: int | None = None, seed: int = 0
+    ):
+        self.samples, self.groups, self.chunk_size, self.seed = samples, groups, chunk_size, seed
 
-    def design(self, players: int) -> coalitions.Design:
-        """Return the chosen coalitions, and the matrix that maps their outcomes to the estimated Shapley values.
+    def attribute(self, game: Game) -> Tensor:
+        """Return the players' values `[players]`, or `[players, k]` if the game has k scores.
 
         Raises:
-            MapstoError: if there are more than 12 players, `groups` does not have one entry for each player, or there
-                are too few `samples`.
+            MapstoError: if there are too few `samples`, if `groups` does not have one entry for each player, or if
+                there are groups and more than 12 players.
         """
-        coalitions.refuse_many(players, f"use Shapley(samples={32 * players})")
-        groups = list(range(players)) if self.groups is None else list(self.groups)
-        checks.expect(len(groups) == players, "groups", f"{len(groups)} entries", f"{players}, one for each player")
-        enough = self.samples >= min(players + 2, 2**players)
-        checks.expect(enough, "samples", self.samples, f"at least {players + 2} for {players} players")
-        names, sizes = np.unique(groups, return_counts=True)
-        by_size = np.argsort(sizes, kind="stable")  # so that all tasks with classes of these sizes share one design
-        order = np.concatenate([np.flatnonzero(np.array(groups) == names[g]) for g in by_size])
-        masks, weights = _design(tuple(sizes[by_size].tolist()), min(self.samples, 2**players))
-        place = np.argsort(order)
-        return coalitions.Design(torch.tensor(masks[:, place], dtype=torch.float32), torch.tensor(weights[place]))
+        return self.attribute_with_error(game)[0]
 
+    def attribute_with_error(self, game: Game) -> tuple[Tensor, Tensor | None]:
+        """Return the values and the standard errors of the prior that fits best; None in their place with groups."""
+        design = self._design(game.players)
+        outcomes = outcomes_of(design, game, self.chunk_size)
+        if self.groups is not None:
+            return values_of(design, outcomes), None
+        if len(design.masks) == 2**game.players:
+            values = values_of(design, outcomes)
+            return values, torch.zeros_like(values)
+        half = design.masks[len(design.masks) // 2 :].double().to(outcomes.device)
+        scores = kriging.odd(outcomes).reshape(len(half), -1)  # [n, k or 1]
+        values, errors = (
+            part.reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype) for part in kriging.fitted(half, scores)
+        )
+        return values, errors
 
-@functools.cache
-def _design(sizes: tuple[int, ...], samples: int) -> coalitions.Arrays:
-    """Return the coalitions `[c, p]` and the linear map `[p, c]`, for players in the order of their groups."""
-    every, shapley = (part.astype(float) for part in coalitions.exact_arrays(sum(sizes)))
-    masks = every[_chosen(every, shapley, sizes, samples)]
-    covariance = prior(masks, masks, sizes) + _NUGGET * np.eye(samples)
-    trend = np.column_stack([np.ones(samples), masks])  # [c, 1 + p]
-    solved = np.linalg.solve(covariance, trend)
-    slopes = np.linalg.solve(trend.T @ solved, solved.T)  # [1 + p, c]: generalised least squares
-    rest = np.linalg.solve(covariance, np.eye(samples) - trend @ slopes)
-    return masks, shapley @ prior(every, masks, sizes) @ rest + slopes[1:]
-
-
-def _chosen(masks: np.ndarray, shapley: np.ndarray, sizes: tuple[int, ...], samples: int) -> np.ndarray:
-    """Return the indices of the coalitions to evaluate, by a pivoted Cholesky factor.
-
-    The empty and the full coalition come first.
-    """
-    variance = prior(masks[:1], masks[:1], sizes)[0, 0] * np.ones(len(masks))
-    left = shapley @ prior(masks, masks, sizes)  # [p, c]: the covariance of φ with each outcome
-    factor, chosen, least = np.zeros((len(masks), samples)), [0, len(masks) - 1], 1e-9 * variance[0]
-    for i in range(samples):
-        if i >= len(chosen):
-            gain = np.where(variance > least, np.square(left).sum(0) / np.maximum(variance, least), 0)
-            gain[chosen] = -1
-            chosen.append(int(gain.argmax()))
-        column = prior(masks, masks[chosen[i], None], sizes)[:, 0] - factor[:, :i] @ factor[chosen[i], :i]
-        factor[:, i] = column / np.sqrt(max(column[chosen[i]], least))
-        left = left - np.outer(shapley @ factor[:, i], factor[:, i])
-        variance = variance - np.square(factor[:, i])
-    return np.array(chosen)
-
-
-def prior(s: np.ndarray, t: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """Return the covariance κ `[s, t]` between coalitions `[s, p]` and `[t, p]`.
-
-    `sizes` holds the number of players in each group; the players are in the order of their groups.
-    """
-    together, start = np.ones((len(s), len(t))), 0
-    for size in sizes:
-        a, b = s[:, start : start + size], t[:, start : start + size]
-        some_a, some_b = a.sum(1, keepdims=True) > 0, b.sum(1) > 0
-        mean_a, mean_b = (part / np.maximum(part.sum(1, keepdims=True), 1) for part in (a, b))
-        apart = np.square(mean_a).sum(1)[:, None] + np.square(mean_b).sum(1) - 2 * mean_a @ mean_b.T
-        same = (some_a == some_b) * np.exp(-_LENGTH * apart)  # if both are empty, both means are 0: 1
-        together, start = together * (_BASE + same), start + size
-    return together
+    def _design(self, players: int) -> coalitions.Design:
+        if self.groups is None:
+            least = min(2 * players, 2**players)
+            checks.expect(self.samples >= least, "samples", self.samples, f"at least {least} for {players} players")
+            return kriging.design(players, self.samples - 2, self.seed, torch.float64)
+        coalitions.refuse_many(players, f"use BayesianShapley({self.samples}) without groups")
+        checks.expect(
+            len(self.groups) == players, "groups", f"{len(self.groups)} entries", f"{players}, one for each player"
+        )
+        return quadrature.design(list(self.groups), self.samples)

@@ -183,6 +183,32 @@ def _kernel(players: int, samples: int, seed: int) -> Arrays:
     return np.concatenate([ends, masks]), np.column_stack([none, everyone, solve])
 
 
+@functools.lru_cache(maxsize=64)
+def complements(players: int, samples: int, seed: int) -> np.ndarray:
+    """Return one coalition `[1 + samples/2, p]` of each pair of a coalition and the rest; all players are first.
+
+    Then come the single players, and then random coalitions, all different. The number of each size is proportional to
+    the square root of the number of its coalitions: half-way between leverage scores, for which all sizes count alike
+    (Musco & Witter 2025), and products of the players' signs, for which all coalitions do.
+
+    Raises:
+        MapstoError: if the coalitions do not determine the values.
+    """
+    left, generator = samples // 2, np.random.default_rng(seed)
+    expected, remedy = f"at least {2 * (players - 1)}", f"pass about {max(8 * players, 64)}"
+    got = f"{samples}, too few coalitions to tell {players} players apart"
+    checks.expect(left >= players - 1, "samples", got, expected, remedy)
+    rooms = {size: math.comb(players, size) // (1 + (2 * size == players)) for size in range(1, players // 2 + 1)}
+    drawn, share = [np.ones((1, players))], {size: math.sqrt(room) for size, room in rooms.items()}
+    for size, room in rooms.items():
+        wanted = players if size == 1 else round(left * share[size] / sum(share.values()))
+        count = min(room, left, wanted)
+        drawn.append(_subsets(players, size, count, room, generator))
+        left -= count
+        del share[size]
+    return np.concatenate(drawn)
+
+
 class _Size(NamedTuple):
     """How many pairs of a coalition of this size and its complement are sampled, of how many that exist."""
 

@@ -1,0 +1,195 @@
+"""Shapley values by kriging: a Gaussian process over games, given the outcomes of pairs of complementary coalitions.
+
+    u(S) = (v(S) − v(rest)) / 2 = Σ_j β_j·z_j + Σ_{|T|=3} c_T·χ_T + Σ_{|T|=5} c_T·χ_T + ε
+    z_j = 1 if j ∈ S, else −1,   χ_T = Π_{j∈T} z_j
+    c_T ~ N(0, s_|T|·Π_{j∈T} a_j),   φ_j = 2β_j + Σ_{T∋j} 2c_T/|T|,   φ̂ = E[φ | u]
+
+Shapley values depend only on the odd part u of a game, which a coalition and the rest of the players give together: an
+odd number of players whose signs are multiplied (a Walsh function) share twice the coefficient of their product. The
+coefficients β of single players are a trend without a prior, found by generalised least squares (universal kriging;
+Matheron 1969). Those of three and of five players are small a priori, and smaller for players of small relevance a_j.
+Sums over all products are elementary symmetric polynomials of the players' terms, so that one linear system with one
+unknown for each pair is enough. Whatever the prior, values add up to v(all) − v(none), and they are exact for games
+that are a sum over players.
+
+`design` has equal relevances, and is one linear map for all games. `fitted` chooses them, and the noise ε, for a game:
+players of large values also interact more ("heredity"; Hamada & Wu 1992), as far as the likelihood of the outcomes says
+so (restricted maximum likelihood; Patterson & Thompson 1971).
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .coalitions import Design, complements, exact, widened
+
+FIFTH, NOISE = 0.1, 0.01  # the variances of products of five players and of the rest; products of three have 1
+_NOISES, _POWERS, _LEAST_RELEVANCE = (0.1, 0.01, 0.001), (0.5, 1.0), 0.02
+_JITTER, _TINY = 1e-10, 1e-300
+_MOST_PAIRS = 1024  # to choose a prior by
+
+
+class System(NamedTuple):
+    """The posterior of a game's values given the odd parts u of n pairs; arrays of NumPy, or tensors."""
+
+    weights: Any  # [p, n]: values = weights @ u
+    precision: Any  # [n, n]: u @ precision @ u / (n − p) is the scale of the variances
+    variance: Any  # [p]: of the values, at scale 1
+    logarithm: Any  # of the determinants, for the restricted likelihood
+
+
+def design(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
+    """Return about `samples` coalitions, the empty and the full one, and the weights from their outcomes to values.
+
+    All coalitions, with exact weights, if there are no more.
+
+    Raises:
+        MapstoError: if the coalitions do not determine the values.
+    """
+    if samples >= 2**players - 2:
+        return exact(players, dtype)
+    half, system = complements(players, samples, seed), _system(players, samples, seed)
+    masks = torch.tensor(np.concatenate([1 - half, half]), dtype=torch.float32)
+    return Design(masks, torch.tensor(np.concatenate([-system.weights, system.weights], 1) / 2, dtype=dtype))
+
+
+def error(players: int, samples: int, seed: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
+    """Return the standard errors of the values of `design`, given the outcomes of its coalitions.
+
+    They are NaN if there are not more pairs of coalitions than players: such outcomes say nothing about products.
+    """
+    if samples >= 2**players - 2:
+        return torch.zeros(players, outcomes.shape[1], device=outcomes.device)
+    system = System(*(torch.as_tensor(part, device=outcomes.device) for part in _system(players, samples, seed)))
+    return _errors(system, odd(outcomes))
+
+
+def odd(outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "n ..."]:
+    """Return the odd part of a game, given the outcomes of the coalitions of `design`: two coalitions, one number."""
+    rest, half = outcomes.double().unflatten(0, (2, -1))
+    return (half - rest) / 2
+
+
+def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[Tensor, "p k"], Float[Tensor, "p k"]]:
+    """Return the values and their standard errors under the prior that fits the odd parts `u` of the coalitions best.
+
+    First, three levels of noise are compared at equal relevances. The values that fit best then give relevances |φ|^½
+    and |φ|, which are compared with them. At most 1,024 pairs choose; all give the values. All scores share one prior,
+    so that the values of probabilities add up to 0 over the classes.
+    """
+    z = 2 * half - 1
+    few = torch.linspace(0, len(z) - 1, min(len(z), _MOST_PAIRS), dtype=torch.float64).round().long().to(z.device)
+    equal = torch.ones_like(z[0])
+    values = _best(z[few], u[few], [equal]).values
+    size = (values.square().sum(1) + _TINY).sqrt()
+    relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
+    best = _best(z[few], u[few], [equal, *(relevant**power / (relevant**power).mean() for power in _POWERS)])
+    system = solve(z, covariances(z, best.relevance), best.noise)
+    return system.weights @ u, _errors(system, u)
+
+
+class _Choice(NamedTuple):
+    score: Tensor  # minus twice the restricted log likelihood
+    values: Tensor
+    relevance: Tensor
+    noise: Tensor
+
+
+def _best(z: Tensor, u: Tensor, relevances: list[Tensor]) -> _Choice:
+    choices, freedom = [], max(len(z) - z.shape[1], 1) * u.shape[1]
+    for relevance in relevances:
+        prior = covariances(z, relevance)
+        for noise in _NOISES:
+            system = solve(z, prior, noise)
+            score = freedom * (_squares(system, u).sum() + _TINY).log() + u.shape[1] * system.logarithm
+            choices.append(_Choice(score, system.weights @ u, relevance, torch.full_like(score, noise)))
+    which = torch.stack([choice.score for choice in choices]).argmin()
+    return _Choice(*(torch.stack(parts).index_select(0, which[None])[0] for parts in zip(*choices, strict=True)))
+
+
+def _squares(system: System, u: Tensor) -> Tensor:
+    return (u * (system.precision @ u)).sum(0).clamp_min(0)  # [k]: what the trend leaves, in units of the prior
+
+
+def _errors(system: System, u: Tensor) -> Tensor:
+    freedom = len(u) - len(system.weights)
+    scale = _squares(system, u) / freedom if freedom > 0 else torch.full_like(u[0], torch.nan)
+    return (scale * system.variance.clamp_min(0)[:, None]).sqrt() * widened(max(freedom, 1))
+
+
+@functools.lru_cache(maxsize=16)  # of n² numbers each
+def _system(players: int, samples: int, seed: int) -> System:
+    # Only NumPy arrays are cached: a tensor born inside grad or vmap belongs to that transform and must not outlive it.
+    z = 2 * complements(players, samples, seed) - 1
+    return solve(z, covariances(z, np.ones(players)), NOISE)
+
+
+class Prior(NamedTuple):
+    """Covariances beyond the trend, where products of three players have variance 1 in all; arrays, or tensors."""
+
+    odd: Any  # [n, n]: of the odd parts u of n pairs
+    cross: Any  # [p, n]: of values with odd parts
+    values: Any  # [p]: the variances of values
+
+
+def covariances(z: Any, relevance: Any) -> Prior:
+    """Return the prior of the outcomes of pairs with the signs `z [n, p]`, for players of positive relevance `[p]`."""
+    a, players = relevance, z.shape[1]
+    total = _polynomials([(a**i).sum() for i in range(1, 6)])
+    third, fifth = 1 / total[3], FIFTH / total[5] if players >= 5 else 0.0
+    pairs = _polynomials([(z * a**i) @ z.T if i % 2 else (a**i).sum() for i in range(1, 6)])
+    others = _without(_polynomials([z @ a**i if i % 2 else (a**i).sum() for i in range(1, 5)]), (z * a).T)
+    own = _without(total, a)
+    return Prior(
+        third * pairs[3] + fifth * pairs[5],
+        (z * a).T * (third * 2 / 3 * others[2] + fifth * 2 / 5 * others[4]),
+        a * (third * 4 / 9 * own[2] + fifth * 4 / 25 * own[4]),
+    )
+
+
+def solve(z: Any, prior: Prior, noise: Any) -> System:
+    """Return the posterior, given the signs `z [n, p]` of pairs of coalitions, of which the first is all players.
+
+    `noise` is the variance of ε. The outcomes of all and of no players have none, so that the values add up.
+    """
+    of: Any = torch if isinstance(z, Tensor) else np
+    unit, own = (of.eye(size, dtype=z.dtype, device=z.device) for size in z.shape)
+    covariance = prior.odd + noise * (unit - unit[:, :1] * unit[:1]) + _JITTER * unit
+    inverse, logarithm = _inverse(covariance)
+    ahead = inverse @ z  # [n, p]
+    trend = of.linalg.inv(z.T @ ahead)  # [p, p]
+    precision = inverse - ahead @ trend @ ahead.T
+    weights = 2 * trend @ ahead.T + prior.cross @ precision
+    bias = 2 * own - prior.cross @ ahead  # [p, p]: how values depend on the trend, beyond what products tell
+    variance = prior.values - ((prior.cross @ inverse) * prior.cross).sum(1) + ((bias @ trend) * bias).sum(1)
+    left = 2 * unit[0] - weights.sum(0)  # of the sum of all values, by rounding and the jitter
+    return System(weights + left / len(weights), precision, variance, logarithm - of.linalg.slogdet(trend)[1])
+
+
+def _inverse(matrix: Any) -> tuple[Any, Any]:
+    """Return the inverse of a positive definite matrix and the logarithm of its determinant; NaN gives NaN."""
+    if isinstance(matrix, Tensor):
+        root = torch.linalg.cholesky_ex(matrix)[0]
+        return torch.cholesky_inverse(root), 2 * root.diagonal().log().sum()
+    return np.linalg.inv(matrix), np.linalg.slogdet(matrix)[1]
+
+
+def _polynomials(sums: list[Any]) -> list[Any]:
+    """Return the elementary symmetric polynomials from order 0 on, given the sums of powers (Newton's identities)."""
+    found: list[Any] = [1.0]
+    for order in range(1, len(sums) + 1):
+        terms = ((-1) ** (i - 1) * found[order - i] * sums[i - 1] for i in range(1, order + 1))
+        found.append(sum(terms) / order)
+    return found
+
+
+def _without(polynomials: list[Any], term: Any) -> list[Any]:
+    """Return the elementary symmetric polynomials, to order 4, of all terms but one."""
+    found: list[Any] = [1.0]
+    for order in range(1, 5):
+        found.append(polynomials[order] - term * found[-1])
+    return found

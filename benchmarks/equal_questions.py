@@ -14,6 +14,8 @@ LeverageSHAP (Musco & Witter 2025) is written here from its paper.
 """
 
 import argparse
+import importlib
+import importlib.util
 import json
 import math
 import time
@@ -31,11 +33,6 @@ from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 import mapsto as mt
 from mapsto.explainers import BayesianShapley, Shapley
 from mapsto.explainers.coalitions import exact_arrays
-
-try:
-    import shapiq
-except ImportError:
-    shapiq = None
 
 Worth = Callable[[np.ndarray], np.ndarray]  # coalitions [c, p] ↦ outcomes [c]
 Method = Callable[[Worth, int, int, int], tuple[np.ndarray, np.ndarray | None]]
@@ -66,7 +63,7 @@ def polynomial(players: int, seed: int) -> tuple[Worth, np.ndarray]:
             chosen, worth = g.choice(players, size, replace=False), scale * g.normal()
             terms.append((chosen, worth))
             values[chosen] += worth / size
-    return lambda masks: sum(worth * masks[:, chosen].prod(1) for chosen, worth in terms), values
+    return lambda masks: np.sum([worth * masks[:, chosen].prod(1) for chosen, worth in terms], 0), values
 
 
 @lru_cache
@@ -88,7 +85,7 @@ def trees(players: int, seed: int) -> tuple[Worth, np.ndarray]:
     x, absent = rows[np.random.default_rng(seed).integers(len(rows), size=2)]
     boosted = isinstance(model, GradientBoostingRegressor)
     grown, scale = (model.estimators_[:, 0], model.learning_rate) if boosted else (model.estimators_, 1 / 30)
-    values = sum(scale * _of_tree(tree.tree_, x, absent) for tree in grown)
+    values = np.sum([scale * _of_tree(tree.tree_, x, absent) for tree in grown], 0)
     return lambda masks: model.predict(np.where(masks > 0.5, x, absent)), values
 
 
@@ -135,7 +132,8 @@ def ours(make: Callable[[int, int], Any]) -> Method:
 
 def leverage(worth: Worth, players: int, questions: int, seed: int) -> tuple[np.ndarray, None]:
     """Least squares with the Shapley kernel over pairs whose sizes are drawn alike, without replacement."""
-    g, half, drawn = np.random.default_rng(seed), players // 2, set()
+    g, half = np.random.default_rng(seed), players // 2
+    drawn: set[frozenset[int]] = set()
     share = np.array([1.0 if 2 * size == players else 2.0 for size in range(1, half + 1)])
     rooms = [math.comb(players, size) // (1 + (2 * size == players)) for size in range(1, half + 1)]
     wanted = np.minimum(np.round(questions / 2 * share / share.sum()), rooms).astype(int)
@@ -175,7 +173,9 @@ def by_captum(worth: Worth, players: int, questions: int, seed: int) -> tuple[np
 
 def by_shapiq(name: str, **options: Any) -> Method:
     def explain(worth: Worth, players: int, questions: int, seed: int) -> tuple[np.ndarray, None]:
-        approximator = getattr(shapiq.approximator, name)(players, random_state=seed, **options)
+        approximator = getattr(importlib.import_module("shapiq.approximator"), name)(
+            players, random_state=seed, **options
+        )
         found = approximator.approximate(questions, lambda masks: worth(np.atleast_2d(masks).astype(float)))
         return found.get_n_order_values(1), None
 
@@ -191,7 +191,7 @@ THEIRS: dict[str, Method] = {
     "shap, KernelExplainer": by_shap,
     "captum, KernelShap": by_captum,
 }
-if shapiq is not None:
+if importlib.util.find_spec("shapiq"):
     THEIRS |= {
         "shapiq, KernelSHAP paired": by_shapiq("KernelSHAP", pairing_trick=True),
         "shapiq, kADDSHAP": by_shapiq("kADDSHAP", max_order=2, pairing_trick=True),

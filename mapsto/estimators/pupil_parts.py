@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from .. import weights
 from ..episodes import Examples
-from ..explainers import coalitions
+from ..explainers import coalitions, kriging
 
 _EXACT = 10  # answers of which all selections are asked about
 _AT_ONCE = 512  # support sets at a time; results do not change
@@ -54,11 +54,11 @@ def contributions(support: Examples, x: Float[Tensor, " d"], looks: int) -> Cont
     """Return the Shapley value of each answer in the prediction for the item `x`; a hidden answer has weight 0."""
     n = len(support.w)
     few, looks = n <= _EXACT, max(looks, 4 * n)
-    design = coalitions.exact(n, torch.float64) if few else coalitions.kernel(n, looks, dtype=torch.float64)
+    design = coalitions.exact(n, torch.float64) if few else kriging.design(n, looks, dtype=torch.float64)
     versions = Examples(*(leaf.expand(len(design.masks), *leaf.shape) for leaf in support))
     versions = versions._replace(w=support.w * design.masks)
     v = probabilities(versions, x.expand(len(design.masks), 1, -1))  # [c, 1]
-    errors = torch.zeros(n, 1) if few else coalitions.kernel_error(design, looks, v)
+    errors = torch.zeros(n, 1) if few else kriging.error(n, looks, 0, v)
     return Contributions((design.weights @ v)[:, 0], errors[:, 0].double(), float(v[0, 0]))
 
 

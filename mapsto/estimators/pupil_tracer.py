@@ -117,7 +117,7 @@ class PupilTracer(BaseEstimator):
         `base_values + values.sum(1)` is `predict_proba(questions)[:, 1]`, and `base_values` is the prediction if the
         pupil had been asked nothing. `data` holds the positions of the answers in `answers(pupil)`; pupils with fewer
         answers are padded by values of 0 and None. The values are Shapley values: exact for at most 10 answers, and
-        else estimated by KernelSHAP from about `looks` versions of the pupil, with standard errors in `errors`.
+        else estimated from about `looks` versions of the pupil, with standard errors in `errors`.
 
         Raises:
             MapstoError: in any case in which `predict_proba` raises it.

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from .. import checks, weights
 from ..episodes import Examples
-from ..explainers import coalitions
+from ..explainers import coalitions, kriging
 from ..learners import PrototypicalNetwork
 from ..learners.prototypical import Prototypes
 from ..tables.selection import weigh
@@ -133,7 +133,7 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
         """Return the contributions of the words, or of the sentences, of each text to its class probabilities.
 
         `base_values + values.sum(1)` is `predict_proba(texts)`, and `base_values` is 1/k, the prediction for an empty
-        text. The values are Shapley values: exact if a text has at most 10 parts, and else estimated by KernelSHAP from
+        text. The values are Shapley values: exact if a text has at most 10 parts, and else estimated from
         about `looks` versions of the text, with standard errors in `errors`.
 
         Args:
@@ -212,9 +212,9 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
         """Return the contributions of the parts of a text."""
         p, few = len(parts), len(parts) <= _EXACT
         looks = max(self.looks, 4 * p)
-        design = coalitions.exact(p, torch.float64) if few else coalitions.kernel(p, looks, dtype=torch.float64)
+        design = coalitions.exact(p, torch.float64) if few else kriging.design(p, looks, dtype=torch.float64)
         v = self._answer(self.state_, self.embedder_.subsets(parts, design.masks))  # [c, k]
-        errors = torch.zeros(p, v.shape[1]) if few else coalitions.kernel_error(design, looks, v)
+        errors = torch.zeros(p, v.shape[1]) if few else kriging.error(p, looks, 0, v)
         return Reasons((design.weights @ v).numpy(), errors.double().numpy(), v[0].numpy(), len(v))
 
     def _parameters(self) -> dict[str, Any]:

@@ -3,8 +3,7 @@
     δ = W (v − ĝ)(S),     φ = φ̂ + κ·δ,     κ = ε / (ε + σ²)
 
 A look asks the model for its prediction v(S) with only the columns S visible. ĝ is the game that the mapping predicts,
-and φ̂ are its values. It is a control variate: only the difference v − ĝ is sampled, by KernelSHAP's design W (Lundberg
-& Lee 2017). ε is the squared error that the mapping predicts of φ̂, and σ² the squared standard error of δ. So κ is the
+and φ̂ are its values. It is a control variate: only the difference v − ĝ is sampled, by the design W of `kriging`. ε is the squared error that the mapping predicts of φ̂, and σ² the squared standard error of δ. So κ is the
 weight by which two independent estimates of the error are combined: 0 if the looks say nothing new, 1 if they are
 exact. What is left of the squared error is κ·σ².
 """
@@ -15,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..explainers.coalitions import Design, kernel, kernel_error
+from ..explainers import kriging
+from ..explainers.coalitions import Design
 from ..explainers.learned.amortised_shapley import added_up
 from ..explainers.learned.attribution import PairwiseGame
 from ..learners.in_context import Reading
@@ -40,15 +40,16 @@ def looked(
     Raises:
         MapstoError: if the coalitions of so few looks do not determine the values.
     """
-    design = kernel(x.shape[1], looks, dtype=x.dtype)
+    design = kriging.design(x.shape[1], looks, dtype=x.dtype)
     visible = torch.isfinite(x)
     apart = differences(mapping, reading, x[None], game, design)[0]  # [n, c, k]
     delta = torch.einsum("jc,nck->njk", design.weights, apart) * visible[..., None]
-    sampling = kernel_error(design, looks, apart.movedim(1, 0).flatten(1)).unflatten(1, (len(x), -1)).movedim(1, 0)
-    predicted, sampled = errors.square(), sampling.square()
+    outcomes = apart.movedim(1, 0).flatten(1).double()  # [c, n·k]
+    sampling = kriging.error(x.shape[1], looks, 0, outcomes).unflatten(1, (len(x), -1)).movedim(1, 0).to(x.dtype)
+    predicted, sampled = errors.square(), sampling.square().nan_to_num(torch.inf)  # too few looks to tell
     weight = predicted / (predicted + sampled).clamp(min=1e-20)
     total = values.sum(1)
-    return added_up(values + weight * delta, visible, total), (weight * sampled).sqrt() * visible[..., None]
+    return added_up(values + weight * delta, visible, total), (predicted * (1 - weight)).sqrt() * visible[..., None]
 
 
 def residual(

@@ -153,6 +153,24 @@ def test_a_fitted_prior_asks_more_of_each_coalition() -> None:
     assert fitted < 0.6 * equal and equal < 0.7 * float(torch.stack(least).median())
 
 
+@pytest.mark.parametrize("tolerance", [0.2, 0.05, 1e-9])
+def test_it_asks_until_it_is_certain(tolerance: float) -> None:
+    asked = []
+    game, exact = saturating(10, 0)
+    counted = Game(lambda mask: asked.append(1) or game(mask), 10)
+    values, errors = Shapley("auto", tolerance=tolerance, chunk_size=1).attribute_with_error(counted)
+    assert errors.max() <= tolerance and (values - exact).abs().max() <= max(4 * tolerance, 1e-5)
+    rounds = {0.2: 1, 0.05: 2, 1e-9: 8}[tolerance]  # 82 coalitions, then 162, … 1,024
+    assert len(asked) == sum(min(80 * 2**i + 2, 1024) for i in range(rounds if tolerance > 1e-3 else 5))
+    torch.testing.assert_close(values, Shapley("auto", tolerance=tolerance)(game))
+
+
+def test_what_decides_by_numbers_explains_one_point_at_a_time() -> None:
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    with pytest.raises(MapstoError, match="samples: got 'auto' inside a transform"):
+        Shapley("auto").over(lambda row: Game(lambda mask: (mask * row) @ weights, 3), torch.ones(2, 3))
+
+
 def test_more_pairs_than_choose_a_prior_still_count(monkeypatch: pytest.MonkeyPatch) -> None:
     games = [saturating(10, seed) for seed in range(6)]
     every = missed(BayesianShapley(202), games)

@@ -71,6 +71,7 @@ CASES: dict[str, Case] = {
     "SNAIL": ("filters", lambda v: learners.SNAIL(body(), 2, 2, 5, filters=v), [4], [3]),
     "coalitions": ("game", lambda v: coalitions.refuse_many(v, "less"), [12], [13]),
     "BayesianShapley": ("samples", lambda v: E.BayesianShapley(v)(Game(lambda mask: mask.sum(), 4)), [8], [7]),
+    "Shapley tolerance": ("tolerance", lambda v: E.Shapley("auto", tolerance=v), [LITTLE], [0]),
     "Shapley": ("samples", lambda v: E.Shapley(v)(Game(lambda mask: mask.sum(), 4)), [6], [5]),
     "quadrature": ("samples", lambda v: quadrature.design([0, 0, 1, 1], v), [6], [5]),
     "quadrature, few players": ("samples", lambda v: quadrature.design([0], v), [2], [1]),

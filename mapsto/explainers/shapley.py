@@ -6,14 +6,17 @@
 They are computed once for each number of players and seed. Exact or sampled, the values add up to `v(all) − v(none)`.
 """
 
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..games import Game
 from . import coalitions, kriging
 from .designed import DesignedExplainer, outcomes_of, values_of
+
+_FIRST, _MOST = 8, 8192  # coalitions a player, and in all
 
 
 @final
@@ -28,9 +31,16 @@ class Shapley(DesignedExplainer):
         samples: the approximate number of coalitions that are evaluated, besides the empty and the full coalition: each
             single player, and random coalitions. They come in pairs of a coalition and its complement. If None, all
             `2^players` coalitions are evaluated, and the values are exact; the game may then have at most 16 players.
-            `BayesianShapley` needs fewer coalitions for the same error, and more time besides.
+            If "auto", 8 coalitions a player are evaluated, then 16 and so on, until no standard error is above the
+            tolerance, or there are 8,192. `BayesianShapley` needs fewer coalitions for the same error, and more time
+            besides.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        tolerance: the largest standard error of a value, in the unit of the outcome, for `samples="auto"`.
+
+    Raises:
+        MapstoError: if `samples` is a text other than "auto", or `tolerance` is not above 0; if "auto" is called with
+            many points at once (`over`), which would need different numbers of coalitions.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0])
@@ -38,18 +48,38 @@ class Shapley(DesignedExplainer):
     tensor([5., 3.])
     """
 
-    def __init__(self, samples: int | None = None, seed: int = 0, chunk_size: int | None = None):
-        self.samples, self.seed, self.chunk_size = samples, seed, chunk_size
+    def __init__(
+        self,
+        samples: int | Literal["auto"] | None = None,
+        seed: int = 0,
+        chunk_size: int | None = None,
+        tolerance: float = 0.01,
+    ):
+        if isinstance(samples, str):
+            checks.one_of(("auto",), samples=samples)
+        checks.above(0, tolerance=tolerance)
+        self.samples, self.seed, self.chunk_size, self.tolerance = samples, seed, chunk_size, tolerance
 
     def design(self, players: int) -> coalitions.Design:
-        """Return the coalitions to evaluate, and the matrix that maps their outcomes to Shapley values."""
+        """Return the coalitions to evaluate, and the matrix that maps their outcomes to Shapley values.
+
+        With "auto", they are those that are evaluated first.
+        """
+        if self.samples == "auto":
+            return kriging.design(players, _FIRST * players, self.seed, dtype=torch.float64)
         if self.samples is not None:
             return kriging.design(players, self.samples, self.seed, dtype=torch.float64)
         coalitions.refuse_many(players, f"samples={32 * players}", most=16)
         return coalitions.exact(players, dtype=torch.float64)
 
+    def attribute(self, game: Game) -> Tensor:
+        """Return the players' values `[players]`, or `[players, k]` if the game has k scores."""
+        return self.attribute_with_error(game)[0] if self.samples == "auto" else super().attribute(game)
+
     def attribute_with_error(self, game: Game) -> tuple[Tensor, Tensor]:
         """Return the values and the standard errors that sampling causes; the errors of exact values are 0."""
+        if self.samples == "auto":
+            return self._until_certain(game)
         design = self.design(game.players)
         outcomes = outcomes_of(design, game, self.chunk_size)
         values = values_of(design, outcomes)
@@ -58,3 +88,12 @@ class Shapley(DesignedExplainer):
         scores = outcomes.double().reshape(len(outcomes), -1)  # [c, k or 1]
         errors = kriging.error(game.players, self.samples, self.seed, scores)
         return values, errors.reshape(values.shape).to(values.dtype)
+
+    def _until_certain(self, game: Game) -> tuple[Tensor, Tensor]:
+        samples, remedy = _FIRST * game.players, "pass a number, or explain one point after the other"
+        checks.expect(not checks.tracing(), "samples", "'auto' inside a transform of torch.func", "a number", remedy)
+        while True:
+            values, errors = Shapley(samples, self.seed, self.chunk_size).attribute_with_error(game)
+            if samples >= _MOST or not bool((errors > self.tolerance).any()):
+                return values, errors
+            samples *= 2

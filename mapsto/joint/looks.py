@@ -3,9 +3,10 @@
     δ = W (v − ĝ)(S),     φ = φ̂ + κ·δ,     κ = ε / (ε + σ²)
 
 A look asks the model for its prediction v(S) with only the columns S visible. ĝ is the game that the mapping predicts,
-and φ̂ are its values. It is a control variate: only the difference v − ĝ is sampled, by the design W of `kriging`. ε is the squared error that the mapping predicts of φ̂, and σ² the squared standard error of δ. So κ is the
-weight by which two independent estimates of the error are combined: 0 if the looks say nothing new, 1 if they are
-exact. What is left of the squared error is κ·σ².
+and φ̂ are its values. It is a control variate: only the difference v − ĝ is sampled, by the design W of `kriging`. ε is
+the squared error that the mapping predicts of φ̂, and σ² the squared standard error of δ. So κ is the weight by which
+two independent estimates of the error are combined: 0 if the looks say nothing new, 1 if they are exact. What is left
+of the squared error is κ·σ².
 """
 
 from typing import TYPE_CHECKING

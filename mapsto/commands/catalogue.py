@@ -67,6 +67,7 @@ OTHER_NAMES = {  # of the literature and of other libraries: the room and our co
     "AttentionRollout": ("explainers", "attention_rollout"),
     "CAM": ("explainers", "HiResCAM()"),
     "DataShapley": ("views", "support_game"),
+    "BanzhafValue": ("explainers", 'Interactions("BII", order=1)'),
     "ExactSHAP": ("explainers", "Shapley()"),
     "FastSHAP": ("explainers", "learned.AmortisedShapley"),
     "FeatureAblation": ("explainers", "Occlusion()"),
@@ -99,7 +100,7 @@ _ROOMS = {
 }
 _QUESTIONS = {  # public names that no base class tells apart, by room and by the question that they answer
     "explainer": {
-        "scores pairs of parts": ("ShapleyInteractions",),
+        "scores sets of parts": ("Interactions", "ShapleyInteractions"),
         "explains a table under any model": ("Explainer",),
         "values teaching examples": ("knn_shapley",),
         "follows attention": ("attention_rollout",),

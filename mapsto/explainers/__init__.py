@@ -17,6 +17,7 @@ from .explainer import Game, GameExplainer, View, ViewExplainer
 from .gradient import Gradient, InputXGradient
 from .groups import patches, superpixels
 from .integrated_gradients import IntegratedGradients
+from .interaction_indices import Interactions
 from .interactions import ShapleyInteractions
 from .lime import LIME
 from .neighbours import knn_shapley
@@ -42,6 +43,7 @@ __all__ = [
     "HiResCAM",
     "InputXGradient",
     "IntegratedGradients",
+    "Interactions",
     "Occlusion",
     "PermutationShapley",
     "Shapley",

@@ -1,0 +1,159 @@
+"""Indices of interaction of any order, exact: what sets of players do together beyond what their parts do.
+
+    v(S) = Σ_{T⊆S} m(T),   a(S) = Σ_{T⊇S} f(|S|, |T|)·m(T)
+
+m is the Möbius transform of the game (Harsanyi 1963): the worth of T beyond that of all its parts. Every index shares
+it out among the sets of up to k players, and differs by f alone:
+
+- SII, the Shapley interaction index (Grabisch & Roubens 1999): 1/(t−s+1);
+- BII, the Banzhaf interaction index (Grabisch & Roubens 1999), Banzhaf values for single players: 2^(s−t);
+- STII, Shapley–Taylor (Sundararajan et al. 2020): m(S) if s < k, and 1/C(t, k) for s = k;
+- FSII, faithful Shapley interactions (Tsai et al. 2023): the polynomial of order k nearest to v under Shapley weights;
+- FBII, faithful Banzhaf interactions (Tsai et al. 2023): the nearest one under equal weights;
+- k-SII, SII made to add up to v(all) − v(none) over all sets (Bordt & von Luxburg 2023).
+"""
+
+import itertools
+import math
+from typing import Literal, NamedTuple, final, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+
+from .. import checks
+from ..games import Game
+from . import coalitions
+from .explainer import number, without_graph
+
+Index = Literal["SII", "BII", "STII", "FSII", "FBII", "k-SII"]
+_BERNOULLI = (1.0, -1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42, 0.0, -1 / 30, 0.0, 5 / 66)  # B_0, B_1 …
+_MOST = 16
+
+
+class InteractionValues(NamedTuple):
+    """The value of each set of 1 to `order` players, in the unit of the game's outcome."""
+
+    sets: list[tuple[int, ...]]  # by size, then by their players
+    values: Float[Tensor, "m ..."]
+
+    def of(self, *players: int) -> Float[Tensor, "..."]:
+        """Return the value of a set of players."""
+        wanted = tuple(sorted(players))
+        checks.expect(wanted in self.sets, "players", wanted, f"1 to {len(self.sets[-1])} different players")
+        return self.values[self.sets.index(wanted)]
+
+
+@final
+class Interactions:
+    """Divide a game's outcome among sets of up to `order` players, by an index of interaction.
+
+    All `2^players` coalitions of at most 16 players are evaluated. `ShapleyInteractions` samples pairs of more players.
+
+    Args:
+        index: "SII", the Shapley interaction index; "BII", the Banzhaf interaction index; "STII", Shapley–Taylor;
+            "FSII" and "FBII", faithful Shapley and Banzhaf interactions; "k-SII", SII whose sets add up to v(all) −
+            v(none). STII and FSII add up too; SII, BII and FBII need not.
+        order: the largest size of a set. With order 1, "SII", "STII", "FSII" and "k-SII" are Shapley values, and "BII"
+            and "FBII" are Banzhaf values.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+
+    Raises:
+        MapstoError: if there is no such index, or `order` is not from 1 to 10.
+
+    >>> from mapsto.views import game
+    >>> x = torch.tensor([2.0, 3.0, 4.0])
+    >>> found = Interactions("STII")(game(lambda x: x[0] * x[1] + x[2], x, baseline=0.0))
+    >>> found.of(0, 1), found.of(2)
+    (tensor(6.), tensor(4.))
+    """
+
+    def __init__(self, index: Index = "k-SII", order: int = 2, chunk_size: int | None = None):
+        checks.one_of(get_args(Index), index=index)
+        checks.count(order=order)
+        checks.expect(order < len(_BERNOULLI), "order", order, f"at most {len(_BERNOULLI) - 1}")
+        self.index, self.order, self.chunk_size = index, order, chunk_size
+
+    def __call__(self, game: Game) -> InteractionValues:
+        """Return the values of all sets of 1 to `order` players: `[m]`, or `[m, k]` if the game has k scores.
+
+        Raises:
+            MapstoError: if the game has more than 16 players, or if a value is NaN, which is not detected inside a
+                transform of `torch.func`.
+        """
+        with without_graph():
+            found = self.attribute(game)
+            return found._replace(values=number(found.values))
+
+    def attribute(self, game: Game) -> InteractionValues:
+        """Return the values, differentiable with respect to the parameters of the game."""
+        coalitions.refuse_many(game.players, "ShapleyInteractions(orders=32)", _MOST)
+        order = min(self.order, game.players)
+        sets = [s for size in range(1, order + 1) for s in itertools.combinations(range(game.players), size)]
+        outcomes = vmap(game, chunk_size=self.chunk_size)(coalitions.exact(game.players).masks)  # [2^p] or [2^p, k]
+        worth = moebius(outcomes.double())
+        codes = torch.arange(len(worth), device=worth.device)
+        size = coalitions.exact(game.players).masks.sum(1).long().to(worth.device)
+        base = "SII" if self.index == "k-SII" else self.index
+        shares = [[_share(base, order, s, t) for t in range(game.players + 1)] for s in range(order + 1)]
+        values = []
+        for chosen in sets:
+            code = sum(2**j for j in chosen)
+            above = (codes & code) == code
+            share = torch.tensor(shares[len(chosen)], dtype=torch.float64, device=worth.device)[size[above]]
+            values.append(torch.tensordot(share, worth[above], 1))
+        together = torch.stack(values)
+        if self.index == "k-SII":
+            together = _aggregated(sets, together, order)
+        return InteractionValues(sets, together.to(outcomes.dtype))
+
+
+def moebius(outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:
+    """Return the Möbius transform of a game, given the outcomes of all coalitions; player j is bit j of their index.
+
+    >>> moebius(torch.tensor([1.0, 2.0, 4.0, 9.0]))  # none, first, second, both
+    tensor([1., 1., 3., 4.])
+    """
+    worth, players = outcomes, len(outcomes).bit_length() - 1
+    for j in range(players):
+        without, with_j = worth.unflatten(0, (-1, 2, 2**j)).unbind(1)
+        worth = torch.stack([without, with_j - without], 1).flatten(0, 2)
+    return worth
+
+
+def _share(index: str, k: int, s: int, t: int) -> float:
+    """Return how much of the worth of a set of t players goes to one of its parts of s players, f(s, t)."""
+    if t < s:
+        return 0.0
+    if index == "SII":
+        return 1 / (t - s + 1)
+    if index == "BII":
+        return 2.0 ** (s - t)
+    if t <= k and (s < k or t == s):  # the worth of small sets stays with them
+        return float(t == s)
+    if index == "STII":
+        return 1 / math.comb(t, k) if s == k else 0.0
+    sign = (-1) ** (k - s)
+    if index == "FSII":
+        return sign * s / (k + s) * math.comb(k, s) * math.comb(t - 1, k) / math.comb(t + k - 1, k + s)
+    return sign * 2.0 ** (s - t) * math.comb(t - s - 1, k - s)
+
+
+def _aggregated(sets: list[tuple[int, ...]], values: Tensor, order: int) -> Tensor:
+    """Return k-SII, given SII: each set also takes the share B_|T| (Bernoulli) of each set with more players T."""
+    place = {chosen: i for i, chosen in enumerate(sets)}
+    players = sorted({j for chosen in sets for j in chosen})
+    rows = []
+    for chosen in sets:
+        rest = [j for j in players if j not in chosen]
+        more = (
+            (place[tuple(sorted(chosen + added))], _BERNOULLI[size])
+            for size in range(order - len(chosen) + 1)
+            for added in itertools.combinations(rest, size)
+        )
+        index, share = zip(*more, strict=True)
+        rows.append(
+            torch.tensordot(torch.tensor(share, dtype=values.dtype, device=values.device), values[list(index)], 1)
+        )
+    return torch.stack(rows)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ..episodes import Episode, over_tasks, stack, unstack
+from ..processes import ALONE, Processes
 from .kernels import twice_differentiable
 from .learner import Learner
 
@@ -46,13 +47,27 @@ def alone(episodes: Episode) -> bool:
 
 
 def each_task(
-    learner: Learner, function: Callable[[Episode], Any], episodes: Episode, vectorise: bool | None = None
+    learner: Learner,
+    function: Callable[[Episode], Any],
+    episodes: Episode,
+    vectorise: bool | None = None,
+    processes: Processes = ALONE,
 ) -> Any:
     """Return the stacked results of `function` for each task of a batch.
 
     `function` takes one episode and runs `learner` on it. If `vectorise` is True, `vmap` computes all tasks at once; if
-    False, a loop computes them one by one. If None, it is the faster way that can compute `function`.
+    False, a loop computes them one by one. If None, it is the faster way that can compute `function`. The `processes`
+    share the tasks and exchange the results; fewer tasks than processes are computed by each of them.
     """
+    count = len(episodes.support.w)
+    if processes.size == 1 or count < processes.size:
+        return _each(learner, function, episodes, vectorise)
+    part = processes.part(tasks=count)
+    own = _each(learner, function, pytree.tree_map_only(Tensor, lambda leaf: leaf[part], episodes), vectorise)
+    return processes.gather(own, part, count)
+
+
+def _each(learner: Learner, function: Callable[[Episode], Any], episodes: Episode, vectorise: bool | None) -> Any:
     with kernels_for(learner):
         if vectorise:
             return over_tasks(function)(episodes)

@@ -26,6 +26,7 @@ from ..adaptation import batching
 from ..adaptation.learner import Learner, Metrics
 from ..episodes import Episode
 from ..errors import MapstoError
+from ..processes import ALONE, Processes
 from .estimators import Estimator, Exact, Params
 
 MetaGradient = Callable[..., tuple[Params, Metrics]]  # arguments: params, episodes, index of the step (default 0)
@@ -42,6 +43,7 @@ def meta_gradient(
     chunk_size: int | None = None,
     threads: int = 1,
     estimator: Estimator | None = None,
+    processes: Processes = ALONE,
 ) -> MetaGradient:
     """Return a function `f(params, episodes, index=0)` that returns the mean meta-gradient and metrics of a batch.
 
@@ -61,6 +63,8 @@ def meta_gradient(
             threads. If the learner draws random numbers, the result then changes from call to call, and `train` raises
             MapstoError. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
         estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
+        processes: the processes that share the tasks, or the directions if the estimator has some; each of them returns
+            the means over all. They call the function together.
     """
     estimator = estimator or Exact()
     chunk = _Chunk(learner, vectorise)
@@ -72,10 +76,12 @@ def meta_gradient(
 
     def gradient(params: Params, episodes: Episode, index: int = 0) -> tuple[Params, Metrics]:
         with batching.kernels_for(learner):
+            episodes, directions, share = _own(processes, episodes, estimator.directions(params, index))
             at_once = chunk.decide(episodes)
             for module in modules:
                 module.at_once = at_once
-            return _in_chunks(gradients, estimator, chunk_size if at_once else 1, params, episodes, index)
+            means = _in_chunks(gradients, chunk_size if at_once else 1, params, episodes, directions)
+            return means if processes.size == 1 else processes.sum(_scaled(means, share))
 
     return gradient
 
@@ -122,11 +128,21 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
         raise MapstoError(f"compile: the learner is not one graph ({reason}); train it without compile.") from error
 
 
+def _own(processes: Processes, episodes: Episode, directions: Params) -> tuple[Episode, Params, float]:
+    """Return this process's part of the directions, or else of the tasks, and which fraction of all it is."""
+    count = len(next(iter(directions.values()), episodes.support.w))
+    part = processes.part(**{"estimator" if directions else "batch": count})
+    share = (part.stop - part.start) / count
+    if directions:
+        return episodes, {name: v[part] for name, v in directions.items()}, share
+    return _tasks(episodes, part), {}, share
+
+
 def _in_chunks(
-    gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int = 0
+    gradients: list[Chunked], size: int | None, params: Params, episodes: Episode, directions: Params
 ) -> tuple[Params, Metrics]:
     params = {name: p.detach() for name, p in params.items()}  # otherwise autograd keeps a graph of the gradient too
-    tasks, directions = len(episodes.support.w), estimator.directions(params, index)
+    tasks = len(episodes.support.w)
     if size is None or size >= tasks:
         return gradients[0](params, episodes, directions)
     chunks = [_tasks(episodes, slice(start, start + size)) for start in range(0, tasks, size)]

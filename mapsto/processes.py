@@ -12,7 +12,8 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,14 @@ from . import checks
 from .errors import MapstoError
 
 _CPU = torch.device("cpu")
+_WAIT = timedelta(minutes=10)  # for a process that neither answers nor ends, such as one of a machine without power
+
+
+class Part(NamedTuple):
+    """The part of a number of tasks that one process computes."""
+
+    own: slice
+    share: float  # the weight of the mean over these tasks in the mean over all; the shares sum to 1
 
 
 @dataclass(frozen=True)
@@ -39,16 +48,15 @@ class Processes:
         """Whether this is the process that writes files."""
         return self.rank == 0
 
-    def part(self, **counts: int) -> slice:
-        """Return this process's part of `count` things, given as `name=count`; parts differ by one thing at most.
+    def part(self, count: int) -> Part:
+        """Return this process's part of `count` tasks, and the weight of the part's mean in the mean over all.
 
-        Raises:
-            MapstoError: if there are fewer things than processes.
+        Parts differ by one task at most. If there are fewer tasks than processes, each process computes all of them.
         """
-        ((name, count),) = counts.items()
-        got, expected = f"{count} for {self.size} processes", "at least one for each process"
-        checks.expect(count >= self.size, name, got, expected, "start fewer processes")
-        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+        if count < self.size:
+            return Part(slice(0, count), 1 / self.size)
+        first, last = (count * rank // self.size for rank in (self.rank, self.rank + 1))
+        return Part(slice(first, last), (last - first) / count)
 
     def sum(self, tree: Any) -> Any:
         """Return the sums over all processes of the tensors in a pytree, which are sent together as one tensor.
@@ -66,11 +74,11 @@ class Processes:
         sums = [part.view(leaf.shape).to(leaf) for part, leaf in zip(parts, leaves, strict=True)]
         return pytree.tree_unflatten(sums, structure)
 
-    def gather(self, tree: Any, part: slice, count: int) -> Any:
-        """Return all `count` rows of the tensors in a pytree, of which each process gives its own `part`."""
-        if self.size == 1:
+    def gather(self, tree: Any, own: slice, count: int) -> Any:
+        """Return all `count` rows of the tensors in a pytree, of which each process gives its `own`; see `part`."""
+        if self.size == 1 or count < self.size:
             return tree
-        return self.sum(pytree.tree_map(lambda rows: _among_zeros(rows, part, count), tree))
+        return self.sum(pytree.tree_map(lambda rows: _among_zeros(rows, own, count), tree))
 
     def from_first(self, value: Tensor) -> Tensor:
         """Return the tensor of the first process; `value` has its shape and dtype in every process.
@@ -88,7 +96,7 @@ class Processes:
         try:
             communicate(tensor)
         except RuntimeError as error:
-            reason = " ".join(str(error).split()).rpartition("] ")[2]
+            reason = " ".join(str(error).split()).rpartition("] ")[2].partition(". ")[0]
             raise MapstoError(
                 f"processes: lost one of {self.size} ({reason}), expected all of them alive; start all "
                 "again, and continue a training from its last checkpoint with resume=True (--resume)."
@@ -117,8 +125,9 @@ def start(devices: int = 1, num_nodes: int = 1, device: str | None = None, preci
     if size == 1 and device is None and precision == "32-true":  # saves the import of lightning
         return ALONE
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
-    strategy = "ddp" if size > 1 else "auto"
+    strategy = DDPStrategy(timeout=_WAIT) if size > 1 else "auto"
     try:
         fabric = Fabric(
             accelerator=device or "cpu", strategy=strategy, devices=devices, num_nodes=num_nodes,
@@ -146,7 +155,7 @@ def _leave() -> None:
         dist.destroy_process_group()
 
 
-def _among_zeros(rows: Tensor, part: slice, count: int) -> Tensor:
+def _among_zeros(rows: Tensor, own: slice, count: int) -> Tensor:
     whole = rows.new_zeros(count, *rows.shape[1:])
-    whole[part] = rows
+    whole[own] = rows
     return whole

@@ -23,6 +23,7 @@ from mapsto import processes
 from mapsto.cli import main
 from mapsto.episodes import Episode, Examples, to
 from mapsto.errors import MapstoError
+from mapsto.explainers.learned import AmortisedShapley, Columns
 from mapsto.learners import MAML, Fixed, Learner, PrototypicalNetwork
 from mapsto.models import MLP
 from mapsto.training.estimators import EvolutionStrategies, ForwardMode
@@ -166,9 +167,47 @@ def test_chunks_are_shared_too(how: dict) -> None:
     law(trained(maml, devices=1, **how), ranks.together(partial(trained, maml, **how), size=2), 1e-8)
 
 
+def test_a_lower_precision_is_that_of_one_process() -> None:
+    how = {"steps": 10, "precision": "bf16-mixed"}
+    law(trained(maml, "float32", devices=1, **how), ranks.together(partial(trained, maml, "float32", **how)), 2e-3)
+
+
+def explained() -> tuple[dict, list[dict]]:
+    """Train a network, then its explainer, then both; the explainer draws coalitions at random."""
+    torch.manual_seed(ranks.rank())
+    learner, tasks = normed()
+    joint = mt.Joint(learner, {"why": AmortisedShapley(Columns(3), 2, width=8)})
+    steps = {"learner": 2, "explainers": 2, "both": 2}
+    said = mt.training.phases(joint, tasks, steps, 3, devices=2)  # type: ignore[arg-type]
+    metrics = [step.metrics for step in said]
+    return weights(joint), metrics
+
+
+def test_phases_of_a_joint_end_with_equal_weights_in_each_process() -> None:
+    first, second = ranks.together(explained)
+    assert len(first[1]) == 6 and "why_loss" in first[1][-1]
+    law(first, [first, second], 0)
+
+
 def test_three_processes_of_which_one_has_more_tasks() -> None:
     how = {"devices": 3, "steps": 5, "batch": 4}
     law(trained(maml, **how | {"devices": 1}), ranks.together(partial(trained, maml, **how), size=3), 1e-8)
+
+
+class Shrinking(Clusters):
+    """Returns fewer tasks than asked for, as `Tables` does of large tables."""
+
+    def batch(self, index: int, count: int, seed: int = 0) -> Episode:
+        return super().batch(index, 1 + index % 2, seed)
+
+
+def shrinking() -> tuple[Learner, mt.tasks.Tasks]:
+    return prototypes()[0], Shrinking()
+
+
+def test_batches_with_fewer_tasks_than_processes_count_as_any_other() -> None:
+    how = {"steps": 4, "batch": 5}
+    law(trained(shrinking, devices=1, **how), ranks.together(partial(trained, shrinking, **how)), 1e-8)
 
 
 class Counting(MAML):
@@ -292,15 +331,10 @@ def test_ctrl_c_stops_all_after_the_same_step_and_one_process_continues(tmp_path
 # refusals
 
 
-def few() -> None:
-    list(mt.train(*maml(), steps=1, batch=1, devices=2))
-
-
-def test_fewer_tasks_than_processes_are_refused() -> None:
-    for end in ranks.begun(few).ends():
-        assert end.splitlines()[-1].endswith(
-            "batch: got 1 for 2 processes, expected at least one for each process; start fewer processes."
-        )
+@pytest.mark.parametrize("few", [{"batch": 1}, {"batch": 9, "estimator": ForwardMode(1)}])
+def test_more_processes_than_can_share_a_step_are_refused(few: dict) -> None:
+    with pytest.raises(MapstoError, match=r"^devices: got 2 processes for 1 (task|direction)s a step"):
+        next(mt.train(*maml(), steps=1, devices=2, **few))
 
 
 def test_processes_that_nobody_told_of_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -309,7 +343,7 @@ def test_processes_that_nobody_told_of_are_refused(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MapstoError, match=r"^devices: got 1 on 1 machine, but 2 processes .* pass devices=2"):
         next(mt.train(*maml(), steps=1, batch=2, run=tmp_path / "run"))
     with pytest.raises(MapstoError, match=r"^devices: got 3 on 2 machines"):
-        next(mt.train(*maml(), steps=1, batch=2, devices=3, num_nodes=2))
+        next(mt.train(*maml(), steps=1, batch=6, devices=3, num_nodes=2))
     assert main(["train", *command(tmp_path / "run")[4:]]) == 1
     assert not (tmp_path / "run").exists()
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ..episodes import Episode, over_tasks, stack, unstack
+from ..episodes import Episode, over_tasks, some, stack, unstack
 from ..processes import ALONE, Processes
 from .kernels import twice_differentiable
 from .learner import Learner
@@ -57,14 +57,12 @@ def each_task(
 
     `function` takes one episode and runs `learner` on it. If `vectorise` is True, `vmap` computes all tasks at once; if
     False, a loop computes them one by one. If None, it is the faster way that can compute `function`. The `processes`
-    share the tasks and exchange the results; fewer tasks than processes are computed by each of them.
+    share the tasks and exchange the results.
     """
     count = len(episodes.support.w)
-    if processes.size == 1 or count < processes.size:
-        return _each(learner, function, episodes, vectorise)
-    part = processes.part(tasks=count)
-    own = _each(learner, function, pytree.tree_map_only(Tensor, lambda leaf: leaf[part], episodes), vectorise)
-    return processes.gather(own, part, count)
+    own = processes.part(count).own
+    results = _each(learner, function, some(episodes, own), vectorise)
+    return processes.gather(results, own, count)
 
 
 def _each(learner: Learner, function: Callable[[Episode], Any], episodes: Episode, vectorise: bool | None) -> Any:

@@ -24,7 +24,7 @@ from torch.utils import _pytree as pytree
 
 from ..adaptation import batching
 from ..adaptation.learner import Learner, Metrics
-from ..episodes import Episode
+from ..episodes import Episode, some
 from ..errors import MapstoError
 from ..processes import ALONE, Processes
 from .estimators import Estimator, Exact, Params
@@ -106,7 +106,7 @@ class _Chunk(nn.Module):
         return self.maps
 
     def forward(self, episodes: Episode) -> tuple[Tensor, Metrics]:
-        return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(_tasks(episodes, 0))
+        return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(some(episodes, 0))
 
 
 def _gradient(
@@ -130,12 +130,10 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
 
 def _own(processes: Processes, episodes: Episode, directions: Params) -> tuple[Episode, Params, float]:
     """Return this process's part of the directions, or else of the tasks, and which fraction of all it is."""
-    count = len(next(iter(directions.values()), episodes.support.w))
-    part = processes.part(**{"estimator" if directions else "batch": count})
-    share = (part.stop - part.start) / count
+    own, share = processes.part(len(next(iter(directions.values()), episodes.support.w)))
     if directions:
-        return episodes, {name: v[part] for name, v in directions.items()}, share
-    return _tasks(episodes, part), {}, share
+        return episodes, {name: v[own] for name, v in directions.items()}, share
+    return some(episodes, own), {}, share
 
 
 def _in_chunks(
@@ -145,7 +143,7 @@ def _in_chunks(
     tasks = len(episodes.support.w)
     if size is None or size >= tasks:
         return gradients[0](params, episodes, directions)
-    chunks = [_tasks(episodes, slice(start, start + size)) for start in range(0, tasks, size)]
+    chunks = [some(episodes, slice(start, start + size)) for start in range(0, tasks, size)]
     all_of = _by_threads if len(gradients) > 1 else _in_turn
     parts = all_of(gradients, params, chunks, directions)
     scaled = (_scaled(part, len(chunk.support.w) / tasks) for part, chunk in zip(parts, chunks, strict=True))
@@ -175,10 +173,6 @@ def _by_threads(
 
     with ThreadPoolExecutor(len(gradients)) as pool:
         yield from pool.map(compute, chunks)
-
-
-def _tasks(episodes: Episode, index: int | slice) -> Episode:
-    return pytree.tree_map_only(Tensor, lambda leaf: leaf[index], episodes)
 
 
 def _scaled(tree: Any, factor: float) -> Any:

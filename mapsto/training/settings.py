@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .. import checks
-from .estimators import Estimator
+from .estimators import Estimator, Random
 from .identity import name_of
 from .optimizers import Factory, OptimizerName
 from .schedule import Schedule
@@ -67,8 +67,8 @@ class Settings:
         config: further entries of the run's configuration; they override those of the same name.
 
     Raises:
-        MapstoError: a number is out of range, the optimizer or the schedule is unknown, or several threads are combined
-            with a lower precision.
+        MapstoError: a number is out of range, the optimizer or the schedule is unknown, several threads are combined
+            with a lower precision, or there are more processes than tasks, or directions, in a step.
     """
 
     steps: int
@@ -117,8 +117,15 @@ class Settings:
         alone = self.threads == 1 or self.precision == "32-true"
         got = f"{self.threads} with precision {self.precision!r}"
         checks.expect(alone, "threads", got, "1, because a lower precision holds in one thread only")
-        checks.count(devices=self.devices, num_nodes=self.num_nodes)
+        self._check_processes()
         checks.expect(self.run is None or bool(str(self.run).strip()), "run", "an empty name", "a folder to write to")
+
+    def _check_processes(self) -> None:
+        checks.count(devices=self.devices, num_nodes=self.num_nodes)
+        by, size = self.estimator, self.devices * self.num_nodes
+        shared, name = (by.count, "directions") if isinstance(by, Random) else (self.batch, "tasks")
+        got = f"{size} processes for {shared} {name} a step"
+        checks.expect(shared >= size, "devices", got, "at most as many", "start fewer processes")
 
     def due(self, step: int, every: int) -> bool:
         """Return whether something that happens every `every` steps, and at the last one, happens after `step`."""

@@ -22,13 +22,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, jvp, vjp
-from torch.utils import _pytree as pytree
 
 from ... import checks, processes, views
 from ...adaptation.batching import each_task
 from ...adaptation.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
 from ...adaptation.learner import Learner
-from ...episodes import Episode
+from ...episodes import Episode, some
 from ...processes import ALONE, Processes
 
 Params = dict[str, Tensor]
@@ -76,12 +75,10 @@ def task_influence(
     slope, value = grad_and_value(lambda params: _scalar(_at(learner, params, score)))(params)
     checks.finite("does the score read missing cells?", score=value)
     count = len(tasks.support.w)
-    part = group.part(tasks=count)
-    own = pytree.tree_map_only(Tensor, lambda leaf: leaf[part], tasks)
-    share = (part.stop - part.start) / count
+    own, share = group.part(count)
 
     def product(v: Tensors) -> Tensors:
-        mean = gauss_newton(learner, own, params, dict(zip(slope, v, strict=True)), damping)
+        mean = gauss_newton(learner, some(tasks, own), params, dict(zip(slope, v, strict=True)), damping)
         return group.sum(tuple(share * entry for entry in mean.values()))
 
     direction = conjugate_gradient(product, tuple(slope.values()), iterations, tolerance)

@@ -167,7 +167,7 @@ def _returns(learner: Learner, tasks: Played, episodes: int, batch: int, seed: i
     checks.count(episodes=episodes, batch=batch)
     sizes = [min(AT_ONCE, episodes - start) for start in range(0, episodes, AT_ONCE)]
     group = group if len(sizes) >= group.size else ALONE
-    own = group.part(episodes=len(sizes))
+    own = group.part(len(sizes)).own
     played = [tasks.experience(learner, index, sizes[index], seed) for index in range(own.start, own.stop)]
     rows = slice(own.start * AT_ONCE, min(own.stop * AT_ONCE, episodes))
     values = group.gather(torch.cat([part.returns() for part in played]).double(), rows, episodes).numpy()

@@ -137,10 +137,18 @@ def start(devices: int = 1, num_nodes: int = 1, device: str | None = None, preci
             fabric.launch()
             atexit.register(_leave)  # a group that lives until Python ends may abort the process
     except (RuntimeError, ValueError) as error:
+        name, asked, remedy = "device", repr(device), "train on the CPU"
+        if size > 1:
+            name, asked, remedy = "devices", f"{asked} in {size} processes", "see how to start them in docs/scaling.md"
         reason = " ".join(str(error).split())
-        asked = f"{device!r} with {precision!r}" + f" in {size} processes" * (size > 1)
-        raise MapstoError(f"device: got {asked} ({reason}); train on the CPU.") from error
+        raise MapstoError(f"{name}: got {asked} with {precision!r} ({reason}); {remedy}.") from error
     return Processes(fabric.global_rank, fabric.world_size, fabric.device, fabric.autocast)
+
+
+def joined(devices: int, num_nodes: int, device: torch.device) -> Processes:
+    """Return the group of `start` if other processes are asked for, else this process alone, whoever else runs."""
+    checks.count(devices=devices, num_nodes=num_nodes)
+    return start(devices, num_nodes, device.type) if devices * num_nodes > 1 else ALONE
 
 
 def _running() -> int:

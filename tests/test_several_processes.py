@@ -211,23 +211,40 @@ def test_batches_with_fewer_tasks_than_processes_count_as_any_other() -> None:
 
 
 class Counting(MAML):
-    """Counts the tasks of which it computes the loss at once."""
+    """Counts the tasks of which it computes the training and the validation loss."""
 
-    tasks = 0
+    tasks = judged = 0
 
     def batch_loss(self, episodes: Episode) -> tuple[Tensor, dict[str, Tensor]]:
         self.tasks += len(episodes.support.w)
         return super().batch_loss(episodes)
 
-
-def counted(**options: Any) -> int:
-    learner = Counting(MLP(1, 4, 1), "mse")
-    list(mt.train(learner, mt.tasks.Sinusoids(), 2, 7, devices=2, **options))
-    return learner.tasks
+    def query_loss(self, episode: Episode) -> Tensor:
+        self.judged += 1
+        return super().query_loss(episode)
 
 
-def test_each_task_is_computed_once() -> None:
-    assert sorted(ranks.together(counted)) == [6, 8]  # 3 and 4 in each of two steps
+class Noting(EvolutionStrategies):
+    """Counts its directions."""
+
+    given = 0
+
+    def __call__(self, loss: Any, params: Any, directions: Any) -> Any:
+        self.given += len(next(iter(directions.values())))
+        return super().__call__(loss, params, directions)
+
+
+def counted() -> tuple[int, int, int]:
+    """Return how many tasks this process has trained on and judged, and how many directions it has tried."""
+    learner, estimator = Counting(MLP(1, 4, 1), "mse"), Noting(5)
+    list(mt.train(learner, WAVES, 2, 7, devices=2, validation=ValidationLoss(WAVES, 9)))
+    list(mt.train(MAML(MLP(1, 4, 1), "mse"), WAVES, 2, 7, devices=2, estimator=estimator))
+    return learner.tasks, learner.judged, estimator.given
+
+
+def test_each_task_and_each_direction_is_computed_once() -> None:
+    first, second = sorted(ranks.together(counted))
+    assert first == (6, 4, 4) and second == (8, 5, 6)  # of 7 tasks and 5 directions in each of two steps; 9 once
 
 
 def dropped(run: Path, steps: int, devices: int = 2) -> tuple[dict, list[float]]:
@@ -308,18 +325,18 @@ def test_a_process_that_dies_ends_the_other_and_both_resume_to_the_same_numbers(
     assert steps == list(range(1, 13))
 
 
-def test_ctrl_c_stops_all_after_the_same_step_and_one_process_continues(tmp_path: Path) -> None:
+def test_a_signal_to_one_process_stops_both_after_the_same_step_and_one_continues(tmp_path: Path) -> None:
     """The command starts the second process itself."""
     run, arguments = tmp_path / "run", [*command(tmp_path / "run"), "--devices", "2"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + ranks.SECONDS
     while not ((run / "metrics.jsonl").exists() and (run / "metrics.jsonl").read_text().count("\n") > 20):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)  # a terminal would send it to both, maybe between different steps
     out, err = process.communicate(timeout=ranks.SECONDS)
     assert process.returncode == 130 and "Traceback" not in err and out == ""
-    assert err.count("interrupted after step") == 1
+    assert err.count("interrupted after step") == 1 and "lost one" not in err
     assert 20 < int(read_tensors(run / "checkpoint.safetensors")[1]["step"]) < 300
     assert main(["train", "--run", str(run), "--resume", "--devices", "1", "--json"]) == 0
     assert main(command(tmp_path / "whole")[3:]) == 0
@@ -352,6 +369,19 @@ def test_processes_that_nobody_told_of_are_refused(monkeypatch: pytest.MonkeyPat
 def test_wrong_numbers_of_processes_are_refused(wrong: dict, unchecked: None) -> None:
     with pytest.raises(MapstoError, match=f"^{next(iter(wrong))}: "):
         next(mt.train(*maml(), steps=1, batch=2, **wrong))
+    with pytest.raises(MapstoError, match=f"^{next(iter(wrong))}: "):
+        mt.evaluate(*maml(), **wrong)
+
+
+def lonely() -> str:
+    with pytest.raises(MapstoError) as refused:
+        next(mt.train(*maml(), steps=1, batch=2, devices=2))
+    return str(refused.value)
+
+
+def test_fewer_processes_than_asked_for_are_refused() -> None:
+    (reason,) = ranks.begun(lonely, size=1).ends()
+    assert reason.startswith("devices: got None in 2 processes") and reason.endswith("docs/scaling.md.")
 
 
 # evaluation

@@ -28,7 +28,7 @@ from ...adaptation.batching import each_task
 from ...adaptation.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
 from ...adaptation.learner import Learner
 from ...episodes import Episode, some
-from ...processes import ALONE, Processes
+from ...processes import Processes
 
 Params = dict[str, Tensor]
 
@@ -69,7 +69,7 @@ def task_influence(
             only on the query scores.
     """
     device = next(iter(learner.parameters()), torch.empty(0)).device
-    group = processes.start(devices, num_nodes, device.type) if devices * num_nodes > 1 else ALONE
+    group = processes.joined(devices, num_nodes, device)
     _check_learner_and_tasks(learner, tasks, damping, group)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
     slope, value = grad_and_value(lambda params: _scalar(_at(learner, params, score)))(params)

@@ -136,9 +136,8 @@ def evaluate(
             read them.
     """
     device = next(iter(learner.parameters()), torch.empty(0)).device
-    several = devices * num_nodes > 1
-    group = processes.start(devices, num_nodes, device.type) if several else ALONE  # one process may evaluate alone
-    if several:
+    group = processes.joined(devices, num_nodes, device)
+    if group.size > 1:
         learner.to(group.device)
 
     if isinstance(tasks, Played):

@@ -85,7 +85,6 @@ def parser() -> configuration.Parser:
 
 def main(args: jsonargparse.Namespace) -> int:
     """Train; a first Ctrl-C or SIGTERM stops after the step and writes a checkpoint, a second one stops at once."""
-    group = processes.start(args.devices, args.num_nodes, args.device, args.precision)
     torch.manual_seed(args.seed)
     reader = parser()
     objects = reader.make(args)
@@ -94,6 +93,7 @@ def main(args: jsonargparse.Namespace) -> int:
     arguments = {name: value for name, value in vars(objects).items() if name in parameters}
     if args.validation_tasks:
         arguments["validation"] = ValidationLoss(objects.tasks.validation, args.validation_tasks, args.batch, args.seed)
+    group = processes.start(args.devices, args.num_nodes, args.device, args.precision)
     if group.first and args.resume and not started(args.run):
         sys.stderr.write(f"mapsto: {args.run} holds no checkpoint to resume from, so this training begins anew.\n")
     steps = train(config=config, **arguments)

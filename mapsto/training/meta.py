@@ -130,6 +130,8 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
 
 def _own(processes: Processes, episodes: Episode, directions: Params) -> tuple[Episode, Params, float]:
     """Return this process's part of the directions, or else of the tasks, and which fraction of all it is."""
+    if processes.size == 1:
+        return episodes, directions, 1.0
     own, share = processes.part(len(next(iter(directions.values()), episodes.support.w)))
     if directions:
         return episodes, {name: v[own] for name, v in directions.items()}, share

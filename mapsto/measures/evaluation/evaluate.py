@@ -135,6 +135,7 @@ def evaluate(
             below 1, if the tasks do not fit the learner, or if the inputs have missing cells and the learner cannot
             read them.
     """
+    trainable(learner, tasks)
     device = next(iter(learner.parameters()), torch.empty(0)).device
     group = processes.joined(devices, num_nodes, device)
     if group.size > 1:
@@ -162,7 +163,6 @@ def evaluate(
 
 
 def _returns(learner: Learner, tasks: Played, episodes: int, batch: int, seed: int, group: Processes) -> Returns:
-    trainable(learner, tasks)
     checks.count(episodes=episodes, batch=batch)
     sizes = [min(AT_ONCE, episodes - start) for start in range(0, episodes, AT_ONCE)]
     group = group if len(sizes) >= group.size else ALONE

@@ -159,8 +159,7 @@ def first_tasks(tasks: Source, episodes: int, batch: int, seed: int) -> Iterator
     for index, start in enumerate(range(0, episodes, size)):
         sample = checked(tasks.batch(index, min(size, episodes - start), seed))
         for first in range(0, len(sample.support.w), batch):
-            part = slice(first, first + batch)
-            yield pytree.tree_map_only(Tensor, lambda leaf: leaf[part], sample)  # noqa: B023
+            yield some(sample, slice(first, first + batch))
 
 
 def stack(trees: list[Any]) -> Any:
@@ -168,9 +167,14 @@ def stack(trees: list[Any]) -> Any:
     return pytree.tree_map(lambda *leaves: None if leaves[0] is None else torch.stack(leaves), *trees)
 
 
+def some(batch: Episode, index: int | slice) -> Episode:
+    """Return one task of a batch, or a slice of them as a smaller batch."""
+    return pytree.tree_map_only(Tensor, lambda leaf: leaf[index], batch)
+
+
 def unstack(batch: Episode) -> list[Episode]:
     """Return the tasks of a batch, whose tensors have a leading task axis, as a list of episodes."""
-    return [pytree.tree_map_only(Tensor, lambda leaf: leaf[i], batch) for i in range(len(batch.support.w))]  # noqa: B023
+    return [some(batch, i) for i in range(len(batch.support.w))]
 
 
 def to(tree: Any, *args: Any) -> Any:

@@ -14,6 +14,7 @@ LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
     "threads": set(),
+    "processes": set(),
     "products": set(),
     "estimate": set(),
     "attention": {"products"},
@@ -24,7 +25,7 @@ LAYERS: dict[str, set[str]] = {
     "games": set(),
     "asking": set(),
     "models": {"attention"},
-    "adaptation": {"episodes", "penalties"},
+    "adaptation": {"episodes", "penalties", "processes"},
     "penalties": {"asking"},
     "learners": {"episodes", "adaptation", "penalties"},
     "tasks": {"episodes", "adaptation", "tables", "texts"},
@@ -32,7 +33,9 @@ LAYERS: dict[str, set[str]] = {
     "explainers.rules": {"games", "tables"},
     "explainers.learned": {"attention", "explainers"},
     "views": {"episodes", "adaptation", "games", "asking"},
-    "explainers.across_tasks": {"episodes", "adaptation", "views", "estimate", "explanation", "explainers"},
+    "explainers.across_tasks": {
+        *("episodes", "adaptation", "views", "estimate", "explanation", "explainers", "processes"),
+    },
     "joint": {"attention", "episodes", "adaptation", "learners", "explainers", "explainers.learned"},
     "measures": {
         *(
@@ -45,10 +48,10 @@ LAYERS: dict[str, set[str]] = {
             "explainers.rules",
             "explainers.learned",
         ),
-        *("joint", "training", "estimate"),
+        *("joint", "training", "estimate", "processes"),
     },
     "seeing": {"episodes", "adaptation", "learners", "views", "explainers", "measures"},
-    "training": {"episodes", "adaptation", "learners", "joint"},
+    "training": {"episodes", "adaptation", "learners", "joint", "processes"},
     "figures": {"explainers", "measures", "seeing", "estimate"},
     "reports": {
         *(

@@ -198,7 +198,7 @@ def test_threads_do_not_meddle_with_one_another() -> None:
 
 def _one_module_for_all(learner: Learner) -> MetaGradient:
     shared = partial(meta._gradient, meta._Chunk(learner, True), Exact())
-    return partial(meta._in_chunks, [shared, shared], Exact(), 1)
+    return partial(meta._in_chunks, [shared, shared], 1, directions={})
 
 
 def test_the_law_of_threads_finds_a_shared_module() -> None:

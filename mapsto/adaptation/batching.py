@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ..episodes import Episode, over_tasks, stack, unstack
+from ..episodes import Episode, over_tasks, some, stack, unstack
+from ..processes import ALONE, Processes
 from .kernels import twice_differentiable
 from .learner import Learner
 
@@ -46,13 +47,25 @@ def alone(episodes: Episode) -> bool:
 
 
 def each_task(
-    learner: Learner, function: Callable[[Episode], Any], episodes: Episode, vectorise: bool | None = None
+    learner: Learner,
+    function: Callable[[Episode], Any],
+    episodes: Episode,
+    vectorise: bool | None = None,
+    processes: Processes = ALONE,
 ) -> Any:
     """Return the stacked results of `function` for each task of a batch.
 
     `function` takes one episode and runs `learner` on it. If `vectorise` is True, `vmap` computes all tasks at once; if
-    False, a loop computes them one by one. If None, it is the faster way that can compute `function`.
+    False, a loop computes them one by one. If None, it is the faster way that can compute `function`. The `processes`
+    share the tasks and exchange the results.
     """
+    count = len(episodes.support.w)
+    own = processes.part(count).own
+    results = _each(learner, function, some(episodes, own), vectorise)
+    return processes.gather(results, own, count)
+
+
+def _each(learner: Learner, function: Callable[[Episode], Any], episodes: Episode, vectorise: bool | None) -> Any:
     with kernels_for(learner):
         if vectorise:
             return over_tasks(function)(episodes)

@@ -35,6 +35,8 @@ def parser() -> Parser:
     options.add_argument("--episodes", type=int, default=600, help="how many tasks (default: 600)")
     options.add_argument("--batch", type=int, default=25, help="tasks at a time (default: 25)")
     options.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default: test")
+    options.add_argument("--devices", type=int, default=1, help="processes that share the tasks (default: 1)")
+    options.add_argument("--nodes", type=int, default=1, help="machines, each with so many processes (default: 1)")
     options.add_argument(
         "--allow-imports", action="store_true", help="make classes outside mapsto too: it runs their code"
     )
@@ -47,10 +49,15 @@ def main(args: argparse.Namespace) -> int:
 
     from ..measures import evaluate
     from ..measures.evaluation.evaluate import summary
+    from ..processes import start
     from .configuration import load_run
 
+    group = start(args.devices, args.nodes)
     run = load_run(args.run, args.changes, args.allow_imports)
-    score = evaluate(run.learner, run.tasks.of(args.split), args.episodes, args.batch, args.seed)
+    how = {"devices": args.devices, "num_nodes": args.nodes}
+    score = evaluate(run.learner, run.tasks.of(args.split), args.episodes, args.batch, args.seed, **how)
+    if not group.first:
+        return 0
     numbers = {"run": args.run, "split": args.split, **summary(score)}
     if args.split == "test" and not args.changes:  # the run's own tasks, which `mapsto report` tells of
         atomically(Path(args.run) / "evaluation.json", lambda temporary: temporary.write_text(as_json(numbers)))

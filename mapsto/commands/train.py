@@ -17,7 +17,9 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .. import processes
 from ..errors import MapstoError
+from ..processes import Processes
 from ..training import train
 from ..training.loop import Step
 from ..training.run import started
@@ -30,10 +32,11 @@ _EXAMPLE = """example:
 mapsto train --learner MAML --learner.body MLP --learner.body.widths '[1, 40, 40, 1]' --learner.loss mse
 --tasks Sinusoids --steps 70000 --batch 25 --compile --run runs/waves
 | from a file: mapsto train --config run.yaml --run runs/waves
+| in two processes on each of two machines: mapsto train --devices 2 --nodes 2 ...
 | after an interruption: mapsto train --run runs/waves --resume
 | the arguments of a class: mapsto train --learner.help MAML"""
 
-_BY_HAND: set[str | int] = {"learner", "tasks", "validation", "config", "run", "compile", "resume"}
+_BY_HAND: set[str | int] = {"learner", "tasks", "validation", "config", "run", "compile", "resume", "num_nodes"}
 _NOT_KEPT = ("run", "resume", "json", "allow_imports", "config", "format", "mapsto")
 
 
@@ -72,6 +75,7 @@ def parser() -> configuration.Parser:
     options.add_argument(
         "--validation_tasks", type=int, default=0, help="choose the weights on so many validation tasks"
     )
+    options.add_argument("--nodes", "--num_nodes", dest="num_nodes", type=int, default=1, help="number of machines")
     options.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
     options.add_class_arguments(Settings, as_group=False, skip=_BY_HAND)
     for name in ("format", "mapsto"):  # what a run's config.yaml says besides
@@ -89,11 +93,14 @@ def main(args: jsonargparse.Namespace) -> int:
     arguments = {name: value for name, value in vars(objects).items() if name in parameters}
     if args.validation_tasks:
         arguments["validation"] = ValidationLoss(objects.tasks.validation, args.validation_tasks, args.batch, args.seed)
-    if args.resume and not started(args.run):
+    group = processes.start(args.devices, args.num_nodes, args.device, args.precision)
+    if group.first and args.resume and not started(args.run):
         sys.stderr.write(f"mapsto: {args.run} holds no checkpoint to resume from, so this training begins anew.\n")
     steps = train(config=config, **arguments)
     with _stopping_softly() as stopped:
-        last = _follow(steps, args.steps, stopped, quiet=args.json)
+        last = _follow(steps, args.steps, lambda: _anywhere(stopped(), group), quiet=args.json or not group.first)
+    if not group.first:
+        return 0  # the first process writes, and tells how it ended
     if args.json:
         write_json({"run": args.run, "finished": not stopped(), **_numbers(last, args.steps)})
     elif not stopped():
@@ -104,6 +111,11 @@ def main(args: jsonargparse.Namespace) -> int:
         again = f"mapsto train --run {args.run} --resume"
         sys.stderr.write(f"mapsto: interrupted after step {last.step if last else 0}; continue with `{again}`.\n")
     return 130 if stopped() else 0
+
+
+def _anywhere(stopped: bool, group: Processes) -> bool:
+    """Return whether a person has stopped one of the processes, so that all stop after the same step."""
+    return bool(group.sum(torch.tensor(float(stopped))))
 
 
 def _numbers(last: Step | None, steps: int) -> dict[str, Any]:

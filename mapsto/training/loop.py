@@ -8,18 +8,19 @@ run that was killed continues from its checkpoint to the same numbers.
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from .. import __version__, checks
+from .. import __version__, checks, processes
 from ..adaptation.fitting import missing, ruled_out, trainable
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Source, checked, to, unstack
 from ..errors import MapstoError
+from ..processes import Processes
 from . import memory, preflight
 from . import run as runs
 from .identity import choices, frozen, origin
@@ -49,6 +50,10 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     the weights (option `ema`) or, without a moving average, the last weights. If the caller stops early, the learner
     keeps the weights of the last step, and the run folder (option `run`) gets a checkpoint of this step.
 
+    Several processes (options `devices` and `num_nodes`) train as one does, to float rounding, unless the learner draws
+    random numbers, as dropout does. Their steps have the same metrics, so a caller that stops by the metrics stops in
+    all processes at once.
+
     Args:
         learner: the learner. Its parameters with `requires_grad=False` do not change.
         tasks: the source of tasks, from which each step takes one batch.
@@ -61,28 +66,32 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
         MapstoError: if `learner` is not a learner; if `tasks` is not a source of tasks; if a setting is out of range;
             if the tasks do not fit the learner; if a loss or a gradient is not finite (the message states the step, the
             task and the last good checkpoint); if the run cannot be written, resumed or overwritten; or if the weights
-            of the option `init` do not fit the learner.
+            of the option `init` do not fit the learner; or if another process of the same training has ended.
     """
     trainable(learner, tasks)
     settings = Settings(steps, batch, lr, **options)
-    device, autocast = _fabric(settings.device, settings.precision)
+    group = processes.start(settings.devices, settings.num_nodes, settings.device, settings.precision)
+    device = group.device
     learner.to(device)
-    draws = _draws(learner, tasks, settings, device)
-    if settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
+    draws = _draws(learner, tasks, settings, group)
+    if group.first and settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
         runs.load_weights(learner, settings.init)
-    folder = _folder(settings)
+    folder = _folder(settings) if group.first else None
     progress = Progress(learner, settings.weight_decay, settings.ema, settings.optimizer)
     if folder:
         _open(folder, progress, _configuration(learner, tasks, settings, draws), free(draws))
     gradient = meta_gradient(
         learner, compile=settings.compile, vectorise=settings.vectorise, chunk_size=settings.chunk_size,
-        threads=settings.threads, estimator=settings.estimator,
+        threads=settings.threads, estimator=settings.estimator, processes=group,
     )  # fmt: skip
+    progress.agree(group)
+    if progress.step >= steps:
+        progress.finish()
     with memory.kept(), _checkpoint_at_a_stop(folder, progress):
         for index in range(progress.step, steps):
             started = time.perf_counter()
             episodes = to(checked(tasks.batch(index, batch, settings.seed)), device)
-            with autocast(), _seeded(settings.seed, index, device):
+            with group.autocast(), _seeded(settings.seed, index, group):
                 grads, measured = gradient(progress.params, episodes, index)
             norm = torch.nn.utils.get_total_norm(list(grads.values()))
             rate = lr * factor(settings.schedule, index, steps, settings.warmup)
@@ -93,7 +102,7 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
             progress.update(grads, norm, metrics["lr"], settings.clip)
             progress.carry(measured)
             if settings.validation and settings.due(progress.step, settings.validate_every):
-                metrics["validation"] = progress.validate(settings.validation)
+                metrics["validation"] = progress.validate(settings.validation, group)
             progress.seconds += time.perf_counter() - started
             if folder:
                 _record(folder, progress, settings, metrics)
@@ -102,11 +111,11 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
             yield Step(progress.step, metrics, progress.seconds)
 
 
-def _draws(learner: Learner, tasks: Source, settings: Settings, device: torch.device) -> bool:
+def _draws(learner: Learner, tasks: Source, settings: Settings, group: Processes) -> bool:
     """Return whether the learner's loss draws random numbers; raise MapstoError if the settings or tasks do not fit."""
     preflight.estimable(settings.estimator, learner)
-    with _seeded(settings.seed, 0, device):
-        draws = preflight.fits(learner, tasks, settings.seed, device)
+    with _seeded(settings.seed, 0, group):
+        draws = preflight.fits(learner, tasks, settings.seed, group.device)
     got = f"{settings.threads} for a learner that draws random numbers, as dropout does"
     alone = settings.threads == 1 or not draws
     checks.expect(alone, "threads", got, "1, because all threads draw from one generator, in no fixed order")
@@ -114,9 +123,10 @@ def _draws(learner: Learner, tasks: Source, settings: Settings, device: torch.de
 
 
 @contextmanager
-def _seeded(seed: int, index: int, device: torch.device) -> Iterator[None]:
-    """Make the random numbers of layers such as dropout a function of the seed and the step, within the block."""
-    word = int(np.random.SeedSequence((abs(seed), int(seed < 0), index)).generate_state(1)[0])
+def _seeded(seed: int, index: int, group: Processes) -> Iterator[None]:
+    """Make the random numbers of layers such as dropout a function of the seed, the step and the process."""
+    device, further = group.device, () if group.first else (group.rank,)
+    word = int(np.random.SeedSequence((abs(seed), int(seed < 0), index, *further)).generate_state(1)[0])
     cpu, before = torch.default_generator, torch.default_generator.get_state()
     with torch.random.fork_rng([device]) if device.type == "cuda" else nullcontext():
         if device.type == "cuda":
@@ -179,21 +189,6 @@ def _open(folder: runs.Run, progress: Progress, config: dict[str, Any], free: tu
     folder.agree(config, free)
     progress.restore(folder)
     folder.forget_after(progress.step)
-    if progress.step >= config["steps"]:
-        progress.finish()
-
-
-def _fabric(device: str | None, precision: str) -> tuple[torch.device, Callable[[], AbstractContextManager]]:
-    if device is None and precision == "32-true":  # saves the import of lightning
-        return torch.device("cpu"), nullcontext
-    from lightning_fabric import Fabric
-
-    try:
-        fabric = Fabric(accelerator=device or "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise MapstoError(f"device: got {device!r} with {precision!r} ({reason}); train on the CPU.") from error
-    return fabric.device, fabric.autocast
 
 
 def _diverged(

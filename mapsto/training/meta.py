@@ -24,8 +24,9 @@ from torch.utils import _pytree as pytree
 
 from ..adaptation import batching
 from ..adaptation.learner import Learner, Metrics
-from ..episodes import Episode
+from ..episodes import Episode, some
 from ..errors import MapstoError
+from ..processes import ALONE, Processes
 from .estimators import Estimator, Exact, Params
 
 MetaGradient = Callable[..., tuple[Params, Metrics]]  # arguments: params, episodes, index of the step (default 0)
@@ -42,6 +43,7 @@ def meta_gradient(
     chunk_size: int | None = None,
     threads: int = 1,
     estimator: Estimator | None = None,
+    processes: Processes = ALONE,
 ) -> MetaGradient:
     """Return a function `f(params, episodes, index=0)` that returns the mean meta-gradient and metrics of a batch.
 
@@ -61,6 +63,8 @@ def meta_gradient(
             threads. If the learner draws random numbers, the result then changes from call to call, and `train` raises
             MapstoError. Set OMP_NUM_THREADS=1, because torch's own threads would compete for the same cores.
         estimator: how to compute the gradient of the loss, see `training.estimators`. If None, the gradient is exact.
+        processes: the processes that share the tasks, or the directions if the estimator has some; each of them returns
+            the means over all. They call the function together.
     """
     estimator = estimator or Exact()
     chunk = _Chunk(learner, vectorise)
@@ -72,10 +76,12 @@ def meta_gradient(
 
     def gradient(params: Params, episodes: Episode, index: int = 0) -> tuple[Params, Metrics]:
         with batching.kernels_for(learner):
+            episodes, directions, share = _own(processes, episodes, estimator.directions(params, index))
             at_once = chunk.decide(episodes)
             for module in modules:
                 module.at_once = at_once
-            return _in_chunks(gradients, estimator, chunk_size if at_once else 1, params, episodes, index)
+            means = _in_chunks(gradients, chunk_size if at_once else 1, params, episodes, directions)
+            return means if processes.size == 1 else processes.sum(_scaled(means, share))
 
     return gradient
 
@@ -100,7 +106,7 @@ class _Chunk(nn.Module):
         return self.maps
 
     def forward(self, episodes: Episode) -> tuple[Tensor, Metrics]:
-        return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(_tasks(episodes, 0))
+        return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(some(episodes, 0))
 
 
 def _gradient(
@@ -122,14 +128,24 @@ def _compiled(gradient: Chunked, params: Params, episodes: Episode, directions: 
         raise MapstoError(f"compile: the learner is not one graph ({reason}); train it without compile.") from error
 
 
+def _own(processes: Processes, episodes: Episode, directions: Params) -> tuple[Episode, Params, float]:
+    """Return this process's part of the directions, or else of the tasks, and which fraction of all it is."""
+    if processes.size == 1:
+        return episodes, directions, 1.0
+    own, share = processes.part(len(next(iter(directions.values()), episodes.support.w)))
+    if directions:
+        return episodes, {name: v[own] for name, v in directions.items()}, share
+    return some(episodes, own), {}, share
+
+
 def _in_chunks(
-    gradients: list[Chunked], estimator: Estimator, size: int | None, params: Params, episodes: Episode, index: int = 0
+    gradients: list[Chunked], size: int | None, params: Params, episodes: Episode, directions: Params
 ) -> tuple[Params, Metrics]:
     params = {name: p.detach() for name, p in params.items()}  # otherwise autograd keeps a graph of the gradient too
-    tasks, directions = len(episodes.support.w), estimator.directions(params, index)
+    tasks = len(episodes.support.w)
     if size is None or size >= tasks:
         return gradients[0](params, episodes, directions)
-    chunks = [_tasks(episodes, slice(start, start + size)) for start in range(0, tasks, size)]
+    chunks = [some(episodes, slice(start, start + size)) for start in range(0, tasks, size)]
     all_of = _by_threads if len(gradients) > 1 else _in_turn
     parts = all_of(gradients, params, chunks, directions)
     scaled = (_scaled(part, len(chunk.support.w) / tasks) for part, chunk in zip(parts, chunks, strict=True))
@@ -159,10 +175,6 @@ def _by_threads(
 
     with ThreadPoolExecutor(len(gradients)) as pool:
         yield from pool.map(compute, chunks)
-
-
-def _tasks(episodes: Episode, index: int | slice) -> Episode:
-    return pytree.tree_map_only(Tensor, lambda leaf: leaf[index], episodes)
 
 
 def _scaled(tree: Any, factor: float) -> Any:

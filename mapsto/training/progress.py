@@ -3,16 +3,19 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from .. import __version__
 from ..adaptation.learner import Learner, Metrics, evaluating
 from ..errors import MapstoError
+from ..processes import Processes
 from . import run as runs
 from .optimizers import Factory, OptimizerName, optimizer
-from .validation import Validation
+from .validation import Validation, ValidationLoss
 
 
 class Progress:
@@ -57,10 +60,12 @@ class Progress:
                 before, now = self.average[name], self.buffers[name]
                 self.average[name] = torch.lerp(before, now, 1 - self.ema) if now.is_floating_point() else now.clone()
 
-    def validate(self, validation: Validation) -> float:
+    def validate(self, validation: Validation, processes: Processes) -> float:
         """Validate the weights (the moving average, if there is one), and keep them if they are the best so far."""
+        if isinstance(validation, ValidationLoss):
+            validation = partial(validation, processes=processes)
         with self._using(self.average), evaluating(self.learner):
-            score = float(validation(self.learner))
+            score = float(processes.from_first(torch.tensor(float(validation(self.learner)), dtype=torch.float64)))
             if score < self.score:
                 self.score, self.best = score, _copy(self._weights())
         return score
@@ -71,13 +76,8 @@ class Progress:
 
     def save(self, folder: runs.Run) -> None:
         """Write a checkpoint, and the weights to use."""
-        tensors = _prefixed("learner", runs.tensors_of(self.learner)) | _prefixed("average", self.average)
-        tensors |= _prefixed("best", self.best)
-        for i, slots in self.optimizer.state().items():
-            tensors |= _prefixed(f"optimizer/{i}", slots)
-        about = {"step": self.step, "seconds": self.seconds, "score": self.score}
-        meta = {"mapsto": __version__, **{name: repr(value) for name, value in about.items()}}
-        folder.save(runs.CHECKPOINT, tensors, meta)
+        meta = {"mapsto": __version__, **{name: repr(value) for name, value in self._numbers().items()}}
+        folder.save(runs.CHECKPOINT, self._tensors(), meta)
         folder.save(runs.WEIGHTS, runs.tensors_of(self.learner) | (self.best or self.average), meta)
         self.saved = self.step
 
@@ -90,23 +90,49 @@ class Progress:
         path = folder.folder / runs.CHECKPOINT
         tensors, meta = runs.read_tensors(path)
         try:
-            runs.load_tensors(self.learner, _under("learner", tensors))
-            _assign(self.average, _under("average", tensors))
-            device = next(iter(self.params.values())).device
-            self.best = {name: tensor.to(device) for name, tensor in _under("best", tensors).items()}
-            slots: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in _under("optimizer", tensors).items():
-                index, slot = name.split("/")
-                slots.setdefault(int(index), {})[slot] = tensor
-            self.optimizer.load(slots)
-            self.step = self.saved = int(meta["step"])
-            self.seconds, self.score = float(meta["seconds"]), float(meta["score"])
+            self._load(tensors, {name: float(meta[name]) for name in self._numbers()})
         except (KeyError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise MapstoError(
                 f"run: {path} does not fit this {type(self.learner).__name__} ({reason}); "
                 "resume with the arguments it was trained with, or use another folder."
             ) from error
+
+    def agree(self, processes: Processes) -> None:
+        """Continue from the state of the first process, which alone may have read weights or a checkpoint."""
+        if processes.size == 1:
+            return
+        numbers = torch.tensor(list(self._numbers().values()), dtype=torch.float64)
+        content = safetensors.torch.save({"numbers": numbers, **runs.contiguous(self._tensors())})
+        sent = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        size = int(processes.from_first(torch.tensor(len(sent))))
+        sent = processes.from_first(sent if processes.first else sent.new_empty(size))
+        tensors = safetensors.torch.load(sent.numpy().tobytes())
+        self._load(tensors, dict(zip(self._numbers(), tensors.pop("numbers").tolist(), strict=True)))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return all tensors of the state, which `_load` reads."""
+        tensors = _prefixed("learner", runs.tensors_of(self.learner)) | _prefixed("average", self.average)
+        tensors |= _prefixed("best", self.best)
+        for i, slots in self.optimizer.state().items():
+            tensors |= _prefixed(f"optimizer/{i}", slots)
+        return tensors
+
+    def _numbers(self) -> dict[str, float]:
+        return {"step": self.step, "seconds": self.seconds, "score": self.score}
+
+    def _load(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float]) -> None:
+        runs.load_tensors(self.learner, _under("learner", tensors))
+        _assign(self.average, _under("average", tensors))
+        device = next(iter(self.params.values())).device
+        self.best = {name: tensor.to(device) for name, tensor in _under("best", tensors).items()}
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under("optimizer", tensors).items():
+            index, slot = name.split("/")
+            slots.setdefault(int(index), {})[slot] = tensor
+        self.optimizer.load(slots)
+        self.step = self.saved = int(numbers["step"])
+        self.seconds, self.score = numbers["seconds"], numbers["score"]
 
     def _weights(self) -> dict[str, Tensor]:
         return self.params | self.buffers

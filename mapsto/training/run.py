@@ -78,8 +78,7 @@ class Run:
 
     def save(self, file: str, tensors: Mapping[str, Tensor], meta: Meta) -> None:
         """Write tensors to a safetensors file of this run."""
-        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        data = safetensors.torch.save(contiguous, {"format": str(FORMAT), **meta})
+        data = safetensors.torch.save(contiguous(tensors), {"format": str(FORMAT), **meta})
         atomically(self.folder / file, lambda temporary: temporary.write_bytes(data))
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -152,6 +151,11 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 def _require_format(path: Path, same: bool, entries: Mapping[str, Any]) -> None:
     got = f"format {entries.get('format', 'unknown')} in {path}"
     checks.expect(same, "run", got, f"format {FORMAT}", "use the mapsto version that wrote it, or train again")
+
+
+def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors that safetensors can write."""
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 
 def tensors_of(learner: nn.Module) -> dict[str, Tensor]:

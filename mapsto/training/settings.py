@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .. import checks
-from .estimators import Estimator
+from .estimators import Estimator, Random
 from .identity import name_of
 from .optimizers import Factory, OptimizerName
 from .schedule import Schedule
 from .validation import Validation
 
-FREE = ("compile", "vectorise", "chunk_size", "threads", "device", "checkpoint_every", "log_every")
+FREE = (
+    *("compile", "vectorise", "chunk_size", "threads", "device", "devices", "num_nodes"),
+    *("checkpoint_every", "log_every"),
+)
 """Settings that may change when a run is resumed."""
-SHAPING = ("compile", "vectorise", "chunk_size")
+SHAPING = ("compile", "vectorise", "chunk_size", "devices", "num_nodes")
 """Those of `FREE` that change the random numbers of layers such as dropout: a learner with such layers keeps them."""
 _NOT_RECORDED = ("validation", "run", "resume", "config")
 
@@ -56,12 +59,16 @@ class Settings:
         checkpoint_every: steps between checkpoints; the last step always writes one.
         log_every: steps between lines of metrics; the last step always writes one.
         device: "cpu", "cuda", "mps" or "auto", through lightning-fabric.
+        devices: number of processes on each machine. They share the tasks of a batch, or the directions of an
+            estimator; each of them ends with the trained learner, and the first one writes the run. The other processes
+            run the same script, see `mapsto.processes`.
+        num_nodes: number of machines.
         precision: "32-true" or "bf16-mixed", through lightning-fabric.
         config: further entries of the run's configuration; they override those of the same name.
 
     Raises:
-        MapstoError: a number is out of range, the optimizer or the schedule is unknown, or several threads are combined
-            with a lower precision.
+        MapstoError: a number is out of range, the optimizer or the schedule is unknown, several threads are combined
+            with a lower precision, or there are more processes than tasks, or directions, in a step.
     """
 
     steps: int
@@ -87,6 +94,8 @@ class Settings:
     checkpoint_every: int = 1000
     log_every: int = 50
     device: str | None = None
+    devices: int = 1
+    num_nodes: int = 1
     precision: str = "32-true"
     config: Mapping[str, Any] | None = None
 
@@ -108,7 +117,15 @@ class Settings:
         alone = self.threads == 1 or self.precision == "32-true"
         got = f"{self.threads} with precision {self.precision!r}"
         checks.expect(alone, "threads", got, "1, because a lower precision holds in one thread only")
+        self._check_processes()
         checks.expect(self.run is None or bool(str(self.run).strip()), "run", "an empty name", "a folder to write to")
+
+    def _check_processes(self) -> None:
+        checks.count(devices=self.devices, num_nodes=self.num_nodes)
+        by, size = self.estimator, self.devices * self.num_nodes
+        shared, name = (by.count, "directions") if isinstance(by, Random) else (self.batch, "tasks")
+        got = f"{size} processes for {shared} {name} a step"
+        checks.expect(shared >= size, "devices", got, "at most as many", "start fewer processes")
 
     def due(self, step: int, every: int) -> bool:
         """Return whether something that happens every `every` steps, and at the last one, happens after `step`."""

@@ -23,11 +23,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 
-from ... import checks, views
+from ... import checks, processes, views
 from ...adaptation.batching import each_task
 from ...adaptation.differentiation.conjugate_gradient import Tensors, conjugate_gradient, dot
 from ...adaptation.learner import Learner
-from ...episodes import Episode
+from ...episodes import Episode, some
+from ...processes import Processes
 
 Params = dict[str, Tensor]
 
@@ -39,6 +40,8 @@ def task_influence(
     damping: float = 1e-3,
     tolerance: float = 1e-6,
     iterations: int = 200,
+    devices: int = 1,
+    num_nodes: int = 1,
 ) -> Float[Tensor, " t"]:
     """Estimate, for each training task, how `score(learner)` would change if meta-training had left this task out.
 
@@ -55,6 +58,9 @@ def task_influence(
         tolerance: the conjugate-gradient steps stop when the residual has fallen to the fraction `tolerance` of its
             initial size.
         iterations: the largest number of conjugate-gradient steps.
+        devices: the number of processes on each machine that share the tasks, see `mapsto.processes`. All of them call
+            this function, and get the same result.
+        num_nodes: the number of machines.
 
     Raises:
         MapstoError: if `damping` is not above 0, `tasks` is one episode instead of a batch, the score is not a scalar,
@@ -62,14 +68,18 @@ def task_influence(
             MapstoError is also raised if the learner overrides `loss`, because the estimate needs a loss that depends
             only on the query scores.
     """
-    _check_learner_and_tasks(learner, tasks, damping)
+    device = next(iter(learner.parameters()), torch.empty(0)).device
+    group = processes.joined(devices, num_nodes, device)
+    _check_learner_and_tasks(learner, tasks, damping, group)
     params = {name: p.detach() for name, p in learner.named_parameters() if p.requires_grad}
     slope, value = grad_and_value(lambda params: _scalar(_at(learner, params, score)))(params)
     checks.finite("does the score read missing cells?", score=value)
     count = len(tasks.support.w)
+    own, share = group.part(count)
 
     def product(v: Tensors) -> Tensors:
-        return tuple(gauss_newton(learner, tasks, params, dict(zip(slope, v, strict=True)), damping).values())
+        mean = gauss_newton(learner, some(tasks, own), params, dict(zip(slope, v, strict=True)), damping)
+        return group.sum(tuple(share * entry for entry in mean.values()))
 
     direction = conjugate_gradient(product, tuple(slope.values()), iterations, tolerance)
 
@@ -77,7 +87,7 @@ def task_influence(
         gradient = grad(lambda params: _at(learner, params, lambda learner: learner.loss(episode)[0]))(params)
         return dot(direction, tuple(gradient.values())) / count
 
-    changes = each_task(learner, change, tasks)
+    changes = each_task(learner, change, tasks, processes=group)
     checks.finite(
         "the gradients of score and losses through adaptation must be finite: see that the learner's parameters are",
         tasks=changes,
@@ -117,7 +127,7 @@ def _at(learner: Learner, params: Params, question: Callable[[Learner], Tensor])
     return functional_call(_Asked(learner, question), {f"learner.{name}": p for name, p in params.items()}, ())
 
 
-def _check_learner_and_tasks(learner: Learner, tasks: Episode, damping: float) -> None:
+def _check_learner_and_tasks(learner: Learner, tasks: Episode, damping: float, group: Processes) -> None:
     checks.above(0, damping=damping)
     name = type(learner).__name__
     usual = type(learner).loss is Learner.loss
@@ -127,7 +137,7 @@ def _check_learner_and_tasks(learner: Learner, tasks: Episode, damping: float) -
     checks.expect(trained, "learner", f"{name} without a trainable parameter", "at least one with requires_grad")
     views.deterministic(learner)
     with torch.no_grad():
-        loss = each_task(learner, lambda episode: learner.loss(episode)[0], tasks)
+        loss = each_task(learner, lambda episode: learner.loss(episode)[0], tasks, processes=group)
     lost = (~loss.isfinite()).nonzero().flatten().tolist()
     checks.expect(not lost, "tasks", f"a loss that is not finite on tasks {lost}", "numbers", "leave these tasks out")
 

@@ -15,13 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ... import checks
+from ... import checks, processes
 from ...adaptation.batching import each_task
 from ...adaptation.fitting import fitting, missing, trainable
 from ...adaptation.learner import Learner, evaluating
 from ...episodes import AT_ONCE, Episode, Source, first_tasks, to, unstack
 from ...errors import MapstoError
 from ...estimate import Estimate, estimate
+from ...processes import ALONE, Processes
 from ...tasks.robots.played import Played
 from .calibration import expected_calibration_error
 
@@ -105,6 +106,8 @@ def evaluate(
     batch: int = 25,
     seed: int = 0,
     vectorise: bool | None = None,
+    devices: int = 1,
+    num_nodes: int = 1,
 ) -> Evaluation:
     """Return the accuracy or error of a learner on the query sets of many tasks, after adapting to each task.
 
@@ -123,15 +126,23 @@ def evaluate(
         seed: the random seed of the tasks.
         vectorise: if True, all tasks of a batch are computed at once, by `vmap`. If False, they are computed one by
             one. If None, the faster way is chosen, see `adaptation.batching`.
+        devices: the number of processes on each machine that share the tasks, see `mapsto.processes`. All of them call
+            this function, and get the same result.
+        num_nodes: the number of machines.
 
     Raises:
         MapstoError: if `learner` is not a learner, if `tasks` is not a source of tasks, if `episodes` or `batch` is
             below 1, if the tasks do not fit the learner, or if the inputs have missing cells and the learner cannot
             read them.
     """
+    trainable(learner, tasks)
+    device = next(iter(learner.parameters()), torch.empty(0)).device
+    group = processes.joined(devices, num_nodes, device)
+    if group.size > 1:
+        learner.to(group.device)
 
     if isinstance(tasks, Played):
-        return _returns(learner, tasks, episodes, batch, seed)
+        return _returns(learner, tasks, episodes, batch, seed, group)
 
     def predict(task: Episode) -> Tensor:
         scores = learner.predict(learner.adapt_to(task), task.query.x)
@@ -140,7 +151,7 @@ def evaluate(
     parts = []
     for sample in batches(learner, tasks, episodes, batch, seed):
         with torch.no_grad(), evaluating(learner), fitting(learner, unstack(sample)[0]):
-            scores = each_task(learner, predict, sample, vectorise)
+            scores = each_task(learner, predict, sample, vectorise, group)
         if scores.isnan().any() and (problem := missing(learner, sample)):
             raise MapstoError(f"tasks: got {problem}")
         parts.append((scores, sample.query.y, sample.query.w))
@@ -151,16 +162,18 @@ def evaluate(
     return _regression(scores, y, w) if learner.loss_name == "mse" else _classification(scores, y.long(), w)
 
 
-def _returns(learner: Learner, tasks: Played, episodes: int, batch: int, seed: int) -> Returns:
-    trainable(learner, tasks)
+def _returns(learner: Learner, tasks: Played, episodes: int, batch: int, seed: int, group: Processes) -> Returns:
     checks.count(episodes=episodes, batch=batch)
     sizes = [min(AT_ONCE, episodes - start) for start in range(0, episodes, AT_ONCE)]
-    played = [tasks.experience(learner, index, size, seed) for index, size in enumerate(sizes)]
-    values = torch.cat([part.returns() for part in played]).double().numpy()  # [T, updates + 1]
-    shares = [part.solved() for part in played]
-    known = [share.double().numpy() for share in shares if share is not None]
-    solved = [estimate(column) for column in np.concatenate(known).T] if known else None
-    return Returns(len(values), [estimate(column) for column in values.T], solved, values[:, -1])
+    group = group if len(sizes) >= group.size else ALONE
+    own = group.part(len(sizes)).own
+    played = [tasks.experience(learner, index, sizes[index], seed) for index in range(own.start, own.stop)]
+    rows = slice(own.start * AT_ONCE, min(own.stop * AT_ONCE, episodes))
+    values = group.gather(torch.cat([part.returns() for part in played]).double(), rows, episodes).numpy()
+    shares = [share for part in played if (share := part.solved()) is not None]  # [T, updates + 1], as values
+    solved = group.gather(torch.cat(shares).double(), rows, episodes).numpy() if shares else None
+    known = None if solved is None else [estimate(column) for column in solved.T]
+    return Returns(len(values), [estimate(column) for column in values.T], known, values[:, -1])
 
 
 def batches(learner: Learner, tasks: Source, episodes: int, batch: int, seed: int) -> Iterator[Episode]:

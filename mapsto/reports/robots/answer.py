@@ -10,13 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from ...estimate import Estimate
+from ..answer import Answer
 from ..words import count
+from . import html
 
 Rollouts = Sequence[Float[np.ndarray, "_ o"]]  # the observations of each rollout, from its start to its end
 
 
 @dataclass(frozen=True, eq=False)
-class RobotAnswer:
+class RobotAnswer(Answer):
     """What a policy did in one task, in blocks of rollouts after 0, 1, … updates, and what taught it."""
 
     name: str
@@ -53,7 +55,7 @@ class RobotAnswer:
         return f"after {count(update, 'update')}"
 
     def about(self) -> str:
-        """Describe the task and the success in it."""
+        """Describe the task, and the success of the policy in it."""
         taught = count(len(self.lessons[0]), self.lesson)
         own = f"{self.environment} by its own rollouts, {taught} for each update"
         to = f"{taught} in {self.environment}" if self.imitates else own
@@ -64,6 +66,10 @@ class RobotAnswer:
             f"In {self.name}, {self.learner} adapted to {to}. Its return was {went}. Of the {rollouts}, {cut} cut at "
             f"the horizon of {self.horizon} steps."
         )
+
+    def sections(self) -> dict[str, Any]:
+        """Return all that the page shows of a robot's task; call it within `plain_style()`."""
+        return html.sections(self)
 
     def summary(self) -> dict[str, Any]:
         """Return the returns for a machine."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...figures import robots
 from .. import page
-from .answer import RobotAnswer, Rollouts
+
+if TYPE_CHECKING:
+    from .answer import RobotAnswer, Rollouts
 
 
 def sections(answer: RobotAnswer) -> dict[str, Any]:

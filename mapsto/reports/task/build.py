@@ -17,7 +17,7 @@ from ...seeing import film
 from ...seeing.film import Film, grid_over
 from ...tasks import Minibatches, Table, TableFamily, TableMinibatches, Tasks
 from ...tasks.robots.played import Played
-from ..robots.answer import RobotAnswer
+from ..answer import Answer
 from ..robots.build import robot_answer
 from ..words import in_line
 from .answer import Reasons, TaskAnswer, Teaching
@@ -33,7 +33,7 @@ _LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells,
 Part = TypeVar("Part")
 
 
-def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> TaskAnswer | RobotAnswer:
+def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> Answer:
     """Ask a learner about the first queries of test task `index`; without methods, some that suit it explain.
 
     Raises:

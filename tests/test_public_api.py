@@ -76,10 +76,10 @@ ROOMS = {
         looks_like maximise probes reliance rsa rsa_over unit units variance_explained
     """,
     "tasks": """
-        Arrays Demonstrations DrawnCharacters Environment GaussianProcesses Gymnasium ImageFolder ImageMinibatches
-        Imagined Linear LinearStream Logistic MetaWorld Minibatches Mislabelled Navigation Omniglot Planted
-        PlantedStrokes PupilLog Pupils Rollouts Sinusoids Table TableFamily TableMinibatches Tables Tasks Texts
-        Trajectories WithNoise XAITris
+        Arrays DemonstrationLog Demonstrations DrawnCharacters Environment GaussianProcesses Gymnasium
+        ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic MetaWorld Minibatches Mislabelled
+        Navigation Omniglot Planted PlantedStrokes PupilLog Pupils Rollouts Sinusoids Table TableFamily
+        TableMinibatches Tables Tasks Texts Trajectories WithNoise XAITris
     """,
     "training": """
         load_weights meta_gradient phases train
@@ -105,7 +105,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 195
+    assert len({name for _, name in PUBLIC} - OWN) <= 196
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...estimate import Estimate
+from ...figures.numbers import hundredths
 from ..answer import Answer
 from ..words import count
 from . import html
@@ -61,7 +62,7 @@ class RobotAnswer(Answer):
         to = f"{taught} in {self.environment}" if self.imitates else own
         rollouts, last = count(len(self.blocks[-1]), "last rollout"), len(self.returns) - 1
         cut = "none was" if self.cut == 0 else "1 was" if self.cut == 1 else f"{self.cut} were"
-        went = f"{self.returns[0]:.2f} {self.moment(0)} and {self.returns[-1]:.2f} {self.moment(last)}"
+        went = f"{hundredths(self.returns[0])} {self.moment(0)} and {hundredths(self.returns[-1])} {self.moment(last)}"
         return (
             f"In {self.name}, {self.learner} adapted to {to}. Its return was {went}. Of the {rollouts}, {cut} cut at "
             f"the horizon of {self.horizon} steps."

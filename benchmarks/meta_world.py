@@ -1,7 +1,7 @@
 """A simulated arm that learns from five demonstrations where to go: the share of unseen goals that it reaches.
 
-    python benchmarks/meta_world.py reach-v3 --seeds 3            # about three minutes a seed on one core
-    python benchmarks/meta_world.py reach-v3 --seeds 3 --quick    # a few steps, to try it
+    python benchmarks/meta_world.py reach-v3            # about three minutes a seed on one core
+    python benchmarks/meta_world.py reach-v3 --quick    # a few steps, to try it
 
 Each learner is trained on the demonstrations of 40 goals of Meta-World's ML1 and judged on its 50 test goals, before
 and after it adapts to five demonstrations of the scripted policy, in one episode each. Of a share of 50 episodes, the
@@ -48,7 +48,7 @@ def trained(learner: Learner, tasks: Demonstrations, steps: int, lr: float, seed
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("skill", nargs="?", default="reach-v3")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--horizon", type=int, default=150)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--split", choices=["validation", "test"], default="test")
@@ -61,7 +61,7 @@ def main() -> None:
     tasks.batch(0, 1)
     print(f"{chosen.skill}: demonstrations recorded in {time.monotonic() - start:.0f} s")
     shares: dict[str, list[list[float]]] = {}
-    for seed in range(chosen.seeds):
+    for seed in chosen.seeds:
         torch.manual_seed(seed)
         for name, (learner, steps, lr) in learners(environment).items():
             seconds = trained(learner, tasks, 5 if chosen.quick else steps, lr, seed)

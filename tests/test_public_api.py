@@ -76,10 +76,10 @@ ROOMS = {
         looks_like maximise probes reliance rsa rsa_over unit units variance_explained
     """,
     "tasks": """
-        Arrays Demonstrations DrawnCharacters Environment GaussianProcesses Gymnasium ImageFolder ImageMinibatches
-        Imagined Linear LinearStream Logistic MetaWorld Minibatches Mislabelled Navigation Omniglot Planted
-        PlantedStrokes PupilLog Pupils Rollouts Sinusoids Table TableFamily TableMinibatches Tables Tasks Texts
-        Trajectories WithNoise XAITris
+        Arrays DemonstrationLog Demonstrations DrawnCharacters Environment GaussianProcesses Gymnasium
+        ImageFolder ImageMinibatches Imagined Linear LinearStream Logistic MetaWorld Minibatches Mislabelled
+        Navigation Omniglot Planted PlantedStrokes PupilLog Pupils Rollouts Sinusoids Table TableFamily
+        TableMinibatches Tables Tasks Texts Trajectories WithNoise XAITris
     """,
     "training": """
         load_weights meta_gradient phases train

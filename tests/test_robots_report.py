@@ -104,7 +104,8 @@ def test_the_page_has_its_parts(page: tuple[RobotAnswer, str]) -> None:
     for part in ('id="film"', 'id="taught"', 'id="reasons"', "IntegratedGradients", "Shapley", answer.about()):
         assert part in text
     for value, mean in zip(answer.returns, answer.means, strict=True):
-        assert f'<td class="n">{value:.2f}</td>' in text and f"{mean.mean:.2f} ± {mean.interval:.2f}" in text
+        assert value < 0 and f'<td class="n">−{-value:.2f}</td>' in text
+        assert f"−{-mean.mean:.2f} ± {mean.interval:.2f}" in text
     assert text.count("<img") == 5  # film, returns, teaching, and two methods
 
 
@@ -121,6 +122,7 @@ def test_strips_show_increases_in_orange() -> None:
     up, down = (image.cmap(image.norm(value)) for value in (image.get_array()[0, 0], image.get_array()[0, 1]))
     assert up[0] > up[2] and down[2] > down[0]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["x", "y"]
+    assert all(float(step).is_integer() for step in figure.axes[0].get_xticks())
 
 
 def test_a_run_is_trained_evaluated_and_reported(

@@ -199,6 +199,7 @@ def test_missing_cells_leave_out_what_moves_cells(tmp_path: Path, capsys: pytest
     assert main(["report", str(run), "--json", "--method", "IntegratedGradients,Occlusion"]) == 0
     found = json.loads(capsys.readouterr().out)["task"]
     assert found["left_out"] == {"IntegratedGradients": "it moves cells, and a missing cell cannot be moved"}
+    assert set(found["trust"]["Occlusion"]) == {"gap", "infidelity", "max-sensitivity"}
     assert set(found["trust"]) == {"Occlusion"} and {one["true"] for one in found["answers"]} <= {"no", "yes"}
     text = plain((run / "report.html").read_text())
     assert "IntegratedGradients is left out: it moves cells" in text and "grey cells are missing" in text

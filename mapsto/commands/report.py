@@ -14,8 +14,7 @@ from ..errors import MapstoError
 from .options import Parser, as_options, write_json
 
 if TYPE_CHECKING:
-    from ..reports.robots.answer import RobotAnswer
-    from ..reports.task import TaskAnswer
+    from ..reports.answer import Answer
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def task_or_reason(args: argparse.Namespace) -> "tuple[TaskAnswer | RobotAnswer | None, list[str]]":
+def task_or_reason(args: argparse.Namespace) -> "tuple[Answer | None, list[str]]":
     """Ask the run's learner about a test task; if that is impossible, return a sentence that says why.
 
     Raises:
@@ -101,42 +100,19 @@ def _print(
     path: Path,
     metrics: list[dict[str, Any]],
     notes: list[str],
-    task: "TaskAnswer | RobotAnswer | None",
+    task: "Answer | None",
 ) -> None:
     from rich.console import Console
 
     from ..reports.course import course
-    from ..reports.task.html import about
 
     if args.json:
-        last = metrics[-1] if metrics else None
-        write_json({"report": str(path), "logged": len(metrics), "last": last, "notes": notes, "task": _summary(task)})
+        last, said = metrics[-1] if metrics else None, task and task.summary()
+        write_json({"report": str(path), "logged": len(metrics), "last": last, "notes": notes, "task": said})
         return
-    for sentence in [*([about(task)] if task else []), *course(metrics), *notes]:
+    for sentence in [*([task.about()] if task else []), *course(metrics), *notes]:
         Console().print(sentence, markup=False, highlight=False)
     Console().print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _summary(task: "TaskAnswer | RobotAnswer | None") -> dict[str, Any] | None:
-    """Return the answers of a task, and how far each method can be trusted, for a machine."""
-    from ..reports.robots.answer import RobotAnswer
-    from ..reports.task.reasons import MEASURES
-
-    if task is None:
-        return None
-    if isinstance(task, RobotAnswer):
-        return task.summary()
-    reasons = task.reasons
-    methods = {} if reasons is None else reasons.trust
-    return {
-        "name": task.name,
-        "answers": [{"says": task.answer(i), "true": task.truth(i)} for i in range(len(task.x))],
-        "trust": {
-            name: {key: measures[key]._asdict() for key in MEASURES if measures} for name, measures in methods.items()
-        },
-        "left_out": {} if reasons is None else dict(reasons.left_out),
-        "missing": dict(task.missing),
-    }
 
 
 def _listed(file: Path) -> bool:

@@ -38,6 +38,15 @@ def percent(probability: float) -> str:
     return f"{100 * float(probability):.1f} %"
 
 
+def hundredths(value: float) -> str:
+    """Write a number with two digits after its point.
+
+    >>> hundredths(-55.467), hundredths(3.0), hundredths(-0.001)
+    ('−55.47', '3.00', '0.00')
+    """
+    return f"{float(value):z.2f}".replace("-", "−")
+
+
 def significant(value: float, digits: int = 4, signed: bool = False) -> str:
     """Write a number with so many significant digits, with a plus sign if `signed`.
 

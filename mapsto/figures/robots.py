@@ -97,5 +97,6 @@ def saliency(values: Float[np.ndarray, "a h o"], names: Sequence[str]) -> Figure
         axes.set_yticks(range(len(most)), labels=[style.label(names[e], 16) for e in most], fontsize=9)
         axes.set_title(f"action {j}", fontsize=9, color=style.INK, loc="left")
     panels[-1].set_xlabel("step", fontsize=9.5, color=style.INK)
+    panels[-1].locator_params("x", integer=True)
     figure.colorbar(image, ax=panels, fraction=0.05, pad=0.02).set_label("change of the action", fontsize=9.5)
     return figure

@@ -9,9 +9,8 @@ from typing import Any
 
 from ..figures.svg import plain_style
 from . import page
+from .answer import Answer
 from .course import Metrics, course, curve, quantities
-from .robots.answer import RobotAnswer
-from .task.answer import TaskAnswer
 from .task.html import task_page
 
 
@@ -24,7 +23,7 @@ def write_run_report(
     evaluation: Mapping[str, Any] | None = None,
     files: Sequence[tuple[str, int]] = (),
     notes: Sequence[str] = (),
-    task: TaskAnswer | RobotAnswer | None = None,
+    task: Answer | None = None,
 ) -> Path:
     """Write the report of a training run as one HTML file, and return its path.
 

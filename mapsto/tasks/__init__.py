@@ -15,6 +15,7 @@ from .planted import Planted
 from .planted_images import PlantedStrokes
 from .pupil_log import PupilLog
 from .pupils import Pupils
+from .robots.demonstration_log import DemonstrationLog
 from .robots.demonstrations import Demonstrations
 from .robots.environment import Environment
 from .robots.gymnasium_environment import Gymnasium
@@ -35,6 +36,7 @@ from .xai_tris import XAITris
 
 __all__ = [
     "Arrays",
+    "DemonstrationLog",
     "Demonstrations",
     "DrawnCharacters",
     "Environment",

@@ -10,13 +10,16 @@ import numpy as np
 from jaxtyping import Float
 
 from ...estimate import Estimate
+from ...figures.numbers import hundredths
+from ..answer import Answer
 from ..words import count
+from . import html
 
 Rollouts = Sequence[Float[np.ndarray, "_ o"]]  # the observations of each rollout, from its start to its end
 
 
 @dataclass(frozen=True, eq=False)
-class RobotAnswer:
+class RobotAnswer(Answer):
     """What a policy did in one task, in blocks of rollouts after 0, 1, … updates, and what taught it."""
 
     name: str
@@ -53,17 +56,21 @@ class RobotAnswer:
         return f"after {count(update, 'update')}"
 
     def about(self) -> str:
-        """Describe the task and the success in it."""
+        """Describe the task, and the success of the policy in it."""
         taught = count(len(self.lessons[0]), self.lesson)
         own = f"{self.environment} by its own rollouts, {taught} for each update"
         to = f"{taught} in {self.environment}" if self.imitates else own
         rollouts, last = count(len(self.blocks[-1]), "last rollout"), len(self.returns) - 1
         cut = "none was" if self.cut == 0 else "1 was" if self.cut == 1 else f"{self.cut} were"
-        went = f"{self.returns[0]:.2f} {self.moment(0)} and {self.returns[-1]:.2f} {self.moment(last)}"
+        went = f"{hundredths(self.returns[0])} {self.moment(0)} and {hundredths(self.returns[-1])} {self.moment(last)}"
         return (
             f"In {self.name}, {self.learner} adapted to {to}. Its return was {went}. Of the {rollouts}, {cut} cut at "
             f"the horizon of {self.horizon} steps."
         )
+
+    def sections(self) -> dict[str, Any]:
+        """Return all that the page shows of a robot's task; call it within `plain_style()`."""
+        return html.sections(self)
 
     def summary(self) -> dict[str, Any]:
         """Return the returns for a machine."""

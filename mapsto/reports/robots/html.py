@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...figures import robots
+from ...figures.numbers import hundredths, points
 from .. import page
-from .answer import RobotAnswer, Rollouts
+
+if TYPE_CHECKING:
+    from .answer import RobotAnswer, Rollouts
 
 
 def sections(answer: RobotAnswer) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def _rows(answer: RobotAnswer) -> Iterator[tuple[str, str, str | None]]:
     """Yield the return in this task, the mean return and the share of solved episodes, for each block."""
     for own, mean, share in zip_longest(answer.returns, answer.means, answer.solved or ()):
         reached = share and f"{100 * share.mean:.1f} ± {100 * share.interval:.1f} %"
-        yield f"{own:.2f}", f"{mean.mean:.2f} ± {mean.interval:.2f}", reached
+        yield hundredths(own), f"{hundredths(mean.mean)} ± {mean.interval:.2f}", reached
 
 
 def _places(answer: RobotAnswer, blocks: Sequence[Rollouts]) -> list[list[np.ndarray]]:
@@ -46,13 +49,13 @@ def _places(answer: RobotAnswer, blocks: Sequence[Rollouts]) -> list[list[np.nda
 
 def _film(answer: RobotAnswer) -> Any:
     moments = ["before", "after"] if answer.imitates else [answer.moment(i) for i in range(len(answer.returns))]
-    titles = [f"{moment}: {own:.2f}" for moment, own in zip(moments, answer.returns, strict=True)]
+    titles = [f"{moment}: {hundredths(own)}" for moment, own in zip(moments, answer.returns, strict=True)]
     alt = f"Paths of the robot in the plane; the return was {_returns(answer)}"
     return page.picture(robots.film(_places(answer, answer.blocks), answer.goal, titles), alt)
 
 
 def _returns(answer: RobotAnswer) -> str:
-    return "; ".join(f"{own:.2f} {answer.moment(i)}" for i, own in enumerate(answer.returns)) + "."
+    return "; ".join(f"{hundredths(own)} {answer.moment(i)}" for i, own in enumerate(answer.returns)) + "."
 
 
 def _teaching(answer: RobotAnswer) -> Any:
@@ -66,11 +69,11 @@ def _teaching(answer: RobotAnswer) -> Any:
 def _taught(answer: RobotAnswer) -> str:
     """Name the paths that did most, and say how much of the teaching was up."""
     block, path = np.unravel_index(np.abs(answer.pushes).argmax(), answer.pushes.shape)
-    strongest = 100 * answer.pushes[block, path]
+    strongest = points(answer.pushes[block, path])
     up = 100 * np.clip(answer.pushes, 0, None).sum()
     which = f"Demonstration {path}" if answer.imitates else f"Rollout {path} of update {block + 1}"
     raised = "lowered the error of the adapted policy" if answer.imitates else "raised the return of the adapted policy"
-    return f"{which} did most ({strongest:+.0f} % of all pushes); {up:.0f} % of all pushes {raised}."
+    return f"{which} did most ({strongest} % of all pushes); {up:.0f} % of all pushes {raised}."
 
 
 def _saliency(answer: RobotAnswer, name: str) -> Any:

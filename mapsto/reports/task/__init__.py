@@ -6,8 +6,8 @@ from ... import checks
 from ...figures.svg import plain_style
 from ...learners import Learner
 from ...tasks import Tasks
+from ..answer import Answer
 from ..page import refuse_unwritable, write
-from ..robots.answer import RobotAnswer
 from .answer import TaskAnswer
 from .build import task_answer
 from .html import task_page
@@ -25,7 +25,7 @@ def task(
     *,
     title: str = "",
     seed: int = 0,
-) -> TaskAnswer | RobotAnswer:
+) -> Answer:
     """Adapt a learner to one test task, write one HTML page about it, and return predictions and explanations.
 
     The page shows the predictions for the first four query rows beside the truth, and the explanations of these

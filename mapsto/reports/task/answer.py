@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from ...figures.numbers import significant
 from ...measures.faithfulness.trust import Trust
+from ..answer import Answer
+from . import sections
+from .reasons import MEASURES
 
 if TYPE_CHECKING:
     from ...seeing.film import Film
@@ -44,7 +47,7 @@ class Teaching:
 
 
 @dataclass(frozen=True, eq=False)
-class TaskAnswer:
+class TaskAnswer(Answer):
     """The answers of an adapted model to `m` queries of a task with `n` teaching examples, and the reasons for them.
 
     `outputs` are probabilities if there are classes. A part that could not be made is None, and `missing` says why.
@@ -98,3 +101,23 @@ class TaskAnswer:
     def truth(self, i: int) -> str:
         """Return the true class or number of query `i`."""
         return significant(np.mean(self.y[i]), 3) if self.classes is None else self.classes[int(self.y[i])]
+
+    def about(self) -> str:
+        """Describe the task, and the success of the model on its queries."""
+        return sections.about(self)
+
+    def sections(self) -> dict[str, Any]:
+        """Return all that the page shows of the task; call it within `plain_style()`."""
+        return sections.sections(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the answers, and how far each method can be trusted, for a machine."""
+        reasons = self.reasons
+        methods = {} if reasons is None else reasons.trust
+        return {
+            "name": self.name,
+            "answers": [{"says": self.answer(i), "true": self.truth(i)} for i in range(len(self.x))],
+            "trust": {name: {key: of[key]._asdict() for key in MEASURES if of} for name, of in methods.items()},
+            "left_out": {} if reasons is None else dict(reasons.left_out),
+            "missing": dict(self.missing),
+        }

@@ -15,9 +15,9 @@ from ...explainers import InputXGradient, IntegratedGradients, Occlusion
 from ...learners import Learner
 from ...seeing import film
 from ...seeing.film import Film, grid_over
-from ...tasks import Minibatches, Table, TableFamily, TableMinibatches, Tasks
+from ...tasks import DemonstrationLog, Minibatches, Table, TableFamily, TableMinibatches, Tasks
 from ...tasks.robots.played import Played
-from ..robots.answer import RobotAnswer
+from ..answer import Answer
 from ..robots.build import robot_answer
 from ..words import in_line
 from .answer import Reasons, TaskAnswer, Teaching
@@ -33,7 +33,7 @@ _LEFT_OUT, _CELLS, _POINTS, _STEPS = 64, 512, 101, 32  # examples, hidden cells,
 Part = TypeVar("Part")
 
 
-def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> TaskAnswer | RobotAnswer:
+def task_answer(learner: Learner, tasks: Tasks, index: int, methods: Methods, seed: int) -> Answer:
     """Ask a learner about the first queries of test task `index`; without methods, some that suit it explain.
 
     Raises:
@@ -163,7 +163,7 @@ def _names(tasks: Tasks, question: TaskQuestion) -> tuple[list[str] | None, list
     k, x = question.outputs.shape[1], question.query.x
     d = x[0].numel() if x.dim() == 2 else 0
     columns = [f"column {j}" for j in range(d)] if d > 1 else ["input"] * d
-    if isinstance(tasks, Table | TableFamily):
+    if isinstance(tasks, Table | TableFamily | DemonstrationLog):
         columns = list(tasks.columns)
     elif isinstance(tasks, TableMinibatches):
         columns = [tasks.columns[j] for j in tasks.groups.tolist()]

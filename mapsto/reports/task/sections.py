@@ -5,7 +5,7 @@ answer ↦ {pictures, captions, rows of text}
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -17,9 +17,11 @@ from ...figures.reasons import one_input, reasons
 from .. import page
 from ..film import overview, slider
 from ..words import count, listing
-from .answer import Reasons, TaskAnswer
 from .teaching import strongest, teaching
 from .trust import trust
+
+if TYPE_CHECKING:
+    from .answer import Reasons, TaskAnswer
 
 
 def sections(answer: TaskAnswer) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from ...figures.numbers import cell, points, significant
 from ...figures.teaching import teaching_cells, teaching_images, teaching_rows
 from .. import page
 from ..words import listing
-from .answer import TaskAnswer, Teaching
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from .answer import TaskAnswer, Teaching
 
 _IMAGES, _ROWS, _COLUMNS = 15, 12, 12
 

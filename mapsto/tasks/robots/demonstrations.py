@@ -7,31 +7,21 @@ Because noise moves the robot, but not the answers, demonstrations also show the
 Meta-Learning", learns from such tasks with MAML.
 """
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from ... import checks
 from ...adaptation.learner import Learner
 from ...episodes import Episode, Examples
-from ..sampling import choose, each_once
+from ..sampling import each_once
 from ..source import SPLITS, stream
 from .environment import Environment, refuse_others
 from .paths import Paths, play
 from .played import Experience, Played, policy
+from .recorded import Recorded
 
 _AT_ONCE = 10  # tasks whose demonstrations are recorded at once
-
-
-class _Recorded(NamedTuple):
-    """All demonstrations of a split: `T` tasks with `d` demonstrations each, at most `h` steps long."""
-
-    tasks: Shaped[Tensor, "T ..."]
-    observation: Float[Tensor, "T d h o"]
-    action: Float[Tensor, "T d h a"]
-    alive: Bool[Tensor, "T d h"]
 
 
 class Demonstrations(Played):
@@ -80,7 +70,7 @@ class Demonstrations(Played):
         checks.at_least(0, noise=noise)
         self.environment, self.shots, self.queries, self.pool = environment, shots, queries, pool
         self.noise, self.rollouts, self.seed = noise, rollouts, seed
-        self._recorded: dict[str, _Recorded] = {}  # shared by the copies for other splits
+        self._recorded: dict[str, tuple[Tensor, Recorded]] = {}  # shared by the copies for other splits
 
     def draw(self, generator: torch.Generator, count: int) -> Episode:
         """Draw `count` tasks; see `Tasks.draw`."""
@@ -106,20 +96,18 @@ class Demonstrations(Played):
     def _drawn(self, generator: torch.Generator, count: int) -> tuple[Tensor, Episode]:
         if self.split not in self._recorded:
             self._recorded[self.split] = self._record()
-        recorded = self._recorded[self.split]
-        chosen = each_once(generator, len(recorded.tasks), count)
-        order = choose(generator, torch.full((count,), self.shots + self.queries), self.shots + self.queries)
-        support, query = (_rows(recorded, chosen, of) for of in order.split([self.shots, self.queries], 1))
-        return recorded.tasks[chosen], Episode(support, query)
+        tasks, recorded = self._recorded[self.split]
+        chosen = each_once(generator, len(tasks), count)
+        return tasks[chosen], recorded.drawn(generator, chosen, self.shots, self.queries)
 
-    def _record(self) -> _Recorded:
+    def _record(self) -> tuple[Shaped[Tensor, "T ..."], Recorded]:
         """Play the scripted policy in the tasks of the split, with noise on its actions."""
         generator = torch.Generator().manual_seed(stream(self.seed, SPLITS.index(self.split)))
         tasks = self.environment.draw(generator, self.pool, self.split)
         parts = [self._demonstrated(some, generator) for some in tasks.split(_AT_ONCE)]
         observation, action, alive = (torch.cat(part) for part in zip(*parts, strict=True))
         longest = int(alive.sum(-1).max())
-        return _Recorded(tasks, observation[:, :, :longest], action[:, :, :longest], alive[:, :, :longest])
+        return tasks, Recorded(observation[:, :, :longest], action[:, :, :longest], alive[:, :, :longest])
 
     def _demonstrated(self, tasks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         meant: list[Tensor] = []
@@ -133,10 +121,3 @@ class Demonstrations(Played):
         action = torch.zeros_like(paths.action)
         action[:, :, : len(meant)] = torch.stack(meant, 2)
         return paths.observation, action, paths.alive
-
-
-def _rows(recorded: _Recorded, tasks: Tensor, demonstrations: Tensor) -> Examples:
-    """Return the steps of some demonstrations `[T, s]` of each task as rows, each demonstration with weight 1/s."""
-    x, y, alive = (part[tasks[:, None], demonstrations] for part in recorded[1:])
-    w = alive / alive.sum(-1, keepdim=True) / demonstrations.shape[1]
-    return Examples(x.flatten(1, 2), y.flatten(1, 2), w.flatten(1, 2))

@@ -22,7 +22,7 @@ from typing import Any, Literal, Self, get_args
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, jacrev
 from torch.utils import _pytree as pytree
 
 from .. import checks
@@ -217,12 +217,20 @@ class Joint(Wrapped):
         of_classes = learner.criterion.outcome == "classes"
         differentiable = torch.is_grad_enabled()
 
+        def outcomes(rows: Tensor) -> Tensor:
+            scores = learner.predict(inner, rows)
+            return scores.softmax(-1) if of_classes else scores
+
         def ask(rows: Tensor) -> Tensor:
             with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
-                scores = learner.predict(inner, rows)
-                return scores.softmax(-1) if of_classes else scores
+                return outcomes(rows)
 
-        return Prediction(x, ask(x), learner.features(inner, x), ask, state.classes, of_classes, state.background)
+        def slopes(rows: Tensor) -> Tensor:
+            with torch.enable_grad():
+                return jacrev(lambda x: outcomes(x).sum(0))(rows.detach()).detach()
+
+        features = learner.features(inner, x)
+        return Prediction(x, ask(x), features, ask, state.classes, of_classes, state.background, slopes)
 
     def query_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Return the validation loss: the learner's validation loss plus the weighted losses of the explainers.

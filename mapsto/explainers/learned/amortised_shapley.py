@@ -59,9 +59,13 @@ class AmortisedShapley(PlayerExplainer):
         width: the number of channels of a token.
         depth: the number of attention layers.
         heads: the number of attention heads.
+        slopes: the number of points between the baseline and the row at which the network reads the gradient of the
+            outcome, see `PlayerExplainer.slopes`; if 0, it reads none. The values then start from integrated gradients.
+            Each point costs one more prediction, and one gradient of each outcome; rows must hold real numbers.
 
     Raises:
-        MapstoError: if a number is out of range (`depth`: 0 to 1000), or `coalitions` is odd or below 4.
+        MapstoError: if a number is out of range (`depth`: 0 to 1000), `coalitions` is odd or below 4, or the baseline
+            is NaN and `slopes` is not 0.
     """
 
     signs: Tensor
@@ -76,15 +80,21 @@ class AmortisedShapley(PlayerExplainer):
         width: int = 64,
         depth: int = 2,
         heads: int = 4,
+        slopes: int = 0,
     ):
         super().__init__(players, outputs, reads)
         checks.count(width=width, heads=heads)
-        checks.count(0, rank=rank)
+        checks.count(0, rank=rank, slopes=slopes)
+        path = not (slopes and bool(players.baseline.isnan().any()))
+        checks.expect(
+            path, "baseline", "NaN", "numbers, because slopes lie between the baseline and a row", "set slopes=0"
+        )
         checks.layers(0, depth=depth)
         in_pairs(4, coalitions=coalitions)
         checks.expect(players.count > 1, "players", players.count, "at least two")
         self.coalitions = coalitions
-        self.tokens = Tokens(players, self.reads, outputs, width, depth, heads)
+        self.tokens = Tokens(players, self.reads, outputs, width, depth, heads, slopes)
+        self.first_order = nn.Parameter(torch.full((slopes,), 1 / slopes)) if slopes else None
         self.values, self.doubt = nn.Linear(width, outputs or 1), Doubt(width)
         self.factors = nn.Linear(width, (outputs or 1) * rank) if rank else None
         nn.init.normal_(self.values.weight, std=0.02)
@@ -142,8 +152,11 @@ class AmortisedShapley(PlayerExplainer):
         `visible` `[n, p]` is False for missing players.
         """
         k = base.shape[1]
-        tokens = self.tokens(prediction, *self.inputs(prediction)) * visible[:, None, :, None]
+        slopes = None if self.first_order is None else self.slopes(prediction, len(self.first_order))
+        tokens = self.tokens(prediction, *self.inputs(prediction), slopes) * visible[:, None, :, None]
         values = self._by_outcome(self.values(tokens), k)[..., 0]  # [n, k, p]
+        if slopes is not None and self.first_order is not None:
+            values = values + slopes @ self.first_order
         if self.factors is None:
             pairs = values.new_zeros(*values.shape, values.shape[-1])
         else:

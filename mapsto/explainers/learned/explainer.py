@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import checks
+from ...errors import MapstoError
 from .players import Players
 
 Metrics = dict[str, Tensor]
@@ -26,6 +27,7 @@ class Prediction(NamedTuple):
     classes: Mapping[str, Tensor]  # means over the support set of each class [k, ...]: of inputs ("x") and features
     of_classes: bool = True
     background: Shaped[Tensor, "b ..."] | None = None  # rows of the support set, if an explainer hides parts by them
+    slopes: Callable[[Tensor], Tensor] | None = None  # rows [m, ...] ↦ the outcomes' gradients by the rows [k, m, ...]
 
 
 class LearnedExplainer(nn.Module, ABC):
@@ -163,6 +165,28 @@ class PlayerExplainer(LearnedExplainer):
         if checks.readable(visible) and bool(visible.all()):  # nothing is hidden, so one row of the baseline is enough
             return self.ask(prediction, masks, self.references(prediction)[None, :1])[:, 0]
         return self.outcomes(prediction, masks)[:, 0]
+
+    def slopes(self, prediction: Prediction, points: int) -> Float[Tensor, "n k p s"]:
+        """Return by how much each player raises the outcome to first order, at points between the baseline and the row.
+
+            slope_s = Σ_{i in player} (x_i − b_i) · ∂outcome/∂x_i at b + s·(x − b),   s = (j − ½) / points
+
+        b is the (mean) row of the baseline. The mean over the points is integrated gradients (Sundararajan et al. 2017,
+        eq. 1). A missing player has the slope 0.
+
+        Raises:
+            MapstoError: if the rows do not hold real numbers, or the prediction brings no slopes.
+        """
+        x, ask = prediction.x, prediction.slopes
+        checks.expect(x.is_floating_point(), "x", f"rows of {x.dtype}", "real numbers", "set slopes=0")
+        if ask is None:
+            raise MapstoError("slopes: got a prediction without gradients, expected one of a Joint; set slopes=0.")
+        start = self.references(prediction).to(x).nanmean(0).nan_to_num()
+        way = torch.where(x.isnan(), 0.0, x - start)[:, None]  # [n, 1, ...]
+        share = (torch.arange(points).to(x) + 0.5) / points
+        rows = start + share.view(-1, *[1] * start.dim()) * way  # [n, s, ...]
+        steep = ask(rows.flatten(0, 1)).unflatten(1, rows.shape[:2])  # [k, n, s, ...]
+        return self.players.sums(steep * way).movedim((0, 2), (1, 3))
 
     def references(self, prediction: Prediction) -> Shaped[Tensor, "b ..."]:
         """Return the rows that replace hidden parts.

@@ -105,6 +105,15 @@ class Players(nn.Module):
         floating = full if full.is_floating_point() else torch.zeros_like(full, dtype=torch.get_default_dtype())
         return torch.where(self.slots >= 0, floating[:, self.slots.clamp(min=0)], 0.0)
 
+    def sums(self, values: Float[Tensor, "..."]) -> Float[Tensor, "*many p"]:
+        """Return the sum of the values of each player's entries, for any number of rows.
+
+        >>> Players(torch.tensor([0, 1, 1])).sums(torch.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[1., 5.]])
+        """
+        flat = values.flatten(values.dim() - self.groups.dim())
+        return torch.where(self.slots >= 0, flat[..., self.slots.clamp(min=0)], 0.0).sum(-1)
+
     def _fit(self, x: Tensor) -> None:
         checks.shape(("n", *self.groups.shape), "give rows with the shape that the explainer was built for", x=x)
 

@@ -22,8 +22,9 @@ class Tokens(nn.Module):
     """Map a prediction to one token for each player (and class): `[n, 1 or k, players, width]`."""
 
     def __init__(
-        self, players: Players, reads: Mapping[str, int], outputs: int | None, width: int, depth: int, heads: int
-    ):
+        self, players: Players, reads: Mapping[str, int], outputs: int | None, width: int, depth: int, heads: int,
+        slopes: int = 0,
+    ):  # fmt: skip
         super().__init__()
         self.players, self.by_class = players, outputs is None
         self.place = nn.Parameter(torch.randn(players.count, width) * 0.3)
@@ -31,15 +32,22 @@ class Tokens(nn.Module):
             nn.Linear((2 + self.by_class) * players.size, width), nn.GELU(), nn.Linear(width, width)
         )
         self.outcome = nn.Linear(outputs or 2, width)
+        self.slopes = nn.Linear((outputs or 1) * slopes, width) if slopes else None
         self.features = nn.ModuleList(FeatureTokens(channels, width, self.by_class) for channels in reads.values())
         self.layers = nn.ModuleList(Layer(width, heads, bool(reads), self.by_class) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, prediction: Prediction, features: list[Float[Tensor, "_ _ _"]], means: list[Float[Tensor, "_ _ _"]]
-    ) -> Float[Tensor, "n g p v"]:
-        """Return the tokens of `n` rows, given the model's features and, if they are by class, the classes' means."""
+        self, prediction: Prediction, features: list[Float[Tensor, "_ _ _"]], means: list[Float[Tensor, "_ _ _"]],
+        slopes: Float[Tensor, "n k p s"] | None = None,
+    ) -> Float[Tensor, "n g p v"]:  # fmt: skip
+        """Return the tokens of `n` rows, given the model's features and, if they are by class, the classes' means.
+
+        `slopes` are the outcome's slopes, if the tokens read them.
+        """
         tokens, memory = self._start(prediction), self._memory(features, means)
+        if self.slopes is not None and slopes is not None:
+            tokens = tokens + self.slopes(self.players.count * self._by_group(slopes))  # an equal share of 1 becomes 1
         for layer in self.layers:
             tokens = layer(tokens, memory)
         return self.norm(tokens)
@@ -54,6 +62,10 @@ class Tokens(nn.Module):
             parts = [part.expand(*size) for part in (*parts, means)]
             outcome = against_others(outcome)  # [n, k, 2]
         return self.entries(torch.cat(parts, -1)) + self.place + self.outcome(outcome).view(len(x), -1, 1, self.width)
+
+    def _by_group(self, slopes: Float[Tensor, "n k p s"]) -> Float[Tensor, "n g p _"]:
+        """Return the slopes that each token reads: those of its class, or of all outcomes."""
+        return slopes if self.by_class else slopes.movedim(1, 2).flatten(2)[:, None]
 
     @property
     def width(self) -> int:

@@ -135,9 +135,9 @@ def leverage(worth: Worth, players: int, questions: int, seed: int) -> tuple[np.
     g, half = np.random.default_rng(seed), players // 2
     drawn: set[frozenset[int]] = set()
     share = np.array([1.0 if 2 * size == players else 2.0 for size in range(1, half + 1)])
-    rooms = [math.comb(players, size) // (1 + (2 * size == players)) for size in range(1, half + 1)]
+    rooms = [float(math.comb(players, size) // (1 + (2 * size == players))) for size in range(1, half + 1)]
     wanted = np.minimum(np.round(questions / 2 * share / share.sum()), rooms).astype(int)
-    while wanted.sum() < min(questions // 2, sum(rooms)):
+    while wanted.sum() < min(questions // 2, int(sum(rooms))):
         wanted[int(np.argmax([min(room - count, 1) for room, count in zip(rooms, wanted, strict=True)]))] += 1
     weights = {}
     for size, count in enumerate(wanted, 1):
@@ -209,9 +209,11 @@ def main() -> None:
     args = parser.parse_args()
     if not args.report:
         args.out.parent.mkdir(parents=True, exist_ok=True)
+        lines = args.out.read_text().splitlines() if args.out.exists() else []
+        done = {tuple(json.loads(line)[part] for part in ("game", "players", "questions")) for line in lines}
         for kind, players in CELLS:
             for each in A_PLAYER:
-                if each * players <= args.most:
+                if each * players <= args.most and (kind, players, each * players) not in done:
                     line = measured(kind, players, each * players, args.games)
                     with args.out.open("a") as file:
                         file.write(json.dumps(line) + "\n")

@@ -104,6 +104,12 @@ def test_probabilities_of_classes_share_one_prior() -> None:
     torch.testing.assert_close(first, BayesianShapley(60)(Game(lambda mask: both(mask)[0], 9)))
 
 
+def test_a_score_that_never_changes_has_no_say_in_the_prior() -> None:
+    game, _ = saturating(9, 1)
+    both = Game(lambda mask: torch.stack([game(mask) * 0 + 0.5, game(mask)]), 9)
+    torch.testing.assert_close(BayesianShapley(60)(both)[:, 1], BayesianShapley(60)(game))
+
+
 def test_a_game_without_any_difference_has_values_of_0() -> None:
     values, errors = BayesianShapley(60).attribute_with_error(Game(lambda mask: mask.sum() * 0 + 3, 8))
     assert not errors.any() and not values.any()

@@ -7,11 +7,12 @@ Each process has one thread. A step of R processes that share a batch of n tasks
 
     T(R) = draw·n + compute·⌈n/R⌉ + update + message(R, bytes)
 
-These parts are processor time: `draw` is timed alone, and `compute` and `update` come from one process with n and with
-n/2 tasks. The steps of one and of two processes are time on the clock, so nothing else may run. The message is one
-all-reduce of the gradient: by a ring 2(R−1)·latency + 2(R−1)/R · bytes/bandwidth, by a tree 2·log₂R·latency +
-2·bytes/bandwidth; gloo has the ring, NCCL takes the faster. Latency and bandwidth of gloo on this machine come from
-all-reduces of two processes. `--tiny` runs everything at a size that shows that it works and nothing else.
+These parts are processor time of one process: `draw` and `compute` are what a step of n tasks takes more than one of
+n/2, and `update` is the rest. The steps of one and of two processes are time on the clock, so nothing else may run. The
+message is one all-reduce of the gradient: by a ring 2(R−1)·latency + 2(R−1)/R · bytes/bandwidth, by a tree
+2·log₂R·latency + 2·bytes/bandwidth; gloo has the ring, NCCL takes the faster. Latency and bandwidth of gloo on this
+machine come from all-reduces of two processes. `--tiny` runs everything at a size that shows that it works and nothing
+else.
 """
 
 import argparse
@@ -115,9 +116,9 @@ def measured(name: str, here: Cluster, tiny: bool) -> Cost:
     """Print the row of a work, and return the cost of its parts."""
     n = 2 if tiny else WORKS[name].batch
     whole, half, two = (apart(name, batch, devices, tiny) for batch, devices in ((n, 1), (n // 2, 1), (n, 2)))
-    compute = max(whole["work"] - half["work"], 0.0) / (n - n // 2)
-    update = max(whole["work"] - compute * n, 0.0)
-    cost = Cost(whole["draw"] / n, compute, update, whole["bytes"])
+    draw, compute = (max(whole[part] - half[part], 0.0) / (n - n // 2) for part in ("draw", "work"))
+    update = max(whole["draw"] + whole["work"] - (draw + compute) * n, 0.0)
+    cost = Cost(draw, compute, update, whole["bytes"])
     times = [1e3 * value for value in (*cost[:3], message(here, cost.size, 2), whole["step"], two["step"])]
     cells = " | ".join(f"{value:.3f} ms" for value in times)
     ratio, model = whole["step"] / two["step"], step(cost, here, n, 1) / step(cost, here, n, 2)

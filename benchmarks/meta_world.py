@@ -25,6 +25,7 @@ from mapsto.models import MLP
 from mapsto.tasks import Demonstrations, MetaWorld
 
 GOALS, HIDDEN = 50, (100, 100)
+NAMES = ("MAML", "RidgeHead", "one policy for all")
 
 
 def learners(environment: MetaWorld) -> dict[str, tuple[Learner, int, float]]:
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("skill", nargs="?", default="reach-v3")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--learners", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--horizon", type=int, default=150)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--split", choices=["validation", "test"], default="test")
@@ -63,7 +65,9 @@ def main() -> None:
     shares: dict[str, list[list[float]]] = {}
     for seed in chosen.seeds:
         torch.manual_seed(seed)
-        for name, (learner, steps, lr) in learners(environment).items():
+        every = learners(environment)
+        for name in chosen.learners:
+            learner, steps, lr = every[name]
             seconds = trained(learner, tasks, 5 if chosen.quick else steps, lr, seed)
             solved = tasks.of(chosen.split).experience(learner, 0, GOALS).solved()
             assert solved is not None

@@ -69,7 +69,7 @@ def _teaching(answer: RobotAnswer) -> Any:
 def _taught(answer: RobotAnswer) -> str:
     """Name the paths that did most, and say how much of the teaching was up."""
     block, path = np.unravel_index(np.abs(answer.pushes).argmax(), answer.pushes.shape)
-    strongest = points(answer.pushes[block, path])
+    strongest = points(float(answer.pushes[block, path]))
     up = 100 * np.clip(answer.pushes, 0, None).sum()
     which = f"Demonstration {path}" if answer.imitates else f"Rollout {path} of update {block + 1}"
     raised = "lowered the error of the adapted policy" if answer.imitates else "raised the return of the adapted policy"

@@ -98,12 +98,12 @@ OF_IMAGES: tuple[Phases, dict[float, Phases]] = (
 CASES = {"digits": digits, "strokes": strokes, "wine": wine, "planted": planted}
 
 
-def networks(case: Case) -> dict[str, LearnedExplainer]:
+def networks(case: Case, slopes: int) -> dict[str, LearnedExplainer]:
     """Return new explainer networks for a case."""
     outputs = len(case.tasks.names)
     return {
         "concepts": Interpreter(case.read_by_concepts, outputs),
-        "why": AmortisedShapley(case.players, outputs, case.reads),
+        "why": AmortisedShapley(case.players, outputs, case.reads, slopes=slopes),
     }
 
 
@@ -202,13 +202,13 @@ def no_support(x: Tensor) -> mt.Examples:
     return mt.Examples(x[:0], torch.empty(0, dtype=torch.long), torch.empty(0))
 
 
-def run(name: str, seed: int, rows: int, part: str) -> None:
+def run(name: str, seed: int, rows: int, part: str, slopes: int) -> None:
     """Train and measure one case, and print one JSON line for each training."""
 
     def trained(label: str, candour: float, phases: Phases) -> None:
         torch.manual_seed(seed)
         case = CASES[name](seed)
-        explainers = networks(case)
+        explainers = networks(case, slopes)
         if not candour:
             explainers["row_alone"] = AmortisedShapley(case.players, len(case.tasks.names))
         joint = mt.Joint(mt.learners.Fixed(case.network), explainers, candour=candour)
@@ -218,7 +218,13 @@ def run(name: str, seed: int, rows: int, part: str) -> None:
             pass
         held_out = getattr(case.tasks, part)
         x = rows_of(held_out)
-        line = {"data": name, "seed": seed, "training": label, "minutes": (time.process_time() - started) / 60}
+        line = {
+            "data": name,
+            "seed": seed,
+            "slopes": slopes,
+            "training": label,
+            "minutes": (time.process_time() - started) / 60,
+        }
         line |= {"rows": len(x), "accuracy": float(mt.evaluate(joint, held_out).accuracy.mean)}
         print(json.dumps({**line, **concepts(joint, x), **values(joint, case.players, x[:rows])}), flush=True)
 
@@ -234,6 +240,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=20, help="held-out rows whose exact values are computed")
     parser.add_argument("--part", choices=["validation", "test"], default="test", help="the part to measure on")
+    parser.add_argument("--slopes", type=int, default=0, help="see `AmortisedShapley`")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run(arguments.data, arguments.seed, arguments.rows, arguments.part)
+    run(arguments.data, arguments.seed, arguments.rows, arguments.part, arguments.slopes)

@@ -60,7 +60,7 @@ def moving(explainer: E.ViewExplainer) -> Call:
     return lambda net, road, rows: explainer.over(road(net), rows, CHUNK)
 
 
-def hiding(explainer: E.GameExplainer | E.ShapleyInteractions) -> Call:
+def hiding(explainer: E.GameExplainer | E.Interactions | E.ShapleyInteractions) -> Call:
     """Return the call that explains all rows by hiding their entries."""
 
     def call(net: nn.Sequential, road: Road, rows: Tensor) -> Any:
@@ -100,6 +100,7 @@ CALLS: dict[str, Call] = {
     "Shapley": hiding(E.Shapley(samples=40)),
     "PermutationShapley": hiding(E.PermutationShapley(2)),
     "BayesianShapley": hiding(E.BayesianShapley(samples=18)),
+    "Interactions": hiding(E.Interactions()),
     "ShapleyInteractions": hiding(E.ShapleyInteractions(orders=2)),
     "Explainer": lambda net, road, rows: E.Explainer(classifier(net, road), FEW[:4], E.Occlusion(), chunk_size=CHUNK)(
         rows

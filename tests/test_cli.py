@@ -228,7 +228,7 @@ def test_list_names_what_a_reader_looks_for(capsys: pytest.CaptureFixture) -> No
     assert entries["Shapley"]["family"] == "hides parts of the input"
     assert all(entry["about"] for entry in entries.values())
     assert entries["film"]["kind"] == "seeing" and entries["maximise"]["paper"].startswith("Simonyan")
-    assert entries["ShapleyInteractions"]["family"] == "scores pairs of parts"
+    assert entries["ShapleyInteractions"]["family"] == "scores sets of parts"
     assert entries["InputXGradient"]["paper"] == "Shrikumar et al. 2016"
     assert entries["PGD"]["paper"] == "Madry et al. 2018" and entries["PGD"]["kind"] == "measure"
     assert len(entries) == len(json.loads(out)["entries"])  # no name twice

@@ -98,6 +98,16 @@ def test_shapley_taylor_of_pairs_is_that_of_the_matrix() -> None:
     torch.testing.assert_close(found.values[:PLAYERS], matrix.diagonal().T)
 
 
+@pytest.mark.parametrize("target", [None, 1])
+def test_many_points_are_explained_as_one(target: int | None) -> None:
+    points, explainer = torch.linspace(0.5, 2, 3, dtype=F64), Interactions("FSII", 3)
+    game = lambda point: Game(lambda mask: torch.tanh(point * GAME(mask)), PLAYERS)  # noqa: E731
+    found = explainer.over(game, points, chunk_size=2, target=target)
+    singly = torch.stack([explainer(game(point)).values for point in points])
+    assert found.sets == explainer(game(points[0])).sets
+    torch.testing.assert_close(found.values, singly if target is None else singly[..., target])
+
+
 def test_the_moebius_transform_adds_up_to_the_game() -> None:
     worth, every = moebius(WORTH), subsets(tuple(range(PLAYERS)))
     for players in every:

@@ -15,17 +15,18 @@ it out among the sets of up to k players, and differs by f alone:
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple, final, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.func import vmap
 
 from .. import checks
 from ..games import Game
 from . import coalitions
-from .explainer import number, without_graph
+from .explainer import each, number, numbers, without_graph
 
 Index = Literal["SII", "BII", "STII", "FSII", "FBII", "k-SII"]
 _BERNOULLI = (1.0, -1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42, 0.0, -1 / 30, 0.0, 5 / 66)  # B_0, B_1 …
@@ -36,10 +37,10 @@ class InteractionValues(NamedTuple):
     """The value of each set of 1 to `order` players, in the unit of the game's outcome."""
 
     sets: list[tuple[int, ...]]  # by size, then by their players
-    values: Float[Tensor, "m ..."]
+    values: Float[Tensor, "..."]  # [m], or [m, k] of k scores; of n points, [n, m] or [n, m, k]
 
     def of(self, *players: int) -> Float[Tensor, "..."]:
-        """Return the value of a set of players."""
+        """Return the value of a set of players, of one point."""
         wanted = tuple(sorted(players))
         checks.expect(wanted in self.sets, "players", wanted, f"1 to {len(self.sets[-1])} different players")
         return self.values[self.sets.index(wanted)]
@@ -86,11 +87,33 @@ class Interactions:
             found = self.attribute(game)
             return found._replace(values=number(found.values))
 
+    def over(
+        self,
+        games: Callable[[Tensor], Game],
+        points: Shaped[Tensor, "n ..."],
+        chunk_size: int | None = None,
+        target: int | Int[Tensor, " n"] | None = None,
+    ) -> InteractionValues:
+        """Return the values `[n, m]` or `[n, m, k]` of `n` points, computed in batches.
+
+        `games` is a function from a point to its game. `chunk_size` is the number of points to explain at a time, to
+        limit memory; None explains all at once. `target` is the index of the score to explain: one for all points, or
+        one for each point, such as the predicted classes. If None, the game decides.
+
+        Raises:
+            MapstoError: if `target` is not the index of a score, if a game has more than 16 players, or if a value is
+                NaN, which is not detected inside a transform of `torch.func`.
+        """
+        with without_graph():
+            explain = lambda point, select: self.attribute(games(point).selected(select)).values  # noqa: E731
+            return InteractionValues(
+                self._sets(games(points[0]).players), numbers(each(explain, points, chunk_size, target))
+            )
+
     def attribute(self, game: Game) -> InteractionValues:
         """Return the values, differentiable with respect to the parameters of the game."""
         coalitions.refuse_many(game.players, "ShapleyInteractions(orders=32)", _MOST)
-        order = min(self.order, game.players)
-        sets = [s for size in range(1, order + 1) for s in itertools.combinations(range(game.players), size)]
+        order, sets = min(self.order, game.players), self._sets(game.players)
         outcomes = vmap(game, chunk_size=self.chunk_size)(coalitions.exact(game.players).masks)  # [2^p] or [2^p, k]
         worth = moebius(outcomes.double())
         codes = torch.arange(len(worth), device=worth.device)
@@ -107,6 +130,10 @@ class Interactions:
         if self.index == "k-SII":
             together = _aggregated(sets, together, order)
         return InteractionValues(sets, together.to(outcomes.dtype))
+
+    def _sets(self, players: int) -> list[tuple[int, ...]]:
+        sizes = range(1, min(self.order, players) + 1)
+        return [chosen for size in sizes for chosen in itertools.combinations(range(players), size)]
 
 
 def moebius(outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:

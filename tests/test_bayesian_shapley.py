@@ -102,12 +102,17 @@ def test_the_choice_of_coalitions_does_not_depend_on_the_unit_of_the_outcome(
     assert chosen.tolist() == quadrature._chosen(every, shapley, (3, 3), 20).tolist()
 
 
-def test_bad_input_is_refused() -> None:
+def test_bad_input_is_refused(unchecked: None) -> None:
     def game(n: int) -> Game:
         return Game(lambda mask: mask.sum(), n)
 
-    with pytest.raises(ValueError, match="game: got 13 players, expected at most 12"):
+    with pytest.raises(
+        ValueError, match=r"^game: got 13 players, expected at most 12 .*; pass no groups to BayesianShapley"
+    ):
         BayesianShapley(100, [0] * 13)(game(13))
+    for samples in ("auto", None, 60.5, 0):
+        with pytest.raises(ValueError, match=f"samples: got {samples!r}, expected a whole number from 1"):
+            BayesianShapley(samples)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="groups: got 2 entries, expected 3"):
         BayesianShapley(8, [0, 1])(game(3))
     with pytest.raises(ValueError, match="samples: got 5, expected at least 8 for 6 players"):

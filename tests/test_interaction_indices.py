@@ -115,9 +115,11 @@ def test_the_moebius_transform_adds_up_to_the_game() -> None:
         torch.testing.assert_close(parts, v(players))
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_what_cannot_be_is_refused(unchecked: None) -> None:
     with pytest.raises(MapstoError, match="order: got 11, expected at most 10"):
         Interactions("SII", 11)
+    with pytest.raises(MapstoError, match=r"^game: got a function, expected a game; pass mt.views.game"):
+        Interactions()(lambda mask: mask.sum())  # type: ignore[arg-type]
     with pytest.raises(MapstoError, match="game: got 17 players, expected at most 16"):
         Interactions()(Game(lambda mask: mask.sum(), 17))
     with pytest.raises(MapstoError, match="expected 1 to 2 different players"):

@@ -166,6 +166,11 @@ def test_lost_interactions_are_refused() -> None:
         explainer.over(lambda x: game(lambda x: x.sum() * math.nan, x), xs)
 
 
+def test_a_function_is_no_game(unchecked: None) -> None:
+    with pytest.raises(MapstoError, match=r"^game: got a function, expected a game; pass mt.views.game"):
+        ShapleyInteractions()(lambda mask: mask.sum())  # type: ignore[arg-type]
+
+
 def test_more_players_than_can_be_enumerated_are_refused() -> None:
     with pytest.raises(MapstoError, match=r"^game: got 13 players.* pass orders=32"):
         ShapleyInteractions()(Game(lambda mask: mask.sum(), 13))

@@ -171,6 +171,12 @@ def test_it_asks_until_it_is_certain(tolerance: float) -> None:
     torch.testing.assert_close(values, Shapley("auto", tolerance=tolerance)(game))
 
 
+def test_samples_are_a_whole_number(unchecked: None) -> None:
+    for samples in (0, 40.5, True, torch.tensor(40)):
+        with pytest.raises(MapstoError, match=r"^samples: got .*, expected a whole number from 1"):
+            Shapley(samples)  # type: ignore[arg-type]
+
+
 def test_what_decides_by_numbers_explains_one_point_at_a_time() -> None:
     weights = torch.tensor([1.0, 2.0, 3.0])
     with pytest.raises(MapstoError, match="samples: got 'auto' inside a transform"):

@@ -35,6 +35,9 @@ class BayesianShapley(GameExplainer):
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
         seed: the random seed of the coalitions; with `groups`, they are not random.
 
+    Raises:
+        MapstoError: if `samples` is not a whole number from 1.
+
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
     >>> BayesianShapley(samples=8)(game(lambda x: x[0] * x[1] + x[2], x, baseline=0.0)).round(decimals=3)
@@ -44,6 +47,7 @@ class BayesianShapley(GameExplainer):
     def __init__(
         self, samples: int = 100, groups: Sequence[int] | None = None, chunk_size: int | None = None, seed: int = 0
     ):
+        checks.count(samples=samples)
         self.samples, self.groups, self.chunk_size, self.seed = samples, groups, chunk_size, seed
 
     def attribute(self, game: Game) -> Tensor:
@@ -76,7 +80,7 @@ class BayesianShapley(GameExplainer):
             least = min(2 * players, 2**players)
             checks.expect(self.samples >= least, "samples", self.samples, f"at least {least} for {players} players")
             return kriging.design(players, self.samples - 2, self.seed, torch.float64)
-        coalitions.refuse_many(players, f"use BayesianShapley({self.samples}) without groups")
+        coalitions.refuse_many(players, "no groups to BayesianShapley")
         checks.expect(
             len(self.groups) == players, "groups", f"{len(self.groups)} entries", f"{players}, one for each player"
         )

@@ -33,6 +33,12 @@ def refuse_games(explain: Explain) -> None:
     checks.expect(not wrong, "explain", type(explain).__name__, "a function of a view and a point", remedy)
 
 
+def refuse_others(game: Game) -> None:
+    """Raise MapstoError if the argument `game` of an explainer is something else, such as a model."""
+    remedy = "pass mt.views.game(mt.views.model(f), x), or take mt.explainers.Explainer(f, background)(rows)"
+    checks.expect(isinstance(game, Game), "game", f"a {type(game).__name__}", "a game", remedy)
+
+
 class _Explainer(ABC):  # noqa: B024, the two kinds add the abstract method
     def __init_subclass__(cls, **arguments: Any):
         """Let a subclass define `__call__` in place of `attribute`."""
@@ -117,8 +123,7 @@ class GameExplainer(_Explainer):
             MapstoError: if `game` is not a game, or if an attribution is NaN, which is not detected inside a transform
                 of `torch.func`.
         """
-        remedy = "pass mt.views.game(mt.views.model(f), x), or take mt.explainers.Explainer(f, background)(rows)"
-        checks.expect(isinstance(game, Game), "game", f"a {type(game).__name__}", "a game", remedy)
+        refuse_others(game)
         with without_graph():
             return number(self.attribute(game))
 
@@ -127,8 +132,9 @@ class GameExplainer(_Explainer):
     ) -> tuple[Float[Tensor, "players ..."], Float[Tensor, "players ..."] | None]:
         """Return the attributions, and their standard errors due to sampling; None if the explainer has no estimate.
 
-        `Shapley` and `PermutationShapley` estimate the errors from the outcomes that they evaluate anyway. About 95 %
-        of intervals of ± 1.96 errors contain the exact value.
+        `Shapley`, `BayesianShapley` and `PermutationShapley` estimate the errors from the outcomes that they evaluate
+        anyway. About 95 % of intervals of ± 1.96 errors contain the exact value. Errors are NaN if there are too few
+        coalitions to estimate them. Values are NaN if outcomes are not finite; only a call refuses that.
         """
         return self.attribute(game), None
 

@@ -26,7 +26,11 @@ from torch.func import vmap
 from .. import checks
 from ..games import Game
 from . import coalitions
+<<<<<<< HEAD
 from .explainer import each, number, numbers, without_graph
+=======
+from .explainer import number, refuse_others, without_graph
+>>>>>>> newcomer
 
 Index = Literal["SII", "BII", "STII", "FSII", "FBII", "k-SII"]
 _BERNOULLI = (1.0, -1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42, 0.0, -1 / 30, 0.0, 5 / 66)  # B_0, B_1 …
@@ -80,9 +84,10 @@ class Interactions:
         """Return the values of all sets of 1 to `order` players: `[m]`, or `[m, k]` if the game has k scores.
 
         Raises:
-            MapstoError: if the game has more than 16 players, or if a value is NaN, which is not detected inside a
-                transform of `torch.func`.
+            MapstoError: if `game` is not a game or has more than 16 players, or if a value is NaN, which is not
+                detected inside a transform of `torch.func`.
         """
+        refuse_others(game)
         with without_graph():
             found = self.attribute(game)
             return found._replace(values=number(found.values))

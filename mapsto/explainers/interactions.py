@@ -24,7 +24,7 @@ from torch.func import vmap
 from .. import checks
 from ..games import Game
 from . import coalitions
-from .explainer import each, number, numbers, without_graph
+from .explainer import each, number, numbers, refuse_others, without_graph
 
 
 @final
@@ -62,9 +62,10 @@ class ShapleyInteractions:
         """Return the matrix `[players, players]`, or `[players, players, k]` if the game has k scores.
 
         Raises:
-            MapstoError: if `orders` is None and the game has more than 12 players, or if a value is NaN, which is not
-                detected inside a transform of `torch.func`.
+            MapstoError: if `game` is not a game; if `orders` is None and the game has more than 12 players; or if a
+                value is NaN, which is not detected inside a transform of `torch.func`.
         """
+        refuse_others(game)
         with without_graph():
             return number(self.attribute(game))
 

@@ -39,8 +39,9 @@ class Shapley(DesignedExplainer):
         tolerance: the largest standard error of a value, in the unit of the outcome, for `samples="auto"`.
 
     Raises:
-        MapstoError: if `samples` is a text other than "auto", or `tolerance` is not above 0; if "auto" is called with
-            many points at once (`over`), which would need different numbers of coalitions.
+        MapstoError: if `samples` is neither "auto" nor a whole number from 1, or `tolerance` is not above 0; if "auto"
+            is called inside a transform, as by `over` and `Explainer`, whose points would need different numbers of
+            coalitions.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0])
@@ -57,6 +58,8 @@ class Shapley(DesignedExplainer):
     ):
         if isinstance(samples, str):
             checks.one_of(("auto",), samples=samples)
+        elif samples is not None:
+            checks.count(samples=samples)
         checks.above(0, tolerance=tolerance)
         self.samples, self.seed, self.chunk_size, self.tolerance = samples, seed, chunk_size, tolerance
 
@@ -90,7 +93,7 @@ class Shapley(DesignedExplainer):
         return values, errors.reshape(values.shape).to(values.dtype)
 
     def _until_certain(self, game: Game) -> tuple[Tensor, Tensor]:
-        samples, remedy = _FIRST * game.players, "pass a number, or explain one point after the other"
+        samples, remedy = _FIRST * game.players, "pass a number, or call it with the game of one point after the other"
         checks.expect(not checks.tracing(), "samples", "'auto' inside a transform of torch.func", "a number", remedy)
         while True:
             values, errors = Shapley(samples, self.seed, self.chunk_size).attribute_with_error(game)

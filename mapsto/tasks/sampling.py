@@ -1,5 +1,6 @@
 """Draw without replacement, and divide rows into support and query, for a whole batch of tasks at once."""
 
+from numbers import Real
 from typing import Any
 
 import torch
@@ -60,7 +61,8 @@ def ends(splits: tuple[float, float, float]) -> Float[Tensor, "3"]:
     Raises:
         MapstoError: if there are not three fractions from 0 whose sum is above 0 and at most 1.
     """
-    valid = len(splits) == 3 and min(splits) >= 0 and 0 < sum(splits) <= 1 + 1e-9
+    numbers = len(splits) == 3 and all(isinstance(fraction, Real) for fraction in splits)
+    valid = numbers and min(splits) >= 0 and 0 < sum(splits) <= 1 + 1e-9
     checks.expect(valid, "splits", splits, "three fractions from 0 that sum to at most 1")
     return torch.tensor(splits, dtype=torch.float64).cumsum(0)
 

@@ -38,7 +38,7 @@ class Explainer:
         background: rows `[b, d]` that represent the data, such as 100 training rows: an array, a tensor or a DataFrame.
             Columns of a DataFrame may hold texts.
         method: an explainer that hides, such as `LIME()`. If None, Shapley values: exact for up to 10 columns, else
-            `Shapley(samples=64·d)`.
+            `Shapley(samples=64·d)`. Rows are explained together, so `Shapley("auto")` is refused.
         target: the index or the name of the score to explain; if None, all scores are explained.
         chunk_size: the number of rows to explain at a time.
         batch_size: the largest number of rows that the model gets at a time.

@@ -3,7 +3,7 @@
 The tasks are divided among train, validation and test, so that results are for tasks that training never saw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ class DemonstrationLog(Tasks):
         checks.expect(len(table) > 0, "log", "no row", "one for each step of a demonstration")
         refuse_duplicates([str(column) for column in table.columns])
         self.shots, self.queries, self.notes = shots, queries, file.notes if file else []
+        _refuse_others(actions=actions, observations=() if observations is None else observations)
         others = [column for column in table.columns if column not in (task, episode, *actions)]
         self.columns = others if observations is None else list(observations)
         _refuse_columns(table, task=[task], episode=[episode], actions=actions, observations=self.columns)
@@ -101,25 +102,36 @@ class DemonstrationLog(Tasks):
         checks.expect(counts[fewest] >= least, "log", got, f"at least shots + queries = {least}", remedy)
 
 
+def _refuse_others(**roles: Any) -> None:
+    """Raise MapstoError if an argument is no list of names, such as the name of the only column."""
+    for name, columns in roles.items():
+        listed = isinstance(columns, Collection) and not isinstance(columns, str)
+        checks.expect(listed, name, repr(columns), "a list with the name of at least one column")
+
+
 def _refuse_columns(table: pd.DataFrame, **roles: Sequence[str]) -> None:
     """Raise MapstoError if a column is missing, or has two roles."""
     there = ", ".join(map(repr, table.columns[:8]))
     used = [column for columns in roles.values() for column in columns]
     for name, columns in roles.items():
-        listed = not isinstance(columns, str) and len(columns) > 0
-        checks.expect(listed, name, repr(columns), "a list with the name of at least one column")
+        checks.expect(len(columns) > 0, name, repr(columns), "a list with the name of at least one column")
         for column in columns:
             checks.expect(column in table.columns, name, repr(column), "a column of the log", f"it has {there}")
             checks.expect(used.count(column) == 1, name, f"{column!r} twice", "each column once", "name it once")
 
 
 def _numbers(table: pd.DataFrame, name: str, columns: Sequence[str]) -> Float[Tensor, "n columns"]:
-    cells = table[[*columns]].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    cells = table[[*columns]].apply(_number).to_numpy(np.float64, na_value=np.nan)
     numbers = torch.tensor(cells).float()  # an infinite number if it is too large
     for i, j in (~numbers.isfinite()).nonzero()[:1].tolist():
-        got = f"{table[columns[j]].iloc[i]!r} in row {i + 1} of {columns[j]!r}"
+        got = f"{table[columns[j]].astype(object).iloc[i]!r} in row {i + 1} of {columns[j]!r}"
         checks.expect(False, name, got, "a finite number", "mend the cell, or leave the column out")
     return numbers
+
+
+def _number(column: pd.Series) -> pd.Series:
+    """Return the cells as numbers, NaN if they are none: dates are none, nor are complex numbers."""
+    return pd.to_numeric(column.astype(str) if column.dtype.kind in "mMc" else column, errors="coerce")
 
 
 def _names(table: pd.DataFrame, name: str, column: str) -> list[str]:

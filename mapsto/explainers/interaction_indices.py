@@ -26,11 +26,7 @@ from torch.func import vmap
 from .. import checks
 from ..games import Game
 from . import coalitions
-<<<<<<< HEAD
-from .explainer import each, number, numbers, without_graph
-=======
-from .explainer import number, refuse_others, without_graph
->>>>>>> newcomer
+from .explainer import each, number, numbers, refuse_others, without_graph
 
 Index = Literal["SII", "BII", "STII", "FSII", "FBII", "k-SII"]
 _BERNOULLI = (1.0, -1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42, 0.0, -1 / 30, 0.0, 5 / 66)  # B_0, B_1 …

@@ -214,3 +214,21 @@ def test_the_choice_of_noise_and_relevance_can_be_differentiated() -> None:
         BayesianShapley(40)(Game(lambda m, x=x: torch.tanh(x * game(m)), 6)) for x in (0.7 + step, 0.7 - step)
     )
     torch.testing.assert_close(slope.double(), (ahead - behind) / (2 * step), rtol=1e-3, atol=1e-3)
+
+
+def test_more_than_a_thousand_players_are_sampled() -> None:
+    """They have more coalitions of one size than the largest float."""
+    half = complements(1100, 2400, seed=0)
+    assert half.shape == (1201, 1100)
+    assert len(np.unique(half, axis=0)) == len(half)
+    sizes = half[1101:].sum(1)
+    assert sizes.min() > 490 and sizes.max() == 550  # other sizes have too few coalitions
+
+
+def test_enough_pairs_choose_a_prior_for_any_number_of_players(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer pairs than players would leave their values, and so the prior, undetermined."""
+    game, _ = saturating(10, 0)
+    monkeypatch.setattr(kriging, "_MOST_PAIRS", 20)
+    wanted = BayesianShapley(202)(game)
+    monkeypatch.setattr(kriging, "_MOST_PAIRS", 6)
+    torch.testing.assert_close(BayesianShapley(202)(game), wanted)

@@ -27,8 +27,8 @@ class BayesianShapley(GameExplainer):
     makes the values most certain.
 
     Args:
-        samples: the number of coalitions to evaluate, the empty and the full one included: at least `2·players`, or
-            `players + 2` with `groups`. If there are no more than `samples`, the values are exact.
+        samples: the largest number of coalitions to evaluate, the empty and the full one included: at least
+            `2·players`, or `players + 2` with `groups`. If there are no more than `samples`, the values are exact.
         groups: the group number of each player. For support examples, it can be the class: `support.y.tolist()`.
             Players of one group are assumed to be similar, so that fewer samples are enough. The game may then have at
             most 12 players.
@@ -60,7 +60,10 @@ class BayesianShapley(GameExplainer):
         return self.attribute_with_error(game)[0]
 
     def attribute_with_error(self, game: Game) -> tuple[Tensor, Tensor | None]:
-        """Return the values and the standard errors of the prior that fits best; None in their place with groups."""
+        """Return the values and the standard errors of the prior that fits best; None in their place with groups.
+
+        The errors are NaN if there are not more pairs of coalitions than players, which say nothing about products.
+        """
         design = self._design(game.players)
         outcomes = outcomes_of(design, game, self.chunk_size)
         if self.groups is not None:

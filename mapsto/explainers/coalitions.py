@@ -199,7 +199,8 @@ def complements(players: int, samples: int, seed: int) -> np.ndarray:
     got = f"{samples}, too few coalitions to tell {players} players apart"
     checks.expect(left >= players - 1, "samples", got, expected, remedy)
     rooms = {size: math.comb(players, size) // (1 + (2 * size == players)) for size in range(1, players // 2 + 1)}
-    drawn, share = [np.ones((1, players))], {size: math.sqrt(room) for size, room in rooms.items()}
+    most = max(rooms.values())  # may exceed the largest float, its ratios do not
+    drawn, share = [np.ones((1, players))], {size: math.sqrt(room / most) for size, room in rooms.items()}
     for size, room in rooms.items():
         wanted = players if size == 1 else round(left * share[size] / sum(share.values()))
         count = min(room, left, wanted)
@@ -254,4 +255,6 @@ def _subsets(players: int, size: int, count: int, room: int, generator: np.rando
             if half and 0 not in subset:
                 subset = list(set(range(players)) - set(subset))
             chosen.add(tuple(sorted(subset)))
-    return np.array([[float(j in subset) for j in range(players)] for subset in sorted(chosen)]).reshape(-1, players)
+    masks = np.zeros((count, players))
+    np.put_along_axis(masks, np.array(sorted(chosen), int).reshape(count, size), 1, axis=1)
+    return masks

@@ -30,7 +30,7 @@ from .coalitions import Design, complements, exact, widened
 FIFTH, NOISE = 0.1, 0.01  # the variances of products of five players and of the rest; products of three have 1
 _NOISES, _POWERS, _LEAST_RELEVANCE = (0.1, 0.01, 0.001), (0.5, 1.0), 0.02
 _JITTER, _TINY = 1e-10, 1e-300
-_MOST_PAIRS = 1024  # to choose a prior by
+_MOST_PAIRS = 1024  # to choose a prior by, or two for each player
 
 
 class System(NamedTuple):
@@ -78,11 +78,12 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     """Return the values and their standard errors under the prior that fits the odd parts `u` of the coalitions best.
 
     First, three levels of noise are compared at equal relevances. The values that fit best then give relevances |φ|^½
-    and |φ|, which are compared with them. At most 1,024 pairs choose; all give the values. All scores share one prior,
-    so that the values of probabilities add up to 0 over the classes.
+    and |φ|, which are compared with them. At most 1,024 pairs choose (two for each player, if these are more); all give
+    the values. All scores share one prior, so that the values of probabilities add up to 0 over the classes.
     """
     z = 2 * half - 1
-    few = torch.linspace(0, len(z) - 1, min(len(z), _MOST_PAIRS), dtype=torch.float64).round().long().to(z.device)
+    most = max(_MOST_PAIRS, 2 * z.shape[1])
+    few = torch.linspace(0, len(z) - 1, min(len(z), most), dtype=torch.float64).round().long().to(z.device)
     equal = torch.ones_like(z[0])
     values = _best(z[few], u[few], [equal]).values
     size = (values.square().sum(1) + _TINY).sqrt()

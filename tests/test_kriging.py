@@ -232,3 +232,18 @@ def test_enough_pairs_choose_a_prior_for_any_number_of_players(monkeypatch: pyte
     wanted = BayesianShapley(202)(game)
     monkeypatch.setattr(kriging, "_MOST_PAIRS", 6)
     torch.testing.assert_close(BayesianShapley(202)(game), wanted)
+
+
+def test_standard_errors_hold_for_products_of_many_players() -> None:
+    """Values of 2c/7 for each product of seven players, of which the fixed prior knows nothing."""
+    generator, kept = np.random.default_rng(0), []
+    half = complements(14, 448, seed=0)
+    for _ in range(30):
+        sets = np.stack([generator.permutation(14)[:7] for _ in range(150)])
+        c = generator.normal(size=150)
+        u = torch.tensor((2 * half - 1)[:, sets].prod(2) @ c)[:, None]
+        exact = torch.tensor([2 / 7 * c[(sets == j).any(1)].sum() for j in range(14)])[:, None]
+        outcomes = torch.cat([-u, u])
+        missed = kriging.design(14, 448, dtype=F64).weights @ outcomes - exact
+        kept.append(missed.abs() < 1.96 * kriging.error(14, 448, 0, outcomes))
+    assert 0.86 < torch.cat(kept).double().mean() < 0.99

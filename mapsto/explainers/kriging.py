@@ -60,12 +60,20 @@ def design(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
 def error(players: int, samples: int, seed: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
     """Return the standard errors of the values of `design`, given the outcomes of its coalitions.
 
-    They are NaN if there are not more pairs of coalitions than players: such outcomes say nothing about products.
+    Their noise is, for each score, the most likely of the three that `fitted` compares, because products of many
+    players need more than `design` assumes. The errors are NaN if there are not more pairs of coalitions than players:
+    such outcomes say nothing about products.
     """
     if samples >= 2**players - 2:
         return torch.zeros(players, outcomes.shape[1], device=outcomes.device)
-    system = System(*(torch.as_tensor(part, device=outcomes.device) for part in _system(players, samples, seed)))
-    return _errors(system, odd(outcomes))
+    u, scores, errors = odd(outcomes), [], []
+    for noise in _NOISES:
+        parts = _system(players, samples, seed, noise)
+        system = System(*(torch.as_tensor(part, device=u.device) for part in parts))
+        scores.append(_score(system, _squares(system, u), max(len(u) - players, 1)))
+        errors.append(_errors(system, u))
+    best = torch.stack(scores).argmin(0)  # [k]
+    return torch.stack(errors).gather(0, best.expand(1, players, -1))[0]
 
 
 def odd(outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "n ..."]:
@@ -101,15 +109,19 @@ class _Choice(NamedTuple):
 
 
 def _best(z: Tensor, u: Tensor, relevances: list[Tensor]) -> _Choice:
-    choices, freedom = [], max(len(z) - z.shape[1], 1) * u.shape[1]
+    choices, freedom = [], max(len(z) - z.shape[1], 1)
     for relevance in relevances:
         prior = covariances(z, relevance)
         for noise in _NOISES:
             system = solve(z, prior, noise)
-            score = freedom * (_squares(system, u).sum() + _TINY).log() + u.shape[1] * system.logarithm
+            score = _score(system, _squares(system, u).sum(), freedom)
             choices.append(_Choice(score, system.weights @ u, relevance, torch.full_like(score, noise)))
     which = torch.stack([choice.score for choice in choices]).argmin()
     return _Choice(*(torch.stack(parts).index_select(0, which[None])[0] for parts in zip(*choices, strict=True)))
+
+
+def _score(system: System, squares: Tensor, freedom: int) -> Tensor:
+    return freedom * (squares + _TINY).log() + system.logarithm  # minus twice the restricted log likelihood
 
 
 def _squares(system: System, u: Tensor) -> Tensor:
@@ -123,10 +135,10 @@ def _errors(system: System, u: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)  # of n² numbers each
-def _system(players: int, samples: int, seed: int) -> System:
+def _system(players: int, samples: int, seed: int, noise: float = NOISE) -> System:
     # Only NumPy arrays are cached: a tensor born inside grad or vmap belongs to that transform and must not outlive it.
     z = 2 * complements(players, samples, seed) - 1
-    return solve(z, covariances(z, np.ones(players)), NOISE)
+    return solve(z, covariances(z, np.ones(players)), noise)
 
 
 class Prior(NamedTuple):

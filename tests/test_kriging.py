@@ -104,6 +104,14 @@ def test_probabilities_of_classes_share_one_prior() -> None:
     torch.testing.assert_close(first, BayesianShapley(60)(Game(lambda mask: both(mask)[0], 9)))
 
 
+def test_standard_errors_assume_no_noise_where_there_is_none() -> None:
+    game, _ = polynomial(12, 3)
+    u = kriging.odd(vmap(game)(kriging.design(12, 240).masks))[:, None]
+    system = kriging.System(*map(torch.as_tensor, kriging._system(12, 240, 0, min(kriging._NOISES))))
+    least = kriging._errors(system, u)[:, 0]
+    torch.testing.assert_close(Shapley(240).attribute_with_error(game)[1], least)
+
+
 def test_a_score_that_never_changes_has_no_say_in_the_prior() -> None:
     game, _ = saturating(9, 1)
     both = Game(lambda mask: torch.stack([game(mask) * 0 + 0.5, game(mask)]), 9)

@@ -9,7 +9,7 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test slow mutants lint format bench clean FORCE
+.PHONY: help demo test suite slow mutants lint format bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -24,7 +24,10 @@ help:
 demo: $(VENV)/.package
 	$(BIN)/mapsto demo
 
-test: lint
+test: $(VENV)/.dev
+	$(MAKE) -j 2 lint suite
+
+suite: $(VENV)/.dev
 	$(BIN)/python -m pytest -rs -n auto --dist worksteal $(PYTEST)
 
 slow: $(VENV)/.dev

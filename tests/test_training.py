@@ -138,9 +138,13 @@ class Meeting(MAML):
     """Lets a loss go on only when another thread is in the midst of one too."""
 
     def batch_loss(self, episodes: Episode) -> tuple[Tensor, dict[str, Tensor]]:
-        _TOGETHER.wait(20)
-        found = super().batch_loss(episodes)
-        _TOGETHER.wait(20)
+        try:
+            _TOGETHER.wait(20)
+            found = super().batch_loss(episodes)
+            _TOGETHER.wait(20)
+        except BaseException:
+            _TOGETHER.abort()  # otherwise the other thread waits for this one
+            raise
         return found
 
 

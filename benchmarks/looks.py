@@ -1,4 +1,4 @@
-"""Shapley values from few looks at the model: one pass and looks together, beside BayesianShapley and KernelSHAP.
+"""Shapley values from few looks at the model: one pass and looks together, beside BayesianShapley and Shapley.
 
     MAPSTO_DATA=... python benchmarks/looks.py
 
@@ -53,7 +53,7 @@ def compared(X, y, looks: int) -> dict[str, np.ndarray]:
     values = {"one pass": clf.explain(judged).values, f"one pass and {looks} looks": clf.explain(judged, looks).values}
     x = clf._tensor(judged.to_numpy(float))
     games = [Game(partial(_played, clf, row), COLUMNS) for row in x]
-    for name, method in {"BayesianShapley": BayesianShapley(looks), "KernelSHAP": Shapley(looks)}.items():
+    for name, method in {"BayesianShapley": BayesianShapley(looks), "Shapley": Shapley(looks)}.items():
         values[f"{name}, {looks} looks"] = np.stack([method(game).numpy() for game in games])
     return {name: np.square(each - exact).sum((1, 2)) / np.square(exact).sum((1, 2)) for name, each in values.items()}
 

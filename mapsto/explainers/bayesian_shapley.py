@@ -8,6 +8,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from .. import checks
 from ..games import Game
@@ -64,27 +65,26 @@ class BayesianShapley(GameExplainer):
 
         The errors are NaN if there are not more pairs of coalitions than players, which say nothing about products.
         """
-        design = self._design(game.players)
-        outcomes = outcomes_of(design, game, self.chunk_size)
         if self.groups is not None:
-            return values_of(design, outcomes), None
-        if len(design.masks) == 2**game.players:
-            values = values_of(design, outcomes)
+            return self._linear(self._of_groups(game.players, self.groups), game), None
+        least = min(2 * game.players, 2**game.players)
+        checks.expect(self.samples >= least, "samples", self.samples, f"at least {least} for {game.players} players")
+        if self.samples >= 2**game.players:
+            values = self._linear(coalitions.exact(game.players, torch.float64), game)
             return values, torch.zeros_like(values)
-        half = design.masks[len(design.masks) // 2 :].double().to(outcomes.device)
+        masks = kriging.masks(game.players, self.samples - 2, self.seed)
+        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)
+        half = masks[len(masks) // 2 :].double().to(outcomes.device)
         scores = kriging.odd(outcomes).reshape(len(half), -1)  # [n, k or 1]
         values, errors = (
             part.reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype) for part in kriging.fitted(half, scores)
         )
         return values, errors
 
-    def _design(self, players: int) -> coalitions.Design:
-        if self.groups is None:
-            least = min(2 * players, 2**players)
-            checks.expect(self.samples >= least, "samples", self.samples, f"at least {least} for {players} players")
-            return kriging.design(players, self.samples - 2, self.seed, torch.float64)
+    def _linear(self, design: coalitions.Design, game: Game) -> Tensor:
+        return values_of(design, outcomes_of(design, game, self.chunk_size))
+
+    def _of_groups(self, players: int, groups: Sequence[int]) -> coalitions.Design:
         coalitions.refuse_many(players, "no groups to BayesianShapley")
-        checks.expect(
-            len(self.groups) == players, "groups", f"{len(self.groups)} entries", f"{players}, one for each player"
-        )
-        return quadrature.design(list(self.groups), self.samples)
+        checks.expect(len(groups) == players, "groups", f"{len(groups)} entries", f"{players}, one for each player")
+        return quadrature.design(list(groups), self.samples)

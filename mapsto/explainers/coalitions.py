@@ -21,7 +21,6 @@ from ..estimate import student
 
 Arrays = tuple[np.ndarray, np.ndarray]
 MOST_PLAYERS = 12  # 4,096 coalitions
-_LEAST = 0.05  # of 1 − leverage: a pair that alone determines a value leaves no residual
 
 
 class Design(NamedTuple):
@@ -78,33 +77,6 @@ def kernel(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
     torch.Size([258, 10])
     """
     return _tensors(_kernel(players, samples, seed), dtype)
-
-
-def kernel_error(design: Design, samples: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
-    """Return the standard errors of KernelSHAP's values, given the outcomes of the coalitions of `kernel`.
-
-    `φ = weights @ v` changes with the sample of pairs of a coalition and its complement. Without a pair, the values
-    change by `g = Σ weights_S · (v(S) − v(none) − Σ_{j∈S} φ_j) / (1 − h)`, summed over its two coalitions, where
-    `h = Σ_S Σ_{j∈S} weights_jS` is the leverage of the pair (MacKinnon & White 1985, HC3). The variance is the sum over
-    the sizes of coalitions of `(1 − n/N)·n/(n−1)·Σ(g − ḡ)²`, for n sampled of N possible pairs (Cochran 1977, §5.3). If
-    all pairs of a size are sampled, they have no error. The errors are widened by Student's t distribution, so that
-    intervals of ± 1.96 errors hold for few pairs too.
-    """
-    masks, weights = design.masks.to(outcomes), design.weights.to(outcomes)
-    players = masks.shape[1]
-    rest = outcomes - outcomes[0] - masks @ (weights @ outcomes)  # [c, k]
-    each, start, variance = weights[:, :, None] * rest, 2, torch.zeros(players, outcomes.shape[1]).to(outcomes)
-    leverage = (masks * weights.T).sum(1)  # [c]
-    for _, count, room, _ in _sizes(players, samples):
-        here = slice(start, start + 2 * count)
-        h = leverage[here].unflatten(0, (2, -1)).sum(0)  # [n]
-        pairs = each[:, here].unflatten(1, (2, -1)).sum(1) / (1 - h).clamp_min(_LEAST)[:, None]  # [p, n, k]
-        start += 2 * count
-        if 0 < count < room:
-            centred = pairs - pairs.mean(1, keepdim=True) if count > 1 else pairs
-            variance = variance + (1 - count / room) * count / max(count - 1, 1) * centred.square().sum(1)
-    freedom = max(len(masks) // 2 - players, 1)  # the pairs, less the players − 1 fitted values
-    return variance.sqrt() * widened(freedom)
 
 
 def widened(freedom: int) -> float:

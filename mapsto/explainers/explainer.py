@@ -155,9 +155,20 @@ class GameExplainer(_Explainer):
             MapstoError: if `target` is not the index of a score, or if an attribution is NaN. If `over` is called
                 inside a transform of `torch.func`, NaN is not detected.
         """
-        with without_graph():
-            explain = lambda point, select: self.attribute(games(point).selected(select))  # noqa: E731
-            return numbers(each(explain, points, chunk_size, target))
+        return over_games(self.attribute, games, points, chunk_size, target)
+
+
+def over_games(
+    attribute: Callable[[Game], Tensor],
+    games: Callable[[Tensor], Game],
+    points: Shaped[Tensor, "n ..."],
+    chunk_size: int | None,
+    target: int | Int[Tensor, " n"] | None,
+) -> Shaped[Tensor, "n ..."]:
+    """Return `attribute(game)` for the games of `n` points, without a gradient; see `GameExplainer.over`."""
+    with without_graph():
+        explain = lambda point, select: attribute(games(point).selected(select))  # noqa: E731
+        return numbers(each(explain, points, chunk_size, target))
 
 
 def each(

@@ -26,7 +26,7 @@ from torch.func import vmap
 from .. import checks
 from ..games import Game
 from . import coalitions
-from .explainer import each, number, numbers, refuse_others, without_graph
+from .explainer import number, over_games, refuse_others, without_graph
 
 Index = Literal["SII", "BII", "STII", "FSII", "FBII", "k-SII"]
 _BERNOULLI = (1.0, -1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42, 0.0, -1 / 30, 0.0, 5 / 66)  # B_0, B_1 …
@@ -105,20 +105,18 @@ class Interactions:
             MapstoError: if `target` is not the index of a score, if a game has more than 16 players, or if a value is
                 NaN, which is not detected inside a transform of `torch.func`.
         """
-        with without_graph():
-            explain = lambda point, select: self.attribute(games(point).selected(select)).values  # noqa: E731
-            return InteractionValues(
-                self._sets(games(points[0]).players), numbers(each(explain, points, chunk_size, target))
-            )
+        values = over_games(lambda game: self.attribute(game).values, games, points, chunk_size, target)
+        return InteractionValues(self._sets(games(points[0]).players), values)
 
     def attribute(self, game: Game) -> InteractionValues:
         """Return the values, differentiable with respect to the parameters of the game."""
         coalitions.refuse_many(game.players, "ShapleyInteractions(orders=32)", _MOST)
         order, sets = min(self.order, game.players), self._sets(game.players)
-        outcomes = vmap(game, chunk_size=self.chunk_size)(coalitions.exact(game.players).masks)  # [2^p] or [2^p, k]
+        masks = coalitions.exact(game.players).masks
+        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [2^p] or [2^p, k]
         worth = moebius(outcomes.double())
         codes = torch.arange(len(worth), device=worth.device)
-        size = coalitions.exact(game.players).masks.sum(1).long().to(worth.device)
+        size = masks.sum(1).long().to(worth.device)
         base = "SII" if self.index == "k-SII" else self.index
         shares = [[_share(base, order, s, t) for t in range(game.players + 1)] for s in range(order + 1)]
         values = []

@@ -24,7 +24,7 @@ from torch.func import vmap
 from .. import checks
 from ..games import Game
 from . import coalitions
-from .explainer import each, number, numbers, refuse_others, without_graph
+from .explainer import number, over_games, refuse_others, without_graph
 
 
 @final
@@ -90,9 +90,7 @@ class ShapleyInteractions:
             MapstoError: if `target` is not the index of a score, or if a value is NaN. If `over` is called inside a
                 transform of `torch.func`, NaN is not detected.
         """
-        with without_graph():
-            explain = lambda point, select: self.attribute(games(point).selected(select))  # noqa: E731
-            return numbers(each(explain, points, chunk_size, target))
+        return over_games(self.attribute, games, points, chunk_size, target)
 
     def _exact(self, game: Game) -> Tensor:
         coalitions.refuse_many(game.players, "orders=32")

@@ -52,9 +52,18 @@ def design(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch
     """
     if samples >= 2**players - 2:
         return exact(players, dtype)
-    half, system = complements(players, samples, seed), _system(players, samples, seed)
-    masks = torch.tensor(np.concatenate([1 - half, half]), dtype=torch.float32)
-    return Design(masks, torch.tensor(np.concatenate([-system.weights, system.weights], 1) / 2, dtype=dtype))
+    weights = _system(players, samples, seed).weights
+    return Design(masks(players, samples, seed), torch.tensor(np.concatenate([-weights, weights], 1) / 2, dtype=dtype))
+
+
+def masks(players: int, samples: int, seed: int) -> Float[Tensor, "c p"]:
+    """Return about `samples` coalitions, the empty and the full one: first the rest of each pair, then its coalition.
+
+    Raises:
+        MapstoError: if they do not determine the values.
+    """
+    half = complements(players, samples, seed)
+    return torch.tensor(np.concatenate([1 - half, half]), dtype=torch.float32)
 
 
 def error(players: int, samples: int, seed: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
@@ -93,29 +102,32 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     most = max(_MOST_PAIRS, 2 * z.shape[1])
     few = torch.linspace(0, len(z) - 1, min(len(z), most), dtype=torch.float64).round().long().to(z.device)
     equal = torch.ones_like(z[0])
-    values = _best(z[few], u[few], [equal]).values
-    size = (values.square().sum(1) + _TINY).sqrt()
+    first = _likeliest(_choices(z[few], u[few], equal))
+    size = (first.values.square().sum(1) + _TINY).sqrt()
     relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
-    best = _best(z[few], u[few], [equal, *(relevant**power / (relevant**power).mean() for power in _POWERS)])
+    others = (relevant**power / (relevant**power).mean() for power in _POWERS)
+    best = _likeliest([first, *(choice for other in others for choice in _choices(z[few], u[few], other))])
     system = solve(z, covariances(z, best.relevance), best.noise)
     return system.weights @ u, _errors(system, u)
 
 
 class _Choice(NamedTuple):
-    score: Tensor  # minus twice the restricted log likelihood
+    score: Tensor
     values: Tensor
     relevance: Tensor
     noise: Tensor
 
 
-def _best(z: Tensor, u: Tensor, relevances: list[Tensor]) -> _Choice:
-    choices, freedom = [], max(len(z) - z.shape[1], 1)
-    for relevance in relevances:
-        prior = covariances(z, relevance)
-        for noise in _NOISES:
-            system = solve(z, prior, noise)
-            score = _score(system, _squares(system, u).sum(), freedom)
-            choices.append(_Choice(score, system.weights @ u, relevance, torch.full_like(score, noise)))
+def _choices(z: Tensor, u: Tensor, relevance: Tensor) -> list[_Choice]:
+    prior, freedom, choices = covariances(z, relevance), max(len(z) - z.shape[1], 1), []
+    for noise in _NOISES:
+        system = solve(z, prior, noise)
+        score = _score(system, _squares(system, u).sum(), freedom)
+        choices.append(_Choice(score, system.weights @ u, relevance, torch.full_like(score, noise)))
+    return choices
+
+
+def _likeliest(choices: list[_Choice]) -> _Choice:
     which = torch.stack([choice.score for choice in choices]).argmin()
     return _Choice(*(torch.stack(parts).index_select(0, which[None])[0] for parts in zip(*choices, strict=True)))
 

@@ -68,10 +68,9 @@ class Shapley(DesignedExplainer):
 
         With "auto", they are those that are evaluated first.
         """
-        if self.samples == "auto":
-            return kriging.design(players, _FIRST * players, self.seed, dtype=torch.float64)
-        if self.samples is not None:
-            return kriging.design(players, self.samples, self.seed, dtype=torch.float64)
+        samples = _FIRST * players if self.samples == "auto" else self.samples
+        if samples is not None:
+            return kriging.design(players, samples, self.seed, dtype=torch.float64)
         coalitions.refuse_many(players, f"samples={32 * players}", most=16)
         return coalitions.exact(players, dtype=torch.float64)
 

@@ -131,7 +131,7 @@ def ours(make: Callable[[int, int], Any]) -> Method:
 
 
 def leverage(worth: Worth, players: int, questions: int, seed: int) -> tuple[np.ndarray, None]:
-    """Least squares with the Shapley kernel over pairs whose sizes are drawn alike, without replacement."""
+    """Least squares with the Shapley kernel over different pairs, as many of each size."""
     g, half = np.random.default_rng(seed), players // 2
     drawn: set[frozenset[int]] = set()
     share = np.array([1.0 if 2 * size == players else 2.0 for size in range(1, half + 1)])

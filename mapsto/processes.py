@@ -114,7 +114,7 @@ def start(devices: int = 1, num_nodes: int = 1, device: str | None = None, preci
     variables MASTER_ADDR, MASTER_PORT and NODE_RANK.
 
     Raises:
-        MapstoError: if other processes have been started than asked for, the device or the precision is unknown, or the
+        MapstoError: if more or fewer processes have been started than requested, the device or the precision is unknown, or the
             processes cannot reach one another.
     """
     checks.count(devices=devices, num_nodes=num_nodes)
@@ -137,16 +137,16 @@ def start(devices: int = 1, num_nodes: int = 1, device: str | None = None, preci
             fabric.launch()
             atexit.register(_leave)  # a group that lives until Python ends may abort the process
     except (RuntimeError, ValueError) as error:
-        name, asked, remedy = "device", repr(device), "train on the CPU"
+        name, got, remedy = "device", repr(device), "train on the CPU"
         if size > 1:
-            name, asked, remedy = "devices", f"{asked} in {size} processes", "see how to start them in docs/scaling.md"
+            name, got, remedy = "devices", f"{got} in {size} processes", "see how to start them in docs/scaling.md"
         reason = " ".join(str(error).split())
-        raise MapstoError(f"{name}: got {asked} with {precision!r} ({reason}); {remedy}.") from error
+        raise MapstoError(f"{name}: got {got} with {precision!r} ({reason}); {remedy}.") from error
     return Processes(fabric.global_rank, fabric.world_size, fabric.device, fabric.autocast)
 
 
 def joined(devices: int, num_nodes: int, device: torch.device) -> Processes:
-    """Return the group of `start` if other processes are asked for, else this process alone, whoever else runs."""
+    """Return the group of `start` if more than one process is requested, else this process alone."""
     checks.count(devices=devices, num_nodes=num_nodes)
     return start(devices, num_nodes, device.type) if devices * num_nodes > 1 else ALONE
 

@@ -92,7 +92,7 @@ class DemonstrationLog(Tasks):
         pool = self.pools[self.split]
         checks.expect(len(pool) > 0, "splits", f"no task for {self.split}", "at least one", "give it more")
         chosen = pool[each_once(generator, len(pool), count)]
-        return self.recorded.drawn(generator, chosen, self.shots, self.queries)
+        return self.recorded.draw(generator, chosen, self.shots, self.queries)
 
     def _refuse_few(self) -> None:
         counts = self.recorded.alive.any(-1).sum(-1)

@@ -98,7 +98,7 @@ class Demonstrations(Played):
             self._recorded[self.split] = self._record()
         tasks, recorded = self._recorded[self.split]
         chosen = each_once(generator, len(tasks), count)
-        return tasks[chosen], recorded.drawn(generator, chosen, self.shots, self.queries)
+        return tasks[chosen], recorded.draw(generator, chosen, self.shots, self.queries)
 
     def _record(self) -> tuple[Shaped[Tensor, "T ..."], Recorded]:
         """Play the scripted policy in the tasks of the split, with noise on its actions."""

@@ -17,7 +17,7 @@ class Recorded(NamedTuple):
     action: Float[Tensor, "T d h a"]
     alive: Bool[Tensor, "T d h"]
 
-    def drawn(self, generator: torch.Generator, tasks: Int[Tensor, " T"], shots: int, queries: int) -> Episode:
+    def draw(self, generator: torch.Generator, tasks: Int[Tensor, " T"], shots: int, queries: int) -> Episode:
         """Draw `shots` demonstrations of each task for the support set, and `queries` others for the query set."""
         counts = self.alive.any(-1).sum(-1)[tasks]
         support, query = choose(generator, counts, shots + queries).split([shots, queries], 1)

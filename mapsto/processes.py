@@ -114,8 +114,8 @@ def start(devices: int = 1, num_nodes: int = 1, device: str | None = None, preci
     variables MASTER_ADDR, MASTER_PORT and NODE_RANK.
 
     Raises:
-        MapstoError: if more or fewer processes have been started than requested, the device or the precision is unknown, or the
-            processes cannot reach one another.
+        MapstoError: if more or fewer processes have been started than requested, the device or the precision is
+            unknown, or the processes cannot reach one another.
     """
     checks.count(devices=devices, num_nodes=num_nodes)
     size, running = devices * num_nodes, _running()

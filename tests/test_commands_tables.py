@@ -344,7 +344,7 @@ def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypa
     everyone, said = pushes(fitted, x, x.iloc[[3, 4]])
     assert said == []
     assert (np.abs(everyone).max(-1) > 0).all()
-    monkeypatch.setattr(table_pushes, "_READ", 270)  # four of the 20 rows: two for each of those told
+    monkeypatch.setattr(table_pushes, "_READ", 135)  # four of the 20 rows: two for each of those told
     some, said = pushes(fitted, x, x.iloc[[3, 4]])
     near = np.flatnonzero(some.any((0, 2)))
     assert {3, 4} <= set(near.tolist())
@@ -352,6 +352,21 @@ def test_of_many_training_rows_the_nearest_are_deleted_and_that_is_said(monkeypa
     np.testing.assert_allclose(some[:, near], everyone[:, near], atol=1e-6)
     assert said == [
         f"influence: of 20 training rows, the {len(near)} nearest to the rows on this page were deleted, one at a time."
+    ]
+
+
+def test_of_more_training_rows_those_with_the_largest_estimates_are_deleted_and_that_is_said():
+    generator = np.random.default_rng(0)
+    x = pd.DataFrame(generator.normal(size=(30, 2)), columns=["a", "b"])
+    fitted = TableClassifier().fit(x, x["a"] > 0)
+    push, said = pushes(fitted, x, x.iloc[[3]])
+    exact = -fitted.influence(x.iloc[[3]])
+    same = np.abs(push - exact)[0, :, 0] < 1e-6
+    assert 8 <= same.sum() < 30
+    assert same[np.argmax(np.abs(exact[0, :, 0]))]
+    assert said == [
+        "influence: of 30 training rows, the 8 with the largest estimated influence on each row of this page were "
+        "deleted, one at a time."
     ]
 
 

@@ -38,6 +38,7 @@ _OF_TABLES = (
     "outcome",
     "sheet",
     "out_format",
+    "no_quality",
 )
 
 
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
+    add("--no-quality", action="store_true", help="of a table: do not check predictions and reasons; much faster")
     add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
     add("--out-format", choices=_FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
     return options
@@ -127,9 +129,10 @@ def _explain_table(args: argparse.Namespace) -> int:
         **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive", "outcome")},
     }
     with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
-        result = answer(_question(args))
+        result = answer(_question(args), quality=not args.no_quality)
     table = predictions(result, to.form)
-    result = replace(result, notes=[*result.notes, *table.notes])
+    unmeasured = ["quality: not measured, because --no-quality was given."] if args.no_quality else []
+    result = replace(result, notes=[*result.notes, *table.notes, *unmeasured])
     deliver(to, result, table, write, f"{args.path.name}: {args.target}")
     if args.json:
         write_json({**result.summary, **to.files(), "notes": result.notes, "columns": as_dicts(readings(result))})

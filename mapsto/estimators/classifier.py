@@ -94,14 +94,17 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         """Return the labels of the rows `support_`."""
         return self.classes_[self.support_.y.numpy()]
 
-    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
+    def influence(
+        self, X: Any, among: ArrayLike | None = None, exact: int | None = None
+    ) -> Float[np.ndarray, "n n_train k"]:
         """Return the change of each probability if a training row is deleted, `[n, number of training rows, k]`.
 
         The change is the probability without the training row minus the probability with the row, so it is negative if
         the row raised the probability. `among` (row positions or a boolean mask) selects the training rows; if None,
-        all are used. See also `TableEstimator.influence`.
+        all are used. If `exact` is a number, only so many of the largest changes are exact, and the others are
+        estimates. See also `TableEstimator.influence`.
         """
-        return super().influence(X, among)
+        return super().influence(X, among, exact)
 
     def _mapping(self) -> Any:
         return weights.load(ways=len(self.classes_), members=int(self.members))

@@ -2,6 +2,7 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..explanation import Explanation
 from ..joint import Joint
 from ..tables.selection import weigh
 from ..threads import one_thread
-from . import pixels
+from . import deletions, pixels
 from .ink import GRID, Ink, background, dark_share, hidden_patches
 from .labels import classes
 from .pretrained import PretrainedEstimator, Stored
@@ -137,7 +138,9 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
             MapstoError: in any case in which `predict_proba` raises it.
         """
         x = self._filled(self._input(images))
-        return self._influence(x, among, _ROWS, max(1, _ROWS // len(self.support_.w)))
+        return self._influence(
+            x, among, _ROWS, partial(deletions.mapped, at_once=max(1, _ROWS // len(self.support_.w)))
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

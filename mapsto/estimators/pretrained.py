@@ -1,6 +1,6 @@
 """The base of the estimators: a pretrained mapping that adapts to training rows in one forward pass.
 
-Deleting a training row sets its weight to 0 and adapts again, so the influence of a training row is exact.
+Deleting a training row sets its weight to 0 and adapts again; see `deletions`.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from .. import checks
 from ..attention import fused
 from ..episodes import Examples, State
 from ..threads import one_thread
-from . import storage
+from . import deletions, storage
 
 
 class Stored(NamedTuple):
@@ -91,26 +91,25 @@ class PretrainedEstimator(BaseEstimator, ABC):
         return self
 
     def _influence(
-        self, x: Float[Tensor, "n ..."], among: ArrayLike | None, rows: int, deletions: int
+        self, x: Float[Tensor, "n ..."], among: ArrayLike | None, rows: int, changes: deletions.Changes
     ) -> Float[np.ndarray, "n n_train ..."]:
         """Return the predictions of encoded rows `x` without each training row, minus the predictions with it.
 
-        At most `rows` rows are predicted and at most `deletions` training rows are deleted at a time.
+        At most `rows` rows are predicted at a time; `changes` is a function of `deletions`.
         """
-        w, chosen = self.support_.w, self._chosen(among)
+        chosen = self._chosen(among)
         read = np.isin(chosen, self.rows_)
-        deleted = torch.as_tensor(self.rows_ == chosen[read][:, None]).to(w)  # [rows read, n_support]
+        deleted = torch.as_tensor(self.rows_ == chosen[read][:, None]).to(self.support_.w)  # [rows read, n_support]
 
-        def predicted(deleted: Tensor) -> Tensor:
-            state = self.mapping_.adapt(self.support_._replace(w=w * (1 - deleted)))
+        def predict(w: Tensor, x: Tensor) -> Tensor:
+            state = self.mapping_.adapt(self.support_._replace(w=w))
             return torch.cat([self._answer(state, part) for part in x.split(rows)])
 
-        with torch.no_grad(), one_thread():
-            everyone = predicted(torch.zeros_like(w))  # [n, ...]
-            influence = np.zeros((len(x), len(chosen), *everyone.shape[1:]))
-            if read.any():
-                without = torch.func.vmap(predicted, chunk_size=deletions)(deleted)  # [rows read, n, ...]
-                influence[:, read] = (without - everyone).transpose(0, 1).numpy()
+        with torch.no_grad():
+            shape = self._answer(self.state_, x[:1]).shape[1:]
+        influence = np.zeros((len(x), len(chosen), *shape))
+        if read.any():
+            influence[:, read] = changes(predict, self.support_.w, deleted, x).transpose(0, 1).numpy()
         return influence
 
     def _chosen(self, among: ArrayLike | None) -> np.ndarray:

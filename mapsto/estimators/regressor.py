@@ -132,14 +132,17 @@ class TableRegressor(RegressorMixin, TableEstimator):
         error = 2.0**-21 * (abs(self.mean_) * 2.0**-20 + self.spread_)
         return np.round(outcomes, -math.ceil(math.log10(error))) if error > 0 else outcomes
 
-    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train"]:
+    def influence(
+        self, X: Any, among: ArrayLike | None = None, exact: int | None = None
+    ) -> Float[np.ndarray, "n n_train"]:
         """Return the change of each prediction if a training row is deleted, `[n, number of training rows]`.
 
         The change is the prediction without the training row minus the prediction with the row, so it is negative if
-        the row raised the prediction. `among` (row positions or a boolean mask) selects the training rows; if None, all
-        are used. See also `TableEstimator.influence`.
+        the row raised the prediction. `among` (row positions or a boolean mask) selects the training rows; if None,
+        all are used. If `exact` is a number, only so many of the largest changes are exact, and the others are
+        estimates. See also `TableEstimator.influence`.
         """
-        return super().influence(X, among)
+        return super().influence(X, among, exact)
 
     def _mapping(self) -> Any:
         return weights.load(ways=1, members=int(self.members), loss="mse")

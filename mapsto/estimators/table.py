@@ -33,6 +33,7 @@ from ..tables.columns import Columns, refuse_duplicates, reorder
 from ..tables.selection import Weighed, strongest
 from ..tables.splits import stratified
 from ..threads import one_thread
+from . import deletions
 from .pretrained import PretrainedEstimator, Stored
 from .scale import Scale
 
@@ -68,7 +69,9 @@ class TableEstimator(PretrainedEstimator, ABC):
         self.members = members
         self.missing, self.types, self.order = missing, types, order
 
-    def influence(self, X: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train ..."]:
+    def influence(
+        self, X: Any, among: ArrayLike | None = None, exact: int | None = None
+    ) -> Float[np.ndarray, "n n_train ..."]:
         """Return how each prediction changes when a training row is deleted: `prediction without it − with it`.
 
         The result has shape [n, number of training rows], or [n, number of training rows, k] for k classes. The
@@ -76,13 +79,18 @@ class TableEstimator(PretrainedEstimator, ABC):
         encoding of the columns, which was fitted with the row, stays the same. A row that `fit` did not read has
         influence 0. `among` (row positions or a boolean mask) selects training rows; if None, all are used.
 
+        If `exact` is a number, the influence is first estimated by the derivative of the predictions with respect to
+        the weights of the training rows, which is much faster if there are many of them. For each row of `X`, only the
+        `exact` largest estimates are then replaced by exact values. With more than two classes, estimates are rough,
+        because deleting a row can change the numbers that stand for the classes in the model.
+
         Raises:
-            MapstoError: if the columns differ from those of `fit`, or a cell is infinite.
+            MapstoError: if the columns differ from those of `fit`, a cell is infinite, or `exact` is negative.
         """
-        x = self._tensor(self._numbers(self._columns_of_fit(X)))
-        rows = self._rows()
-        reading = len(self.support_.w) + min(len(x), rows)
-        return self._influence(x, among, rows, max(1, _NUMBERS // (self._numbers_a_row() * reading)))
+        if exact is not None:
+            checks.count(0, exact=exact)
+        changes = deletions.exact if exact is None else partial(deletions.largest_exact, largest=exact)
+        return self._influence(self._tensor(self._numbers(self._columns_of_fit(X))), among, self._rows(), changes)
 
     @abstractmethod
     def outputs(self, X: Any) -> Float[np.ndarray, "n k"]:

@@ -7,6 +7,7 @@ cosine in place of the squared distance, so that classes with few and with many 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +32,7 @@ from ..texts.reading import read_texts
 from ..texts.remarks import refuse_empty, remarks
 from ..texts.scripts import other_scripts
 from ..threads import one_thread
+from . import deletions
 from .embedder import Asked, Embedder, Shipped
 from .labels import classes, one_spelling
 from .pretrained import PretrainedEstimator, Stored
@@ -168,7 +170,7 @@ class TextClassifier(ClassifierMixin, PretrainedEstimator):
         check_is_fitted(self)
         with torch.no_grad(), one_thread():
             x = self.embedder_.texts(read_texts(texts))
-        return self._influence(x, among, _ROWS, 16)
+        return self._influence(x, among, _ROWS, partial(deletions.mapped, at_once=16))
 
     @classmethod
     def load(cls, path: str | Path, encoder: Callable[[list[str]], Any] | None = None) -> Self:

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from .. import checks
 from ..attention import attend, attention_weights
@@ -175,11 +176,15 @@ class Layer(nn.Module):
 
 
 def _in_parts(function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
-    """Apply a function that treats each row independently to a few rows at a time, which takes less memory."""
+    """Apply a function that treats each row independently to a few rows at a time, which takes less memory.
+
+    If gradients are taken, the backward pass computes the results of a part again instead of keeping them.
+    """
     at_once = max(1, _AT_ONCE * tokens.shape[1] // max(1, tokens.numel()))
     if at_once >= tokens.shape[1]:
         return function(tokens)
-    return torch.cat([function(part) for part in tokens.split(at_once, 1)], 1)
+    parts = tokens.split(at_once, 1)
+    return torch.cat([checkpoint(function, part, use_reentrant=False) for part in parts], 1)
 
 
 def _whole(part: Float[Tensor, "b r c h e"]) -> Float[Tensor, "b h r ce"]:

@@ -55,7 +55,7 @@ def cells(values: pd.Series) -> list[Cell]:
     >>> cells(pd.Series([" a", "", None, True, 2, 2.5, pd.Timestamp("2021-05-05"), pd.Timedelta("1h")], dtype=object))
     ['a', None, None, 'True', 2.0, 2.5, '2021-05-05 00:00:00', '3600 s']
     """
-    return [value.strip() or None if type(value) is str else plain(value) for value in values.astype(object)]
+    return [value if type(value) is float and value == value else plain(value) for value in values.astype(object)]
 
 
 def plain(value: Any) -> Cell:

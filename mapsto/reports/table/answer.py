@@ -22,7 +22,7 @@ from .base import TableAnswer, ordered, row_names
 from .build import Build, Parts
 from .class_answer import Answer
 from .class_build import ClassBuild, typical_rows
-from .exact import check
+from .exact import UNCHECKED, check
 from .number_answer import NumberAnswer
 from .number_build import NumberBuild
 from .pushes import pushes
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "NumberAnswer", "TableAnswer", "answer", "row_names", "typical_rows"]
 
 
-def answer(question: Question, classifier: TableEstimator | None = None) -> Any:
+def answer(question: Question, classifier: TableEstimator | None = None, quality: bool = True) -> Any:
     """Answer a question about a table; warnings become notes.
 
-    If `classifier` is None, a new estimator is fitted to the training rows.
+    If `classifier` is None, a new estimator is fitted to the training rows. If `quality` is False, neither predictions
+    nor reasons are checked, which takes most of the time.
 
     Raises:
         MapstoError: there is no row to explain, or the table does not suit the estimator.
@@ -55,9 +56,9 @@ def answer(question: Question, classifier: TableEstimator | None = None) -> Any:
         cases = kind.typical(estimator, question, outputs)
         push, notes = pushes(estimator, question.train, question.rows.iloc[cases])
         tested = _tested(estimator, question, outputs)
-        evidence, measured = kind.quality(estimator, question, tested)
-        agreement = check(estimator, question.rows, reasons, kind.scale(question))
-    if agreement["columns"] < len(estimator.used_):
+        evidence, measured = (kind.quality if quality else kind.no_quality)(estimator, question, tested)
+        agreement = check(estimator, question.rows, reasons, kind.scale(question)) if quality else UNCHECKED
+    if quality and agreement["columns"] < len(estimator.used_):
         some = f"the {agreement['columns']} columns that move predictions most"
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
     summary = kind.summary(measured, {"agreement": agreement, "ms_per_row": 1e3 * seconds / len(reasons)})

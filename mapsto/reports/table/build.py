@@ -94,6 +94,12 @@ class Build(ABC):
             evidence = self.cross_validated(estimator, question)
         return evidence, {**self.measures(evidence, estimator, question), "cross_validation": second}
 
+    def no_quality(
+        self, estimator: Any, question: Question, tested: Float[np.ndarray, "j k"]
+    ) -> tuple[None, dict[str, Any]]:
+        """Return what `quality` returns if nothing is measured."""
+        return None, {**self.measures(None, estimator, question), "cross_validation": None}
+
     def _second(self, estimator: Any, question: Question) -> dict[str, Any] | None:
         evidence = self.cross_validated(estimator, question, rivals=False)
         if evidence is None:

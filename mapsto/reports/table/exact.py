@@ -26,8 +26,11 @@ COLUMNS = 10
 
 _ROUNDING = 1e-5  # of predictions in single precision
 
-ROWS = 32
+ROWS = 16
 """How many explanations are checked; fewer if there are many training rows or classes."""
+
+UNCHECKED: dict[str, Any] = {"r2": None, "cosine": None, "covered": None, "rows": 0, "columns": 0}
+"""The result of `check` if nothing is checked."""
 
 
 def exact_values(
@@ -65,7 +68,7 @@ def check(
         players = strongest.tolist()
         rows = rows.where(np.tile(np.isin(np.arange(rows.shape[1]), strongest), (len(rows), 1)))
         reasons = estimator.explain(rows)
-    unmeasured = {"r2": None, "cosine": None, "covered": None, "rows": len(rows), "columns": len(players)}
+    unmeasured = {**UNCHECKED, "rows": len(rows), "columns": len(players)}
     if not players:
         return unmeasured
     exact = exact_values(estimator, rows, players)

@@ -2,8 +2,9 @@
 
     push[i, j] = prediction of row i − prediction of row i without training row j
 
-Every training row of a small table is deleted once; of a large table only the nearest ones, because deleting a row
-costs a reading of all others, `n²` in all. A row that is not deleted has push 0, and a note says so.
+Deleting a row costs a reading of all others. For numbers and two classes, the pushes of all rows are therefore first
+estimated, and the largest ones are then measured. If this takes too long, only the nearest rows are deleted, and the
+other rows have push 0. A note says so.
 """
 
 from typing import TYPE_CHECKING
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...estimators import deletions
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from ...estimators.table import TableEstimator
 
-_READ = 2**19  # cells in all: up to 150 rows of ten columns and two classes are all deleted, of 512 the 15 nearest
+_EXACT = 8  # the largest estimates, of each row, that are measured; more than a page shows
+_READ = 2**20  # cells in all: pushes are estimated for up to 500 rows of 30 columns and two classes
 
 
 def pushes(
@@ -28,9 +32,12 @@ def pushes(
     """
     places = _places(estimator, train)
     n, k, d = len(train), estimator.mapping_.ways, len(estimator.used_)
-    most = int(2 * _READ / (n * k * (d + 1) * (1 + n / 256)))
-    if n <= most:
-        return -np.atleast_3d(estimator.influence(rows, among=places)), []
+    most = int(2 * _READ / (n * (d + 1) * (1 + n / 256)))
+    cost = deletions.cost(len(rows), len(rows), _EXACT) if k <= 2 else n  # of more classes, estimates are rough
+    if min(cost, n) <= most:
+        how = f"the {_EXACT} with the largest estimated influence on each row of this page were deleted, one at a time"
+        notes = [f"influence: of {n} training rows, {how}."] if cost < n else []
+        return -np.atleast_3d(estimator.influence(rows, places, _EXACT)), notes
     near = np.unique(_nearest(estimator, train, rows)[:, : max(1, most // len(rows))])
     push = np.zeros((len(rows), n, k))
     push[:, near] = -np.atleast_3d(estimator.influence(rows, among=places[near]))

@@ -32,11 +32,22 @@ def test_the_exact_changes_and_their_derivatives_of_a_mean():
     torch.testing.assert_close(deletions.estimated(predict, w, deleted, x), slope[:, None] * x)
 
 
-def test_the_estimated_changes_of_probabilities_sum_to_zero():
+def test_the_estimated_changes_of_probabilities_are_those_of_their_log_ratios():
     onehot = torch.eye(3, dtype=torch.float64)[torch.tensor([0, 1, 2, 2, 1, 1])]
     w, deleted = torch.full((6,), 1 / 6, dtype=torch.float64), torch.eye(6, dtype=torch.float64)
     changes = deletions.estimated(class_frequencies(onehot), w, deleted, torch.zeros(4, 2))
-    torch.testing.assert_close(changes, (-(onehot - onehot.mean(0)) / 6)[:, None].expand(6, 4, 3))
+    p = onehot.mean(0)
+    without = p * torch.exp(-onehot / p / 6)  # -w_i d log p_c / dw_i, without what is the same for all classes
+    expected = without / without.sum(1, keepdim=True) - p
+    torch.testing.assert_close(changes, expected[:, None].expand(6, 4, 3))
+
+
+def test_a_class_of_probability_0_keeps_it():
+    onehot = torch.eye(3, dtype=torch.float64)[torch.tensor([0, 1, 0, 1])]
+    w, deleted = torch.full((4,), 1 / 4, dtype=torch.float64), torch.eye(4, dtype=torch.float64)
+    changes = deletions.estimated(class_frequencies(onehot[:, [2, 0, 1]]), w, deleted, torch.zeros(1, 2))
+    assert torch.equal(changes[..., 0], torch.zeros(4, 1))
+    assert (changes[:, 0, 1] * (0.5 - onehot[:, 0]) > 0).all()
 
 
 def test_the_largest_changes_are_exact_and_the_others_are_estimates():

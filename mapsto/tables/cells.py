@@ -55,7 +55,7 @@ def cells(values: pd.Series) -> list[Cell]:
     >>> cells(pd.Series([" a", "", None, True, 2, 2.5, pd.Timestamp("2021-05-05"), pd.Timedelta("1h")], dtype=object))
     ['a', None, None, 'True', 2.0, 2.5, '2021-05-05 00:00:00', '3600 s']
     """
-    return [value if type(value) is float and value == value else plain(value) for value in values.astype(object)]
+    return [_number(value) if type(value) is float else plain(value) for value in values.astype(object)]
 
 
 def plain(value: Any) -> Cell:
@@ -77,13 +77,16 @@ def as_text(cell: Any) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
+def _number(value: float) -> float | None:
+    return value if value == value else None
+
+
 def _whole(value: Any) -> Cell:
     return int(value) if LARGEST < abs(int(value)) < 10**DIGITS else _float(value)
 
 
 def _real(value: Any) -> Cell:
-    number = _float(value)
-    return None if math.isnan(number) else number
+    return _number(_float(value))
 
 
 def _float(value: Any) -> float:

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/rows.py --rows 1000000
 
-The table is that of `examples/dask_rows.py`: 48 patients teach, three columns, two classes. Peak memory is the most that
-was resident (VmHWM of Linux's /proc/self/status): of a worker in all, with the interpreter and torch; of one process,
-what it has beyond the interpreter, torch, the table and the values of the workers.
+The table is that of `examples/dask_rows.py`: 48 patients teach, three columns, two classes. Peak memory is the most
+that was resident (VmHWM of Linux's /proc/self/status): of a worker in all, with the interpreter and torch; of one
+process, what it has beyond the interpreter, torch, the table and the values of the workers.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 import mapsto as mt
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
-import dask_rows  # type: ignore[import-not-found]  # noqa: E402
+import dask_rows  # type: ignore[import-not-found]
 
 COLUMNS = ["probability", *(f"because of {name}" for name in ("age", "crp", "ward"))]
 

@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add("--positive", metavar="CLASS", help="the class of two that the report is about (default: yes, 1, true, ...)")
     add("--outcome", choices=KINDS, help="predict the target as numbers or as classes (default: its cells decide)")
     add("--sheet", metavar="NAME", help="the sheet of a spreadsheet (default: the first with a header)")
-    add("--max-memory", type=float, metavar="GB", help="of a table: stay below this (default: a quarter of the machine)")
+    add("--max-memory", type=float, metavar="GB", help="stay below this (default: a quarter of the machine's memory)")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")

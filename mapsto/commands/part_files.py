@@ -51,13 +51,15 @@ class PartFiles:
         """Write the file from its `count` parts by `write(parts, file)`, and remove them."""
         paths = [self._path(number) for number in range(count)]
         atomically(self.out, lambda file: write(paths, file))
+        for path in paths:  # the plan goes last, so that a rest of the parts is never taken for others
+            path.unlink()
         shutil.rmtree(self.folder)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06}{self.out.suffix}"
 
     def _refuse_others(self) -> None:
-        if not self.folder.exists():
+        if not any(self.folder.glob("[0-9]*")):
             return
         try:
             before = json.loads((self.folder / "plan.json").read_text(encoding="utf-8"))

@@ -25,8 +25,8 @@ T = TypeVar("T")
 FILL = 8  # the number of rows in a chunk is a multiple of this
 NUMBERS, MOST = 2**21, 128  # without a bound: numbers in the largest intermediate of a chunk, and rows
 _BYTES = 4 * 12
-_STATE = 4 * 2 * 6 * 96  # bytes of the keys and values of a cell: of 6 layers of width 96
-_READING = 1.6  # the peak of reading the training rows is so many times their keys and values (measured: 1.55)
+_LOOKS = 2**25  # bytes in which a core asks about coalitions, a part at a time
+TOKEN, LAYERS = 4 * 96, 6  # of the shipped mapping: bytes of a cell's token, and layers that keep keys and values
 
 
 class Chunk(NamedTuple):
@@ -49,22 +49,32 @@ def chunk(numbers: int, free: int, at_once: int = 1) -> Chunk:
     Raises:
         MapstoError: if 8 rows do not fit.
     """
+    one, looks = _BYTES * numbers, _LOOKS if at_once > 1 else 0
+    least = FILL * one + looks  # of a core
+    need = f"{written(least)} to read {FILL} rows at a time, besides what they return"
+    checks.expect(least <= free, "max_memory", f"room for {written(free)}", need, "raise it, or pass fewer rows")
     with one_thread() as cores:
         wanted = Chunk(max(FILL, unbounded(numbers) // at_once), cores)
-    rows = free // (_BYTES * numbers)
-    need = f"{written(_BYTES * numbers * FILL)} to read {FILL} rows at a time, besides what they return"
-    checks.expect(rows >= FILL, "max_memory", f"room for {written(free)}", need, "raise it, or pass fewer rows")
-    cores = min(wanted.cores, rows // FILL)
-    found = Chunk(min(wanted.rows, rows // cores // FILL * FILL), cores)
+    cores = min(wanted.cores, free // least)
+    found = Chunk(min(wanted.rows, (free // cores - looks) // one // FILL * FILL), cores)
     if found != wanted:
         slower = f"max_memory: {found.rows} rows are read at a time on {cores} core(s), not {wanted.rows} on "
         warnings.warn(f"{slower}{wanted.cores}, which takes longer; raise it if there is memory.", stacklevel=3)
     return found
 
 
-def refuse_large_state(rows: int, columns: int, members: int, max_memory: float | None) -> None:
+def of_reading(rows: int, columns: int, members: int) -> int:
+    """Return a bound on the bytes in which the mapping reads so many training rows: the keys and values, and the rest.
+
+    The rest is at most 22 tensors of tokens for few cells; for many, 8 of them and 64 MB (measured: 19; 6 and 30 MB).
+    """
+    tokens = TOKEN * members * (rows + 1) * (columns + 1)
+    return 2 * LAYERS * tokens + min(22 * tokens, 8 * tokens + 2**26)
+
+
+def refuse_many_cells(rows: int, columns: int, members: int, max_memory: float | None) -> None:
     """Raise MapstoError if the mapping cannot read so many training rows within `max_memory`."""
-    got, need = bound(max_memory), _READING * _STATE * members * (rows + 1) * (columns + 1)
+    got, need = bound(max_memory), of_reading(rows, columns, members)
     what = f"{written(need)} to read {rows:,} training rows of {columns} columns"
     checks.expect(need <= got, "max_memory", written(got), what, "raise it, or fit fewer rows or columns")
 

@@ -130,7 +130,7 @@ class TableEstimator(PretrainedEstimator, ABC):
         self.n_rows_, self.rows_ = len(frame), rows[chosen]
         share = torch.as_tensor(w[chosen] / w[chosen].sum(), dtype=torch.float32)
         self.mapping_ = self._mapping()
-        chunks.refuse_large_state(len(chosen), len(self.used_), int(self.members), self.max_memory)
+        chunks.refuse_many_cells(len(chosen), len(self.used_), int(self.members), self.max_memory)
         return self._adapt(Examples(self._tensor(cells[chosen]), y[chosen], share))
 
     def _stored(self) -> Stored:

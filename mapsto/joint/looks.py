@@ -24,7 +24,7 @@ from ..learners.in_context import Reading
 if TYPE_CHECKING:
     from .self_explaining import SelfExplaining
 
-_AT_ONCE = 2**19  # numbers of the tokens that are in memory at a time
+_AT_ONCE = 2**18  # numbers of the tokens that are in memory at a time
 
 
 def looked(

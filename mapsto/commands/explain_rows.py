@@ -5,6 +5,7 @@ interruption, the same command goes on from there. There is no page, and the qua
 """
 
 import argparse
+import codecs
 import csv
 import dataclasses
 import io
@@ -132,7 +133,8 @@ def _write_parquet(found: dict[str, Any], types: dict[str, Any], file: Path) -> 
     import pyarrow as pa
     from pyarrow import parquet
 
-    arrays = {name: pa.array(cells, types.get(getattr(cells, "name", None))) for name, cells in found.items()}
+    given = {name: types.get(str(cells.name)) for name, cells in found.items() if isinstance(cells, pd.Series)}
+    arrays = {name: pa.array(cells, given.get(name)) for name, cells in found.items()}
     parquet.write_table(pa.table(arrays), file)
 
 
@@ -148,13 +150,18 @@ def _join_parquet(paths: list[Path], file: Path) -> None:
 
 def _join_csv(paths: list[Path], file: Path) -> None:
     """Write one file of all, with the names once, and a byte order mark if a part has one."""
-    marked = any(path.open("rb").read(3) == b"\xef\xbb\xbf" for path in paths)
-    with file.open("w", encoding="utf-8-sig" if marked else "utf-8", newline="") as whole:
+    encoding = "utf-8-sig" if any(map(_is_marked, paths)) else "utf-8"
+    with file.open("w", encoding=encoding, newline="") as whole:
         names = ""
         for path in paths:
             text = path.read_bytes().decode("utf-8-sig")
             names = names or _names(text)
             whole.write(text if whole.tell() == 0 else text[len(names) :])
+
+
+def _is_marked(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(3) == codecs.BOM_UTF8
 
 
 def _names(text: str) -> str:

@@ -37,7 +37,7 @@ def predictions(answer: "TableAnswer", form: str = "csv") -> Sheet:
     return sheet(columns(answer, given), form)
 
 
-def columns(answer: "TableAnswer", given: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+def columns(answer: "TableAnswer", given: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of the table of predictions, with those that were `given` between the others."""
     first, last = _names_of_rows(answer), _predicted(answer)
     return {**first, **_renamed(given, [*first, *last]), **last}
@@ -80,8 +80,8 @@ def _as_number(column: "Column", cell: Any) -> Any:
     return number if math.isfinite(number) and not code else cell
 
 
-def _renamed(columns: dict[str, Sequence[Any]], taken: Sequence[str]) -> dict[str, Sequence[Any]]:
-    names: dict[str, Sequence[Any]] = {}
+def _renamed(columns: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
+    names: dict[str, Any] = {}
     for name, cells in columns.items():
         while name in taken or name in names:
             name += " (given)"

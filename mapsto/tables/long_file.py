@@ -52,21 +52,17 @@ def _of_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 def _of_text(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     separator = _plain(path)
-    reader = pd.read_csv(
-        path, sep=separator, dtype=object, keep_default_na=False, na_values=[""], chunksize=rows, encoding="utf-8-sig"
-    )
-    while True:
-        try:
-            part = next(reader, None)
-        except ValueError as error:  # of pandas, about a line with too many cells; or of an encoding
-            reason = " ".join(str(error).split())[:120]
-            raise MapstoError(f"file: {path} is not a table ({reason}); mend or export it again.") from error
-        if part is None:
-            return
-        part = part.set_axis([name.strip() for name in part.columns], axis=1)
-        if separator == ";":
-            part.attrs["decimal"] = ","
-        yield part
+    form = {"sep": separator, "encoding": "utf-8-sig", "dtype": object, "keep_default_na": False, "na_values": [""]}
+    try:
+        with pd.read_csv(path, chunksize=rows, **form) as reader:  # type: ignore[call-overload]
+            for part in reader:
+                part = part.set_axis([name.strip() for name in part.columns], axis=1)
+                if separator == ";":
+                    part.attrs["decimal"] = ","
+                yield part
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise MapstoError(f"file: {path} is not a table ({reason}); mend or export it again.") from error
 
 
 def _plain(path: Path) -> str:

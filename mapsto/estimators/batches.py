@@ -26,6 +26,7 @@ def slices(X: Any, size: int) -> Iterator[Any]:
     if rows <= size:
         yield X
         return
+    X = X if isinstance(X, pd.DataFrame | list | tuple) else np.asarray(X)
     for first in range(0, rows, size):
         part = slice(first, first + size)
         yield X.iloc[part] if isinstance(X, pd.DataFrame) else X[part]
@@ -35,16 +36,15 @@ def length(X: Any) -> int:
     """Return the number of rows of what `frame_of` returns; 0 if it is no table."""
     if isinstance(X, pd.DataFrame | list | tuple):
         return len(X)
-    return len(X) if np.ndim(X) == 2 else 0
+    return np.shape(X)[0] if np.ndim(X) == 2 else 0
 
 
 def joined(parts: list[Explanation]) -> Explanation:
-    """Return the explanations of all parts as one; the list `parts` is emptied."""
+    """Return the explanations of all parts as one."""
     first = parts[0]
     if len(parts) == 1:
         return first
     columns = zip(*((p.values, p.base_values, p.data, p.codes, p.trust, p.errors) for p in parts), strict=True)
-    parts.clear()
     values, base, data, codes, trust, errors = map(np.concatenate, columns)
     return Explanation(values, base, data, first.feature_names, first.class_names, codes, trust, errors, first.ratios)
 

@@ -36,7 +36,8 @@ def length(X: Any) -> int:
     """Return the number of rows of what `frame_of` returns; 0 if it is no table."""
     if isinstance(X, pd.DataFrame | list | tuple):
         return len(X)
-    return np.shape(X)[0] if np.ndim(X) == 2 else 0
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    return shape[0] if len(shape) == 2 else 0
 
 
 def joined(parts: list[Explanation]) -> Explanation:

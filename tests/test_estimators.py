@@ -22,9 +22,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from torch import nn
 
 import mapsto
-from mapsto import estimators
 from mapsto.errors import MapstoError
-from mapsto.estimators import TableClassifier
+from mapsto.estimators import TableClassifier, chunks
 from mapsto.explainers.learned.value_errors import ValueErrors
 from mapsto.joint.self_explaining import Reasons
 from mapsto.threads import one_thread
@@ -163,8 +162,8 @@ def test_results_do_not_depend_on_the_chunk(closed_form, monkeypatch):
     X, y = table()
     clf = TableClassifier().fit(X, y)
     at_once = clf.predict_proba(X), clf.explain(X).values, clf.influence(X)
-    monkeypatch.setattr(estimators.table, "_MOST", 5)
-    assert [len(part) for part in torch.zeros(12, 4).split(clf._rows())] == [5, 5, 2]
+    monkeypatch.setattr(chunks, "MOST", 8)
+    assert chunks.chunk(clf._numbers_a_row(), 10**9).rows == 8 < len(X)
     for whole, parts in zip(at_once, (clf.predict_proba(X), clf.explain(X).values, clf.influence(X)), strict=True):
         np.testing.assert_allclose(whole, parts, rtol=0, atol=ROUNDING)
 

@@ -78,3 +78,11 @@ def test_the_joint_example_explains_and_its_reasons_add_up() -> None:
     base, *patches = (float(line.split()[0]) for line in re.findall(r"^[+-]\d\.\d{3} .*", said, re.MULTILINE))
     assert len(patches) == 16 and any(patches)
     assert base + sum(patches) == pytest.approx(number(r"P\(\d\) of the first image:", said), abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_dask_example_has_the_values_of_one_process() -> None:
+    pytest.importorskip("distributed")
+    said = run("dask_rows.py")
+    assert "10,000 rows on 2 workers" in said
+    assert float(re.search(r"they differ by (\S+)", said)[1]) < 1e-6

@@ -137,6 +137,57 @@ def test_dots_do_not_overlap_while_there_is_room():
     assert (stack(np.array([0.0, 10.0]), width=1.0) == 0).all()
 
 
+def density_law(draw):
+    """Of 3,000 rows, each bin of a line is as tall as the root of its rows and has their mean colour."""
+    r = np.random.default_rng(0)
+    cells = r.integers(0, 2, (3000, 1)).astype(object)  # a low value lowers, a high one raises
+    values = np.where(cells == 1, 0.2, -0.1).astype(float)
+    values[:500], cells[:500] = 0.0, None
+    figure = draw(values, cells, ["a"], "yes", limits=(-15.0, 25.0), uncertain=values > 0)
+    assert dots(figure) == []
+    shown = [c for c in figure.axes[0].collections if isinstance(c, matplotlib.collections.PolyCollection)]
+    bins = {}
+    for c in shown:
+        for path, colour in zip(c.get_paths(), [*c.get_facecolors(), *[None] * 9], strict=False):
+            (left, bottom), (right, top) = path.vertices.min(0), path.vertices.max(0)
+            bins[round((left + right) / 2)] = (top - bottom, colour)
+            assert (top + bottom) / 2 == pytest.approx(0)
+    counts = {-10: (cells == 0).sum(), 0: 500, 20: (cells == 1).sum()}
+    tallest = max(counts.values())
+    assert bins.keys() == counts.keys()
+    for x, rows in counts.items():
+        assert bins[x][0] == pytest.approx(0.8 * (rows / tallest) ** 0.5)
+    assert bins[0][1] is None and to_hex(bins[-10][1]) == to_hex(low_to_high()(0.0))
+    assert to_hex(bins[20][1]) == to_hex(low_to_high()(1.0))
+    assert (bins[-10][1][3], bins[20][1][3]) == pytest.approx((1.0, 0.3))
+
+
+def test_many_rows_are_drawn_by_their_density():
+    density_law(beeswarm)
+
+
+@pytest.mark.parametrize("wrong", ["values", "cells", "rows"])
+def test_density_law_fails_for_a_wrong_picture(wrong):
+    def mutant(values, cells, *rest, uncertain, **more):
+        if wrong == "values":
+            values = -values
+        if wrong == "cells":
+            cells = np.where(cells == 1, 0, np.where(cells == 0, 1, None)).astype(object)
+        kept = slice(700 * (wrong == "rows"), None)
+        return beeswarm(values[kept], cells[kept], *rest, uncertain=uncertain[kept], **more)
+
+    with pytest.raises(AssertionError):
+        density_law(mutant)
+
+
+def test_the_picture_of_many_rows_is_small():
+    r = np.random.default_rng(0)
+    sizes = [
+        len(svg(beeswarm(r.normal(size=(n, 3)), r.normal(size=(n, 3)), ["a", "b", "c"], "yes"))) for n in (2000, 20000)
+    ]
+    assert sizes[1] < 1.2 * sizes[0] < 100_000
+
+
 def test_beeswarm_refuses_no_rows():
     with pytest.raises(ValueError, match="values: got no rows"):
         beeswarm(np.zeros((0, 2)), np.zeros((0, 2)), ["a", "b"], "yes")

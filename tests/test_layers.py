@@ -13,6 +13,7 @@ LAYERS: dict[str, set[str]] = {
     "checks": set(),
     "errors": set(),
     "files": set(),
+    "memory": set(),
     "threads": set(),
     "processes": set(),
     "products": set(),

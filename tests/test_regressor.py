@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import mapsto
 from mapsto import estimators
 from mapsto.errors import MapstoError
-from mapsto.estimators import TableClassifier, TableRegressor
+from mapsto.estimators import TableClassifier, TableRegressor, chunks
 from mapsto.explainers.learned.attribution import PairwiseAttribution
 from mapsto.explainers.learned.value_errors import ValueErrors
 from mapsto.joint import SelfExplaining
@@ -327,7 +327,7 @@ def test_chunks_and_copies_change_nothing(weights, monkeypatch):
     whole = reg.predict(X), reg.explain(X).values, reg.predict_quantiles(X), reg.influence(X)
     copy = pickle.loads(pickle.dumps(reg))
     np.testing.assert_array_equal(copy.predict(X), whole[0])
-    monkeypatch.setattr(estimators.table, "_MOST", 5)
+    monkeypatch.setattr(chunks, "MOST", 8)
     parts = reg.predict(X), reg.explain(X).values, reg.predict_quantiles(X), reg.influence(X)
     for a, b in zip(whole, parts, strict=True):
         near(a, b, y.std())

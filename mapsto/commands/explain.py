@@ -21,6 +21,11 @@ KINDS = ("numbers", "classes")
 _FORMATS = ("csv", "csv;", "xlsx")
 _KINDS = ("number", "date", "category", "ordered", "absent")
 _OF_LOGS = ("item", "skill", "time", "ask")
+_ARGUMENTS = {
+    **{"target": "--target", "train_rows": "--train-rows", "table": "file", "sheet": "--sheet", "types": "--type"},
+    **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive", "outcome")},
+    "max_memory": "--max-memory",
+}
 _OF_TABLES = (
     "target",
     "text",
@@ -39,6 +44,7 @@ _OF_TABLES = (
     "sheet",
     "out_format",
     "no_quality",
+    "max_memory",
 )
 
 
@@ -79,11 +85,14 @@ def parser() -> argparse.ArgumentParser:
     add("--positive", metavar="CLASS", help="the class of two that the report is about (default: yes, 1, true, ...)")
     add("--outcome", choices=KINDS, help="predict the target as numbers or as classes (default: its cells decide)")
     add("--sheet", metavar="NAME", help="the sheet of a spreadsheet (default: the first with a header)")
+    add("--max-memory", type=float, metavar="GB", help="stay below this (default: a quarter of the machine's memory)")
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
     add("--no-quality", action="store_true", help="of a table: do not check predictions and reasons; much faster")
-    add("--out", type=Path, metavar="FOLDER", help="where the files go (default: NAME-explained here, or the run)")
+    where = "the folder of the report and the predictions (default: NAME-explained here, or the run), or a .parquet or "
+    rows = ".csv file: the table may then be longer than memory, and the same command goes on after an interruption"
+    add("--out", type=Path, metavar="FOLDER_OR_FILE", help=where + rows)
     add("--out-format", choices=_FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
     return options
 
@@ -119,16 +128,15 @@ def _explain_table(args: argparse.Namespace) -> int:
     from ..reports.table.answer import answer
     from ..reports.table.html import write
     from ..reports.table.reading import as_dicts, readings
+    from .explain_rows import FILES, explain_rows
     from .outputs import deliver, outputs
     from .predictions import predictions
     from .terminal import show
 
+    if args.out is not None and args.out.suffix.lower() in FILES:
+        return explain_rows(args, _choices(args), _ARGUMENTS)
     to = outputs(args)
-    names = {
-        "types": "--type",
-        **{name: f"--{name}" for name in ("order", "drop", "id", "group", "positive", "outcome")},
-    }
-    with as_options(target="--target", train_rows="--train-rows", table="file", sheet="--sheet", **names):
+    with as_options(**_ARGUMENTS):
         result = answer(_question(args), quality=not args.no_quality)
     table = predictions(result, to.form)
     unmeasured = ["quality: not measured, because --no-quality was given."] if args.no_quality else []
@@ -169,7 +177,7 @@ def _choices(args: argparse.Namespace) -> "Choices":
     types = dict(_named("--type", text, "COLUMN=KIND") for text in args.type or ())
     steps = dict(_named("--order", text, "COLUMN=A<B") for text in args.order or ())
     order = {name: [step.strip() for step in text.split("<")] for name, text in steps.items()}
-    said = (args.id, args.positive, args.group, args.outcome)
+    said = (args.id, args.positive, args.group, args.outcome, args.max_memory)
     return Choices(args.missing or (), types, order, args.drop or (), *said)
 
 

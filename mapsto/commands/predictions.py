@@ -31,11 +31,16 @@ def predictions(answer: "TableAnswer", form: str = "csv") -> Sheet:
     Raises:
         MapstoError: if `form` is "xlsx" and a sheet cannot hold so many rows or columns.
     """
-    first, last = _names_of_rows(answer), _predicted(answer)
     given = _given(answer)
     if form != "csv":  # a spreadsheet that expects decimal commas would take 12.5 for the twelfth of May
         given = {name: _as_numbers(answer, name, cells) for name, cells in given.items()}
-    return sheet({**first, **_renamed(given, [*first, *last]), **last}, form)
+    return sheet(columns(answer, given), form)
+
+
+def columns(answer: "TableAnswer", given: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of the table of predictions, with those that were `given` between the others."""
+    first, last = _names_of_rows(answer), _predicted(answer)
+    return {**first, **_renamed(given, [*first, *last]), **last}
 
 
 def _names_of_rows(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
@@ -75,8 +80,8 @@ def _as_number(column: "Column", cell: Any) -> Any:
     return number if math.isfinite(number) and not code else cell
 
 
-def _renamed(columns: dict[str, Sequence[Any]], taken: Sequence[str]) -> dict[str, Sequence[Any]]:
-    names: dict[str, Sequence[Any]] = {}
+def _renamed(columns: dict[str, Any], taken: Sequence[str]) -> dict[str, Any]:
+    names: dict[str, Any] = {}
     for name, cells in columns.items():
         while name in taken or name in names:
             name += " (given)"

@@ -36,6 +36,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):
         types: the kind of a column ("number", "date", "category", "ordered" or "absent"), by its name. Kinds are
             decided from the cells if None; `columns_` says how.
         order: the levels of an ordered column from low to high, by its name.
+        max_memory: the memory in gigabytes that `fit`, `predict` and `explain` may take, beside the table itself; the
+            work takes longer if this is little. If None, a quarter of the memory of the machine or of its container.
 
     `fit` sets `classes_` [k], `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `columns_`
     (how each column is read), `mapping_` (the pretrained model), `support_` (the training rows that the model reads)

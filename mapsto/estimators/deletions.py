@@ -27,27 +27,33 @@ Changes = Callable[[Predict, Tensor, Tensor, Tensor], Tensor]  # of predict, w, 
 _COST = 2  # of the derivative of one output, in adaptations of the model
 
 
-def mapped(predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor, at_once: int) -> Tensor:
+def mapped(
+    predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor, at_once: int
+) -> Float[Tensor, "r m ..."]:
     """Return the exact changes, for `at_once` deletions at a time."""
     with torch.no_grad(), one_thread():
         without = torch.func.vmap(predict, in_dims=(0, None), chunk_size=at_once)(w * (1 - deleted), x)
         return without - predict(w, x)
 
 
-def exact(predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor) -> Tensor:
-    """Return the exact changes, for one deletion after another on each core."""
+def exact(
+    predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor, at_once: int = 1
+) -> Float[Tensor, "r m ..."]:
+    """Return the exact changes, for one deletion after another on each of at most `at_once` cores."""
 
     def predicted(w: Tensor) -> Tensor:
         with torch.no_grad(), fused():
             return predict(w, x)
 
-    with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
+    with one_thread() as cores, ThreadPoolExecutor(min(cores, at_once)) as pool:
         outputs = torch.stack(list(pool.map(predicted, [w, *(w * (1 - deleted))])))
     return outputs[1:] - outputs[0]
 
 
-def estimated(predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor) -> Tensor:
-    """Return the changes as estimated by the derivative, for some of the rows `x` on each core."""
+def estimated(
+    predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor, at_once: int = 1
+) -> Float[Tensor, "r m ..."]:
+    """Return the changes as estimated by the derivative, for some of the rows `x` on each of `at_once` cores."""
 
     def slopes(x: Tensor) -> tuple[Tensor, Tensor]:
         at = w.clone().requires_grad_()
@@ -57,7 +63,7 @@ def estimated(predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "
             each = [torch.autograd.grad(one, at, retain_graph=True)[0] for one in score.flatten()]
         return outputs.detach(), torch.stack(each).to(outputs).view(*score.shape, -1)
 
-    with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
+    with one_thread() as cores, ThreadPoolExecutor(cores := min(cores, at_once)) as pool:
         outputs, slope = (torch.cat(parts) for parts in zip(*pool.map(slopes, x.chunk(cores)), strict=True))
     change = -(slope @ (w * deleted).to(slope).mT).movedim(-1, 0)  # [r, m, ...]
     if outputs.ndim == 1:
@@ -66,7 +72,12 @@ def estimated(predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "
 
 
 def largest_exact(
-    predict: Predict, w: Float[Tensor, " n"], deleted: Float[Tensor, "r n"], x: Tensor, largest: int
+    predict: Predict,
+    w: Float[Tensor, " n"],
+    deleted: Float[Tensor, "r n"],
+    x: Tensor,
+    largest: int,
+    at_once: int = 1,
 ) -> Float[Tensor, "r m ..."]:
     """Return the changes: for each of the `m` rows, the `largest` ones are exact, and the others are estimates.
 
@@ -75,11 +86,11 @@ def largest_exact(
     with torch.no_grad(), fused():
         outputs = _score(predict(w, x)).numel()
     if cost(outputs, len(x), largest) >= len(deleted):
-        return exact(predict, w, deleted, x)
-    changes = estimated(predict, w, deleted, x)
+        return exact(predict, w, deleted, x, at_once)
+    changes = estimated(predict, w, deleted, x, at_once)
     size = changes.abs().flatten(2).amax(-1) if changes.ndim == 3 else changes.abs()  # [r, m]
     again = size.topk(largest, dim=0).indices.unique()
-    changes[again] = exact(predict, w, deleted[again], x)
+    changes[again] = exact(predict, w, deleted[again], x, at_once)
     return changes
 
 

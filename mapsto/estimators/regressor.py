@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .. import checks, weights
@@ -40,6 +42,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
         types: the kind of a column ("number", "date", "category", "ordered" or "absent"), by its name. Kinds are
             decided from the cells if None; `columns_` says how.
         order: the levels of an ordered column from low to high, by its name.
+        max_memory: the memory in gigabytes that `fit`, `predict` and `explain` may take, beside the table itself; the
+            work takes longer if this is little. If None, a quarter of the memory of the machine or of its container.
 
     `fit` sets `n_features_in_`, `feature_names_in_` (if `X` is a DataFrame), `notes_`, `columns_` (how each column is
     read), `mapping_` (the pretrained model), `support_` (the training rows that the model reads) and `state_` (the
@@ -105,8 +109,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
         levels = np.atleast_1d(np.asarray(quantiles, float))
         inside = ((levels >= LEVELS[0]) & (levels <= LEVELS[-1])).all()
         checks.expect(inside, "quantiles", levels.tolist(), f"numbers from {LEVELS[0]} to {LEVELS[-1]}")
-        x = self._tensor(self._numbers(self._columns_of_fit(X)))
-        standard = torch.cat(self._each(lambda part: self.mapping_.learner.quantiles(self.state_, part), x))
+        check_is_fitted(self)
+        standard = self._asked(X, partial(self.mapping_.learner.quantiles, self.state_), len(LEVELS))
         rows = self._unit(standard.double()).numpy()
         return np.array([np.interp(levels, LEVELS, row) for row in rows]).reshape(len(rows), len(levels))
 

@@ -81,7 +81,7 @@ def _refuse_others(
 def _restored(
     kind: "type[PretrainedEstimator]", about: dict[str, Any], tensors: dict[str, torch.Tensor]
 ) -> "PretrainedEstimator":
-    estimator = kind(**{name: about[name] for name in kind().get_params()})
+    estimator = kind(**{name: about[name] for name in kind().get_params() if name in about})
     estimator.n_rows_, estimator.notes_, estimator.rows_ = about["rows"], about["notes"], tensors["rows"].numpy()
     if about["classes"]["values"]:
         estimator.classes_ = np.array(about["classes"]["values"], about["classes"]["dtype"])

@@ -4,45 +4,43 @@
 compute exact Shapley values (Shapley 1953) of the same model and compare `explain` with them.
 """
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from .. import checks, weights
-from ..attention import fused
 from ..episodes import Examples
 from ..explainers.coalitions import design
-from ..explainers.learned.doubt import spread, trust
+from ..explainers.learned.doubt import trust_of
 from ..explanation import Explanation
 from ..joint import SelfExplaining
 from ..tables import doubts
 from ..tables.arrays import frame_of
-from ..tables.columns import Columns, refuse_duplicates, reorder
-from ..tables.selection import Weighed, strongest
+from ..tables.columns import Columns, UnreadCells, refuse_duplicates, reorder
+from ..tables.selection import Weighed, left_out, strongest, varies
 from ..tables.splits import stratified
-from ..threads import one_thread
-from . import deletions
+from . import chunks, deletions
+from .batches import batches, joined, length, slices
+from .chunks import Chunk
 from .pretrained import PretrainedEstimator, Stored
 from .scale import Scale
 
-T = TypeVar("T")
 MAX_ROWS, MAX_COLUMNS = 1000, 100
 # Cells are clipped here, in units of the largest distance of a training cell from the median; the square stays finite.
 _FAR = 1e6
-_FILL = 8  # the number of rows in a chunk is a multiple of this
-_NUMBERS, _MOST = 2**21, 128  # bounds on a chunk: numbers in its largest intermediate, and rows; results do not change
+_BATCH, _BLOCK = 4096, 2**16  # rows that are read before they are explained, or predicted
+_KEPT, _PASSING = 72, 160  # bytes of an explanation, and of the steps towards it, for each of its values
 
 
 class TableEstimator(PretrainedEstimator, ABC):
@@ -65,9 +63,11 @@ class TableEstimator(PretrainedEstimator, ABC):
         missing: Sequence[str] = (),
         types: Mapping[str, str] | None = None,
         order: Mapping[str, Sequence[str]] | None = None,
+        max_memory: float | None = None,
     ):
         self.members = members
         self.missing, self.types, self.order = missing, types, order
+        self.max_memory = max_memory
 
     def influence(
         self, X: Any, among: ArrayLike | None = None, exact: int | None = None
@@ -87,10 +87,12 @@ class TableEstimator(PretrainedEstimator, ABC):
         Raises:
             MapstoError: if the columns differ from those of `fit`, a cell is infinite, or `exact` is negative.
         """
-        if exact is not None:
-            checks.count(0, exact=exact)
-        changes = deletions.exact if exact is None else partial(deletions.largest_exact, largest=exact)
-        return self._influence(self._tensor(self._numbers(self._columns_of_fit(X))), among, self._rows(), changes)
+        x, rows = self._tensor(self._numbers(self._columns_of_fit(X))), chunks.unbounded(self._numbers_a_row())
+        at_once = chunks.readings(*self.support_.x.shape, int(self.members), self.max_memory)
+        if exact is None:
+            return self._influence(x, among, rows, partial(deletions.exact, at_once=at_once))
+        checks.count(0, exact=exact)
+        return self._influence(x, among, rows, partial(deletions.largest_exact, largest=exact, at_once=at_once))
 
     @abstractmethod
     def outputs(self, X: Any) -> Float[np.ndarray, "n k"]:
@@ -122,20 +124,21 @@ class TableEstimator(PretrainedEstimator, ABC):
         cells, unread = self.columns_.read(frame.iloc[rows])
         informative = np.flatnonzero(self.columns_.informative)
         chosen = np.sort(stratified(strata, min(len(rows), MAX_ROWS), seed=0))
-        varies = _varies(cells[np.ix_(chosen, informative)])
-        constant = [self.columns_.columns[j].name for j in informative[~varies]]
-        informative = informative[varies]
+        varying = varies(cells[np.ix_(chosen, informative)])
+        constant = [self.columns_.columns[j].name for j in informative[~varying]]
+        informative = informative[varying]
         self.used_ = informative[strongest(cells[:, informative], strata, MAX_COLUMNS)]
         self.notes_ = list(dict.fromkeys([*self.columns_.notes, *unread, *notes]))
         _, first = np.unique(rows, return_index=True)
         self.notes_ += doubts.of_columns(self.columns_.columns, cells[first], y[first].flatten().numpy(), classes)
-        self.notes_ += _left_out(len(rows), len(chosen), constant, len(informative), len(self.used_))
+        self.notes_ += left_out(len(rows), len(chosen), constant, len(informative), len(self.used_))
         self.scale_ = Scale.of(cells[np.ix_(chosen, self.used_)])
         # sorted, so that the order of the rows changes nothing
         chosen = chosen[np.lexsort([*self._tensor(cells[chosen]).T, y[chosen].flatten()])]
         self.n_rows_, self.rows_ = len(frame), rows[chosen]
         share = torch.as_tensor(w[chosen] / w[chosen].sum(), dtype=torch.float32)
         self.mapping_ = self._mapping()
+        chunks.refuse_many_cells(len(chosen), len(self.used_), int(self.members), self.max_memory)
         return self._adapt(Examples(self._tensor(cells[chosen]), y[chosen], share))
 
     def _stored(self) -> Stored:
@@ -175,8 +178,8 @@ class TableEstimator(PretrainedEstimator, ABC):
 
     def _predictions(self, X: Any) -> Float[np.ndarray, "n ..."]:
         """Return the predictions for the rows `X`; a NaN cell is an absent column, so this is v(S) for any S."""
-        x = self._tensor(self._numbers(self._columns_of_fit(X)))
-        return torch.cat(self._each(partial(self._answer, self.state_), x)).numpy()
+        check_is_fitted(self)
+        return self._asked(X, partial(self._answer, self.state_), self.mapping_.ways).numpy()
 
     def explain(self, X: Any, looks: int = 0) -> Explanation:
         """Return the `Explanation` of the predictions for the rows `X`, from the same forward pass as the predictions.
@@ -192,28 +195,33 @@ class TableEstimator(PretrainedEstimator, ABC):
         are exact.
 
         Raises:
-            MapstoError: if the columns differ from those of `fit`, a cell is infinite, or `looks` is negative or not
-                enough for so many columns.
+            MapstoError: if the columns differ from those of `fit`, a cell is infinite, `looks` is negative or not
+                enough for so many columns, or the explanations do not fit into `max_memory`.
         """
-        frame = self._columns_of_fit(X)
-        codes = self._numbers(frame)
+        check_is_fitted(self)
         checks.count(0, looks=looks)
-        reasons = partial(self.mapping_.reasons, self.state_, looks=looks)
-        parts = self._each(reasons, self._tensor(codes), at_once=1 + looks)
-        attributions, base, errors, classes = self._reasons(
-            *(torch.cat(part).double() for part in zip(*parts, strict=True))
-        )
-        values, error = np.zeros((2, *codes.shape, *attributions.shape[2:]))
-        if len(self.used_):
-            values[:, self.used_], error[:, self.used_] = attributions, errors
-        numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
-        data = frame.to_numpy(float) if numeric else frame.to_numpy(object)
-        names = [column.name for column in self.columns_.columns]
-        doubt = self.mapping_.doubt
-        assert doubt is not None  # of the pretrained model
-        return Explanation(
-            values, base.numpy(), data, names, classes, codes, _trust(values, error), error, doubt.ratios.numpy()
-        )
+        X = frame_of(X)
+        room = chunks.room(self.max_memory, length(X), _KEPT * self._values_a_row(), "call explain_batches")
+        by = chunks.chunk(self._numbers_a_row(), room // 2, 1 + looks)
+        blocks = self._blocks(X, min(_BATCH, room // (2 * _PASSING * self._values_a_row())))
+        return joined([self._explained(frame, codes, looks, by) for frame, codes in blocks])
+
+    def explain_batches(self, rows: Any, looks: int = 0, batch: int = _BATCH) -> Iterator[Explanation]:
+        """Yield the explanations of `explain` for at most `batch` rows at a time, so that their number has no bound.
+
+        `rows` is a table, or an iterable of tables such as the row groups of a file. No batch has rows of two tables.
+
+        >>> X = np.random.default_rng(0).normal(size=(9, 2))
+        >>> from mapsto import TableRegressor
+        >>> [len(e) for e in TableRegressor().fit(X, X[:, 0]).explain_batches(X, batch=4)]
+        [4, 4, 1]
+
+        Raises:
+            MapstoError: if `batch` is below 1, or in any case in which `explain` raises it.
+        """
+        check_is_fitted(self)
+        checks.count(batch=batch)
+        return (self.explain(part, looks) for part in batches(rows, batch))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -253,51 +261,48 @@ class TableEstimator(PretrainedEstimator, ABC):
             return torch.full((len(cells), 1), torch.nan, dtype=torch.float32)
         return torch.as_tensor(self.scale_(cells[:, self.used_]).clip(-_FAR, _FAR), dtype=torch.float32)
 
-    def _rows(self) -> int:
-        return min(max(_FILL, _NUMBERS // self._numbers_a_row() // _FILL * _FILL), _MOST)
-
     def _numbers_a_row(self) -> int:
         """Return the largest number of intermediate numbers for one row, in attention or in the game's coalitions."""
         n, d = self.support_.x.shape
         return self.members * max(4 * (n + 1) * (d + 1), d * d, 8 * self.mapping_.ways * len(design(d).masks))
 
-    def _each(self, function: Callable[[Tensor], T], x: Tensor, at_once: int = 1) -> list[T]:
-        """Apply `function`, which asks the model `at_once` times a row, to chunks of rows, several at once.
+    def _values_a_row(self) -> int:
+        return max(1, len(self.columns_)) * self.mapping_.ways
 
-        Chunks are padded to multiples of 8 rows, so that a single row is rounded in the same way as among others.
-        """
+    def _blocks(self, X: Any, rows: int) -> Iterator[tuple[pd.DataFrame, Float[np.ndarray, "n d"]]]:
+        """Yield the columns of fit of some rows and their numbers, and warn at the end of cells that cannot be read."""
+        said: dict[str, None] = {}
+        for part in slices(X, max(1, rows)):
+            frame = self._columns_of_fit(part)
+            codes, sentences = self.columns_.read(frame)
+            said |= dict.fromkeys(sentences)
+            yield frame, codes
+        for sentence in said:
+            warnings.warn(sentence, UnreadCells, stacklevel=4)
 
-        def quickly(rows: Tensor) -> T:
-            filled = torch.cat([rows, rows[-1:].expand(-len(rows) % _FILL, -1)])
-            with torch.no_grad(), fused():
-                return pytree.tree_map(lambda leaf: leaf[: len(rows)], function(filled))
+    def _asked(self, X: Any, function: Callable[[Tensor], Tensor], numbers: int) -> Float[Tensor, "n ..."]:
+        """Return `function` of the encoded rows `X`, which has so many `numbers` for each row."""
+        X = frame_of(X)
+        room = chunks.room(self.max_memory, length(X), 16 * numbers, "pass fewer rows")
+        by = chunks.chunk(self._numbers_a_row(), room // 2)
+        blocks = self._blocks(X, min(_BLOCK, room // (2 * _PASSING * self._values_a_row())))
+        return torch.cat([part for _, codes in blocks for part in chunks.each(function, self._tensor(codes), by)])
 
-        with one_thread() as cores, ThreadPoolExecutor(cores) as pool:
-            return list(pool.map(quickly, x.split(max(_FILL, self._rows() // at_once))))
-
-
-def _trust(values: Float[np.ndarray, "n d ..."], errors: Float[np.ndarray, "n d ..."]) -> Float[np.ndarray, " n"]:
-    """Return the expected R² of each row's values to the exact ones, see `doubt.trust`."""
-    by_class, doubt = (
-        torch.as_tensor(part.reshape(*part.shape[:2], -1 if part.size else 1)) for part in (values, errors)
-    )
-    square = doubt.square().sum((1, 2))
-    return torch.where(square > 0, trust(square.log(), spread(by_class.mT, doubt.any(2))), 1.0).numpy()
-
-
-def _varies(cells: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
-    """Return whether each column has two different cells, missing cells left out."""
-    return np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in cells.T], dtype=bool)
-
-
-def _left_out(rows: int, kept_rows: int, constant: list[str], columns: int, kept_columns: int) -> list[str]:
-    notes = [
-        f"column {name!r}: the same value in every training row that is read, so it is left out." for name in constant
-    ]
-    if kept_rows < rows:
-        notes.append(
-            f"X: {kept_rows} of {rows} training rows are read, a random sample in which like outcomes keep their share."
+    def _explained(self, frame: pd.DataFrame, codes: np.ndarray, looks: int, by: Chunk) -> Explanation:
+        """Return the explanations of rows that `_blocks` yields."""
+        reasons = partial(self.mapping_.reasons, self.state_, looks=looks)
+        parts = list(chunks.each(reasons, self._tensor(codes), by))
+        attributions, base, errors, classes = self._reasons(
+            *(torch.cat(part).double() for part in zip(*parts, strict=True))
         )
-    if kept_columns < columns:
-        notes.append(f"X: {kept_columns} of {columns} columns are read, those that go most with the outcome.")
-    return notes
+        values, error = np.zeros((2, *codes.shape, *attributions.shape[2:]))
+        if len(self.used_):
+            values[:, self.used_], error[:, self.used_] = attributions, errors
+        numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
+        data = frame.to_numpy(float) if numeric else frame.to_numpy(object)
+        names = [column.name for column in self.columns_.columns]
+        doubt = self.mapping_.doubt
+        assert doubt is not None  # of the pretrained model
+        return Explanation(
+            values, base.numpy(), data, names, classes, codes, trust_of(values, error), error, doubt.ratios.numpy()
+        )

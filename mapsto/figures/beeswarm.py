@@ -1,5 +1,7 @@
 """The beeswarm: on the line of each column every row is a dot, as far from zero as the column moved its prediction.
 
+Of more than 1,000 rows, a line shows how many lie where (`density`), because dots would hide one another.
+
 A contribution whose sign is not certain is pale.
 
 A column of numbers is coloured from low (blue) to high (orange) by rank; a column of categories gets one line per
@@ -24,13 +26,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .. import checks
-from . import numbers, style
+from . import density, numbers, style
 from .unit import Unit, of_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MANY = 1000  # rows, beyond which a line shows their density
 _LINE = 0.34  # inches
 _PALE = 0.3
 
@@ -57,6 +60,7 @@ def beeswarm(
 ) -> Figure:
     """Draw the contribution of each cell of `data` to the probability of the class `target`, one dot for each cell.
 
+    Of more than 1,000 rows, the number of contributions of each size is drawn instead, in the mean colour of the cells.
     If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. `values` holds the contributions to
     the probability (0.07 = 7 percentage points), or to the number. `names` holds the names of the
     columns. The columns with the largest mean absolute contributions, at most `top` of them, have a line each; one more
@@ -76,7 +80,10 @@ def beeswarm(
     axes.set_xlim(*(limits or reach(values, unit.factor)))
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=1)
     for height, line in enumerate(drawing):
-        _dots(axes, line, height, size=float(np.clip(2000 / len(values), 11, 26)))
+        if len(values) > MANY:
+            _bars(axes, line, height)
+        else:
+            _dots(axes, line, height, size=float(np.clip(2000 / len(values), 11, 26)))
     axes.set_xlabel(unit.axis_of_changes("contribution to"), fontsize=9.5, color=style.INK)
     _legend(figure, axes, drawing)
     return figure
@@ -174,6 +181,29 @@ def _dots(axes: Axes, line: Line, height: int, size: float) -> None:
         if mine.any():
             shade = {} if line.shade is None or look is hollow else {"c": line.shade[mine]}
             axes.scatter(line.x[mine], heights[mine], s=size, zorder=3, rasterized=len(line.x) > 150, **look, **shade)
+
+
+def _bars(axes: Axes, line: Line, height: int) -> None:
+    """Draw the density of one line: of its cells, and of its empty cells as outlines, both on one scale."""
+    from matplotlib.colors import to_rgba
+
+    n = len(line.x)
+    shade = np.zeros(n) if line.shade is None else line.shade
+    empty, pale = (np.zeros(n, bool) if part is None else part for part in (line.missing, line.pale))
+    fullest = int(density.bars(line.x, axes.get_xlim(), np.zeros(n), pale).rows.max())
+    for mine, hollow in ((~empty, False), (empty, True)):
+        if not mine.any():
+            continue
+        found = density.bars(line.x[mine], axes.get_xlim(), shade[mine], pale[mine], fullest)
+        shown = density.drawn(found, height)
+        if hollow:
+            shown.set(facecolor="none", edgecolor=style.NEUTRAL, linewidth=0.9)
+        else:
+            plain = np.tile(to_rgba(style.MUTED), (len(found.x), 1))
+            colours = plain if line.shade is None else style.low_to_high()(found.shade)
+            colours[:, 3] = 1 - (1 - _PALE) * found.pale
+            shown.set(facecolor=colours, linewidth=0)
+        axes.add_collection(shown, autolim=False)
 
 
 def _legend(figure: Figure, axes: Axes, drawing: Sequence[Line]) -> None:

@@ -24,6 +24,8 @@ from ..learners.in_context import Reading
 if TYPE_CHECKING:
     from .self_explaining import SelfExplaining
 
+_AT_ONCE = 2**18  # numbers of the tokens that are in memory at a time
+
 
 def looked(
     mapping: "SelfExplaining",
@@ -67,6 +69,8 @@ def differences(
     """Return how far the predictions for the coalitions of a design are from those of the predicted `game`."""
     shown = torch.where(design.masks.bool(), x[:, :, None], torch.nan).flatten(1, 2)  # [t, m·c, d]
     learner, outcome = mapping.learner, reading.outcome
-    v = outcome.value(learner.evidence(reading, learner.look(reading, shown))).unflatten(2, (x.shape[1], -1))
+    at_once = max(1, _AT_ONCE // (reading.question.shape[1] * (x.shape[2] + 1) * reading.question.shape[2]))
+    evidence = [learner.evidence(reading, learner.look(reading, part)) for part in shown.split(at_once, 1)]
+    v = outcome.value(torch.cat(evidence, 2)).unflatten(2, (x.shape[1], -1))
     g = mapping.play(reading, game, design.masks.to(x))
     return (v - g).mean(1) / outcome.unit[:, None, None, None]

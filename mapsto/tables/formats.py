@@ -31,7 +31,7 @@ def sheet(path: Path, name: str | None) -> Grid:
         MapstoError: if python-calamine is not installed, the file is damaged, or it has no such sheet.
     """
     calamine = package("python_calamine", "python-calamine", path)
-    with _damaged(path, "spreadsheet"):
+    with damaged(path, "spreadsheet"):
         book = calamine.CalamineWorkbook.from_path(str(path))
         if name is not None and name not in book.sheet_names:
             raise MapstoError(f"sheet: got {name!r}, expected one of {listing(list(book.sheet_names))} in {path}.")
@@ -58,11 +58,11 @@ def frame(path: Path) -> tuple[pd.DataFrame, list[str]]:
     if suffix in (".parquet", ".pq", ".feather", ".arrow"):
         kind = "parquet" if suffix in (".parquet", ".pq") else "feather"
         package(f"pyarrow.{kind}", "pyarrow", path)
-        with _damaged(path, kind.capitalize()):
+        with damaged(path, kind.capitalize()):
             return (pd.read_parquet(path) if kind == "parquet" else pd.read_feather(path)), []
     statistics = package("pyreadstat", "pyreadstat", path)
     read = {".dta": statistics.read_dta, ".por": statistics.read_por}.get(suffix, statistics.read_sav)
-    with _damaged(path, "Stata" if suffix == ".dta" else "SPSS"):
+    with damaged(path, "Stata" if suffix == ".dta" else "SPSS"):
         table, about = read(str(path), **({"user_missing": False} if suffix != ".por" else {}))
         return _labelled(table, about)
 
@@ -78,7 +78,7 @@ def package(module: str, name: str, path: Path) -> Any:
 
 
 @contextmanager
-def _damaged(path: Path, kind: str) -> Iterator[None]:
+def damaged(path: Path, kind: str) -> Iterator[None]:
     """Turn any error of a package that reads files into one sentence."""
     try:
         yield

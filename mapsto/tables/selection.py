@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from .. import checks
@@ -65,3 +65,22 @@ def strongest(x: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], most: 
     between = ranks.groupby(labels).transform("mean").var()
     explained = (between / ranks.var().replace(0.0, 1.0)).to_numpy()
     return np.sort(np.argsort(-explained, kind="stable")[:most])
+
+
+def varies(cells: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
+    """Return whether each column has two different cells, missing cells left out."""
+    return np.array([len(np.unique(column[~np.isnan(column)])) > 1 for column in cells.T], dtype=bool)
+
+
+def left_out(rows: int, kept_rows: int, constant: list[str], columns: int, kept_columns: int) -> list[str]:
+    """Return sentences about the rows and columns that are not read."""
+    notes = [
+        f"column {name!r}: the same value in every training row that is read, so it is left out." for name in constant
+    ]
+    if kept_rows < rows:
+        notes.append(
+            f"X: {kept_rows} of {rows} training rows are read, a random sample in which like outcomes keep their share."
+        )
+    if kept_columns < columns:
+        notes.append(f"X: {kept_columns} of {columns} columns are read, those that go most with the outcome.")
+    return notes

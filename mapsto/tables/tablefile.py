@@ -77,12 +77,21 @@ def read(path: str | Path, sheet: str | None = None) -> TableFile:
         raise MapstoError(f"file: {path} is JSON, expected a table; save it as CSV, such as by pandas.read_json.")
     if content.startswith(b"%PDF-"):
         raise MapstoError(f"file: {path} is a PDF, expected a table; export the table as CSV.")
+    return of_text(path, content)[0]
+
+
+def of_text(path: Path, content: bytes) -> tuple[TableFile, str]:
+    """Return the table in the bytes of a text file, and the sign that separates its cells.
+
+    Raises:
+        MapstoError: if it is no table.
+    """
     text, notes = decoding.decode(path, content)
     grid = grid_of(path, text)
     result = _of_layout(layout_of(path, grid))
     if grid.separator == ";":  # where semicolons separate, commas are often decimal
         result.table.attrs["decimal"] = ","
-    return result._replace(notes=[*notes, *result.notes])
+    return result._replace(notes=[*notes, *result.notes]), grid.separator or ","
 
 
 def _of_layout(layout: Layout) -> TableFile:

@@ -9,6 +9,7 @@ E[(v(S) − v(S̄) − Σ z_j φ_j)²] for a given sum (Lundberg & Lee 2017, The
 So the product of two pairs is an unbiased, though noisy, measure of the squared error of a row.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -62,6 +63,15 @@ def spread(values: Float[Tensor, "n k p"], visible: Bool[Tensor, "n p"]) -> Floa
     tensor([2.])
     """
     return _centred(values, visible).square().sum((1, 2))
+
+
+def trust_of(values: Float[np.ndarray, "n d ..."], errors: Float[np.ndarray, "n d ..."]) -> Float[np.ndarray, " n"]:
+    """Return the `trust` of each row, given its values and their expected errors."""
+    by_class, doubt = (
+        torch.as_tensor(part.reshape(*part.shape[:2], -1 if part.size else 1)) for part in (values, errors)
+    )
+    square = doubt.square().sum((1, 2))
+    return torch.where(square > 0, trust(square.log(), spread(by_class.mT, doubt.any(2))), 1.0).numpy()
 
 
 def measured(

@@ -78,7 +78,8 @@ class Build(ABC):
     def fitted(self, question: Question) -> Any:
         """Return an estimator that learned from the training rows."""
         choices = question.choices
-        estimator: Any = self.estimator(missing=choices.missing, types=choices.types, order=choices.order)
+        said = {name: getattr(choices, name) for name in ("missing", "types", "order", "max_memory")}
+        estimator: Any = self.estimator(**said)
         return estimator.fit(question.train, question.labels)
 
     def quality(

@@ -41,6 +41,7 @@ class Choices:
         group: the column of the rows that belong together, such as those of one patient; it is left out of the
             predictions.
         outcome: "numbers" or "classes"; if None, the outcome's cells decide.
+        max_memory: the memory in gigabytes that the estimator may take; a quarter of the machine's if None.
     """
 
     missing: Sequence[str] = ()
@@ -51,6 +52,7 @@ class Choices:
     positive: str | None = None
     group: str | None = None
     outcome: str | None = None
+    max_memory: float | None = None
 
 
 NO_CHOICES = Choices()

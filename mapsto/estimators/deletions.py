@@ -12,12 +12,14 @@ if a probability is close to 0 or 1.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import checks
 from ..attention import fused
 from ..threads import one_thread
 
@@ -25,6 +27,14 @@ Predict = Callable[[Tensor, Tensor], Tensor]  # from the weights [n] and m rows 
 Changes = Callable[[Predict, Tensor, Tensor, Tensor], Tensor]  # of predict, w, deleted [r, n] and rows: [r, m, ...]
 
 _COST = 2  # of the derivative of one output, in adaptations of the model
+
+
+def changes(largest: int | None, at_once: int) -> Changes:
+    """Return `exact`, or `largest_exact` if only the `largest` changes are to be exact; see there for `at_once`."""
+    if largest is None:
+        return partial(exact, at_once=at_once)
+    checks.count(0, exact=largest)
+    return partial(largest_exact, largest=largest, at_once=at_once)
 
 
 def mapped(
@@ -87,11 +97,11 @@ def largest_exact(
         outputs = _score(predict(w, x)).numel()
     if cost(outputs, len(x), largest) >= len(deleted):
         return exact(predict, w, deleted, x, at_once)
-    changes = estimated(predict, w, deleted, x, at_once)
-    size = changes.abs().flatten(2).amax(-1) if changes.ndim == 3 else changes.abs()  # [r, m]
+    found = estimated(predict, w, deleted, x, at_once)
+    size = found.abs().flatten(2).amax(-1) if found.ndim == 3 else found.abs()  # [r, m]
     again = size.topk(largest, dim=0).indices.unique()
-    changes[again] = exact(predict, w, deleted[again], x, at_once)
-    return changes
+    found[again] = exact(predict, w, deleted[again], x, at_once)
+    return found
 
 
 def cost(outputs: int, rows: int, largest: int) -> int:

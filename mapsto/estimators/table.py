@@ -37,8 +37,7 @@ from .pretrained import PretrainedEstimator, Stored
 from .scale import Scale
 
 MAX_ROWS, MAX_COLUMNS = 1000, 100
-# Cells are clipped here, in units of the largest distance of a training cell from the median; the square stays finite.
-_FAR = 1e6
+_FAR = 1e6  # times the largest distance of a training cell from the median; cells are clipped here
 _BATCH, _BLOCK = 4096, 2**16  # rows that are read before they are explained, or predicted
 _KEPT, _PASSING = 72, 160  # bytes of an explanation, and of the steps towards it, for each of its values
 
@@ -79,20 +78,16 @@ class TableEstimator(PretrainedEstimator, ABC):
         encoding of the columns, which was fitted with the row, stays the same. A row that `fit` did not read has
         influence 0. `among` (row positions or a boolean mask) selects training rows; if None, all are used.
 
-        If `exact` is a number, the influence is first estimated by the derivative of the predictions with respect to
-        the weights of the training rows, which is much faster if there are many of them. For each row of `X`, only the
-        `exact` largest estimates are then replaced by exact values. With more than two classes, estimates are rough,
-        because deleting a row can change the numbers that stand for the classes in the model.
+        With many training rows it is much faster to set `exact` to a number: the influence is estimated by a derivative
+        (see `deletions`), and for each row of `X`, only so many of the largest estimates are made exact. Estimates are
+        rough for more than two classes, because deleting a row can renumber the classes in the model.
 
         Raises:
             MapstoError: if the columns differ from those of `fit`, a cell is infinite, or `exact` is negative.
         """
         x, rows = self._tensor(self._numbers(self._columns_of_fit(X))), chunks.unbounded(self._numbers_a_row())
-        at_once = chunks.readings(*self.support_.x.shape, int(self.members), self.max_memory)
-        if exact is None:
-            return self._influence(x, among, rows, partial(deletions.exact, at_once=at_once))
-        checks.count(0, exact=exact)
-        return self._influence(x, among, rows, partial(deletions.largest_exact, largest=exact, at_once=at_once))
+        at_once = chunks.readings(len(self.rows_), len(self.used_), int(self.members), self.max_memory)
+        return self._influence(x, among, rows, deletions.changes(exact, at_once))
 
     @abstractmethod
     def outputs(self, X: Any) -> Float[np.ndarray, "n k"]:
@@ -292,17 +287,14 @@ class TableEstimator(PretrainedEstimator, ABC):
         """Return the explanations of rows that `_blocks` yields."""
         reasons = partial(self.mapping_.reasons, self.state_, looks=looks)
         parts = list(chunks.each(reasons, self._tensor(codes), by))
-        attributions, base, errors, classes = self._reasons(
-            *(torch.cat(part).double() for part in zip(*parts, strict=True))
-        )
+        joint = (torch.cat(part).double() for part in zip(*parts, strict=True))
+        attributions, base, errors, classes = self._reasons(*joint)
         values, error = np.zeros((2, *codes.shape, *attributions.shape[2:]))
         if len(self.used_):
             values[:, self.used_], error[:, self.used_] = attributions, errors
         numeric = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
         data = frame.to_numpy(float) if numeric else frame.to_numpy(object)
-        names = [column.name for column in self.columns_.columns]
-        doubt = self.mapping_.doubt
+        names, doubt = [column.name for column in self.columns_.columns], self.mapping_.doubt
         assert doubt is not None  # of the pretrained model
-        return Explanation(
-            values, base.numpy(), data, names, classes, codes, trust_of(values, error), error, doubt.ratios.numpy()
-        )
+        trust, ratios = trust_of(values, error), doubt.ratios.numpy()
+        return Explanation(values, base.numpy(), data, names, classes, codes, trust, error, ratios)

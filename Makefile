@@ -31,7 +31,7 @@ suite: $(VENV)/.dev
 	$(BIN)/python -m pytest -rs -n auto --dist worksteal $(PYTEST)
 
 slow: $(VENV)/.dev
-	MAPSTO_RANDOM_FILES=10000 MAPSTO_DAMAGED_FILES=1000 MAPSTO_KILLS=50 MAPSTO_ROWS=10000 \
+	MAPSTO_SLOW=1 MAPSTO_RANDOM_FILES=10000 MAPSTO_DAMAGED_FILES=1000 MAPSTO_KILLS=50 MAPSTO_ROWS=10000 \
 	$(BIN)/python -m pytest -n auto tests/slow tests/test_examples.py $(PYTEST)
 
 mutants: $(VENV)/.dev

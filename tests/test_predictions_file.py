@@ -38,7 +38,7 @@ def explained(tmp_path_factory):
         for form in ("csv", "csv;"):
             buffer = io.StringIO()
             patch.setattr(sys, "stdout", buffer)
-            command = ["explain", "t.csv", "--target", "died", "--id", "id", "--drop", "ward", "--json"]
+            command = ["explain", "t.csv", "--target", "died", "--id", "id", "--drop", "ward", "--json", "--no-quality"]
             assert main([*command, "--out-format", form, "--out", form.replace(";", "2")]) == 0
             printed[form] = json.loads(buffer.getvalue())
     return folder, printed

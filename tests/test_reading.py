@@ -61,7 +61,7 @@ def explained(tmp_path_factory):
         patched.setenv("COLUMNS", "80")
         for more in ([], ["--json"]):
             patched.setattr(sys, "stdout", io.StringIO())
-            options = ["--id", "pid", "--drop", "doctor", "--type", "code=absent"]
+            options = ["--id", "pid", "--drop", "doctor", "--type", "code=absent", "--no-quality"]
             assert main(["explain", "t.csv", "--target", "died", *options, *more]) == 0
             printed.append(sys.stdout.getvalue())
     return folder, printed[0], json.loads(printed[1])
@@ -123,7 +123,7 @@ def test_from_python_the_page_says_it_and_fit_prints_nothing(tmp_path, capsys):
     with pytest.warns(UserWarning, match="haemolysed") as warned:
         clf.predict_proba(new.drop(columns="died"))
     assert len(warned) == 1
-    answer = mt.reports.table(clf, new.drop(columns="died"), path=tmp_path / "r.html")
+    answer = mt.reports.table(clf, new.drop(columns="died"), path=tmp_path / "r.html", quality=False)
     assert capsys.readouterr() == ("", "")
     found = {c.name: (c.kind, c.unit, c.dropped) for c in readings(answer)}
     assert found == {name: EXPECTED[name][:3] for name in ("age", "crp", "pain", "seen", "ward", "same", "empty")}
@@ -139,7 +139,7 @@ def test_columns_beyond_the_limit_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(estimators, "MAX_COLUMNS", 1)
     X = pd.DataFrame({"noise": [1.0, 2, 1, 2] * 5, "signal": np.arange(20.0)})
     clf = mt.TableClassifier().fit(X, np.arange(20) > 9)
-    noise, signal = readings(mt.reports.table(clf, X.iloc[:4], path=tmp_path / "r.html"))
+    noise, signal = readings(mt.reports.table(clf, X.iloc[:4], path=tmp_path / "r.html", quality=False))
     assert not signal.dropped and noise.dropped and noise.why.startswith("Not read: there are more columns")
 
 
@@ -152,7 +152,7 @@ def test_one_sentence_names_every_cell_that_cannot_be_read(tmp_path):
     new.loc[list(range(9)), "lab"] = words
     clf = mt.TableClassifier().fit(X, np.arange(n) % 2)
     taught = (X, np.arange(n) % 2)
-    notes = mt.reports.table(clf, new, path=tmp_path / "r.html", train=taught).notes
+    notes = mt.reports.table(clf, new, path=tmp_path / "r.html", train=taught, quality=False).notes
     (said,) = [note for note in notes if "'lab'" in note and "read as missing" in note]
     assert all(repr(word) in said for word in ["clotted", *words]) and said.endswith("not a number; read as missing.")
 
@@ -161,7 +161,7 @@ def test_a_column_of_groups_says_so(tmp_path, capsys):
     table = patients().drop(columns=["bp", "doctor", "code"])
     table["ward_visit"] = [f"g{i // 2}" for i in range(len(table))]
     table.to_csv(tmp_path / "t.csv", index=False)
-    out = ["--out", str(tmp_path / "out"), "--json"]
+    out = ["--out", str(tmp_path / "out"), "--json", "--no-quality"]
     assert main(["explain", str(tmp_path / "t.csv"), "--target", "died", "--group", "ward_visit", *out]) == 0
     columns = {c["name"]: c for c in json.loads(capsys.readouterr().out)["columns"]}
     assert columns["ward_visit"]["why"] == "Its groups of rows stay together (--group)."

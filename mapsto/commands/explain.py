@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add("--episode", type=int, metavar="N", help="of a run: which test task (default: 0)")
     add("--method", metavar="A,B", help="of a run: explain by these methods, and say how far to trust each")
     add("--allow-imports", action="store_true", help="of a run: make classes outside mapsto too: it runs their code")
-    add("--no-quality", action="store_true", help="of a table: do not check predictions and reasons; much faster")
+    add("--no-quality", action="store_true", default=None, help="of a table: skip all checks of quality; much faster")
     where = "the folder of the report and the predictions (default: NAME-explained here, or the run), or a .parquet or "
     rows = ".csv file: the table may then be longer than memory, and the same command goes on after an interruption"
     add("--out", type=Path, metavar="FOLDER_OR_FILE", help=where + rows)
@@ -137,10 +137,9 @@ def _explain_table(args: argparse.Namespace) -> int:
         return explain_rows(args, _choices(args), _ARGUMENTS)
     to = outputs(args)
     with as_options(**_ARGUMENTS):
-        result = answer(_question(args), quality=not args.no_quality)
+        result = answer(_question(args), quality=args.no_quality is None)
     table = predictions(result, to.form)
-    unmeasured = ["quality: not measured, because --no-quality was given."] if args.no_quality else []
-    result = replace(result, notes=[*result.notes, *table.notes, *unmeasured])
+    result = replace(result, notes=[*result.notes, *table.notes])
     deliver(to, result, table, write, f"{args.path.name}: {args.target}")
     if args.json:
         write_json({**result.summary, **to.files(), "notes": result.notes, "columns": as_dicts(readings(result))})

@@ -29,7 +29,8 @@ def show(answer: "TableAnswer", title: str, files: Sequence[Path]) -> None:
     console.print(f"[bold]{_plain(title)}[/bold]: {counts}")
     for sentence in answer.headlines():
         console.print(f"[bold red]{_plain(sentence)}[/bold red]", soft_wrap=True)
-    console.print(_quality(answer))
+    if answer.checked:
+        console.print(_quality(answer))
     if second := answer.second_look():
         console.print(second)
     for table in (_predictions(answer), _training_rows(answer), *_columns(answer)):

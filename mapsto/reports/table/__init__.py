@@ -23,6 +23,7 @@ def table(
     train: tuple[Any, Any] | None = None,
     title: str = "Predictions and their reasons",
     seed: int = 0,
+    quality: bool = True,
 ) -> Any:
     """Predict and explain the rows `X`, write one HTML page about them, and return predictions and explanations.
 
@@ -45,6 +46,7 @@ def table(
             dropped.
         title: the title of the page.
         seed: the random seed of the folds of the cross-validation, and of the random forest.
+        quality: if False, neither predictions nor explanations are checked, which is much faster.
 
     Raises:
         MapstoError: if `clf` is not a fitted estimator for tables, `X` lacks one of the columns of `fit`, `X` and `y`
@@ -65,6 +67,6 @@ def table(
     from .rows import question
 
     refuse_unwritable(path)
-    result = answer(question(clf, X, y, train, seed), clf)
+    result = answer(question(clf, X, y, train, seed), clf, quality)
     write(result, path, title)
     return result

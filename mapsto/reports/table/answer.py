@@ -58,7 +58,9 @@ def answer(question: Question, classifier: TableEstimator | None = None, quality
         tested = _tested(estimator, question, outputs)
         evidence, measured = (kind.quality if quality else kind.no_quality)(estimator, question, tested)
         agreement = check(estimator, question.rows, reasons, kind.scale(question)) if quality else UNCHECKED
-    if quality and agreement["columns"] < len(estimator.used_):
+    if not quality:
+        notes.append("quality: neither predictions nor reasons were checked, as asked.")
+    elif agreement["columns"] < len(estimator.used_):
         some = f"the {agreement['columns']} columns that move predictions most"
         notes.append(f"reasons were held against exact ones with only {some} filled in.")
     summary = kind.summary(measured, {"agreement": agreement, "ms_per_row": 1e3 * seconds / len(reasons)})

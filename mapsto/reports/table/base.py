@@ -177,6 +177,11 @@ class TableAnswer(ABC):
         return float(np.abs(self.bases + self.values.sum(1) - self.outputs).max())
 
     @property
+    def checked(self) -> bool:
+        """Whether predictions and reasons were checked."""
+        return self.summary["agreement"]["rows"] > 0
+
+    @property
     def how(self) -> str:
         """Say on which rows the quality was measured, as the end of a sentence."""
         return "no outcome is known"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "peers_explain.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "peers_explain.py"
 
 
 def told(*arguments: str) -> str:

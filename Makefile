@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help:
 	@echo "make demo    predict and explain 500 patients with the shipped mapping; writes report.html"
 	@echo "make test    ruff, mypy and the whole test suite, a process a core"
-	@echo "make slow    read 10,000 random tables and 1,000 damaged weights, runs and estimators, kill 150 trainings, run Dask: an hour on a core"
+	@echo "make slow    read 10,000 random tables and 1,000 damaged weights, runs and estimators, kill 150 trainings, and more: an hour on a core"
 	@echo "make mutants plant 200 random faults and list those that no test notices; MUTANTS=\"--count 20 mapsto/games.py\""
 	@echo "make lint    ruff and mypy alone"
 	@echo "make format  let ruff mend what it can"
@@ -31,8 +31,8 @@ suite: $(VENV)/.dev
 	$(BIN)/python -m pytest -rs -n auto --dist worksteal $(PYTEST)
 
 slow: $(VENV)/.dev
-	MAPSTO_SLOW=1 MAPSTO_RANDOM_FILES=10000 MAPSTO_DAMAGED_FILES=1000 MAPSTO_KILLS=50 MAPSTO_ROWS=10000 \
-	$(BIN)/python -m pytest -n auto tests/slow tests/test_examples.py $(PYTEST)
+	MAPSTO_RANDOM_FILES=10000 MAPSTO_DAMAGED_FILES=1000 MAPSTO_KILLS=50 $(BIN)/python -m pytest -n auto tests/slow $(PYTEST)
+	$(BIN)/python -m pytest -n auto -m long tests $(PYTEST)
 
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/mutants.py $(MUTANTS)

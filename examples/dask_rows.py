@@ -1,6 +1,6 @@
 """More rows than one process should read: a fitted classifier explains each partition of a Dask table.
 
-Run: python examples/dask_rows.py      (MAPSTO_ROWS=1000 makes it small, as the tests do; it needs dask and distributed)
+Run: python examples/dask_rows.py      (MAPSTO_TINY=1 makes it small, as the tests do; it needs dask and distributed)
 
 `explained` takes a DataFrame and returns one, which is also what Spark's `mapInPandas` and Ray's `map_batches` ask for.
 """
@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 
 import mapsto as mt
 
-ROWS = int(os.environ.get("MAPSTO_ROWS", "100000"))
+ROWS = 10_000 if os.environ.get("MAPSTO_TINY") else 100_000
 WORKERS = 2
 
 

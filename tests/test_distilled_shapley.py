@@ -137,7 +137,7 @@ def test_players_that_are_not_visible_take_no_share_of_the_gap() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("by_class", [True, False])
+@pytest.mark.parametrize("by_class", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_it_learns_the_values_that_enumeration_finds(by_class: bool) -> None:
     torch.manual_seed(0)
     x = np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32)

@@ -173,7 +173,7 @@ def network(players: int) -> Callable[[Tensor], Tensor]:
     ("make", "players", "seeds"),
     [
         (lambda seed: E.Shapley(samples=480, seed=seed), 30, 30),
-        (lambda seed: E.Shapley(samples=800, seed=seed), 100, 20),
+        pytest.param(lambda seed: E.Shapley(samples=800, seed=seed), 100, 20, marks=pytest.mark.long),
         (lambda seed: E.BayesianShapley(samples=240, seed=seed), 30, 10),
         (lambda seed: E.PermutationShapley(16, seed=seed), 30, 30),
     ],

@@ -31,7 +31,7 @@ def test_it_is_fine_tuned_as_maml_adapts() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.slow
+@pytest.mark.long
 def test_waves_of_all_phases_are_averaged_where_maml_tells_them_apart() -> None:
     errors = []
     for make in (MultiTask, MAML):

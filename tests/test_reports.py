@@ -104,7 +104,7 @@ def test_a_loaded_classifier_of_repeated_and_left_out_rows_is_told(folder: Path)
     assert list(rows.index) == [str(i) for i in range(1, 21) if i != 2] and labels.tolist() == [False] * 9 + [True] * 10
     np.testing.assert_allclose(rows["b"].astype(float), np.delete(np.arange(20) % 3 / 10, 1), atol=1e-7)
     assert rows["same"].isna().all()
-    answer = mt.reports.table(clf, x.iloc[5:15], path="r.html")
+    answer = mt.reports.table(clf, x.iloc[5:15], path="r.html", quality=False)
     expected = -clf.influence(x.iloc[5:15].iloc[answer.cases])[:, [0, *range(2, 20)]]
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(answer.push, expected, atol=1e-6)
@@ -140,7 +140,7 @@ def test_codes_are_written_as_they_came(
         {"zip": [f"0{2139 + i}" for i in range(n)], "year": 1990 + np.arange(n), "id": 10001 + np.arange(n)}
     )
     clf = mt.TableClassifier().fit(table, np.arange(n) > 14)
-    answer = mt.reports.table(clf, table.iloc[::3], path="r.html", train=(table, np.arange(n) > 14))
+    answer = mt.reports.table(clf, table.iloc[::3], path="r.html", train=(table, np.arange(n) > 14), quality=False)
     seen = plain(Path("r.html").read_text())
     assert "zip = 02139" in seen and "year = 1990" in seen and "id = 10001" in seen
     assert not re.search(r"\b2,1\d\d|\b1,99\d|\b10,0\d\d", seen)
@@ -335,4 +335,4 @@ def test_training_rows_that_are_not_those_of_the_classifier_are_refused(folder: 
         with pytest.raises(MapstoError, match=r"^train: "):
             mt.reports.table(clf, x[:3], path="r.html", train=wrong)
     reordered = x[x.columns[::-1]]
-    assert mt.reports.table(clf, x[:3], path="r.html", train=(reordered, y)).push.shape[1] == len(x)
+    assert mt.reports.table(clf, x[:3], path="r.html", train=(reordered, y), quality=False).push.shape[1] == len(x)

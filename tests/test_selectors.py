@@ -199,6 +199,7 @@ def switched() -> tuple[np.ndarray, np.ndarray]:
 
 
 class TestLearning:
+    @pytest.mark.long
     @pytest.mark.usefixtures("unchecked")
     def test_several_at_once_find_the_column_that_a_switch_points_to(self) -> None:
         """Column 0 decides whether the class is the sign of column 1 or of column 2."""

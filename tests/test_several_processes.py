@@ -325,6 +325,7 @@ def test_a_process_that_dies_ends_the_other_and_both_resume_to_the_same_numbers(
     assert steps == list(range(1, 13))
 
 
+@pytest.mark.long
 def test_a_signal_to_one_process_stops_both_after_the_same_step_and_one_continues(tmp_path: Path) -> None:
     """The command starts the second process itself."""
     run, steps = tmp_path / "run", ["--steps", "400"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "peers_explain.py"
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "peers_explain.py"
 
 
 def told(*arguments: str) -> str:
@@ -16,7 +16,7 @@ def told(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_table_names_every_peer_and_the_values_agree() -> None:
     out = told("--rows", "3", "--columns", "6", "--samples", "60", "--repeats", "2")
     for name in (
@@ -35,7 +35,7 @@ def test_the_table_names_every_peer_and_the_values_agree() -> None:
 ROWS, LIMIT = 1000, 250  # MB
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_thousand_rows_stay_under_a_quarter_of_a_gigabyte_by_chunking() -> None:
     """As many rows as need more without chunks, see below; the benchmark itself explains 10,000."""
     rises = dict(re.findall(r"\| (\w+) \| (\d+) \|", told("--memory", "--rows-chunked", str(ROWS))))
@@ -46,6 +46,6 @@ def test_a_thousand_rows_stay_under_a_quarter_of_a_gigabyte_by_chunking() -> Non
     assert all(int(rises[name]) > 15 for name in sampled), rises  # the peak of each is measured anew
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_chunking_memory_would_be_found_to_rise() -> None:
     assert float(told("--child", "Shapley", "--rows-chunked", str(ROWS), "--chunk", str(ROWS))) > 1.4 * LIMIT

@@ -33,18 +33,19 @@ def main() -> None:
         timed(*args.time)
         return
     for rows in args.rows:
-        parts = []
+        parts: dict[str, list[np.ndarray]] = {"two classes": [], "more classes": []}
         for name, X, y in shared():
             part = None if y.dtype == float else compared(X, y, rows)
             if part is not None:
-                parts.append(part)
+                parts["two classes" if len(np.unique(y)) == 2 else "more classes"].append(part)
                 print(rows, name, *np.round(np.median(part, 0), 3), flush=True)
-        each = np.concatenate(parts)
-        print(
-            f"| {rows} rows, {len(parts)} tables | correlation {np.median(each[:, 0]):.3f}, of 95 % of rows above "
-            f"{np.quantile(each[:, 0], 0.05):.3f} | error {np.median(each[:, 1]):.2f} | the first found "
-            f"{each[:, 2].mean():.1%} | all {SHOWN} found {each[:, 3].mean():.1%} |"
-        )
+        for classes, some in parts.items():
+            each = np.concatenate(some)
+            print(
+                f"| {rows} rows, {classes}, {len(some)} tables | correlation {np.median(each[:, 0]):.3f}, of 95 % above "
+                f"{np.quantile(each[:, 0], 0.05):.3f} | error {np.median(each[:, 1]):.2f} | the first found "
+                f"{each[:, 2].mean():.1%} | all {SHOWN} found {each[:, 3].mean():.1%} |"
+            )
 
 
 def compared(X, y, rows: int):

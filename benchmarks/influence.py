@@ -41,9 +41,10 @@ def main() -> None:
                 print(rows, name, *np.round(np.median(part, 0), 3), flush=True)
         for classes, some in parts.items():
             each = np.concatenate(some)
+            low = np.quantile(each[:, 0], 0.05)
             print(
-                f"| {rows} rows, {classes}, {len(some)} tables | correlation {np.median(each[:, 0]):.3f}, of 95 % above "
-                f"{np.quantile(each[:, 0], 0.05):.3f} | error {np.median(each[:, 1]):.2f} | the first found "
+                f"| {rows} rows, {classes}, {len(some)} tables | correlation {np.median(each[:, 0]):.3f}, of 95 % "
+                f"above {low:.3f} | error {np.median(each[:, 1]):.2f} | the first found "
                 f"{each[:, 2].mean():.1%} | all {SHOWN} found {each[:, 3].mean():.1%} |"
             )
 

@@ -21,7 +21,6 @@ from typing import Literal, NamedTuple, final, get_args
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
-from torch.func import vmap
 
 from .. import checks
 from ..games import Game
@@ -58,7 +57,7 @@ class Interactions:
             v(none). STII and FSII add up too; SII, BII and FBII need not.
         order: the largest size of a set. With order 1, "SII", "STII", "FSII" and "k-SII" are Shapley values, and "BII"
             and "FBII" are Banzhaf values.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
     Raises:
         MapstoError: if there is no such index, or `order` is not from 1 to 10.
@@ -74,6 +73,7 @@ class Interactions:
         checks.one_of(get_args(Index), index=index)
         checks.count(order=order)
         checks.expect(order < len(_BERNOULLI), "order", order, f"at most {len(_BERNOULLI) - 1}")
+        checks.chunk(chunk_size=chunk_size)
         self.index, self.order, self.chunk_size = index, order, chunk_size
 
     def __call__(self, game: Game) -> InteractionValues:
@@ -113,7 +113,7 @@ class Interactions:
         coalitions.refuse_many(game.players, "ShapleyInteractions(orders=32)", _MOST)
         order, sets = min(self.order, game.players), self._sets(game.players)
         masks = coalitions.exact(game.players).masks
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [2^p] or [2^p, k]
+        outcomes = game.outcomes(masks, self.chunk_size)  # [2^p] or [2^p, k]
         worth = moebius(outcomes.double())
         codes = torch.arange(len(worth), device=worth.device)
         size = masks.sum(1).long().to(worth.device)

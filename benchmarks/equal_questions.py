@@ -56,18 +56,24 @@ def network(players: int, seed: int) -> tuple[Worth, np.ndarray]:
 
 
 def polynomial(players: int, seed: int) -> tuple[Worth, np.ndarray]:
-    g, terms, values = np.random.default_rng(seed), [], np.zeros(players)
-    counts, scales = (players, 2 * players, 2 * players, players // 2), (1.0, 0.5, 0.35, 0.3)
-    for size, count, scale in zip((1, 2, 3, 4), counts, scales, strict=True):
-        for _ in range(count):
-            chosen, worth = g.choice(players, size, replace=False), scale * g.normal()
-            terms.append((chosen, worth))
-            values[chosen] += worth / size
+    terms, values = polynomial_terms(players, seed), np.zeros(players)
+    for chosen, worth in terms:
+        values[chosen] += worth / len(chosen)
     return lambda masks: np.sum([worth * masks[:, chosen].prod(1) for chosen, worth in terms], 0), values
 
 
+def polynomial_terms(players: int, seed: int) -> list[tuple[np.ndarray, float]]:
+    """Return sets of one to four players and the worth of each."""
+    g, terms = np.random.default_rng(seed), []
+    counts, scales = (players, 2 * players, 2 * players, players // 2), (1.0, 0.5, 0.35, 0.3)
+    for size, count, scale in zip((1, 2, 3, 4), counts, scales, strict=True):
+        for _ in range(count):
+            terms.append((g.choice(players, size, replace=False), scale * g.normal()))
+    return terms
+
+
 @lru_cache
-def _grown(players: int, boosted: bool, seed: int) -> tuple[Any, np.ndarray]:
+def grown(players: int, boosted: bool, seed: int) -> tuple[Any, np.ndarray]:
     g = np.random.default_rng(seed)
     x = g.normal(size=(600, players))
     y = x[:, :20] @ (g.normal(size=20) * np.exp(-np.arange(20) / 6)) + x[:, 0] * x[:, 1] + np.sin(2 * x[:, 2]) * x[:, 3]
@@ -81,24 +87,32 @@ def _grown(players: int, boosted: bool, seed: int) -> tuple[Any, np.ndarray]:
 
 def trees(players: int, seed: int) -> tuple[Worth, np.ndarray]:
     """One row of a table explained with another row as the baseline."""
-    model, rows = _grown(players, seed % 2 == 1, seed % 6)
+    model, rows = grown(players, seed % 2 == 1, seed % 6)
     x, absent = rows[np.random.default_rng(seed).integers(len(rows), size=2)]
     boosted = isinstance(model, GradientBoostingRegressor)
-    grown, scale = (model.estimators_[:, 0], model.learning_rate) if boosted else (model.estimators_, 1 / 30)
-    values = np.sum([scale * _of_tree(tree.tree_, x, absent) for tree in grown], 0)
+    parts, scale = (model.estimators_[:, 0], model.learning_rate) if boosted else (model.estimators_, 1 / 30)
+    values = np.sum([scale * _of_tree(tree.tree_, x, absent) for tree in parts], 0)
     return lambda masks: model.predict(np.where(masks > 0.5, x, absent)), values
 
 
 def _of_tree(tree: Any, x: np.ndarray, absent: np.ndarray) -> np.ndarray:
     values = np.zeros(len(x))
+    for there, gone, worth in paths(tree, x, absent):
+        a, b = len(there), len(gone)
+        for j in there:
+            values[j] += worth * math.factorial(a - 1) * math.factorial(b) / math.factorial(a + b)
+        for j in gone:
+            values[j] -= worth * math.factorial(a) * math.factorial(b - 1) / math.factorial(a + b)
+    return values
+
+
+def paths(tree: Any, x: np.ndarray, absent: np.ndarray) -> list[tuple[frozenset[int], frozenset[int], float]]:
+    """Return, for each leaf that some coalition reaches, who is there, who is not, and the worth."""
+    leaves: list[tuple[frozenset[int], frozenset[int], float]] = []
 
     def descend(node: int, there: frozenset[int], gone: frozenset[int]) -> None:
         if tree.children_left[node] == -1:
-            a, b, worth = len(there), len(gone), tree.value[node].item()
-            for j in there:
-                values[j] += worth * math.factorial(a - 1) * math.factorial(b) / math.factorial(a + b)
-            for j in gone:
-                values[j] -= worth * math.factorial(a) * math.factorial(b - 1) / math.factorial(a + b)
+            leaves.append((there, gone, tree.value[node].item()))
             return
         j, bound = tree.feature[node], tree.threshold[node]
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
@@ -111,7 +125,7 @@ def _of_tree(tree: Any, x: np.ndarray, absent: np.ndarray) -> np.ndarray:
                 descend(child, there, gone | {j})
 
     descend(0, frozenset(), frozenset())
-    return values
+    return leaves
 
 
 GAMES = {"network": network, "trees": trees, "polynomial": polynomial}

@@ -41,29 +41,75 @@ def ask(
     return _Ask.apply(lambda *parts: (_ordinary(answer, *parts),), 1, batch_size, rows, *constants)[0]
 
 
+def ask_one(
+    answer: Answer, batch_size: int, rows: Shaped[Tensor, "b ..."], *constants: Shaped[Tensor, "b ..."]
+) -> Float[Tensor, " b"]:
+    """Return `ask(...)` of an answer with one score for each row; where rows move, it is asked once, not twice.
+
+    If `rows` requires a gradient, each batch of rows gives its scores and their gradients together.
+    """
+    if rows.requires_grad and torch.is_grad_enabled():
+        scores, slopes = _Ask.apply(_with_slopes(answer), 1, batch_size, rows, *constants)
+        if slopes.shape == rows.shape:
+            return _Sloped.apply(rows, scores, slopes)
+    return ask(answer, batch_size, rows, *constants)
+
+
+class _Sloped(torch.autograd.Function):
+    """The scores `[b]` of rows `[b, ...]`, whose gradients `[b, ...]` are known."""
+
+    @staticmethod
+    def forward(rows: Tensor, scores: Tensor, slopes: Tensor) -> Tensor:
+        return scores.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.save_for_backward(inputs[2])
+
+    @staticmethod
+    def backward(ctx: Any, by: Tensor) -> tuple[Tensor | None, ...]:
+        (slopes,) = ctx.saved_tensors
+        return by.reshape(-1, *[1] * (slopes.ndim - 1)) * slopes, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *moves: Any) -> Tensor:
+        raise MapstoError(_FORWARD)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *parts: Tensor) -> tuple[Tensor, int]:
+        return _Sloped.apply(*_folded(info.batch_size, in_dims, parts)).unflatten(0, (info.batch_size, -1)), 0
+
+
 class _Ask(torch.autograd.Function):
     """The answers to rows; gradients flow to the first `moving` of the tensors of rows."""
 
     @staticmethod
     def forward(answers: _Answers, moving: int, batch_size: int, *rows: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            parts = [answers(*part) for part in zip(*(each.detach().split(batch_size) for each in rows), strict=True)]
+            count = -(-len(rows[0]) // batch_size)  # parts of equal size
+            split = (each.detach().tensor_split(count) for each in rows)
+            parts = [answers(*part) for part in zip(*split, strict=True)]
             return tuple(torch.cat(each) for each in zip(*parts, strict=True))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
         ctx.answers, ctx.moving, ctx.batch_size, *rows = inputs
-        ctx.save_for_backward(*rows)
+        ctx.save_for_backward(*rows, *output)
+        ctx.set_materialize_grads(False)  # where no gradient comes, nothing is asked
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        rows, count = ctx.saved_tensors, len(slopes)
+    def backward(ctx: Any, *slopes: Tensor | None) -> tuple[Tensor | None, ...]:
+        count = len(slopes)
+        rows, scores = ctx.saved_tensors[:-count], ctx.saved_tensors[-count:]
+        if all(slope is None for slope in slopes):
+            return (None,) * (3 + len(rows))
+        slopes = tuple(torch.zeros_like(s) if slope is None else slope for slope, s in zip(slopes, scores, strict=True))
         moved = _Ask.apply(_pulled(ctx.answers, count, ctx.moving), count + ctx.moving, ctx.batch_size, *slopes, *rows)
         return None, None, None, *moved, *[None] * (len(rows) - ctx.moving)
 
     @staticmethod
     def jvp(ctx: Any, *moves: Any) -> Tensor:
-        raise MapstoError("f: got a derivative in forward mode (jvp, jacfwd), expected reverse mode; use grad or vjp.")
+        raise MapstoError(_FORWARD)
 
     @staticmethod
     def vmap(
@@ -71,6 +117,22 @@ class _Ask(torch.autograd.Function):
     ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         scores = _Ask.apply(answers, moving, batch_size, *_folded(info.batch_size, in_dims[3:], rows))
         return tuple(each.unflatten(0, (info.batch_size, -1)) for each in scores), (0,) * len(scores)
+
+
+def _with_slopes(answer: Answer) -> _Answers:
+    """Return the function to the scores `[b]` and their gradients by the rows, which are empty if there is none."""
+
+    def both(rows: Tensor, *constants: Tensor) -> tuple[Tensor, ...]:
+        with torch.inference_mode(False), torch.enable_grad():
+            again = rows.requires_grad  # the gradients will be differentiated
+            moved = rows if again else rows.clone().requires_grad_()
+            scores = _ordinary(answer, moved, *constants)
+            if not scores.requires_grad:
+                return scores, scores.new_zeros(len(scores), 0)
+            (slopes,) = torch.autograd.grad(scores.sum(), moved, create_graph=again)
+        return scores if again else scores.detach(), slopes
+
+    return both
 
 
 def _pulled(answers: _Answers, count: int, moving: int) -> _Answers:
@@ -107,6 +169,7 @@ def _ordinary(answer: Answer, *parts: Tensor) -> Tensor:
         raise MapstoError(f"{_NO_GRADIENT} ({error}).") from error
 
 
+_FORWARD = "f: got a derivative in forward mode (jvp, jacfwd), expected reverse mode; use grad or vjp."
 _NO_GRADIENT = "f: got a model whose score has no gradient; use an explainer that hides, such as Shapley"
 
 

@@ -72,6 +72,14 @@ def count(least: int = 1, **sizes: Any) -> None:
         expect(whole, name, repr(size), f"a whole number from {least}")
 
 
+def chunk(**sizes: Any) -> None:
+    """Raise MapstoError unless each argument is None or a whole number from 1.
+
+    >>> chunk(chunk_size=None, batch_size=8)
+    """
+    count(**{name: size for name, size in sizes.items() if size is not None})
+
+
 def layers(least: int = 1, most: int = 1000, **depths: Any) -> None:
     """Raise MapstoError unless each argument is a whole number from `least` to `most`, beyond which memory would fill.
 

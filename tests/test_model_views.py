@@ -113,7 +113,7 @@ def test_the_model_gets_ordinary_rows_in_small_batches() -> None:
 
     h = views.model(counted, target=0, batch_size=6)
     close(E.Shapley().over(hidden(h), X[:2]), E.Shapley().over(hidden(lambda x: plain(x)[0]), X[:2]))
-    assert sizes[5:] == [6] * 5 + [2]  # 2 · 2⁴ coalitions, after five questions about the first row
+    assert max(sizes[5:]) == 6 and sum(sizes[5:]) == 32  # 2 · 2⁴ coalitions, after five questions about the first row
     sizes.clear()
     E.IntegratedGradients(8).over(h, X[:2])
     assert max(sizes) == 6

@@ -1,5 +1,6 @@
 """The ends of each documented range: the last value that is allowed works, the first beyond it is refused by name."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,22 @@ def curves(steps: int) -> Any:
 
 
 Case = tuple[str, Callable[[Any], Any], list[Any], list[Any]]  # argument, builder, allowed, refused
+SEEDED: dict[str, Any] = {
+    "Shapley": E.Shapley,
+    "BayesianShapley": E.BayesianShapley,
+    "PermutationShapley": E.PermutationShapley,
+    "ShapleyInteractions": E.ShapleyInteractions,
+    "LIME": E.LIME,
+    "LIME of a table": functools.partial(E.LIME.of_table, ROWS),
+    "Smooth": functools.partial(E.Smooth, E.Gradient()),
+    "ExpectedGradients": functools.partial(E.ExpectedGradients, ROWS),
+}
+CHUNKED: dict[str, Any] = {
+    **SEEDED,
+    "Interactions": E.Interactions,
+    "Occlusion": E.Occlusion,
+    "IntegratedGradients": E.IntegratedGradients,
+}
 CASES: dict[str, Case] = {
     "SGD momentum": ("momentum", lambda v: inner.SGD(momentum=v), [0, 1 - LITTLE], [-LITTLE, 1]),
     "SGD decay": ("weight_decay", lambda v: inner.SGD(weight_decay=v), [0], [-LITTLE]),
@@ -76,6 +93,10 @@ CASES: dict[str, Case] = {
     "quadrature": ("samples", lambda v: quadrature.design([0, 0, 1, 1], v), [6], [5]),
     "quadrature, few players": ("samples", lambda v: quadrature.design([0], v), [2], [1]),
     "KernelSHAP": ("samples", lambda v: coalitions.kernel(4, v), [6], [2]),
+    **{f"{name} seed": ("seed", lambda v, m=make: m(seed=v), [0], [-1, 0.5]) for name, make in SEEDED.items()},
+    **{f"{name} chunk": ("chunk_size", lambda v, m=make: m(chunk_size=v), [1], [0]) for name, make in CHUNKED.items()},
+    "over": ("chunk_size", lambda v: E.Gradient().over(torch.sum, ROWS, v), [None, 1], [0]),
+    "BayesianShapley groups": ("groups", lambda v: E.BayesianShapley(groups=v), [None, [0, 1]], [3]),
     "LIME width": ("width", lambda v: E.LIME(width=v), [LITTLE], [0]),
     "LIME penalty": ("penalty", lambda v: E.LIME(penalty=v), [0], [-LITTLE]),
     "Smooth": ("samples", lambda v: E.Smooth(E.Gradient(), v), [2, 4], [0, 1, 3]),

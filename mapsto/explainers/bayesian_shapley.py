@@ -8,7 +8,6 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from .. import checks
 from ..games import Game
@@ -33,7 +32,7 @@ class BayesianShapley(GameExplainer):
         groups: the group number of each player. For support examples, it can be the class: `support.y.tolist()`.
             Players of one group are assumed to be similar, so that fewer samples are enough. The game may then have at
             most 12 players.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
         seed: the random seed of the coalitions; with `groups`, they are not random.
 
     Raises:
@@ -49,6 +48,10 @@ class BayesianShapley(GameExplainer):
         self, samples: int = 100, groups: Sequence[int] | None = None, chunk_size: int | None = None, seed: int = 0
     ):
         checks.count(samples=samples)
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
+        listed = groups is None or isinstance(groups, Sequence)
+        checks.expect(listed, "groups", f"a {type(groups).__name__}", "a list of group numbers, one for each player")
         self.samples, self.groups, self.chunk_size, self.seed = samples, groups, chunk_size, seed
 
     def attribute(self, game: Game) -> Tensor:
@@ -73,7 +76,7 @@ class BayesianShapley(GameExplainer):
             values = self._linear(coalitions.exact(game.players, torch.float64), game)
             return values, torch.zeros_like(values)
         masks = kriging.masks(game.players, self.samples - 2, self.seed)
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)
+        outcomes = game.outcomes(masks, self.chunk_size)
         half = masks[len(masks) // 2 :].double().to(outcomes.device)
         scores = kriging.odd(outcomes).reshape(len(half), -1)  # [n, k or 1]
         values, errors = (

@@ -9,7 +9,6 @@ from abc import abstractmethod
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import vmap
 
 from ..games import Game
 from .coalitions import Design
@@ -44,7 +43,7 @@ class DesignedExplainer(GameExplainer):
 
 def outcomes_of(design: Design, game: Game, chunk_size: int | None) -> Float[Tensor, "c ..."]:
     """Return the outcomes of the coalitions of a design, `[c]` or `[c, k]`."""
-    return vmap(game, chunk_size=chunk_size)(design.masks)
+    return game.outcomes(design.masks, chunk_size)
 
 
 def values_of(design: Design, outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "p ..."]:

@@ -61,6 +61,8 @@ class ExpectedGradients(ViewExplainer):
     ):
         checks.expect(len(background) > 0, "background", "no rows", "at least one", "take some from the training data")
         checks.count(steps=steps, samples=1 if samples is None else samples)
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         self.background, self.samples, self.seed = background, samples, seed
         self.steps, self.chunk_size = steps, chunk_size
 

@@ -178,6 +178,7 @@ def each(
     target: int | Int[Tensor, " n"] | None,
 ) -> Shaped[Tensor, "n ..."]:
     """Return `explain(point, select)` for each of `n` points; `select` maps scores `[k]` to the score of the target."""
+    checks.chunk(chunk_size=chunk_size)
     checks.expect(isinstance(points, Tensor), "points", f"a {type(points).__name__}", "a tensor")
     checks.expect(len(points) > 0, "points", "none", "at least one")
     if target is None:

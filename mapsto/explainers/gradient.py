@@ -13,7 +13,7 @@ from typing import final
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vjp, vmap
+from torch.func import vjp, vmap
 
 from .. import checks
 from ..errors import MapstoError
@@ -64,8 +64,14 @@ def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
             its scores depend on the point without a derivative.
     """
     checks.expect(point.is_floating_point(), "point", point.dtype, "floating-point numbers, which can be moved")
-    slopes = _with_gradients(lambda: jacrev(lambda point: _differentiable(view, point))(point))  # [...] or [k, ...]
-    return slopes if slopes.ndim == point.ndim else slopes.movedim(0, -1)
+    return _with_gradients(lambda: _slopes(view, point))
+
+
+def _slopes(view: View, point: Tensor) -> Tensor:
+    scores, pulled = vjp(lambda point: _differentiable(view, point), point)  # type: ignore[misc]
+    if scores.ndim == 0:
+        return pulled(torch.ones_like(scores))[0]
+    return vmap(lambda one: pulled(one)[0])(torch.eye(len(scores)).to(scores)).movedim(0, -1)
 
 
 def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -76,8 +82,8 @@ def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tenso
 def _with_gradients(compute: Callable[[], Tensor]) -> Tensor:
     """Return `compute()`, with gradients switched on inside; under `torch.no_grad`, the result has no graph.
 
-    If gradients are off, jacrev takes another backward formula for torch.linalg.solve, which is wrong under vmap (torch
-    2.13). The unused derivative of vjp switches them on for tensors that are made inside only.
+    If gradients are off, the backward pass takes another formula for torch.linalg.solve, which is wrong under vmap
+    (torch 2.13). The unused derivative of vjp switches them on for tensors that are made inside only.
     """
     if torch.is_grad_enabled():
         return compute()

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from .. import checks
-from ..games import View
+from ..games import View, fastest
 from .explainer import ViewExplainer
 from .gradient import gradient, scale
 
@@ -33,7 +33,7 @@ class IntegratedGradients(ViewExplainer):
     Args:
         steps: the number of places on the line at which the gradient is computed.
         baseline: the input to compare the point with: a number, or a tensor that broadcasts to the point.
-        chunk_size: the number of gradients to compute at a time, to limit memory; None computes all at once.
+        chunk_size: the number of gradients to compute at a time, to limit memory; if None, as many as is fastest.
 
     >>> import torch
     >>> IntegratedGradients(steps=2)(lambda x: x[0] * x[1] ** 2, torch.tensor([2.0, 3.0]))
@@ -42,6 +42,7 @@ class IntegratedGradients(ViewExplainer):
 
     def __init__(self, steps: int = 64, baseline: float | Tensor = 0.0, chunk_size: int | None = None):
         checks.count(steps=steps)
+        checks.chunk(chunk_size=chunk_size)
         self.steps, self.baseline, self.chunk_size = steps, baseline, chunk_size
         nodes, weights = np.polynomial.legendre.leggauss(steps)  # on [−1, 1]
         self.t, self.w = ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
@@ -55,5 +56,7 @@ class IntegratedGradients(ViewExplainer):
         baseline = checks.spread("baseline", self.baseline, point)
         way = point - baseline
         t, w = (torch.tensor(values, dtype=point.dtype, device=point.device) for values in (self.t, self.w))
-        slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size)(t)  # [s, ...(k)]
+        slopes = vmap(lambda t: gradient(view, baseline + t * way), chunk_size=self.chunk_size or fastest(point))(
+            t
+        )  # [s, ...(k)]
         return scale(torch.tensordot(w, slopes, 1), way)

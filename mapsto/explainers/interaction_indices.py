@@ -1,4 +1,4 @@
-"""Indices of interaction of any order, exact: what sets of players do together beyond what their parts do.
+"""Indices of interaction of any order: what sets of players do together beyond what their parts do.
 
     v(S) = Σ_{T⊆S} m(T),   a(S) = Σ_{T⊇S} f(|S|, |T|)·m(T)
 
@@ -10,9 +10,13 @@ it out among the sets of up to k players, and differs by f alone:
 - STII, Shapley–Taylor (Sundararajan et al. 2020): m(S) if s < k, and 1/C(t, k) for s = k;
 - FSII, faithful Shapley interactions (Tsai et al. 2023): the polynomial of order k nearest to v under Shapley weights;
 - FBII, faithful Banzhaf interactions (Tsai et al. 2023): the nearest one under equal weights;
-- k-SII, SII made to add up to v(all) − v(none) over all sets (Bordt & von Luxburg 2023).
+- k-SII, SII made to add up to v(all) − v(none) over all sets (Bordt & von Luxburg 2023): Σ_a C(t−s, a)·B_a/(t−s−a+1)
+  over 0 ≤ a ≤ k−s, with the Bernoulli numbers B_a.
+
+Exact by all coalitions, or estimated from a sample of them by `kriging_interactions`.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -21,11 +25,10 @@ from typing import Literal, NamedTuple, final, get_args
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
-from torch.func import vmap
 
 from .. import checks
 from ..games import Game
-from . import coalitions
+from . import coalitions, kriging, kriging_interactions
 from .explainer import number, over_games, refuse_others, without_graph
 
 Index = Literal["SII", "BII", "STII", "FSII", "FBII", "k-SII"]
@@ -50,18 +53,22 @@ class InteractionValues(NamedTuple):
 class Interactions:
     """Divide a game's outcome among sets of up to `order` players, by an index of interaction.
 
-    All `2^players` coalitions of at most 16 players are evaluated. `ShapleyInteractions` samples pairs of more players.
+    All `2^players` coalitions of at most 16 players are evaluated, or a sample of the coalitions of any number of them.
 
     Args:
         index: "SII", the Shapley interaction index; "BII", the Banzhaf interaction index; "STII", Shapley–Taylor;
             "FSII" and "FBII", faithful Shapley and Banzhaf interactions; "k-SII", SII whose sets add up to v(all) −
             v(none). STII and FSII add up too; SII, BII and FBII need not.
-        order: the largest size of a set. With order 1, "SII", "STII", "FSII" and "k-SII" are Shapley values, and "BII"
-            and "FBII" are Banzhaf values.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        order: the largest size of a set; at most 3 with `samples`. With order 1, "SII", "STII", "FSII" and "k-SII" are
+            Shapley values, and "BII" and "FBII" are Banzhaf values.
+        samples: the approximate number of coalitions that are evaluated, in pairs of a coalition and its complement: at
+            least `2·players`. A Gaussian process over games is fitted to their outcomes; products of more than five
+            players are noise to it. If None, all coalitions are evaluated, and the values are exact.
+        seed: the random seed of the coalitions.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
     Raises:
-        MapstoError: if there is no such index, or `order` is not from 1 to 10.
+        MapstoError: if there is no such index, or `order` is not from 1 to 10 (to 3 with `samples`).
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -70,18 +77,28 @@ class Interactions:
     (tensor(6.), tensor(4.))
     """
 
-    def __init__(self, index: Index = "k-SII", order: int = 2, chunk_size: int | None = None):
+    def __init__(
+        self,
+        index: Index = "k-SII",
+        order: int = 2,
+        chunk_size: int | None = None,
+        samples: int | None = None,
+        seed: int = 0,
+    ):
         checks.one_of(get_args(Index), index=index)
         checks.count(order=order)
-        checks.expect(order < len(_BERNOULLI), "order", order, f"at most {len(_BERNOULLI) - 1}")
-        self.index, self.order, self.chunk_size = index, order, chunk_size
+        most = len(_BERNOULLI) - 1 if samples is None else 3
+        checks.expect(order <= most, "order", order, f"at most {most}{'' if samples is None else ' from samples'}")
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size, samples=samples)
+        self.index, self.order, self.chunk_size, self.samples, self.seed = index, order, chunk_size, samples, seed
 
     def __call__(self, game: Game) -> InteractionValues:
         """Return the values of all sets of 1 to `order` players: `[m]`, or `[m, k]` if the game has k scores.
 
         Raises:
-            MapstoError: if `game` is not a game or has more than 16 players, or if a value is NaN, which is not
-                detected inside a transform of `torch.func`.
+            MapstoError: if `game` is not a game; if it has more than 16 players and `samples` is None; if there are too
+                few `samples`; or if a value is NaN, which is not detected inside a transform of `torch.func`.
         """
         refuse_others(game)
         with without_graph():
@@ -102,33 +119,55 @@ class Interactions:
         one for each point, such as the predicted classes. If None, the game decides.
 
         Raises:
-            MapstoError: if `target` is not the index of a score, if a game has more than 16 players, or if a value is
-                NaN, which is not detected inside a transform of `torch.func`.
+            MapstoError: if `target` is not the index of a score, if a game cannot be explained (see a call),
+                or if a value is NaN, which is not detected inside a transform of `torch.func`.
         """
         values = over_games(lambda game: self.attribute(game).values, games, points, chunk_size, target)
         return InteractionValues(self._sets(games(points[0]).players), values)
 
     def attribute(self, game: Game) -> InteractionValues:
         """Return the values, differentiable with respect to the parameters of the game."""
-        coalitions.refuse_many(game.players, "ShapleyInteractions(orders=32)", _MOST)
-        order, sets = min(self.order, game.players), self._sets(game.players)
-        masks = coalitions.exact(game.players).masks
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [2^p] or [2^p, k]
+        return self.attribute_with_error(game)[0]
+
+    def attribute_with_error(self, game: Game) -> tuple[InteractionValues, Float[Tensor, "..."]]:
+        """Return the values, and in the same order the standard errors that sampling causes; exact values have 0."""
+        sets, every = self._sets(game.players), 2**game.players
+        if self.samples is not None and self.samples < every:
+            values, errors = self._sampled(game, self.samples, sets)
+            return InteractionValues(sets, values), errors
+        if self.samples is None:
+            coalitions.refuse_many(game.players, f"samples={32 * game.players}", _MOST)
+        values = self._exact(game, sets)
+        return InteractionValues(sets, values), torch.zeros_like(values)
+
+    def _exact(self, game: Game, sets: list[tuple[int, ...]]) -> Tensor:
+        share, masks = self._share(game.players), coalitions.exact(game.players).masks
+        outcomes = game.outcomes(masks, self.chunk_size)  # [2^p] or [2^p, k]
         worth = moebius(outcomes.double())
         codes = torch.arange(len(worth), device=worth.device)
         size = masks.sum(1).long().to(worth.device)
-        base = "SII" if self.index == "k-SII" else self.index
-        shares = [[_share(base, order, s, t) for t in range(game.players + 1)] for s in range(order + 1)]
+        shares = [[share(s, t) for t in range(game.players + 1)] for s in range(len(sets[-1]) + 1)]
         values = []
         for chosen in sets:
             code = sum(2**j for j in chosen)
             above = (codes & code) == code
-            share = torch.tensor(shares[len(chosen)], dtype=torch.float64, device=worth.device)[size[above]]
-            values.append(torch.tensordot(share, worth[above], 1))
-        together = torch.stack(values)
-        if self.index == "k-SII":
-            together = _aggregated(sets, together, order)
-        return InteractionValues(sets, together.to(outcomes.dtype))
+            part = torch.tensor(shares[len(chosen)], dtype=torch.float64, device=worth.device)[size[above]]
+            values.append(torch.tensordot(part, worth[above], 1))
+        return torch.stack(values).to(outcomes.dtype)
+
+    def _sampled(self, game: Game, samples: int, sets: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+        enough, expected = samples >= 2 * game.players, f"at least {2 * game.players} for {game.players} players"
+        checks.expect(enough, "samples", samples, expected)
+        masks = kriging.masks(game.players, samples - 2, self.seed)
+        outcomes = game.outcomes(masks, self.chunk_size)  # [c] or [c, k]
+        half = masks[len(masks) // 2 :].double().to(outcomes.device)
+        scores = outcomes.reshape(len(outcomes), -1)
+        found = kriging_interactions.fitted(half, scores, sets, self._share(game.players))
+        values, errors = (part.reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype) for part in found)
+        return values, errors
+
+    def _share(self, players: int) -> kriging_interactions.Share:
+        return functools.partial(_share, self.index, min(self.order, players))
 
     def _sets(self, players: int) -> list[tuple[int, ...]]:
         sizes = range(1, min(self.order, players) + 1)
@@ -154,6 +193,8 @@ def _share(index: str, k: int, s: int, t: int) -> float:
         return 0.0
     if index == "SII":
         return 1 / (t - s + 1)
+    if index == "k-SII":
+        return sum(math.comb(t - s, a) * _BERNOULLI[a] / (t - s - a + 1) for a in range(min(k, t) - s + 1))
     if index == "BII":
         return 2.0 ** (s - t)
     if t <= k and (s < k or t == s):  # the worth of small sets stays with them
@@ -164,22 +205,3 @@ def _share(index: str, k: int, s: int, t: int) -> float:
     if index == "FSII":
         return sign * s / (k + s) * math.comb(k, s) * math.comb(t - 1, k) / math.comb(t + k - 1, k + s)
     return sign * 2.0 ** (s - t) * math.comb(t - s - 1, k - s)
-
-
-def _aggregated(sets: list[tuple[int, ...]], values: Tensor, order: int) -> Tensor:
-    """Return k-SII, given SII: each set also takes the share B_|T| (Bernoulli) of each set with more players T."""
-    place = {chosen: i for i, chosen in enumerate(sets)}
-    players = sorted({j for chosen in sets for j in chosen})
-    rows = []
-    for chosen in sets:
-        rest = [j for j in players if j not in chosen]
-        more = (
-            (place[tuple(sorted(chosen + added))], _BERNOULLI[size])
-            for size in range(order - len(chosen) + 1)
-            for added in itertools.combinations(rest, size)
-        )
-        index, share = zip(*more, strict=True)
-        rows.append(
-            torch.tensordot(torch.tensor(share, dtype=values.dtype, device=values.device), values[list(index)], 1)
-        )
-    return torch.stack(rows)

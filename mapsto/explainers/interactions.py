@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
-from torch.func import vmap
 
 from .. import checks
 from ..games import Game
@@ -43,7 +42,7 @@ class ShapleyInteractions:
             for all orders. If None, all `2^players` coalitions are evaluated, and the result is exact; the game may
             then have at most 12 players.
         seed: the random seed of the orders.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -56,6 +55,8 @@ class ShapleyInteractions:
     def __init__(self, orders: int | None = None, seed: int = 0, chunk_size: int | None = None):
         if orders is not None:
             checks.count(orders=orders)
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         self.orders, self.seed, self.chunk_size = orders, seed, chunk_size
 
     def __call__(self, game: Game) -> Float[Tensor, "players players ..."]:
@@ -94,13 +95,13 @@ class ShapleyInteractions:
 
     def _exact(self, game: Game) -> Tensor:
         coalitions.refuse_many(game.players, "orders=32")
-        outcomes = vmap(game, chunk_size=self.chunk_size)(coalitions.exact(game.players).masks)  # [c] or [c, k]
+        outcomes = game.outcomes(coalitions.exact(game.players).masks, self.chunk_size)  # [c] or [c, k]
         weights = torch.tensor(_weights(game.players), device=outcomes.device)  # [p, p, c]
         return torch.tensordot(weights, outcomes.double(), 1).to(outcomes.dtype)
 
     def _sampled(self, game: Game, orders: int) -> Tensor:
         masks, corners = (torch.tensor(part) for part in _orders(game.players, orders, self.seed))
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
+        outcomes = game.outcomes(masks, self.chunk_size)  # [c] or [c, k]
         none, i, j, both = outcomes.double()[corners.to(outcomes.device)]  # [o, p, p, (k)] each
         alone = torch.eye(game.players, dtype=torch.bool, device=outcomes.device)
         alone = alone.reshape(*alone.shape, *(1,) * (outcomes.ndim - 1))

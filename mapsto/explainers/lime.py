@@ -51,7 +51,7 @@ class LIME(DesignedExplainer):
             package is used: `0.75·√players` for "euclidean" and 0.25 for "cosine".
         penalty: the ridge penalty on the coefficients. The intercept is not penalised.
         seed: the random seed of the coalitions.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 1.0])
@@ -73,6 +73,8 @@ class LIME(DesignedExplainer):
             checks.above(0, width=width)
         checks.at_least(0, penalty=penalty)
         self.samples, self.distance, self.width, self.penalty = samples, distance, width, penalty
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         self.seed, self.chunk_size = seed, chunk_size
 
     @classmethod

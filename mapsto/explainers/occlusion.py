@@ -13,8 +13,8 @@ from typing import final
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import vmap
 
+from .. import checks
 from ..games import Game
 from .explainer import GameExplainer
 
@@ -24,7 +24,7 @@ class Occlusion(GameExplainer):
     """Attribute to each player the decrease in the outcome when only this player is hidden.
 
     Values are in the unit of the game's outcome. The game is evaluated for `players + 1` coalitions. `chunk_size` is
-    the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+    the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -33,12 +33,13 @@ class Occlusion(GameExplainer):
     """
 
     def __init__(self, chunk_size: int | None = None):
+        checks.chunk(chunk_size=chunk_size)
         self.chunk_size = chunk_size
 
     def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
         """Return the decrease in the outcome for each hidden player: `[players]`, or `[players, k]` for k scores."""
         everyone = torch.ones(1, game.players)
         masks = torch.cat([everyone, everyone - torch.eye(game.players)])  # [1 + p, p]
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [1 + p, (k)]
+        outcomes = game.outcomes(masks, self.chunk_size)  # [1 + p, (k)]
         # Not a `DesignedExplainer`: in its product one infinite outcome would make the values of all players NaN.
         return outcomes[0] - outcomes[1:]

@@ -63,7 +63,7 @@ class PermutationShapley(GameExplainer):
         pairs: the number of random orders, not counting their reverses. At most `2·pairs·(players−1) + 2` coalitions
             are evaluated. If it is `players!/2` or more, all orders are used once, and the values are exact.
         seed: the random seed of the orders.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
     >>> from mapsto.views import game
     >>> x = torch.tensor([2.0, 3.0, 4.0])
@@ -73,6 +73,8 @@ class PermutationShapley(GameExplainer):
 
     def __init__(self, pairs: int = 16, seed: int = 0, chunk_size: int | None = None):
         checks.count(pairs=pairs)
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         self.pairs, self.seed, self.chunk_size = pairs, seed, chunk_size
 
     def attribute(self, game: Game) -> Float[Tensor, "players ..."]:
@@ -88,7 +90,7 @@ class PermutationShapley(GameExplainer):
 
     def _outcomes(self, game: Game) -> tuple["_Orders", Float[Tensor, "c ..."]]:
         masks, before, after = (torch.tensor(part) for part in _orders(game.players, self.pairs, self.seed))
-        outcomes = vmap(game, chunk_size=self.chunk_size)(masks)  # [c] or [c, k]
+        outcomes = game.outcomes(masks, self.chunk_size)  # [c] or [c, k]
         return _Orders(*(part.to(outcomes.device) for part in (masks, before, after))), outcomes
 
 

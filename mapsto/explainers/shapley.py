@@ -35,7 +35,7 @@ class Shapley(DesignedExplainer):
             tolerance, or there are 8,192. `BayesianShapley` needs fewer coalitions for the same error, and more time
             besides.
         seed: the random seed of the coalitions.
-        chunk_size: the number of coalitions to evaluate at a time, to limit memory; None evaluates all at once.
+        chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
         tolerance: the largest standard error of a value, in the unit of the outcome, for `samples="auto"`.
 
     Raises:
@@ -61,6 +61,8 @@ class Shapley(DesignedExplainer):
         elif samples is not None:
             checks.count(samples=samples)
         checks.above(0, tolerance=tolerance)
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         self.samples, self.seed, self.chunk_size, self.tolerance = samples, seed, chunk_size, tolerance
 
     def design(self, players: int) -> coalitions.Design:

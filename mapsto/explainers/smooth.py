@@ -56,6 +56,8 @@ class Smooth(ViewExplainer):
         positive = bool((torch.as_tensor(noise) >= 0).all())
         checks.expect(positive, "noise", noise, "standard deviations from 0, in the units of the point")
         self.explainer, self.samples, self.noise = explainer, samples, noise
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         self.seed, self.chunk_size = seed, chunk_size
 
     def attribute(self, view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -53,6 +53,8 @@ class TableLIME(ViewExplainer):
         if width is not None:
             checks.above(0, width=width)
         checks.at_least(0, penalty=penalty)
+        checks.count(0, seed=seed)
+        checks.chunk(chunk_size=chunk_size)
         players = rows.shape[1]
         inside = all(0 <= column < players for column in categorical)
         checks.expect(inside, "categorical", list(categorical), f"columns from 0 to {players - 1}")

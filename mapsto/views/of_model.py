@@ -6,7 +6,7 @@ The model is asked for batches of rows outside the transforms of `torch.func` (s
 traceable, or written with PyTorch at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, final
 
@@ -17,17 +17,19 @@ from torch import Tensor, nn
 
 from .. import checks
 from ..adaptation import watching
-from ..asking import ask
-from ..games import Placed, View
+from ..asking import ask, ask_one
+from ..games import Placed, View, fastest
 from .batch_model import BatchModel
 from .joined import Inputs, join, joined, signature
+
+_WITH_GRADIENT = 4  # times the memory of a score, about
 
 
 def model(
     f: Any,
     target: int | str | None = None,
     layer: str | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     columns: Sequence[str] | None = None,
 ) -> "ModelView":
     """Return the function from one row to its score under a model of any kind; explainers and `game` accept it.
@@ -51,7 +53,8 @@ def model(
             text, such as "2".
         layer: the full name of a submodule of the module `f`. If given, the output of this layer is explained instead
             of the row: with `h = model(f, layer=...)`, use `view, point = h.at(x)`. If None, the row is explained.
-        batch_size: the largest number of rows that the model gets at a time.
+        batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest for rows of
+            their size.
         columns: the names of the columns, if `f` is a function of a pandas DataFrame. If None, `f` gets no column
             names.
 
@@ -68,7 +71,7 @@ def model(
     >>> Shapley()(game(h, torch.tensor([2.0, 3.0])))
     tensor([3., 3.])
     """
-    checks.count(batch_size=batch_size)
+    checks.chunk(batch_size=batch_size)
     name = target if isinstance(target, str) else None
     return ModelView(f, BatchModel(f, columns, batch_size, name), target, layer, batch_size)
 
@@ -77,7 +80,9 @@ def model(
 class ModelView(Placed):
     """The function from a row to its score under any model; `model` describes the arguments."""
 
-    def __init__(self, f: Any, batch_model: BatchModel, target: int | str | None, layer: str | None, batch_size: int):
+    def __init__(
+        self, f: Any, batch_model: BatchModel, target: int | str | None, layer: str | None, batch_size: int | None
+    ):
         self.f, self.batch_model, self.batch_size, self.layer = f, batch_model, batch_size, layer
         self.joined = dict[tuple, ModelView]()  # the views of several inputs, by their shapes
         later = isinstance(target, str) and batch_model.nameless  # its answer may name the scores
@@ -101,7 +106,7 @@ class ModelView(Placed):
         )  # fmt: skip
         if not isinstance(x, Tensor):
             return self._of(x)(join(x))
-        return ask(self._scores, self.batch_size, x[None])[0]
+        return self._ask()(self._scores, self._at_once(x), x[None])[0]
 
     def at(self, x: Inputs) -> tuple[View, Tensor]:
         """Return this view and `x`; if there is a layer, the function from its output to the score, and its output.
@@ -119,8 +124,14 @@ class ModelView(Placed):
         if self.layer is None:
             return self, x
         row = x[None]
-        point = ask(self._features, self.batch_size, row)[0]
-        return lambda moved: ask(self._scores_from, self.batch_size, moved[None], row)[0], point
+        point = ask(self._features, self._at_once(x), row)[0]
+        return lambda moved: self._ask()(self._scores_from, self._at_once(moved), moved[None], row)[0], point
+
+    def _ask(self) -> Callable[..., Tensor]:
+        return ask if self.target is None else ask_one
+
+    def _at_once(self, x: Tensor) -> int:
+        return self.batch_size or fastest(x, _WITH_GRADIENT if x.requires_grad else 1)
 
     def _of(self, x: Inputs) -> "ModelView":
         """Return the view of rows that hold several inputs; it is kept for further inputs of the same shapes."""

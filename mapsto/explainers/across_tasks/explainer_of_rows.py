@@ -18,6 +18,7 @@ from ...views import model as model_view
 from ...views.batch_model import method_of
 from ..explainer import GameExplainer, numbers, without_graph
 from ..shapley import Shapley
+from .tree_values import TreeValues
 
 _EXACT = 10  # columns
 
@@ -37,11 +38,12 @@ class Explainer:
             function and the background is a DataFrame, it gets DataFrames.
         background: rows `[b, d]` that represent the data, such as 100 training rows: an array, a tensor or a DataFrame.
             Columns of a DataFrame may hold texts.
-        method: an explainer that hides, such as `LIME()`. If None, Shapley values: exact for up to 10 columns, else
+        method: an explainer that hides, such as `LIME()`. If None, Shapley values: exact for up to 10 columns, and for
+            the probabilities of forests and the numbers of tree ensembles if the package shap is installed; else
             `Shapley(samples=64·d)`. Rows are explained together, so `Shapley("auto")` is refused.
         target: the index or the name of the score to explain; if None, all scores are explained.
         chunk_size: the number of rows to explain at a time.
-        batch_size: the largest number of rows that the model gets at a time.
+        batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest.
 
     A call with rows `[n, d]` returns their `Explanation`: `values [n, d, k]`, `base_values` (the mean score of the
     background), and `errors`, the standard errors of Shapley values from random coalitions.
@@ -63,12 +65,13 @@ class Explainer:
         method: GameExplainer | None = None,
         target: int | str | None = None,
         chunk_size: int | None = 4,
-        batch_size: int = 256,
+        batch_size: int | None = None,
     ):
         checks.expect(
             isinstance(method, GameExplainer | None), "method", f"a {type(method).__name__}",
             "None, or an explainer that hides, such as Shapley()", "for gradients, take method.over(view, rows)",
         )  # fmt: skip
+        checks.chunk(chunk_size=chunk_size)
         self.chunk_size = chunk_size
         self.cells = _Cells(background) if _is_frame(background) else None
         f, columns = _of_cells(model, self.cells)
@@ -76,6 +79,8 @@ class Explainer:
         self.background = self._codes("background", background)
         checks.expect(len(self.background) > 0, "background", "no rows", "at least one", "take some training rows")
         width = self.background.shape[1]
+        sampled = method is None and width > _EXACT
+        self.trees = TreeValues(model, self.view, self.background) if sampled else None
         self.method = method or (Shapley() if width <= _EXACT else Shapley(samples=64 * width))
         with without_graph():
             self.base = vmap(self.view, chunk_size=batch_size)(self.background).mean(0)
@@ -97,7 +102,11 @@ class Explainer:
         checks.expect(x.shape[1] == width, "rows", f"{x.shape[1]} columns", f"{width}, as in the background")
         checks.expect(len(x) > 0, "rows", "no rows", "at least one")
         with without_graph():
-            values, *errors = vmap(self._explain, chunk_size=self.chunk_size)(x)
+            exact = self.trees(x) if self.trees else None
+            if exact is None:
+                values, *errors = vmap(self._explain, chunk_size=self.chunk_size)(x)
+            else:
+                values, errors = exact, [torch.zeros_like(exact)]
         base = np.broadcast_to(self.base.numpy(), (len(x), *self.base.shape))
         data, codes = np.asarray(x), None
         if self.cells is not None and _is_frame(rows):

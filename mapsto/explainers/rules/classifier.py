@@ -46,6 +46,7 @@ class TableExplainer(ABC):
     ):
         checks.count(chunk_size=chunk_size)
         self.background = Background(background, names, categorical)
+        checks.count(0, seed=seed)
         self.seed, self.chunk_size = seed, chunk_size
 
     @abstractmethod

@@ -1,0 +1,67 @@
+"""Exact Shapley values of a tree ensemble over background rows, by the package shap where it is installed.
+
+    φ_j = 1/b · Σ_r Σ_leaves share of j in the leaf that x reaches with some cells of row r
+
+For a sum of trees, these are the values of the game whose hidden cells are those of background rows (interventional
+TreeSHAP; Lundberg et al. 2020), in polynomial time for any number of columns. shap's values of a *probability* of
+boosted trees are a rescaled approximation, so only outputs that are sums over trees are taken: the probabilities of
+forests, and the numbers of regressors. That they are such sums is checked for each row: values and base add up to the
+model's own score.
+"""
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...views.of_model import ModelView
+
+_KINDS = ("Forest", "ExtraTree", "DecisionTree", "GradientBoosting", "XGB", "LGBM")
+_CLOSE = 1e-6  # of the largest score
+
+
+class TreeValues:
+    """The exact values of rows under a tree ensemble, or None if shap cannot give those of the view's game.
+
+    Args:
+        model: any model; a tree ensemble of scikit-learn, XGBoost or LightGBM has values.
+        view: the view of the model, of one score or all.
+        background: the rows `[b, d]`.
+    """
+
+    def __init__(self, model: Any, view: ModelView, background: Float[Tensor, "b d"]):
+        self.view, self.explainer = view, None
+        known = any(kind in type(model).__name__ for kind in _KINDS)
+        if known and hasattr(model, "predict") and importlib.util.find_spec("shap"):
+            self.rounded = type(model).__module__.startswith("sklearn.")  # its trees compare single-precision numbers
+            self.explainer = _explainer(model, self._cells(background))
+
+    def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d ..."] | None:
+        """Return the values `[n, d]`, or `[n, d, k]` of all scores; None if they are not those of the view."""
+        if self.explainer is None:
+            return None
+        scores = torch.func.vmap(self.view)(rows).double()  # [n] or [n, k]
+        values = np.asarray(self.explainer.shap_values(self._cells(rows), check_additivity=False))
+        base = np.asarray(self.explainer.expected_value)
+        target = self.view.target
+        if isinstance(target, int) and values.ndim == 3:
+            values, base = values[..., target], base[target]
+        total = torch.as_tensor(values.sum(1) + (base if values.ndim == 3 else base.item()))
+        same = total.shape == scores.shape and bool((total - scores).abs().max() <= _CLOSE * scores.abs().max())
+        return torch.as_tensor(values).to(rows.dtype) if same else None
+
+    def _cells(self, rows: Tensor) -> np.ndarray:
+        return (rows.float() if self.rounded else rows).double().cpu().numpy()
+
+
+def _explainer(model: Any, background: np.ndarray) -> Any:
+    import shap
+
+    rows = shap.maskers.Independent(background, max_samples=len(background))
+    try:
+        return shap.TreeExplainer(model, rows, feature_perturbation="interventional", model_output="raw")
+    except Exception:  # a kind of tree or of loss that shap does not read: values are computed as of any model
+        return None

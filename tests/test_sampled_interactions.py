@@ -1,0 +1,110 @@
+"""Interactions of many players from a sample of coalitions: closed forms at 30 players and more, enumeration below."""
+
+import itertools
+import math
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mapsto.errors import MapstoError
+from mapsto.explainers import Interactions, Shapley
+from mapsto.explainers.interaction_indices import Index, _share
+from mapsto.games import Game
+
+INDICES = get_args(Index)
+F64 = torch.float64
+
+
+def polynomial(players: int, seed: int, sizes: tuple[int, ...] = (1, 2, 2, 3)) -> tuple[Game, dict]:
+    """Return a game of few products of players, and the worth of each product."""
+    g = np.random.default_rng(seed)
+    terms = {
+        tuple(sorted(g.choice(players, size, replace=False).tolist())): g.normal() for size in sizes for _ in range(6)
+    }
+
+    def value(mask: Tensor) -> Tensor:
+        return sum(
+            (mask.to(F64)[list(chosen)].prod() * worth for chosen, worth in terms.items()), torch.zeros((), dtype=F64)
+        )
+
+    return Game(value, players), terms
+
+
+def exact(terms: dict, sets: list, index: str, order: int) -> Tensor:
+    share = lambda s, t: _share(index, order, len(s), len(t))  # noqa: E731
+    return torch.tensor([sum(w * share(s, t) for t, w in terms.items() if set(s) <= set(t)) for s in sets], dtype=F64)
+
+
+def error(got: Tensor, expected: Tensor) -> float:
+    return ((got - expected).square().sum() / expected.square().sum()).item()
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_products_of_few_among_many_players_have_their_closed_form(index: Index) -> None:
+    game, terms = polynomial(16, 0, (1, 2, 2))
+    found = Interactions(index, samples=600)(game)
+    expected = exact(terms, found.sets, index, 2)
+    assert error(found.values[:16], expected[:16]) < 1e-4 and error(found.values[16:], expected[16:]) < 1e-4
+
+
+def test_products_of_three_among_sixty_players_are_found_and_intervals_hold() -> None:
+    game, terms = polynomial(60, 0)
+    found, errors = Interactions("SII", samples=800).attribute_with_error(game)
+    expected = exact(terms, found.sets, "SII", 2)
+    assert error(found.values[:60], expected[:60]) < 0.05 and error(found.values[60:], expected[60:]) < 0.6
+    assert ((found.values - expected).abs() <= 1.645 * errors).double().mean() >= 0.85
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_all_sizes_of_sets_are_those_of_all_coalitions(index: Index) -> None:
+    """Products of up to three players leave little to guess."""
+    game, _ = polynomial(7, 1)
+    for order in (1, 3):
+        every = Interactions(index, order)(game)
+        found = Interactions(index, order, samples=120)(game)
+        assert found.sets == every.sets and error(found.values, every.values) < 1e-3
+        torch.testing.assert_close(Interactions(index, order, samples=128)(game).values, every.values)
+
+
+def test_values_add_up_whatever_the_game_and_order_1_are_shapley_values() -> None:
+    weights = torch.randn(12, generator=torch.Generator().manual_seed(0), dtype=F64)
+    game = Game(lambda mask: ((mask.to(F64) @ weights).sin() * mask[0]).exp(), 12)
+    everyone = game(torch.ones(12)) - game(torch.zeros(12))
+    for index in ("STII", "FSII", "k-SII"):
+        torch.testing.assert_close(Interactions(index, samples=100)(game).values.sum(), everyone)
+    one, shapley = Interactions("SII", 1, samples=1600)(game).values, Shapley()(game)
+    assert error(one, shapley) < 2e-3 and shapley.abs().max() > 0.1
+
+
+def test_many_scores_and_rows_share_the_call() -> None:
+    game, _ = polynomial(17, 2)
+    both = Game(lambda mask: torch.stack([game(mask), -game(mask)]), 17)
+    values, errors = Interactions(samples=200).attribute_with_error(both)
+    assert values.values.shape == errors.shape == (17 + math.comb(17, 2), 2)
+    torch.testing.assert_close(values.values.sum(1), torch.zeros_like(errors[:, 0]))
+    over = Interactions(samples=200).over(
+        lambda x: Game(lambda m: x * game(m), 17), torch.tensor([1.0, 2.0], dtype=F64)
+    )
+    torch.testing.assert_close(over.values[1], 2 * over.values[0])
+
+
+def test_what_cannot_be_sampled_is_refused() -> None:
+    game, _ = polynomial(30, 0)
+    for name, call in {
+        "samples": lambda: Interactions(samples=59)(game),
+        "order": lambda: Interactions(order=4, samples=100),
+        "game": lambda: Interactions()(game),
+        "seed": lambda: Interactions(seed=-1),
+    }.items():
+        with pytest.raises(MapstoError, match=f"^{name}: "):
+            call()
+
+
+def test_pairs_of_two_players_in_a_game_of_two_are_exact() -> None:
+    game = Game(lambda mask: 3 * mask[0] * mask[1] + mask[0], 2)
+    for index in INDICES:
+        assert Interactions(index, samples=4)(game).of(0, 1).item() == pytest.approx(3)
+    assert list(itertools.chain(*Interactions(samples=4)(game).sets)) == [0, 1, 0, 1]

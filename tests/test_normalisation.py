@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, jvp, vjp, vmap
 from torch.nn import functional as F
 
 from mapsto.adaptation.normalisation import SupportNorm, moments, on_query, on_support, prepare, statistics_of
@@ -44,6 +45,36 @@ def test_a_weight_is_a_number_of_copies(shape: tuple[int, ...]) -> None:
     repeated = x.repeat_interleave(copies, 0).transpose(0, 1).flatten(1)  # [c, ·]
     torch.testing.assert_close(mean, repeated.mean(1))
     torch.testing.assert_close(var, repeated.var(1, correction=0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_equal_weights_have_the_derivatives_of_pytorchs_batch_norm(shape: tuple[int, ...]) -> None:
+    """The oracle is the kernel of torch, whose first and second derivatives are formulas of its own."""
+    norm = SupportNorm(nn.BatchNorm2d(3, track_running_stats=False).double())
+    x, v, u = (torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in range(3))
+
+    def slopes(w: Tensor | None) -> tuple[Tensor, ...]:
+        run = lambda x: functional_call(norm, {"w": w, "mean": None, "var": None}, (x,))  # noqa: E731
+        along, first = vjp(lambda x: vjp(run, x)[1](v)[0], x)
+        return along, first(u)[0], jvp(run, (x,), (u,))[1], vmap(run)(x.expand(2, *shape))[0]
+
+    expected = slopes(None)
+    assert min(slope.abs().max() for slope in expected) > 1e-3
+    torch.testing.assert_close(slopes(torch.full((shape[0],), 1 / shape[0], dtype=torch.float64)), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1), (0, 3, 2, 2)])
+def test_one_value_in_each_channel_or_none_needs_no_other(shape: tuple[int, ...]) -> None:
+    norm = nn.BatchNorm2d(3, track_running_stats=False).double()
+    nn.init.normal_(norm.bias)
+    expected = norm.bias.view(1, 3, *(1,) * (len(shape) - 2)).expand(shape)
+    torch.testing.assert_close(SupportNorm(norm)(torch.ones(shape, dtype=torch.float64)), expected)
+
+
+def test_weights_can_be_differentiated() -> None:
+    x, w = images(), torch.tensor([0.1, 0.4, 0.2, 0.5]).double().requires_grad_()
+    assert torch.autograd.gradcheck(moments, (x.requires_grad_(), w))
+    assert torch.autograd.gradgradcheck(moments, (x, w))
 
 
 @pytest.mark.parametrize("rows", [0, 6])

@@ -47,8 +47,6 @@ class SupportNorm(nn.Module):
     def forward(self, x: Float[Tensor, "n c ..."]) -> Float[Tensor, "n c ..."]:
         """Return `x` with each channel normalised by `mean` and `var`, or by its own statistics if these are None."""
         mean, var = self.mean, self.var
-        if self.w is None and mean is None and len(x) > 0:
-            return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0.0, self.eps, False)
         if mean is None or var is None:
             mean, var = moments(x, self.w)
         else:

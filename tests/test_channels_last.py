@@ -62,3 +62,14 @@ def test_the_numbers_and_their_derivatives_are_those_of_any_layout(name: str, mo
     expected = results()
     assert expected[1].abs().max() > 1e-6
     torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_all_networks_can_be_differentiated_under_vmap(name: str) -> None:
+    """Norms do not know the layout there."""
+    torch.manual_seed(0)
+    net, x = NETWORKS[name](1).double(), images(1, 22 if name == "Conv3" else 16)
+    weights = dict(net.named_parameters())
+    slope = grad(lambda weights, x: functional_call(net, weights, (x,)).square().sum())
+    rows = vmap(slope, in_dims=(None, 0))(weights, x.expand(2, *x.shape))
+    torch.testing.assert_close({k: row[1] for k, row in rows.items()}, slope(weights, x))

@@ -1,7 +1,12 @@
 """Convolutions that compute with the channels of an image innermost in memory, which is faster on the CPU."""
 
+from typing import Any
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+_functorch: Any = torch._C._functorch
 
 
 class Convolution(nn.Conv2d):
@@ -18,14 +23,20 @@ class Convolution(nn.Conv2d):
 
 
 def channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Return the images with their channels innermost in memory if they are on the CPU.
+    """Return the images with their channels innermost in memory if they are on the CPU, also if they have one channel.
 
-    Unlike `torch.channels_last`, this also works for one channel and under `vmap`.
+    Under `vmap`, where norms do not know the layout, and in compiled code, the images stay as they are.
 
     >>> import torch
     >>> channels_last(torch.zeros(2, 3, 4, 5)).stride()
     (60, 1, 15, 3)
     """
-    if x.device.type != "cpu" or x.stride(1) == 1:
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.stride(1) == 1 or _mapped():
         return x
     return x.permute(0, 2, 3, 1).flatten(1).unflatten(1, (*x.shape[2:], x.shape[1])).permute(0, 3, 1, 2)
+
+
+def _mapped() -> bool:
+    """Return whether the code runs under `vmap`."""
+    transforms = _functorch.get_interpreter_stack() or []
+    return any(transform.key() == _functorch.TransformType.Vmap for transform in transforms)

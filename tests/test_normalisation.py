@@ -1,10 +1,12 @@
 """Batch norm by the support's statistics: against PyTorch's batch norm, and against repeating examples."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, jvp, vjp, vmap
 from torch.nn import functional as F
 
 from mapsto.adaptation.normalisation import SupportNorm, moments, on_query, on_support, prepare, statistics_of
@@ -44,6 +46,49 @@ def test_a_weight_is_a_number_of_copies(shape: tuple[int, ...]) -> None:
     repeated = x.repeat_interleave(copies, 0).transpose(0, 1).flatten(1)  # [c, ·]
     torch.testing.assert_close(mean, repeated.mean(1))
     torch.testing.assert_close(var, repeated.var(1, correction=0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_equal_weights_have_the_derivatives_of_pytorchs_batch_norm(shape: tuple[int, ...]) -> None:
+    """The oracle is the kernel of torch, whose first and second derivatives are formulas of its own."""
+    norm = nn.BatchNorm2d(3, track_running_stats=False).double()
+    x, v, u = (torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in range(3))
+
+    def slopes(run: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        along, first = vjp(lambda x: vjp(run, x)[1](v)[0], x)
+        return along, first(u)[0], jvp(run, (x,), (u,))[1], vmap(run)(x.expand(2, *shape))[0]
+
+    w = torch.full((shape[0],), 1 / shape[0], dtype=torch.float64)
+    expected = slopes(lambda x: F.batch_norm(x, None, None, norm.weight, norm.bias, True))
+    assert min(slope.abs().max() for slope in expected) > 1e-3
+    torch.testing.assert_close(slopes(SupportNorm(norm)), expected)
+    torch.testing.assert_close(slopes(lambda x: functional_call(SupportNorm(norm), {"w": w}, (x,))), expected)
+
+
+def test_sums_over_many_pixels_keep_their_digits() -> None:
+    """Torch's own batch norm loses one or two of them in this layout, where it adds up 58,800 pixels one by one."""
+    x, v = (torch.randn(75, 28, 28, 64, generator=torch.Generator().manual_seed(i)).permute(0, 3, 1, 2) for i in (0, 1))
+    norm = nn.BatchNorm2d(64, track_running_stats=False)
+
+    def slope(norm: nn.BatchNorm2d, x: Tensor, v: Tensor) -> Tensor:
+        return torch.autograd.grad((SupportNorm(norm)(x) * (v + 3)).sum(), norm.bias)[0].double()
+
+    exact = slope(copy.deepcopy(norm).double(), x.double(), v.double())
+    torch.testing.assert_close(slope(norm, x, v), exact, rtol=2e-6, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 1, 1), (0, 3, 2, 2)])
+def test_one_value_in_each_channel_or_none_needs_no_other(shape: tuple[int, ...]) -> None:
+    norm = nn.BatchNorm2d(3, track_running_stats=False).double()
+    nn.init.normal_(norm.bias)
+    expected = norm.bias.view(1, 3, *(1,) * (len(shape) - 2)).expand(shape)
+    torch.testing.assert_close(SupportNorm(norm)(torch.ones(shape, dtype=torch.float64)), expected)
+
+
+def test_weights_can_be_differentiated() -> None:
+    x, w = images(), torch.tensor([0.1, 0.4, 0.2, 0.5]).double().requires_grad_()
+    assert torch.autograd.gradcheck(moments, (x.requires_grad_(), w))
+    assert torch.autograd.gradgradcheck(moments, (x, w))
 
 
 @pytest.mark.parametrize("rows", [0, 6])

@@ -1,7 +1,8 @@
 """Choose between `vmap` over tasks and a Python loop, which give the same numbers at different speeds.
 
 Under `vmap`, a convolution whose weights differ from task to task becomes a grouped convolution. On the CPU this is
-more than twice as slow as a loop over tasks. Recurrent layers, and bodies that write to their buffers, have no rule for
+more than twice as slow as a loop over tasks, unless the network is small; training measures it, see
+`training.choosing`. Recurrent layers, and bodies that write to their buffers, have no rule for
 `vmap`, so their tasks are computed one by one too. All other learners are several times faster under `vmap`, unless a
 batch has one task only.
 """
@@ -36,9 +37,21 @@ def vectorises(learner: Learner) -> bool:
 
     It is not used for recurrent layers, for convolutions on the CPU, or for an overridden `batch_loss`.
     """
-    on_cpu = all(parameter.device.type == "cpu" for parameter in learner.parameters())
-    slow = (nn.RNNBase, *_CONVOLUTIONS) if on_cpu else nn.RNNBase
-    return not (brings_batch_loss(learner) or any(isinstance(module, slow) for module in learner.modules()))
+    return _has_rules(learner) and not _on_cpu(learner, _CONVOLUTIONS)
+
+
+def convolves(learner: Learner) -> bool:
+    """Return whether the learner has convolutions on the CPU, for which either `vmap` or the loop may be faster."""
+    return _has_rules(learner) and _on_cpu(learner, _CONVOLUTIONS)
+
+
+def _has_rules(learner: Learner) -> bool:
+    return not (brings_batch_loss(learner) or any(isinstance(module, nn.RNNBase) for module in learner.modules()))
+
+
+def _on_cpu(learner: Learner, kinds: tuple[type[nn.Module], ...]) -> bool:
+    cpu = all(parameter.device.type == "cpu" for parameter in learner.parameters())
+    return cpu and any(isinstance(module, kinds) for module in learner.modules())
 
 
 def alone(episodes: Episode) -> bool:

@@ -9,6 +9,7 @@ from torch import nn
 
 from .. import checks
 from .activations import Activation, activate
+from .convolution import Convolution
 from .norms import Norm, normalise, started
 
 SMALLEST = 8  # pixels, because there are three poolings
@@ -59,5 +60,5 @@ class AlexNet(nn.Sequential):
 
 
 def _layer(inputs: int, outputs: int, kernel: int, activation: Activation, norm: Norm) -> list[nn.Module]:
-    convolution = started(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), norm)
+    convolution = started(Convolution(inputs, outputs, kernel, padding=kernel // 2), norm)
     return [convolution, normalise(norm, outputs), activate(activation)]

@@ -11,6 +11,7 @@ from torch import nn
 
 from .. import checks
 from .activations import Activation, activate
+from .convolution import Convolution
 from .norms import Norm, normalise, started
 
 
@@ -70,7 +71,7 @@ class Conv4(nn.Sequential):
 
 def _block(inputs: int, hidden: int, activation: Activation, pooling: str, norm: Norm) -> nn.Module:
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=started(nn.Conv2d(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1), norm),
+        conv=started(Convolution(inputs, hidden, 3, stride=2 if pooling == "stride" else 1, padding=1), norm),
         norm=normalise(norm, hidden),
         activation=activate(activation),
     )

@@ -12,6 +12,7 @@ from torch import nn
 
 from .. import checks
 from .activations import Activation, activate
+from .convolution import Convolution
 
 SMALLEST = 22  # pixels; smaller images leave one pixel in each channel, which the norm sets to 0
 
@@ -58,6 +59,6 @@ class Conv3(nn.Sequential):
 
 def _block(inputs: int, hidden: int, activation: Activation) -> nn.Module:
     layers = OrderedDict(
-        conv=nn.Conv2d(inputs, hidden, 3), norm=nn.GroupNorm(hidden, hidden), activation=activate(activation)
+        conv=Convolution(inputs, hidden, 3), norm=nn.GroupNorm(hidden, hidden), activation=activate(activation)
     )
     return nn.Sequential(layers)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .. import checks
 from .activations import Activation, activate
+from .convolution import Convolution
 from .norms import Norm, normalise, started
 
 
@@ -69,12 +70,12 @@ class Residual(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for i in range(3):
-            convolution = nn.Conv2d(outputs if i else inputs, outputs, 3, padding=1, bias=False)
+            convolution = Convolution(outputs if i else inputs, outputs, 3, padding=1, bias=False)
             layers += [started(convolution, norm), normalise(norm, outputs)]
             layers += [activate(activation)] if i < 2 else []
         self.way = nn.Sequential(*layers)
         self.shortcut = nn.Sequential(
-            started(nn.Conv2d(inputs, outputs, 1, bias=False), norm), normalise(norm, outputs)
+            started(Convolution(inputs, outputs, 1, bias=False), norm), normalise(norm, outputs)
         )
         self.end = nn.Sequential(activate(activation), nn.MaxPool2d(2) if pooled else nn.Identity())
 

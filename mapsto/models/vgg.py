@@ -11,6 +11,7 @@ from torch import nn
 
 from .. import checks
 from .activations import Activation, activate
+from .convolution import Convolution
 from .norms import Norm, normalise, started
 
 
@@ -56,6 +57,6 @@ class VGG(nn.Sequential):
 def _stage(inputs: int, width: int, depth: int, activation: Activation, norm: Norm) -> nn.Module:
     layers: list[nn.Module] = []
     for i in range(depth):
-        convolution = started(nn.Conv2d(width if i else inputs, width, 3, padding=1), norm)
+        convolution = started(Convolution(width if i else inputs, width, 3, padding=1), norm)
         layers += [convolution, normalise(norm, width), activate(activation)]
     return nn.Sequential(*layers, nn.MaxPool2d(2))

@@ -18,10 +18,10 @@ import torch
 from .. import __version__, checks, processes
 from ..adaptation.fitting import missing, ruled_out, trainable
 from ..adaptation.learner import Learner
-from ..episodes import Episode, Source, checked, to, unstack
+from ..episodes import Episode, Source, checked, some, to, unstack
 from ..errors import MapstoError
 from ..processes import Processes
-from . import memory, preflight
+from . import choosing, memory, preflight
 from . import run as runs
 from .identity import choices, frozen, origin
 from .meta import meta_gradient
@@ -80,11 +80,14 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     progress = Progress(learner, settings.weight_decay, settings.ema, settings.optimizer)
     if folder:
         _open(folder, progress, _configuration(learner, tasks, settings, draws), free(draws))
-    gradient = meta_gradient(
-        learner, compile=settings.compile, vectorise=settings.vectorise, chunk_size=settings.chunk_size,
-        threads=settings.threads, estimator=settings.estimator, processes=group,
-    )  # fmt: skip
+    measures = settings.measures and not draws  # random numbers, as of dropout, depend on the way
+    if measures and group.first and progress.at_once is None:
+        progress.at_once = _at_once(progress, tasks, settings, group)
     progress.agree(group)
+    gradient = meta_gradient(
+        learner, compile=settings.compile, vectorise=progress.at_once if measures else settings.vectorise,
+        chunk_size=settings.chunk_size, threads=settings.threads, estimator=settings.estimator, processes=group,
+    )  # fmt: skip
     if progress.step >= steps:
         progress.finish()
     with memory.kept(), _checkpoint_at_a_stop(folder, progress):
@@ -109,6 +112,14 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
             if progress.step == steps:
                 progress.finish()
             yield Step(progress.step, metrics, progress.seconds)
+
+
+def _at_once(progress: Progress, tasks: Source, settings: Settings, group: Processes) -> bool | None:
+    """Return whether tasks are computed faster at once, measured on the first batch, or None if it is known."""
+    own = group.part(settings.batch).own
+    episodes = some(to(checked(tasks.batch(0, settings.batch, settings.seed)), group.device), own)
+    with memory.kept(), group.autocast():
+        return choosing.at_once(progress.learner, progress.params, episodes, settings.estimator)
 
 
 def _draws(learner: Learner, tasks: Source, settings: Settings, group: Processes) -> bool:

@@ -37,6 +37,7 @@ class Progress:
         self.score = math.inf
         self.optimizer = optimizer(optimizer_name, self.params, weight_decay)
         self.step, self.saved, self.seconds = 0, 0, 0.0  # saved: step of the last checkpoint
+        self.at_once: bool | None = None  # the way to compute tasks, if it was measured
 
     def update(self, grads: dict[str, Tensor], norm: Tensor, lr: float, clip: float | None) -> None:
         """Take one optimizer step along `grads`, whose norm is `norm`."""
@@ -90,6 +91,7 @@ class Progress:
         path = folder.folder / runs.CHECKPOINT
         tensors, meta = runs.read_tensors(path)
         try:
+            meta = {"at_once": "-1", **meta}  # older checkpoints have none
             self._load(tensors, {name: float(meta[name]) for name in self._numbers()})
         except (KeyError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -119,7 +121,8 @@ class Progress:
         return tensors
 
     def _numbers(self) -> dict[str, float]:
-        return {"step": self.step, "seconds": self.seconds, "score": self.score}
+        at_once = -1 if self.at_once is None else int(self.at_once)
+        return {"step": self.step, "seconds": self.seconds, "score": self.score, "at_once": at_once}
 
     def _load(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, float]) -> None:
         runs.load_tensors(self.learner, _under("learner", tensors))
@@ -133,6 +136,7 @@ class Progress:
         self.optimizer.load(slots)
         self.step = self.saved = int(numbers["step"])
         self.seconds, self.score = numbers["seconds"], numbers["score"]
+        self.at_once = {-1: None, 0: False, 1: True}[int(numbers["at_once"])]
 
     def _weights(self) -> dict[str, Tensor]:
         return self.params | self.buffers

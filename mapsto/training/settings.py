@@ -37,7 +37,9 @@ class Settings:
         lr: peak learning rate.
         seed: seed of the tasks and of random layers such as dropout, anew in each step.
         compile: compile the meta-gradient as one graph, see `meta_gradient`.
-        vectorise: all tasks at once, or one at a time; by default the faster of the two, see `meta_gradient`.
+        vectorise: all tasks at once, or one at a time; by default the faster of the two, see `meta_gradient`. For
+            networks with convolutions on the CPU, the first batch is computed in both ways to find it, and a resumed
+            run keeps it.
         chunk_size: number of tasks to compute at a time, which bounds the memory, see `meta_gradient`.
         threads: number of chunks to compute in parallel, see `meta_gradient`; 1 if the learner draws random numbers, as
             dropout does.
@@ -126,6 +128,11 @@ class Settings:
         shared, name = (by.count, "directions") if isinstance(by, Random) else (self.batch, "tasks")
         got = f"{size} processes for {shared} {name} a step"
         checks.expect(shared >= size, "devices", got, "at most as many", "start fewer processes")
+
+    @property
+    def measures(self) -> bool:
+        """Whether the faster way to compute tasks may be found by measuring."""
+        return self.vectorise is None and not self.compile and self.chunk_size is None and self.threads == 1
 
     def due(self, step: int, every: int) -> bool:
         """Return whether something that happens every `every` steps, and at the last one, happens after `step`."""

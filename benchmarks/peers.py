@@ -23,6 +23,7 @@ PARTS = {
     "images": ["peers_images.py"],
     "explanations": ["peers_explain.py"],
     "questions": ["equal_questions.py"],
+    "interactions": ["equal_interactions.py"],
     "processes": ["scaling.py"],
     "influence": ["influence.py", "--time", "512", "30"],
 }

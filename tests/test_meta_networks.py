@@ -203,7 +203,8 @@ def test_a_convolutional_body_is_run_as_it_would_run_itself() -> None:
     body, x = Conv4(hidden=3, outputs=WAYS, size=16), torch.randn(5, 1, 16, 16)
     expected = body(x)
     layers = Layers("body", body)
-    assert [type(layer) for layer in layers.layers] == [nn.Conv2d] * 4 + [nn.Linear] and layers.normalises
+    kinds = [nn.Conv2d] * 4 + [nn.Linear]
+    assert all(map(isinstance, layers.layers, kinds)) and len(layers.layers) == 5 and layers.normalises
     outputs, statistics = layers.on_support(Examples(x, torch.zeros(5), torch.full((5,), 0.2)), ())
     torch.testing.assert_close(outputs[-1], expected)
     torch.testing.assert_close(layers.on_query(x[:2], (), statistics)[-1], expected[:2])

@@ -69,9 +69,9 @@ def gradient(view: View, point: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 def _slopes(view: View, point: Tensor) -> Tensor:
     scores, pulled = vjp(lambda point: _differentiable(view, point), point)  # type: ignore[misc]
-    if scores.ndim == 0:
-        return pulled(torch.ones_like(scores))[0]
-    return vmap(lambda one: pulled(one)[0])(torch.eye(len(scores)).to(scores)).movedim(0, -1)
+    each = vmap(lambda one: pulled(one)[0])  # also of one score: its level keeps those of vjp apart within a route
+    slopes = each(torch.eye(scores.numel()).to(scores).view(-1, *scores.shape))
+    return slopes[0] if scores.ndim == 0 else slopes.movedim(0, -1)
 
 
 def scale(slopes: Float[Tensor, "..."], by: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

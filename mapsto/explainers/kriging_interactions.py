@@ -127,8 +127,8 @@ def _cross(
 def coefficient(share: Share, s: int, t: int) -> float:
     """Return g(s, t): the value of a set of s players in the product of the signs of t players that include it.
 
-    >>> coefficient(lambda s, t: 1 / (t - s + 1), 1, 3)  # Shapley values: odd products are shared equally
-    0.6666666666666666
+    >>> round(coefficient(lambda s, t: 1 / (t - s + 1), 1, 3), 6)  # Shapley values: odd products are shared equally
+    0.666667
     """
     terms = (math.comb(t - s, r - s) * share(s, r) * 2.0**r * (-1) ** (t - r) for r in range(s, t + 1))
     return sum(terms)

@@ -92,6 +92,19 @@ def test_row_groups_of_any_length_lose_no_row(call) -> None:
     assert pd.read_parquet("r.parquet")["row"].tolist() == rows.tolist()
 
 
+def test_whole_numbers_beside_missing_ones_keep_their_last_digit(call) -> None:
+    ids = pd.array(2**53 + 1 + 2 * np.arange(70), dtype="Int64")  # no double-precision number is one of them
+    ids[69] = pd.NA
+    table = patients().assign(key=ids)
+    table.loc[64:, "outcome"] = None
+    table.to_parquet("t.parquet")
+    call("t.parquet", "--target", "outcome", "--id", "key", "--out", "r.parquet")
+    found = parquet.read_table("r.parquet")
+    blank = table["outcome"].isna()
+    assert found["key"].to_pylist() == [None if cell is pd.NA else cell for cell in table["key"][blank]]
+    assert found["row"].to_pylist()[:-1] == [str(cell) for cell in table["key"][blank]][:-1]
+
+
 def test_another_table_teaches_numbers_and_the_id_names_rows(call) -> None:
     table = patients(60, 60).drop(columns=["outcome", "seen"]).assign(key=[f"p{i}" for i in range(60)])
     table[:30].to_csv("train.csv", index=False)

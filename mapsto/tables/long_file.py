@@ -49,7 +49,8 @@ def _of_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             batch = next(batches, None)
         if batch is None:
             return
-        yield batch.to_pandas(ignore_metadata=True).set_axis([name.strip() for name in names], axis=1)
+        part = batch.to_pandas(ignore_metadata=True, integer_object_nulls=True)  # whole numbers keep all digits
+        yield part.set_axis([name.strip() for name in names], axis=1)
 
 
 def _of_text(path: Path, rows: int) -> Iterator[pd.DataFrame]:

@@ -86,7 +86,7 @@ class _Ask(torch.autograd.Function):
     @staticmethod
     def forward(answers: _Answers, moving: int, batch_size: int, *rows: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            count = -(-len(rows[0]) // batch_size)  # parts of equal size
+            count = max(1, -(-len(rows[0]) // batch_size))  # parts of equal size; no rows are one part
             split = (each.detach().tensor_split(count) for each in rows)
             parts = [answers(*part) for part in zip(*split, strict=True)]
             return tuple(torch.cat(each) for each in zip(*parts, strict=True))

@@ -375,6 +375,16 @@ def test_of_more_training_rows_those_with_the_largest_estimates_are_deleted_and_
     ]
 
 
+def test_of_three_classes_every_push_is_exact() -> None:
+    """Estimates for more than two classes are rough."""
+    generator = np.random.default_rng(0)
+    x = pd.DataFrame(generator.normal(size=(40, 2)), columns=["a", "b"])
+    fitted = TableClassifier().fit(x, np.digitize(x["a"], [-0.5, 0.5]))
+    push, said = pushes(fitted, x, x.iloc[[3]])
+    np.testing.assert_allclose(push, -fitted.influence(x.iloc[[3]]), atol=1e-6)
+    assert said == [] and np.abs(push).max() > 1e-3
+
+
 def test_auc_by_hand():
     p = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
     assert auc(p, np.array([0, 0, 1, 1])) == 0.75  # of four pairs, three in the right order

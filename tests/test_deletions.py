@@ -68,6 +68,7 @@ def test_if_estimates_would_cost_more_all_changes_are_exact():
     for rows, largest in ((10, 0), (2, 8)):
         x = torch.ones(rows)
         torch.testing.assert_close(deletions.largest_exact(*asked, x, largest), deletions.exact(*asked, x))
+    assert deletions.largest_exact(*asked, torch.ones(0), 3).shape == (20, 0)
     x = torch.ones(9)
     torch.testing.assert_close(deletions.largest_exact(*asked, x, 0), deletions.estimated(*asked, x))
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import mapsto as mt
 from mapsto.cli import main
@@ -76,6 +78,31 @@ def test_a_long_table_has_the_values_of_one_call(call, read: str, written: str) 
         assert found["visits"].dtype == "int64"
         assert found["seen"].tolist() == table["seen"][~taught].tolist()
     assert sorted(path.name for path in Path().iterdir()) == sorted({"t.csv", "t.parquet", f"r.{written}"})
+
+
+def test_row_groups_of_any_length_lose_no_row(call) -> None:
+    """Where a column is a dictionary, parts end with row groups, and are more than the number of rows tells."""
+    table = patients().astype({"ward": "category"})
+    whole = pa.Table.from_pandas(table)
+    with parquet.ParquetWriter("t.parquet", whole.schema) as writer:
+        for group in (whole[:0], whole[:33], whole[33:34], whole[34:]):
+            writer.write_table(group)
+    call("t.parquet", "--target", "outcome", "--out", "r.parquet")
+    rows = np.flatnonzero(table["outcome"].isna()) + 1
+    assert pd.read_parquet("r.parquet")["row"].tolist() == rows.tolist()
+
+
+def test_whole_numbers_beside_missing_ones_keep_their_last_digit(call) -> None:
+    ids = pd.array(2**53 + 1 + 2 * np.arange(70), dtype="Int64")  # no double-precision number is one of them
+    ids[69] = pd.NA
+    table = patients().assign(key=ids)
+    table.loc[64:, "outcome"] = None
+    table.to_parquet("t.parquet")
+    call("t.parquet", "--target", "outcome", "--id", "key", "--out", "r.parquet")
+    found = parquet.read_table("r.parquet")
+    blank = table["outcome"].isna()
+    assert found["key"].to_pylist() == [None if cell is pd.NA else cell for cell in table["key"][blank]]
+    assert found["row"].to_pylist()[:-1] == [str(cell) for cell in table["key"][blank]][:-1]
 
 
 def test_another_table_teaches_numbers_and_the_id_names_rows(call) -> None:

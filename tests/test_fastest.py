@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto import explainers
+from mapsto.asking import ask
 from mapsto.games import fastest
 
 X = torch.randn(2, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -70,6 +71,10 @@ def test_a_gradient_asks_once_for_each_row_and_can_be_differentiated_again() -> 
     slope = lambda view: lambda x: torch.func.grad(view)(x).square().sum()  # noqa: E731
     for order in (slope, lambda view: slope(slope(view))):
         torch.testing.assert_close(torch.func.grad(order(view))(point), torch.func.grad(order(plain))(point))
+
+
+def test_no_rows_have_no_scores() -> None:
+    assert ask(lambda rows: rows.sum(1), 4, torch.zeros(0, 3)).shape == (0,)
 
 
 def test_rows_that_require_a_gradient_have_scores_of_models_without_one() -> None:

@@ -91,6 +91,13 @@ def test_many_scores_and_rows_share_the_call() -> None:
     torch.testing.assert_close(over.values[1], 2 * over.values[0])
 
 
+def test_as_many_pairs_as_players_say_nothing_about_errors() -> None:
+    game, _ = polynomial(17, 2)
+    for samples, known in ((34, False), (36, True)):
+        values, errors = Interactions("SII", samples=samples).attribute_with_error(game)
+        assert values.values.isfinite().all() and errors.isfinite().all() == known
+
+
 def test_what_cannot_be_sampled_is_refused() -> None:
     game, _ = polynomial(30, 0)
     for name, call in {

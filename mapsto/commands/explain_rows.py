@@ -57,8 +57,7 @@ def explain_rows(args: argparse.Namespace, choices: "Choices", options: dict[str
             notes[note] = None
     except KeyboardInterrupt:
         raise MapstoError(f"interrupted; the same command goes on from {kept.folder}.") from None
-    count = -(-found.rows // _ROWS)
-    kept.join(count, _join_parquet if args.out.suffix.lower() in PARQUET else _join_csv)
+    kept.join(found.parts, _join_parquet if args.out.suffix.lower() in PARQUET else _join_csv)
     _tell(args, found.rows, list(notes))
     return 0
 

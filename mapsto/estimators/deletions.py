@@ -95,7 +95,7 @@ def largest_exact(
     """
     with torch.no_grad(), fused():
         outputs = _score(predict(w, x)).numel()
-    if cost(outputs, len(x), largest) >= len(deleted):
+    if not len(x) or cost(outputs, len(x), largest) >= len(deleted):
         return exact(predict, w, deleted, x, at_once)
     found = estimated(predict, w, deleted, x, at_once)
     size = found.abs().flatten(2).amax(-1) if found.ndim == 3 else found.abs()  # [r, m]

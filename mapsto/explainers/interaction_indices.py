@@ -130,7 +130,10 @@ class Interactions:
         return self.attribute_with_error(game)[0]
 
     def attribute_with_error(self, game: Game) -> tuple[InteractionValues, Float[Tensor, "..."]]:
-        """Return the values, and in the same order the standard errors that sampling causes; exact values have 0."""
+        """Return the values, and in the same order the standard errors that sampling causes.
+
+        Those of exact values are 0. Fewer than `2·players + 2` samples say nothing about them: they are NaN.
+        """
         sets, every = self._sets(game.players), 2**game.players
         if self.samples is not None and self.samples < every:
             values, errors = self._sampled(game, self.samples, sets)

@@ -22,6 +22,8 @@ _HEAD = 2**18  # bytes at the start of a CSV file that tell how it is written
 def parts(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """Yield the table at most `rows` rows at a time; the index counts the rows of the file from 1.
 
+    A part may be shorter where a row group of a Parquet file ends.
+
     Raises:
         MapstoError: if the file is no Parquet or plain CSV file, is damaged, or has no rows.
     """
@@ -47,7 +49,8 @@ def _of_parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
             batch = next(batches, None)
         if batch is None:
             return
-        yield batch.to_pandas(ignore_metadata=True).set_axis([name.strip() for name in names], axis=1)
+        part = batch.to_pandas(ignore_metadata=True, integer_object_nulls=True)  # whole numbers keep all digits
+        yield part.set_axis([name.strip() for name in names], axis=1)
 
 
 def _of_text(path: Path, rows: int) -> Iterator[pd.DataFrame]:

@@ -34,12 +34,14 @@ class Survey(NamedTuple):
     """What one pass over a table finds.
 
     Attributes:
+        parts: the number of parts in which the table was read.
         rows: the number of rows.
         outcomes: the number of rows whose outcome is not empty.
         labelled: these rows, or a random sample of `SAMPLE` of them, in the order of the table.
         blank: the first rows whose outcome is empty.
     """
 
+    parts: int
     rows: int
     outcomes: int
     labelled: pd.DataFrame
@@ -49,8 +51,8 @@ class Survey(NamedTuple):
 def survey(parts: Iterable[pd.DataFrame], target: str, seed: int) -> Survey:
     """Read a table part by part; the index of the parts has a different number for each row."""
     generator = np.random.default_rng(seed)
-    labelled, blank, keys, rows, outcomes = pd.DataFrame(), pd.DataFrame(), np.empty(0), 0, 0
-    for part in parts:
+    labelled, blank, keys, count, rows, outcomes = pd.DataFrame(), pd.DataFrame(), np.empty(0), 0, 0, 0
+    for count, part in enumerate(parts, 1):  # noqa: B007 — the last count is the result
         there = _filled(part, target)
         rows, outcomes = rows + len(part), outcomes + int(there.sum())
         if len(blank) < _FEW:
@@ -59,7 +61,7 @@ def survey(parts: Iterable[pd.DataFrame], target: str, seed: int) -> Survey:
         kept = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
         labelled, keys = pd.concat([labelled, part[there]]).iloc[kept], keys[kept]
         labelled.attrs = part.attrs
-    return Survey(rows, outcomes, labelled, blank)
+    return Survey(count, rows, outcomes, labelled, blank)
 
 
 def _filled(part: pd.DataFrame, target: str) -> Bool[np.ndarray, " n"]:

@@ -33,11 +33,13 @@ def pushes(
     places = _places(estimator, train)
     n, k, d = len(train), estimator.mapping_.ways, len(estimator.used_)
     most = int(2 * _READ / (n * (d + 1) * (1 + n / 256)))
-    cost = deletions.cost(len(rows), len(rows), _EXACT) if k <= 2 else n  # of more classes, estimates are rough
-    if min(cost, n) <= most:
+    cost = deletions.cost(len(rows), len(rows), _EXACT)
+    if k <= 2 and cost < n and cost <= most:  # estimates for more than two classes are rough
         how = f"the {_EXACT} with the largest estimated influence on each row of this page were deleted, one at a time"
-        notes = [f"influence: of {n} training rows, {how}."] if cost < n else []
+        notes = [f"influence: of {n} training rows, {how}."]
         return -np.atleast_3d(estimator.influence(rows, places, _EXACT)), notes
+    if n <= most:
+        return -np.atleast_3d(estimator.influence(rows, places)), []
     near = np.unique(_nearest(estimator, train, rows)[:, : max(1, most // len(rows))])
     push = np.zeros((len(rows), n, k))
     push[:, near] = -np.atleast_3d(estimator.influence(rows, among=places[near]))

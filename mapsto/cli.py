@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(argv)
-    except KeyboardInterrupt:
-        return _fail("interrupted.", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted.", 130)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it while leaving
         return 1

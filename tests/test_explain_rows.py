@@ -1,6 +1,7 @@
 """`mapsto explain TABLE --out FILE`: the values of one call in Python, whatever the length and interruptions."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from pyarrow import parquet
 import mapsto as mt
 from mapsto.cli import main
 from mapsto.commands import explain_rows
+from mapsto.commands.part_files import PartFiles
+from mapsto.errors import MapstoError
 from mapsto.reports.table import long
 from mapsto.tables.splits import split
 
@@ -211,3 +214,37 @@ def test_what_is_no_long_table_is_refused(call) -> None:
     Path("broken.parquet").write_bytes(b"PAR1 and no more")
     assert "not a readable Parquet file" in call("broken.parquet", *target)
     assert not Path("r.csv").exists() and not list(Path().glob("*.parts"))
+
+
+@pytest.mark.parametrize("given", [["t.csv", "--out", "t.csv"], ["n.csv", "--train", "t.csv", "--out", "./t.csv"]])
+def test_no_table_that_is_read_is_overwritten(call: Callable[..., Any], given: list[str]) -> None:
+    patients().to_csv("t.csv", index=False)
+    patients().drop(columns="outcome").to_csv("n.csv", index=False)
+    before = Path("t.csv").read_bytes()
+    assert "expected a file that is not read too" in call(*given, "--target", "outcome")
+    assert Path("t.csv").read_bytes() == before and sorted(Path().iterdir()) == [Path("n.csv"), Path("t.csv")]
+
+
+def test_a_table_in_the_folder_of_its_results_is_not_overwritten(call: Callable[..., Any]) -> None:
+    Path("out").mkdir()
+    patients().to_csv("out/predictions.csv", index=False)
+    before = Path("out/predictions.csv").read_bytes()
+    said = call("out/predictions.csv", "--target", "outcome", "--out", "out")
+    assert "expected a file that is not read too" in said
+    assert Path("out/predictions.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("more", [["--out", "x.xlsx"], ["--out", "x.csv", "--text", "ward"]])
+def test_a_file_where_results_need_a_folder_is_refused(call: Callable[..., Any], more: list[str]) -> None:
+    patients().to_csv("t.csv", index=False)
+    said = call("t.csv", "--target", "outcome", *more)
+    assert said.startswith(f"mapsto: --out: got {more[1]}, expected a folder; ") and said.count("\n") == 1
+    assert list(Path().iterdir()) == [Path("t.csv")]
+
+
+def test_parts_that_another_run_has_joined_are_said_to_be(tmp_path: Path) -> None:
+    parts = PartFiles(tmp_path / "r.csv", {"seed": 0})
+    parts.begin()
+    shutil.rmtree(parts.folder)
+    with pytest.raises(MapstoError, match="another run of this command has joined them"):
+        parts.add(0, lambda file: file.write_text("row"))

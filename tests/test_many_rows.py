@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,3 +92,12 @@ def test_what_is_no_batch_is_refused() -> None:
         CLASSES.explain_batches(FRAME, batch=0)
     with pytest.raises(MapstoError, match=r"^X: lacks 'crp'"):
         list(CLASSES.explain_batches(iter([FRAME, FRAME.drop(columns="crp")])))
+
+
+@pytest.mark.parametrize("rows", ["a.csv", ["a.csv", "b.csv"], [Path("a.csv")]])
+def test_names_of_files_are_no_tables(rows: Any) -> None:
+    clf = mt.TableClassifier().fit(np.arange(12.0)[:, None], np.arange(12) > 5)
+    with pytest.raises(
+        MapstoError, match=r"rows: got .*, expected a table, or an iterable of tables; read files first"
+    ):
+        list(clf.explain_batches(rows))

@@ -25,6 +25,7 @@ from ..reports.table.long import LongTable, long_table, survey
 from ..tables import formats
 from ..tables.long_file import PARQUET, parts
 from ..tables.tablefile import read
+from .folder import refuse_input
 from .options import as_options, refuse, suggest, write_json
 from .part_files import PartFiles
 from .predictions import columns
@@ -40,6 +41,7 @@ _ROWS = 4096  # of a part
 def explain_rows(args: argparse.Namespace, choices: "Choices", options: dict[str, str]) -> int:
     """Explain a table into the file `args.out`; `options` names the option of each argument in errors."""
     refuse(args, ("sheet", "out_format"), "is for a folder of results, but --out names a file")
+    refuse_input(args.out, args.path, args.train)
     if args.out.suffix.lower() in PARQUET:
         formats.package("pyarrow.parquet", "pyarrow", args.out)
     kept = PartFiles(args.out, _plan(args, choices))
@@ -55,10 +57,10 @@ def explain_rows(args: argparse.Namespace, choices: "Choices", options: dict[str
     try:
         for note in _explained(args, table, kept, found.rows):
             notes[note] = None
-    except KeyboardInterrupt:
-        raise MapstoError(f"interrupted; the same command goes on from {kept.folder}.") from None
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted; the same command goes on from {kept.folder}.") from stop
     kept.join(found.parts, _join_parquet if args.out.suffix.lower() in PARQUET else _join_csv)
-    _tell(args, found.rows, list(notes))
+    _tell(args, found.rows, len(table.train), list(notes))
     return 0
 
 
@@ -172,11 +174,12 @@ def _names(text: str) -> str:
     return buffer.getvalue()
 
 
-def _tell(args: argparse.Namespace, rows: int, notes: list[str]) -> None:
+def _tell(args: argparse.Namespace, rows: int, taught: int, notes: list[str]) -> None:
     if args.json:
-        write_json({"rows": rows, "predictions": str(args.out), "notes": notes})
+        write_json({"rows": rows, "training_rows": taught, "predictions": str(args.out), "notes": notes})
         return
     console = Console(highlight=False, soft_wrap=True)
     for note in notes:
         console.print(f"note: {escape(note)}")
-    console.print(f"wrote {escape(str(args.out))}: the rows to explain among {rows:,}, with their reasons")
+    told = f"{taught:,} rows taught, and the others of {rows:,} that were to be explained are there, unchecked"
+    console.print(f"wrote {escape(str(args.out))}: {told}.")

@@ -60,6 +60,13 @@ def writable(folder: Path) -> Path:
     return folder
 
 
+def refuse_input(written: Path, *read: Path | None) -> None:
+    """Raise MapstoError if the file `written` is one of the files that are read."""
+    for path in filter(None, read):
+        same = written.exists() and path.exists() and written.samefile(path)
+        checks.expect(not same, "--out", written, "a file that is not read too", "choose another name")
+
+
 def make(folder: Path) -> Path:
     """Make `folder` if it does not exist, and return it.
 

@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .folder import make, mark, name_for, refuse_other, writable
+from .. import checks
+from .folder import make, mark, name_for, refuse_input, refuse_other, writable
 from .sheet import Sheet, refuse_without_package, write_sheet
+
+_ROWS = (".parquet", ".csv")
+_FILES = (*_ROWS, ".pq", ".xlsx", ".ods", ".html", ".json", ".tsv", ".feather")
 
 
 class Outputs(NamedTuple):
@@ -31,10 +35,14 @@ def outputs(args: argparse.Namespace) -> Outputs:
     """
     form = args.out_format or "csv"
     refuse_without_package(form)
+    named_a_file = args.out is not None and args.out.suffix.lower() in _FILES and not args.out.is_dir()
+    remedy = f"tables explained by cells go to one {' or '.join(_ROWS)} file too"
+    checks.expect(not named_a_file, "--out", args.out, "a folder", remedy)
     folder = writable(args.out or name_for(args.path))
     if args.out is None:
         refuse_other(args.path, folder)
     predictions = folder / f"predictions.{form.rstrip(';')}"
+    refuse_input(predictions, args.path, args.train)
     return Outputs(folder / "report.html", predictions, form, mark(args.path, folder))
 
 

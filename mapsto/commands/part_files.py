@@ -45,6 +45,8 @@ class PartFiles:
 
     def add(self, number: int, write: Callable[[Path], Any]) -> None:
         """Write a part by `write`, whole or not at all."""
+        gone = f"{self.folder}, which is gone"
+        checks.expect(self.folder.exists(), "--out", gone, "its parts", "another run of this command has joined them")
         atomically(self._path(number), write)
 
     def join(self, count: int, write: Callable[[list[Path], Path], Any]) -> None:

@@ -1,11 +1,13 @@
 """Rows in batches: of a table, or of an iterable of tables such as the row groups of a file."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .. import checks
 from ..explanation import Explanation
 from ..tables.arrays import frame_of
 
@@ -13,6 +15,10 @@ from ..tables.arrays import frame_of
 def batches(rows: Any, size: int) -> Iterator[Any]:
     """Yield the rows of a table, or of each table of an iterable, at most `size` at a time."""
     for table in rows if _are_tables(rows) else [rows]:
+        names = isinstance(table, list | tuple) and any(isinstance(row, str | Path) for row in table)
+        found = "names of files" if names else f"a {type(table).__name__}"
+        a_table = not (names or isinstance(table, str | Path))
+        checks.expect(a_table, "rows", found, "a table, or an iterable of tables", "read files first")
         yield from slices(frame_of(table), size)
 
 

@@ -143,8 +143,8 @@ class TableRegressor(RegressorMixin, TableEstimator):
 
         The change is the prediction without the training row minus the prediction with the row, so it is negative if
         the row raised the prediction. `among` (row positions or a boolean mask) selects the training rows; if None,
-        all are used. If `exact` is a number, only so many of the largest changes are exact, and the others are
-        estimates. See also `TableEstimator.influence`.
+        all are used. If `exact` is a number, only so many of the largest estimates are made exact. See also
+        `TableEstimator.influence`.
         """
         return super().influence(X, among, exact)
 

@@ -63,7 +63,8 @@ class Interactions:
             Shapley values, and "BII" and "FBII" are Banzhaf values.
         samples: the approximate number of coalitions that are evaluated, in pairs of a coalition and its complement: at
             least `2·players`. A Gaussian process over games is fitted to their outcomes; products of more than five
-            players are noise to it. If None, all coalitions are evaluated, and the values are exact.
+            players are noise to it. The fewer coalitions, the nearer the values are to 0; see their standard errors,
+            `attribute_with_error`. If None, all coalitions are evaluated, and the values are exact.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 

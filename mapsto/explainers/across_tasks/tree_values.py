@@ -5,8 +5,8 @@
 For a sum of trees, these are the values of the game whose hidden cells are those of background rows (interventional
 TreeSHAP; Lundberg et al. 2020), in polynomial time for any number of columns. shap's values of a *probability* of
 boosted trees are a rescaled approximation, so only outputs that are sums over trees are taken: the probabilities of
-forests, and the numbers of regressors. That they are such sums is checked for each row: values and base add up to the
-model's own score.
+forests, and the numbers of regressors. That they are such sums is checked: the base is the model's mean score of the
+background, and values and base of each row add up to the model's own score.
 """
 
 import importlib.util
@@ -38,6 +38,7 @@ class TreeValues:
         if known and hasattr(model, "predict") and importlib.util.find_spec("shap"):
             self.rounded = type(model).__module__.startswith("sklearn.")  # its trees compare single-precision numbers
             self.explainer = _explainer(model, self._cells(background))
+            self.base = torch.func.vmap(view)(background).double().mean(0)
 
     def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d ..."] | None:
         """Return the values `[n, d]`, or `[n, d, k]` of all scores; None if they are not those of the view."""
@@ -50,11 +51,15 @@ class TreeValues:
         if isinstance(target, int) and values.ndim == 3:
             values, base = values[..., target], base[target]
         total = torch.as_tensor(values.sum(1) + (base if values.ndim == 3 else base.item()))
-        same = total.shape == scores.shape and bool((total - scores).abs().max() <= _CLOSE * scores.abs().max())
+        same = _same(total, scores) and _same(torch.as_tensor(base).view(self.base.shape), self.base)
         return torch.as_tensor(values).to(rows.dtype) if same else None
 
     def _cells(self, rows: Tensor) -> np.ndarray:
         return (rows.float() if self.rounded else rows).double().cpu().numpy()
+
+
+def _same(found: Tensor, expected: Tensor) -> bool:
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= _CLOSE * expected.abs().max())
 
 
 def _explainer(model: Any, background: np.ndarray) -> Any:

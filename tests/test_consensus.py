@@ -59,6 +59,7 @@ def test_the_disagreement_is_weighted_into_the_loss(agreement: float) -> None:
     torch.testing.assert_close(losses[1] - losses[0], agreement * metrics["disagreement"])
 
 
+@pytest.mark.long
 def test_training_draws_the_importances_together_or_apart() -> None:
     apart = []
     for agreement in (-5.0, 0.0, 5.0):

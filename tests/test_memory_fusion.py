@@ -191,6 +191,7 @@ class Ignores(MemoryFusion):
         return self.adapt(episode.support)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
 def test_earlier_tasks_that_share_a_slope_are_worth_remembering() -> None:
     fused, tasks = trained(MemoryFusion)

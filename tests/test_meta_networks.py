@@ -272,6 +272,7 @@ def test_each_row_runs_by_its_own_fast_weights() -> None:
     torch.testing.assert_close(fast_layers.by_fast(layer, weights[0], x), F.conv2d(x, weights[0], padding=1))
 
 
+@pytest.mark.long
 def test_what_slow_weights_cannot_know_is_learned() -> None:
     """Which of two clusters is class 0 changes from task to task, so slow weights alone are right half the time."""
     torch.manual_seed(0)

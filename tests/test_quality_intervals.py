@@ -326,7 +326,7 @@ def test_two_groups_of_very_different_sizes_give_wide_intervals_that_can_be_writ
 # calibration
 
 
-@pytest.mark.parametrize("rows", [30, 100])
+@pytest.mark.parametrize("rows", [30, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("confident", [1.0, 1.5])
 def test_the_interval_of_a_calibration_error_holds_it(rows: int, confident: float) -> None:
     rng = np.random.default_rng(rows)

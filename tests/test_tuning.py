@@ -143,6 +143,7 @@ class TestTraining:
         at_once, apart = (each_task(start, lambda e: start.loss(e)[0], tasks, vectorise=v) for v in (True, False))
         torch.testing.assert_close(at_once, apart)
 
+    @pytest.mark.long
     def test_few_steps_help_more_after_training_for_them(self) -> None:
         """The labels of half of the tasks are swapped, which no features tell: only the support set does."""
         torch.manual_seed(0)

@@ -118,6 +118,7 @@ def test_the_loss_is_least_at_the_mean_error():
     assert ValueErrors.loss(known, torch.tensor([5.0, 0.0])) == ValueErrors.loss(known[1:], torch.zeros(1))
 
 
+@pytest.mark.long
 def test_training_changes_the_network_alone_and_learns_the_size_of_errors():
     made = mapping().float()
     learner = Doubting(made, samples=14, members=2)

@@ -175,7 +175,7 @@ def network(players: int) -> Callable[[Tensor], Tensor]:
         (lambda seed: E.Shapley(samples=480, seed=seed), 30, 30),
         pytest.param(lambda seed: E.Shapley(samples=800, seed=seed), 100, 20, marks=pytest.mark.long),
         (lambda seed: E.BayesianShapley(samples=240, seed=seed), 30, 10),
-        (lambda seed: E.PermutationShapley(16, seed=seed), 30, 30),
+        pytest.param(lambda seed: E.PermutationShapley(16, seed=seed), 30, 30, marks=pytest.mark.long),
     ],
 )
 def test_the_standard_error_is_the_mean_error_over_seeds(make: Callable[[int], Any], players: int, seeds: int) -> None:

@@ -512,6 +512,7 @@ class TestReports:
         sums = torch.stack([pixels[of.explainers["why"].players.groups == p].sum() for p in range(4)])
         torch.testing.assert_close(sums, values[0, :, best])
 
+    @pytest.mark.long
     def test_a_configuration_is_trained_evaluated_and_reported(self, tmp_path, unchecked) -> None:
         page = (Path(__file__).parents[1] / "docs" / "learning_to_explain.md").read_text()
         config = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]

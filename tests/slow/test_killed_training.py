@@ -17,7 +17,7 @@ from torch import nn
 import mapsto as mt
 from mapsto.learners import MAML, NP, SNAIL, PrototypicalNetwork, Reptile
 
-KILLS = max(1, int(os.environ.get("MAPSTO_KILLS", "2")) * 2 // 5)  # of each learner
+KILLS = max(1, int(os.environ.get("MAPSTO_KILLS", "1")) * 2 // 5)  # of each learner
 STEPS = 120
 
 

@@ -1,4 +1,4 @@
-"""Image learners beside learn2learn, higher and plain loops: the same work in one run, told as ratios.
+"""Image learners beside learn2learn, higher and plain loops: the same work in one run, as ratios.
 
     python benchmarks/convolutions.py                                       every kind of work
     python benchmarks/convolutions.py Conv4 --steps 1 --norms layer --repeats 15

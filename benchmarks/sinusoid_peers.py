@@ -4,8 +4,8 @@
 
 25 tasks of 10 + 10 points, an MLP 1-40-40-1, exact second-order gradients, one thread. All methods compute the same
 gradient, which is checked. Times are medians of processor time, the methods in turn; a ratio is the peer's time divided
-by that of mapsto, so above 1 mapsto is faster. JAX (`pip install jax`) is left out if it is not installed. The compiled
-step of mapsto is told with the time that compiling took.
+by that of mapsto, so above 1 mapsto is faster. JAX (`pip install jax`) is left out if not installed. The time that
+compiling took is printed too.
 """
 
 import argparse

@@ -18,7 +18,7 @@ so (restricted maximum likelihood; Patterson & Thompson 1971).
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ FIFTH, NOISE = 0.1, 0.01  # the variances of products of five players and of the
 _NOISES, _POWERS, _LEAST_RELEVANCE = (0.1, 0.01, 0.001), (0.5, 1.0), 0.02
 _JITTER, _TINY = 1e-10, 1e-300
 _MOST_PAIRS = 1024  # to choose a prior by, or two for each player
+
+
+T = TypeVar("T", bound=tuple)
 
 
 class System(NamedTuple):
@@ -102,11 +105,11 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     most = max(_MOST_PAIRS, 2 * z.shape[1])
     few = torch.linspace(0, len(z) - 1, min(len(z), most), dtype=torch.float64).round().long().to(z.device)
     equal = torch.ones_like(z[0])
-    first = _likeliest(_choices(z[few], u[few], equal))
+    first = likeliest(_choices(z[few], u[few], equal))
     size = (first.values.square().sum(1) + _TINY).sqrt()
     relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
     others = (relevant**power / (relevant**power).mean() for power in _POWERS)
-    best = _likeliest([first, *(choice for other in others for choice in _choices(z[few], u[few], other))])
+    best = likeliest([first, *(choice for other in others for choice in _choices(z[few], u[few], other))])
     system = solve(z, covariances(z, best.relevance), best.noise)
     return system.weights @ u, _errors(system, u)
 
@@ -127,9 +130,11 @@ def _choices(z: Tensor, u: Tensor, relevance: Tensor) -> list[_Choice]:
     return choices
 
 
-def _likeliest(choices: list[_Choice]) -> _Choice:
-    which = torch.stack([choice.score for choice in choices]).argmin()
-    return _Choice(*(torch.stack(parts).index_select(0, which[None])[0] for parts in zip(*choices, strict=True)))
+def likeliest(choices: list[T]) -> T:
+    """Return the named tuple of tensors whose `score` is the smallest; also under `vmap`."""
+    which = torch.stack([choice.score for choice in choices]).argmin()  # type: ignore[attr-defined]
+    parts = zip(*choices, strict=True)  # type: ignore[call-overload]
+    return type(choices[0])(*(torch.stack(part).index_select(0, which[None])[0] for part in parts))
 
 
 def _score(system: System, squares: Tensor, freedom: int) -> Tensor:
@@ -164,11 +169,11 @@ class Prior(NamedTuple):
 def covariances(z: Any, relevance: Any) -> Prior:
     """Return the prior of the outcomes of pairs with the signs `z [n, p]`, for players of positive relevance `[p]`."""
     a, players = relevance, z.shape[1]
-    total = _polynomials([(a**i).sum() for i in range(1, 6)])
+    total = polynomials([(a**i).sum() for i in range(1, 6)])
     third, fifth = 1 / total[3], FIFTH / total[5] if players >= 5 else 0.0
-    pairs = _polynomials([(z * a**i) @ z.T if i % 2 else (a**i).sum() for i in range(1, 6)])
-    others = _without(_polynomials([z @ a**i if i % 2 else (a**i).sum() for i in range(1, 5)]), (z * a).T)
-    own = _without(total, a)
+    pairs = polynomials([(z * a**i) @ z.T if i % 2 else (a**i).sum() for i in range(1, 6)])
+    others = without(polynomials([z @ a**i if i % 2 else (a**i).sum() for i in range(1, 5)]), (z * a).T)
+    own = without(total, a)
     return Prior(
         third * pairs[3] + fifth * pairs[5],
         (z * a).T * (third * 2 / 3 * others[2] + fifth * 2 / 5 * others[4]),
@@ -203,7 +208,7 @@ def _inverse(matrix: Any) -> tuple[Any, Any]:
     return np.linalg.inv(matrix), np.linalg.slogdet(matrix)[1]
 
 
-def _polynomials(sums: list[Any]) -> list[Any]:
+def polynomials(sums: list[Any]) -> list[Any]:
     """Return the elementary symmetric polynomials from order 0 on, given the sums of powers (Newton's identities)."""
     found: list[Any] = [1.0]
     for order in range(1, len(sums) + 1):
@@ -212,9 +217,9 @@ def _polynomials(sums: list[Any]) -> list[Any]:
     return found
 
 
-def _without(polynomials: list[Any], term: Any) -> list[Any]:
+def without(whole: list[Any], term: Any) -> list[Any]:
     """Return the elementary symmetric polynomials, to order 4, of all terms but one."""
     found: list[Any] = [1.0]
     for order in range(1, 5):
-        found.append(polynomials[order] - term * found[-1])
+        found.append(whole[order] - term * found[-1])
     return found

@@ -56,7 +56,7 @@ def _posterior(
 ) -> tuple[Tensor, Tensor]:
     """Return the means and the variances `[m, k]` of the sets' values under the likeliest relevance and noise."""
     trend = z if parity else torch.ones_like(z[:, :1])
-    best = _likeliest([_solved(z, u, trend, parity, a, *rest) for a in relevances for rest in _REST])
+    best = kriging.likeliest([_solved(z, u, trend, parity, a, *rest) for a in relevances for rest in _REST])
     slopes = best.inner @ (best.ahead.T @ u)  # [q, k]
     residual = best.inverse @ (u - trend @ slopes)
     freedom = len(z) - trend.shape[1]
@@ -75,7 +75,7 @@ def _posterior(
 def _solved(z: Tensor, u: Tensor, trend: Tensor, parity: int, a: Tensor, high: float, noise: float) -> _Solved:
     unit = torch.eye(len(z), dtype=z.dtype, device=z.device)
     sums = [(z * a**i) @ z.T if i % 2 else (a**i).sum() for i in range(1, 6)]
-    products, total = kriging._polynomials(sums), kriging._polynomials([(a**i).sum() for i in range(1, 6)])
+    products, total = kriging.polynomials(sums), kriging.polynomials([(a**i).sum() for i in range(1, 6)])
     prior = sum(part / total[t] * products[t] for t, part in _possible(parity, len(a), high).items())
     root = torch.linalg.cholesky_ex(prior + noise * (unit - unit[:, :1] * unit[:1]) + _JITTER * unit)[0]
     inverse = torch.cholesky_inverse(root)
@@ -85,11 +85,6 @@ def _solved(z: Tensor, u: Tensor, trend: Tensor, parity: int, a: Tensor, high: f
     logarithm = 2 * root.diagonal().log().sum() - torch.linalg.slogdet(inner)[1]
     score = max(len(z) - trend.shape[1], 1) * (squares.sum() + _TINY).log() + logarithm
     return _Solved(score, inverse, ahead, inner, squares, a, torch.full_like(score, high))
-
-
-def _likeliest(choices: list[_Solved]) -> _Solved:
-    which = torch.stack([choice.score for choice in choices]).argmin()
-    return _Solved(*(torch.stack(parts).index_select(0, which[None])[0] for parts in zip(*choices, strict=True)))
 
 
 def _possible(parity: int, players: int, high: Any) -> dict[int, Any]:
@@ -103,14 +98,14 @@ def _cross(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield, for the sets of each size, covariances `[m, n]` with outcomes, variances `[m]`, and slopes `[m, q]`."""
     a = best.relevance
-    total = kriging._polynomials([(a**i).sum() for i in range(1, 6)])
-    signed = kriging._polynomials([z @ a**i if i % 2 else (a**i).sum() for i in range(1, 5)])
+    total = kriging.polynomials([(a**i).sum() for i in range(1, 6)])
+    signed = kriging.polynomials([z @ a**i if i % 2 else (a**i).sum() for i in range(1, 5)])
     for s in sorted({len(chosen) for chosen in sets}):
         chosen = torch.tensor([each for each in sets if len(each) == s], device=z.device)  # [m, s]
         rest, alone, mine = signed, total, a[chosen].prod(1)
         for i in range(s):
-            rest = kriging._without(rest, (z * a).T[chosen[:, i]])
-            alone = kriging._without(alone, a[chosen[:, i]])
+            rest = kriging.without(rest, (z * a).T[chosen[:, i]])
+            alone = kriging.without(alone, a[chosen[:, i]])
         cross, own = torch.zeros(len(chosen), len(z)).to(z), torch.zeros_like(mine)
         for t, part in _possible(parity, len(a), best.high).items():
             if t >= s:

@@ -56,8 +56,11 @@ def answer(question: Question, classifier: TableEstimator | None = None, quality
         cases = kind.typical(estimator, question, outputs)
         push, notes = pushes(estimator, question.train, question.rows.iloc[cases])
         tested = _tested(estimator, question, outputs)
-        evidence, measured = (kind.quality if quality else kind.no_quality)(estimator, question, tested)
-        agreement = check(estimator, question.rows, reasons, kind.scale(question)) if quality else UNCHECKED
+        if quality:
+            evidence, measured = kind.quality(estimator, question, tested)
+            agreement = check(estimator, question.rows, reasons, kind.scale(question))
+        else:
+            (evidence, measured), agreement = kind.no_quality(estimator, question), UNCHECKED
     if not quality:
         notes.append("quality: neither predictions nor reasons were checked, as asked.")
     elif agreement["columns"] < len(estimator.used_):

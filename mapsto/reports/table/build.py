@@ -95,9 +95,7 @@ class Build(ABC):
             evidence = self.cross_validated(estimator, question)
         return evidence, {**self.measures(evidence, estimator, question), "cross_validation": second}
 
-    def no_quality(
-        self, estimator: Any, question: Question, tested: Float[np.ndarray, "j k"]
-    ) -> tuple[None, dict[str, Any]]:
+    def no_quality(self, estimator: Any, question: Question) -> tuple[None, dict[str, Any]]:
         """Return what `quality` returns if nothing is measured."""
         return None, {**self.measures(None, estimator, question), "cross_validation": None}
 

@@ -9,8 +9,9 @@ up to four players (each product is shared equally). Each method may evaluate 5,
 error of a game is the squared distance to the exact values over their squared norm; a cell shows the median over games.
 The last column says how often intervals of ± 1.645 standard errors hold the exact value (90 % is nominal).
 
-shapiq is left out where it is not installed, and its kADDSHAP for more than 30 players (5,050 unknowns at 100).
-LeverageSHAP (Musco & Witter 2025) is written here from its paper.
+shapiq is left out where it is not installed, and its kADDSHAP for more than 30 players (5,050 unknowns at 100). Version
+1.4 has KernelSHAP, kADDSHAP, permutations and SVARM; version 1.8 (Python 3.12 and later; the packages xgboost and
+lightgbm) has the others. LeverageSHAP (Musco & Witter 2025) is written here from its paper, too.
 """
 
 import argparse
@@ -205,13 +206,21 @@ THEIRS: dict[str, Method] = {
     "shap, KernelExplainer": by_shap,
     "captum, KernelShap": by_captum,
 }
+SHAPIQ: list[tuple[str, str, dict[str, Any]]] = [
+    ("KernelSHAP paired", "KernelSHAP", {"pairing_trick": True}),
+    ("kADDSHAP", "kADDSHAP", {"max_order": 2, "pairing_trick": True}),
+    ("permutations", "PermutationSamplingSV", {}),
+    ("SVARM", "SVARM", {}),
+    ("LeverageSHAP", "LeverageSHAP", {}),
+    ("PolySHAP", "PolySHAP", {"pairing_trick": True}),
+    ("OddSHAP", "OddSHAP", {}),
+    ("ProxySHAP", "ProxySHAP", {"max_order": 1, "index": "SV", "adjustment": True}),
+    ("RegressionMSR", "RegressionMSR", {"index": "SV"}),
+    ("RegressionMSR, lightgbm", "RegressionMSR", {"index": "SV", "proxy_model": "lightgbm"}),
+]
 if importlib.util.find_spec("shapiq"):
-    THEIRS |= {
-        "shapiq, KernelSHAP paired": by_shapiq("KernelSHAP", pairing_trick=True),
-        "shapiq, kADDSHAP": by_shapiq("kADDSHAP", max_order=2, pairing_trick=True),
-        "shapiq, permutations": by_shapiq("PermutationSamplingSV"),
-        "shapiq, SVARM": by_shapiq("SVARM"),
-    }
+    there = dir(importlib.import_module("shapiq.approximator"))
+    THEIRS |= {f"shapiq, {name}": by_shapiq(kind, **options) for name, kind, options in SHAPIQ if kind in there}
 
 
 def main() -> None:

@@ -79,6 +79,17 @@ def test_values_add_up_whatever_the_game_and_order_1_are_shapley_values() -> Non
     assert error(one, shapley) < 2e-3 and shapley.abs().max() > 0.1
 
 
+@pytest.mark.parametrize("order", [2, 3])
+def test_shapley_taylor_values_of_single_players_are_what_they_do_alone(order: int) -> None:
+    weights = torch.randn(8, generator=torch.Generator().manual_seed(0), dtype=F64)
+    game = Game(lambda mask: torch.stack([(mask.to(F64) @ weights + 1).sin().exp(), mask[0]]), 8)
+    alone = torch.stack([game(mask) for mask in torch.eye(8)]) - game(torch.zeros(8))
+    for samples, asked in ((18, True), (60, True), (16, False)):  # the last asks about all players but one
+        values, errors = Interactions("STII", order, samples=samples).attribute_with_error(game)
+        known = torch.isclose(values.values[:8], alone, rtol=1e-12, atol=1e-12).all() and not errors[:8].any()
+        assert known == asked and (errors[8:, 0] != 0).all()
+
+
 def test_many_scores_and_rows_share_the_call() -> None:
     game, _ = polynomial(17, 2)
     both = Game(lambda mask: torch.stack([game(mask), -game(mask)]), 17)

@@ -257,3 +257,14 @@ def test_standard_errors_hold_for_products_of_many_players() -> None:
         missed = kriging.design(14, 448, dtype=F64).weights @ outcomes - exact
         kept.append(missed.abs() < 1.96 * kriging.error(14, 448, 0, outcomes))
     assert 0.86 < torch.cat(kept).double().mean() < 0.99
+
+
+def test_standard_errors_hold_where_a_vote_is_won_or_lost() -> None:
+    """A vote is decided by products of all numbers of players; a prior that fits few of its outcomes is too certain."""
+    generator, kept = np.random.default_rng(0), []
+    for seed in range(12):
+        votes = torch.tensor(generator.integers(1, 10, 11), dtype=F64)
+        game = Game(lambda mask, votes=votes: (2 * (mask.to(F64) @ votes) > votes.sum()).to(F64), 11)
+        values, errors = BayesianShapley(55, seed=seed).attribute_with_error(game)
+        kept.append((values - Shapley()(game)).abs() < 1.645 * errors)
+    assert 0.8 < torch.cat(kept).double().mean() < 0.97

@@ -31,6 +31,7 @@ from .coalitions import Design, complements, exact, widened
 
 FIFTH, NOISE = 0.1, 0.01  # the variances of products of five players and of the rest; products of three have 1
 _NOISES, _POWERS, _LEAST_RELEVANCE = (0.1, 0.01, 0.001), (0.5, 1.0), 0.02
+_DOUBT = 1.5  # about relevances: the coefficient of players over degrees of freedom
 _JITTER, _TINY = 1e-10, 1e-300
 _MOST_PAIRS = 1024  # to choose a prior by, or two for each player
 
@@ -102,6 +103,9 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     First, three levels of noise are compared at equal relevances. The values that fit best then give relevances |φ|^½
     and |φ|, which are compared with them. At most 1,024 pairs choose (two for each player, if these are more); all give
     the values. All scores share one prior, so that the values of probabilities add up to 0 over the classes.
+
+    The fewer pairs there are, the less is known about relevances: the variances lie between those of the prior that
+    fits best and those of equal relevances, if the latter are larger.
     """
     z = 2 * half - 1
     chosen, equal = few(z), torch.ones_like(z[0])
@@ -111,7 +115,9 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     others = (relevant**power / (relevant**power).mean() for power in _POWERS)
     best = likeliest([first, *(choice for other in others for choice in _choices(z[chosen], u[chosen], other))])
     system = solve(z, covariances(z, best.relevance), best.noise)
-    return system.weights @ u, _errors(system, u)
+    wider = ((first.variances + _TINY) / (best.variances + _TINY) - 1).clamp_min(0)
+    doubt = min(1, _DOUBT * z.shape[1] / max(len(z) - z.shape[1], 1))
+    return system.weights @ u, _errors(system, u) * (1 + doubt * wider).sqrt()
 
 
 def few(z: Float[Tensor, "n p"]) -> Tensor:
@@ -123,6 +129,7 @@ def few(z: Float[Tensor, "n p"]) -> Tensor:
 class _Choice(NamedTuple):
     score: Tensor
     values: Tensor
+    variances: Tensor
     relevance: Tensor
     noise: Tensor
 
@@ -132,7 +139,8 @@ def _choices(z: Tensor, u: Tensor, relevance: Tensor) -> list[_Choice]:
     for noise in _NOISES:
         system = solve(z, prior, noise)
         found = score(system.trend, _squares(system, u).sum())
-        choices.append(_Choice(found, system.weights @ u, relevance, torch.full_like(found, noise)))
+        values, variances = system.weights @ u, _errors(system, u).square()
+        choices.append(_Choice(found, values, variances, relevance, torch.full_like(found, noise)))
     return choices
 
 

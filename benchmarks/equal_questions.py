@@ -9,7 +9,8 @@ up to four players (each product is shared equally). Each method may evaluate 5,
 error of a game is the squared distance to the exact values over their squared norm; a cell shows the median over games.
 The last column says how often intervals of ± 1.645 standard errors hold the exact value (90 % is nominal).
 
-shapiq is left out where it is not installed, and its kADDSHAP for more than 30 players (5,050 unknowns at 100).
+shapiq is left out where it is not installed, its ProxySPEX where lightgbm is not, and both ProxySPEX and kADDSHAP
+(5,050 unknowns at 100) for more than 30 players.
 LeverageSHAP (Musco & Witter 2025) is written here from its paper.
 """
 
@@ -188,7 +189,7 @@ def by_captum(worth: Worth, players: int, questions: int, seed: int) -> tuple[np
 def by_shapiq(name: str, **options: Any) -> Method:
     def explain(worth: Worth, players: int, questions: int, seed: int) -> tuple[np.ndarray, None]:
         approximator = getattr(importlib.import_module("shapiq.approximator"), name)(
-            players, random_state=seed, **options
+            n=players, random_state=seed, **options
         )
         found = approximator.approximate(questions, lambda masks: worth(np.atleast_2d(masks).astype(float)))
         return found.get_n_order_values(1), None
@@ -212,6 +213,9 @@ if importlib.util.find_spec("shapiq"):
         "shapiq, permutations": by_shapiq("PermutationSamplingSV"),
         "shapiq, SVARM": by_shapiq("SVARM"),
     }
+    if importlib.util.find_spec("lightgbm"):
+        THEIRS["shapiq, ProxySPEX"] = by_shapiq("ProxySPEX", index="SV", max_order=1)
+SMALL = ("shapiq, kADDSHAP", "shapiq, ProxySPEX")  # too slow for more than 30 players
 
 
 def main() -> None:
@@ -239,7 +243,7 @@ def measured(kind: str, players: int, questions: int, games: int) -> dict[str, A
     found: dict[str, Any] = {"game": kind, "players": players, "questions": questions, "games": games}
     played = [GAMES[kind](players, seed) for seed in range(games)]
     for name, method in {**OURS, **THEIRS}.items():
-        if name == "shapiq, kADDSHAP" and players > 30:
+        if name in SMALL and players > 30:
             continue
         errors, held, start = [], [], time.process_time()
         for seed, (worth, exact) in enumerate(played):

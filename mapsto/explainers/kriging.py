@@ -170,8 +170,12 @@ def _errors(system: System, u: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=16)  # of n² numbers each
 def _system(players: int, samples: int, seed: int, noise: float = NOISE) -> System:
     # Only NumPy arrays are cached: a tensor born inside grad or vmap belongs to that transform and must not outlive it.
-    z = 2 * complements(players, samples, seed) - 1
-    return solve(z, covariances(z, np.ones(players)), noise)
+    return solve(2 * complements(players, samples, seed) - 1, _prior(players, samples, seed), noise)
+
+
+@functools.lru_cache(maxsize=1)
+def _prior(players: int, samples: int, seed: int) -> "Prior":
+    return covariances(2 * complements(players, samples, seed) - 1, np.ones(players))
 
 
 class Prior(NamedTuple):

@@ -6,6 +6,8 @@ The games are those of `equal_questions.py`, whose Shapley interaction indices a
 leaf (∂ of a product of a players who are there and b who are not: a!·b!/(a+b+1)!), or product by product. The error of
 a game is the squared distance of the values of all pairs to the exact ones over their squared norm; a cell shows the
 median over games. The last column says how often intervals of ± 1.645 standard errors hold the exact value.
+
+ProxySPEX takes part where lightgbm is installed, in games of at most 30 players.
 """
 
 import argparse
@@ -44,9 +46,11 @@ def cell(kind: str, players: int, questions: int, games: int) -> str:
     errors: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
     held = []
+    peers = THEIRS if importlib.util.find_spec("shapiq") else ()
+    peers += ("ProxySPEX",) if peers and players <= 30 and importlib.util.find_spec("lightgbm") else ()
     for seed in range(games):
         worth, exact = GAMES[kind](players, seed)
-        for name in ("ours", *(THEIRS if importlib.util.find_spec("shapiq") else ())):
+        for name in ("ours", *peers):
             start = time.process_time()
             values, spread = (
                 ours(worth, players, questions, seed)

@@ -9,9 +9,10 @@ up to four players (each product is shared equally). Each method may evaluate 5,
 error of a game is the squared distance to the exact values over their squared norm; a cell shows the median over games.
 The last column says how often intervals of ± 1.645 standard errors hold the exact value (90 % is nominal).
 
-shapiq is left out where it is not installed, and its kADDSHAP for more than 30 players (5,050 unknowns at 100). Version
-1.4 has KernelSHAP, kADDSHAP, permutations and SVARM; version 1.8 (Python 3.12 and later; the packages xgboost and
-lightgbm) has the others. LeverageSHAP (Musco & Witter 2025) is written here from its paper, too.
+shapiq is left out where it is not installed, and its kADDSHAP (5,050 unknowns at 100) and ProxySPEX for more than 30
+players. Version 1.4 has KernelSHAP, kADDSHAP, permutations, SVARM and ProxySPEX (if lightgbm is installed); version 1.8
+(Python 3.12 and later; the packages xgboost and lightgbm) has the others. LeverageSHAP (Musco & Witter 2025) is written
+here from its paper, too.
 """
 
 import argparse
@@ -189,7 +190,7 @@ def by_captum(worth: Worth, players: int, questions: int, seed: int) -> tuple[np
 def by_shapiq(name: str, **options: Any) -> Method:
     def explain(worth: Worth, players: int, questions: int, seed: int) -> tuple[np.ndarray, None]:
         approximator = getattr(importlib.import_module("shapiq.approximator"), name)(
-            players, random_state=seed, **options
+            n=players, random_state=seed, **options
         )
         found = approximator.approximate(questions, lambda masks: worth(np.atleast_2d(masks).astype(float)))
         return found.get_n_order_values(1), None
@@ -211,6 +212,7 @@ SHAPIQ: list[tuple[str, str, dict[str, Any]]] = [
     ("kADDSHAP", "kADDSHAP", {"max_order": 2, "pairing_trick": True}),
     ("permutations", "PermutationSamplingSV", {}),
     ("SVARM", "SVARM", {}),
+    ("ProxySPEX", "ProxySPEX", {"index": "SV", "max_order": 1}),
     ("LeverageSHAP", "LeverageSHAP", {}),
     ("PolySHAP", "PolySHAP", {"pairing_trick": True}),
     ("OddSHAP", "OddSHAP", {}),
@@ -219,8 +221,11 @@ SHAPIQ: list[tuple[str, str, dict[str, Any]]] = [
     ("RegressionMSR, lightgbm", "RegressionMSR", {"index": "SV", "proxy_model": "lightgbm"}),
 ]
 if importlib.util.find_spec("shapiq"):
-    there = dir(importlib.import_module("shapiq.approximator"))
+    there = set(dir(importlib.import_module("shapiq.approximator")))
+    if not importlib.util.find_spec("lightgbm"):
+        there -= {"ProxySPEX", "OddSHAP", "ProxySHAP", "RegressionMSR"}
     THEIRS |= {f"shapiq, {name}": by_shapiq(kind, **options) for name, kind, options in SHAPIQ if kind in there}
+SMALL = ("shapiq, kADDSHAP", "shapiq, ProxySPEX")  # too slow for more than 30 players
 
 
 def main() -> None:
@@ -248,7 +253,7 @@ def measured(kind: str, players: int, questions: int, games: int) -> dict[str, A
     found: dict[str, Any] = {"game": kind, "players": players, "questions": questions, "games": games}
     played = [GAMES[kind](players, seed) for seed in range(games)]
     for name, method in {**OURS, **THEIRS}.items():
-        if name == "shapiq, kADDSHAP" and players > 30:
+        if name in SMALL and players > 30:
             continue
         errors, held, start = [], [], time.process_time()
         for seed, (worth, exact) in enumerate(played):

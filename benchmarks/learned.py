@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 import mapsto as mt
 from mapsto.explainers.coalitions import exact as all_coalitions
+from mapsto.explainers.coalitions import kernel
 from mapsto.explainers.learned import AmortisedShapley, Columns, Interpreter, Patches, Players
 from mapsto.explainers.learned.amortised_shapley import ShapleyReasons
-from mapsto.explainers.learned.distilled_shapley import designs
 from mapsto.explainers.learned.explainer import LearnedExplainer
 from mapsto.joint.joint import Trains
 
@@ -144,8 +144,14 @@ def exact_values(ask: Callable[[Tensor], Tensor], row: Tensor, players: Players)
 
 def kernel_values(ask: Callable[[Tensor], Tensor], row: Tensor, players: Players, looks: int) -> Tensor:
     """Return KernelSHAP's values `[players, k]` of one row, from about `looks` coalitions that change the row."""
-    masks, weights = designs(players.effective(row[None]), looks, row)
-    return weights[0] @ _shown(ask, row, players, masks[0])
+    seen = players.effective(row[None])[0].nonzero()[:, 0]
+    design = kernel(len(seen), looks)
+    masks = torch.zeros(len(design.masks), players.count)
+    masks[:, seen] = design.masks
+    outcome = _shown(ask, row, players, masks)
+    values = torch.zeros(players.count, outcome.shape[1])
+    values[seen] = design.weights @ outcome
+    return values
 
 
 @torch.no_grad()

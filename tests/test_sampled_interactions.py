@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from mapsto.errors import MapstoError
-from mapsto.explainers import Interactions, Shapley
+from mapsto.explainers import Interactions, Shapley, kriging_interactions
+from mapsto.explainers.coalitions import complements, widened
 from mapsto.explainers.interaction_indices import Index, _share
+from mapsto.explainers.kriging_interactions import coefficient
 from mapsto.games import Game
 
 INDICES = get_args(Index)
@@ -77,6 +79,48 @@ def test_values_add_up_whatever_the_game_and_order_1_are_shapley_values() -> Non
         torch.testing.assert_close(Interactions(index, samples=100)(game).values.sum(), everyone)
     one, shapley = Interactions("SII", 1, samples=1600)(game).values, Shapley()(game)
     assert error(one, shapley) < 2e-3 and shapley.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("index", ["SII", "FSII"])
+def test_the_posterior_is_that_of_random_coefficients_of_all_products(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The textbook posterior of a linear model, of each parity; a wide prior on its lowest order tends to the trend."""
+    monkeypatch.setattr(kriging_interactions, "_POWERS", (0.0,))
+    monkeypatch.setattr(kriging_interactions, "_REST", ((0.1, 0.01),))
+    players, share, half = 7, lambda s, t: _share(index, 2, s, t), torch.tensor(complements(7, 76, seed=0))
+    sets = [chosen for size in (1, 2) for chosen in itertools.combinations(range(players), size)]
+    outcomes = torch.randn(2 * len(half), 1, generator=torch.Generator().manual_seed(0), dtype=F64)
+    found, errors = kriging_interactions.fitted(half, outcomes, sets, share)
+    z, (rest, full) = 2 * half - 1, outcomes.unflatten(0, (2, -1))
+    free = torch.diag(1e-10 + 0.01 * (torch.arange(len(z)) > 0))
+    expected, variance = torch.zeros_like(found), torch.zeros_like(found)
+    for u, orders in (((full - rest) / 2, (1, 3, 5)), ((full + rest) / 2, (0, 2, 4))):
+        products = [t for size in orders for t in itertools.combinations(range(players), size)]
+        prior = torch.tensor(
+            [(1e4, 1.0, 0.1)[len(t) // 2] / math.comb(players, len(t)) ** (len(t) > 1) for t in products]
+        )
+        columns = torch.stack([z[:, list(t)].prod(1) for t in products], 1)
+        g = lambda s, t: coefficient(share, len(s), len(t)) if set(s) <= set(t) else 0.0  # noqa: E731
+        told = torch.tensor([[g(s, t) for t in products] for s in sets], dtype=F64) * prior
+        inverse = torch.linalg.inv(columns * prior @ columns.T + free)
+        expected += told @ columns.T @ inverse @ u
+        left = (told**2 / prior).sum(1) - ((told @ columns.T @ inverse) * (told @ columns.T)).sum(1)
+        freedom = len(z) - (players if orders[0] else 1)
+        variance += left[:, None] * (u.T @ inverse @ u) / freedom * widened(freedom) ** 2
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(errors, variance.sqrt(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_shapley_taylor_values_of_single_players_are_what_they_do_alone(order: int) -> None:
+    weights = torch.randn(8, generator=torch.Generator().manual_seed(0), dtype=F64)
+    game = Game(lambda mask: torch.stack([(mask.to(F64) @ weights + 1).sin().exp(), mask[0]]), 8)
+    alone = torch.stack([game(mask) for mask in torch.eye(8)]) - game(torch.zeros(8))
+    for samples, asked in ((18, True), (60, True), (16, False)):  # the last asks about all players but one
+        values, errors = Interactions("STII", order, samples=samples).attribute_with_error(game)
+        known = torch.isclose(values.values[:8], alone, rtol=1e-12, atol=1e-12).all() and not errors[:8].any()
+        assert known == asked and (errors[8:, 0] != 0).all()
 
 
 def test_many_scores_and_rows_share_the_call() -> None:

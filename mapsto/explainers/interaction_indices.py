@@ -64,7 +64,8 @@ class Interactions:
         samples: the approximate number of coalitions that are evaluated, in pairs of a coalition and its complement: at
             least `2·players`. A Gaussian process over games is fitted to their outcomes; products of more than five
             players are noise to it. The fewer coalitions, the nearer the values are to 0; see their standard errors,
-            `attribute_with_error`. If None, all coalitions are evaluated, and the values are exact.
+            `attribute_with_error`. From `2·players + 2` on, the STII values of single players are exact. If None, all
+            coalitions are evaluated, and the values are exact.
         seed: the random seed of the coalitions.
         chunk_size: the number of coalitions to evaluate at a time, to limit memory; if None, the game decides.
 
@@ -167,6 +168,8 @@ class Interactions:
         half = masks[len(masks) // 2 :].double().to(outcomes.device)
         scores = outcomes.reshape(len(outcomes), -1)
         found = kriging_interactions.fitted(half, scores, sets, self._share(game.players))
+        if self.index == "STII" and min(self.order, game.players) > 1 and len(half) > game.players:
+            found = _with_single(*found, scores, sets)
         values, errors = (part.reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype) for part in found)
         return values, errors
 
@@ -176,6 +179,18 @@ class Interactions:
     def _sets(self, players: int) -> list[tuple[int, ...]]:
         sizes = range(1, min(self.order, players) + 1)
         return [chosen for size in sizes for chosen in itertools.combinations(range(players), size)]
+
+
+def _with_single(values: Tensor, errors: Tensor, scores: Tensor, sets: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+    """Return the values and errors with v({j}) − v(none) for each player j; the largest sets make up the difference.
+
+    The second half of the coalitions of `kriging.masks` begins with everyone, and then the single players.
+    """
+    players = sets[-1][-1] + 1
+    alone = scores[len(scores) // 2 + 1 :][:players].double() - scores[0].double()
+    largest = torch.tensor([len(chosen) == len(sets[-1]) for chosen in sets], device=values.device)[:, None]
+    rest = values - largest * (alone - values[:players]).sum(0) / largest.sum()
+    return torch.cat([alone, rest[players:]]), torch.cat([errors[:players] * 0, errors[players:]])
 
 
 def moebius(outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "c ..."]:

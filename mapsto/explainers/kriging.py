@@ -24,11 +24,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
+from . import least_squares
 from .coalitions import Design, complements, exact, widened
 
 FIFTH, NOISE = 0.1, 0.01  # the variances of products of five players and of the rest; products of three have 1
 _NOISES, _POWERS, _LEAST_RELEVANCE = (0.1, 0.01, 0.001), (0.5, 1.0), 0.02
+_DOUBT = 1.5  # about relevances: the coefficient of players over degrees of freedom
 _JITTER, _TINY = 1e-10, 1e-300
 _MOST_PAIRS = 1024  # to choose a prior by, or two for each player
 
@@ -40,9 +43,8 @@ class System(NamedTuple):
     """The posterior of a game's values given the odd parts u of n pairs; arrays of NumPy, or tensors."""
 
     weights: Any  # [p, n]: values = weights @ u
-    precision: Any  # [n, n]: u @ precision @ u / (n − p) is the scale of the variances
     variance: Any  # [p]: of the values, at scale 1
-    logarithm: Any  # of the determinants, for the restricted likelihood
+    trend: least_squares.Whitened  # of u; what it leaves of u says the scale of the variances
 
 
 def design(players: int, samples: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Design:
@@ -80,9 +82,10 @@ def error(players: int, samples: int, seed: int, outcomes: Float[Tensor, "c k"])
         return torch.zeros(players, outcomes.shape[1], device=outcomes.device)
     u, scores, errors = odd(outcomes), [], []
     for noise in _NOISES:
-        parts = _system(players, samples, seed, noise)
-        system = System(*(torch.as_tensor(part, device=u.device) for part in parts))
-        scores.append(_score(system, _squares(system, u), max(len(u) - players, 1)))
+        system = pytree.tree_map(
+            lambda part: torch.as_tensor(part, device=u.device), _system(players, samples, seed, noise)
+        )
+        scores.append(score(system.trend, _squares(system, u)))
         errors.append(_errors(system, u))
     best = torch.stack(scores).argmin(0)  # [k]
     return torch.stack(errors).gather(0, best.expand(1, players, -1))[0]
@@ -100,33 +103,44 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     First, three levels of noise are compared at equal relevances. The values that fit best then give relevances |φ|^½
     and |φ|, which are compared with them. At most 1,024 pairs choose (two for each player, if these are more); all give
     the values. All scores share one prior, so that the values of probabilities add up to 0 over the classes.
+
+    The fewer pairs there are, the less is known about relevances: the variances lie between those of the prior that
+    fits best and those of equal relevances, if the latter are larger.
     """
     z = 2 * half - 1
-    most = max(_MOST_PAIRS, 2 * z.shape[1])
-    few = torch.linspace(0, len(z) - 1, min(len(z), most), dtype=torch.float64).round().long().to(z.device)
-    equal = torch.ones_like(z[0])
-    first = likeliest(_choices(z[few], u[few], equal))
+    chosen, equal = few(z), torch.ones_like(z[0])
+    first = likeliest(_choices(z[chosen], u[chosen], equal))
     size = (first.values.square().sum(1) + _TINY).sqrt()
     relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
     others = (relevant**power / (relevant**power).mean() for power in _POWERS)
-    best = likeliest([first, *(choice for other in others for choice in _choices(z[few], u[few], other))])
+    best = likeliest([first, *(choice for other in others for choice in _choices(z[chosen], u[chosen], other))])
     system = solve(z, covariances(z, best.relevance), best.noise)
-    return system.weights @ u, _errors(system, u)
+    wider = ((first.variances + _TINY) / (best.variances + _TINY) - 1).clamp_min(0)
+    doubt = min(1, _DOUBT * z.shape[1] / max(len(z) - z.shape[1], 1))
+    return system.weights @ u, _errors(system, u) * (1 + doubt * wider).sqrt()
+
+
+def few(z: Float[Tensor, "n p"]) -> Tensor:
+    """Return the indices of the pairs that choose a prior."""
+    most = max(_MOST_PAIRS, 2 * z.shape[1])
+    return torch.linspace(0, len(z) - 1, min(len(z), most), dtype=torch.float64).round().long().to(z.device)
 
 
 class _Choice(NamedTuple):
     score: Tensor
     values: Tensor
+    variances: Tensor
     relevance: Tensor
     noise: Tensor
 
 
 def _choices(z: Tensor, u: Tensor, relevance: Tensor) -> list[_Choice]:
-    prior, freedom, choices = covariances(z, relevance), max(len(z) - z.shape[1], 1), []
+    prior, choices = covariances(z, relevance), []
     for noise in _NOISES:
         system = solve(z, prior, noise)
-        score = _score(system, _squares(system, u).sum(), freedom)
-        choices.append(_Choice(score, system.weights @ u, relevance, torch.full_like(score, noise)))
+        found = score(system.trend, _squares(system, u).sum())
+        values, variances = system.weights @ u, _errors(system, u).square()
+        choices.append(_Choice(found, values, variances, relevance, torch.full_like(found, noise)))
     return choices
 
 
@@ -137,12 +151,14 @@ def likeliest(choices: list[T]) -> T:
     return type(choices[0])(*(torch.stack(part).index_select(0, which[None])[0] for part in parts))
 
 
-def _score(system: System, squares: Tensor, freedom: int) -> Tensor:
-    return freedom * (squares + _TINY).log() + system.logarithm  # minus twice the restricted log likelihood
+def score(trend: least_squares.Whitened, squares: Tensor) -> Tensor:
+    """Return minus twice the restricted log likelihood, up to a constant."""
+    freedom = max(len(trend.trend) - len(trend.inner), 1)
+    return freedom * (squares + _TINY).log() + trend.logarithm
 
 
 def _squares(system: System, u: Tensor) -> Tensor:
-    return (u * (system.precision @ u)).sum(0).clamp_min(0)  # [k]: what the trend leaves, in units of the prior
+    return least_squares.fitted(system.trend, u)[1].square().sum(0)  # [k]: what the trend leaves, in units of the prior
 
 
 def _errors(system: System, u: Tensor) -> Tensor:
@@ -154,8 +170,12 @@ def _errors(system: System, u: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=16)  # of n² numbers each
 def _system(players: int, samples: int, seed: int, noise: float = NOISE) -> System:
     # Only NumPy arrays are cached: a tensor born inside grad or vmap belongs to that transform and must not outlive it.
-    z = 2 * complements(players, samples, seed) - 1
-    return solve(z, covariances(z, np.ones(players)), noise)
+    return solve(2 * complements(players, samples, seed) - 1, _prior(players, samples, seed), noise)
+
+
+@functools.lru_cache(maxsize=1)
+def _prior(players: int, samples: int, seed: int) -> "Prior":
+    return covariances(2 * complements(players, samples, seed) - 1, np.ones(players))
 
 
 class Prior(NamedTuple):
@@ -181,31 +201,26 @@ def covariances(z: Any, relevance: Any) -> Prior:
     )
 
 
+def free(z: Any, noise: Any) -> Any:
+    """Return the covariance `[n, n]` of ε, of variance `noise`; the outcomes of all and of no players have none."""
+    of: Any = torch if isinstance(z, Tensor) else np
+    return of.diag(_JITTER + noise * (of.arange(len(z), device=z.device) > 0))
+
+
 def solve(z: Any, prior: Prior, noise: Any) -> System:
     """Return the posterior, given the signs `z [n, p]` of pairs of coalitions, of which the first is all players.
 
     `noise` is the variance of ε. The outcomes of all and of no players have none, so that the values add up.
     """
     of: Any = torch if isinstance(z, Tensor) else np
-    unit, own = (of.eye(size, dtype=z.dtype, device=z.device) for size in z.shape)
-    covariance = prior.odd + noise * (unit - unit[:, :1] * unit[:1]) + _JITTER * unit
-    inverse, logarithm = _inverse(covariance)
-    ahead = inverse @ z  # [n, p]
-    trend = of.linalg.inv(z.T @ ahead)  # [p, p]
-    precision = inverse - ahead @ trend @ ahead.T
-    weights = 2 * trend @ ahead.T + prior.cross @ precision
-    bias = 2 * own - prior.cross @ ahead  # [p, p]: how values depend on the trend, beyond what products tell
-    variance = prior.values - ((prior.cross @ inverse) * prior.cross).sum(1) + ((bias @ trend) * bias).sum(1)
-    left = 2 * unit[0] - weights.sum(0)  # of the sum of all values, by rounding and the jitter
-    return System(weights + left / len(weights), precision, variance, logarithm - of.linalg.slogdet(trend)[1])
-
-
-def _inverse(matrix: Any) -> tuple[Any, Any]:
-    """Return the inverse of a positive definite matrix and the logarithm of its determinant; NaN gives NaN."""
-    if isinstance(matrix, Tensor):
-        root = torch.linalg.cholesky_ex(matrix)[0]
-        return torch.cholesky_inverse(root), 2 * root.diagonal().log().sum()
-    return np.linalg.inv(matrix), np.linalg.slogdet(matrix)[1]
+    own = of.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    trend = least_squares.whitened(prior.odd + free(z, noise), z)
+    cross = least_squares.whiten(trend.root, prior.cross.T)  # [n, p]
+    bias = 2 * own - cross.T @ trend.trend  # [p, p]: how values depend on the trend, beyond what products tell
+    weights = least_squares.whiten(trend.root, cross + trend.trend @ (trend.inner @ bias.T), transposed=True).T
+    variance = prior.values - (cross**2).sum(0) + ((bias @ trend.inner) * bias).sum(1)
+    left = 2 * (of.arange(len(z), device=z.device) == 0) - weights.sum(0)  # of the sum, by rounding and the jitter
+    return System(weights + left / len(weights), variance, trend)
 
 
 def polynomials(sums: list[Any]) -> list[Any]:
@@ -218,8 +233,8 @@ def polynomials(sums: list[Any]) -> list[Any]:
 
 
 def without(whole: list[Any], term: Any) -> list[Any]:
-    """Return the elementary symmetric polynomials, to order 4, of all terms but one."""
+    """Return the elementary symmetric polynomials of all terms but one, to the same order."""
     found: list[Any] = [1.0]
-    for order in range(1, 5):
-        found.append(whole[order] - term * found[-1])
+    for of_all in whole[1:]:
+        found.append(of_all - term * found[-1])
     return found

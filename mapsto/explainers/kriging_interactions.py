@@ -10,6 +10,7 @@ even part products of 2 and 4; a coalition and the rest of the players give both
 trends without a prior.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,105 +19,122 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from . import kriging
+from . import kriging, least_squares
 from .coalitions import widened
 
 Share = Callable[[int, int], float]  # f(s, t)
 _LOW = (2, 3)  # the even and the odd order of products whose variance is 1 in all; two orders above, it is less
 _REST = ((0.1, 0.1), (0.1, 0.01), (0.1, 0.001), (0.001, 0.001))  # the variances of those, and of the noise
 _POWERS, _LEAST_RELEVANCE = (0.0, 0.5, 1.0), 0.02
-_JITTER, _TINY, _AT_ONCE = 1e-10, 1e-300, 2**22
+_TINY, _AT_ONCE = 1e-300, 2**21
 
 
 def fitted(
     half: Float[Tensor, "n p"], outcomes: Float[Tensor, "c k"], sets: Sequence[tuple[int, ...]], share: Share
 ) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m k"]]:
-    """Return the values of the sets and their standard errors, given the outcomes of the pairs of `kriging.masks`."""
+    """Return the values of the sets and their standard errors, given the outcomes of the pairs of `kriging.masks`.
+
+    The sets are sorted by size. As in `kriging.fitted`, some of the pairs choose the prior, and all give the values.
+    """
     z, (rest, full) = 2 * half - 1, outcomes.double().unflatten(0, (2, -1))
-    size = kriging.fitted(half, (full - rest) / 2)[0].square().sum(1).sqrt() + _TINY
+    odd, even, few = (full - rest) / 2, (full + rest) / 2, kriging.few(z)
+    size = kriging.fitted(half[few], odd[few])[0].square().sum(1).sqrt() + _TINY
     relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
-    relevances = torch.stack([relevant**power / (relevant**power).mean() for power in _POWERS])
-    odd = _posterior(z, (full - rest) / 2, 1, relevances, sets, share)
-    even = _posterior(z, (full + rest) / 2, 0, relevances, sets, share)
-    return odd[0] + even[0], (odd[1] + even[1]).sqrt()
+    relevances = [relevant**power / (relevant**power).mean() for power in _POWERS]
+    posteriors = [_posterior(z, u, parity, relevances, few) for parity, u in ((1, odd), (0, even))]
+    means, variances = [], []
+    for _, group in itertools.groupby(sets, len):
+        for chosen in torch.tensor(list(group), device=z.device).split(max(1, _AT_ONCE // len(z))):
+            mean, variance = zip(*_values(z, posteriors, chosen, share), strict=True)
+            means.append(torch.stack(mean).sum(0))
+            variances.append(torch.stack(variance).sum(0))
+    return torch.cat(means), torch.cat(variances).sqrt()
 
 
-class _Solved(NamedTuple):
+class _Prior(NamedTuple):
     score: Tensor
-    inverse: Tensor  # [n, n]
-    ahead: Tensor  # [n, q]: inverse @ trend
-    inner: Tensor  # [q, q]
-    squares: Tensor  # [k]: what the trend leaves, in units of the prior
     relevance: Tensor
     high: Tensor  # the variance of the higher order
+    noise: Tensor
 
 
-def _posterior(
-    z: Tensor, u: Tensor, parity: int, relevances: Tensor, sets: Sequence[tuple[int, ...]], share: Share
-) -> tuple[Tensor, Tensor]:
-    """Return the means and the variances `[m, k]` of the sets' values under the likeliest relevance and noise."""
+class _Posterior(NamedTuple):
+    parity: int
+    prior: _Prior
+    trend: least_squares.Whitened
+    slopes: Tensor  # [q, k]
+    rest: Tensor  # [n, k]: what the trend leaves, whitened
+    scale: Tensor  # [k]: of the variances
+
+
+def _posterior(z: Tensor, u: Tensor, parity: int, relevances: list[Tensor], few: Tensor) -> _Posterior:
+    """Return the posterior under the likeliest relevance, higher order and noise."""
+    best = kriging.likeliest([choice for a in relevances for choice in _choices(z[few], u[few], parity, a)])
+    trend = _whitened(z, parity, _products(z, parity, best.relevance), best.high, best.noise)
+    slopes, rest = least_squares.fitted(trend, u)
+    freedom = len(rest) - len(slopes)
+    scale = rest.square().sum(0) / freedom if freedom > 0 else torch.full_like(u[0], torch.nan)
+    return _Posterior(parity, best, trend, slopes, rest, scale * widened(max(freedom, 1)) ** 2)
+
+
+def _choices(z: Tensor, u: Tensor, parity: int, a: Tensor) -> Iterator[_Prior]:
+    products = _products(z, parity, a)
+    for high, noise in _REST:
+        trend = _whitened(z, parity, products, high, noise)
+        score = kriging.score(trend, least_squares.fitted(trend, u)[1].square().sum())
+        yield _Prior(score, a, torch.full_like(score, high), torch.full_like(score, noise))
+
+
+def _whitened(z: Tensor, parity: int, products: list[Tensor], high: Any, noise: Any) -> least_squares.Whitened:
+    prior = sum(part * product for part, product in zip((1.0, high), products, strict=False))
     trend = z if parity else torch.ones_like(z[:, :1])
-    best = kriging.likeliest([_solved(z, u, trend, parity, a, *rest) for a in relevances for rest in _REST])
-    slopes = best.inner @ (best.ahead.T @ u)  # [q, k]
-    residual = best.inverse @ (u - trend @ slopes)
-    freedom = len(z) - trend.shape[1]
-    scale = best.squares / freedom if freedom > 0 else torch.full_like(u[0], torch.nan)
-    means, variances = [], []
-    block = max(1, _AT_ONCE // len(z))
-    for start in range(0, len(sets), block):
-        for cross, own, onto in _cross(z, best, parity, sets[start : start + block], share):
-            bias = onto - cross @ best.ahead
-            left = own - ((cross @ best.inverse) * cross).sum(1) + ((bias @ best.inner) * bias).sum(1)
-            means.append(cross @ residual + onto @ slopes)
-            variances.append(left.clamp_min(0)[:, None] * scale * widened(max(freedom, 1)) ** 2)
-    return torch.cat(means), torch.cat(variances)
+    return least_squares.whitened(prior + kriging.free(z, noise), trend)
 
 
-def _solved(z: Tensor, u: Tensor, trend: Tensor, parity: int, a: Tensor, high: float, noise: float) -> _Solved:
-    unit = torch.eye(len(z), dtype=z.dtype, device=z.device)
-    sums = [(z * a**i) @ z.T if i % 2 else (a**i).sum() for i in range(1, 6)]
-    products, total = kriging.polynomials(sums), kriging.polynomials([(a**i).sum() for i in range(1, 6)])
-    prior = sum(part / total[t] * products[t] for t, part in _possible(parity, len(a), high).items())
-    root = torch.linalg.cholesky_ex(prior + noise * (unit - unit[:, :1] * unit[:1]) + _JITTER * unit)[0]
-    inverse = torch.cholesky_inverse(root)
-    ahead = inverse @ trend
-    inner = torch.linalg.inv(trend.T @ ahead)
-    squares = (u * (inverse @ (u - trend @ (inner @ (ahead.T @ u))))).sum(0).clamp_min(0)
-    logarithm = 2 * root.diagonal().log().sum() - torch.linalg.slogdet(inner)[1]
-    score = max(len(z) - trend.shape[1], 1) * (squares.sum() + _TINY).log() + logarithm
-    return _Solved(score, inverse, ahead, inner, squares, a, torch.full_like(score, high))
+def _products(z: Tensor, parity: int, a: Tensor) -> list[Tensor]:
+    """Return the covariances `[n, n]` by products of the lower order and of the higher, each with variance 1 in all."""
+    powers = range(1, _LOW[parity] + 3)
+    pairs = kriging.polynomials([(z * a**i) @ z.T if i % 2 else (a**i).sum() for i in powers])
+    total = kriging.polynomials([(a**i).sum() for i in powers])
+    return [pairs[t] / total[t] for t in _possible(parity, len(a))]
 
 
-def _possible(parity: int, players: int, high: Any) -> dict[int, Any]:
-    """Return the orders of products that the players form, and the variance of each."""
-    low = _LOW[parity]
-    return {t: part for t, part in ((low, 1.0), (low + 2, high)) if t <= players}
+def _possible(parity: int, players: int) -> list[int]:
+    """Return the orders of products that the players form, beyond the trend."""
+    return [t for t in (_LOW[parity], _LOW[parity] + 2) if t <= players]
 
 
-def _cross(
-    z: Tensor, best: _Solved, parity: int, sets: Sequence[tuple[int, ...]], share: Share
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield, for the sets of each size, covariances `[m, n]` with outcomes, variances `[m]`, and slopes `[m, q]`."""
-    a = best.relevance
-    total = kriging.polynomials([(a**i).sum() for i in range(1, 6)])
-    signed = kriging.polynomials([z @ a**i if i % 2 else (a**i).sum() for i in range(1, 5)])
-    for s in sorted({len(chosen) for chosen in sets}):
-        chosen = torch.tensor([each for each in sets if len(each) == s], device=z.device)  # [m, s]
-        rest, alone, mine = signed, total, a[chosen].prod(1)
-        for i in range(s):
-            rest = kriging.without(rest, (z * a).T[chosen[:, i]])
-            alone = kriging.without(alone, a[chosen[:, i]])
-        cross, own = torch.zeros(len(chosen), len(z)).to(z), torch.zeros_like(mine)
-        for t, part in _possible(parity, len(a), best.high).items():
-            if t >= s:
-                g = coefficient(share, s, t)
-                cross = cross + g * part / total[t] * rest[t - s]
-                own = own + g**2 * part / total[t] * alone[t - s]
-        signs = z.T[chosen].prod(1)  # [m, n]
-        onto = torch.zeros(len(chosen), len(a) if parity else 1).to(z)
+def _values(z: Tensor, posteriors: list[_Posterior], chosen: Tensor, share: Share) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the means and variances `[m, k]` of sets `[m, s]` by the products of each parity that counts in them."""
+    (_, p), (m, s) = z.shape, chosen.shape
+    for parity, prior, trend, slopes, rest, scale in posteriors:
+        g = {t: coefficient(share, s, t) for t in _possible(parity, p) if t >= s}
+        onto = z.new_zeros(m, len(slopes))
         if parity and s == 1:
-            onto = coefficient(share, 1, 1) * torch.eye(len(a)).to(z)[chosen[:, 0]]
-        yield cross * signs * mine[:, None], own * mine, onto
+            onto = coefficient(share, 1, 1) * torch.eye(p).to(z)[chosen[:, 0]]
+        elif not any(g.values()):
+            continue
+        cross, own = _cross(z, prior, chosen, g)
+        white = least_squares.whiten(trend.root, cross)
+        bias = onto - white.T @ trend.trend
+        left = own - white.square().sum(0) + ((bias @ trend.inner) * bias).sum(1)
+        yield white.T @ rest + onto @ slopes, left.clamp_min(0)[:, None] * scale
+
+
+def _cross(z: Tensor, prior: _Prior, chosen: Tensor, g: dict[int, float]) -> tuple[Tensor, Tensor]:
+    """Return the covariances `[n, m]` of outcomes with the values of sets, and the variances `[m]` of the values."""
+    a, (_, s) = prior.relevance, chosen.shape
+    powers = range(1, max(g) - s + 1)
+    signed = kriging.polynomials([z @ a[:, None] ** i if i % 2 else (a**i).sum() for i in powers])  # [n, 1] each
+    alone, signs = kriging.polynomials([(a**i).sum() for i in powers]), torch.ones_like(z[:, :1])
+    for j in chosen.T:
+        signed, alone = kriging.without(signed, (z * a)[:, j]), kriging.without(alone, a[j])
+        signs = signs * z[:, j]
+    total, mine = kriging.polynomials([(a**i).sum() for i in range(1, max(g) + 1)]), a[chosen].prod(1)
+    parts = {t: share * (prior.high if t > max(_LOW) else 1.0) / total[t] for t, share in g.items()}
+    cross = sum(part * signed[t - s] for t, part in parts.items())
+    own = sum(g[t] * part * alone[t - s] for t, part in parts.items())
+    return cross * signs * mine, own * mine
 
 
 def coefficient(share: Share, s: int, t: int) -> float:

@@ -45,7 +45,10 @@ class TreeValues:
         if self.explainer is None:
             return None
         scores = torch.func.vmap(self.view)(rows).double()  # [n] or [n, k]
-        values = np.asarray(self.explainer.shap_values(self._cells(rows), check_additivity=False))
+        try:
+            values = np.asarray(self.explainer.shap_values(self._cells(rows), check_additivity=False))
+        except NotImplementedError:  # trees of XGBoost that split categories
+            return None
         base = np.asarray(self.explainer.expected_value)
         target = self.view.target
         if isinstance(target, int) and values.ndim == 3:

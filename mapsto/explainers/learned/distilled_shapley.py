@@ -5,10 +5,10 @@
 
 `v(S)` is the model's outcome if only the players S are visible, and u_c the vector of class c. `gap` makes the copy e
 exact if all players are visible. The copy is cheap: after one pass of the network, an outcome costs a few products of
-small matrices, so hundreds of coalitions are played and KernelSHAP (Lundberg & Lee 2017) takes the values from them.
+small matrices, so hundreds of coalitions are played, and `kriging` takes the values from their outcomes.
 The softmax is therefore not learned, unlike in `AmortisedShapley`, which predicts the values themselves.
 
-An explanation may also ask the model about some coalitions. KernelSHAP is linear in the outcomes, so the values of the
+An explanation may also ask the model about some coalitions. Values are linear in the outcomes, so those of the
 errors v − e on these coalitions are added to the values of the copy (a control variate): the better the copy, the fewer
 questions are needed. With all coalitions, the values are exact.
 
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ... import checks
-from ..coalitions import kernel
+from .. import kriging
 from .amortised_shapley import ShapleyReasons, added_up, coalitions, differences, in_pairs
 from .doubt import Doubt, measured, spread, trust
 from .explainer import Metrics, PlayerExplainer, Prediction, of_prediction
@@ -244,7 +244,7 @@ class DistilledShapley(PlayerExplainer):
 def designs(
     visible: Bool[Tensor, "n p"], samples: int, like: Tensor
 ) -> tuple[Float[Tensor, "n c p"], Float[Tensor, "n p c"]]:
-    """Return about `samples` coalitions of each row's visible players, and the weights that give KernelSHAP's values.
+    """Return about `samples` coalitions of each row's visible players, and the weights that give the Shapley values.
 
     A row with few visible players has fewer coalitions: all of them, with which the values are exact. It is padded with
     empty coalitions of weight 0. If `samples` is 0, there are no coalitions.
@@ -252,7 +252,7 @@ def designs(
     n, p = visible.shape
     order = visible.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # visible players come first
     count = visible.sum(1)
-    plans = {d: kernel(d, samples) for d in set(count.tolist()) if d > 1 and samples}
+    plans = {d: kriging.design(d, samples) for d in set(count.tolist()) if d > 1 and samples}
     most = max((len(plan.masks) for plan in plans.values()), default=0)
     masks, weights = like.new_zeros(n, most, p), like.new_zeros(n, p, most)
     for d, plan in plans.items():

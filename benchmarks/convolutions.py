@@ -4,9 +4,11 @@
     python benchmarks/convolutions.py Conv4 --steps 1 --norms layer --repeats 15
 
 "Conv4" and "ResNet-12" are a meta-gradient of second order: 5 ways, 1 shot, 15 queries a class, of Conv4-64 (8 tasks)
-and of ResNet-12 (2 tasks). Prototypes have a step of 60 ways, and 8 tasks of 5 ways evaluated. Peers have the
-usual network of plain layers (convolution, norm, ReLU, pooling), whose batch norm uses the statistics of each batch;
-ours does the same (`batch`), or uses the support set's (`support`), which takes one more pass and has other values.
+and of ResNet-12 (2 tasks). "ANIL" is that of Conv4-64 if only its head adapts, which a plain loop can do by running the
+other layers in every step, or once ("features once", as in learn2learn's example). Prototypes have a step of 60 ways,
+and 8 tasks of 5 ways evaluated. Peers have the usual network of plain layers (convolution, norm, ReLU, pooling), whose
+batch norm uses the statistics of each batch; ours does the same (`batch`), or uses the support set's (`support`), which
+takes one more pass and has other values.
 
 Times are processor seconds of one thread and medians, each method in a process of its own, in turn, so that other work
 on the machine counts little. Ours keeps freed memory as `mt.train` does; `--kept` lets the peers do so too. A ratio is
@@ -24,13 +26,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
 
 import mapsto as mt
 from mapsto.adaptation.batching import each_task
@@ -125,7 +127,7 @@ def difference(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 def meta(case: Case) -> dict[str, Work]:
     """Return the meta-gradient by each method."""
     kind: Norm = "layer" if case.norm == "layer" else "batch"
-    if case.part == "Conv4":
+    if case.part != "ResNet-12":
         hidden, tasks = (4, 2) if case.tiny else (64, 8)
         make: Callable[[], nn.Module] = partial(Conv4, hidden=hidden, outputs=5, norm=kind)
     else:
@@ -133,7 +135,9 @@ def meta(case: Case) -> dict[str, Work]:
         make = partial(ResNet12, widths=widths, outputs=5, norm=kind)
     body, usual = make(), plain(make())
     usual.load_state_dict(body.state_dict())
-    learner, episodes = MAML(body, lr=LR, steps=case.steps, transductive=case.norm == "batch"), noise(tasks, 5, 15)
+    adapt: Literal["all", "head"] = "head" if case.part == "ANIL" else "all"
+    learner = MAML(body, lr=LR, steps=case.steps, transductive=case.norm == "batch", adapt=adapt)
+    episodes = noise(tasks, 5, 15)
     theirs = {name: partial(LOOPS[name], usual, unstack(episodes), case.steps) for name in PEERS[case.part]}
     return {"ours": ours(learner, episodes), **theirs}
 
@@ -156,6 +160,38 @@ def plain_loop(body: nn.Module, tasks: list[Episode], steps: int) -> list[Tensor
             params = {name: p - LR * g for (name, p), g in zip(params.items(), gradients, strict=True)}
         loss = cross_entropy(functional_call(body, params, (task.query.x,)), task.query.y) / len(tasks)
         total = [a + g for a, g in zip(total, torch.autograd.grad(loss, list(learned.values())), strict=True)]
+    return total
+
+
+def head_loop(body: nn.Module, tasks: list[Episode], steps: int) -> list[Tensor]:
+    """Return ANIL's meta-gradient by running all layers in every step."""
+    learned = dict(body.named_parameters())
+    head = [name for name in learned if name.startswith("head.")]
+    total = [torch.zeros_like(p) for p in learned.values()]
+    for task in tasks:
+        params: dict[str, Tensor] = dict(learned)
+        for _ in range(steps):
+            loss = cross_entropy(functional_call(body, params, (task.support.x,)), task.support.y)
+            gradients = torch.autograd.grad(loss, [params[name] for name in head], create_graph=True)
+            params |= {name: params[name] - LR * g for name, g in zip(head, gradients, strict=True)}
+        loss = cross_entropy(functional_call(body, params, (task.query.x,)), task.query.y) / len(tasks)
+        total = [a + g for a, g in zip(total, torch.autograd.grad(loss, list(learned.values())), strict=True)]
+    return total
+
+
+def features_loop(body: Any, tasks: list[Episode], steps: int) -> list[Tensor]:
+    """Return ANIL's meta-gradient by running the layers below the head once for all steps."""
+    learned = list(body.parameters())
+    total = [torch.zeros_like(p) for p in learned]
+    for task in tasks:
+        weight, bias = body.head.weight, body.head.bias
+        support, query = (body.readout(body.blocks(x)) for x in (task.support.x, task.query.x))
+        for _ in range(steps):
+            loss = cross_entropy(linear(support, weight, bias), task.support.y)
+            by_weight, by_bias = torch.autograd.grad(loss, [weight, bias], create_graph=True)
+            weight, bias = weight - LR * by_weight, bias - LR * by_bias
+        loss = cross_entropy(linear(query, weight, bias), task.query.y) / len(tasks)
+        total = [a + g for a, g in zip(total, torch.autograd.grad(loss, learned), strict=True)]
     return total
 
 
@@ -256,15 +292,19 @@ LOOPS: dict[str, Callable[..., list[Tensor]]] = {
     "plain loop": plain_loop,
     "learn2learn": learn2learn_loop,
     "higher": higher_loop,
+    "plain loop of the head": head_loop,
+    "features once": features_loop,
 }
-INSTALLED = [name for name in LOOPS if name == "plain loop" or importlib.util.find_spec(name)]
+INSTALLED = ["plain loop", *(name for name in ("learn2learn", "higher") if importlib.util.find_spec(name))]
 PARTS: dict[str, Callable[[Case], dict[str, Work]]] = {
     "Conv4": meta,
     "ResNet-12": meta,
+    "ANIL": meta,
     "prototypes, a step": prototypes,
     "prototypes, evaluated": prototypes,
 }
 PEERS = {part: INSTALLED if work is meta else [LAST] for part, work in PARTS.items()}
+PEERS["ANIL"] = ["plain loop of the head", "features once"]
 NORMS = ["layer", "batch", "support"]
 
 if __name__ == "__main__":

@@ -89,6 +89,28 @@ def test_exact_routes_carry_memory_rates_and_decay(optimizer: InnerOptimizer, le
 
 
 @pytest.mark.parametrize("make", [mlp, conv4])
+def test_without_a_transform_autograd_takes_the_same_derivatives(make: Callable) -> None:
+    learner = MAML(make(), lr=0.2, steps=5, learn_lr=True)
+    one = episode(1, 16, 16) if make is conv4 else episode(2)
+    x, w = one.support.x.requires_grad_(), one.support.w.requires_grad_()
+    loss = learner.loss(one)[0]
+    got = torch.autograd.grad(loss, [*learner.parameters(), x, w])
+    assert error(list(got), derivatives(None, make, learn_lr=True)) < 1e-9
+
+
+def test_an_inner_gradient_is_partial_and_keeps_what_its_objective_holds() -> None:
+    p, held, unused = (torch.tensor(value).requires_grad_() for value in (2.0, 3.0, 5.0))
+    gradient = Reverse().gradient(lambda params, rest: held * params["p"].square() * rest)
+    by_p, by_unused = gradient({"p": p, "unused": unused}, p.exp()).values()
+    torch.testing.assert_close(by_p, 12 * torch.tensor(2.0).exp())  # 2·held·p·rest, without the derivative of rest
+    assert by_unused == 0
+    torch.testing.assert_close(torch.autograd.grad(by_p, held)[0], 4 * torch.tensor(2.0).exp())
+    assert Reverse().gradient(lambda params: held.detach())({"p": p}) == {"p": 0}
+    constant = Reverse().gradient(lambda params: params["p"].square())({"p": p.detach()})["p"]
+    assert constant == 4 and not constant.requires_grad
+
+
+@pytest.mark.parametrize("make", [mlp, conv4])
 def test_finite_differences_of_gradients_are_near(make: Callable) -> None:
     found = error(derivatives(FiniteDifference(), make), derivatives(None, make))
     assert 0 < found < 1e-5

@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from .. import checks
 from ..episodes import blank
+from . import channels
 from .outputs import scores_in
 
 Tensors = dict[str, Tensor]
@@ -67,11 +68,10 @@ def moments(x: Float[Tensor, "n c ..."], w: Float[Tensor, " n"] | None = None) -
     """
     if len(x) == 0:
         return x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
-    w = x.new_ones(len(x)) if w is None else w
+    if w is None:
+        return channels.moments(x, x.new_tensor(1 / len(x)))
     mass = w.sum()
-    share = w / torch.where(mass > 0, mass, 1.0)  # [n]
-    mean = share @ _over_pixels(x)  # [c]
-    var = share @ _over_pixels((x - _by_channel(mean, x)).square())  # [c]; torch.var_mean takes ten times as long
+    mean, var = channels.moments(x, w / torch.where(mass > 0, mass, 1.0))
     return mean, torch.where(mass > 0, var, 1.0)
 
 
@@ -79,15 +79,7 @@ def normalised(x: Float[Tensor, "n c ..."], mean: Tensor, var: Tensor, norm: Any
     """Return (x − mean) / √(var + eps) · weight + bias for each channel, with `eps`, `weight` and `bias` of `norm`."""
     scale = (var + norm.eps).rsqrt() if norm.weight is None else (var + norm.eps).rsqrt() * norm.weight  # [c]
     shift = -mean * scale if norm.bias is None else norm.bias - mean * scale  # [c]
-    return torch.addcmul(_by_channel(shift, x), x, _by_channel(scale, x))
-
-
-def _by_channel(values: Float[Tensor, " c"], x: Float[Tensor, "n c ..."]) -> Float[Tensor, "c ..."]:
-    return values.view(-1, *(1,) * (x.dim() - 2))
-
-
-def _over_pixels(x: Float[Tensor, "n c ..."]) -> Float[Tensor, "n c"]:
-    return x.mean(tuple(range(2, x.dim()))) if x.dim() > 2 else x
+    return channels.scaled(x, scale, shift)
 
 
 def prepare(body: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proxima
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import losses, parts
+from ..adaptation import heads, losses, parts
 from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
 from ..adaptation.differentiation.route import chosen, detached
 from ..adaptation.inner import (
@@ -64,7 +65,8 @@ class MAML(Learner):
         adapt: the parameters that adapt. "all" stands for all parameters, "head" for the parameters of the layer whose
             output is the score (ANIL), and "body" for all others (BOIL). A list such as `["head.*", "*.bias"]`
             holds patterns of parameter names. A function gets the name of a parameter and
-            returns True if the parameter adapts. Parameters chosen by name adapt even if they have
+            returns True if the parameter adapts. If only the head adapts, the layers below it run once for a task
+            (but in every step with dropout or minibatches). Parameters chosen by name adapt even if they have
             `requires_grad=False`; in that case, their initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
@@ -142,6 +144,7 @@ class MAML(Learner):
         self.lr, self.steps, self.transductive = lr, steps, transductive
         self.adapted = parts.chosen(body, adapt)  # fixed here: functional calls carry no requires_grad
         self.zeroed = parts.chosen(body, "head") if zero_head else []
+        self._head: str | None = None  # the name of the head that adapts alone; "" if there is none, None if not known
         self._free = {name for name, p in body.named_parameters() if p.requires_grad}
         self._word = adapt if adapt == "head" or adapt == "body" else None
         self._seeks_head = bool(self._word or zero_head)  # until the first input shows which layer returns the score
@@ -177,10 +180,19 @@ class MAML(Learner):
         self._find_head(x)
         params = self.beginning()
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
-        anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
-        inputs = Inputs(named, self._rates(), support, anchor)
-        params = route(self._step(route), start(self.optimizer, params), inputs, range(self.steps)).params
-        statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
+        first_order = isinstance(route, FirstOrder)
+        anchor = (detached(params) if first_order else params) if self.proximal else {}
+        head, examples, statistics = self._head_alone(x), support, Params()
+        if head:
+            below = detached(named) if first_order else named
+            features, statistics = heads.inputs_of(self.body, head, {**below, **params}, support.x, support.w)
+            examples = support._replace(x=features)
+        inputs = Inputs(named, self._rates(), examples, anchor)
+        params = route(self._step(route, head), start(self.optimizer, params), inputs, range(self.steps)).params
+        if self.transductive:
+            return Adapted(params, {})
+        if first_order or not statistics:
+            statistics = statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
     def beginning(self) -> Params:
@@ -217,8 +229,16 @@ class MAML(Learner):
             self.adapted = parts.checked(self.body, adapted)
         self.zeroed = head if self.zeroed else []
 
-    def _step(self, route: Differentiation) -> InnerStep:
-        gradient = route.gradient(self._objective)
+    def _head_alone(self, x: Tensor) -> str | None:
+        """Return the name of the head if it alone adapts, so that the steps need its inputs only; else None."""
+        if torch.compiler.is_compiling() or self.steps < 2 or self.minibatch is not None:
+            return None
+        if self._head is None:
+            self._head = heads.alone(self.body, self.adapted, x)
+        return None if heads.draws(self.body) else self._head or None
+
+    def _step(self, route: Differentiation, head: str | None) -> InnerStep:
+        gradient = route.gradient(partial(self._objective, head))
         step = first = gradient_step(gradient, self.optimizer, self.proximal)
         if self.zeroed:
             first = gradient_step(alone(gradient, self.zeroed), self.optimizer, self.proximal)
@@ -235,8 +255,11 @@ class MAML(Learner):
         by_step = self.learn_lr == "layer-step"
         return {n: rate.unbind() if by_step else (rate,) for n, rate in zip(self.adapted, self.rates, strict=True)}
 
-    def _objective(self, params: Params, fixed: Params, support: Examples) -> Tensor:
-        scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
+    def _objective(self, head: str | None, params: Params, fixed: Params, support: Examples) -> Tensor:
+        if head:
+            scores = heads.scores_of(self.body, head, {**fixed, **params}, support.x)
+        else:
+            scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
         return self.criterion(scores, support.y, support.w)
 
 

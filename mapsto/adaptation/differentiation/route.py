@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.func import grad
 from torch.utils import _pytree as pytree
@@ -26,7 +27,7 @@ class Differentiation(ABC):
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         """Return the gradient function of `objective(params, *rest)` by `params` that this route uses in its steps."""
-        return twice_differentiable()(grad(objective))
+        return twice_differentiable()(_gradient(objective))
 
     @abstractmethod
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
@@ -82,6 +83,27 @@ class Truncated(Differentiation):
         start = detached(state)
         state = _moved(state, start, Reverse()(step, start, detached(inputs), early))
         return Reverse()(step, state, inputs, steps[len(early) :])
+
+
+def _gradient(objective: Callable[..., Tensor]) -> Callable[..., Any]:
+    """Return the gradient function of `objective`, by autograd if it will be differentiated and nothing traces it.
+
+    Autograd costs a tenth less than `torch.func` then.
+    """
+
+    def of(params: Any, *rest: Any) -> Any:
+        leaves, spec = pytree.tree_flatten(params)
+        differentiated = torch.is_grad_enabled() and all(leaf.requires_grad for leaf in leaves)
+        if checks.tracing() or not differentiated:
+            return grad(objective)(params, *rest)
+        own = [leaf.view_as(leaf) for leaf in leaves]  # `rest` may depend on `params`
+        value = objective(pytree.tree_unflatten(own, spec), *rest)
+        if not value.requires_grad:
+            return pytree.tree_map(torch.zeros_like, params)
+        gradient = torch.autograd.grad(value, own, create_graph=True, materialize_grads=True)
+        return pytree.tree_unflatten(gradient, spec)
+
+    return of
 
 
 def _moved(state: State, start: State, end: State) -> State:

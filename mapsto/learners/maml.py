@@ -10,7 +10,7 @@ zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proxima
 2019, eq. 3 and 6).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,11 +18,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import losses, parts
-from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from ..adaptation import losses, parts, stacked
+from ..adaptation.differentiation import Differentiation, FiniteDifference, FirstOrder, Implicit, Reverse
 from ..adaptation.differentiation.route import chosen, detached
 from ..adaptation.inner import (
     SGD,
+    Gradient,
     InnerOptimizer,
     InnerStep,
     Inputs,
@@ -33,10 +34,12 @@ from ..adaptation.inner import (
     on_minibatches,
     start,
 )
-from ..adaptation.learner import Learner
+from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
 from ..adaptation.watching import watch
-from ..episodes import Examples, blank
+from ..episodes import Episode, Examples, blank
+
+Objective = Callable[[Params, Params, Examples], Tensor]
 
 
 class Adapted(NamedTuple):
@@ -175,11 +178,7 @@ class MAML(Learner):
         x, y, w = support
         support = Examples(blank(x, w), blank(y, w), w)
         self._find_head(x)
-        params = self.beginning()
-        named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
-        anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
-        inputs = Inputs(named, self._rates(), support, anchor)
-        params = route(self._step(route), start(self.optimizer, params), inputs, range(self.steps)).params
+        params = self._after_steps(route, self._objective, self.beginning(), support)
         statistics = {} if self.transductive else statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
@@ -217,8 +216,43 @@ class MAML(Learner):
             self.adapted = parts.checked(self.body, adapted)
         self.zeroed = head if self.zeroed else []
 
-    def _step(self, route: Differentiation) -> InnerStep:
-        gradient = route.gradient(self._objective)
+    def _at_once(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the mean loss and metrics, by batched products if the network and the choices allow it."""
+        if not self._stacks():
+            return super()._at_once(episodes)
+        if self._seeks_head:
+            self._find_head(episodes.support.x[0])
+        tasks = len(episodes.support.w)
+        params = {name: p.expand(tasks, *p.shape) for name, p in self.beginning().items()}
+        params = self._after_steps(self.differentiation, self._sum, params, episodes.support)
+        scores = stacked.outputs(self.body, {**self._fixed(params), **params}, episodes.query.x)
+        loss = self._sum_of(scores, episodes.query) / tasks
+        metrics = self.criterion.metrics(scores.detach(), episodes.query)
+        return loss, {"loss": loss.detach()} | {name: value.mean(0) for name, value in metrics.items()}
+
+    def _stacks(self) -> bool:
+        """Return whether the loops of all tasks may run as one loop, whose loss is the sum of theirs."""
+        own = type(self) is MAML and self.minibatch is None and not checks.tracing()
+        joins = isinstance(self.differentiation, Implicit | FiniteDifference)  # the parameters of a task into one norm
+        return own and not joins and self.criterion.outcome is not None and stacked.stacks(self.body)
+
+    def _sum(self, params: Params, fixed: Params, rows: Examples) -> Tensor:
+        return self._sum_of(stacked.outputs(self.body, {**fixed, **params}, rows.x), rows)
+
+    def _sum_of(self, scores: Tensor, rows: Examples) -> Tensor:
+        """Return the sum of the losses of all tasks: the loss of all their rows, because a loss sums over rows."""
+        return self.criterion(scores.flatten(0, 1), rows.y.flatten(0, 1), rows.w.flatten())
+
+    def _after_steps(self, route: Differentiation, objective: Objective, params: Params, support: Examples) -> Params:
+        anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
+        inputs = Inputs(self._fixed(params), self._rates(), support, anchor)
+        step = self._step(route.gradient(objective))
+        return route(step, start(self.optimizer, params), inputs, range(self.steps)).params
+
+    def _fixed(self, params: Params) -> Params:
+        return {name: p for name, p in self.body.named_parameters() if name not in params}
+
+    def _step(self, gradient: Gradient) -> InnerStep:
         step = first = gradient_step(gradient, self.optimizer, self.proximal)
         if self.zeroed:
             first = gradient_step(alone(gradient, self.zeroed), self.optimizer, self.proximal)

@@ -92,6 +92,8 @@ class _Chunk(nn.Module):
     def __init__(self, learner: Learner, vectorise: bool | None):
         super().__init__()
         self.learner, self.vectorise, self.at_once = learner, vectorise, bool(vectorise)
+        names = [name for name, _ in learner.named_parameters(remove_duplicate=False)]
+        self.tied = len(names) > len(list(learner.parameters()))  # weights with two names; looking for them takes time
         self.maps: bool | None = None  # until the first batch of several tasks shows it
 
     def decide(self, episodes: Episode) -> bool:
@@ -116,7 +118,8 @@ def _gradient(
 
 
 def _loss(chunk: _Chunk, episodes: Episode, params: Params) -> tuple[Tensor, Metrics]:
-    value, metrics = functional_call(chunk, {f"learner.{name}": p for name, p in params.items()}, (episodes,))
+    named = {f"learner.{name}": p for name, p in params.items()}
+    value, metrics = functional_call(chunk, named, (episodes,), tie_weights=chunk.tied)
     return value, {**metrics, "loss": value.detach()}
 
 

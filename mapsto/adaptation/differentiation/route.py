@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.func import grad
 from torch.utils import _pytree as pytree
@@ -26,7 +27,13 @@ class Differentiation(ABC):
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         """Return the gradient function of `objective(params, *rest)` by `params` that this route uses in its steps."""
-        return twice_differentiable()(grad(objective))
+        mapped = grad(objective)
+
+        def of(params: Any, *rest: Any) -> Any:
+            with twice_differentiable():
+                return mapped(params, *rest) if checks.tracing() else _by_autograd(objective, params, rest)
+
+        return of
 
     @abstractmethod
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
@@ -87,6 +94,20 @@ class Truncated(Differentiation):
 def _moved(state: State, start: State, end: State) -> State:
     """Add to each tensor of `state` the difference from `start` to `end`."""
     return pytree.tree_map(lambda s, a, b: s + (b - a), state, start, end)
+
+
+def _by_autograd(objective: Callable[..., Tensor], params: Any, rest: Any) -> Any:
+    """Return the gradient that `torch.func.grad` would return, in half its time if the objective is small."""
+    leaves, spec = pytree.tree_flatten(params)
+    graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # of views, so that the gradient does not pass through one parameter to another
+        views = [p.view_as(p) if graph and p.requires_grad else p.detach().requires_grad_() for p in leaves]
+        value = objective(pytree.tree_unflatten(views, spec), *rest)
+        if not value.requires_grad:  # a constant
+            return pytree.tree_map(torch.zeros_like, params)
+        gradients = torch.autograd.grad(value, views, create_graph=graph, materialize_grads=True)
+    return pytree.tree_unflatten(gradients, spec)
 
 
 def chosen(route: Differentiation | None, default: Differentiation) -> Differentiation:

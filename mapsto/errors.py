@@ -3,3 +3,7 @@
 
 class MapstoError(ValueError):
     """A mistake that the user can correct. Its text is one sentence; the command line shows nothing else."""
+
+
+class ElsewhereError(MapstoError):
+    """An error that another process of the same group has raised too; the command line leaves showing it to that one."""

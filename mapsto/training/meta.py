@@ -72,7 +72,9 @@ def meta_gradient(
     modules = [chunk, *(copy.deepcopy(chunk, {id(b): b for b in chunk.buffers()}) for _ in range(threads - 1))]
     gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
-        gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]
+        options = {"guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe, "cpp_wrapper": _on_cpu(learner)}
+        graphs = [torch.compile(gradient, fullgraph=True, options=options) for gradient in gradients]
+        gradients = [partial(_compiled, graph) for graph in graphs]
 
     def gradient(params: Params, episodes: Episode, index: int = 0) -> tuple[Params, Metrics]:
         with batching.kernels_for(learner):
@@ -186,8 +188,11 @@ def _scaled(tree: Any, factor: float) -> Any:
 
 def _can_compile(learner: Learner) -> bool:
     compiler = os.environ.get("CXX", "g++")
-    on_cpu = all(parameter.device.type == "cpu" for parameter in learner.parameters())
-    if not on_cpu or shutil.which(compiler.split()[0]):
+    if not _on_cpu(learner) or shutil.which(compiler.split()[0]):
         return True
     _log.warning("compile: found no C++ compiler (%s), so training runs uncompiled; install one, or set CXX.", compiler)
     return False
+
+
+def _on_cpu(learner: Learner) -> bool:
+    return all(parameter.device.type == "cpu" for parameter in learner.parameters())

@@ -6,4 +6,4 @@ class MapstoError(ValueError):
 
 
 class ElsewhereError(MapstoError):
-    """An error that another process of the same group has raised too; the command line leaves showing it to that one."""
+    """An error of another process of the same group, which is the one that the command line lets speak."""

@@ -1,4 +1,4 @@
-"""Image learners beside learn2learn, higher and plain loops: the same work in one run, as ratios.
+"""Image learners beside learn2learn, higher, JAX and plain loops: the same work in one run, as ratios.
 
     python benchmarks/convolutions.py                                       every kind of work
     python benchmarks/convolutions.py Conv4 --steps 1 --norms layer --repeats 15
@@ -13,13 +13,15 @@ takes one more pass and has other values.
 Times are processor seconds of one thread and medians, each method in a process of its own, in turn, so that other work
 on the machine counts little. Ours keeps freed memory as `mt.train` does; `--kept` lets the peers do so too. A ratio is
 a peer's time over ours: above 1, ours is faster. Beside it stands the largest difference of the gradients (or scores),
-over the largest entry. Peers that are not installed are left out; `--tiny` only shows that everything runs.
+over the largest entry. JAX has the channels last and is compiled. Peers that are not installed are left out; `--tiny`
+only shows that everything runs.
 """
 
 import argparse
 import importlib.util
 import itertools
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -27,6 +29,8 @@ from contextlib import nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Literal, NamedTuple
+
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import numpy as np
 import torch
@@ -249,13 +253,57 @@ def prototypes(case: Case) -> dict[str, Work]:
         with torch.no_grad():
             return list(each_task(learner, lambda e: learner.predict(learner.adapt(e.support), e.query.x), episodes))
 
-    return {"ours": ours(learner, episodes) if training else own, LAST: step if training else scores}
+    theirs = {LAST: step if training else scores}
+    if JAX in PEERS[case.part]:
+        theirs[JAX] = jax_prototypes(usual, tasks, case.norm, training)
+    return {"ours": ours(learner, episodes) if training else own, **theirs}
 
 
 def distances(body: nn.Module, task: Episode) -> Tensor:
     """Return minus the squared distances of query images to the support images, one of each class in order."""
     means, queries = (body(x.contiguous(memory_format=torch.channels_last)) for x in (task.support.x, task.query.x))
     return -torch.cdist(queries, means).square()
+
+
+def jax_prototypes(body: nn.Module, tasks: list[Episode], norm: str, training: bool) -> Work:
+    """Return the gradient of a step or the scores of all tasks by JAX, with the parameters of `body`."""
+    import jax
+    from jax import lax
+    from jax import numpy as jnp
+
+    def layout(value: Any) -> Any:
+        return jnp.asarray(value.transpose(2, 3, 1, 0) if value.ndim == 4 else value)  # height, width, inputs, outputs
+
+    def block(x: Any, weight: Any, bias: Any, scale: Any, shift: Any) -> Any:
+        x = lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias
+        axes = (1, 2, 3) if norm == "layer" else (0, 1, 2)
+        mean = x.mean(axes, keepdims=True)
+        var = jnp.square(x - mean).mean(axes, keepdims=True)
+        x = jax.nn.relu((x - mean) * lax.rsqrt(var + 1e-5) * scale + shift)
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+    def scores(params: Any, support: Any, query: Any) -> Any:
+        for i in range(0, len(params), 4):
+            support, query = (block(x, *params[i : i + 4]) for x in (support, query))
+        means, queries = (x.reshape(len(x), -1) for x in (support, query))
+        squares = jnp.square(queries).sum(1, keepdims=True) + jnp.square(means).sum(1)
+        return 2 * queries @ means.T - squares
+
+    def loss(params: Any, support: Any, query: Any, y: Any) -> Any:
+        surprise = -jax.nn.log_softmax(scores(params, support, query))
+        return jnp.take_along_axis(surprise, y[:, None], 1).mean()
+
+    params = [layout(p.detach().numpy()) for p in body.parameters()]
+    rows = [[jnp.asarray(part.x.numpy().transpose(0, 2, 3, 1)) for part in task[:2]] for task in tasks]
+    y = jnp.asarray(tasks[0].query.y.numpy())
+    gradient, answer = jax.jit(jax.grad(loss)), jax.jit(scores)
+
+    def run() -> list[Tensor]:
+        values = gradient(params, *rows[0], y) if training else [answer(params, *each) for each in rows]
+        tensors = [torch.from_dlpack(value) for value in jax.block_until_ready(values)]
+        return [value.permute(3, 2, 0, 1) if value.dim() == 4 else value for value in tensors]
+
+    return run
 
 
 # What they work on
@@ -287,7 +335,7 @@ def noise(tasks: int, ways: int, queries: int) -> Episode:
     return Episode(images(1), images(queries))
 
 
-LAST = "plain loop, channels last"
+LAST, JAX = "plain loop, channels last", "JAX"
 LOOPS: dict[str, Callable[..., list[Tensor]]] = {
     "plain loop": plain_loop,
     "learn2learn": learn2learn_loop,
@@ -303,7 +351,8 @@ PARTS: dict[str, Callable[[Case], dict[str, Work]]] = {
     "prototypes, a step": prototypes,
     "prototypes, evaluated": prototypes,
 }
-PEERS = {part: INSTALLED if work is meta else [LAST] for part, work in PARTS.items()}
+OTHERS = [LAST, JAX] if importlib.util.find_spec("jax") else [LAST]
+PEERS = {part: INSTALLED if work is meta else OTHERS for part, work in PARTS.items()}
 PEERS["ANIL"] = ["plain loop of the head", "features once"]
 NORMS = ["layer", "batch", "support"]
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import MapstoError
+from .errors import ElsewhereError, MapstoError
 
 COMMANDS = {
     "demo": "predict and explain patients of a table, or drawn characters, and check the reasons",
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(stop) or "interrupted.", 130)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it while leaving
+        return 1
+    except ElsewhereError:
         return 1
     except Exception as error:
         if os.environ.get("MAPSTO_DEBUG"):

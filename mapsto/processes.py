@@ -9,8 +9,8 @@ size 1, which computes everything and asks nobody.
 import atexit
 import functools
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from . import checks
-from .errors import MapstoError
+from .errors import ElsewhereError, MapstoError
 
 _CPU = torch.device("cpu")
 _WAIT = timedelta(minutes=10)  # for a process that neither answers nor ends, such as one of a machine without power
@@ -91,6 +91,24 @@ class Processes:
         sent = value.detach().to(self.device, copy=True)
         self._together(functools.partial(dist.broadcast, src=0), sent)
         return sent.to(value.device)
+
+    @contextmanager
+    def led(self) -> Iterator[None]:
+        """End all processes if the first one raises an error within the block, where it alone may read or write files.
+
+        Raises:
+            ElsewhereError: in the other processes, once they have left the block.
+        """
+        try:
+            yield
+        except Exception:
+            if self.first:
+                self.from_first(torch.tensor(1))
+            raise
+        if int(self.from_first(torch.tensor(0))):
+            raise ElsewhereError(
+                f"processes: the first of {self.size} has raised an error, expected none; start all again as it says."
+            )
 
     def _together(self, communicate: Callable[[Tensor], Any], tensor: Tensor) -> None:
         try:

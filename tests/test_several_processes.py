@@ -1,5 +1,7 @@
 """Several processes train, validate and evaluate as one does; one that dies ends the others, and nothing is lost."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -348,6 +350,20 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step_and_one_continue
 
 
 # refusals
+
+
+def resumed_otherwise(run: Path) -> tuple[int, str]:
+    """Return the exit code and the words of `mapsto train --resume` with another learning rate."""
+    with contextlib.redirect_stderr(io.StringIO()) as words:
+        code = main([*command(run)[3:], "--resume", "--lr", "0.5", "--steps", "2", "--devices", "2"])
+    return code, words.getvalue()
+
+
+def test_only_the_first_process_says_why_a_run_is_not_resumed(tmp_path: Path) -> None:
+    assert main([*command(tmp_path)[3:], "--steps", "2"]) == 0
+    (code, words), other = ranks.together(resumed_otherwise, tmp_path)
+    assert code == 1 and words.startswith("mapsto: run: got ") and "lr=" in words and words.count("\n") == 1
+    assert other == (1, "")
 
 
 @pytest.mark.parametrize("few", [{"batch": 1}, {"batch": 9, "estimator": ForwardMode(1)}])

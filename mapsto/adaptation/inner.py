@@ -141,7 +141,8 @@ def gradient_step(gradient: Gradient, optimizer: InnerOptimizer, proximal: float
         if proximal:
             g = {name: g[name] + proximal * (p - inputs.anchor[name]) for name, p in loop.params.items()}
         direction, memory = optimizer.direction(g, loop.memory, i)
-        return Loop({name: p - _of(inputs.rates[name], i) * direction[name] for name, p in loop.params.items()}, memory)
+        rates = {name: _of(steps, i) for name, steps in inputs.rates.items()}
+        return Loop({name: _moved(p, rates[name], direction[name]) for name, p in loop.params.items()}, memory)
 
     return step
 
@@ -169,6 +170,21 @@ def on_minibatches(step: InnerStep, size: int) -> InnerStep:
         return step(loop, inputs._replace(support=Examples(x, y, w * (n / max(len(rows), 1)))), i)
 
     return partial
+
+
+def check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
+    """Raise MapstoError if `Implicit` cannot differentiate the inner loop, which must have a fixed point."""
+    checks.above(0, proximal=proximal)  # implicit gradients reach the start only through the proximal term
+    checks.expect(minibatch is None, "minibatch", f"{minibatch} with Implicit", "None, for all rows in every step")
+    plain = not optimizer.start({"": torch.zeros(())}) and not learn_lr
+    checks.expect(
+        plain, "differentiation", "Implicit for an inner loop with memory or learned rates",
+        "gradient descent with one rate, whose step has a symmetric Jacobian",
+    )  # fmt: skip
+
+
+def _moved(p: Tensor, rate: Tensor | float, direction: Tensor) -> Tensor:
+    return p - rate * direction if isinstance(rate, Tensor) else p.sub(direction, alpha=rate)
 
 
 def _of(rates: Sequence[Tensor | float], i: int) -> Tensor | float:

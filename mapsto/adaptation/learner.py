@@ -136,5 +136,9 @@ class Learner(nn.Module, ABC):
         The tensors of `episodes` have a leading task axis. Override this method only if there is a faster way than
         `vmap` to compute the losses of all tasks at once.
         """
+        return self._at_once(episodes)
+
+    def _at_once(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return what `batch_loss` returns; unlike an override of that, one of this is still a choice of `training`."""
         values, metrics = over_tasks(self.loss)(episodes)
         return values.mean(), {name: value.mean(0) for name, value in metrics.items()}

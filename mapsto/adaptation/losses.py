@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from .. import checks
 from ..episodes import Examples
+from ..errors import MapstoError
 from .labels import below, numbers
 from .policies import mean_return, policy_gradient
 
@@ -33,13 +34,19 @@ def mse(scores: Float[Tensor, "n k"], y: Float[Tensor, "n k"], w: Float[Tensor, 
     """Return `Σ w·mean_k (scores − y)²` over rows; a row of weight 0 adds 0 even if one of its targets is NaN."""
     checks.shape(scores.shape, "give one target for each output", y=numbers(y))
     error = scores - y
-    error = torch.where((w != 0)[:, None] | error.isfinite(), error, 0.0)
+    if not _all_count(w):
+        error = torch.where((w != 0)[:, None] | error.isfinite(), error, 0.0)
     return (w * error.square().mean(-1)).sum()
+
+
+def _all_count(w: Tensor) -> bool:
+    """Return whether no row has weight 0, if this is known at once; then a loss needs no guard against such rows."""
+    return w.device.type == "cpu" and checks.readable(w) and bool((w != 0).all())
 
 
 def _accuracy(scores: Tensor, query: Examples) -> dict[str, Tensor]:
     right = (scores.argmax(-1) == query.y).to(scores.dtype)
-    return {"accuracy": (query.w * right).sum() / query.w.sum().clamp(min=1e-12)}
+    return {"accuracy": (query.w * right).sum(-1) / query.w.sum(-1).clamp(min=1e-12)}
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,10 @@ class Loss:
             MapstoError: if the function does not return a scalar.
         """
         value = self.function(scores, y, w)
-        scalar = isinstance(value, Tensor) and value.dim() == 0
-        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        checks.expect(scalar, "loss", f"{got} from {self.name}", "a scalar", "sum over the rows, such as (w * l).sum()")
+        if not isinstance(value, Tensor) or value.dim():
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            remedy = "sum over the rows, such as (w * l).sum()"
+            raise MapstoError(f"loss: got {got} from {self.name}, expected a scalar; {remedy}.")
         return value
 
     def rows(self, scores: Float[Tensor, "n k"], y: Tensor) -> Float[Tensor, " n"]:

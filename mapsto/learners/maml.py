@@ -10,7 +10,7 @@ zeroing trick (Kao et al. 2022, §3.2), and `differentiation=Implicit(), proxima
 2019, eq. 3 and 6).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -19,25 +19,14 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from .. import checks
-from ..adaptation import heads, losses, parts
-from ..adaptation.differentiation import Differentiation, FirstOrder, Implicit, Reverse
+from ..adaptation import heads, inner, losses, parts, stacked
+from ..adaptation.differentiation import Differentiation, FiniteDifference, FirstOrder, Implicit, Reverse
 from ..adaptation.differentiation.route import chosen, detached
-from ..adaptation.inner import (
-    SGD,
-    InnerOptimizer,
-    InnerStep,
-    Inputs,
-    Loop,
-    Params,
-    alone,
-    gradient_step,
-    on_minibatches,
-    start,
-)
-from ..adaptation.learner import Learner
+from ..adaptation.inner import SGD, Gradient, InnerOptimizer, InnerStep, Inputs, Loop, Params
+from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
 from ..adaptation.watching import watch
-from ..episodes import Examples, blank
+from ..episodes import Episode, Examples, blank
 
 
 class Adapted(NamedTuple):
@@ -63,11 +52,11 @@ class MAML(Learner):
             testing.
         first_order: if True, treat inner gradients as constants in the meta-gradient.
         adapt: the parameters that adapt. "all" stands for all parameters, "head" for the parameters of the layer whose
-            output is the score (ANIL), and "body" for all others (BOIL). A list such as `["head.*", "*.bias"]`
-            holds patterns of parameter names. A function gets the name of a parameter and
-            returns True if the parameter adapts. If only the head adapts, the layers below it run once for a task
-            (but in every step with dropout or minibatches). Parameters chosen by name adapt even if they have
-            `requires_grad=False`; in that case, their initial values are not learned.
+            output is the score (ANIL), and "body" for all others (BOIL). A list such as `["head.*", "*.bias"]` holds
+            patterns of parameter names. A function gets the name of a parameter and returns True if the parameter
+            adapts. If only the head adapts, the layers below it run once for a task (but in every step with dropout or
+            minibatches). Parameters chosen by name adapt even if they have `requires_grad=False`; in that case, their
+            initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses
@@ -131,14 +120,14 @@ class MAML(Learner):
         checks.count(1 if learn_lr == "layer-step" else 0, steps=steps)
         if minibatch is not None:
             checks.count(minibatch=minibatch)
-        inner = isinstance(optimizer, InnerOptimizer | None)
-        checks.expect(inner, "optimizer", repr(optimizer), "an inner one, such as SGD() or Adam() of adaptation.inner")
+        known = isinstance(optimizer, InnerOptimizer | None)
+        checks.expect(known, "optimizer", repr(optimizer), "an inner one, such as SGD() or Adam() of adaptation.inner")
         twice = first_order and differentiation is not None
         checks.expect(not twice, "differentiation", "a route and first_order=True", "one of them", "drop first_order")
         self.optimizer, self.proximal, self.minibatch = optimizer or SGD(), proximal, minibatch
         self.differentiation = chosen(differentiation, FirstOrder() if first_order else Reverse())
         if isinstance(self.differentiation, Implicit):
-            _check_fixed_point(self.optimizer, proximal, learn_lr, minibatch)
+            inner.check_fixed_point(self.optimizer, proximal, learn_lr, minibatch)
         self.body = prepare(body)
         self.criterion = losses.chosen(loss)
         self.lr, self.steps, self.transductive = lr, steps, transductive
@@ -178,20 +167,11 @@ class MAML(Learner):
         x, y, w = support
         support = Examples(blank(x, w), blank(y, w), w)
         self._find_head(x)
-        params = self.beginning()
-        named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
-        first_order = isinstance(route, FirstOrder)
-        anchor = (detached(params) if first_order else params) if self.proximal else {}
-        head, examples, statistics = self._head_alone(x), support, Params()
-        if head:
-            below = detached(named) if first_order else named
-            features, statistics = heads.inputs_of(self.body, head, {**below, **params}, support.x, support.w)
-            examples = support._replace(x=features)
-        inputs = Inputs(named, self._rates(), examples, anchor)
-        params = route(self._step(route, head), start(self.optimizer, params), inputs, range(self.steps)).params
+        rows, statistics, head = self._inputs_of_head(route, support)
+        params = self._after_steps(route, partial(self._objective, head), self.beginning(), rows)
         if self.transductive:
             return Adapted(params, {})
-        if first_order or not statistics:
+        if not statistics:
             statistics = statistics_of(self.body, params, support.x, support.w)
         return Adapted(params, statistics)
 
@@ -229,6 +209,20 @@ class MAML(Learner):
             self.adapted = parts.checked(self.body, adapted)
         self.zeroed = head if self.zeroed else []
 
+    def _inputs_of_head(self, route: Differentiation, support: Examples) -> tuple[Examples, Params, str | None]:
+        """Return what the inner steps read, the statistics below the head, and the name of a head that adapts alone.
+
+        Then the steps read the inputs of the head; else the support set, and there are neither statistics nor a name.
+        """
+        head = self._head_alone(support.x)
+        if head is None:
+            return support, {}, None
+        params = self.beginning()
+        first_order = isinstance(route, FirstOrder)
+        below = detached(self._fixed(params)) if first_order else self._fixed(params)
+        features, statistics = heads.inputs_of(self.body, head, {**below, **params}, support.x, support.w)
+        return support._replace(x=features), {} if first_order else statistics, head
+
     def _head_alone(self, x: Tensor) -> str | None:
         """Return the name of the head if it alone adapts, so that the steps need its inputs only; else None."""
         if torch.compiler.is_compiling() or self.steps < 2 or self.minibatch is not None:
@@ -237,16 +231,52 @@ class MAML(Learner):
             self._head = heads.alone(self.body, self.adapted, x)
         return None if heads.draws(self.body) else self._head or None
 
-    def _step(self, route: Differentiation, head: str | None) -> InnerStep:
-        gradient = route.gradient(partial(self._objective, head))
-        step = first = gradient_step(gradient, self.optimizer, self.proximal)
+    def _at_once(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the mean loss and metrics, by batched products if the network and the choices allow it."""
+        if self._seeks_head:
+            self._find_head(episodes.support.x[0])
+        own = type(self) is MAML and self.minibatch is None and not checks.tracing()
+        joins = isinstance(self.differentiation, Implicit | FiniteDifference)  # the parameters of a task into one norm
+        stacks = own and not joins and self.criterion.outcome is not None and stacked.stacks(self.body)
+        return self._by_products(episodes) if stacks else super()._at_once(episodes)
+
+    def _by_products(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
+        """Return the mean loss and metrics; the loops of all tasks run as one loop, whose loss is the sum of theirs."""
+
+        def scored(params: Params, fixed: Params, rows: Examples) -> tuple[Tensor, Tensor]:
+            scores = stacked.outputs(self.body, {**fixed, **params}, rows.x)
+            return self.criterion(scores.flatten(0, 1), rows.y.flatten(0, 1), rows.w.flatten()), scores
+
+        support, query = episodes[:2]
+        tasks = len(support.w)
+        params = {name: p.expand(tasks, *p.shape) for name, p in self.beginning().items()}
+        params = self._after_steps(self.differentiation, lambda *of: scored(*of)[0], params, support)
+        total, scores = scored(params, self._fixed(params), query)
+        metrics = self.criterion.metrics(scores.detach(), query)
+        return total / tasks, {"loss": total.detach() / tasks} | {
+            name: value.mean(0) for name, value in metrics.items()
+        }
+
+    def _after_steps(
+        self, route: Differentiation, objective: Callable[..., Tensor], params: Params, support: Examples
+    ) -> Params:
+        anchor = (detached(params) if isinstance(route, FirstOrder) else params) if self.proximal else {}
+        inputs = Inputs(self._fixed(params), self._rates(), support, anchor)
+        step = self._step(route.gradient(objective))
+        return route(step, inner.start(self.optimizer, params), inputs, range(self.steps)).params
+
+    def _fixed(self, params: Params) -> Params:
+        return {name: p for name, p in self.body.named_parameters() if name not in params}
+
+    def _step(self, gradient: Gradient) -> InnerStep:
+        step = first = inner.gradient_step(gradient, self.optimizer, self.proximal)
         if self.zeroed:
-            first = gradient_step(alone(gradient, self.zeroed), self.optimizer, self.proximal)
+            first = inner.gradient_step(inner.alone(gradient, self.zeroed), self.optimizer, self.proximal)
 
         def turn(loop: Loop, inputs: Inputs, i: int) -> Loop:
             return (step if i else first)(loop, inputs, i)
 
-        return turn if self.minibatch is None else on_minibatches(turn, self.minibatch)
+        return turn if self.minibatch is None else inner.on_minibatches(turn, self.minibatch)
 
     def _rates(self) -> dict[str, Sequence[Tensor | float]]:
         """Return the learning rates of each parameter, one for each step; a single rate is for all steps."""
@@ -261,14 +291,3 @@ class MAML(Learner):
         else:
             scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
         return self.criterion(scores, support.y, support.w)
-
-
-def _check_fixed_point(optimizer: InnerOptimizer, proximal: float, learn_lr: bool | str, minibatch: int | None) -> None:
-    """Raise MapstoError if `Implicit` cannot differentiate the inner loop, which must have a fixed point."""
-    checks.above(0, proximal=proximal)  # implicit gradients reach the start only through the proximal term
-    checks.expect(minibatch is None, "minibatch", f"{minibatch} with Implicit", "None, for all rows in every step")
-    plain = not optimizer.start({"": torch.zeros(())}) and not learn_lr
-    checks.expect(
-        plain, "differentiation", "Implicit for an inner loop with memory or learned rates",
-        "gradient descent with one rate, whose step has a symmetric Jacobian",
-    )  # fmt: skip

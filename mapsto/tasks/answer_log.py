@@ -88,7 +88,9 @@ def _names(table: pd.DataFrame, columns: dict[str, str | None]) -> dict[str, str
         elif needed:
             raise MapstoError(f"{part}: got {column!r}, expected a column of the log; it has {there}.")
     known = "skill" in names or "item" in names
-    checks.expect(known, "item", f"no column of items or skills among {there}", "the name of one", "pass item=NAME (--item NAME)")
+    checks.expect(
+        known, "item", f"no column of items or skills among {there}", "the name of one", "pass item=NAME (--item NAME)"
+    )
     return names
 
 

@@ -74,15 +74,16 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     device = group.device
     learner.to(device)
     draws = _draws(learner, tasks, settings, group)
-    if group.first and settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
-        runs.load_weights(learner, settings.init)
-    folder = _folder(settings) if group.first else None
-    progress = Progress(learner, settings.weight_decay, settings.ema, settings.optimizer)
-    if folder:
-        _open(folder, progress, _configuration(learner, tasks, settings, draws), free(draws))
     measures = settings.measures and not draws  # random numbers, as of dropout, depend on the way
-    if measures and group.first and progress.at_once is None:
-        progress.at_once = _at_once(progress, tasks, settings, group)
+    with group.led():
+        if group.first and settings.init is not None and not (settings.run is not None and runs.started(settings.run)):
+            runs.load_weights(learner, settings.init)
+        folder = _folder(settings) if group.first else None
+        progress = Progress(learner, settings.weight_decay, settings.ema, settings.optimizer)
+        if folder:
+            _open(folder, progress, _configuration(learner, tasks, settings, draws), free(draws))
+        if measures and group.first and progress.at_once is None:
+            progress.at_once = _at_once(progress, tasks, settings, group)
     progress.agree(group)
     gradient = meta_gradient(
         learner, compile=settings.compile, vectorise=progress.at_once if measures else settings.vectorise,

@@ -72,7 +72,12 @@ def meta_gradient(
     modules = [chunk, *(copy.deepcopy(chunk, {id(b): b for b in chunk.buffers()}) for _ in range(threads - 1))]
     gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
-        gradients = [partial(_compiled, torch.compile(gradient, fullgraph=True)) for gradient in gradients]
+        options: dict[str, Any] = {
+            "guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe,
+            "cpp_wrapper": _on_cpu(learner),
+        }
+        graphs = [torch.compile(gradient, fullgraph=True, options=options) for gradient in gradients]
+        gradients = [partial(_compiled, graph) for graph in graphs]
 
     def gradient(params: Params, episodes: Episode, index: int = 0) -> tuple[Params, Metrics]:
         with batching.kernels_for(learner):
@@ -92,6 +97,8 @@ class _Chunk(nn.Module):
     def __init__(self, learner: Learner, vectorise: bool | None):
         super().__init__()
         self.learner, self.vectorise, self.at_once = learner, vectorise, bool(vectorise)
+        names = [name for name, _ in learner.named_parameters(remove_duplicate=False)]
+        self.tied = len(names) > len(list(learner.parameters()))  # weights with two names; looking for them takes time
         self.maps: bool | None = None  # until the first batch of several tasks shows it
 
     def decide(self, episodes: Episode) -> bool:
@@ -116,7 +123,8 @@ def _gradient(
 
 
 def _loss(chunk: _Chunk, episodes: Episode, params: Params) -> tuple[Tensor, Metrics]:
-    value, metrics = functional_call(chunk, {f"learner.{name}": p for name, p in params.items()}, (episodes,))
+    named = {f"learner.{name}": p for name, p in params.items()}
+    value, metrics = functional_call(chunk, named, (episodes,), tie_weights=chunk.tied)
     return value, {**metrics, "loss": value.detach()}
 
 
@@ -183,8 +191,11 @@ def _scaled(tree: Any, factor: float) -> Any:
 
 def _can_compile(learner: Learner) -> bool:
     compiler = os.environ.get("CXX", "g++")
-    on_cpu = all(parameter.device.type == "cpu" for parameter in learner.parameters())
-    if not on_cpu or shutil.which(compiler.split()[0]):
+    if not _on_cpu(learner) or shutil.which(compiler.split()[0]):
         return True
     _log.warning("compile: found no C++ compiler (%s), so training runs uncompiled; install one, or set CXX.", compiler)
     return False
+
+
+def _on_cpu(learner: Learner) -> bool:
+    return all(parameter.device.type == "cpu" for parameter in learner.parameters())

@@ -27,7 +27,13 @@ class Differentiation(ABC):
 
     def gradient(self, objective: Callable[..., Tensor]) -> Callable[..., Any]:
         """Return the gradient function of `objective(params, *rest)` by `params` that this route uses in its steps."""
-        return twice_differentiable()(_gradient(objective))
+        mapped = grad(objective)
+
+        def of(params: Any, *rest: Any) -> Any:
+            with twice_differentiable():
+                return mapped(params, *rest) if checks.tracing() else _by_autograd(objective, params, rest)
+
+        return of
 
     @abstractmethod
     def __call__(self, step: Step, state: State, inputs: Any, steps: range) -> State:
@@ -85,30 +91,23 @@ class Truncated(Differentiation):
         return Reverse()(step, state, inputs, steps[len(early) :])
 
 
-def _gradient(objective: Callable[..., Tensor]) -> Callable[..., Any]:
-    """Return the gradient function of `objective`, by autograd if it will be differentiated and nothing traces it.
-
-    Autograd costs a tenth less than `torch.func` then.
-    """
-
-    def of(params: Any, *rest: Any) -> Any:
-        leaves, spec = pytree.tree_flatten(params)
-        differentiated = torch.is_grad_enabled() and all(leaf.requires_grad for leaf in leaves)
-        if checks.tracing() or not differentiated:
-            return grad(objective)(params, *rest)
-        own = [leaf.view_as(leaf) for leaf in leaves]  # `rest` may depend on `params`
-        value = objective(pytree.tree_unflatten(own, spec), *rest)
-        if not value.requires_grad:
-            return pytree.tree_map(torch.zeros_like, params)
-        gradient = torch.autograd.grad(value, own, create_graph=True, materialize_grads=True)
-        return pytree.tree_unflatten(gradient, spec)
-
-    return of
-
-
 def _moved(state: State, start: State, end: State) -> State:
     """Add to each tensor of `state` the difference from `start` to `end`."""
     return pytree.tree_map(lambda s, a, b: s + (b - a), state, start, end)
+
+
+def _by_autograd(objective: Callable[..., Tensor], params: Any, rest: Any) -> Any:
+    """Return the gradient that `torch.func.grad` would return, in half its time if the objective is small."""
+    leaves, spec = pytree.tree_flatten(params)
+    graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # of views, so that the gradient does not pass through one parameter to another
+        views = [p.view_as(p) if graph and p.requires_grad else p.detach().requires_grad_() for p in leaves]
+        value = objective(pytree.tree_unflatten(views, spec), *rest)
+        if not value.requires_grad:  # a constant
+            return pytree.tree_map(torch.zeros_like, params)
+        gradients = torch.autograd.grad(value, views, create_graph=graph, materialize_grads=True)
+    return pytree.tree_unflatten(gradients, spec)
 
 
 def chosen(route: Differentiation | None, default: Differentiation) -> Differentiation:

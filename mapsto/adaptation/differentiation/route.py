@@ -30,8 +30,10 @@ class Differentiation(ABC):
         mapped = grad(objective)
 
         def of(params: Any, *rest: Any) -> Any:
+            # a constant would get a gradient with a graph, which ends in autograd's own copy of it
+            constant = torch.is_grad_enabled() and not all(p.requires_grad for p in pytree.tree_leaves(params))
             with twice_differentiable():
-                return mapped(params, *rest) if checks.tracing() else _by_autograd(objective, params, rest)
+                return mapped(params, *rest) if constant or checks.tracing() else _by_autograd(objective, params, rest)
 
         return of
 
@@ -102,7 +104,7 @@ def _by_autograd(objective: Callable[..., Tensor], params: Any, rest: Any) -> An
     graph = torch.is_grad_enabled()
     with torch.enable_grad():
         # of views, so that the gradient does not pass through one parameter to another
-        views = [p.view_as(p) if graph and p.requires_grad else p.detach().requires_grad_() for p in leaves]
+        views = [p.view_as(p) if graph else p.detach().requires_grad_() for p in leaves]
         value = objective(pytree.tree_unflatten(views, spec), *rest)
         if not value.requires_grad:  # a constant
             return pytree.tree_map(torch.zeros_like, params)

@@ -182,7 +182,8 @@ class MAML(Learner):
         named: Params = {name: p for name, p in self.body.named_parameters() if name not in params}
         first_order = isinstance(route, FirstOrder)
         anchor = (detached(params) if first_order else params) if self.proximal else {}
-        head, examples, statistics = self._head_alone(x), support, Params()
+        statistics: Params = {}
+        head, examples = self._head_alone(x), support
         if head:
             below = detached(named) if first_order else named
             features, statistics = heads.inputs_of(self.body, head, {**below, **params}, support.x, support.w)

@@ -36,7 +36,7 @@ def _eager() -> bool:
 class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        mean, var = _moments(x, share) if share.dim() else _equal_moments(x)
+        mean, var = _equal_moments(x) if x.device.type == "cpu" and not share.dim() else _moments(x, share)
         ctx.save_for_backward(x, share, mean)
         return mean, var
 

@@ -298,7 +298,8 @@ def compiled_is_eager() -> None:
     learner = maml(dtype=torch.float64)
     compiled = meta_gradient(learner, compile=True)
     for index in (0, 1):
-        episodes = double(WAVES.batch(index, 5))
+        learner.steps = 1 + index  # which the compiled graph must notice
+        episodes = double(WAVES.batch(index, 5 + index))
         grads, metrics = compiled(params_of(learner), episodes)
         expected, told = meta_gradient(learner)(params_of(learner), episodes)
         assert set(metrics) == set(told)

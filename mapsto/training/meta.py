@@ -72,7 +72,10 @@ def meta_gradient(
     modules = [chunk, *(copy.deepcopy(chunk, {id(b): b for b in chunk.buffers()}) for _ in range(threads - 1))]
     gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
-        options = {"guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe, "cpp_wrapper": _on_cpu(learner)}
+        options: dict[str, Any] = {
+            "guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe,
+            "cpp_wrapper": _on_cpu(learner),
+        }
         graphs = [torch.compile(gradient, fullgraph=True, options=options) for gradient in gradients]
         gradients = [partial(_compiled, graph) for graph in graphs]
 

@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/scaling.py                  every kind of work, on a quiet machine
     OMP_NUM_THREADS=1 python benchmarks/scaling.py --works sinusoid --ranks 8 1024
+    OMP_NUM_THREADS=1 python benchmarks/scaling.py --works sinusoid --tasks 100 400 1600    from how many tasks it pays
 
 Each process has one thread. A step of R processes that share a batch of n tasks takes, see docs/scaling.md,
 
@@ -71,6 +72,7 @@ def main() -> None:
     """Measure and print the tables, or measure one cell in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--works", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--tasks", type=int, nargs="+", help="tasks in a step: default, those of each work")
     parser.add_argument("--ranks", type=int, nargs="+", default=[8, 64, 1024], help="processes to predict for")
     parser.add_argument("--gpu", type=float, default=50.0, help="how many of these cores a GPU is worth: assumed")
     parser.add_argument("--tiny", action="store_true")
@@ -88,7 +90,12 @@ def main() -> None:
     ]  # fmt: skip
     print("| work | tasks | bytes | draw a task | compute a task | update | message | 1 process | 2 | times | model |")
     print("|---" * 11 + "|")
-    costs = {name: measured(name, here, args.tiny) for name in args.works}
+    for name in args.works if args.tasks else ():
+        for tasks in args.tasks:
+            measured(name, tasks, here, args.tiny)
+    if args.tasks:
+        return
+    costs = {name: measured(name, 2 if args.tiny else WORKS[name].batch, here, args.tiny) for name in args.works}
     print(
         f"\nTasks a second as a multiple of one process; a GPU is assumed to compute as fast as {args.gpu:g} cores.\n"
     )
@@ -112,9 +119,8 @@ def network(seconds: dict[str, float]) -> Cluster:
     return here
 
 
-def measured(name: str, here: Cluster, tiny: bool) -> Cost:
-    """Print the row of a work, and return the cost of its parts."""
-    n = 2 if tiny else WORKS[name].batch
+def measured(name: str, n: int, here: Cluster, tiny: bool) -> Cost:
+    """Print the row of a work with `n` tasks in a step, and return the cost of its parts."""
     whole, half, two = (apart(name, batch, devices, tiny) for batch, devices in ((n, 1), (n // 2, 1), (n, 2)))
     draw, compute = (max(whole[part] - half[part], 0.0) / (n - n // 2) for part in ("draw", "work"))
     update = max(whole["draw"] + whole["work"] - (draw + compute) * n, 0.0)
@@ -159,7 +165,9 @@ def one(name: str, batch: int, devices: int, tiny: bool) -> None:
     if name == "message":
         found: dict[str, Any] = {"seconds": {size: all_reduce(group, size) for size in SIZES[: 2 if tiny else None]}}
     else:
-        found = training(WORKS[name], batch, devices, 2 if tiny else WORKS[name].steps)
+        work = WORKS[name]
+        steps = min(work.steps, max(20, work.steps * work.batch // batch))
+        found = training(work, batch, devices, 2 if tiny else steps)
     if group.first:
         print(json.dumps(found))
 

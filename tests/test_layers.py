@@ -52,7 +52,7 @@ LAYERS: dict[str, set[str]] = {
         *("joint", "training", "estimate", "processes"),
     },
     "seeing": {"episodes", "adaptation", "learners", "views", "explainers", "measures"},
-    "training": {"episodes", "adaptation", "learners", "joint", "processes"},
+    "training": {"episodes", "adaptation", "learners", "joint", "processes", "threads"},
     "figures": {"explainers", "measures", "seeing", "estimate"},
     "reports": {
         *(

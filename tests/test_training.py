@@ -298,7 +298,8 @@ def compiled_is_eager() -> None:
     learner = maml(dtype=torch.float64)
     compiled = meta_gradient(learner, compile=True)
     for index in (0, 1):
-        episodes = double(WAVES.batch(index, 5))
+        learner.steps = 1 + index  # which the compiled graph must notice
+        episodes = double(WAVES.batch(index, 5 + index))
         grads, metrics = compiled(params_of(learner), episodes)
         expected, told = meta_gradient(learner)(params_of(learner), episodes)
         assert set(metrics) == set(told)
@@ -786,3 +787,24 @@ def test_more_classes_than_ways_are_refused(tmp_path: Path, unchecked: None) -> 
     with pytest.raises(MapstoError, match=r"y: got class [0-9]+, expected one of 0 to 0"):
         next(train(PrototypicalNetwork(nn.Flatten(), ways=1), Images(), steps=1, batch=1, run=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+class Threads(MAML):
+    """A learner that notes on how many threads it is computed."""
+
+    seen = 0
+
+    def loss(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
+        self.seen = torch.get_num_threads()
+        return super().loss(episode)
+
+
+@pytest.mark.parametrize(("width", "threads"), [(8, 1), (120_000, 2)])
+def test_a_small_learner_is_computed_on_one_thread(width: int, threads: int) -> None:
+    learner, before = Threads(MLP(1, width, 1), "mse"), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        next(train(learner, Sinusoids(), 2, 1))
+        assert learner.seen == threads and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -16,11 +16,13 @@ import numpy as np
 import torch
 
 from .. import __version__, checks, processes
+from ..adaptation import batching
 from ..adaptation.fitting import missing, ruled_out, trainable
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Source, checked, some, to, unstack
 from ..errors import MapstoError
 from ..processes import Processes
+from ..threads import one_thread
 from . import choosing, memory, preflight
 from . import run as runs
 from .identity import choices, frozen, origin
@@ -28,6 +30,8 @@ from .meta import meta_gradient
 from .progress import Progress
 from .schedule import factor
 from .settings import Settings, free
+
+SMALL = 100_000  # parameters below which torch's own threads cost more than they save, unless there are convolutions
 
 
 class Step(NamedTuple):
@@ -53,6 +57,9 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
     Several processes (options `devices` and `num_nodes`) train as one does, to float rounding, unless the learner draws
     random numbers, as dropout does. Their steps have the same metrics, so a caller that stops by the metrics stops in
     all processes at once.
+
+    On the CPU, a learner without convolutions and with fewer than 100,000 parameters is computed on one core, because
+    torch's own threads would cost more than they save.
 
     Args:
         learner: the learner. Its parameters with `requires_grad=False` do not change.
@@ -89,13 +96,15 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
         learner, compile=settings.compile, vectorise=progress.at_once if measures else settings.vectorise,
         chunk_size=settings.chunk_size, threads=settings.threads, estimator=settings.estimator, processes=group,
     )  # fmt: skip
+    small = sum(p.numel() for p in learner.parameters()) < SMALL and not batching.convolves(learner)
+    threads = one_thread if small and device.type == "cpu" else nullcontext
     if progress.step >= steps:
         progress.finish()
     with memory.kept(), _checkpoint_at_a_stop(folder, progress):
         for index in range(progress.step, steps):
             started = time.perf_counter()
             episodes = to(checked(tasks.batch(index, batch, settings.seed)), device)
-            with group.autocast(), _seeded(settings.seed, index, group):
+            with threads(), group.autocast(), _seeded(settings.seed, index, group):
                 grads, measured = gradient(progress.params, episodes, index)
             norm = torch.nn.utils.get_total_norm(list(grads.values()))
             rate = lr * factor(settings.schedule, index, steps, settings.warmup)

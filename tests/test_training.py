@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ import yaml
 from torch import Tensor, nn
 
 from mapsto import checks
-from mapsto.adaptation import batching
+from mapsto.adaptation import batching, losses
 from mapsto.adaptation.differentiation import FirstOrder
 from mapsto.cli import main
 from mapsto.episodes import Episode, Examples, stack, to, unstack
@@ -294,11 +295,20 @@ def test_compiled_is_eager() -> None:
     assert done.returncode == 0, done.stderr
 
 
+SCALE = 1.0
+
+
+def scaled_mse(scores: Tensor, y: Tensor, w: Tensor) -> Tensor:
+    return SCALE * losses.mse(scores, y, w)
+
+
 def compiled_is_eager() -> None:
+    global SCALE
     learner = maml(dtype=torch.float64)
+    learner.criterion = scaled_mse
     compiled = meta_gradient(learner, compile=True)
     for index in (0, 1):
-        learner.steps = 1 + index  # which the compiled graph must notice
+        learner.steps, SCALE = 1 + index, 1.0 + index  # which the compiled graph must notice
         episodes = double(WAVES.batch(index, 5 + index))
         grads, metrics = compiled(params_of(learner), episodes)
         expected, told = meta_gradient(learner)(params_of(learner), episodes)
@@ -808,3 +818,19 @@ def test_a_small_learner_is_computed_on_one_thread(width: int, threads: int) -> 
         assert learner.seen == threads and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "checked"),
+    [
+        ("G['__import_torch_dot_nn_dot_functional'].relu", False),
+        ("G['__import_mapsto'].learners", False),
+        ("G['partial']", False),
+        ("G['__import___main__'].BETA", True),
+        ("G['__import_mapsto_extras'].BETA", True),
+        ("L['chunk'].learner.steps", True),
+    ],
+)
+def test_a_compiled_step_checks_names_of_modules_of_the_user(name: str, checked: bool) -> None:
+    entry = SimpleNamespace(name=name, is_global=name.startswith("G"))
+    assert meta._guards([entry]) == [checked]

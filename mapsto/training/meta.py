@@ -10,8 +10,9 @@ import copy
 import functools
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
@@ -31,6 +32,8 @@ from .estimators import Estimator, Exact, Params
 
 MetaGradient = Callable[..., tuple[Params, Metrics]]  # arguments: params, episodes, index of the step (default 0)
 Chunked = Callable[[Params, Episode, Params], tuple[Params, Metrics]]  # arguments: params, chunk of tasks, directions
+
+_LIBRARIES = re.compile(r"G\['(?!__import_(?!(?:torch|mapsto)(?:_dot_|')))")  # in Dynamo's words; with builtins
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ def meta_gradient(
     gradients: list[Chunked] = [partial(_gradient, module, estimator) for module in modules]
     if compile and _can_compile(learner):
         options: dict[str, Any] = {
-            "guard_filter_fn": torch.compiler.skip_guard_on_globals_unsafe,
+            "guard_filter_fn": _guards,
             "cpp_wrapper": _on_cpu(learner),
         }
         graphs = [torch.compile(gradient, fullgraph=True, options=options) for gradient in gradients]
@@ -114,6 +117,11 @@ class _Chunk(nn.Module):
 
     def forward(self, episodes: Episode) -> tuple[Tensor, Metrics]:
         return self.learner.batch_loss(episodes) if self.at_once else self.learner.loss(some(episodes, 0))
+
+
+def _guards(entries: Sequence[Any]) -> list[bool]:
+    """Return which guards a compiled step checks: not those on names in modules of torch and mapsto, which stay."""
+    return [not (entry.is_global and _LIBRARIES.match(entry.name)) for entry in entries]
 
 
 def _gradient(

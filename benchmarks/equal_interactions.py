@@ -46,7 +46,7 @@ def cell(kind: str, players: int, questions: int, games: int) -> str:
     errors: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
     held = []
-    peers = THEIRS if importlib.util.find_spec("shapiq") else ()
+    peers: tuple[str, ...] = THEIRS if importlib.util.find_spec("shapiq") else ()
     peers += ("ProxySPEX",) if peers and players <= 30 and importlib.util.find_spec("lightgbm") else ()
     for seed in range(games):
         worth, exact = GAMES[kind](players, seed)

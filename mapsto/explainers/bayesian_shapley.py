@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import checks
 from ..games import Game
-from . import coalitions, kriging, quadrature
+from . import coalitions, kriging, kriging_products, quadrature
 from .designed import outcomes_of, values_of
 from .explainer import GameExplainer
 
@@ -79,9 +79,8 @@ class BayesianShapley(GameExplainer):
         outcomes = game.outcomes(masks, self.chunk_size)
         half = masks[len(masks) // 2 :].double().to(outcomes.device)
         scores = kriging.odd(outcomes).reshape(len(half), -1)  # [n, k or 1]
-        values, errors = (
-            part.reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype) for part in kriging.fitted(half, scores)
-        )
+        found = kriging.values(kriging_products.sharpened(kriging.fit(half, scores)))
+        values, errors = (part.reshape(-1, *outcomes.shape[1:]).to(outcomes.dtype) for part in found)
         return values, errors
 
     def _linear(self, design: coalitions.Design, game: Game) -> Tensor:

@@ -12,7 +12,7 @@ Sums over all products are elementary symmetric polynomials of the players' term
 unknown for each pair is enough. Whatever the prior, values add up to v(all) − v(none), and they are exact for games
 that are a sum over players.
 
-`design` has equal relevances, and is one linear map for all games. `fitted` chooses them, and the noise ε, for a game:
+`design` has equal relevances, and is one linear map for all games. `fit` chooses them, and the noise ε, for a game:
 players of large values also interact more ("heredity"; Hamada & Wu 1992), as far as the likelihood of the outcomes says
 so (restricted maximum likelihood; Patterson & Thompson 1971).
 """
@@ -74,7 +74,7 @@ def masks(players: int, samples: int, seed: int) -> Float[Tensor, "c p"]:
 def error(players: int, samples: int, seed: int, outcomes: Float[Tensor, "c k"]) -> Float[Tensor, "p k"]:
     """Return the standard errors of the values of `design`, given the outcomes of its coalitions.
 
-    Their noise is, for each score, the most likely of the three that `fitted` compares, because products of many
+    Their noise is, for each score, the most likely of the three that `fit` compares, because products of many
     players need more than `design` assumes. The errors are NaN if there are not more pairs of coalitions than players:
     such outcomes say nothing about products.
     """
@@ -97,8 +97,20 @@ def odd(outcomes: Float[Tensor, "c ..."]) -> Float[Tensor, "n ..."]:
     return (half - rest) / 2
 
 
-def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[Tensor, "p k"], Float[Tensor, "p k"]]:
-    """Return the values and their standard errors under the prior that fits the odd parts `u` of the coalitions best.
+class Fit(NamedTuple):
+    """The prior that fits the outcomes of a game, and what follows from it."""
+
+    z: Float[Tensor, "n p"]  # the signs of the pairs
+    u: Float[Tensor, "n k"]  # their odd parts
+    relevance: Float[Tensor, " p"]
+    noise: Tensor
+    prior: "Prior"
+    system: System
+    wider: Any  # a factor of the variances of the values
+
+
+def fit(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> Fit:
+    """Return the prior that fits the odd parts `u` of the coalitions best.
 
     First, three levels of noise are compared at equal relevances. The values that fit best then give relevances |φ|^½
     and |φ|, which are compared with them. At most 1,024 pairs choose (two for each player, if these are more); all give
@@ -114,10 +126,15 @@ def fitted(half: Float[Tensor, "n p"], u: Float[Tensor, "n k"]) -> tuple[Float[T
     relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
     others = (relevant**power / (relevant**power).mean() for power in _POWERS)
     best = likeliest([first, *(choice for other in others for choice in _choices(z[chosen], u[chosen], other))])
-    system = solve(z, covariances(z, best.relevance), best.noise)
+    prior = covariances(z, best.relevance)
     wider = ((first.variances + _TINY) / (best.variances + _TINY) - 1).clamp_min(0)
     doubt = min(1, _DOUBT * z.shape[1] / max(len(z) - z.shape[1], 1))
-    return system.weights @ u, _errors(system, u) * (1 + doubt * wider).sqrt()
+    return Fit(z, u, best.relevance, best.noise, prior, solve(z, prior, best.noise), 1 + doubt * wider)
+
+
+def values(fit: Fit) -> tuple[Float[Tensor, "p k"], Float[Tensor, "p k"]]:
+    """Return the values and their standard errors."""
+    return fit.system.weights @ fit.u, _errors(fit.system, fit.u) * fit.wider.sqrt()
 
 
 def few(z: Float[Tensor, "n p"]) -> Tensor:

@@ -132,14 +132,18 @@ def start(devices: int = 1, num_nodes: int = 1, device: str | None = None, preci
     variables MASTER_ADDR, MASTER_PORT and NODE_RANK.
 
     Raises:
-        MapstoError: if more or fewer processes have been started than requested, the device or the precision is
-            unknown, or the processes cannot reach one another.
+        MapstoError: if more or fewer processes have been started than requested, there are more of them than cores, the
+            device or the precision is unknown, or the processes cannot reach one another.
     """
     checks.count(devices=devices, num_nodes=num_nodes)
     size, running = devices * num_nodes, _running()
     got = f"{devices} on {num_nodes} machine{'s' * (num_nodes > 1)}, but {running} processes have been started"
     remedy = f"pass devices={running} (--devices {running}), or on several machines their number too (num_nodes)"
     checks.expect(running in (1, size), "devices", got, f"{running} in all", remedy)
+    if device in (None, "cpu") and running == 1:
+        cores = max(2, os.cpu_count() or 1)  # two, so that what needs several processes can be tried anywhere
+        most = f"at most {cores}, a process for each core of this machine"
+        checks.expect(devices <= cores, "devices", devices, most, "pass fewer, or num_nodes for several machines")
     if size == 1 and device is None and precision == "32-true":  # saves the import of lightning
         return ALONE
     from lightning_fabric import Fabric

@@ -372,6 +372,17 @@ def test_more_processes_than_can_share_a_step_are_refused(few: dict) -> None:
         next(mt.train(*maml(), steps=1, devices=2, **few))
 
 
+def test_more_processes_than_cores_are_refused_before_any_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("lightning_fabric.Fabric", lambda *_, **__: pytest.fail("a process starts"))
+    with pytest.raises(
+        MapstoError, match=r"^devices: got 99, expected at most 4, a process for each core .*; pass fewer"
+    ):
+        mt.evaluate(maml()[0], WAVES, episodes=200, devices=99)
+    with pytest.raises(MapstoError, match=r"^devices: got 5"):
+        next(mt.train(*maml(), steps=1, batch=10, devices=5))
+
+
 def test_processes_that_nobody_told_of_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")

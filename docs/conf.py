@@ -1,0 +1,42 @@
+"""How the documentation is built: `make docs` writes build/docs/index.html. Nothing is fetched while it is read."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import mapsto
+
+project, author, copyright = "mapsto", "The mapsto authors", "The mapsto authors"
+release = version = mapsto.__version__
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "reference",
+]
+exclude_patterns = ["README.md"]
+nitpicky = False
+suppress_warnings = ["misc.highlighting_failure"]
+
+html_theme = "furo"
+html_title = "mapsto ↦"
+html_static_path = ["_static"]
+html_css_files = ["mapsto.css"]
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1f5fa8", "color-brand-content": "#1f5fa8"},
+    "dark_css_variables": {"color-brand-primary": "#8ab8f0", "color-brand-content": "#8ab8f0"},
+}
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+nb_execution_mode = "off"  # notebooks hold their outputs; the tests run them
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_inherit_docstrings = True
+autoclass_content = "class"
+napoleon_google_docstring, napoleon_numpy_docstring = True, False
+python_maximum_signature_line_length = 100

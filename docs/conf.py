@@ -17,8 +17,6 @@ extensions = [
     "sphinx_copybutton",
     "reference",
 ]
-exclude_patterns = ["README.md"]
-nitpicky = False
 suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "furo"
@@ -40,3 +38,20 @@ autodoc_inherit_docstrings = True
 autoclass_content = "class"
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 python_maximum_signature_line_length = 100
+
+OUTSIDE = {  # pages that lie elsewhere in the repository, for readers of the code
+    "../benchmarks/RESULTS.md": "results.md",
+    "../benchmarks/SPEEDRUN.md": "speedrun.md",
+    "../CHANGELOG.md": "changelog.md",
+    "../CONTRIBUTING.md": "contributing.md",
+}
+
+
+def setup(app):
+    """Lead links to the pages outside to their copies."""
+
+    def lead(app, page, text):
+        for path, copy in OUTSIDE.items():
+            text[0] = text[0].replace(f"]({path}", f"]({copy}")
+
+    app.connect("source-read", lead)

@@ -17,7 +17,15 @@ INNER = ("explainers.learned", "measures.audit", "tasks.robots", "adaptation.dif
 def setup(app: Any) -> dict[str, bool]:
     """Connect the extension to Sphinx."""
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "reference"))
+    app.connect("autodoc-skip-member", of_another_library)
     return {"parallel_read_safe": True}
+
+
+def of_another_library(app: Any, kind: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
+    """Return True for a member that a class inherits from another library, such as `score` of scikit-learn."""
+    function = getattr(thing, "fget", None) or thing
+    home = getattr(function, "__module__", None) or "mapsto"
+    return None if home.startswith("mapsto") else True
 
 
 def write(folder: Path) -> None:

@@ -7,6 +7,7 @@ Trainings are cut to a few steps. Blocks that need what no test has (eight GPUs,
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def parts(page: str) -> list[dict[str, str]]:
 def short(code: str) -> str:
     """Cut trainings and evaluations to three steps, and leave out compilation."""
     code = LONG.sub(lambda found: f"{found[1]}=3" if found[1] else f"{found[3]}3", code)
-    return code.replace(", compile=True", "").replace('"both": 2000', '"both": 3')
+    return textwrap.dedent(code).replace(", compile=True", "").replace('"both": 2000', '"both": 3')
 
 
 WITH_CODE = [page for page in PAGES if any(part["kind"] == "python" for part in parts(page))]
@@ -42,7 +43,9 @@ WITH_CODE = [page for page in PAGES if any(part["kind"] == "python" for part in 
 
 @pytest.mark.parametrize("page", WITH_CODE)
 @pytest.mark.filterwarnings("ignore")
-def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_page_runs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked: None
+) -> None:
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     names: dict[str, Any] = {"__name__": "__page__"}

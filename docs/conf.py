@@ -17,8 +17,6 @@ extensions = [
     "sphinx_copybutton",
     "reference",
 ]
-suppress_warnings = ["misc.highlighting_failure"]
-
 html_theme = "furo"
 html_title = "mapsto ↦"
 html_static_path = ["_static"]
@@ -32,6 +30,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # notebooks hold their outputs; the tests run them
 
+default_role = "code"  # docstrings write `x` for code
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = True
@@ -44,14 +43,19 @@ OUTSIDE = {  # pages that lie elsewhere in the repository, for readers of the co
     "../benchmarks/SPEEDRUN.md": "speedrun.md",
     "../CHANGELOG.md": "changelog.md",
     "../CONTRIBUTING.md": "contributing.md",
+    "SPEEDRUN.md": "speedrun.md",
+    "docs/": "",
+    "LICENSE": "license.md",
 }
 
 
 def setup(app):
     """Lead links to the pages outside to their copies."""
+    app.connect("source-read", lambda app, page, text: lead(text))
+    app.connect("include-read", lambda app, path, parent, text: lead(text))
 
-    def lead(app, page, text):
-        for path, copy in OUTSIDE.items():
-            text[0] = text[0].replace(f"]({path}", f"]({copy}")
 
-    app.connect("source-read", lead)
+def lead(text):
+    """Change the links of a page, the only entry of `text`."""
+    for path, copy in OUTSIDE.items():
+        text[0] = text[0].replace(f"]({path}", f"]({copy}")

@@ -18,7 +18,13 @@ def setup(app: Any) -> dict[str, bool]:
     """Connect the extension to Sphinx."""
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "reference"))
     app.connect("autodoc-skip-member", of_another_library)
+    app.connect("autodoc-process-docstring", without_substitutions)
     return {"parallel_read_safe": True}
+
+
+def without_substitutions(app: Any, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Escape the bars of absolute values, which reStructuredText would take for substitutions."""
+    lines[:] = [line if line.startswith("    ") else line.replace("|", "\\|") for line in lines]
 
 
 def of_another_library(app: Any, kind: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
@@ -33,8 +39,9 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     pages = {f"mapsto.{name}": names(room) for name, room in rooms().items()}
     pages = {"mapsto": top()} | {page: found for page, found in sorted(pages.items()) if found}
+    shown: set[int] = set()  # a name of two rooms is indexed once
     for page, found in pages.items():
-        _keep(folder / f"{page}.rst", room_page(page, found))
+        _keep(folder / f"{page}.rst", room_page(page, found, shown))
     _keep(folder / "index.rst", index(list(pages)))
 
 
@@ -55,19 +62,22 @@ def names(room: ModuleType) -> list[str]:
     return [name for name in getattr(room, "__all__", ()) if not inspect.ismodule(getattr(room, name))]
 
 
-def room_page(page: str, found: list[str]) -> str:
-    """Return the page of a room: what it is for, a table of its names, and the docstring of each."""
+def room_page(page: str, found: list[str], shown: set[int]) -> str:
+    """Return the page of a room: what it is for, and the docstring of each name. What is `shown` is not indexed again."""
     room = importlib.import_module(page)
     lines = [page, "=" * len(page), "", (inspect.getdoc(room) or "").partition("\n\n")[0].replace("`", "``"), ""]
     for name in found:
         thing = getattr(room, name)
+        again = ["   :no-index:"] if id(thing) in shown else []
+        shown.add(id(thing))
         lines += [name, "-" * len(name), "", f".. currentmodule:: {page}", ""]
         if inspect.isclass(thing):
-            lines += [f".. autoclass:: {name}", "   :members:", "   :inherited-members: Module, tuple, object, Exception", ""]
+            lines += [f".. autoclass:: {name}", "   :members:", *again]
+            lines += ["   :inherited-members: Module, tuple, object, Exception", ""]
         elif callable(thing):
-            lines += [f".. autofunction:: {name}", ""]
+            lines += [f".. autofunction:: {name}", *again, ""]
         else:
-            lines += [f".. autodata:: {name}", ""]
+            lines += [f".. autodata:: {name}", *again, ""]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test suite slow mutants lint format bench clean FORCE
+.PHONY: help demo test suite slow mutants lint format bench docs clean FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make mutants plant 200 random faults and list those that no test notices; MUTANTS=\"--count 20 mapsto/games.py\""
 	@echo "make lint    ruff and mypy alone"
 	@echo "make format  let ruff mend what it can"
+	@echo "make docs    the documentation as a site that is read and searched offline: build/docs/index.html"
 	@echo "make bench   the tables benchmark; MAPSTO_DATA names the data folder"
 
 demo: $(VENV)/.package
@@ -50,6 +51,11 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/tables.py --out runs/tables.jsonl
 	$(BIN)/python benchmarks/tables.py --out runs/tables.jsonl --report
 
+# Warnings are errors: a link that leads nowhere, or a docstring that cannot be set.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
+	@echo "Open build/docs/index.html"
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
@@ -78,6 +84,10 @@ $(VENV)/.package: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.dev: $(VENV)/.package
 	$(PIP) install --editable '.[dev]' --config-settings editable_mode=compat
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.package
+	$(PIP) install --editable '.[docs]' --config-settings editable_mode=compat
 	@touch $@
 
 # The peers we are compared with. One that does not install is left out, and the benchmark says so.

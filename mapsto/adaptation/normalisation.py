@@ -143,7 +143,7 @@ def on_query(body: nn.Module, params: Tensors, statistics: Tensors, x: Shaped[Te
 
     If `statistics` is empty, batch norm uses the statistics of `x`, as in a transductive learner.
     """
-    return scores_of(functional_call(body, {**buffers_of(body), **params, **statistics}, (x,)), len(x))
+    return scores_of(functional_call(body, {**buffers_of(body), **params, **statistics}, (x,)), x.shape[0])
 
 
 def _norms(body: nn.Module) -> list[str]:

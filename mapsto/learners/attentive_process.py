@@ -82,7 +82,7 @@ class ANP(LatentProcess):
     def decode(self, state: Attended, x: Shaped[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
         """Return the distribution of the targets at `n` points, given one value `z` of the latent variable."""
         r = self.attention(x, state.recall)  # [n, r]
-        rows = torch.cat([x.flatten(1), r, z.expand(len(x), -1)], -1)  # [n, d + r + z]
+        rows = torch.cat([x.flatten(1), r, z.expand(x.shape[0], -1)], -1)  # [n, d + r + z]
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Attended, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:

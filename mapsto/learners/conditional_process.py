@@ -59,7 +59,7 @@ class CNP(Process):
 
     def distribution(self, state: Summary, x: Shaped[Tensor, "n ..."]) -> Normal:
         """Return normal distributions of the targets of `n` rows, decoded from each row and the mean embedding."""
-        r = state.r.expand(len(x), -1)  # [n, r]
+        r = state.r.expand(x.shape[0], -1)  # [n, r]
         return spread(self.decoder(torch.cat([x.flatten(1), r], -1)), self.min_std)
 
     def log_likelihood(self, episode: Episode) -> Float[Tensor, " m"]:

@@ -108,7 +108,7 @@ class DKT(Learner):
 
     def _read(self, state: Answers, x: Float[Tensor, "m d"]) -> Course:
         """Read the answers, as seen from each of `m` items."""
-        h = c = x.new_zeros(len(x), self.width)
+        h = c = x.new_zeros(x.shape[0], self.width)
         place, same = x.new_zeros(()), _same(x, state.x)
         read, places = [h], [place]
         for answer, y, w, alike in zip(*state, same.unbind(1), strict=True):
@@ -126,7 +126,7 @@ class DKT(Learner):
     def _earlier(self, course: Course, state: Answers) -> Float[Tensor, "m n 2"]:
         """Return the scores of the answers of the support set, each after those before it."""
         item = torch.stack([state.x[:, -2], _bounded(state.x[:, -1] - course.place[:-1])], -1)
-        return self.head(torch.cat([course.h[:, :-1], item.expand(len(course.h), -1, -1)], -1))
+        return self.head(torch.cat([course.h[:, :-1], item.expand(course.h.shape[0], -1, -1)], -1))
 
 
 def _same(x: Float[Tensor, "m d"], earlier: Float[Tensor, "n d"]) -> Float[Tensor, "m n"]:
@@ -141,7 +141,7 @@ def _described(
 
     The first four numbers are 0 if the answer is about another skill, the last four if it is about the same.
     """
-    about = torch.cat([y, answer[-2:-1], _bounded(gap)[None]]).expand(len(same), -1)
+    about = torch.cat([y, answer[-2:-1], _bounded(gap)[None]]).expand(same.shape[0], -1)
     return torch.cat([same[:, None] * about, (1 - same)[:, None] * about], -1)
 
 

@@ -71,7 +71,7 @@ def by_fast(layer: Weighted, weight: Tensor, x: Tensor) -> Tensor:
 
     `weight` is the same for all rows, or has a leading axis with one set of weights for each row.
     """
-    if len(x) == 0:
+    if x.shape[0] == 0:
         return layer(x)  # vmap cannot convolve zero rows
     bias = {} if layer.bias is None else {"bias": torch.zeros_like(layer.bias)}
     if weight.dim() == layer.weight.dim():

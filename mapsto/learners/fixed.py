@@ -56,7 +56,7 @@ class Fixed(Learner):
     def predict(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
         """Return the scores of `n` rows, with every layer in evaluation mode."""
         with evaluating(self.body):
-            return scores_of(functional_call(self.body, state, (x,)), len(x))
+            return scores_of(functional_call(self.body, state, (x,)), x.shape[0])
 
     def features(self, state: Tensors, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:
         """Return a dictionary from names to the outputs of the body's submodules for `n` rows."""

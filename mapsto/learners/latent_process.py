@@ -63,7 +63,7 @@ class NP(LatentProcess):
 
     def decode(self, state: Latent, x: Shaped[Tensor, "n ..."], z: Float[Tensor, " z"]) -> Normal:
         """Return the distribution of the targets at `n` points, given one value `z` of the latent variable."""
-        rows = torch.cat([x.flatten(1), z.expand(len(x), -1)], -1)  # [n, d + z]
+        rows = torch.cat([x.flatten(1), z.expand(x.shape[0], -1)], -1)  # [n, d + z]
         return spread(self.decoder(rows), self.min_std)
 
     def features(self, state: Latent, x: Shaped[Tensor, "n ..."]) -> dict[str, Tensor]:

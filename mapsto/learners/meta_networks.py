@@ -185,4 +185,4 @@ def _cosine(a: Tensor, b: Tensor) -> Float[Tensor, "m n"]:
 
 
 def _read(a: Float[Tensor, "m n"], memory: Weights) -> Weights:
-    return tuple((a @ fast.flatten(1)).reshape(len(a), *fast.shape[1:]) for fast in memory)
+    return tuple((a @ fast.flatten(1)).reshape(a.shape[0], *fast.shape[1:]) for fast in memory)

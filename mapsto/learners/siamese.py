@@ -122,7 +122,7 @@ class SiameseNetwork(Learner):
 def _nearest(state: Gallery, squared: Float[Tensor, "m n"]) -> Float[Tensor, "m k"]:
     present = state.labels * state.w[:, None] > 0  # [n, k]
     candidates = torch.where(present, squared[..., None], torch.inf)  # [m, n, k]
-    nowhere = candidates.new_full((len(squared), 1, present.shape[-1]), torch.inf)  # also if there is no row
+    nowhere = candidates.new_full((squared.shape[0], 1, present.shape[-1]), torch.inf)  # also if there is no row
     least = torch.cat([nowhere, candidates], 1).amin(1)  # [m, k]
     return torch.where(present.any(), -least, 0.0)
 

@@ -120,7 +120,7 @@ class SNAIL(Learner):
 
     def _last(self, state: Past, x: Tensor) -> Float[Tensor, "m c"]:
         embedded = on_query(self.body, {}, state.statistics, x).flatten(1)
-        rows = torch.cat([embedded, embedded.new_zeros(len(x), self.outputs)], -1)  # [m, f + k]
+        rows = torch.cat([embedded, embedded.new_zeros(x.shape[0], self.outputs)], -1)  # [m, f + k]
         for layer, items in zip(self.layers, state.items, strict=True):
             rows = torch.cat([rows, layer(rows, items, state.w, None)], -1)
         return rows

@@ -36,7 +36,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Float[Tensor, "n t features"]) -> Float[Tensor, "n k"]:
         """Return the outputs (or states, if `outputs` is None) after the last element of each sequence."""
-        h = x.new_zeros(len(x), self.width)
+        h = x.new_zeros(x.shape[0], self.width)
         for element in self.of_input(x).unbind(1):
             h = self._next(element, h)
         return self.head(h)

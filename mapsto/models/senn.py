@@ -59,7 +59,7 @@ class _Contributions(nn.Module):
         self.outputs = outputs
 
     def forward(self, relevances: Tensor, concepts: Tensor) -> Float[Tensor, "n c k"]:
-        if concepts.ndim != 2 or relevances.shape != (len(concepts), concepts.shape[1] * self.outputs):
+        if concepts.ndim != 2 or relevances.shape != (concepts.shape[0], concepts.shape[1] * self.outputs):
             raise MapstoError(
                 f"relevances: got {tuple(relevances.shape)} for concepts {tuple(concepts.shape)}, expected concepts "
                 f"[n, c] and relevances [n, c·{self.outputs}], one for each concept and output."

@@ -66,7 +66,7 @@ class TextEncoder(nn.Module):
         x = torch.where(x > 0, 1 + x % (self.buckets - 1), 0)
         a, b = (self.weights(x).exp() * (x > 0)[..., None]).unbind(-1)  # [n, m]
         learned = torch.einsum("nm,nmd->nd", a, self.embedding(x))
-        lexical = torch.zeros(len(x), self.sketch).to(b).scatter_add(1, self.place[x], b * self.sign[x].to(b))
+        lexical = torch.zeros(x.shape[0], self.sketch).to(b).scatter_add(1, self.place[x], b * self.sign[x].to(b))
         return torch.cat([learned, lexical], 1)
 
     def embed(self, sums: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:

@@ -36,6 +36,19 @@ def test_values_are_those_of_all_coalitions(kind: str) -> None:
     assert list(ours.class_names) == list(brute.class_names) and ours.values.dtype == brute.values.dtype
 
 
+@pytest.mark.parametrize(
+    "make", [ensemble.RandomForestRegressor, ensemble.GradientBoostingRegressor, ensemble.HistGradientBoostingRegressor]
+)
+def test_cells_that_lie_on_thresholds_go_where_the_model_sends_them(make: type) -> None:
+    """Numbers of one decimal: half of the thresholds are numbers of the table, to single precision."""
+    rounded = X.round(1)
+    model = make(random_state=0).fit(rounded, Y + g.normal(size=120))
+    brute = E.Explainer(model, rounded[:3], E.Shapley())(rounded[60:66])
+    ours = E.Explainer(model, rounded[:3])(rounded[60:66])
+    assert ours.errors is not None and not ours.errors.any()
+    np.testing.assert_allclose(ours.values, brute.values, atol=1e-5)
+
+
 def test_a_class_by_name_has_its_own_values() -> None:
     brute = E.Explainer(SUMS["forest"], X[:3], E.Shapley(), target="low")(X[60:62])
     ours = E.Explainer(SUMS["forest"], X[:3], target="low")(X[60:62])

@@ -99,7 +99,9 @@ class KernelAttention(nn.Module):
 
         `recall` is the memory that `remember` returns.
         """
-        points = self.point(torch.cat([x, x.new_zeros(x.shape[0], self.targets + 1)], -1))  # the last 0 marks an unknown y
+        points = self.point(
+            torch.cat([x, x.new_zeros(x.shape[0], self.targets + 1)], -1)
+        )  # the last 0 marks an unknown y
         for layer, values in zip(self.layers, recall.values, strict=True):
             points = layer(points, x, recall.x, recall.w, values)
         return self.norm(points)

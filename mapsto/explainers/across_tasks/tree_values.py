@@ -7,6 +7,9 @@ TreeSHAP; Lundberg et al. 2020), in polynomial time for any number of columns. s
 boosted trees are a rescaled approximation, so only outputs that are sums over trees are taken: the probabilities of
 forests, and the numbers of regressors. That they are such sums is checked: the base is the model's mean score of the
 background, and values and base of each row add up to the model's own score.
+
+Trees of scikit-learn compare numbers of single precision with thresholds of double precision. Where a cell is close to
+a threshold, shap can decide otherwise. So it gets the number of thresholds of its column that lie below a cell instead.
 """
 
 import importlib.util
@@ -36,8 +39,12 @@ class TreeValues:
         self.view, self.explainer = view, None
         known = any(kind in type(model).__name__ for kind in _KINDS)
         if known and hasattr(model, "predict") and importlib.util.find_spec("shap"):
-            self.rounded = type(model).__module__.startswith("sklearn.")  # its trees compare single-precision numbers
+            ours = type(model).__module__.startswith("sklearn.")
+            self.ranks: _Ranks | None = None
+            self.rounded = ours and "Hist" not in type(model).__name__
             self.explainer = _explainer(model, self._cells(background))
+            if ours and self.explainer is not None:
+                self.ranks = _Ranks(self.explainer, self._cells(background))
             self.base = torch.func.vmap(view)(background).double().mean(0)
 
     def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d ..."] | None:
@@ -58,7 +65,25 @@ class TreeValues:
         return torch.as_tensor(values).to(rows.dtype) if same else None
 
     def _cells(self, rows: Tensor) -> np.ndarray:
-        return (rows.float() if self.rounded else rows).double().cpu().numpy()
+        cells = (rows.float() if self.rounded else rows).double().cpu().numpy()
+        return cells if self.ranks is None else self.ranks(cells)
+
+
+class _Ranks:
+    """The thresholds of each column in order; a cell becomes the number of those below it, a threshold its place."""
+
+    def __init__(self, explainer: Any, background: Float[np.ndarray, "b d"]):
+        trees = explainer.model
+        inner = trees.children_left >= 0
+        of_columns = [inner & (trees.features == j) for j in range(background.shape[1])]
+        self.thresholds = [np.unique(trees.thresholds[mine]) for mine in of_columns]
+        for mine, known in zip(of_columns, self.thresholds, strict=True):
+            trees.thresholds[mine] = np.searchsorted(known, trees.thresholds[mine])
+        explainer.data = self(background)
+
+    def __call__(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        codes = [np.searchsorted(known, rows[:, j]) for j, known in enumerate(self.thresholds)]
+        return np.where(np.isnan(rows), np.nan, np.stack(codes, 1))
 
 
 def _same(found: Tensor, expected: Tensor) -> bool:

@@ -63,7 +63,7 @@ def names(room: ModuleType) -> list[str]:
 
 
 def room_page(page: str, found: list[str], shown: set[int]) -> str:
-    """Return the page of a room: what it is for, and the docstring of each name. What is `shown` is not indexed again."""
+    """Return the page of a room: what it is for, and the docstring of each name; `shown` ones are not indexed again."""
     room = importlib.import_module(page)
     lines = [page, "=" * len(page), "", (inspect.getdoc(room) or "").partition("\n\n")[0].replace("`", "``"), ""]
     for name in found:
@@ -83,7 +83,15 @@ def room_page(page: str, found: list[str], shown: set[int]) -> str:
 
 def index(pages: list[str]) -> str:
     """Return the index of the reference."""
-    head = ["Reference", "=========", "", "Every public name, by room. ``import mapsto as mt``.", "", ".. toctree::", ""]
+    head = [
+        "Reference",
+        "=========",
+        "",
+        "Every public name, by room. ``import mapsto as mt``.",
+        "",
+        ".. toctree::",
+        "",
+    ]
     return "\n".join([*head, *(f"   {page}" for page in pages), ""])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .errors import MapstoError
 
@@ -45,6 +46,11 @@ def readable(values: Tensor) -> bool:
 def tracing() -> bool:
     """Whether a transform of `torch.func` or the compiler is active."""
     return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def recording() -> bool:
+    """Whether autograd alone records: no transform, compiler, forward mode or inference mode is active."""
+    return not tracing() and forward_ad._current_level < 0 and not torch.is_inference_mode_enabled()
 
 
 def expect(holds: Any, name: str, got: Any, expected: str, remedy: str = "") -> None:

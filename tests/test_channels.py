@@ -73,3 +73,7 @@ def test_transforms_and_forward_mode_give_the_same_derivatives(w: Tensor | None)
     with forward_ad.dual_level():
         tangent = forward_ad.unpack_dual(run(forward_ad.make_dual(x, u))).tangent
     torch.testing.assert_close((tangent * u).sum(), (by_autograd * u).sum())
+
+
+def test_images_without_pixels_have_no_moments() -> None:
+    assert all(moment.isnan().all() for moment in channels.moments(torch.zeros(3, 3, 0, 2), torch.tensor(1 / 3)))

@@ -43,9 +43,7 @@ WITH_CODE = [page for page in PAGES if any(part["kind"] == "python" for part in 
 
 @pytest.mark.parametrize("page", WITH_CODE)
 @pytest.mark.filterwarnings("ignore")
-def test_the_code_of_a_page_runs(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked: None
-) -> None:
+def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unchecked: None) -> None:
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     names: dict[str, Any] = {"__name__": "__page__"}

@@ -55,7 +55,7 @@ def test_derivatives_are_those_of_running_all_layers_in_every_step(
         return MAML(network(), lr=0.3, steps=3, adapt=adapt, differentiation=route(), **arguments)
 
     got = results(learner(), mapped)
-    monkeypatch.setattr(heads, "alone", lambda *_: "")
+    monkeypatch.setattr(heads, "split", lambda *_: None)
     expected = results(learner(), mapped)
     assert min(expected[-2].norm(), expected[1].norm()) > 1e-5
     tolerance = {"rtol": 1e-6, "atol": 1e-8} if route is FiniteDifference else {"rtol": 1e-9, "atol": 1e-12}
@@ -63,65 +63,89 @@ def test_derivatives_are_those_of_running_all_layers_in_every_step(
 
 
 @pytest.mark.parametrize("norm", [True, False])
-def test_the_layers_below_run_once_for_a_task(norm: bool) -> None:
+def test_the_layers_below_run_once_for_a_task(norm: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     learner, calls = MAML(network(norm), steps=7, adapt="head"), []
     learner.adapt(episode().support)
-    learner.body[0].register_forward_hook(lambda *_: calls.append(0))
+    forward = nn.Tanh.forward
+    monkeypatch.setattr(nn.Tanh, "forward", lambda *of: calls.append(0) or forward(*of))
     learner.adapt(episode().support)
     assert len(calls) == 1
 
 
-class Times(nn.Linear):
-    """A layer that multiplies its outputs by a number."""
+class Twice(nn.Sequential):
+    """A sequence with another order."""
 
-    def forward(self, x: Tensor, times: float | Tensor = 1.0) -> Tensor:
-        return times * super().forward(x)
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
 
 
-RUNS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
-    "usual": lambda head, h: head(h),
-    "without a call": lambda head, h: h @ head.weight + head.bias,
-    "twice": lambda head, h: head(head(h)),
-    "reads the weights": lambda head, h: head(h @ head.weight),
-    "not the last": lambda head, h: 2 * head(h),
-    "by name": lambda head, h: head(x=h),
-    "two inputs": lambda head, h: head(h, h.sum()),
-    "another by name": lambda head, h: head(h, times=h.sum()),
-    "of one row": lambda head, h: head(h[:1]),
+class Noise(nn.Module):
+    """A layer that torch and mapsto do not know."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn_like(x)
+
+
+def layers(*extra: nn.Module) -> list[nn.Module]:
+    return [nn.Linear(2, 4), nn.Tanh(), *extra, nn.Linear(4, 3)]
+
+
+def tied() -> nn.Sequential:
+    body = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    body[1].weight = body[0].weight
+    return body
+
+
+def hooked() -> nn.Sequential:
+    body = nn.Sequential(*layers())
+    body[2].register_forward_pre_hook(lambda _, inputs: (2 * inputs[0],))
+    return body
+
+
+def replaced() -> nn.Sequential:
+    body = nn.Sequential(*layers())
+    body.forward = lambda x: x  # type: ignore[method-assign]
+    return body
+
+
+same = nn.Linear(4, 4)
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "another order": lambda: Twice(*layers()),
+    "a layer of one's own": lambda: nn.Sequential(*layers(Noise())),
+    "dropout": lambda: nn.Sequential(*layers(nn.Dropout())),
+    "random slopes": lambda: nn.Sequential(*layers(nn.RReLU())),
+    "a layer twice": lambda: nn.Sequential(*layers(same, same)),
+    "tied weights": tied,
+    "hooks": hooked,
+    "another forward": replaced,
+    "no sequence": lambda: nn.Linear(2, 3),
 }
 
 
-class Network(nn.Module):
-    def __init__(self, kind: str):
-        super().__init__()
-        self.kind, self.below, self.head = kind, nn.Linear(2, 3), Times(3, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return RUNS[self.kind](self.head, self.below(x))
-
-
-@pytest.mark.parametrize("kind", RUNS)
-def test_only_a_head_that_gives_the_scores_from_constant_inputs_is_alone(kind: str) -> None:
-    x = episode().support.x.float()
-    assert heads.alone(Network(kind), ["head.weight", "head.bias"], x) == ("head" if kind == "usual" else "")
-    assert heads.alone(Network(kind), ["head.weight", "below.bias"], x) == ""
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_networks_run_all_layers_in_every_step(kind: str) -> None:
+    body = OTHERS[kind]()
+    last = [name for name, _ in body.named_parameters()][-1:]
+    assert heads.split(body, last) is None
+    usual = heads.split(nn.Sequential(*layers()), ["2.bias"])
+    assert usual is not None and (len(usual.below), len(usual.head)) == (2, 1)
+    assert heads.split(nn.Sequential(*layers()), ["0.bias", "2.bias"]) is None
 
 
 def test_a_head_with_batch_norm_is_not_alone() -> None:
     head = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False))
     body = prepare(nn.Sequential(nn.Linear(2, 4), head).double())
-    assert heads.alone(body, ["1.0.weight", "1.1.bias"], episode().support.x) == ""
+    assert heads.split(body, ["1.0.weight", "1.1.bias"]) is None
 
 
-def test_dropout_draws_a_mask_in_every_step() -> None:
-    body, masks = nn.Sequential(nn.Linear(2, 40), nn.Dropout(), nn.Linear(40, 3)).double(), []
-    learner = MAML(body, steps=3, adapt=["2.*"])
-    learner.adapt(episode().support)
-    body[1].register_forward_hook(lambda layer, inputs, output: masks.append(output == 0))
+def test_dropout_draws_a_mask_in_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks, forward = [], nn.Tanh.forward
+    monkeypatch.setattr(nn.Tanh, "forward", lambda layer, x: masks.append(x == 0) or forward(layer, x))
+    body = nn.Sequential(nn.Linear(2, 40), nn.Dropout(), nn.Tanh(), nn.Linear(40, 3)).double()
+    learner = MAML(body, steps=3, adapt=["3.*"])
     learner.adapt(episode().support)
     assert len(masks) == 3 and not torch.equal(masks[0], masks[1])
-    learner.eval()
-    learner.adapt(episode().support)
+    learner.eval().adapt(episode().support)
     assert len(masks) == 4
 
 
@@ -131,5 +155,5 @@ def test_a_head_may_work_in_place() -> None:
         head = nn.Sequential(nn.ReLU(in_place), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
         return MAML(nn.Sequential(nn.Linear(2, 4), head).double(), lr=0.5, steps=3, adapt=["1.*"])
 
-    assert heads.alone(learner(True).body, ["1.1.weight", "1.3.bias"], episode().support.x) == "1"
+    assert heads.split(learner(True).body, ["1.1.weight", "1.3.bias"]) is not None
     torch.testing.assert_close(results(learner(True)), results(learner(False)))

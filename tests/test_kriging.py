@@ -268,3 +268,13 @@ def test_standard_errors_hold_where_a_vote_is_won_or_lost() -> None:
         values, errors = BayesianShapley(55, seed=seed).attribute_with_error(game)
         kept.append((values - Shapley()(game)).abs() < 1.645 * errors)
     assert 0.8 < torch.cat(kept).double().mean() < 0.97
+
+
+def test_rounding_does_not_choose_the_prior() -> None:
+    """One pair more than players leaves one degree of freedom, to which all levels of noise are equally likely."""
+    half = torch.as_tensor(complements(8, 17, seed=0))
+    u = torch.randn(len(half), 1, generator=torch.Generator().manual_seed(0)).double()
+    assert len(half) == 9
+    found = [kriging.values(kriging.fit(half, u * (1 + k * 1e-13)))[0] for k in range(8)]
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-9, atol=1e-9)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils import _pytree as pytree
 
 import mapsto as mt
@@ -116,7 +117,42 @@ LEFT: dict[str, Callable[[], MAML]] = {
     "a flattening of other axes": lambda: MAML(nn.Sequential(nn.Flatten(2), body()), "mse"),
     "another order of layers": lambda: MAML(Backwards(), "mse"),
     "a subclass": lambda: Doubled(body(), "mse"),
+    "one activation in two places": lambda: MAML(shared(), "mse"),
+    "a bias of two layers": lambda: MAML(tied(), "mse"),
+    "a bias that is a buffer": lambda: MAML(buffered(), "mse"),
+    "an optimizer of one's own": lambda: MAML(body(), "mse", optimizer=Clipped(), lr=0.3, steps=2),
+    "a route of one's own": lambda: MAML(body(), "mse", differentiation=OwnRoute()),
 }
+
+
+def shared() -> nn.Sequential:
+    sigmoid = nn.Sigmoid()
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 4), sigmoid, nn.Linear(4, 2), sigmoid).double()
+
+
+def tied() -> nn.Sequential:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)).double()
+    network[2].bias = network[1].bias
+    return network
+
+
+def buffered() -> nn.Sequential:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+    bias = network[1].bias.detach().clone()
+    del network[1].bias
+    network[1].register_buffer("bias", bias)
+    return network
+
+
+class Clipped(SGD):
+    """Steps of bounded length, which all entries of a tensor decide together."""
+
+    def direction(self, g: Any, memory: Any, i: int) -> Any:
+        return {name: value / value.norm().clamp(min=0.1) for name, value in g.items()}, memory
+
+
+class OwnRoute(Reverse):
+    pass
 
 
 class Backwards(nn.Sequential):
@@ -143,6 +179,24 @@ def test_other_learners_keep_vmap(kind: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(base, "over_tasks", refuse)
     with pytest.raises(AssertionError, match="vmap"):
         LEFT[kind]().batch_loss(episodes)
+
+
+def test_rows_that_are_not_flat_are_left_to_vmap(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(6, 2)).double()
+    x, y = torch.randn(3, N, 2, 4).double(), torch.randn(3, N, 2).double()
+    rows = Examples(x, y, torch.full((3, N), 1 / N).double())
+    same(MAML(network, "mse", lr=0.3, steps=2), Episode(rows, rows))
+
+
+def test_a_row_of_weight_zero_may_hold_nan() -> None:
+    learner, (support, query, *_) = MAML(body(), "mse", lr=0.3, steps=2), numbers()
+    holed = support._replace(
+        x=torch.where((support.w > 0).view(*support.w.shape, *[1] * (support.x.dim() - 2)), support.x, torch.nan)
+    )
+    assert (support.w == 0).any()
+    finite = query._replace(y=torch.where(query.y.isfinite(), query.y, 0.0))
+    loss, expected = (learner.batch_loss(Episode(rows, finite))[0] for rows in (holed, support))
+    torch.testing.assert_close(loss, expected)
 
 
 def test_a_hook_sees_the_rows_of_one_task() -> None:
@@ -180,3 +234,30 @@ def test_an_inner_gradient_is_that_of_torch_func(route: Differentiation, mode: C
 def test_the_gradient_of_a_constant_is_zero() -> None:
     gradient = Reverse().gradient(lambda params: torch.ones(()))
     assert gradient({"a": torch.ones(2, requires_grad=True)})["a"].equal(torch.zeros(2))
+
+
+def test_adapting_is_the_same_in_inference_mode_and_keeps_tangents() -> None:
+    learner, one = MAML(body(), "mse", lr=0.3, steps=3), unstack(numbers())[0]
+    expected = learner.predict(learner.adapt(one.support), one.query.x).detach()
+    assert (expected - learner.body(one.query.x)).abs().max() > 1e-3
+    with torch.inference_mode():
+        torch.testing.assert_close(learner.predict(learner.adapt(one.support), one.query.x), expected)
+
+    x, y = (part.nan_to_num(0.0) for part in one.support[:2])
+    w = torch.full((N,), 1 / N).double()
+
+    def of(w: Tensor) -> Tensor:
+        return learner.predict(learner.adapt(Examples(x, y, w)), one.query.x)
+
+    with torch.no_grad(), forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(of(forward_ad.make_dual(w, w))).tangent
+    torch.testing.assert_close(tangent, (of((1 + 1e-6) * w) - of((1 - 1e-6) * w)) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
+def test_a_head_of_zeros_that_does_not_adapt_stays() -> None:
+    learner = MAML(
+        nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).double(), "mse", zero_head=True, adapt=["0.*"]
+    )
+    one = unstack(numbers())[0]
+    support = one.support._replace(x=one.support.x.flatten(1))
+    assert learner.adapt(support).params["0.weight"].isfinite().all()

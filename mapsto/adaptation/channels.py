@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from .. import checks
 
@@ -20,17 +19,12 @@ _AT_ONCE = 2**18  # numbers that fit into the processor's cache
 
 def moments(x: Float[Tensor, "n c ..."], share: Tensor) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Return the mean and the variance of each channel; the `share` of each row, `[n]` or one for all, adds up to 1."""
-    return _Moments.apply(x, share) if _eager() else _moments(x, share)
+    return _Moments.apply(x, share) if x.numel() and checks.recording() else _moments(x, share)
 
 
 def scaled(x: Float[Tensor, "n c ..."], scale: Float[Tensor, " c"], shift: Float[Tensor, " c"]) -> Tensor:
     """Return x · scale + shift for each channel."""
-    return _Scaled.apply(x, scale, shift) if _eager() else _scaled(x, scale, shift)
-
-
-def _eager() -> bool:
-    """Return whether autograd alone is active: not `torch.func`, the compiler or forward mode."""
-    return not checks.tracing() and forward_ad._current_level < 0
+    return _Scaled.apply(x, scale, shift) if checks.recording() else _scaled(x, scale, shift)
 
 
 class _Moments(torch.autograd.Function):

@@ -5,67 +5,58 @@
 Raghu et al. 2020, "Rapid Learning or Feature Reuse?", eq. 2.
 """
 
+from collections import OrderedDict
 from collections.abc import Collection
-from itertools import takewhile
-from typing import Any
+from typing import NamedTuple
 
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.nn.modules.dropout import _DropoutNd
 
+from . import sequences
 from .normalisation import SupportNorm, Tensors, on_query, on_support
 
 
-def alone(body: nn.Module, adapted: Collection[str], x: Tensor) -> str:
-    """Return the name of the submodule that has all adapted parameters and returns the scores, or "" if there is none.
+class Parts(NamedTuple):
+    """A network as two sequences of layers, with the names of their parameters in the network."""
 
-    Its only input must not depend on these parameters. To find out, `body` runs on zeros of the shape of `x`.
+    below: nn.Sequential
+    head: nn.Sequential
+
+
+def split(body: nn.Module, adapted: Collection[str]) -> Parts | None:
+    """Return the layers below those that adapt and the others, or None if the layers below do not compute the same
+    in every step, or if that is not known.
+
+    It is known of sequences whose layers are those of torch and mapsto. With dropout, every step draws its own mask.
     """
-    paths = zip(*(parameter.split(".")[:-1] for parameter in adapted), strict=False)
-    name = ".".join(parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, paths))
-    head = body.get_submodule(name)
-    if not name or any(isinstance(layer, SupportNorm) for layer in head.modules()):
-        return ""
-    calls: list[tuple[tuple, dict, Any]] = []
-    handle = head.register_forward_hook(lambda _, *call: calls.append(call), with_kwargs=True)
-    like = {n: (p.shape, p.dtype, p.device) for n, p in body.named_parameters()}
-    shape, dtype, device = (max(len(x), 1), *x.shape[1:]), x.dtype, x.device
-    try:
-        with temporarily_clear_interpreter_stack(), torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            leaves = {n: torch.zeros(s, dtype=t, device=d, requires_grad=n in adapted) for n, (s, t, d) in like.items()}
-            scores = on_query(body, leaves, {}, torch.zeros(shape, dtype=dtype, device=device))
-    finally:
-        handle.remove()
-    return name if len(calls) == 1 and calls[0][2] is scores and _constant(*calls[0][:2], rows=shape[0]) else ""
-
-
-def _constant(inputs: tuple, named: dict, rows: int) -> bool:
-    """Return whether the only input is a tensor of all rows without a derivative by the adapted parameters."""
-    x = inputs[0] if len(inputs) == 1 and not named else None
-    return isinstance(x, Tensor) and x.dim() > 0 and len(x) == rows and not x.requires_grad
-
-
-def draws(body: nn.Module) -> bool:
-    """Return whether dropout is active: then every step draws its own mask of the features."""
-    return any(isinstance(layer, _DropoutNd) and layer.training for layer in body.modules())
+    if not sequences.plain(body) or not all(_repeats(layer) for layer in body.modules()):
+        return None
+    layers = list(body._modules.items())
+    first = next((i for i, (name, _) in enumerate(layers) if any(p.startswith(f"{name}.") for p in adapted)), 0)
+    below, head = (nn.Sequential(OrderedDict(part)) for part in (layers[:first], layers[first:]))  # type: ignore[arg-type]
+    normed = any(isinstance(layer, SupportNorm) for layer in head.modules())
+    return None if first == 0 or normed else Parts(below, head)
 
 
 def inputs_of(
-    body: nn.Module, head: str, params: Tensors, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
+    parts: Parts, params: Tensors, x: Shaped[Tensor, "n ..."], w: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, "n ..."], Tensors]:
     """Return the inputs of the head for a support set, and the statistics of the batch-norm layers below it."""
-    inputs: list[Tensor] = []
-    handle = body.get_submodule(head).register_forward_pre_hook(lambda _, args: inputs.append(args[0].clone()))
-    try:
-        _, statistics = on_support(body, params, x, w)
-    finally:
-        handle.remove()
-    return inputs[0], statistics
+    return on_support(parts.below, _of(parts.below, params), x, w)
 
 
-def scores_of(body: nn.Module, head: str, params: Tensors, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
-    """Return the scores of the head for its inputs `x`; `params` are parameters of `body`."""
-    own = {name.removeprefix(f"{head}."): p for name, p in params.items() if name.startswith(f"{head}.")}
-    return on_query(body.get_submodule(head), own, {}, x.clone())  # the head may work in place
+def scores_of(parts: Parts, params: Tensors, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+    """Return the scores of the head for its inputs `x`; `params` are parameters of the network."""
+    return on_query(parts.head, _of(parts.head, params), {}, x.clone())  # the head may work in place
+
+
+def _of(part: nn.Module, params: Tensors) -> Tensors:
+    return {name: params[name] for name, _ in part.named_parameters() if name in params}
+
+
+def _repeats(layer: nn.Module) -> bool:
+    """Return whether a layer is known to compute the same each time."""
+    known = type(layer).__module__.partition(".")[0] in ("torch", "mapsto")
+    draws = isinstance(layer, _DropoutNd | nn.RReLU | nn.MultiheadAttention | nn.RNNBase)
+    return known and not (draws and layer.training)

@@ -13,18 +13,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import sequences
+
 Params = dict[str, Tensor]
 
 _BY_ENTRY = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Sigmoid, nn.Tanh)
 
 
 def stacks(body: nn.Module) -> bool:
-    """Return whether `outputs` can compute `body`: a sequence of linear layers and of functions of each entry.
+    """Return whether `outputs` can compute `body`: a plain sequence of linear layers and of functions of each entry."""
+    return sequences.plain(body) and all(_known(layer) for _, layer in _layers(body))
 
-    A network with hooks is left to `vmap`, because a hook expects the rows of one task.
-    """
-    hooked = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in body.modules())
-    return not hooked and _is_sequence(body) and all(_known(layer) for _, layer in _layers(body))
+
+def reads(body: nn.Module, x: Tensor) -> bool:
+    """Return whether `outputs` reads inputs such as `x`, of all tasks: rows of numbers, or what is flattened first."""
+    return x.dim() == 3 or any(type(layer) is nn.Flatten for _, layer in list(_layers(body))[:1])
 
 
 def outputs(body: nn.Module, params: Params, x: Float[Tensor, "tasks n ..."]) -> Float[Tensor, "tasks n k"]:
@@ -53,17 +56,14 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _layers(body: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield the layers in the order in which nested sequences call them, with their names."""
     for name, layer in body.named_children():
-        if _is_sequence(layer):
+        if sequences.in_turn(layer):
             yield from _layers(layer, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", layer
 
 
-def _is_sequence(layer: nn.Module) -> bool:
-    return type(layer).forward is nn.Sequential.forward  # unlike that of a subclass with another order
-
-
 def _known(layer: nn.Module) -> bool:
+    if type(layer) is nn.Linear:
+        return {"weight", "bias"} == {*layer._parameters}  # neither is a buffer or computed
     whole_rows = type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1)
-    by_entry = type(layer) in _BY_ENTRY and not getattr(layer, "inplace", False)
-    return whole_rows or by_entry or type(layer) is nn.Linear
+    return whole_rows or (type(layer) in _BY_ENTRY and not getattr(layer, "inplace", False))

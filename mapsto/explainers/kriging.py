@@ -32,7 +32,7 @@ from .coalitions import Design, complements, exact, widened
 FIFTH, NOISE = 0.1, 0.01  # the variances of products of five players and of the rest; products of three have 1
 _NOISES, _POWERS, _LEAST_RELEVANCE = (0.1, 0.01, 0.001), (0.5, 1.0), 0.02
 _DOUBT = 1.5  # about relevances: the coefficient of players over degrees of freedom
-_JITTER, _TINY = 1e-10, 1e-300
+_JITTER, _TINY, _ROUNDING = 1e-10, 1e-300, 1e-6
 _MOST_PAIRS = 1024  # to choose a prior by, or two for each player
 
 
@@ -162,8 +162,12 @@ def _choices(z: Tensor, u: Tensor, relevance: Tensor) -> list[_Choice]:
 
 
 def likeliest(choices: list[T]) -> T:
-    """Return the named tuple of tensors whose `score` is the smallest; also under `vmap`."""
-    which = torch.stack([choice.score for choice in choices]).argmin()  # type: ignore[attr-defined]
+    """Return the named tuple of tensors whose `score` is the smallest; also under `vmap`.
+
+    The first is kept if no other is better by more than rounding, as when outcomes are too few to tell.
+    """
+    scores = torch.stack([choice.score for choice in choices])  # type: ignore[attr-defined]
+    which = torch.cat([scores[:1] - _ROUNDING * (1 + scores[:1].abs()), scores[1:]]).argmin()
     parts = zip(*choices, strict=True)  # type: ignore[call-overload]
     return type(choices[0])(*(torch.stack(part).index_select(0, which[None])[0] for part in parts))
 

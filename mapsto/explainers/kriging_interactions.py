@@ -34,11 +34,11 @@ def fitted(
 ) -> tuple[Float[Tensor, "m k"], Float[Tensor, "m k"]]:
     """Return the values of the sets and their standard errors, given the outcomes of the pairs of `kriging.masks`.
 
-    The sets are sorted by size. As in `kriging.fitted`, some of the pairs choose the prior, and all give the values.
+    The sets are sorted by size. As in `kriging.fit`, some of the pairs choose the prior, and all give the values.
     """
     z, (rest, full) = 2 * half - 1, outcomes.double().unflatten(0, (2, -1))
     odd, even, few = (full - rest) / 2, (full + rest) / 2, kriging.few(z)
-    size = kriging.fitted(half[few], odd[few])[0].square().sum(1).sqrt() + _TINY
+    size = kriging.values(kriging.fit(half[few], odd[few]))[0].square().sum(1).sqrt() + _TINY
     relevant = (size / size.max()).clamp_min(_LEAST_RELEVANCE)
     relevances = [relevant**power / (relevant**power).mean() for power in _POWERS]
     posteriors = [_posterior(z, u, parity, relevances, few) for parity, u in ((1, odd), (0, even))]

@@ -91,7 +91,7 @@ def _largest(fit: Fit, system: System, known: Products, relevance: Tensor, most:
     p = fit.z.shape[1]
     left = least_squares.fitted(system.trend, fit.u)[1]
     weights = least_squares.whiten(system.trend.root, left, transposed=True)  # [n, k]
-    squares = sum(_coefficients(fit.z, weight).square() for weight in weights.unbind(1))
+    squares = torch.stack([_coefficients(fit.z, weight).square() for weight in weights.unbind(1)]).sum(0)
     size = (squares.sqrt() * relevance[:, None, None] * relevance[:, None] * relevance).flatten()  # [p³]
     own = known.variance * (known.of(fit.z).T @ weights).square().sum(1).sqrt()
     place = known.sets @ known.sets.new_tensor([p * p, p, 1])

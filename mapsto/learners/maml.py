@@ -20,9 +20,19 @@ from torch import Tensor, nn
 
 from .. import checks
 from ..adaptation import heads, inner, losses, parts, stacked
-from ..adaptation.differentiation import Differentiation, FiniteDifference, FirstOrder, Implicit, Reverse
+from ..adaptation.differentiation import (
+    Adjoint,
+    Blocked,
+    Checkpointed,
+    ConstantGradients,
+    Differentiation,
+    FirstOrder,
+    Implicit,
+    Reverse,
+    Truncated,
+)
 from ..adaptation.differentiation.route import chosen, detached
-from ..adaptation.inner import SGD, Gradient, InnerOptimizer, InnerStep, Inputs, Loop, Params
+from ..adaptation.inner import SGD, Adam, Gradient, InnerOptimizer, InnerStep, Inputs, Loop, Params
 from ..adaptation.learner import Learner, Metrics
 from ..adaptation.normalisation import on_query, on_support, prepare, statistics_of
 from ..adaptation.watching import watch
@@ -133,7 +143,6 @@ class MAML(Learner):
         self.lr, self.steps, self.transductive = lr, steps, transductive
         self.adapted = parts.chosen(body, adapt)  # fixed here: functional calls carry no requires_grad
         self.zeroed = parts.chosen(body, "head") if zero_head else []
-        self._head: str | None = None  # the name of the head that adapts alone; "" if there is none, None if not known
         self._free = {name for name, p in body.named_parameters() if p.requires_grad}
         self._word = adapt if adapt == "head" or adapt == "body" else None
         self._seeks_head = bool(self._word or zero_head)  # until the first input shows which layer returns the score
@@ -167,8 +176,8 @@ class MAML(Learner):
         x, y, w = support
         support = Examples(blank(x, w), blank(y, w), w)
         self._find_head(x)
-        rows, statistics, head = self._inputs_of_head(route, support)
-        params = self._after_steps(route, partial(self._objective, head), self.beginning(), rows)
+        rows, statistics, split = self._inputs_of_head(route, support)
+        params = self._after_steps(route, partial(self._objective, split), self.beginning(), rows)
         if self.transductive:
             return Adapted(params, {})
         if not statistics:
@@ -209,35 +218,28 @@ class MAML(Learner):
             self.adapted = parts.checked(self.body, adapted)
         self.zeroed = head if self.zeroed else []
 
-    def _inputs_of_head(self, route: Differentiation, support: Examples) -> tuple[Examples, Params, str | None]:
-        """Return what the inner steps read, the statistics below the head, and the name of a head that adapts alone.
+    def _inputs_of_head(self, route: Differentiation, support: Examples) -> tuple[Examples, Params, heads.Parts | None]:
+        """Return what the inner steps read, the statistics below the head, and the parts of the network.
 
-        Then the steps read the inputs of the head; else the support set, and there are neither statistics nor a name.
+        If the head adapts alone, the steps read its inputs. Else, or if each step needs all layers, they read the
+        support set, and there are neither statistics nor parts.
         """
-        head = self._head_alone(support.x)
-        if head is None:
+        all_layers = torch.compiler.is_compiling() or self.steps < 2 or self.minibatch is not None
+        split = None if all_layers else heads.split(self.body, self.adapted)
+        if split is None:
             return support, {}, None
-        params = self.beginning()
-        first_order = isinstance(route, FirstOrder)
-        below = detached(self._fixed(params)) if first_order else self._fixed(params)
-        features, statistics = heads.inputs_of(self.body, head, {**below, **params}, support.x, support.w)
-        return support._replace(x=features), {} if first_order else statistics, head
-
-    def _head_alone(self, x: Tensor) -> str | None:
-        """Return the name of the head if it alone adapts, so that the steps need its inputs only; else None."""
-        if torch.compiler.is_compiling() or self.steps < 2 or self.minibatch is not None:
-            return None
-        if self._head is None:
-            self._head = heads.alone(self.body, self.adapted, x)
-        return None if heads.draws(self.body) else self._head or None
+        first_order, fixed = isinstance(route, FirstOrder), self._fixed(self.beginning())
+        features, statistics = heads.inputs_of(split, detached(fixed) if first_order else fixed, support.x, support.w)
+        return support._replace(x=features), {} if first_order else statistics, split
 
     def _at_once(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the mean loss and metrics, by batched products if the network and the choices allow it."""
         if self._seeks_head:
             self._find_head(episodes.support.x[0])
-        own = type(self) is MAML and self.minibatch is None and not checks.tracing()
-        joins = isinstance(self.differentiation, Implicit | FiniteDifference)  # the parameters of a task into one norm
-        stacks = own and not joins and self.criterion.outcome is not None and stacked.stacks(self.body)
+        kinds = type(self), type(self.differentiation), type(self.optimizer)
+        known = all(kind in _TASK_BY_TASK for kind in kinds) and self.minibatch is None and not checks.tracing()
+        stacks = known and self.criterion.outcome is not None and stacked.stacks(self.body)
+        stacks = stacks and stacked.reads(self.body, episodes.support.x)
         return self._by_products(episodes) if stacks else super()._at_once(episodes)
 
     def _by_products(self, episodes: Episode) -> tuple[Float[Tensor, ""], Metrics]:
@@ -247,8 +249,8 @@ class MAML(Learner):
             scores = stacked.outputs(self.body, {**fixed, **params}, rows.x)
             return self.criterion(scores.flatten(0, 1), rows.y.flatten(0, 1), rows.w.flatten()), scores
 
-        support, query = episodes[:2]
-        tasks = len(support.w)
+        (x, y, w), query = episodes[:2]
+        support, tasks = Examples(blank(x, w), blank(y, w), w), len(w)
         params = {name: p.expand(tasks, *p.shape) for name, p in self.beginning().items()}
         params = self._after_steps(self.differentiation, lambda *of: scored(*of)[0], params, support)
         total, scores = scored(params, self._fixed(params), query)
@@ -285,9 +287,13 @@ class MAML(Learner):
         by_step = self.learn_lr == "layer-step"
         return {n: rate.unbind() if by_step else (rate,) for n, rate in zip(self.adapted, self.rates, strict=True)}
 
-    def _objective(self, head: str | None, params: Params, fixed: Params, support: Examples) -> Tensor:
-        if head:
-            scores = heads.scores_of(self.body, head, {**fixed, **params}, support.x)
+    def _objective(self, split: heads.Parts | None, params: Params, fixed: Params, support: Examples) -> Tensor:
+        if split:
+            scores = heads.scores_of(split, {**fixed, **params}, support.x)
         else:
             scores, _ = on_support(self.body, {**fixed, **params}, support.x, support.w)
         return self.criterion(scores, support.y, support.w)
+
+
+# whose steps take each parameter entry by itself, so that many tasks may take theirs in one tensor
+_TASK_BY_TASK = (MAML, SGD, Adam, Reverse, FirstOrder, ConstantGradients, Adjoint, Checkpointed, Blocked, Truncated)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.modules.conv import _ConvNd
 
 from .. import __version__, checks, processes
-from ..adaptation import batching
 from ..adaptation.fitting import missing, ruled_out, trainable
 from ..adaptation.learner import Learner
 from ..episodes import Episode, Source, checked, some, to, unstack
@@ -96,7 +96,9 @@ def train(learner: Learner, tasks: Source, steps: int, batch: int, lr: float = 1
         learner, compile=settings.compile, vectorise=progress.at_once if measures else settings.vectorise,
         chunk_size=settings.chunk_size, threads=settings.threads, estimator=settings.estimator, processes=group,
     )  # fmt: skip
-    small = sum(p.numel() for p in learner.parameters()) < SMALL and not batching.convolves(learner)
+    small = sum(p.numel() for p in learner.parameters()) < SMALL and not any(
+        isinstance(m, _ConvNd) for m in learner.modules()
+    )
     threads = one_thread if small and device.type == "cpu" else nullcontext
     if progress.step >= steps:
         progress.finish()

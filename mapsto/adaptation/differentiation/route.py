@@ -31,9 +31,11 @@ class Differentiation(ABC):
 
         def of(params: Any, *rest: Any) -> Any:
             # a constant would get a gradient with a graph, which ends in autograd's own copy of it
-            constant = torch.is_grad_enabled() and not all(p.requires_grad for p in pytree.tree_leaves(params))
+            leaves = pytree.tree_leaves(params)
+            constant = not leaves or (torch.is_grad_enabled() and not all(p.requires_grad for p in leaves))
+            direct = checks.recording() and not constant
             with twice_differentiable():
-                return mapped(params, *rest) if constant or checks.tracing() else _by_autograd(objective, params, rest)
+                return _by_autograd(objective, params, rest) if direct else mapped(params, *rest)
 
         return of
 

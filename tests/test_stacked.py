@@ -243,7 +243,7 @@ def test_adapting_is_the_same_in_inference_mode_and_keeps_tangents() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(learner.predict(learner.adapt(one.support), one.query.x), expected)
 
-    x, y = (part.nan_to_num(0.0) for part in one.support[:2])
+    x, y = (torch.where(part.isfinite(), part, 0.0) for part in one.support[:2])
     w = torch.full((N,), 1 / N).double()
 
     def of(w: Tensor) -> Tensor:

@@ -6,4 +6,4 @@ class MapstoError(ValueError):
 
 
 class ElsewhereError(MapstoError):
-    """An error of another process of the same group, which is the one that the command line lets speak."""
+    """An error of another process of the same group, which is the one that the command line reports."""

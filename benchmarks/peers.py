@@ -22,8 +22,8 @@ PARTS = {
     "convolutions": ["convolutions.py"],
     "images": ["peers_images.py"],
     "explanations": ["peers_explain.py"],
-    "questions": ["equal_questions.py"],
-    "interactions": ["equal_interactions.py"],
+    "questions": ["equal_questions.py", "--games", "5", "--most", "600"],
+    "interactions": ["equal_interactions.py", "--games", "2"],
     "processes": ["scaling.py"],
     "influence": ["influence.py", "--time", "512", "30"],
 }

@@ -126,3 +126,9 @@ def test_what_cannot_be_is_refused(unchecked: None) -> None:
         Interactions()(GAME).of(0, 0)
     with pytest.raises(MapstoError, match="attributions: got NaN"):
         Interactions()(Game(lambda mask: mask.sum() * torch.nan, 3))
+
+
+@pytest.mark.parametrize("samples", [None, 20])
+def test_a_game_without_players_is_refused(samples: int | None) -> None:
+    with pytest.raises(MapstoError, match=r"^game: got no players, expected at least one"):
+        Interactions(samples=samples)(Game(lambda mask: mask.sum(), 0))

@@ -444,3 +444,11 @@ def test_evaluation_and_influence_of_two_processes_are_those_of_one() -> None:
         for name, values in one.items():
             precise = name != "returns"  # policies are of single precision
             np.testing.assert_allclose(several[name], values, rtol=1e-8 if precise else 1e-5, atol=1e-10)
+
+
+def test_a_folder_that_is_no_run_starts_no_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("mapsto.processes.start", lambda *_: pytest.fail("a process starts"))
+    assert main(["eval", str(tmp_path), "--devices", "2"]) == 1
+    assert "holds no config.yaml" in capsys.readouterr().err

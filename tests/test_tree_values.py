@@ -79,3 +79,9 @@ def test_all_background_rows_count() -> None:
     np.testing.assert_allclose(exact.base_values, SUMS["boosted numbers"].predict(X).mean(), atol=1e-6)
     np.testing.assert_allclose(exact.predictions, SUMS["boosted numbers"].predict(X[60:61]), atol=1e-6)
     assert exact.errors is not None and not exact.errors.any()
+
+
+def test_a_class_may_be_named_by_the_text_of_its_number() -> None:
+    model = tree.DecisionTreeClassifier(random_state=0).fit(X, (Y > 0).astype(int))
+    named, numbered = (E.Explainer(model, X[:3], target=target)(X[60:61]).values for target in ("1", 1))
+    np.testing.assert_array_equal(named, numbered)

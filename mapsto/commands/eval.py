@@ -52,8 +52,8 @@ def main(args: argparse.Namespace) -> int:
     from ..processes import start
     from .configuration import load_run
 
+    run = load_run(args.run, args.changes, args.allow_imports)  # before other processes start, in vain if it is none
     group = start(args.devices, args.nodes)
-    run = load_run(args.run, args.changes, args.allow_imports)
     how = {"devices": args.devices, "num_nodes": args.nodes}
     score = evaluate(run.learner, run.tasks.of(args.split), args.episodes, args.batch, args.seed, **how)
     if not group.first:

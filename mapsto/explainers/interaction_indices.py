@@ -136,6 +136,7 @@ class Interactions:
 
         Those of exact values are 0. Fewer than `2·players + 2` samples say nothing about them: they are NaN.
         """
+        checks.expect(game.players > 0, "game", "no players", "at least one")
         sets, every = self._sets(game.players), 2**game.players
         if self.samples is not None and self.samples < every:
             values, errors = self._sampled(game, self.samples, sets)

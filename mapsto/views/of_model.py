@@ -198,7 +198,7 @@ def _index(target: int | str | None, classes: Any) -> int | None:
         got = f"{target}, which may be the index or the label of a class"
         checks.expect(not numbers, "target", got, f"a label as text: {listed}")
         return int(target)
-    if numbers and isinstance(target, str):
+    if isinstance(target, str):
         names = [str(label) for label in names]
     known = ", ".join(repr(str(name)) for name in names) or "f has no named scores"
     checks.expect(

@@ -1,4 +1,7 @@
-"""The trees of XGBoost and LightGBM, where these are installed, have the values of the game that any model plays."""
+"""The trees of XGBoost and LightGBM have the values of the game that any model plays.
+
+`make slow` runs these tests where the two are installed: hundreds of megabytes that nothing else here needs.
+"""
 
 import itertools
 import math
@@ -13,6 +16,7 @@ from mapsto import explainers as E
 from mapsto import views
 from mapsto.explainers.across_tasks.tree_values import TreeValues
 
+pytestmark = pytest.mark.long
 LIBRARIES = pytest.mark.parametrize(("name", "prefix"), [("xgboost", "XGB"), ("lightgbm", "LGBM")])
 g = np.random.default_rng(0)
 X = g.normal(size=(200, 12))

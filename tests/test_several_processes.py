@@ -442,8 +442,9 @@ def test_evaluation_and_influence_of_two_processes_are_those_of_one() -> None:
     assert all(np.ptp(one[name]) > 1e-6 for name in ("mse", "accuracy", "returns", "influence"))
     for several in ranks.together(measured, 2):
         for name, values in one.items():
-            precise = name != "returns"  # policies are of single precision
-            np.testing.assert_allclose(several[name], values, rtol=1e-8 if precise else 1e-5, atol=1e-10)
+            # policies are of single precision; the system of influence is solved to a residual of 1e-6
+            rtol = {"returns": 1e-5, "influence": 1e-6}.get(name, 1e-8)
+            np.testing.assert_allclose(several[name], values, rtol=rtol, atol=1e-10)
 
 
 def test_a_folder_that_is_no_run_starts_no_process(

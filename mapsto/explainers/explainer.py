@@ -230,7 +230,7 @@ def numbers(values: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
             "attributions",
             f"NaN for {lost} of {len(values)} points",
             "numbers",
-            "the scores are not finite there (a class without support examples scores −∞, a cell is missing or infinite): "
-            "look at the row, pick another target, or explain probabilities with a link such as softmax",
+            "the scores are not finite there (a class without support examples scores −∞, a cell is missing or "
+            "infinite): look at the row, pick another target, or explain probabilities with a link such as softmax",
         )
     return values

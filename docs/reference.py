@@ -39,7 +39,7 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     pages = {f"mapsto.{name}": names(room) for name, room in rooms().items()}
     pages = {"mapsto": top()} | {page: found for page, found in sorted(pages.items()) if found}
-    shown: set[int] = set()  # a name of two rooms is indexed once
+    shown: dict[int, str] = {}  # a name of two rooms is described once
     for page, found in pages.items():
         _keep(folder / f"{page}.rst", room_page(page, found, shown))
     _keep(folder / "index.rst", index(list(pages)))
@@ -62,22 +62,21 @@ def names(room: ModuleType) -> list[str]:
     return [name for name in getattr(room, "__all__", ()) if not inspect.ismodule(getattr(room, name))]
 
 
-def room_page(page: str, found: list[str], shown: set[int]) -> str:
-    """Return the page of a room: what it is for, and the docstring of each name; `shown` ones are not indexed again."""
+def room_page(page: str, found: list[str], shown: dict[int, str]) -> str:
+    """Return the page of a room: what it is for, and the docstring of each name that has not been `shown` before."""
     room = importlib.import_module(page)
     lines = [page, "=" * len(page), "", (inspect.getdoc(room) or "").partition("\n\n")[0].replace("`", "``"), ""]
     for name in found:
         thing = getattr(room, name)
-        again = ["   :no-index:"] if id(thing) in shown else []
-        shown.add(id(thing))
         lines += [name, "-" * len(name), "", f".. currentmodule:: {page}", ""]
-        if inspect.isclass(thing):
-            lines += [f".. autoclass:: {name}", "   :members:", *again]
+        if id(thing) in shown:
+            lines += [f"The same as :any:`{shown[id(thing)]}`.", ""]
+        elif inspect.isclass(thing):
+            lines += [f".. autoclass:: {name}", "   :members:"]
             lines += ["   :inherited-members: Module, tuple, object, Exception", ""]
-        elif callable(thing):
-            lines += [f".. autofunction:: {name}", *again, ""]
         else:
-            lines += [f".. autodata:: {name}", *again, ""]
+            lines += [f".. {'autofunction' if callable(thing) else 'autodata'}:: {name}", ""]
+        shown.setdefault(id(thing), f"{page}.{name}")
     return "\n".join(lines)
 
 

@@ -25,18 +25,19 @@ class Parts(NamedTuple):
 
 
 def split(body: nn.Module, adapted: Collection[str]) -> Parts | None:
-    """Return the layers below those that adapt and the others, or None if the layers below do not compute the same
-    in every step, or if that is not known.
+    """Return the layers below those that adapt, and the others; None if the layers below have to run in every step.
 
-    It is known of sequences whose layers are those of torch and mapsto. With dropout, every step draws its own mask.
+    They run once if `body` is a plain sequence of layers of torch and mapsto, without active dropout, which draws a new
+    mask in every step. None is also returned if no layer with parameters is below.
     """
-    if not sequences.plain(body) or not all(_repeats(layer) for layer in body.modules()):
-        return None
-    layers = list(body._modules.items())
+    layers = list(body.named_children())
     first = next((i for i, (name, _) in enumerate(layers) if any(p.startswith(f"{name}.") for p in adapted)), 0)
-    below, head = (nn.Sequential(OrderedDict(part)) for part in (layers[:first], layers[first:]))  # type: ignore[arg-type]
+    saves = any(True for _, layer in layers[:first] for _ in layer.parameters())  # first, as it costs the least
+    if not saves or not sequences.plain(body) or not all(_repeats(layer) for layer in body.modules()):
+        return None
+    below, head = (nn.Sequential(OrderedDict(part)) for part in (layers[:first], layers[first:]))
     normed = any(isinstance(layer, SupportNorm) for layer in head.modules())
-    return None if first == 0 or normed else Parts(below, head)
+    return None if normed else Parts(below, head)
 
 
 def inputs_of(

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import sequences
-
-Params = dict[str, Tensor]
+from .inner import Params
 
 _BY_ENTRY = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Sigmoid, nn.Tanh)
 
@@ -26,8 +25,8 @@ def stacks(body: nn.Module) -> bool:
 
 
 def reads(body: nn.Module, x: Tensor) -> bool:
-    """Return whether `outputs` reads inputs such as `x`, of all tasks: rows of numbers, or what is flattened first."""
-    return x.dim() == 3 or any(type(layer) is nn.Flatten for _, layer in list(_layers(body))[:1])
+    """Return whether `outputs` can read inputs like `x`: rows of numbers, or any shape if `body` flattens it first."""
+    return x.dim() == 3 or type(next(_layers(body))[1]) is nn.Flatten
 
 
 def outputs(body: nn.Module, params: Params, x: Float[Tensor, "tasks n ..."]) -> Float[Tensor, "tasks n k"]:

@@ -121,7 +121,7 @@ def _prior(fit: Fit, products: Products) -> Prior:
 def _errors(
     fit: Fit, system: System, products: Products, z: Tensor, u: Tensor, odd: Float[Tensor, "t n"], own: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the sum of squared errors of the predictions of `u [t, k]`, the odd parts of `z`, and what is expected.
+    """Return the sum of squared errors of the predictions of `u [t, k]`, the odd parts of `z`, and its expected value.
 
     `odd` holds their covariances with the pairs of `fit`, and `own` their variances, if no product has its own.
     """

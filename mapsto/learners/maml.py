@@ -64,9 +64,9 @@ class MAML(Learner):
         adapt: the parameters that adapt. "all" stands for all parameters, "head" for the parameters of the layer whose
             output is the score (ANIL), and "body" for all others (BOIL). A list such as `["head.*", "*.bias"]` holds
             patterns of parameter names. A function gets the name of a parameter and returns True if the parameter
-            adapts. If only the head adapts, the layers below it run once for a task (but in every step with dropout or
-            minibatches). Parameters chosen by name adapt even if they have `requires_grad=False`; in that case, their
-            initial values are not learned.
+            adapts. If only the head of a sequence of layers adapts, the layers below it run once for a task (but in
+            every step with dropout, minibatches or compilation). Parameters chosen by name adapt even if they have
+            `requires_grad=False`; in that case, their initial values are not learned.
         learn_lr: if True, learn one rate for each parameter entry (Meta-SGD). If "layer-step", learn one rate for each
             parameter tensor and step (MAML++). Learned rates are stored in `rates`. If False, every rate is `lr`.
         transductive: if False, batch norm normalises query rows by the statistics of the support set. If True, it uses

@@ -9,11 +9,12 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test suite slow mutants lint format bench docs clean FORCE
+.PHONY: help demo play test suite slow mutants lint format bench docs clean FORCE
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    predict and explain 500 patients with the shipped mapping; writes report.html"
+	@echo "make play    export the pretrained models for mapsto play anew, and fetch their runtime from npm: some minutes"
 	@echo "make test    ruff, mypy and the whole test suite, a process a core"
 	@echo "make slow    read 10,000 random tables and 1,000 damaged weights, runs and estimators, kill 150 trainings, and more: an hour on a core"
 	@echo "make mutants plant 200 random faults and list those that no test notices; MUTANTS=\"--count 20 mapsto/games.py\""
@@ -24,6 +25,9 @@ help:
 
 demo: $(VENV)/.package
 	$(BIN)/mapsto demo
+
+play: $(VENV)/.dev
+	$(BIN)/python -m mapsto.play.build
 
 test: $(VENV)/.dev
 	$(MAKE) -j 2 lint suite

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "meta-train a learner on a source of tasks, into a run folder",
     "eval": "measure a run on its test tasks, with a 95 % interval",
     "report": "write a run's report as one HTML file",
+    "play": "open a page on which the pretrained models run in your browser: a table, drawn characters, a sine wave",
     "list": "list every learner, explainer, source of tasks, network, measure and pretrained model",
 }
 

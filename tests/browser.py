@@ -1,8 +1,12 @@
 """A headless Chromium, for tests that look at pages: `browser.CHROMIUM` is None where none is installed."""
 
+import fcntl
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _FLAGS = [
@@ -22,3 +26,60 @@ def run(page: Path, *flags: str, budget: int = 20000, timeout: int = 300) -> "su
     own = [f"--user-data-dir={page.parent / 'profile'}", f"--virtual-time-budget={budget}"]
     command = [str(CHROMIUM), *_FLAGS, *own, *flags, page.as_uri()]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+def evaluate(page: Path, body: str, *flags: str, timeout: int = 300) -> Any:
+    """Open a page, run the body of an async function there, and return its result, however long the page works.
+
+    Unlike in `run`, time is real: work on other threads, such as that of WebAssembly's compiler, is waited for.
+    """
+    asked, answered = (tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in os.pipe()) for _ in range(2))
+
+    def connect() -> None:
+        os.dup2(asked[0], 3)  # where Chromium reads the protocol, and where it writes it
+        os.dup2(answered[1], 4)
+
+    own = [f"--user-data-dir={page.parent / 'profile'}", "--remote-debugging-pipe", "about:blank"]
+    command = ["timeout", str(timeout), str(CHROMIUM), *_FLAGS, *flags, *own]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=connect)
+    os.close(asked[0])
+    os.close(answered[1])
+    try:
+        with open(asked[1], "wb", buffering=0) as ask, open(answered[0], "rb") as answer:
+            return _Protocol(ask, answer).evaluate(page.as_uri(), body)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class _Protocol:
+    """Chromium's DevTools protocol on two pipes: JSON messages, each followed by a zero byte."""
+
+    def __init__(self, ask: Any, answer: Any):
+        self.ask, self.answer, self.count = ask, answer, 0
+
+    def evaluate(self, url: str, body: str) -> Any:
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.call("Page.navigate", session, url=url)
+        loaded = (
+            'await new Promise(done => document.readyState === "complete" ? done() : addEventListener("load", done))'
+        )
+        whole = {"expression": f"(async () => {{ {loaded}; {body} }})()", "awaitPromise": True, "returnByValue": True}
+        result = self.call("Runtime.evaluate", session, **whole)
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        self.ask.write(json.dumps(message).encode() + b"\0")
+        while True:
+            letters = bytearray()
+            while (letter := self.answer.read(1)) != b"\0":
+                assert letter, "Chromium has ended"
+                letters += letter
+            told = json.loads(letters)
+            if told.get("id") == self.count:
+                assert "error" not in told, told
+                return told["result"]

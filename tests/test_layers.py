@@ -70,6 +70,10 @@ LAYERS: dict[str, set[str]] = {
         *("joint", "measures", "seeing", "estimate", "figures", "estimators"),
     },
     "weights": {"learners", "models", "explainers.learned", "joint"},
+    "play": {
+        *("episodes", "tables", "models", "learners", "tasks", "explainers", "explainers.learned"),
+        *("joint", "training", "weights"),
+    },
 }
 OPEN = {"checks", "errors", "files", "__version__"}
 EVERYTHING = {"", "estimators", "commands", "cli", "__main__"}

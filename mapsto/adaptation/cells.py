@@ -11,6 +11,7 @@ regression of cell j on the rest of its row, in standard deviations of this resi
 correlated columns gives a large residual.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -70,8 +71,7 @@ def standing(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
     """
     query = torch.where(torch.isfinite(x), x, columns.mean)
     z = scores(x, columns)
-    at_once = max(1, _AT_ONCE // max(1, columns.value.numel()))
-    compared = [_compare(part, columns) for part in query.split(at_once, 1)]
+    compared = [_compare(part, columns) for part in _in_parts(query, columns)]
     below, equal = (torch.cat(parts, 1) for parts in zip(*compared, strict=True))
     rank = 2 * below + equal - 1  # in [−1, 1], 0 at the median
     waves = [f(torch.pi * 2.0**i * rank) for i in range(3) for f in (torch.sin, torch.cos)]
@@ -86,7 +86,7 @@ def residual(x: Float[Tensor, "t r d"], columns: Columns) -> Float[Tensor, "t r 
     alone = torch.eye(x.shape[-1], dtype=z.dtype, device=z.device)
     matrix = torch.where(both, columns.covariance[:, None], alone)  # [t, r, d, d]
     precise = torch.promote_types(matrix.dtype, torch.float32)  # half precision has no inverse
-    precision = torch.linalg.inv(matrix.to(precise)).to(matrix)
+    precision = torch.linalg.inv_ex(matrix.to(precise)).inverse.to(matrix)  # positive definite: nothing to check
     u = (precision @ z[..., None])[..., 0] / precision.diagonal(dim1=-2, dim2=-1).sqrt()
     return torch.stack([_bounded(u), u.tanh()], -1).to(x.dtype)
 
@@ -106,6 +106,13 @@ class CellEncoder(nn.Module):
     def forward(self, values: Float[Tensor, "... f"]) -> Float[Tensor, "... w"]:
         """Return the token of each cell."""
         return self.network(values)
+
+
+def _in_parts(query: Float[Tensor, "t r d"], columns: Columns) -> Sequence[Float[Tensor, "t _ d"]]:
+    """Return the rows in parts that are compared at a time; all at once in an exported graph, of any number of rows."""
+    if torch.compiler.is_exporting():
+        return [query]
+    return query.split(max(1, _AT_ONCE // max(1, columns.value.numel())), 1)
 
 
 def _compare(query: Float[Tensor, "t r d"], columns: Columns) -> tuple[Tensor, Tensor]:

@@ -29,7 +29,7 @@ def below(ways: int, y: Shaped[Tensor, "n ..."]) -> Int[Tensor, " n"]:
         MapstoError: if the check fails.
     """
     y = classes(y)
-    if len(y) == 0 or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or len(y) == 0:
         return y
     try:
         least, most = int(y.min()), int(y.max())

@@ -25,7 +25,7 @@ from ..adaptation.outcomes import Moments, moments
 from ..attention import fused
 from ..episodes import Episode, Examples, State
 from ..errors import MapstoError
-from ..explainers.coalitions import design
+from ..explainers.coalitions import Design, design
 from ..explainers.learned.attribution import PairwiseAttribution, PairwiseGame
 from ..explainers.learned.value_errors import ValueErrors, Values
 from ..learners.in_context import LEVELS, InContext, Reading
@@ -115,7 +115,7 @@ class SelfExplaining(Learner):
             assert errors is not None
             values, errors = looked(self, state, x, game, values, errors, looks)
         unit = state.outcome.unit
-        return Reasons(values * unit, base.expand(len(x), -1), None if errors is None else errors * unit)
+        return Reasons(values * unit, base.expand(x.shape[0], -1), None if errors is None else errors * unit)
 
     def in_tasks(
         self, reading: Reading, x: Float[Tensor, "t m d"]
@@ -126,7 +126,7 @@ class SelfExplaining(Learner):
         None if they are unknown.
         """
         tokens, seen = self.learner.look(reading, x), torch.isfinite(x)
-        masks, weights = (part.to(x) for part in design(x.shape[2], dtype=x.dtype))
+        masks, weights = self.design(x)
         game = self.game(reading, tokens, seen)
         v = self.play(reading, game, masks)  # [t, e, m, c, k]
         values = torch.einsum("jc,temck->temjk", weights, v) * seen[:, None, ..., None]
@@ -138,6 +138,10 @@ class SelfExplaining(Learner):
         pairs, gap = (outcome.named(part) for part in (game.pairs.abs().sum(-1).movedim(3, -1), game.gap))
         of = Values(values / outcome.unit.view(-1, 1, 1, 1, 1), full, base, pairs, gap, seen.to(x), rows.to(x))
         return of, None if self.doubt is None else self.doubt(tokens, of), game
+
+    def design(self, x: Float[Tensor, "t m d"]) -> Design:
+        """Return the coalitions of the `d` columns that the game is asked about, and the weights of their outcomes."""
+        return Design(*(part.to(x) for part in design(x.shape[2], dtype=x.dtype)))
 
     def loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Metrics]:
         """Return the joint loss of one task and its metrics; see `batch_loss`."""

@@ -178,8 +178,11 @@ class Layer(nn.Module):
 def _in_parts(function: Callable[[Tensor], Tensor], tokens: Float[Tensor, "b r c w"]) -> Float[Tensor, "b r c w"]:
     """Apply a function that treats each row independently to a few rows at a time, which takes less memory.
 
-    If gradients are taken, the backward pass computes the results of a part again instead of keeping them.
+    If gradients are taken, the backward pass computes the results of a part again instead of keeping them. An exported
+    graph, which is for any number of rows, has no parts.
     """
+    if torch.compiler.is_exporting():
+        return function(tokens)
     at_once = max(1, _AT_ONCE * tokens.shape[1] // max(1, tokens.numel()))
     if at_once >= tokens.shape[1]:
         return function(tokens)

@@ -160,8 +160,8 @@ class DistilledShapley(PlayerExplainer):
 
         Also return the mean squared error that the correction leaves for these coalitions; 0 if there are none.
         """
-        masks, weights = designs(copy.visible, self.samples, copy.full)
-        looks, corrects = designs(copy.visible, self.looks, copy.full)
+        masks, weights = self.designs(copy.visible, self.samples, copy.full)
+        looks, corrects = self.designs(copy.visible, self.looks, copy.full)
         copied = _outcome(self._scores(copy, torch.cat([masks, looks], 1)), copy)
         copied, expected = copied.split([masks.shape[1], looks.shape[1]], 1)
         error = outcomes(prediction, looks) - expected
@@ -170,6 +170,12 @@ class DistilledShapley(PlayerExplainer):
         there = looks.any(2)  # the others are padding
         rest = (error - looks @ correction).square().sum(2) * there  # [n, c]
         return values, rest.sum(1) / there.sum(1).clamp(min=1)
+
+    def designs(
+        self, visible: Bool[Tensor, "n p"], samples: int, like: Tensor
+    ) -> tuple[Float[Tensor, "n c p"], Float[Tensor, "n p c"]]:
+        """Return the coalitions of the visible players that are asked about, and their weights; see `designs`."""
+        return designs(visible, samples, like)
 
     def _doubt(
         self, copy: Copy, values: Float[Tensor, "n p k"], rest: Float[Tensor, " n"]

@@ -91,7 +91,7 @@ def test_live_parameters_cost_no_memory(name: str) -> None:
     assert peaks[1] <= 1.2 * peaks[0]
 
 
-@pytest.mark.parametrize("road", LIVE.ROADS)
+@pytest.mark.parametrize("road", ["asked", pytest.param("traced", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", LIVE.CALLS)
 def test_many_rows_cost_no_more_memory_with_live_parameters(name: str, road: str) -> None:
     frozen, live = (LIVE.peak(name, road, live, LIVE.ROWS[:120]) for live in (False, True))

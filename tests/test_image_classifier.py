@@ -332,13 +332,20 @@ def test_the_same_call_gives_the_same_numbers():
 # --- background and size ----------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def plain():
+    """Return training images and labels, new images, and their predictions and explanations."""
+    X, y, new, _ = drawn()
+    clf = mt.ImageClassifier().fit(X, y)
+    return X, y, new, clf.predict_proba(new), clf.explain(new)
+
+
 @pytest.mark.parametrize(
     ("paper", "strength"), [(1.0, -1.0), (0.9, -0.9), (0.1, 0.9), (0.2, 0.8), (0.5, -0.5), (0.4, -0.4), (0.6, 0.4)]
 )
-def test_the_background_may_be_light_or_dark(paper, strength):
-    X, y, new, _ = drawn()
+def test_the_background_may_be_light_or_dark(paper, strength, plain):
+    X, y, new, p, e = plain
     assert (X == 0).mean() > 0.5
-    p, e = (getattr(mt.ImageClassifier().fit(X, y), name)(new) for name in ("predict_proba", "explain"))
     clf = mt.ImageClassifier().fit(paper + strength * X, y)
     np.testing.assert_allclose(clf.predict_proba(paper + strength * new), p, atol=10 * ROUNDING)
     np.testing.assert_allclose(clf.explain(paper + strength * new).base_values, e.base_values, atol=10 * ROUNDING)

@@ -5,7 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -873,20 +873,26 @@ ONE_OF_EACH_CLASS = [
 ]
 
 
+def shorter(names: Collection[str], quick: set[str]) -> list[Any]:
+    """Return the names as parameters of a test that is long for all but the quick ones."""
+    assert quick <= set(names)
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.long) for name in names]
+
+
 def test_each_class_of_learners_is_compiled() -> None:
     classes = [{type(COMPILED[name].make()) for name in names} for names in (ONE_OF_EACH_CLASS, COMPILED)]
     assert classes[0] == classes[1] and len(classes[0]) == 21
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ONE_OF_EACH_CLASS)
+@pytest.mark.parametrize("name", shorter(ONE_OF_EACH_CLASS, {"MAML on images", "prototypes of images", "ANP", "in context"}))
 def test_the_meta_gradient_is_one_graph(name: str, elsewhere: Callable[[str], None]) -> None:
     """Trace the whole graph and run it without code generation, which needs no C++ compiler."""
     elsewhere(f"compiles({name!r}, backend='eager')")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IN_PIECES)
+@pytest.mark.parametrize("name", shorter(IN_PIECES, {"ANIL, balanced soft tree"}))
 def test_what_is_not_one_graph_is_exempt_for_a_reason_that_holds(name: str, elsewhere: Callable[[str], None]) -> None:
     call = f"from mapsto.training import meta_gradient\nof, b = TRACED[{name!r}].make(), TRACED[{name!r}].batch()\n"
     call += "meta_gradient(of, compile=True)({n: p.detach() for n, p in of.named_parameters()}, b)"
@@ -898,7 +904,7 @@ def test_what_is_not_one_graph_is_exempt_for_a_reason_that_holds(name: str, else
 @pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU: none found (g++)"
 )
-@pytest.mark.parametrize("name", ["MAML", "prototypes"])
+@pytest.mark.parametrize("name", shorter(["MAML", "prototypes"], {"MAML"}))
 def test_the_compiled_meta_gradient_is_the_eager_one(name: str, elsewhere: Callable[[str], None]) -> None:
     elsewhere(f"compiles({name!r}, backend='inductor')")
 

@@ -397,7 +397,7 @@ def test_the_shipped_mapping_keeps_the_laws():
     assert e.values[0, 3] == 0 and (np.diff(reg.predict_quantiles(rows, list(LEVELS))) >= 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_own_checks_of_the_shipped_mapping(unchecked):
     for estimator, check in estimator_checks_generator(TableRegressor()):

@@ -11,7 +11,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+import mapsto
 from mapsto.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,7 @@ def test_the_source_distribution_holds_tests_docs_examples_and_configurations(tm
         "README.md",
         "LICENSE",
         "CHANGELOG.md",
+        "CITATION.cff",
         "CONTRIBUTING.md",
         "Makefile",
     ):
@@ -61,13 +64,19 @@ def test_the_source_distribution_holds_tests_docs_examples_and_configurations(tm
     for kept in (
         *("tests/conftest.py", "tests/test_same_numbers.json", "docs/explaining.md", "docs/pictures/report.png"),
         *("examples/table.py", "configs/tables.yaml", "benchmarks/RESULTS.md", "Makefile", "CHANGELOG.md", "LICENSE"),
-        *("mapsto/weights/tables.safetensors", "mapsto/py.typed"),
+        *("CITATION.cff", "mapsto/weights/tables.safetensors", "mapsto/py.typed"),
     ):
         assert kept in members, kept
     assert not [name for name in members if "__pycache__" in name]
     assert (
         "Author:" in text and "Classifier: Typing :: Typed" in text and 'Requires-Dist: shap; extra == "plots"' in text
     )
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == PROJECT["version"] == mapsto.__version__
+    assert cited["license"] == PROJECT["license"] and f"## [{cited['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_the_error_about_plots_names_the_extra() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import mapsto
+from mapsto.play import page as play
 
 project, author, copyright = "mapsto", "The mapsto authors", "The mapsto authors"
 release = version = mapsto.__version__
@@ -15,8 +16,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "mathematics",
     "reference",
 ]
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "mapsto ↦"
 html_static_path = ["_static"]
@@ -50,9 +53,10 @@ OUTSIDE = {  # pages that lie elsewhere in the repository, for readers of the co
 
 
 def setup(app):
-    """Lead links to the pages outside to their copies."""
+    """Lead links to the pages outside to their copies, and put the page to play with beside the pages."""
     app.connect("source-read", lambda app, page, text: lead(text))
     app.connect("include-read", lambda app, path, parent, text: lead(text))
+    app.connect("build-finished", lambda app, error: error or play.write(Path(app.outdir) / "play.html"))
 
 
 def lead(text):

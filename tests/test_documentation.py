@@ -21,7 +21,8 @@ from mapsto.commands import list as listing
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 PART = re.compile(
-    r"^<!-- setup\n(?P<setup>.*?)^-->|^(?P<skip><!-- not run: .+ -->\n)?[ ]*```(?P<kind>\w*)\n(?P<code>.*?)^[ ]*```$",
+    r"^<!-- setup\n(?P<setup>.*?)^-->|"
+    r"^(?P<skip><!-- not run: .+ -->\n)?[ ]*```(?P<kind>[^\n]*)\n(?P<code>.*?)^[ ]*```$",
     re.S | re.M,
 )
 LONG = re.compile(r"\b(steps|episodes|batch|repeats|coalitions)=(\d[\d_]{2,})|(--steps )(\d[\d_]*)")

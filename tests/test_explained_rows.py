@@ -143,17 +143,20 @@ def test_what_is_no_table_is_refused(unchecked: None) -> None:
         "background": [
             lambda: explain(FOREST, ROWS[:0]), lambda: explain(FOREST, ROWS[:, :, None]), lambda: explain(FOREST, 3.0),
             lambda: explain(FOREST, np.array([["a"]])), lambda: explain(NET, FRAME.assign(age="old")),
+            lambda: explain(FOREST, np.zeros((2, 40))), lambda: explain(FOREST.predict_proba, ROWS[:, :3]),
+            lambda: explain(FOREST, ROWS + [[0, 0, np.inf, 0]]), lambda: explain(FOREST, FRAME.assign(age=np.inf)),
         ],
         "rows": [
             lambda: explain(FOREST, ROWS)(ROWS[:, :3]), lambda: explain(FOREST, ROWS)(FRAME),
             lambda: explain(FOREST, FRAME)(FRAME[["age", "dose"]]), lambda: explain(FOREST, ROWS)(None),
             lambda: explain(FOREST, ROWS)(ROWS[:0]), lambda: explain(FOREST, FRAME)(FRAME[:0]),
+            lambda: explain(FOREST, ROWS)(np.full((1, 4), -np.inf)),
+            lambda: explain(FOREST, FRAME)(FRAME.assign(age=np.inf)),
         ],
         "f": [lambda: explain("forest", ROWS), lambda: explain(RandomForestClassifier(), ROWS)],
         "game": [lambda: explain(lambda rows: rows.sum(1), np.zeros((2, 40)), E.Shapley())(np.zeros((1, 40)))],
         "method": [lambda: explain(FOREST, ROWS, E.Gradient()), lambda: explain(FOREST, ROWS, E.Shapley)],
     }  # fmt: skip
-    cases["f"].append(lambda: explain(FOREST, np.zeros((2, 40))))  # a forest of four columns
     for name, calls in cases.items():
         for call in calls:
             with pytest.raises(MapstoError, match=f"^{name}: "):

@@ -79,6 +79,9 @@ class Explainer:
         self.background = self._codes("background", background)
         checks.expect(len(self.background) > 0, "background", "no rows", "at least one", "take some training rows")
         width = self.background.shape[1]
+        fitted = getattr(getattr(model, "__self__", model), "n_features_in_", width)
+        read = fitted if self.cells is None else width  # of a DataFrame, a model may leave columns out
+        checks.expect(width == read, "background", f"{width} columns", f"{read}, as the model was fitted on")
         sampled = method is None and width > _EXACT
         self.trees = TreeValues(model, self.view, self.background) if sampled else None
         self.method = method or (Shapley() if width <= _EXACT else Shapley(samples=64 * width))
@@ -119,6 +122,13 @@ class Explainer:
         return (values,) if errors is None else (values, errors)
 
     def _codes(self, name: str, rows: Any) -> Float[Tensor, "n d"]:
+        codes = self._cells_as_numbers(name, rows)
+        infinite = codes.isinf().any(1).nonzero()
+        got = f"an infinite cell in row {infinite[0].item()}" if len(infinite) else ""
+        checks.expect(not got, name, got, "finite numbers, or NaN where a cell is missing")
+        return codes
+
+    def _cells_as_numbers(self, name: str, rows: Any) -> Float[Tensor, "n d"]:
         if _is_frame(rows):
             remedy = "pass the background as a DataFrame too"
             checks.expect(self.cells is not None, name, "a DataFrame", "an array, as the background", remedy)

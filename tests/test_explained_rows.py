@@ -144,7 +144,7 @@ def test_what_is_no_table_is_refused(unchecked: None) -> None:
             lambda: explain(FOREST, ROWS[:0]), lambda: explain(FOREST, ROWS[:, :, None]), lambda: explain(FOREST, 3.0),
             lambda: explain(FOREST, np.array([["a"]])), lambda: explain(NET, FRAME.assign(age="old")),
             lambda: explain(FOREST, np.zeros((2, 40))), lambda: explain(FOREST.predict_proba, ROWS[:, :3]),
-            lambda: explain(FOREST, ROWS + [[0, 0, np.inf, 0]]), lambda: explain(FOREST, FRAME.assign(age=np.inf)),
+            lambda: explain(FOREST, np.full((2, 4), np.inf)), lambda: explain(FOREST, FRAME.assign(age=np.inf)),
         ],
         "rows": [
             lambda: explain(FOREST, ROWS)(ROWS[:, :3]), lambda: explain(FOREST, ROWS)(FRAME),

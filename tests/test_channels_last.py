@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from mapsto.models import VGG, AlexNet, Conv3, Conv4, ResNet12
-from mapsto.models.convolution import channels_last
+from mapsto.models.convolution import Convolution, channels_last
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "Conv4": lambda c: Conv4(channels=c, hidden=4, outputs=2, size=16),
@@ -19,8 +19,8 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def images(channels: int, size: int) -> Tensor:
-    return torch.randn(3, channels, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def images(channels: int, size: int, n: int = 3) -> Tensor:
+    return torch.randn(n, channels, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 4, 5), (3, 2, 4, 5), (0, 2, 4, 5), (2, 3, 1, 1)])
@@ -42,8 +42,14 @@ def test_every_layer_computes_with_the_channels_innermost(name: str, channels: i
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
             layer.register_forward_hook(lambda layer, inputs, output: inner.append(output.stride(1) == 1))
-    net(images(channels, 22 if name == "Conv3" else 16))
+    net(images(channels, 22 if name == "Conv3" else 16, n=32))
     assert len(inner) >= 4 and all(inner)
+
+
+def test_channels_are_outermost_where_the_weights_outnumber_the_images() -> None:
+    layer = Convolution(64, 64, 3, padding=1).double()  # 36,864 weights
+    small, large = (torch.zeros(n, 64, 8, 8, dtype=torch.float64) for n in (8, 9))
+    assert layer(channels_last(small)).stride(3) == 1 and layer(channels_last(large)).stride(1) == 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -58,7 +64,7 @@ def test_the_numbers_and_their_derivatives_are_those_of_any_layout(name: str, mo
         return net(x), grad(length)(x)
 
     got = results()
-    monkeypatch.setattr("mapsto.models.convolution.channels_last", lambda x: x.contiguous())
+    monkeypatch.setattr("mapsto.models.convolution.channels_last", lambda x, weights: x.contiguous())
     expected = results()
     assert expected[1].abs().max() > 1e-6
     torch.testing.assert_close(got, expected)

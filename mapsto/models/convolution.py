@@ -1,4 +1,4 @@
-"""Convolutions that compute with the channels of an image innermost in memory, which is faster on the CPU."""
+"""Convolutions that compute with the channels of an image innermost in memory, where this is faster on the CPU."""
 
 from typing import Any
 
@@ -19,19 +19,25 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d ..."]:
         """Return the convolved images."""
-        return super().forward(channels_last(x))
+        return super().forward(channels_last(x, self.weight.numel()))
 
 
-def channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+def channels_last(x: Float[Tensor, "n c h w"], weights: int = 0) -> Float[Tensor, "n c h w"]:
     """Return the images with their channels innermost in memory if they are on the CPU, also if they have one channel.
 
-    Under `vmap`, where norms do not know the layout, and in compiled code, the images stay as they are.
+    If the convolution has more `weights` than the images have numbers, the channels are outermost: most time would go into
+    bringing the weights into the order of the images. Under `vmap`, where norms do not know the layout, and in compiled
+    code, the images stay as they are.
 
     >>> import torch
     >>> channels_last(torch.zeros(2, 3, 4, 5)).stride()
     (60, 1, 15, 3)
     """
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.stride(1) == 1 or _mapped():
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or _mapped():
+        return x
+    if x.numel() < weights:
+        return x.contiguous()
+    if x.stride(1) == 1:
         return x
     return x.permute(0, 2, 3, 1).flatten(1).unflatten(1, (*x.shape[2:], x.shape[1])).permute(0, 3, 1, 2)
 

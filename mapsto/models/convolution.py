@@ -25,9 +25,9 @@ class Convolution(nn.Conv2d):
 def channels_last(x: Float[Tensor, "n c h w"], weights: int = 0) -> Float[Tensor, "n c h w"]:
     """Return the images with their channels innermost in memory if they are on the CPU, also if they have one channel.
 
-    If the convolution has more `weights` than the images have numbers, the channels are outermost: most time would go into
-    bringing the weights into the order of the images. Under `vmap`, where norms do not know the layout, and in compiled
-    code, the images stay as they are.
+    If the convolution has more `weights` than the images have numbers, the channels are outermost: most time would be
+    spent on bringing the weights into the order of the images. Under `vmap`, where norms do not know the layout, and in
+    compiled code, the images stay as they are.
 
     >>> import torch
     >>> channels_last(torch.zeros(2, 3, 4, 5)).stride()

@@ -42,7 +42,7 @@ ROOMS = {
         REALX
     """,
     "figures": """
-        attributions beeswarm draw heat influence reliability waterfall
+        attributions bar beeswarm draw heat influence reliability scatter waterfall
     """,
     "joint": """
         Doubting Joint SelfExplaining Tuning
@@ -105,7 +105,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 197
+    assert len({name for _, name in PUBLIC} - OWN) <= 199
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

@@ -105,7 +105,7 @@ def test_scores_that_are_no_probabilities_are_not_drawn_in_per_cent():
 @pytest.mark.parametrize(
     ("draw", "name"),
     [
-        (lambda: figures.beeswarm(two_classes(), "dead"), "target: got 'dead', expected a class: 'well', 'ill'"),
+        (lambda: figures.beeswarm(two_classes(), "dead"), "target: got 'dead', expected one of 'well', 'ill'"),
         (lambda: figures.bar(two_classes(), "il"), "perhaps 'ill' is meant"),
         (lambda: figures.bar(number(), 3), "target: got 3"),
         (lambda: figures.bar(two_classes()[[]]), "e: got no rows"),

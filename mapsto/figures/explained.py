@@ -6,9 +6,6 @@ that is predicted for it, and a picture of many rows the class with the largest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
-from numbers import Integral
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -83,21 +80,7 @@ def _chosen(e: Explanation) -> tuple[int, str]:
 
 
 def _place(e: Explanation, target: Target) -> int:
-    names = [str(name) for name in e.class_names]
-    checks.expect(str(target) in names, "target", repr(target), f"a class: {some(names)}", near(str(target), names))
-    return names.index(str(target))
-
-
-def column_of(e: Explanation, name: str, column: Any) -> int:
-    """Return the place of a column that is given by its name or its place; raise MapstoError unless there is one."""
-    names = list(e.feature_names)
-    places = [j for j, other in enumerate(names) if other == column]
-    if not places and isinstance(column, Integral) and 0 <= int(column) < len(names):
-        places = [int(column)]
-    got = repr(column) if not places else f"{column!r}, the name of {len(places)} columns"
-    expected = f"a column: {some(names)}" if not places else "one column"
-    checks.expect(len(places) == 1, name, got, expected, near(column, names) if not places else "pass its place")
-    return places[0]
+    return checks.place([str(name) for name in e.class_names], target=str(target))
 
 
 def shades(e: Explanation) -> Shaped[np.ndarray, "n d"]:
@@ -115,15 +98,3 @@ def shades(e: Explanation) -> Shaped[np.ndarray, "n d"]:
             found[:, j] = codes
         found[~np.isfinite(codes), j] = None
     return found
-
-
-def some(names: Sequence[Any], most: int = 6) -> str:
-    """List names, the first few of many."""
-    listed = ", ".join(repr(name) for name in names[:most])
-    return listed + (f", … ({len(names)} in all)" if len(names) > most else "")
-
-
-def near(name: Any, names: Sequence[Any]) -> str:
-    """Recommend the name that looks like `name`, if there is one."""
-    similar = get_close_matches(str(name), [str(other) for other in names], n=1)
-    return f"perhaps {similar[0]!r} is meant" if similar else ""

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from .. import checks
 from ..explanation import Explanation
 from . import numbers, style
 from .beeswarm import PALE, high_and_low, ranks, stack
 from .colours import of_class
-from .explained import Target, column_of, explained, shades
+from .explained import Target, explained, shades
 from .outputs import framed
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def scatter(e: Explanation, column: Any, target: Target = None, colour: Any = No
     Raises:
         MapstoError: if `e` has no rows, or no such target or column.
     """
-    j = column_of(e, "column", column)
-    other = None if colour is None else column_of(e, "colour", colour)
+    j = checks.place(list(e.feature_names), column=column)
+    other = None if colour is None else checks.place(list(e.feature_names), colour=colour)
     part, cells, names = explained(e, target), shades(e), style.distinct(e.feature_names)
     y = part.unit.factor * part.values[:, j]
     figure = style.canvas(3.7)

@@ -76,7 +76,8 @@ def waterfall(
     reaches = [0.0 if reach is None else reach_of(bar, reach) for bar in bars]
     outer = [end + side * half for end, half in zip(ends, [0.0, *reaches], strict=True) for side in (-1, 1)]
     texts = [unit.within(bar.end - bar.start, half) for bar, half in zip(bars, reaches, strict=True)]
-    room(axes, unit.factor * np.array(outer), max(map(len, texts), default=0), unit.step, unit.range)
+    texts += [unit.amount(ends[0]), unit.amount(ends[-1])]
+    room(axes, unit.factor * np.array(outer), max(map(len, texts)), unit.step, unit.range)
     for height, (bar, half) in enumerate(zip(bars, reaches, strict=True), start=1):
         step_bar(axes, bar, height, unit, half)
         joint = [unit.factor * bar.end] * 2

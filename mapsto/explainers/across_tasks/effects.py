@@ -9,8 +9,8 @@ over the rows 0. Partial dependence also asks for rows that cannot be, such as h
 correlated. Accumulated effects move each row within its own bin only.
 
 References: Goldstein et al. 2015, "Peeking inside the black box: visualizing statistical learning with plots of
-individual conditional expectation"; Apley & Zhu 2020, "Visualizing the effects of predictor variables in black box
-supervised learning models", eq. 15 and 16.
+individual conditional expectation" (ICE); Apley & Zhu 2020, "Visualizing the effects of predictor variables in black
+box supervised learning models", eq. 15 and 16 (ALE).
 """
 
 from typing import Any, NamedTuple

@@ -8,6 +8,7 @@ checks.expect(len(x) == len(y), "y", len(y), f"{len(x)} labels, one for each row
 
 import math
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
@@ -122,6 +123,27 @@ def one_of(options: Collection[Any], **choices: Any) -> None:
     listed = ", ".join(map(repr, options))
     for name, choice in choices.items():
         expect(choice in tuple(options), name, repr(choice), f"one of {listed}")
+
+
+def place(names: Sequence[Any], **given: Any) -> int:
+    """Return the place of the one argument, which is one of `names` or its place; raise MapstoError if there is none.
+
+    >>> place(["age", "dose"], column="dose"), place(["age", "dose"], column=0)
+    (1, 0)
+    >>> place(["age", "dose"], column="does")
+    Traceback (most recent call last):
+    mapsto.errors.MapstoError: column: got 'does', expected one of 'age', 'dose'; perhaps 'dose' is meant.
+    """
+    ((argument, value),) = given.items()
+    found = [j for j, name in enumerate(names) if name == value]
+    if not found and isinstance(value, Integral) and 0 <= int(value) < len(names):
+        return int(value)
+    similar = get_close_matches(str(value), map(str, names), n=1)
+    listed = ", ".join(map(repr, names[:6])) + (f", … ({len(names)} in all)" if len(names) > 6 else "")
+    remedy = f"perhaps {similar[0]!r} is meant" if similar else ""
+    expect(found, argument, repr(value), f"one of {listed}", remedy)
+    expect(len(found) == 1, argument, f"{value!r}, which {len(found)} have", "the name of one", "pass its place")
+    return found[0]
 
 
 def shape(expected: Sequence[int | str], remedy: str = "", **arrays: Any) -> None:

@@ -53,7 +53,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "seeing": {"episodes", "adaptation", "learners", "views", "explainers", "measures"},
     "training": {"episodes", "adaptation", "learners", "joint", "processes", "threads"},
-    "figures": {"explainers", "measures", "seeing", "estimate"},
+    "figures": {"explanation", "explainers", "explainers.across_tasks", "measures", "seeing", "estimate"},
     "reports": {
         *(
             "adaptation",

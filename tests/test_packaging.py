@@ -81,7 +81,7 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
 
 def test_the_error_about_plots_names_the_extra() -> None:
     assert "shap" in PROJECT["optional-dependencies"]["plots"]
-    assert "mapsto[plots]" in (ROOT / "mapsto" / "explanation.py").read_text()
+    assert "mapsto[plots]" in (ROOT / "mapsto" / "explanation" / "explanation.py").read_text()
 
 
 def test_the_readme_says_what_torch_costs_before_it_is_fetched() -> None:

@@ -34,15 +34,15 @@ ROOMS = {
     "explainers": """
         Anchors BayesianShapley Counterfactual ExpectedGradients Explainer Game GameExplainer GradCAM Gradient
         HiResCAM InputXGradient IntegratedGradients Interactions LIME Occlusion PermutationShapley Shapley
-        ShapleyInteractions Smooth SurrogateTree View ViewExplainer attention_rollout global_importance
-        knn_shapley partial_dependence patches superpixels task_influence
+        ShapleyInteractions Smooth SurrogateTree View ViewExplainer ale attention_rollout global_importance
+        ice knn_shapley partial_dependence patches superpixels task_influence
     """,
     "explainers.learned": """
         AmortisedShapley Columns DistilledShapley INVASE Interpreter L2X LeaveOneOut Patches Players PolicyGradient
         REALX
     """,
     "figures": """
-        attributions beeswarm draw heat influence reliability waterfall
+        attributions bar beeswarm draw heat influence reliability scatter waterfall
     """,
     "joint": """
         Doubting Joint SelfExplaining Tuning
@@ -105,7 +105,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_public_names_are_few() -> None:
-    assert len({name for _, name in PUBLIC} - OWN) <= 197
+    assert len({name for _, name in PUBLIC} - OWN) <= 201
 
 
 def test_one_name_is_one_thing_in_every_room() -> None:

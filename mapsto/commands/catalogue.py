@@ -64,6 +64,7 @@ PRESETS = (
 )
 OTHER_NAMES = {  # of the literature and of other libraries: the room and our code
     "ActivationMaximisation": ("seeing", "maximise"),
+    "ALE": ("explainers", "ale"),
     "AttentionRollout": ("explainers", "attention_rollout"),
     "CAM": ("explainers", "HiResCAM()"),
     "DataShapley": ("views", "support_game"),
@@ -73,6 +74,7 @@ OTHER_NAMES = {  # of the literature and of other libraries: the room and our co
     "FeatureAblation": ("explainers", "Occlusion()"),
     "Grad-CAM": ("explainers", "GradCAM()"),
     "GradientSHAP": ("explainers", "ExpectedGradients"),
+    "ICE": ("explainers", "ice"),
     "InfluenceFunctions": ("views", "weights"),
     "KernelSHAP": ("explainers", "Shapley(samples=2048)"),
     "LimeTabular": ("explainers", "LIME.of_table"),
@@ -105,7 +107,7 @@ _QUESTIONS = {  # public names that no base class tells apart, by room and by th
         "values teaching examples": ("knn_shapley",),
         "follows attention": ("attention_rollout",),
         "divides an image into parts": ("patches", "superpixels"),
-        "What does the model go by overall?": ("global_importance", "partial_dependence"),
+        "What does the model go by overall?": ("ale", "global_importance", "ice", "partial_dependence"),
         "Which tasks taught it?": ("task_influence",),
     },
     "measure": {

@@ -6,6 +6,7 @@ counterfactuals) return no attributions: they describe a classifier by its answe
 """
 
 from . import learned as learned
+from .across_tasks.effects import ale, ice
 from .across_tasks.explainer_of_rows import Explainer
 from .across_tasks.global_explanation import global_importance, partial_dependence
 from .across_tasks.task_influence import task_influence
@@ -52,8 +53,10 @@ __all__ = [
     "SurrogateTree",
     "View",
     "ViewExplainer",
+    "ale",
     "attention_rollout",
     "global_importance",
+    "ice",
     "knn_shapley",
     "partial_dependence",
     "patches",

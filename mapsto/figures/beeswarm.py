@@ -18,24 +18,28 @@ Fig. 4.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from .. import checks
+from ..explanation import Explanation
 from . import density, numbers, style
+from .explained import Target, explained, shades
 from .unit import Unit, of_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 MANY = 1000  # rows, beyond which a line shows their density
 _LINE = 0.34  # inches
-_PALE = 0.3
+PALE = 0.3
 
 
 class Line(NamedTuple):
@@ -48,8 +52,9 @@ class Line(NamedTuple):
     pale: Bool[np.ndarray, " n"] | None = None  # whether the sign of the contribution is not certain
 
 
+@functools.singledispatch
 def beeswarm(
-    values: Float[np.ndarray, "n d"],
+    values: Float[np.ndarray, "n d"] | Explanation,
     data: np.ndarray,
     names: Sequence[str],
     target: str | Unit,
@@ -58,26 +63,33 @@ def beeswarm(
     order: Int[np.ndarray, " d"] | None = None,
     uncertain: Bool[np.ndarray, "n d"] | None = None,
 ) -> Figure:
-    """Draw the contribution of each cell of `data` to the probability of the class `target`, one dot for each cell.
+    """Draw the contribution of each cell of a table to the predictions of its rows, one dot for each cell.
 
-    Of more than 1,000 rows, the number of contributions of each size is drawn instead, in the mean colour of the cells.
-    If a number is predicted, `target` is its unit, a `mapsto.figures.unit.Amount`. `values` holds the contributions to
-    the probability (0.07 = 7 percentage points), or to the number. `names` holds the names of the
+    `beeswarm(e, target=None, top=10)` draws an `Explanation`. `target` is the name of a class; if it is None, the
+    second of two classes is drawn, and of more classes the one with the largest total importance. If a number is
+    predicted, `target` is its name, or its unit: a `mapsto.figures.unit.Amount`. If `e.errors` are known, contributions
+    whose 90 % interval contains 0 are pale.
+
+    The parts can be given as arrays too. Then `target` is the name of a class, or a unit. `values` holds the
+    contributions to the probability (0.07 = 7 percentage points) or to the number, and `names` the names of the
     columns. The columns with the largest mean absolute contributions, at most `top` of them, have a line each; one more
-    line shows the sum of the other columns. To compare pictures of several classes, pass the same `order` of the
-    columns and the same `limits` of the horizontal axis (in percentage points) for all of them. If `order` or `limits`
-    is None, it is chosen from `values`. `uncertain` tells which contributions are drawn pale; if None, none is.
+    line shows the sum of the other columns. Of more than 1,000 rows, the number of contributions of each size is drawn
+    instead of dots, in the mean colour of the cells. To compare pictures of several classes, pass the same `order` of
+    the columns and the same `limits` of the horizontal axis (in percentage points) for all of them. If `order` or
+    `limits` is None, it is chosen from `values`. `uncertain` tells which contributions are drawn pale; if it is None,
+    none is.
 
     Raises:
-        MapstoError: if no row is given.
+        MapstoError: if no row is given, or `e` has no such target.
     """
+    assert not isinstance(values, Explanation)  # its form is registered below
     some = "at least one explained row"
     checks.expect(len(values) > 0, "values", "no rows", some, "explain some rows first")
     unit = of_target(target)
     drawing = lines(values, data, names, top, order, unit.factor, uncertain)
     figure = style.canvas(1.55 + _LINE * len(drawing))
     axes = style.rows(style.quiet(figure.subplots()), [line.text for line in drawing])
-    axes.set_xlim(*(limits or reach(values, unit.factor)))
+    axes.set_xlim(*(limits or reach(np.concatenate([line.x for line in drawing]), 1.0)))
     axes.axvline(0, color=style.MUTED, linewidth=1.2, zorder=1)
     for height, line in enumerate(drawing):
         if len(values) > MANY:
@@ -86,6 +98,14 @@ def beeswarm(
             _dots(axes, line, height, size=float(np.clip(2000 / len(values), 11, 26)))
     axes.set_xlabel(unit.axis_of_changes("contribution to"), fontsize=9.5, color=style.INK)
     _legend(figure, axes, drawing)
+    return figure
+
+
+@beeswarm.register(Explanation)
+def _(e: Explanation, target: Target = None, top: int = 10) -> Figure:
+    part = explained(e, target)
+    figure = beeswarm(part.values, shades(e), e.feature_names, part.unit, top, uncertain=part.uncertain)
+    figure.axes[0].set_xlabel(part.axis_of_changes("contribution to"))
     return figure
 
 
@@ -142,7 +162,7 @@ def _column(name: str, x: Float[np.ndarray, " n"], cells: np.ndarray, pale: Bool
     floats = numbers.as_floats(cells)
     if floats is None:
         return _categories(style.label(name, 14), x, cells, missing, pale)
-    return [Line(style.label(name), x, _ranks(floats), missing, pale)]
+    return [Line(style.label(name), x, ranks(floats), missing, pale)]
 
 
 def _categories(
@@ -157,7 +177,7 @@ def _categories(
     return [Line(f"{short}: {text}", x[mine], None, missing[mine], pale[mine]) for text, mine in parts if mine.any()]
 
 
-def _ranks(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def ranks(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Return the mean rank of each number among the column's numbers, scaled to [0, 1]; a constant column is 0.5."""
     ordered = np.sort(x[~np.isnan(x)])
     if len(ordered) == 0 or ordered[0] == ordered[-1]:
@@ -177,7 +197,7 @@ def _dots(axes: Axes, line: Line, height: int, size: float) -> None:
     if line.shade is not None:
         filled = {"cmap": style.low_to_high(), "vmin": 0, "vmax": 1, "linewidths": 0}
     pale = np.zeros(len(line.x), dtype=bool) if line.pale is None else line.pale
-    for mine, look in ((empty, hollow), (~empty & pale, {**filled, "alpha": _PALE}), (~empty & ~pale, filled)):
+    for mine, look in ((empty, hollow), (~empty & pale, {**filled, "alpha": PALE}), (~empty & ~pale, filled)):
         if mine.any():
             shade = {} if line.shade is None or look is hollow else {"c": line.shade[mine]}
             axes.scatter(line.x[mine], heights[mine], s=size, zorder=3, rasterized=len(line.x) > 150, **look, **shade)
@@ -201,29 +221,36 @@ def _bars(axes: Axes, line: Line, height: int) -> None:
         else:
             plain = np.tile(to_rgba(style.MUTED), (len(found.x), 1))
             colours = plain if line.shade is None else style.low_to_high()(found.shade)
-            colours[:, 3] = 1 - (1 - _PALE) * found.pale
+            colours[:, 3] = 1 - (1 - PALE) * found.pale
             shown.set(facecolor=colours, linewidth=0)
         axes.add_collection(shown, autolim=False)
 
 
 def _legend(figure: Figure, axes: Axes, drawing: Sequence[Line]) -> None:
     """Explain the colours: a bar from low to high, and marks for categories, sums and missing cells."""
-    from matplotlib.cm import ScalarMappable
     from matplotlib.lines import Line2D
 
     if any(line.shade is not None and (line.missing is None or not line.missing.all()) for line in drawing):
-        bar = figure.colorbar(
-            ScalarMappable(cmap=style.low_to_high()), ax=axes, location="bottom", shrink=0.62, aspect=30
-        )
-        bar.set_ticks([0, 1], labels=["low value", "high value"])
-        bar.ax.tick_params(length=0, labelsize=9, pad=2)
-        bar.outline.set_visible(False)
+        high_and_low(figure, axes, location="bottom", shrink=0.62)
     marks = []
     if any(line.shade is None for line in drawing):
         marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, label="category or sum"))
     if any(line.missing is not None and line.missing.any() for line in drawing):
         marks.append(Line2D([], [], marker="o", ls="", ms=4, mfc="white", mec=style.NEUTRAL, label="missing"))
     if any(line.pale is not None and line.pale.any() for line in drawing):
-        marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, alpha=_PALE, label="sign not certain"))
+        marks.append(Line2D([], [], marker="o", ls="", ms=4, color=style.MUTED, alpha=PALE, label="sign not certain"))
     if marks:
         figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+
+
+def high_and_low(figure: Figure, axes: Axes, location: Literal["bottom", "right"], shrink: float) -> Colorbar:
+    """Add the bar of colours from a low to a high value beside `axes`."""
+    from matplotlib.cm import ScalarMappable
+
+    bar = figure.colorbar(
+        ScalarMappable(cmap=style.low_to_high()), ax=axes, location=location, shrink=shrink, aspect=30
+    )
+    bar.set_ticks([0, 1], labels=["low value", "high value"])
+    bar.ax.tick_params(length=0, labelsize=9, pad=2)
+    bar.outline.set_visible(False)
+    return bar

@@ -29,12 +29,9 @@ WIDTH = 4.5
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
     """Make an empty white figure of `width` by `height` inches that lays itself out."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from .shown import Picture
 
-    figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Picture(figsize=(width, height), facecolor="white", layout="constrained")
 
 
 def quiet(axes: Axes) -> Axes:
@@ -45,6 +42,16 @@ def quiet(axes: Axes) -> Axes:
     axes.set_axisbelow(True)
     axes.tick_params(axis="both", length=0, labelsize=9.5, colors=INK)
     return axes
+
+
+def caption(figure: Figure, *lines: str) -> Figure:
+    """Write lines, of which some may be empty, below a figure that grows to hold them."""
+    told = [line for line in lines if line]
+    if told:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + 0.15 * len(told) + 0.05)
+        figure.supxlabel("\n".join(told), fontsize=8.5, color=MUTED)
+    return figure
 
 
 def rows(axes: Axes, labels: Sequence[str]) -> Axes:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from . import checks
+from .. import checks
+from . import html
 
 if TYPE_CHECKING:
     import shap
@@ -100,6 +101,12 @@ class Explanation:
         """The mean absolute contribution of each column over the rows: `mean_n |values|`."""
         return np.abs(self.values).mean(0)
 
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether probabilities of classes are explained: the base values of each row are from 0 to 1 and sum to 1."""
+        base = self.base_values
+        return base.ndim == 2 and bool((base >= -1e-4).all() and np.allclose(base.sum(1), 1, atol=1e-4))
+
     def intervals(self, coverage: float = 0.9) -> tuple[Float[np.ndarray, "n d *k"], Float[np.ndarray, "n d *k"]]:
         """Return (lower, upper): bounds of intervals that contain the exact Shapley values with probability `coverage`.
 
@@ -123,6 +130,10 @@ class Explanation:
             reach = float(np.interp(coverage, np.arange(100) / 100, [0.0, *self.ratios]))
         assert self.errors is not None
         return self.values - reach * self.errors, self.values + reach * self.errors
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        return html.table(self)
 
     def to_shap(self) -> "shap.Explanation":
         """Return the explanations as a `shap.Explanation`, which the functions in `shap.plots` can draw.

@@ -1,0 +1,177 @@
+"""Effects of one column of a table on the score of any model: for each row alone (ICE), and accumulated (ALE).
+
+    ICE_i(v) = f(v, x_i)                       x_i: row i without column j, which is set to v
+    PD(v)    = mean_i ICE_i(v)
+    ALE(z_k) = Σ_{m≤k} mean_{i in bin m} [f(z_m, x_i) − f(z_{m−1}, x_i)] − c
+
+The edges z_0 … z_K are quantiles of the column; bin m holds the rows from z_{m−1} (excluded) to z_m; c makes the mean
+over the rows 0. Partial dependence also asks for rows that cannot be, such as heavy newborns, if columns are
+correlated. Accumulated effects move each row within its own bin only.
+
+References: Goldstein et al. 2015, "Peeking inside the black box: visualizing statistical learning with plots of
+individual conditional expectation" (ICE); Apley & Zhu 2020, "Visualizing the effects of predictor variables in black
+box supervised learning models", eq. 15 and 16 (ALE).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+from torch.func import vmap
+
+from ... import checks
+from ..explainer import without_graph
+from .table_model import TableModel
+
+
+class SingleRows(NamedTuple):
+    """The score of each row as a function of one column: curves of individual conditional expectation."""
+
+    column: str
+    outcome: str  # the name of the score
+    grid: Shaped[np.ndarray, " g"]  # the values, numbers or words, to which the column is set
+    curves: Float[np.ndarray, "n g"]
+    cells: Shaped[np.ndarray, " n"]  # the rows' own values
+
+    @property
+    def mean(self) -> Float[np.ndarray, " g"]:
+        """The partial dependence: the mean curve."""
+        return self.curves.mean(0)
+
+
+class LocalEffects(NamedTuple):
+    """The accumulated local effects of a column of numbers on a score; their mean over the rows is 0."""
+
+    column: str
+    outcome: str  # the name of the score
+    edges: Float[np.ndarray, " b+1"]  # of the bins: values of the column
+    effects: Float[np.ndarray, " b+1"]  # at the edges
+    rows: Int[np.ndarray, " b"]  # the number of rows in each bin
+
+
+def ice(
+    model: Any,
+    rows: Any,
+    column: int | str,
+    grid: Float[np.ndarray, " g"] | int = 20,
+    target: int | str | None = None,
+    batch_size: int | None = None,
+) -> SingleRows:
+    """Return the score of each row as a function of the value of one column, the other cells unchanged.
+
+    Args:
+        model: a module, a scikit-learn estimator, or a function of a batch of rows, see `views.model`.
+        rows: rows `[n, d]` that represent the data: an array, a tensor or a DataFrame. Columns of a DataFrame may hold
+            words.
+        column: the name of the column, or its place, counted from 0.
+        grid: the values to which the column is set, or their number: so many quantiles of the column. All of its
+            values are taken if they are fewer, and all of its words.
+        target: the index or the name of the score. It may be None if there is one score, and then is the second of two.
+        batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest.
+
+    Raises:
+        MapstoError: if there is no such column or score, the column has no value, or a score is not a number.
+
+    >>> ice(lambda rows: rows[:, 0] * rows[:, 1], np.array([[0.0, 1.0], [2.0, 3.0]]), column=0).curves
+    array([[0., 2.],
+           [0., 6.]])
+    """
+    table = TableModel(model, "rows", rows, target, batch_size)
+    j, x = _column(table, column)
+    values = _grid(x[:, j], grid, j in _words(table))
+    moved = x[:, None].repeat(1, len(values), 1)  # [n, g, d]
+    moved[:, :, j] = values
+    scores, outcome = _scores(table, moved, target, batch_size)
+    shown = _shown(table, j, values)
+    return SingleRows(str(table.names[j]), outcome, shown, scores.double().numpy(), _shown(table, j, x[:, j]))
+
+
+def ale(
+    model: Any,
+    rows: Any,
+    column: int | str,
+    bins: int = 20,
+    target: int | str | None = None,
+    batch_size: int | None = None,
+) -> LocalEffects:
+    """Return the accumulated local effects of a column of numbers; rows whose cell is missing are left out.
+
+    Args:
+        model: a module, a scikit-learn estimator, or a function of a batch of rows, see `views.model`.
+        rows: rows `[n, d]` that represent the data: an array, a tensor or a DataFrame.
+        column: the name of the column, or its place, counted from 0.
+        bins: the number of bins, which hold about as many rows each. Equal values are in one bin.
+        target: the index or the name of the score. It may be None if there is one score, and then is the second of two.
+        batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest.
+
+    Raises:
+        MapstoError: if there is no such column or score, the column holds words or fewer than two values, or a score is
+            not a number.
+
+    >>> ale(lambda rows: 3 * rows[:, 0], np.array([[0.0], [1.0], [2.0]]), column=0, bins=2).effects
+    array([-2.5,  0.5,  3.5])
+    """
+    checks.count(bins=bins)
+    table = TableModel(model, "rows", rows, target, batch_size)
+    j, x = _column(table, column)
+    checks.expect(j not in _words(table), "column", f"{column!r}, which holds words", "numbers", "take ice")
+    x = x[x[:, j].isfinite()]
+    checks.expect(len(x) > 0, "column", f"{column!r}, in which every cell is missing", "numbers")
+    edges = np.unique(np.quantile(x[:, j].numpy(), np.linspace(0, 1, bins + 1), method="inverted_cdf")).astype(float)
+    checks.expect(len(edges) > 1, "column", f"{column!r}, in which all cells are equal", "at least two values")
+    bin_of = np.clip(np.searchsorted(edges, x[:, j].numpy()) - 1, 0, None)
+    ends = x[:, None].repeat(1, 2, 1)
+    ends[:, :, j] = torch.as_tensor(np.stack([edges[bin_of], edges[bin_of + 1]], 1))
+    scores, outcome = _scores(table, ends, target, batch_size)
+    count = np.bincount(bin_of)
+    local = np.bincount(bin_of, (scores[:, 1] - scores[:, 0]).double().numpy()) / count
+    effects = np.append(0.0, local.cumsum())
+    centre = count @ (effects[:-1] + effects[1:]) / 2 / count.sum()
+    return LocalEffects(str(table.names[j]), outcome, edges, effects - centre, count)
+
+
+def _column(table: TableModel, column: int | str) -> tuple[int, Float[Tensor, "n d"]]:
+    checks.expect(len(table.rows) > 0, "rows", "no rows", "at least one")
+    return checks.place(table.names, column=column), table.rows
+
+
+def _words(table: TableModel) -> list[int]:
+    return [j for j, name in enumerate(table.names) if table.cells is not None and name in table.cells.levels]
+
+
+def _grid(x: Float[Tensor, " n"], grid: Any, words: bool) -> Float[Tensor, " g"]:
+    """Return the values of the column that are asked for."""
+    if not isinstance(grid, int):
+        checks.expect(np.ndim(grid) == 1 and len(grid) > 0, "grid", f"shape {np.shape(grid)}", "[g], at least one")
+        return torch.as_tensor(grid).to(x)
+    checks.count(grid=grid)
+    known = x[x.isfinite()].unique()
+    checks.expect(len(known) > 0, "column", "no value", "at least one")
+    if words or len(known) <= grid:
+        return known
+    return torch.quantile(x[x.isfinite()], torch.linspace(0, 1, grid, dtype=x.dtype)).unique()
+
+
+def _shown(table: TableModel, j: int, codes: Float[Tensor, " v"]) -> Shaped[np.ndarray, " v"]:
+    """Return values of the column as they were given: its words, or its numbers."""
+    if j not in _words(table):
+        return codes.double().numpy()
+    assert table.cells is not None
+    levels = table.cells.levels[table.names[j]]
+    return np.array([levels[int(code)] for code in codes], object)
+
+
+def _scores(
+    table: TableModel, rows: Float[Tensor, "n g d"], target: Any, batch_size: int | None
+) -> tuple[Float[Tensor, "n g"], str]:
+    """Return the scores of rows, and their name: the target's or, if there is none, the only one's or the second's."""
+    with without_graph():
+        scores = vmap(table.view)(rows.flatten(0, 1))
+    checks.finite(scores=scores)
+    if scores.ndim > 1:
+        classes = table.classes(scores.shape[1])
+        checks.expect(len(classes) <= 2, "target", "None", f"one of the scores {', '.join(map(repr, classes))}")
+        scores, target = scores[:, -1], classes[-1]
+    return scores.reshape(rows.shape[:2]), "score" if target is None else f"score of {target}"

@@ -1,0 +1,155 @@
+"""One column of an explanation: the contribution of each of its cells against the cell.
+
+Numbers stand at their value, words of a category in groups, and missing cells apart. Dots may be coloured by another
+column; where cells of one value have different contributions, the other column can show why.
+
+Reference: Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees",
+Fig. 5, "SHAP dependence plots".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .. import checks
+from ..explanation import Explanation
+from . import numbers, style
+from .beeswarm import PALE, high_and_low, ranks, stack
+from .colours import of_class
+from .explained import Target, explained, shades
+from .outputs import framed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GROUPS = 6  # categories that are named
+_OPAQUE = 0.8
+
+
+def scatter(e: Explanation, column: Any, target: Target = None, colour: Any = None) -> Figure:
+    """Draw the contribution of each cell of a column against the cell.
+
+    Args:
+        e: the explanation. Contributions whose 90 % interval contains 0 are pale if `e.errors` are known.
+        column: the name of the column, or its place, counted from 0. Words of a category are drawn in groups, the most
+            frequent first. Missing cells stand apart.
+        target: the name of a class, or of a predicted number, or the `mapsto.figures.unit.Amount` of the number. If
+            None, the second of two classes is drawn; of more classes, the one with the largest total importance.
+        colour: the name or the place of another column, by which dots are coloured: numbers from low (blue) to high
+            (orange) by rank, categories in one colour each, missing cells grey.
+
+    Raises:
+        MapstoError: if `e` has no rows, or no such target or column.
+    """
+    j = checks.place(list(e.feature_names), column=column)
+    other = None if colour is None else checks.place(list(e.feature_names), colour=colour)
+    part, cells, names = explained(e, target), shades(e), style.distinct(e.feature_names)
+    y = part.unit.factor * part.values[:, j]
+    figure = style.canvas(3.7)
+    axes = framed(figure.subplots())
+    axes.axhline(0, color=style.MUTED, linewidth=1.2, zorder=1)
+    colours = np.tile(_rgba(style.MUTED), (len(e), 1))
+    if other is not None:
+        colours = _coloured(figure, axes, cells[:, other], names[other])
+    if part.uncertain is not None and part.uncertain[:, j].any():
+        colours[part.uncertain[:, j], 3] = PALE
+        axes.scatter([], [], color=[(*_rgba(style.MUTED)[:3], PALE)], label="sign not certain")
+    place = _words if numbers.as_floats(cells[:, j]) is None else _numbers
+    size = float(np.clip(3000 / len(e), 7, 26))
+    if np.ptp(y) < part.unit.step:
+        axes.set_ylim(y.min() - 10 * part.unit.step, y.max() + 10 * part.unit.step)
+    axes.scatter(place(axes, cells[:, j], y), y, s=size, c=colours, linewidths=0, zorder=3, rasterized=len(e) > 150)
+    axes.set_xlabel(style.label(names[j]), fontsize=9.5, color=style.INK)
+    axes.set_ylabel(part.axis_of_changes("contribution to"), fontsize=9.5, color=style.INK)
+    if axes.get_legend_handles_labels()[1]:
+        figure.legend(loc="outside upper left", fontsize=9, frameon=False, ncols=3, handletextpad=0.2)
+    return figure
+
+
+def _numbers(axes: Axes, cells: np.ndarray, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the places of a column of numbers, missing ones left of all others, and mark the axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    x = np.array(numbers.as_floats(cells))
+    lost = ~np.isfinite(x)
+    if lost.all():
+        return _grouped(axes, np.zeros(len(x), int), ["missing"], y)
+    low, high = x[~lost].min(), x[~lost].max()
+    span = (high - low) or 1.0
+    ticks = MaxNLocator(5).tick_values(low, high) if high > low else np.array([low])
+    ticks = ticks[(ticks >= low - 0.05 * span) & (ticks <= high + 0.05 * span)]
+    labels = [numbers.significant(tick) for tick in ticks]
+    axes.set_xlim(low - 0.05 * span, high + 0.05 * span)
+    if lost.any():
+        strip = low - 0.16 * span
+        x[lost] = strip + 0.15 * span * stack(y[lost], _bin(y))
+        ticks, labels = [strip, *ticks], ["missing", *labels]
+        axes.axvline(low - 0.07 * span, color=style.NEUTRAL, linewidth=0.8)
+        axes.set_xlim(low - 0.25 * span, high + 0.05 * span)
+    axes.set_xticks(ticks, labels)
+    return x
+
+
+def _words(axes: Axes, cells: np.ndarray, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Return the places of a column of words, missing ones right of all others."""
+    return _grouped(axes, *groups(cells), y)
+
+
+def _grouped(
+    axes: Axes, group: Int[np.ndarray, " n"], names: list[str], y: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Return the places of dots around the middles of their groups, side by side, and name the groups."""
+    turned = max(map(style.width, names)) * len(names) > 36
+    axes.set_xticks(range(len(names)), names, rotation=30 if turned else 0, ha="right" if turned else "center")
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.grid(axis="x", visible=False)
+    x = group.astype(float)
+    for g in range(len(names)):
+        x[group == g] += stack(y[group == g], _bin(y), step=0.05)
+    return x
+
+
+def _bin(y: Float[np.ndarray, " n"]) -> float:
+    """Return the height within which dots would hide one another."""
+    return float(np.ptp(y)) / 50 or 1.0
+
+
+def groups(cells: np.ndarray, most: int = _GROUPS) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """Return the group of each cell and the groups' names: the `most` frequent words, the others, the missing cells.
+
+    >>> groups(np.array(["b", None, "a", "b", "c"], object), most=1)
+    (array([0, 2, 1, 0, 1]), ['b', '2 others', 'missing'])
+    """
+    words = [None if numbers.is_missing(cell) else str(cell) for cell in cells]
+    frequent = [word for word, _ in Counter(filter(None, words)).most_common()]
+    named = frequent if len(frequent) <= most + 1 else frequent[:most]
+    rest = len(frequent) - len(named)
+    names = [*(style.label(word, 14) for word in named), *[f"{rest} others"] * (rest > 0)]
+    place = {word: min(g, len(names) - 1) for g, word in enumerate(frequent)} | {None: len(names)}
+    return np.array([place[word] for word in words]), [*names, *["missing"] * (None in words)]
+
+
+def _coloured(figure: Figure, axes: Axes, cells: np.ndarray, name: str) -> Float[np.ndarray, "n 4"]:
+    """Return the colours of dots by the cells of another column, and explain them beside the picture."""
+    floats = numbers.as_floats(cells)
+    if floats is not None and np.isfinite(floats).any():
+        colours = style.low_to_high()(ranks(floats), alpha=_OPAQUE)
+        colours[~np.isfinite(floats)] = _rgba(style.NEUTRAL)
+        high_and_low(figure, axes, location="right", shrink=1.0).set_label(style.label(name), fontsize=9)
+        return colours
+    group, names = groups(cells)
+    shown = [_rgba(style.NEUTRAL if text == "missing" else of_class(g)[0]) for g, text in enumerate(names)]
+    for text, look in zip(names, shown, strict=True):
+        axes.scatter([], [], color=[look], label=text)
+    return np.array(shown)[group]
+
+
+def _rgba(colour: str) -> tuple[float, float, float, float]:
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(colour, _OPAQUE)

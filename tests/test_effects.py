@@ -1,0 +1,172 @@
+"""Effects of one column on a model: closed forms of ICE and ALE, scikit-learn's curves, and their pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.inspection import partial_dependence
+
+from mapsto import explainers, figures
+from mapsto.errors import MapstoError
+from mapsto.explainers.across_tasks.global_explanation import PartialDependence
+from mapsto.figures.style import HIGHER, LOWER
+from mapsto.measures import insertion_deletion
+from mapsto.views import game
+
+R = np.random.default_rng(0)
+X = R.normal(size=(300, 3))
+
+
+def line(axes, name):
+    (found,) = [line.get_xydata() for line in axes.lines if line.get_label().startswith(name)]
+    return found
+
+
+# --- single rows
+
+
+def test_the_curves_of_a_product_are_lines_with_the_other_factor_as_slope():
+    found = explainers.ice(lambda rows: rows[:, 0] * rows[:, 1], X, 0, np.array([-1.0, 0.0, 2.0]))
+    np.testing.assert_allclose(found.curves, X[:, 1:2] * [-1, 0, 2], atol=1e-12)
+    np.testing.assert_allclose(found.mean, X[:, 1].mean() * np.array([-1, 0, 2]), atol=1e-12)
+    np.testing.assert_array_equal(found.cells, X[:, 0])
+    assert (found.column, found.outcome) == ("column 0", "score")
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, GradientBoostingRegressor])
+def test_curves_and_their_mean_are_those_of_scikit_learn(kind):
+    frame = pd.DataFrame(X[:40], columns=["age", "dose", "pulse"])
+    y = frame["age"] * frame["dose"] > 0 if kind is RandomForestClassifier else frame["age"] ** 2 - frame["dose"]
+    model = kind(n_estimators=10, random_state=0).fit(frame, y)
+    expected = partial_dependence(model, frame, ["dose"], kind="both", grid_resolution=7)
+    found = explainers.ice(model, frame, "dose", expected["grid_values"][0])
+    assert np.ptp(expected["individual"]) > 0.1
+    np.testing.assert_allclose(found.curves, expected["individual"][0], atol=1e-6)
+    np.testing.assert_allclose(found.mean, expected["average"][0], atol=1e-6)
+    assert (found.column, found.outcome) == ("dose", "score of True" if kind is RandomForestClassifier else "score")
+
+
+def test_the_grid_is_of_quantiles_of_all_values_or_of_all_words():
+    frame = pd.DataFrame({"a": [1.0, 2, 2, np.nan], "ward": ["south", "north", "south", "east"]})
+    model = lambda rows: rows["a"].fillna(0) + (rows["ward"] == "north")  # noqa: E731
+    assert explainers.ice(model, frame, "a").grid.tolist() == [1, 2]
+    found = explainers.ice(model, frame, "ward")
+    assert found.grid.tolist() == ["south", "north", "east"] and found.cells.tolist() == frame["ward"].tolist()
+    np.testing.assert_allclose(found.curves, [[1, 2, 1], [2, 3, 2], [2, 3, 2], [0, 1, 0]])
+    quantiles = explainers.ice(lambda rows: rows[:, 0], X, 0, 5).grid
+    np.testing.assert_allclose(quantiles, np.quantile(X[:, 0], [0, 0.25, 0.5, 0.75, 1]))
+
+
+# --- accumulated local effects
+
+
+def test_the_effects_of_a_sum_are_its_own_part_whatever_the_other_columns_do():
+    x = X.copy()
+    x[:, 1] = x[:, 0] + 0.1 * x[:, 1]  # correlated
+    found = explainers.ale(lambda rows: 3 * rows[:, 0] - 2 * rows[:, 1], x, 0, bins=7)
+    np.testing.assert_allclose(np.diff(found.effects), 3 * np.diff(found.edges), rtol=1e-9)
+    assert found.rows.sum() == 300 and found.rows.min() >= 42 and len(found.rows) == 7
+    middles = (found.effects[:-1] + found.effects[1:]) / 2
+    assert found.rows @ middles == pytest.approx(0, abs=1e-9)
+
+
+def test_the_effects_of_a_product_of_equal_columns_are_half_a_square():
+    """Of x₁x₂ with x₂ = x₁ the local slope is x₁, so effects are x₁²/2; partial dependence would be 0 everywhere."""
+    x = np.repeat(np.linspace(-1, 1, 2001)[:, None], 2, 1)
+    found = explainers.ale(lambda rows: rows[:, 0] * rows[:, 1], x, 0, bins=50)
+    half = found.edges**2 / 2
+    np.testing.assert_allclose(found.effects, half - 1 / 6, atol=2e-3)
+    assert np.abs(explainers.ice(lambda rows: rows[:, 0] * rows[:, 1], x, 0).mean).max() < 1e-12
+
+
+def test_effects_are_those_of_a_loop_over_bins_with_ties_and_missing_cells():
+    x = X.copy()
+    x[:, 2] = x[:, 2].round()
+    x[::7, 2] = np.nan
+    f = lambda rows: np.sin(2 * rows[:, 2]) * rows[:, 0] + rows[:, 1] ** 2  # noqa: E731
+    found = explainers.ale(lambda rows: f(np.asarray(rows)), x, 2, bins=4)
+    kept, total = x[~np.isnan(x[:, 2])], [0.0]
+    for k in range(len(found.edges) - 1):
+        low, high = found.edges[k : k + 2]
+        mine = kept[(kept[:, 2] > low) & (kept[:, 2] <= high) | ((k == 0) & (kept[:, 2] == low))]
+        ends = [np.column_stack([mine[:, :2], np.full(len(mine), end)]) for end in (low, high)]
+        total.append(total[-1] + (f(ends[1]) - f(ends[0])).mean())
+        assert found.rows[k] == len(mine) > 0
+    np.testing.assert_allclose(np.diff(found.effects), np.diff(total), atol=1e-9)
+    assert found.rows.sum() == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("ask", "match"),
+    [
+        (lambda: explainers.ale(lambda x: x[:, 0], X, "dose"), "column: got 'dose'"),
+        (lambda: explainers.ale(lambda x: x[:, 0], np.ones((4, 1)), 0), "column: got 0, in which all cells are equal"),
+        (lambda: explainers.ale(lambda x: x[:, 0], X[:0], 0), "rows: got no rows"),
+        (lambda: explainers.ice(lambda x: x[:, [0, 1, 2]], X, 0), "target: got None"),
+        (lambda: explainers.ice(lambda x: x[:, 0], X, 0, np.zeros(0)), "grid: got shape"),
+        (lambda: explainers.ale(lambda x: x["a"].map(len), pd.DataFrame({"a": ["x", "yy"]}), "a"), "which holds words"),
+    ],
+)
+def test_a_wrong_column_or_score_is_one_sentence(ask, match):
+    with pytest.raises(MapstoError, match=match):
+        ask()
+
+
+# --- pictures
+
+
+def test_the_picture_of_single_rows_has_their_curves_and_the_mean():
+    found = explainers.ice(lambda rows: rows[:, 0] * rows[:, 1], X[:12], 0, np.array([-1.0, 2.0]))
+    axes = figures.draw(found).axes[0]
+    thin = [line.get_ydata() for line in axes.lines if line.get_linewidth() < 1]
+    np.testing.assert_allclose(np.sort(thin, 0), np.sort(found.curves, 0))
+    np.testing.assert_allclose(line(axes, "mean"), np.stack([found.grid, found.mean], 1))
+    np.testing.assert_allclose(line(axes, "tenths")[:, 0], np.quantile(X[:12, 0], np.linspace(0, 1, 11)))
+    many = figures.draw(explainers.ice(lambda rows: rows[:, 0], X, 0))
+    assert len(many.axes[0].lines) == 102 and "100 of 300 single rows" in many.legends[0].get_texts()[0].get_text()
+
+
+def test_the_picture_of_effects_and_of_tasks_have_their_numbers():
+    found = explainers.ale(lambda rows: rows[:, 0] ** 2, X, 0, bins=5)
+    curve = max(figures.draw(found).axes[0].lines, key=lambda line: line.get_linewidth())
+    np.testing.assert_allclose(curve.get_xydata(), np.stack([found.edges, found.effects], 1))
+    grid, curves = np.array([0.0, 1.0]), np.array([[0.1, 0.5], [0.3, 0.9]])
+    tasks = figures.draw(PartialDependence(grid, curves.mean(0), np.array([0.1, 0.2]), curves), name="age")
+    np.testing.assert_allclose(line(tasks.axes[0], "mean")[:, 1], [0.2, 0.7])
+    (band,) = tasks.axes[0].collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((0.1, 0.9))
+    assert tasks.axes[0].get_xlabel() == "age"
+
+
+def test_interactions_stand_in_the_cell_of_their_pair():
+    played = game(lambda x: x[0] * x[1] - 2 * x[2], torch.tensor([2.0, 3.0, 4.0]), baseline=0.0)
+    for result in (explainers.Interactions("STII")(played), explainers.ShapleyInteractions()(played)):
+        axes = figures.draw(result, names=["a", "b", "c"]).axes[0]
+        shown = axes.images[0].get_array()
+        expected = np.array([[0, np.nan, np.nan], [6, 0, np.nan], [0, 0, -8]])
+        np.testing.assert_allclose(shown.filled(np.nan), expected, atol=1e-5)
+        assert shown.filled(0).sum() == pytest.approx(-2)  # v(all) − v(none)
+        assert {t.get_text() for t in axes.texts} == {"0", "+6", "−8"}
+        low, high = (axes.images[0].cmap(axes.images[0].norm(v)) for v in (-8, 8))
+        assert low[2] > low[0] and high[0] > high[2]  # blue lowers
+    many = figures.draw(torch.ones(40, 40))
+    assert many.axes[0].images[0].get_array().shape == (16, 16) and "16 of 40" in many.get_supxlabel()
+    with pytest.raises(MapstoError, match="names: got 2 names"):
+        figures.draw(torch.ones(3, 3), names=["a", "b"])
+
+
+def test_insertion_rises_in_orange_and_deletion_falls_in_blue():
+    slope = torch.tensor([3.0, 1.0])
+    points = torch.tensor([[1.0, 1.0], [2.0, 0.0]])
+    curves = insertion_deletion(lambda x: game(lambda x: x @ slope, x), points, slope * points)
+    axes = figures.draw(curves).axes[0]
+    np.testing.assert_allclose(line(axes, "insertion"), [[0, 0], [50, 4.5], [100, 5]])
+    np.testing.assert_allclose(line(axes, "deletion"), [[0, 5], [50, 0.5], [100, 0]])
+    colours = {line.get_label().partition(",")[0]: line.get_color() for line in axes.lines if line.get_linewidth() > 2}
+    assert colours == {"insertion": HIGHER, "deletion": LOWER}
+    assert {text.get_text() for text in axes.figure.legends[0].get_texts()} == {
+        f"insertion, area {curves.insertion_area.mean():.3g}",
+        f"deletion, area {curves.deletion_area.mean():.3g}",
+    }

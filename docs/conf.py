@@ -1,5 +1,6 @@
 """How the documentation is built: `make docs` writes build/docs/index.html. Nothing is fetched while it is read."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -49,14 +50,22 @@ OUTSIDE = {  # pages that lie elsewhere in the repository, for readers of the co
     "SPEEDRUN.md": "speedrun.md",
     "docs/": "",
     "LICENSE": "license.md",
+    "../../docs/": "../",
+    "../examples/notebooks/": "notebooks/",
 }
 
 
 def setup(app):
-    """Lead links to the pages outside to their copies, and put the page to play with beside the pages."""
+    """Copy the notebooks and the page to play with, and lead links to the pages outside to their copies."""
+    app.connect("builder-inited", lambda app: copy_notebooks(Path(app.srcdir)))
     app.connect("source-read", lambda app, page, text: lead(text))
     app.connect("include-read", lambda app, path, parent, text: lead(text))
     app.connect("build-finished", lambda app, error: error or play.write(Path(app.outdir) / "play.html"))
+
+
+def copy_notebooks(docs):
+    """Copy the notebooks into docs/notebooks, where Sphinx finds them."""
+    shutil.copytree(docs.parent / "examples" / "notebooks", docs / "notebooks", dirs_exist_ok=True)
 
 
 def lead(text):

@@ -1,5 +1,7 @@
 """Pictures of an Explanation: each number stands where it belongs, of the right class, with its sign and its unit."""
 
+import io
+
 import matplotlib.collections
 import numpy as np
 import pytest
@@ -208,12 +210,11 @@ def many(n, d):
     g = np.random.default_rng(0)
     cells = g.normal(size=(n, d)).astype(object)
     cells[:, 0] = None
-    names = [f"血压测量值 {j} of the laboratory at the second visit" for j in range(d)]
+    names = [f"blood pressure {j} of the laboratory at the second visit" for j in range(d)]
     return Explanation(g.normal(size=(n, d)) / 50, np.full(n, 0.5), cells, names, [], errors=np.full((n, d), 0.01))
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize(("n", "d"), [(1, 2), (5000, 60)])
+@pytest.mark.parametrize(("n", "d"), [(1, 2), (1500, 60)])
 def test_texts_lie_inside_the_picture_and_bars_of_many_columns_are_few(n, d):
     e = many(n, d)
     for figure in (figures.waterfall(e), figures.bar(e), figures.beeswarm(e), figures.scatter(e, d - 1, colour=0)):
@@ -227,11 +228,14 @@ def test_texts_lie_inside_the_picture_and_bars_of_many_columns_are_few(n, d):
 
 
 def test_a_notebook_gets_a_picture_in_fonts_that_have_the_letters():
-    figure = figures.bar(Explanation(np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), ["Größe ≥"], []))
+    """Matplotlib brings a font with ⌒; its default font, like an old picture, would draw a box and warn."""
+    figure = figures.bar(Explanation(np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), ["Größe ⌒"], []))
+    assert len(fonts.families(["⌒"])) == 2
     png, size = figure._repr_png_()
     assert png[:4] == b"\x89PNG" and len(png) < 60_000 and size["width"] == 495
-    wanted = fonts.families(["Größe ≥"])
-    assert figure.axes[0].get_yticklabels()[0].get_fontfamily() == wanted
+    picture = io.BytesIO()
+    figure.savefig(picture, format="svg")
+    assert b"STIX" in picture.getvalue()  # the outline of the letter is named after its font
 
 
 # --- the table of a notebook

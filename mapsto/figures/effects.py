@@ -54,7 +54,7 @@ def over_tasks(result: PartialDependence, name: str = "value of the column") -> 
 
 def local_effects(result: LocalEffects) -> Figure:
     """Draw the accumulated effects over the column, around their mean of 0."""
-    axes = _canvas(result.column, f"effect on the {result.outcome},\nmean 0")
+    axes = _canvas(result.column, f"effect, mean 0, on the\n{result.outcome}")
     axes.axhline(0, color=style.MUTED, linewidth=1.2)
     axes.plot(result.edges, result.effects, color=style.HIGHER, linewidth=2.4)
     share = np.append(0, result.rows.cumsum()) / result.rows.sum()

@@ -76,14 +76,21 @@ def picture(figure: Figure) -> None:
 
     if not translating():
         return
-    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        names = [label.get_text() for label in axis.get_ticklabels()]
-        if (translated := [shown(_said(name)) for name in names]) != names:
-            axis.set_ticks(axis.get_ticklocs(), labels=translated)
     texts: Any = figure.findobj(Text)
     for text in texts:
-        text.set_text(shown(_said(text.get_text())))
-        text.set_fontfamily(_families(text.get_text()))
+        _write(text, shown(_said(text.get_text())))
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        labels = axis.get_ticklabels()  # their texts are written anew whenever the picture is drawn
+        names = [label.get_text() for label in labels]
+        if (translated := [shown(_said(name)) for name in names]) != names:
+            axis.set_ticks(axis.get_ticklocs(), labels=translated)
+        for label, name in zip(labels, translated, strict=True):
+            _write(label, name)
+
+
+def _write(text: Any, words: str) -> None:
+    text.set_text(words)
+    text.set_fontfamily(_families(words))
 
 
 def _families(text: str) -> list[str]:

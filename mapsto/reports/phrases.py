@@ -4,8 +4,9 @@
 whose placeholders can be translated too, or a row of such sentences. A text without Latin letters is kept, except for
 its marks. What a user wrote has no Latin letters here, see `private`.
 
-The name of a placeholder says what it stands for: `n` a number, `name` and `cell` words of the user, `path` a file and
-`text` anything, these two kept as they are; `rest` one or more sentences; all others a part of a sentence.
+The name of a placeholder says what it stands for: `n` a number, `name` and `cell` words of the user, `measure` small
+words, `path` a file and `text` anything, these two kept as they are; `rest` one or more sentences; all others a part of
+a sentence.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from typing import NamedTuple
 
 _PART = r"(?:(?![.:;!?]\s).)+?"
 _USERS = r"(?:[^A-Za-z<>]|&#?\w+;)+?"
-_KINDS = {"n": r"\d[\d.,]*(?:e[+-]\d+)?", "name": _USERS, "cell": _USERS, "path": r".+?\.\w{2,8}", "text": r".+?"}
-_KINDS["rest"] = _KINDS["text"]
+_KINDS = {
+    "n": r"\d[\d.,]*(?:e[+-]\d+)?",
+    **{"name": _USERS, "cell": _USERS, "measure": r"[a-z ]+"},
+    **{"path": r".+?\.\w{2,8}", "text": r".+?", "rest": r".+?"},
+}
 _KEPT = ("text", "path")
 _PLACE = re.compile(r"\{(([a-z]+)\d*)\}")
 

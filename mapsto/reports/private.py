@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LETTERS = string.ascii_letters + ",.;:!?()=%'\""  # other marks mean something in HTML or to matplotlib, here nothing
 _SIGNS = {ord(letter): 0x10600 + ord(letter) for letter in _LETTERS}
 _BACK = {sign: letter for letter, sign in _SIGNS.items()}
+_NUMBERS = "biufcmM"
 _QUOTED = re.compile(r"(?<!\w)('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 
 
@@ -61,7 +62,8 @@ def hide_cells(cells: np.ndarray) -> np.ndarray:
 def hide_table(table: pd.DataFrame) -> pd.DataFrame:
     """Hide the names of the columns and rows of a table, and the texts in its cells."""
     found = table.set_axis([hide(str(name)) for name in table.columns], axis=1)
-    texts = [j for j, dtype in enumerate(table.dtypes) if dtype.kind not in "biufcmM"]
-    for j in texts:
-        found.isetitem(j, hide_cells(table.iloc[:, j].to_numpy(object)))
-    return found.set_axis(hide_cells(table.index.to_numpy(object)), axis=0) if table.index.dtype == object else found
+    for j, dtype in enumerate(table.dtypes):
+        if dtype.kind not in _NUMBERS:
+            found.isetitem(j, hide_cells(table.iloc[:, j].to_numpy(object)))
+    index = table.index
+    return found if index.dtype.kind in _NUMBERS else found.set_axis(hide_cells(index.to_numpy(object)), axis=0)

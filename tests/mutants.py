@@ -26,8 +26,8 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".mutants"
 SECONDS = 60.0
-COPIED = ("mapsto", "tests", "configs", "benchmarks", "examples", "docs", "pyproject.toml", "README.md", "CHANGELOG.md",
-          "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile")  # fmt: skip
+COPIED = ("mapsto", "tests", "configs", "benchmarks", "examples", "docs", "pyproject.toml", "README.md", "README.zh.md",
+          "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile")  # fmt: skip
 DRAWN = ("mapsto/figures", "mapsto/reports")
 LAYOUT = (
     "alpha", "capsize", "columnspacing", "fontsize", "fraction", "frameon", "height", "hspace", "labelpad", "labelsize",

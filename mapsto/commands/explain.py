@@ -5,6 +5,7 @@ others are explained, so that the quality can be measured on them.
 """
 
 import argparse
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("numbers", "classes")
 _FORMATS = ("csv", "csv;", "xlsx")
+_LANGUAGES = ("en", "zh")
 _KINDS = ("number", "date", "category", "ordered", "absent")
 _OF_LOGS = ("item", "skill", "time", "ask")
 _ARGUMENTS = {
@@ -44,6 +46,7 @@ _OF_TABLES = (
     "sheet",
     "out_format",
     "no_quality",
+    "language",
     "max_memory",
 )
 
@@ -92,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-quality", action="store_true", default=None, help="of a table: skip all checks of quality; much faster")
     where = "the folder of the report and the predictions (default: NAME-explained here, or the run), or a .parquet or "
     rows = ".csv file: the table may then be longer than memory, and the same command goes on after an interruption"
+    add("--language", choices=_LANGUAGES, help="of a table: the language of its page, English or Chinese (default: en)")
     add("--out", type=Path, metavar="FOLDER_OR_FILE", help=where + rows)
     add("--out-format", choices=_FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
     return options
@@ -108,6 +112,8 @@ def main(args: argparse.Namespace) -> int:
     refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
     if not args.path.exists():
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
+    if args.pupil is not None or args.text is not None:
+        refuse(args, ("language",), "is for tables explained by cells, not for texts and logs")
     if args.pupil is not None:
         from .explain_pupils import explain_pupils
 
@@ -140,7 +146,8 @@ def _explain_table(args: argparse.Namespace) -> int:
         result = answer(_question(args), quality=args.no_quality is None)
     table = predictions(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
-    deliver(to, result, table, write, f"{args.path.name}: {args.target}")
+    page = functools.partial(write, language=args.language or "en")
+    deliver(to, result, table, page, f"{args.path.name}: {args.target}")
     if args.json:
         write_json({**result.summary, **to.files(), "notes": result.notes, "columns": as_dicts(readings(result))})
     else:

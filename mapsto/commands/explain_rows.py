@@ -40,7 +40,7 @@ _ROWS = 4096  # of a part
 
 def explain_rows(args: argparse.Namespace, choices: "Choices", options: dict[str, str]) -> int:
     """Explain a table into the file `args.out`; `options` names the option of each argument in errors."""
-    refuse(args, ("sheet", "out_format"), "is for a folder of results, but --out names a file")
+    refuse(args, ("sheet", "out_format", "language"), "is for a folder of results, but --out names a file")
     refuse_input(args.out, args.path, args.train)
     if args.out.suffix.lower() in PARQUET:
         formats.package("pyarrow.parquet", "pyarrow", args.out)

@@ -17,6 +17,7 @@ from ..errors import MapstoError
 from ..figures import numbers, style
 from ..figures.svg import svg
 from ..files import atomically
+from . import language
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -39,7 +40,7 @@ def render(template: str, **context: Any) -> str:
     environment.filters.update(
         percent=numbers.percent, points=numbers.points, cell=numbers.cell, short=short, whole=whole
     )
-    return environment.get_template(template).render(version=__version__, **context) + "\n"
+    return language.page(environment.get_template(template).render(version=__version__, **context) + "\n")
 
 
 def short(text: object, limit: int = 32) -> Markup:
@@ -97,6 +98,7 @@ def picture(figure: Figure, alt: str) -> Markup:
     """Embed `figure` as SVG; `alt` describes it to a reader who cannot see it."""
     from markupsafe import Markup
 
+    language.picture(figure)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     source = base64.b64encode(svg(figure)).decode()
     tag = '<img src="data:image/svg+xml;base64,{}" width="{}" height="{}" alt="{}">'

@@ -3,8 +3,10 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..language import refuse_unknown
 from ..page import refuse_unwritable
 from .answer import Answer, NumberAnswer, answer
+from .hidden import TITLE
 from .html import write
 from .question import Question
 
@@ -21,9 +23,10 @@ def table(
     path: str | os.PathLike[str] = "report.html",
     *,
     train: tuple[Any, Any] | None = None,
-    title: str = "Predictions and their reasons",
+    title: str = TITLE,
     seed: int = 0,
     quality: bool = True,
+    language: str = "en",
 ) -> Any:
     """Predict and explain the rows `X`, write one HTML page about them, and return predictions and explanations.
 
@@ -47,11 +50,13 @@ def table(
         title: the title of the page.
         seed: the random seed of the folds of the cross-validation, and of the random forest.
         quality: if False, neither predictions nor explanations are checked, which is much faster.
+        language: the language of the page, "en" for English or "zh" for simplified Chinese. Cells and names of the
+            table stay as they are.
 
     Raises:
         MapstoError: if `clf` is not a fitted estimator for tables, `X` lacks one of the columns of `fit`, `X` and `y`
-            differ in length, the rows and labels of `train` are not those to which `clf` was fitted, or the page cannot
-            be written.
+            differ in length, the rows and labels of `train` are not those to which `clf` was fitted, there is no such
+            `language`, or the page cannot be written.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -67,6 +72,7 @@ def table(
     from .rows import question
 
     refuse_unwritable(path)
+    refuse_unknown(language)
     result = answer(question(clf, X, y, train, seed), clf, quality)
-    write(result, path, title)
+    write(result, path, title, language=language)
     return result

@@ -8,19 +8,22 @@ from pathlib import Path
 from ...figures import fonts
 from ...figures.svg import plain_style
 from .. import page
+from ..language import speaking, translating
 from . import cases, overview, reading, words
 from .base import TableAnswer
+from .hidden import Said, hidden, hidden_said
 
 
-def write(answer: TableAnswer, path: str | os.PathLike[str], title: str, mark: str = "") -> Path:
+def write(answer: TableAnswer, path: str | os.PathLike[str], title: str, mark: str = "", language: str = "en") -> Path:
     """Write the page of an answer as one self-contained HTML file, whole or not at all, and return its path.
 
-    If `mark` is given, it stands in the head of the page and says of which table the page is.
+    If `mark` is given, it stands in the head of the page and says of which table the page is. `language` is "en" for
+    English or "zh" for Chinese.
 
     Raises:
-        MapstoError: the file cannot be written.
+        MapstoError: there is no such language, or the file cannot be written.
     """
-    with plain_style():
+    with plain_style(), speaking(language):
         return page.write(path, text(answer, title, mark))
 
 
@@ -42,9 +45,11 @@ def _of_fonts(answer: TableAnswer) -> list[str]:
 def text(answer: TableAnswer, title: str, mark: str = "") -> str:
     """Return the page; call it within `plain_style()`."""
     compared = answer.summary["agreement"]["r2"] is not None
+    said = Said(title, reading.readings(answer), reading.sentences(answer), [*answer.notes, *_of_fonts(answer)])
+    if translating():
+        answer, said = hidden(answer), hidden_said(said)
     return page.render(
         answer.template,
-        title=title,
         mark=mark,
         answer=answer,
         unit=answer.unit(answer.targets[0]),
@@ -58,10 +63,8 @@ def text(answer: TableAnswer, title: str, mark: str = "") -> str:
         influences=cases.influences(answer),
         agreement=words.agreement(answer.summary["agreement"]) if compared else None,
         listed=cases.listed(answer),
-        columns=reading.readings(answer),
-        about=reading.sentences(answer),
         places=_head(answer.place(0)),
         training_places=_head(answer.training_place(0)),
-        notes=[*answer.notes, *_of_fonts(answer)],
+        **said._asdict(),
         **answer.sections(),
     )

@@ -1,10 +1,12 @@
 """A headless Chromium, for tests that look at pages: `browser.CHROMIUM` is None where none is installed."""
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,18 @@ def run(page: Path, *flags: str, budget: int = 20000, timeout: int = 300) -> "su
 
 
 def evaluate(page: Path, body: str, *flags: str, timeout: int = 300) -> Any:
-    """Open a page, run the body of an async function there, and return its result, however long the page works.
+    """Open a page, run the body of an async function there, and return its result; see `opened`."""
+    with opened(page, *flags, timeout=timeout) as tab:
+        return tab.evaluate(body)
+
+
+@contextlib.contextmanager
+def opened(page: Path, *flags: str, timeout: int = 300) -> Iterator["Tab"]:
+    """Open a page, and close the browser at the end.
 
     Unlike in `run`, time is real: work on other threads, such as that of WebAssembly's compiler, is waited for.
     """
-    asked, answered = (tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in os.pipe()) for _ in range(2))
+    asked, answered = _pipe(), _pipe()
 
     def connect() -> None:
         os.dup2(asked[0], 3)  # where Chromium reads the protocol, and where it writes it
@@ -46,33 +55,46 @@ def evaluate(page: Path, body: str, *flags: str, timeout: int = 300) -> Any:
     os.close(answered[1])
     try:
         with open(asked[1], "wb", buffering=0) as ask, open(answered[0], "rb") as answer:
-            return _Protocol(ask, answer).evaluate(page.as_uri(), body)
+            yield Tab(ask, answer, page.as_uri())
     finally:
         process.terminate()
         process.wait()
 
 
-class _Protocol:
-    """Chromium's DevTools protocol on two pipes: JSON messages, each followed by a zero byte."""
+def _pipe() -> tuple[int, int]:
+    """Return the two ends of a pipe, whose numbers are none of those that Chromium is given."""
+    ends = os.pipe()
+    read, write = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)  # a write end that stays open would keep a reader waiting after Chromium has ended
+    return read, write
 
-    def __init__(self, ask: Any, answer: Any):
+
+class Tab:
+    """A page in Chromium, asked by the DevTools protocol on two pipes: JSON messages, each followed by a zero byte."""
+
+    def __init__(self, ask: Any, answer: Any, url: str):
         self.ask, self.answer, self.count = ask, answer, 0
-
-    def evaluate(self, url: str, body: str) -> Any:
+        self.session: str | None = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.call("Page.navigate", session, url=url)
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.call("Page.navigate", url=url)
+
+    def evaluate(self, body: str) -> Any:
+        """Run the body of an async function after the page was loaded, and return its result."""
         loaded = (
             'await new Promise(done => document.readyState === "complete" ? done() : addEventListener("load", done))'
         )
         whole = {"expression": f"(async () => {{ {loaded}; {body} }})()", "awaitPromise": True, "returnByValue": True}
-        result = self.call("Runtime.evaluate", session, **whole)
+        result = self.call("Runtime.evaluate", **whole)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method of the protocol, and return its result."""
         self.count += 1
-        message = {"id": self.count, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        session = {"sessionId": self.session} if self.session else {}
+        message = {"id": self.count, "method": method, "params": params, **session}
         self.ask.write(json.dumps(message).encode() + b"\0")
         while True:
             letters = bytearray()

@@ -71,7 +71,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "weights": {"learners", "models", "explainers.learned", "joint"},
     "play": {
-        *("episodes", "tables", "models", "learners", "tasks", "explainers", "explainers.learned"),
+        *("episodes", "tables", "models", "adaptation", "learners", "tasks", "explainers", "explainers.learned"),
         *("joint", "training", "weights"),
     },
 }

@@ -36,23 +36,25 @@ def unpacked(name: str) -> bytes:
     return gzip.decompress((page.ASSETS / "models" / f"{name}.gz").read_bytes())
 
 
-def table(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+def table(n: int, d: int, k: int = 2) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(d)
     X = random.normal(size=(n, d)) * 10.0 ** random.integers(-3, 4, d)
     X[:, 1:][random.random((n, d - 1)) < 0.1] = np.nan
-    return X, (X[:, 0] / X[:, 0].std() + random.normal(size=n) > 0).astype(int)
+    ranks = (X[:, 0] / X[:, 0].std() + random.normal(size=n)).argsort().argsort()
+    return X, ranks * k // n
 
 
-@pytest.mark.parametrize(("n", "d", "rows"), [(40, 10, 1), (64, 12, 3), (9, 3, 2), (6, 1, 1)])
-def test_the_graphs_for_tables_predict_and_explain_as_the_classifier_does(n: int, d: int, rows: int) -> None:
-    X, y = table(n + rows, d)
-    y[:2] = 0, 1
+@pytest.mark.parametrize(
+    ("n", "d", "rows", "k"), [(40, 10, 1, 2), (64, 12, 3, 2), (9, 3, 2, 3), (6, 1, 1, 2), (60, 4, 2, 10)]
+)
+def test_the_graphs_for_tables_predict_and_explain_as_the_classifier_does(n: int, d: int, rows: int, k: int) -> None:
+    X, y = table(n + rows, d, k)
+    y[:k] = np.arange(k)
     clf = mt.TableClassifier().fit(X[:n], y[:n])
-    assert clf.support_.x.shape == (n, d)
+    assert clf.support_.x.shape == (n, d) and len(clf.classes_) == k
     expected = clf.explain(X[n:])
-    state = session("fit.onnx", "tables.bin").run(
-        None, {name: part.numpy() for name, part in zip("xyw", clf.support_, strict=True)}
-    )
+    given = {name: part.numpy() for name, part in zip("xyw", clf.support_, strict=True)}
+    state = session("fit.onnx", "tables.bin").run(None, {**given, "classes": np.arange(k)})
     x = clf._tensor(clf._numbers(clf._columns_of_fit(X[n:]))).numpy()
     masks, weights = (part.numpy() for part in design(d))
     inputs = {"x": x, "masks": masks, "weights": weights, **{f"state{i}": part for i, part in enumerate(state)}}
@@ -68,12 +70,14 @@ def test_a_row_of_weight_0_is_deleted_in_the_graph() -> None:
     fit = session("fit.onnx", "tables.bin")
     kept = np.full(12, 1 / 11, np.float32)
     kept[3] = 0
-    with_it = fit.run(["state0"], {"x": support[0], "y": support[1], "w": np.full(12, 1 / 12, np.float32)})[0]
+    even, classes = np.full(12, 1 / 12, np.float32), np.arange(2)
+    with_it = fit.run(["state0"], {"x": support[0], "y": support[1], "w": even, "classes": classes})[0]
     deleted = dict(
         zip(["x", "y", "w"], [*(np.delete(part, 3, 0) for part in support), np.delete(kept, 3)], strict=True)
     )
     names = [output.name for output in fit.get_outputs()]
-    of_zero, without = fit.run(names, {"x": support[0], "y": support[1], "w": kept}), fit.run(names, deleted)
+    of_zero = fit.run(names, {"x": support[0], "y": support[1], "w": kept, "classes": classes})
+    without = fit.run(names, {**deleted, "classes": classes})
     nothing = -1  # the readout for a row without cells is the last tensor of the state
     np.testing.assert_allclose(of_zero[nothing], without[nothing], atol=1e-4)
     assert with_it.shape == of_zero[0].shape and not np.allclose(with_it, of_zero[0], atol=1e-4)
@@ -173,7 +177,8 @@ def test_every_phrase_is_there_in_both_languages() -> None:
     used = set(re.findall(r'data-(?:say|label)(?:="|": ")(\w+)"', sources)) | set(
         re.findall(r'\bsay\("(\w+)"', sources)
     )
-    used |= set(re.findall(r'\bend\("(\w+)"\)', sources)) | set(re.findall(r'error: "(\w+)"', sources))
+    used |= set(re.findall(r'\bend\("(\w+)"\)', sources)) | set(re.findall(r'error: \[?"(\w+)"', sources))
+    used |= {"one_class", "many_classes", "no_runtime"}
     used |= {word for pair in re.findall(r'\bsay\([^()]*\? "(\w+)" : "(\w+)"', sources) for word in pair}
     assert used == set(phrases)
     for key, (english, chinese) in phrases.items():

@@ -6,11 +6,13 @@ One visit to the page does everything; the tests compare what it found. The page
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import browser
 import numpy as np
 import pandas as pd
+import play_files
 import pytest
 import torch
 from test_play import maml
@@ -21,23 +23,18 @@ from mapsto.play import page
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium or Chrome is installed")
 TOLERANCE = 1e-4
-MOODS = ('"calm, still"', "restless")
-CSV = "dose,ward,mood,fever,well\n" + "\n".join(
-    f"{row * 5 % 11},{'south' if row % 3 else 'north'},{MOODS[row % 2]},"
-    f"{'' if row % 5 == 1 else 36 + row % 4 / 2},{'' if row % 7 == 5 else 'yes' if row * 5 % 11 > 4 else 'no'}"
-    for row in range(24)
-)
 
 VISIT = """
-const found = {errors: []}, wait = ms => new Promise(done => setTimeout(done, ms));
+const found = {errors: []};
 addEventListener("error", event => found.errors.push(event.message));
 document.addEventListener("securitypolicyviolation", event => found.errors.push(event.blockedURI));
 const {table, characters, waves} = mapsto;
 const row = () => JSON.parse(JSON.stringify({...table.state.result, row: table.state.row, shown: table.state.shown,
-  cells: table.state.cells, said: document.querySelector(".probability").textContent}));
+  about: table.state.about, cells: table.state.cells, said: document.querySelector(".probability").textContent}));
 async function ofTable() {
   await mapsto.ready;
   found.first = row();
+  found.guesses = [...table.state.guesses];
   document.querySelector('[data-column="3"] .eye').click();
   await table.ask();
   found.hidden = row();
@@ -48,8 +45,21 @@ async function ofTable() {
   found.edited = row();
   await table.choose(1);
   found.known = row();
-  await table.open(CSV);
-  found.own = row();
+}
+async function ofFiles() {
+  found.files = {};
+  for (const [name, text] of Object.entries(FILES)) {
+    const {names, labels, classes, teaching, columns, outcome, error} = mapsto.tableOf(text);
+    const read = columns?.map(column => [column.name, column.kind, teaching.map(i => column.cells[i])]);
+    found.files[name] = JSON.parse(JSON.stringify({error, names, labels, classes, outcome, read}));
+  }
+  found.own = {};
+  for (const name of EXPLAINED) {
+    await table.openFile(new File([FILES[name]], "own.csv"));
+    found.own[name] = row();
+  }
+  await table.open("a\\n1");
+  found.refused = document.querySelector("#problem").textContent;
 }
 function stroke(canvas, points) {
   const box = canvas.getBoundingClientRect();
@@ -61,18 +71,23 @@ function stroke(canvas, points) {
 }
 async function ofCharacters() {
   await characters.drawForMe();
-  const pads = [...document.querySelectorAll(".pad canvas")];
-  stroke(pads[5], [[0.1, 0.9], [0.3, 0.8], [0.6, 0.9]]);
+  const sixth = document.querySelector("#sixth canvas");
+  stroke(sixth, [[0.1, 0.9], [0.3, 0.8], [0.6, 0.9]]);
   await characters.ask();
   found.drawing = {...characters.state.result, rasters: [0, 1, 2, 3, 4, 5].map(characters.raster),
-    without: [...document.querySelectorAll(".else")].map(place => place.textContent)};
-  document.querySelectorAll(".leave")[1].click();
-  await characters.ask();
-  found.left = {...characters.state.result};
-  pads[5].focus();
+    without: [...document.querySelectorAll(".else b")].map(place => place.textContent)};
+  found.alone = [];
+  for (const button of document.querySelectorAll(".leave")) {
+    button.click();
+    await characters.ask();
+    found.alone.push(characters.state.result.probabilities);
+    button.click();
+    await characters.ask();
+  }
+  sixth.focus();
   characters.set([...[0, 1, 2, 3, 4].map(() => [[[0.2, 0.2], [0.8, 0.8]]]), []]);
   for (const key of [" ", "ArrowRight", "ArrowDown", " "])
-    pads[5].dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+    sixth.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
   found.keys = characters.raster(5).reduce((a, b) => a + b);
 }
 function ofWaves() {
@@ -83,19 +98,20 @@ function ofWaves() {
   found.xs = waves.xs;
   found.curves = [0, 1, 10].map(waves.answers);
 }
-function ofWords() {
-  const missing = () => [...document.querySelectorAll("button, input, select, textarea, [tabindex]")]
-    .filter(part => ![part, ...(part.labels ?? [])].some(of => of.textContent.trim() || of.getAttribute("aria-label")))
-    .map(part => part.outerHTML.slice(0, 90));
-  found.unnamed = missing();
+async function ofWords() {
+  const notices = document.querySelector("#licences pre");
+  document.querySelector("#licences").open = true;
+  for (let i = 0; i < 500 && !notices.textContent; i++) await new Promise(done => setTimeout(done, 20));
+  found.notices = notices.textContent;
   document.querySelector("#language").click();
   found.chinese = document.querySelector("h1").textContent;
   found.lang = document.documentElement.lang;
 }
 await ofTable();
+await ofFiles();
 ofWaves();
 await ofCharacters();
-ofWords();
+await ofWords();
 return found;
 """
 
@@ -104,12 +120,13 @@ return found;
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("play") / "page.html"
     page.write(path)
-    return browser.evaluate(path, f"const CSV = {json.dumps(CSV)};\n{VISIT}", "--window-size=1280,900")
+    given = f"const FILES = {json.dumps(play_files.FILES)}, EXPLAINED = {json.dumps(play_files.EXPLAINED)};\n"
+    return browser.evaluate(path, given + VISIT, "--window-size=1280,900", "--lang=en")
 
 
-def test_nothing_goes_wrong_and_everything_has_a_name(found: dict[str, Any]) -> None:
-    assert found["errors"] == [] and found["unnamed"] == []
-    assert found["lang"] == "zh" and re.search("[\u4e00-\u9fff]", found["chinese"])
+def test_nothing_goes_wrong_and_the_language_changes(found: dict[str, Any]) -> None:
+    assert found["errors"] == []
+    assert found["lang"] == "zh-Hans" and re.search("[\u4e00-\u9fff]", found["chinese"])
 
 
 def explained(
@@ -124,17 +141,29 @@ def explained(
 
 
 def same(told: dict[str, Any], expected: Any) -> None:
-    np.testing.assert_allclose(told["values"], expected.values[0, :, 1], atol=TOLERANCE)
-    np.testing.assert_allclose(told["errors"], expected.errors[0, :, 1], atol=TOLERANCE)
-    np.testing.assert_allclose(told["base"], expected.base_values[0, 1], atol=TOLERANCE)
-    np.testing.assert_allclose(told["probability"], expected.predictions[0, 1], atol=TOLERANCE)
+    np.testing.assert_allclose(told["values"], expected.values[0], atol=TOLERANCE)
+    np.testing.assert_allclose(told["errors"], expected.errors[0], atol=TOLERANCE)
+    np.testing.assert_allclose(told["base"], expected.base_values[0], atol=TOLERANCE)
+    np.testing.assert_allclose(told["probabilities"], expected.predictions[0], atol=TOLERANCE)
 
 
 def test_a_row_is_predicted_and_explained_as_in_python(found: dict[str, Any]) -> None:
     text = page.example()
     same(found["first"], explained(text, "diagnosis", 0)[1])
     same(found["known"], explained(text, "diagnosis", 1)[1])  # a teaching row is left out before it is predicted
-    assert found["known"]["row"] == 1 and abs(found["first"]["probability"] - found["first"]["base"]) > 0.05
+    assert found["known"]["row"] == 1
+    assert abs(found["first"]["probabilities"][1] - found["first"]["base"][1]) > 0.05
+    assert found["first"]["about"] == 1  # malignant
+    assert found["first"]["said"] == f"{100 * found['first']['probabilities'][1]:.0f}\u00a0%"
+
+
+def test_every_row_without_an_outcome_is_predicted(found: dict[str, Any]) -> None:
+    table = pd.read_csv(io.StringIO(page.example()))
+    known = table["diagnosis"].notna()
+    clf = mt.TableClassifier().fit(table[known].drop(columns="diagnosis"), table["diagnosis"][known])
+    rows, guesses = zip(*found["guesses"], strict=True)
+    assert list(rows) == np.flatnonzero(~known).tolist()
+    np.testing.assert_allclose(guesses, clf.predict_proba(table[~known].drop(columns="diagnosis")), atol=TOLERANCE)
 
 
 def test_a_hidden_cell_is_v_of_the_others_and_an_edited_one_counts(found: dict[str, Any]) -> None:
@@ -142,16 +171,42 @@ def test_a_hidden_cell_is_v_of_the_others_and_an_edited_one_counts(found: dict[s
     column = pd.read_csv(io.StringIO(text)).columns[3]
     hidden = explained(text, "diagnosis", 0, {column: np.nan})[1]
     same(found["hidden"], hidden)
-    assert found["hidden"]["values"][3] == 0 and found["hidden"]["shown"][3] is False
-    assert abs(found["hidden"]["probability"] - found["first"]["probability"]) > 1e-5
+    assert found["hidden"]["values"][3] == [0, 0] and found["hidden"]["shown"][3] is False
+    assert abs(found["hidden"]["probabilities"][0] - found["first"]["probabilities"][0]) > 1e-5
     same(found["edited"], explained(text, "diagnosis", 0, {column: np.nan, "radius": 15.5})[1])
 
 
-def test_a_persons_own_table_is_read_as_in_python(found: dict[str, Any]) -> None:
-    clf, expected = explained(CSV, "well", 5)
-    assert [column.kind for column in clf.columns_] == ["number", "category", "category", "number"]
-    assert found["own"]["row"] == 5
-    same(found["own"], expected)
+@pytest.mark.parametrize("name", play_files.READ)
+def test_a_persons_file_is_read_as_by_the_package(found: dict[str, Any], tmp_path: Path, name: str) -> None:
+    told, expected = found["files"][name], play_files.read(tmp_path / f"{name}.csv", name)
+    assert told.get("error") is None
+    assert [label or None for label in told["labels"]] == expected.labels
+    assert told["classes"] == expected.classes
+    assert [name for name, *_ in told["read"]] == list(expected.cells)
+    for column, kind, cells in told["read"]:
+        assert kind.replace("ordered", "category") == expected.kinds[column].replace("ordered", "category"), column
+        got = np.array(cells, float)
+        np.testing.assert_allclose(got, expected.cells[column], rtol=1e-9, atol=1e-6, err_msg=column)
+
+
+@pytest.mark.parametrize("name", play_files.EXPLAINED)
+def test_a_persons_file_is_explained_as_by_the_package(found: dict[str, Any], tmp_path: Path, name: str) -> None:
+    expected, told = play_files.read(tmp_path / f"{name}.csv", name), found["own"][name]
+    explanation = expected.explain(told["row"])
+    assert explanation.values.shape[2] == len(expected.classes)
+    used = [expected.columns.index(column) for column in expected.cells]
+    assert np.abs(explanation.values).max() > 0.01
+    np.testing.assert_allclose(told["values"], explanation.values[0, used], atol=TOLERANCE)
+    np.testing.assert_allclose(told["errors"], explanation.errors[0, used], atol=TOLERANCE)
+    np.testing.assert_allclose(told["probabilities"], explanation.predictions[0], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("name", "reason"), play_files.REFUSED.items())
+def test_a_file_that_the_page_cannot_read_is_refused_in_a_sentence(
+    found: dict[str, Any], name: str, reason: str
+) -> None:
+    assert found["files"][name]["error"][0] == reason
+    assert found["refused"] == json.loads((page.ASSETS / "phrases.json").read_text("utf-8"))["unreadable"][0]
 
 
 def test_drawings_are_classified_and_explained_as_in_python(found: dict[str, Any]) -> None:
@@ -163,23 +218,28 @@ def test_drawings_are_classified_and_explained_as_in_python(found: dict[str, Any
     np.testing.assert_allclose(told["probabilities"], clf.predict_proba(drawn[5:])[0], atol=TOLERANCE)
     np.testing.assert_allclose(told["values"], expected.values[0], atol=TOLERANCE)
     np.testing.assert_allclose(told["trust"], expected.trust[0], atol=TOLERANCE)
-    without = clf.predict_proba(drawn[5:])[0] + clf.influence(drawn[5:])[0]  # [deleted, classes]
-    for name, p, said in zip(clf.classes_[without.argmax(1)], without.max(1), told["without"], strict=True):
-        assert f" {name} " in said
-        if 0.01 < p < 0.99:
-            assert f"{100 * p:.0f}\u00a0%" in said
 
 
 def test_an_example_that_is_left_out_is_deleted(found: dict[str, Any]) -> None:
     drawn = torch.tensor(found["drawing"]["rasters"], dtype=torch.float32).view(6, 1, 32, 32)
     clf = mt.ImageClassifier().fit(drawn[:5], list("ABCDE"))
-    expected = clf.predict_proba(drawn[5:])[0] + clf.influence(drawn[5:], among=[1])[0, 0]
-    assert found["left"]["probabilities"][1] == 0
-    np.testing.assert_allclose(found["left"]["probabilities"], expected, atol=TOLERANCE)
+    expected = clf.predict_proba(drawn[5:])[0] + clf.influence(drawn[5:])[0]  # [deleted, classes]
+    alone = np.array(found["alone"])
+    assert (alone.diagonal() == 0).all()
+    np.testing.assert_allclose(alone, expected, atol=TOLERANCE)
+    for p, said in zip(alone, found["drawing"]["without"], strict=True):  # what the page says beforehand
+        assert said.startswith("ABCDE"[p.argmax()])
+        if 0.01 < p.max() < 0.99:
+            assert said.endswith(f"{100 * p.max():.0f}\u00a0%")
 
 
 def test_the_keyboard_draws(found: dict[str, Any]) -> None:
     assert found["keys"] > 3
+
+
+def test_the_licences_of_the_runtime_can_be_read(found: dict[str, Any]) -> None:
+    assert found["notices"].startswith("THIRD PARTY SOFTWARE NOTICES")
+    assert all(name in found["notices"] for name in ("Eigen", "protobuf", "abseil", "flatbuffers", "re2"))
 
 
 def test_a_wave_is_learned_step_by_step_as_in_python(found: dict[str, Any]) -> None:

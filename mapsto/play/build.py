@@ -1,7 +1,8 @@
 """Make the files in `assets/runtime` and `assets/models` anew: `make play`.
 
-The runtime is onnxruntime-web of npm, in the version that `page.RUNTIME` names. The graphs are exported from the
-pretrained models, which takes some minutes and needs the packages onnx and onnxscript.
+The runtime is onnxruntime-web of npm, in the version that `page.RUNTIME` names. It links other people's code, whose
+licences come from the Python package onnxruntime: that of npm has none. The graphs are exported from the pretrained
+models, which takes some minutes and needs the packages onnx and onnxscript.
 """
 
 import gzip
@@ -33,6 +34,14 @@ def runtime() -> None:
                 file = archive.extractfile(f"package/dist/{source}")
                 assert file is not None
                 _pack(f"runtime/{name}", file.read())
+    notices()
+
+
+def notices() -> None:
+    """Copy the licences of the code that the runtime links."""
+    import onnxruntime
+
+    _pack("runtime/notices", (Path(onnxruntime.__file__).parent / "ThirdPartyNotices.txt").read_bytes())
 
 
 def models() -> None:

@@ -1,6 +1,7 @@
 """One HTML file in which the pretrained models run: markup, style, scripts, models and their runtime, all embedded."""
 
 import base64
+import json
 from pathlib import Path
 
 from .. import __version__
@@ -10,7 +11,10 @@ ASSETS = Path(__file__).parent / "assets"
 RUNTIME = "1.30.0"  # of onnxruntime-web
 GRAPHS = ("fit.onnx", "explain.onnx", "images.onnx")
 WEIGHTS = ("tables.bin", "images.bin")
-_SCRIPTS = ("base", "runtime", "rows", "table", "strokes", "characters", "waves", "waves_view", "main")
+MOST_COLUMNS = 60  # of a table in the page
+_SCRIPTS = (
+    "base", "runtime", "cells", "columns", "rows", "table", "strokes", "characters", "waves", "waves_view", "main",
+)  # fmt: skip
 
 
 def write(path: str | Path) -> None:
@@ -51,11 +55,32 @@ def example() -> str:
 
 def _parts() -> list[str]:
     """Return the data of the page as elements that the scripts read."""
-    files = ["runtime/ort.mjs", "runtime/ort.wasm", *(f"models/{name}" for name in (*GRAPHS, *WEIGHTS))]
+    files = ["runtime/ort.mjs", "runtime/ort.wasm", "runtime/notices", *(f"models/{n}" for n in (*GRAPHS, *WEIGHTS))]
     packed = {file.rpartition("/")[2]: (ASSETS / f"{file}.gz").read_bytes() for file in files}
     texts = {name: base64.b64encode(data).decode() for name, data in packed.items()}
-    texts |= {"phrases": _text("phrases.json"), "models": _text("models/models.json"), "example.csv": example()}
+    texts |= {name: _text(f"{file}.json") for name, file in (("phrases", "phrases"), ("models", "models/models"))}
+    texts |= {"example.csv": example(), "words": json.dumps(_words()), "orders": json.dumps(_orders())}
     return [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in texts.items()]
+
+
+def _words() -> dict[str, list]:
+    """Return the words by which the package reads a person's table, so that the page reads it in the same way."""
+    from ..tables import words
+
+    sets = {"signs": words.SIGNS, "words": words.WORDS, "kept": words.KEPT, "positive": words.POSITIVE}
+    return {**{name: sorted(part) for name, part in sets.items()}, "scales": words.SCALES, "pairs": words.PAIRS}
+
+
+def _orders() -> list[list[list[int]]]:
+    """Return the orders of 11, 12, … columns along which coalitions are asked; each one's reverse is asked too."""
+    from ..explainers.coalitions import design
+
+    orders = []
+    for d in range(11, MOST_COLUMNS + 1):
+        sizes = design(d).masks.view(-1, d + 1, d)  # [orders, first 0 … d columns, d]
+        joined = (d - sizes.sum(1)).argsort(-1)
+        orders.append(joined[: len(joined) // 2].int().tolist())
+    return orders
 
 
 def _text(name: str) -> str:

@@ -1,6 +1,6 @@
 """The pretrained model for tables as two graphs: one adapts to training rows, the other predicts and explains rows.
 
-The graphs are for two classes and any number of rows and columns. The state between them is a list of tensors.
+The graphs are for any number of classes, rows and columns. The state between them is a list of tensors.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from torch.export import Dim
 from torch.utils import _pytree as pytree
 
 from .. import weights
+from ..adaptation.outcomes import CLASSES
 from ..episodes import Examples
 from ..explainers.coalitions import Design, design
 from ..joint import SelfExplaining
 from .graphs import Weights, graph
 
 MEMBERS = 2  # as `TableClassifier` has
-_WAYS = 2
 
 
 class Given(SelfExplaining):
@@ -32,15 +32,21 @@ class Given(SelfExplaining):
 
 
 class Fit(nn.Module):
-    """Adapt to training rows, and return the state as a list."""
+    """Adapt to training rows, and return the state as a list.
+
+    The number of classes is the length of an input, so that one graph serves any number of them.
+    """
 
     def __init__(self, mapping: SelfExplaining):
         super().__init__()
         self.mapping = mapping
 
-    def forward(self, x: Float[Tensor, "n d"], y: Int[Tensor, " n"], w: Float[Tensor, " n"]) -> list[Tensor]:
+    def forward(
+        self, x: Float[Tensor, "n d"], y: Int[Tensor, " n"], w: Float[Tensor, " n"], classes: Int[Tensor, " k"]
+    ) -> list[Tensor]:
         """Return the tensors of the state."""
-        return pytree.tree_leaves(self.mapping.adapt(Examples(x, y, w)))
+        support = Examples(x[None], y[None], w[None])
+        return pytree.tree_leaves(self.mapping.learner.read(support, classes.shape[0]))
 
 
 class Explain(nn.Module):
@@ -57,31 +63,36 @@ class Explain(nn.Module):
         self.mapping.given = Design(masks, weights)
         reasons = self.mapping.reasons(pytree.tree_unflatten(state, self.spec), x)
         assert reasons.errors is not None
-        return reasons.values - reasons.values.mean(-1, keepdim=True), reasons.base, reasons.errors
+        values, errors = reasons.values - reasons.values.mean(-1, keepdim=True), reasons.errors
+        # of two classes, `ValueErrors` averages the doubt; the graph, for any number of classes, has no such branch
+        two = values.new_ones(values.shape[-1]).sum() == 2
+        return values, reasons.base, torch.where(two, errors.log().mean(-1, keepdim=True).exp(), errors)
 
 
 def graphs(shared: Weights) -> dict[str, Any]:
     """Return the two graphs, and the quantiles of the errors of the values divided by the predicted errors."""
-    pretrained = weights.load(ways=_WAYS, members=MEMBERS)
+    pretrained = weights.load(members=MEMBERS)
     mapping = Given(pretrained.learner, pretrained.explainer, doubt=pretrained.doubt).eval()
-    support = _example(10, 5)
-    leaves, spec = pytree.tree_flatten(mapping.adapt(support))
+    module, example = Fit(mapping), _example(10, 5, 3)
+    leaves, others = module(*example), module(*_example(13, 7, 4))
     names = [f"state{i}" for i in range(len(leaves))]
-    rows, columns, free = Dim("n", min=2, max=256), Dim("d", min=1, max=64), {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}
-    axes: tuple[Any, ...] = ({0: rows, 1: columns}, {0: rows}, {0: rows})
-    fit = graph(Fit(mapping), tuple(support), axes, support._fields, names, shared)
-    axes = (free, free, free, _moving(leaves, pytree.tree_leaves(mapping.adapt(_example(13, 7)))))
-    example = (support.x[:3], *design(support.x.shape[1]), leaves)
+    rows, columns, ways = Dim("n", min=2, max=256), Dim("d", min=1, max=64), Dim("k", min=2, max=CLASSES)
+    axes: tuple[Any, ...] = ({0: rows, 1: columns}, {0: rows}, {0: rows}, {0: ways})
+    fit = graph(module, example, axes, ("x", "y", "w", "classes"), names, shared)
+    free = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}
+    spec = pytree.tree_structure(mapping.learner.read(Examples(*(part[None] for part in example[:3])), 3))
+    axes = (free, free, free, _moving(leaves, others))
+    asked = (example[0][:3], *design(5), leaves)
     inputs, outputs = ["x", "masks", "weights", *names], ("values", "base", "errors")
-    explain = graph(Explain(mapping, spec), example, axes, inputs, outputs, shared)
+    explain = graph(Explain(mapping, spec), asked, axes, inputs, outputs, shared)
     assert mapping.doubt is not None
     return {"fit": fit, "explain": explain, "ratios": mapping.doubt.ratios.tolist()}
 
 
-def _example(n: int, d: int) -> Examples:
+def _example(n: int, d: int, k: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(n, d, generator=generator)
-    return Examples(x, torch.arange(n) % _WAYS, torch.full((n,), 1 / n))
+    return x, torch.arange(n) % k, torch.full((n,), 1 / n), torch.arange(k)
 
 
 def _moving(first: list[Tensor], second: list[Tensor]) -> list[dict[int, Any]]:

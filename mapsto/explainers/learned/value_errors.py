@@ -99,14 +99,14 @@ def _signs(of: Values) -> Float[Tensor, "t m d k s"]:
     size = (values.square().sum(2) / seen.clamp(min=1)[..., None]).sqrt()[:, :, None]
     apart = (of.values - values[:, None]).square().mean(1).sqrt()
     t, m, d, k = values.shape
-    number = float(k == 1)
+    number = 1.0 if k == 1 else 0.0
     unsure = full.abs() if number else full * (1 - full)
     before = base.abs() if number else base * (1 - base)
     parts = [
         _log(values), _log(size), _log(apart), _log(values.abs().sum(-1, keepdim=True)), _log(unsure[:, :, None]),
         _log(before[:, None, None]), _log(of.pairs.abs().mean(1)), _log(of.gap.abs().mean(1)[:, :, None]),
         seen.clamp(min=1).log()[..., None, None], of.rows.log()[:, None, None, None],
-        *(values.new_tensor(x) for x in (number, math.log(k), math.log(of.values.shape[1]))),
+        values.new_tensor(number), values.new_ones(k).sum().log(), values.new_tensor(math.log(of.values.shape[1])),
     ]  # fmt: skip
     return torch.stack([part.expand(t, m, d, k) for part in parts], -1)
 

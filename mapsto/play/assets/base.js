@@ -26,7 +26,7 @@ function element(tag, attributes = {}, ...children) {
 
 /** Write the page in the reader's language, and let each part write what it has drawn. */
 function speak() {
-  document.documentElement.lang = language;
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
   for (const place of document.querySelectorAll("[data-say]")) place.textContent = say(place.dataset.say);
   for (const place of document.querySelectorAll("[data-label]"))
     place.setAttribute("aria-label", say(place.dataset.label));

@@ -1,4 +1,4 @@
-// The second figure: five characters drawn once each, a sixth drawing, its classes, patches and teaching examples.
+// The first figure: five characters drawn once each, a sixth drawing, its classes, patches and teaching examples.
 
 const charactersPart = (() => {
   const NAMES = ["A", "B", "C", "D", "E"], WAYS = NAMES.length;
@@ -20,39 +20,57 @@ const charactersPart = (() => {
     return {kept, probabilities: [...out.probabilities.data], values, base: [...out.base.data], trust: out.trust.data[0]};
   }
 
+  const likeliest = probabilities => probabilities.indexOf(Math.max(...probabilities));
+
   const ask = latest(async () => {
     try {
       state.result = await answer();
-      const {result} = state;
-      if (result) state.chosen = result.probabilities.indexOf(Math.max(...result.probabilities));
+      if (state.result) state.chosen = likeliest(state.result.probabilities);
       draw();
     } catch (error) {
-      find("#classes").replaceChildren(element("p", {class: "problem"}, say("no_runtime", {reason: error.message})));
+      find("#said").textContent = say("no_runtime", {reason: error.message});
       throw error;
     }
   });
 
   /** Return the probabilities without one example: the only one of its class, so the others share what it had. */
   function without({probabilities}, i) {
-    return probabilities.map((p, c) => (c === i ? 0 : p / (1 - probabilities[i])));
+    const rest = probabilities.reduce((sum, p, c) => (c === i ? sum : sum + p), 0);
+    return probabilities.map((p, c) => (c === i ? 0 : p / rest));
   }
 
   function draw() {
-    drawTeachers();
+    NAMES.forEach((_, i) => drawTeacher(i));
     drawPatches();
-    drawClasses();
+    const {result, chosen} = state, drawn = sixth.strokes.length && state.kept.filter((k, i) => k && teachers[i].strokes.length).length < 2;
+    const values = result && {best: NAMES[likeliest(result.probabilities)], p: percent(Math.max(...result.probabilities)), name: NAMES[chosen], trust: percent(result.trust)};
+    find("#said").textContent = result ? say("answer_is", values) : say(drawn ? "two_needed" : "draw_one");
   }
 
-  function drawTeachers() {
-    NAMES.forEach((name, i) => {
-      const card = find(`[data-teacher="${i}"]`), {result, kept} = state, others = result?.kept.filter((k, c) => k && c !== i).length;
-      card.classList.toggle("off", !kept[i]);
-      find(".leave", card).textContent = say(kept[i] ? "leave_out" : "use_again");
-      find(".leave", card).setAttribute("aria-pressed", String(!kept[i]));
-      const rest = result?.kept[i] && others > 1 && without(result, i);
-      const best = rest && rest.indexOf(Math.max(...rest));
-      find(".else", card).textContent = rest ? say("without_it", {name: NAMES[best], p: percent(rest[best])}) : "";
-    });
+  function drawTeacher(i) {
+    const card = find(`[data-teacher="${i}"]`), {result, kept, chosen} = state, there = result?.kept[i], empty = !teachers[i].strokes.length;
+    card.classList.toggle("off", !kept[i]);
+    find(".leave", card).textContent = say(kept[i] ? "leave_out" : "use_again");
+    find(".leave", card).setAttribute("aria-pressed", String(!kept[i]));
+    for (const name of [".leave", ".erase"]) find(name, card).disabled = empty;
+    const choice = find(".class", card), p = there ? result.probabilities[i] : 0;
+    choice.disabled = !there;
+    choice.setAttribute("aria-pressed", String(Boolean(there) && i === chosen));
+    find("output", choice).textContent = there ? percent(p) : "–";
+    find("i", choice).style.width = `${100 * p}%`;
+    find(".else", card).replaceWith(deletion(i));
+  }
+
+  /** Return what the answer would be without an example: its most probable class, and a bar for each class. */
+  function deletion(i) {
+    const {result} = state, place = element("div", {class: "else"});
+    if (!result?.kept[i] || result.kept.filter(Boolean).length < 3) return place;
+    const rest = without(result, i), best = likeliest(rest);
+    const bar = (p, c) => element("i", {class: c === i ? "gone" : c === best ? "best" : null, style: `height:${100 * p}%`});
+    place.classList.toggle("turns", best !== likeliest(result.probabilities));
+    place.append(say("without_it", {name: NAMES[i]}), element("div", {class: "mini", "aria-hidden": "true"}, ...rest.map(bar)),
+      element("b", {}, element("span", {}, NAMES[best]), " ", element("span", {}, percent(rest[best]))));
+    return place;
   }
 
   function drawPatches() {
@@ -61,32 +79,7 @@ const charactersPart = (() => {
     place.replaceChildren(...(result ? result.values : []).map(v => element("i", {
       class: v[chosen] > 0 ? "up" : "down", style: `--much:${(Math.abs(v[chosen]) / most).toFixed(3)}`,
     }, Math.abs(v[chosen]) < 0.005 ? null : element("b", {}, points(v[chosen])))));
-    find("#sixth .said").textContent = result ? say("patches_for", {name: NAMES[chosen]}) : "";
-  }
-
-  function drawClasses() {
-    const {result, chosen} = state, place = find("#classes");
-    if (!result) {
-      const drawn = sixth.strokes.length && teachers.every(pad => pad.strokes.length);
-      return place.replaceChildren(element("p", {class: "wait"}, say(drawn ? "two_needed" : "draw_all")));
-    }
-    const focus = document.activeElement?.dataset?.class;
-    const bars = NAMES.map((name, c) => element("button", {
-      type: "button", class: "class", "data-class": c, "aria-pressed": String(c === chosen), disabled: !result.kept[c],
-      onclick: () => {
-        state.chosen = c;
-        draw();
-      },
-    }, picture(c), element("b", {}, name), element("span", {class: "track"}, element("i", {style: `width:${100 * result.probabilities[c]}%`})),
-      element("output", {}, percent(result.probabilities[c]))));
-    place.replaceChildren(...bars, element("p", {class: "trust"}, say("trust", {p: percent(result.trust)})));
-    if (focus != null) find(`[data-class="${focus}"]`, place)?.focus();
-  }
-
-  function picture(c) {
-    const canvas = element("canvas", {width: 88, height: 88, "aria-hidden": "true"});
-    ink(canvas.getContext("2d"), teachers[c].strokes, 88, getComputedStyle(document.body).color);
-    return canvas;
+    find("#sixth .erase").disabled = !sixth.strokes.length;
   }
 
   function set(drawings) {
@@ -95,45 +88,54 @@ const charactersPart = (() => {
     return ask();
   }
 
-  /** Draw five characters, and one of them again in another hand. */
+  /** Draw one of the five characters again in another hand, and those of the five that are missing. */
   function drawForMe() {
     const turn = state.turn++, which = (3 + 2 * turn) % WAYS;
-    const all = GLYPHS.map((glyph, i) => byAnotherHand(glyph, 10 * turn + i + 1));
-    return set([...all, byAnotherHand(GLYPHS[which], 10 * turn + 7)]);
+    const all = teachers.map(({strokes}, i) => (strokes.length ? strokes : byAnotherHand(GLYPHS[i], i + 1)));
+    return set([...all, byAnotherHand(all[which], 10 * turn + 7)]);
   }
 
   function build() {
-    teachers = NAMES.map(name => drawingPad(say("example_of", {name}), ask));
-    sixth = drawingPad(say("new_drawing"), ask);
-    find("#teachers").replaceChildren(...teachers.map((pad, i) => element("div", {class: "teacher", "data-teacher": i},
-      element("div", {class: "pad"}, pad.canvas), element("b", {}, NAMES[i]), eraser(pad),
-      element("button", {type: "button", class: "leave", onclick: () => {
+    teachers = NAMES.map(() => drawingPad(ask));
+    sixth = drawingPad(ask);
+    find("#teachers").replaceChildren(...teachers.map((pad, i) => element("div", {class: "teacher", "data-teacher": i}, pad.box,
+      element("button", {type: "button", class: "class", onclick: () => {
+        state.chosen = i;
+        draw();
+      }}, element("span", {}, element("b", {}, NAMES[i]), element("output", {}, "–")), element("span", {class: "track"}, element("i"))),
+      element("div", {class: "else"}),
+      element("div", {class: "under"}, eraser(pad), element("button", {type: "button", class: "leave quiet", onclick: () => {
         state.kept[i] = !state.kept[i];
         ask();
-      }}), element("small", {class: "else"}))));
-    find("#sixth").replaceChildren(
-      element("div", {class: "pad"}, sixth.canvas, element("div", {class: "patches", "aria-hidden": "true"})),
-      element("div", {class: "under"}, element("b", {"data-say": "new_drawing"}), eraser(sixth)), element("p", {class: "said"}));
+      }})))));
+    sixth.box.append(element("div", {class: "patches", "aria-hidden": "true"}));
+    find("#sixth").replaceChildren(sixth.box, element("div", {class: "under"}, element("b", {"data-say": "new_drawing"}), eraser(sixth)),
+      element("p", {id: "said", role: "status"}));
   }
 
-  const eraser = pad => element("button", {type: "button", class: "erase", "data-say": "erase", onclick: () => {
+  const eraser = pad => element("button", {type: "button", class: "erase quiet", "data-say": "erase", onclick: () => {
     pad.set([]);
     ask();
   }});
 
+  function name() {
+    teachers.forEach((pad, i) => {
+      pad.canvas.setAttribute("aria-label", say("example_of", {name: NAMES[i]}));
+      pad.invite.textContent = NAMES[i];
+      find(`[data-teacher="${i}"] .erase`).setAttribute("aria-label", say("erase_one", {name: NAMES[i]}));
+    });
+    sixth.canvas.setAttribute("aria-label", say("new_drawing_keys"));
+    sixth.invite.textContent = say("draw_here");
+    draw();
+  }
+
   function start() {
     build();
+    teachers.forEach((pad, i) => pad.set(byAnotherHand(GLYPHS[i], i + 1)));
     find("#draw").onclick = drawForMe;
     find("#clear").onclick = () => set([...teachers, sixth].map(() => []));
-    listeners.push(() => {
-      teachers.forEach((pad, i) => pad.canvas.setAttribute("aria-label", say("example_of", {name: NAMES[i]})));
-      sixth.canvas.setAttribute("aria-label", say("new_drawing"));
-      draw();
-    });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      [...teachers, sixth].forEach(pad => pad.show());
-      draw();
-    });
+    listeners.push(name);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [...teachers, sixth].forEach(pad => pad.show()));
   }
 
   return {start, set, drawForMe, ask, state, raster: i => [...raster([...teachers, sixth][i].strokes)]};

@@ -1,19 +1,24 @@
-// Start the three figures, and the button that changes the language.
+// Start the three figures, the button that changes the language, and the licences that are unpacked when they are opened.
 
 const MODELS = JSON.parse(document.getElementById("models").textContent);
 const RATIOS = MODELS.ratios; // the quantiles 0.01 … 0.99 of an error divided by its prediction
 
+listeners.push(() => {
+  find("#language").textContent = language === "zh" ? "English" : "中文";
+  find("#language").lang = language === "zh" ? "en" : "zh-Hans";
+});
 find("#language").onclick = () => {
   language = language === "zh" ? "en" : "zh";
   speak();
-  find("#language").textContent = language === "zh" ? "English" : "中文";
-  find("#language").lang = language === "zh" ? "en" : "zh";
 };
+find("#licences").addEventListener("toggle", async ({target}) => {
+  find("pre", target).textContent ||= new TextDecoder().decode(await bytes("notices"));
+});
 
 charactersPart.start();
 wavesPart.start(MODELS.wave);
-const tableReady = tablePart.start(document.getElementById("example.csv").textContent.trim());
 speak();
-find("#language").textContent = language === "zh" ? "English" : "中文";
+// The model for images is unpacked first, because its figure is the first one; the table follows.
+const ready = imageGraph().catch(() => {}).then(() => tablePart.start(document.getElementById("example.csv").textContent.trim()));
 
-globalThis.mapsto = {table: tablePart, characters: charactersPart, waves: wavesPart, ready: tableReady, speak};
+globalThis.mapsto = {table: tablePart, characters: charactersPart, waves: wavesPart, ready, speak, tableOf};

@@ -1,36 +1,97 @@
-// A person's table: reading it, its columns as numbers on the scale of the training rows, and the model's answers.
+// A person's table: its classes, the rows that teach and the columns to read, and the model's answers for a row.
 
-const MOST_ROWS = 64, MOST_COLUMNS = 10, FAR = 1e6;
-const MISSING = new Set(["", "na", "n/a", "nan", "null", "none", "?", "-", "."]);
+const MOST_ROWS = 200, MOST_COLUMNS = 60, MOST_CLASSES = 10, EXACT = 10, FAR = 1e6;
+const RARE = 3; // rows of a class of numbers
+const ORDERS = JSON.parse(document.getElementById("orders").textContent); // of 11, 12, … columns
 
-/** Return the rows of a text in which commas, semicolons or tabs separate the cells. */
-function cellsOf(text) {
-  const first = text.split(/\r?\n/, 1)[0];
-  const mark = ["\t", ";", ","].find(candidate => first.includes(candidate)) ?? ",";
-  const rows = [[""]];
-  for (let i = 0, quoted = false; i < text.length; i++) {
-    const letter = text[i], row = rows[rows.length - 1];
-    if (letter === '"') {
-      if (quoted && text[i + 1] === '"') row[row.length - 1] += text[++i];
-      else quoted = !quoted;
-    } else if (!quoted && letter === mark) row.push("");
-    else if (!quoted && letter === "\n") rows.push([""]);
-    else if (quoted || letter !== "\r") row[row.length - 1] += letter;
-  }
-  return rows.map(row => row.map(cell => cell.trim())).filter(row => row.some(cell => cell));
+/** Return a table with its classes and the columns to read, or the key and the values of a phrase that says what is wrong. */
+function tableOf(text, target) {
+  const [names, ...lines] = gridOf(text);
+  if (!names || names.length < 2 || lines.length < 4) return {error: ["unreadable"]};
+  if (lines.every(line => line.length === names.length + 1)) names.unshift(""); // R does not name its row names
+  names.forEach((name, j) => (names[j] = name || `#${j + 1}`));
+  const uneven = lines.findIndex(line => line.length !== names.length), twice = names.find((name, j) => names.indexOf(name) < j);
+  if (uneven >= 0) return {error: ["uneven", {row: uneven + 1, cells: lines[uneven].length, names: names.length}]};
+  if (twice) return {error: ["twice", {name: twice}]};
+  const texts = names.map((_, j) => lines.map(line => line[j])), outcomes = texts.map(classesOf);
+  const outcome = target ?? Math.max(outcomes.findLastIndex(({error}) => !error), -1);
+  const chosen = outcome < 0 ? names.length - 1 : outcome, {labels, classes, error} = outcomes[chosen];
+  if (error) return {names, outcome: chosen, error: [error, {name: names[chosen]}]};
+  const teaching = spread([...lines.keys()].filter(i => labels[i]), MOST_ROWS);
+  return withColumns({names, outcome: chosen, lines, labels, classes, teaching}, texts, text);
 }
 
-const missing = text => MISSING.has(text.toLowerCase());
+function withColumns(table, texts, text) {
+  const {names, outcome, teaching, labels, classes} = table;
+  const hint = separatorOf(text) === ";" ? "," : null, others = names.map((_, j) => j).filter(j => j !== outcome);
+  const read = columnsOf(others.map(j => teaching.map(i => texts[j][i])), hint);
+  const columns = others.map((j, i) => ({...read[i], name: names[j], j, cells: texts[j].map(read[i].read)}))
+    .filter(({cells}) => new Set(teaching.map(i => cells[i]).filter(Number.isFinite)).size > 1);
+  if (!columns.length) return {names, outcome, error: ["no_columns"]};
+  table.columns = strongest(columns, teaching, teaching.map(i => classes.indexOf(labels[i])));
+  for (const column of table.columns) column.scaled = scaleOf(teaching.map(i => column.cells[i]));
+  return table;
+}
 
-/** Return a column of texts as numbers; the words of the teaching rows are numbered by frequency, NaN is missing. */
-function numbered(texts, teaching) {
-  const seen = teaching.map(i => texts[i]).filter(text => !missing(text));
-  const numeric = seen.every(text => Number.isFinite(Number(text)));
-  const count = level => seen.filter(text => text === level).length;
-  const natural = (a, b) => a.localeCompare(b, "en", {numeric: true});
-  const levels = numeric ? [] : [...new Set(seen)].sort((a, b) => count(b) - count(a) || natural(a, b));
-  const read = text => (levels.includes(text) ? levels.indexOf(text) : numeric && !missing(text) ? Number(text) : NaN);
-  return {numeric, levels, cells: texts.map(read)};
+/** Return the label of each row ("" if there is none) and the sorted classes, or the key of a phrase. */
+function classesOf(texts) {
+  const plus = texts.some(text => /^\++$/.test(text)), none = text => {
+    const folded = fold(text);
+    return !text || (SIGNS.has(folded) && !(folded === "-" && plus)) || (LOST.has(folded) && !SIGNS.has(folded) && !KEPT.has(folded));
+  };
+  const kept = texts.map(text => (none(text) ? "" : text)), present = kept.filter(Boolean), parts = present.map(partsOf);
+  const numeric = parts.every(part => part && !part.bound && !part.unit) && !present.some(text => /^0\d+$/.test(text));
+  if (present.length && present.every(text => !Number.isNaN(daysOf(text)))) return {error: "dates"};
+  if (numeric && present.length) return numbersAsClasses(kept, decimalMark(parts)?.mark ?? ".");
+  const spelled = new Map(commonestFirst(counts(present)).reverse().map(text => [fold(text), text]));
+  return limited(kept.map(text => text && spelled.get(fold(text))), (a, b) => (a < b ? -1 : 1));
+}
+
+/** Return two different numbers, or a few whole ones that are frequent, as classes. */
+function numbersAsClasses(texts, mark) {
+  const labels = texts.map(text => text && String(valueOf(partsOf(text), mark))), counted = counts(labels.filter(Boolean));
+  const rare = [...counted.values()].filter(many => many < Math.max(RARE, counted.size)).length;
+  const whole = [...counted.keys()].every(label => Number.isInteger(Number(label)));
+  const few = counted.size <= 2 || (whole && counted.size <= MOST_CLASSES && rare <= 1);
+  return few ? limited(labels, (a, b) => a - b) : {error: "numbers"};
+}
+
+function limited(labels, order) {
+  const classes = [...new Set(labels.filter(Boolean))].sort(order);
+  const error = classes.length < 2 ? "one_class" : classes.length > MOST_CLASSES ? "many_classes" : null;
+  return {labels, classes, error};
+}
+
+/** Return the class that an answer is about: one called yes, dead or the like, else the rarer of two; −1: the likeliest. */
+function positive({classes, labels}) {
+  const named = classes.map(fold).map((name, c) => (WORDS.positive.includes(name) ? c : -1)).filter(c => c >= 0);
+  if (classes.length > 2) return -1;
+  const many = classes.map(name => labels.filter(label => label === name).length);
+  return named.length === 1 ? named[0] : Number(many[1] <= many[0]);
+}
+
+/** Return at most so many items, evenly spread. */
+function spread(items, most) {
+  return items.length <= most ? items : Array.from({length: most}, (_, i) => items[Math.floor((i * items.length) / most)]);
+}
+
+/** Return the columns whose ranks the classes explain best, in their order: η², the variance between classes (Fisher 1925). */
+function strongest(columns, teaching, y) {
+  if (columns.length <= MOST_COLUMNS) return columns;
+  const explained = columns.map(({cells}) => {
+    const ranks = ranked(teaching.map(i => cells[i])), groups = new Map();
+    ranks.forEach((rank, i) => groups.set(y[i], [...(groups.get(y[i]) ?? []), rank]));
+    const squares = ranks.reduce((sum, rank) => sum + rank ** 2, 0);
+    return [...groups.values()].reduce((sum, of) => sum + of.reduce((a, b) => a + b) ** 2 / of.length, 0) / squares;
+  });
+  const least = [...explained].sort((a, b) => b - a)[MOST_COLUMNS - 1];
+  return columns.filter((_, j) => explained[j] >= least).slice(0, MOST_COLUMNS);
+}
+
+/** Return the ranks of numbers around their mean; equal numbers share theirs, and a missing one has 0. */
+function ranked(numbers) {
+  const seen = numbers.filter(Number.isFinite).sort((a, b) => a - b), middle = (seen.length - 1) / 2;
+  return numbers.map(x => (Number.isFinite(x) ? (seen.indexOf(x) + seen.lastIndexOf(x)) / 2 - middle : 0));
 }
 
 /** Return the middle of some numbers. */
@@ -48,35 +109,36 @@ function scaleOf(cells) {
   return x => clamp((x / size - middle) / reach, -FAR, FAR);
 }
 
-/** Return a table with its classes and the columns to read, or the key of a phrase that says why it cannot be read. */
-function tableOf(text, target) {
-  const [names, ...lines] = cellsOf(text);
-  if (!names || names.length < 2 || lines.length < 4) return {error: "unreadable"};
-  const outcome = target ?? names.length - 1;
-  const labels = lines.map(line => line[outcome] ?? "").map(text => (missing(text) ? "" : text));
-  const classes = [...new Set(labels.filter(Boolean))].sort();
-  if (classes.length !== 2) return {names, outcome, error: "two_classes"};
-  const teaching = [...lines.keys()].filter(i => labels[i]).slice(0, MOST_ROWS);
-  const columns = names.map((name, j) => ({name, j, ...numbered(lines.map(line => line[j] ?? ""), teaching)}))
-    .filter(({j, cells}) => j !== outcome && new Set(teaching.map(i => cells[i]).filter(Number.isFinite)).size > 1)
-    .slice(0, MOST_COLUMNS);
-  if (!columns.length) return {names, outcome, error: "no_columns"};
-  for (const column of columns) column.scaled = scaleOf(teaching.map(i => column.cells[i]));
-  return {names, outcome, lines, labels, classes, teaching, columns};
+/** Return coalitions of d columns, and the weights that turn their outcomes into Shapley values. */
+function coalitions(d) {
+  const {masks, weights, count} = d <= EXACT ? everyCoalition(d) : alongOrders(d);
+  return {masks: ["float32", masks, [count, d]], weights: ["float32", weights, [d, count]]};
 }
 
-/** Return all coalitions of d columns, and the weights that turn their outcomes into Shapley values. */
-function coalitions(d) {
-  const masks = new Float32Array(2 ** d * d), weights = new Float32Array(d * 2 ** d), share = [1 / d];
+function everyCoalition(d) {
+  const count = 2 ** d, masks = new Float32Array(count * d), weights = new Float32Array(d * count), share = [1 / d];
   for (let size = 1; size < d; size++) share.push((share[size - 1] * size) / (d - size));
-  for (let c = 0; c < 2 ** d; c++) {
+  for (let c = 0; c < count; c++) {
     const present = [...Array(d).keys()].map(j => (c >> j) & 1), size = present.reduce((a, b) => a + b);
     present.forEach((there, j) => {
       masks[c * d + j] = there;
-      weights[j * 2 ** d + c] = there ? share[size - 1] : -share[size];
+      weights[j * count + c] = there ? share[size - 1] : -share[size];
     });
   }
-  return {masks: ["float32", masks, [2 ** d, d]], weights: ["float32", weights, [d, 2 ** d]]};
+  return {masks, weights, count};
+}
+
+/** Return the coalitions along orders in which the columns join, which are those of mapsto, and along their reverses. */
+function alongOrders(d) {
+  const forward = ORDERS[d - EXACT - 1], orders = [...forward, ...forward.map(order => [...order].reverse())];
+  const count = orders.length * (d + 1), masks = new Float32Array(count * d), weights = new Float32Array(d * count);
+  orders.forEach((order, o) => order.forEach((j, rank) => {
+    const at = o * (d + 1);
+    for (let size = rank + 1; size <= d; size++) masks[(at + size) * d + j] = 1;
+    weights[j * count + at + rank] = -1 / orders.length;
+    weights[j * count + at + rank + 1] = 1 / orders.length;
+  }));
+  return {masks, weights, count};
 }
 
 /** Return the state of the model after reading the training rows; the row `without` is deleted (its weight is 0). */
@@ -86,17 +148,23 @@ async function taught(table, without) {
   const x = Float32Array.from(teaching.flatMap(i => columns.map(column => column.scaled(column.cells[i]))));
   const y = BigInt64Array.from(teaching, i => BigInt(classes.indexOf(labels[i])));
   const w = Float32Array.from(teaching, i => (i === without ? 0 : 1 / rest));
-  const state = await run(fitGraph, {x: ["float32", x, [n, d]], y: ["int64", y, [n]], w: ["float32", w, [n]]});
+  const numbers = BigInt64Array.from(classes, (_, c) => BigInt(c));
+  const state = await run(fitGraph, {
+    x: ["float32", x, [n, d]], y: ["int64", y, [n]], w: ["float32", w, [n]], classes: ["int64", numbers, [classes.length]],
+  });
   return {state, plan: coalitions(d)};
 }
 
-/** Return the probability of the second class for a row of numbers, its reasons, and their expected errors. */
-async function explained(table, {state, plan}, row) {
-  const d = row.length;
-  const x = Float32Array.from(row, (cell, j) => (Number.isNaN(cell) ? NaN : table.columns[j].scaled(cell)));
-  const out = await run(explainGraph, {x: ["float32", x, [1, d]], ...plan, ...state});
-  const of = values => row.map((_, j) => values.data[2 * j + 1]);
-  const [values, errors] = [of(out.values), of(out.errors)];
-  const base = out.base.data[1] / (out.base.data[0] + out.base.data[1]);
-  return {base, values, errors, probability: base + values.reduce((a, b) => a + b, 0)};
+/** Return, for rows of numbers, the probability of each class, its reasons, and their expected errors. */
+async function explained(table, {state, plan}, rows) {
+  const [m, d, k] = [rows.length, table.columns.length, table.classes.length];
+  const x = Float32Array.from(rows.flat(), (cell, i) => (Number.isNaN(cell) ? NaN : table.columns[i % d].scaled(cell)));
+  const out = await run(explainGraph, {x: ["float32", x, [m, d]], ...plan, ...state});
+  const part = (tensor, i) => [...tensor.data.slice(k * i, k * (i + 1))];
+  return rows.map((row, r) => {
+    const [values, errors] = [out.values, out.errors].map(tensor => row.map((_, j) => part(tensor, r * d + j)));
+    const prior = part(out.base, r), total = prior.reduce((a, b) => a + b), base = prior.map(p => p / total);
+    const probabilities = base.map((p, c) => clamp(values.reduce((sum, v) => sum + v[c], p), 0, 1));
+    return {base, values, errors, probabilities};
+  });
 }

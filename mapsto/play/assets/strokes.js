@@ -28,15 +28,17 @@ function raster(strokes) {
 }
 
 /** Return a square for drawing; `changed` is called after each stroke. Arrow keys move a pen, the space bar lowers it. */
-function drawingPad(label, changed) {
-  const canvas = element("canvas", {width: 320, height: 320, tabindex: 0, role: "img", "aria-label": label});
-  const pad = {canvas, strokes: [], colour: "#000"};
+function drawingPad(changed) {
+  const canvas = element("canvas", {width: 320, height: 320, tabindex: 0, role: "application"});
+  const invite = element("span", {class: "invite", "aria-hidden": "true"}); // says what to draw on an empty square
+  const pad = {canvas, invite, strokes: [], box: element("div", {class: "pad"}, canvas, invite)};
   let pen = null, cursor = [0.5, 0.5], keyed = false;
 
   pad.show = () => {
     const context = canvas.getContext("2d"), style = getComputedStyle(canvas);
     context.clearRect(0, 0, 320, 320);
     ink(context, pad.strokes, 320, style.color);
+    invite.hidden = pad.strokes.length > 0;
     if (keyed && document.activeElement === canvas) {
       Object.assign(context, {lineWidth: 3, strokeStyle: style.outlineColor});
       context.strokeRect(320 * cursor[0] - 7, 320 * cursor[1] - 7, 14, 14);
@@ -97,7 +99,7 @@ const arc = (x, y, rx, ry, from, to) => Array.from({length: 13}, (_, i) => {
   return [x + rx * Math.cos(turn), y + ry * Math.sin(turn)];
 });
 
-/** Five characters of no script, as strokes. */
+/** Five characters, as strokes. */
 const GLYPHS = [
   [[[0.22, 0.8], [0.5, 0.18], [0.5, 0.18], [0.78, 0.8]], [[0.34, 0.56], [0.66, 0.56]]],
   [arc(0.5, 0.42, 0.24, 0.24, 0, 1), [[0.5, 0.66], [0.5, 0.88]]],

@@ -1,23 +1,28 @@
-// The first figure: choose a row of a table, see its prediction and reasons, edit and hide its cells.
+// The second figure: choose a row of a table, see its prediction and reasons, edit and hide its cells.
 
 const tablePart = (() => {
-  const state = {table: null, text: "", row: null, cells: [], shown: [], order: [], result: null, full: null};
+  const AT_ONCE = 8; // rows to predict
+  const state = {table: null, text: "", problem: null, row: null, cells: [], shown: [], order: [], about: 0, result: null, full: null, guesses: new Map()};
   let reading = null; // of the training rows without the chosen one
+  let whole = null; // of all training rows
+  let asks = 0; // counts the rows that were chosen, for which the waterfall is built anew
 
   /** Read a table and choose its first row to predict. */
   function open(text, target) {
     state.text = text;
     const table = tableOf(text, target);
     fillTargets(table);
-    tell(table.error && say(table.error));
+    tell(table.error);
     find("#panes").hidden = Boolean(table.error);
     if (table.error) return Promise.resolve();
-    state.table = table;
+    Object.assign(state, {table, picked: positive(table), guesses: new Map()});
+    whole = null;
     return choose(Math.max(0, table.labels.findIndex(label => !label)));
   }
 
   function tell(problem) {
-    find("#problem").textContent = problem || "";
+    state.problem = problem;
+    find("#problem").textContent = problem ? say(...problem) : "";
     find("#problem").hidden = !problem;
   }
 
@@ -32,74 +37,105 @@ const tablePart = (() => {
     Object.assign(state, {row, result: null, cells: columns.map(c => c.cells[row]), shown: columns.map(() => true)});
     state.order = columns.map((_, j) => j);
     reading = null;
+    asks++;
     drawRows();
     return ask();
   }
 
   const ask = latest(async () => {
     try {
-      const {table, row} = state, fresh = !reading;
+      const {table, row} = state, fresh = !reading, known = Boolean(table.labels[row]);
       if (fresh) drawAnswer();
-      const known = (reading ??= await taught(table, row));
+      const read = (reading ??= known ? await taught(table, row) : (whole ??= await taught(table)));
       const visible = state.cells.map((cell, j) => (state.shown[j] ? cell : NaN));
-      const result = await explained(table, known, visible);
-      const all = state.shown.every(Boolean) ? result : await explained(table, known, state.cells);
+      const [result] = await explained(table, read, [visible]);
+      const [all] = state.shown.every(Boolean) ? [result] : await explained(table, read, [state.cells]);
       if (state.row !== row || state.table !== table) return;
-      if (fresh) state.order.sort((a, b) => Math.abs(result.values[b]) - Math.abs(result.values[a]));
-      Object.assign(state, {result, full: all.probability});
+      if (fresh) state.about = state.picked >= 0 ? state.picked : best(result.probabilities);
+      if (fresh) state.order.sort((a, b) => Math.abs(result.values[b][state.about]) - Math.abs(result.values[a][state.about]));
+      Object.assign(state, {result, full: all.probabilities});
+      drawRows();
       drawAnswer();
+      if (!state.guesses.size) await guess(table);
     } catch (error) {
-      tell(say("no_runtime", {reason: error.message}));
+      tell(["no_runtime", {reason: error.message}]);
       throw error;
     }
   });
+
+  /** Predict the rows without an outcome, some at a time. */
+  async function guess(table) {
+    const rows = [...table.lines.keys()].filter(i => !table.labels[i]);
+    for (let i = 0; i < rows.length && state.table === table; i += AT_ONCE) {
+      const some = rows.slice(i, i + AT_ONCE), cells = some.map(r => table.columns.map(column => column.cells[r]));
+      const results = await explained(table, (whole ??= await taught(table)), cells);
+      if (state.table === table) results.forEach(({probabilities}, n) => state.guesses.set(some[n], probabilities));
+    }
+    drawRows();
+  }
+
+  const best = probabilities => probabilities.indexOf(Math.max(...probabilities));
 
   function drawRows() {
     const {table, row} = state;
     if (!table) return;
     const head = element("tr", {}, element("th", {scope: "col"}, say("row")),
       element("th", {scope: "col"}, table.names[table.outcome]),
-      ...table.columns.map(({name, numeric}) => element("th", {scope: "col", class: numeric ? "number" : null}, name)));
+      ...table.columns.map(({name, kind}) => element("th", {scope: "col", class: kind === "number" ? "number" : null}, name)));
     const order = [...table.lines.keys()].sort((a, b) => Boolean(table.labels[a]) - Boolean(table.labels[b]) || a - b);
     const body = order.map(i => {
       const pick = element("button", {type: "button", "aria-label": say("explain_row", {row: i + 1}), "aria-pressed": i === row ? "true" : "false"}, i + 1);
-      const label = table.labels[i] || element("em", {}, say("to_predict"));
-      const kind = table.labels[i] ? `class${table.classes.indexOf(table.labels[i])}` : "";
       return element("tr", {class: i === row ? "chosen" : null, onclick: () => choose(i)},
-        element("th", {scope: "row"}, pick), element("td", {class: kind}, label),
-        ...table.columns.map(({j, numeric}) => element("td", {class: numeric ? "number" : null}, table.lines[i][j] ?? "")));
+        element("th", {scope: "row"}, pick), outcomeOf(i),
+        ...table.columns.map(({j, kind}) => element("td", {class: kind === "number" ? "number" : null}, table.lines[i][j])));
     });
-    const kept = find("#rows").scrollTop, focus = document.activeElement?.closest?.("#rows button");
+    const {scrollTop, scrollLeft} = find("#rows"), focus = document.activeElement?.closest?.("#rows button");
     find("#rows").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
-    find("#rows").scrollTop = kept;
+    Object.assign(find("#rows"), {scrollTop, scrollLeft});
     if (focus) find("#rows .chosen button").focus({preventScroll: true});
   }
 
+  /** Return the cell of a row's outcome: its class, or the model's guess. */
+  function outcomeOf(i) {
+    const {table, about, guesses} = state, label = table.labels[i], guessed = guesses.get(i);
+    if (label) return element("td", {class: table.classes[about] === label ? "of this" : "of"}, label);
+    if (!guessed) return element("td", {}, element("em", {}, say("to_predict")));
+    const likeliest = best(guessed), kind = likeliest === about ? "of guess this" : "of guess";
+    return element("td", {class: kind}, element("em", {}, element("b", {}, table.classes[likeliest]), ` ${percent(guessed[likeliest])}`));
+  }
+
   function drawAnswer() {
-    const {table, row, result} = state, place = find("#answer");
+    const {table, result} = state, place = find("#answer");
     if (!table) return;
-    if (!result) return place.replaceChildren(element("p", {class: "wait"}, say("loading")));
-    if (place.dataset.row !== `${row} ${language} ${state.text.length}` || !find(".reasons", place)) build(place);
+    if (!result) return place.replaceChildren(element("p", {class: "wait", role: "status"}, say("loading")));
+    const key = `${asks} ${language}`;
+    if (place.dataset.key !== key || !find(".reasons", place)) build(place);
+    place.dataset.key = key;
     update(place);
   }
 
   /** Make the lines of the waterfall for a row; later results only move them, so that the focus stays. */
   function build(place) {
     const {table, row} = state, label = table.labels[row];
-    place.dataset.row = `${row} ${language} ${state.text.length}`;
     const said = say("for_row", {row: row + 1}) + (label ? ` · ${say("known_is", {name: label})}` : "");
-    const lines = state.order.map(j => line(j));
+    const axis = element("div", {class: "axis", "aria-hidden": "true"}, element("span"), element("div"), element("span"));
     place.replaceChildren(
       element("p", {class: "which"}, said),
-      element("p", {class: "big"}, element("output", {class: "probability"}), element("span", {}, say("probability_of", {name: table.classes[1]}))),
-      element("div", {class: "reasons"},
-        end("start"), ...lines, end("end"), element("div", {class: "axis", "aria-hidden": "true"}, element("span"), element("div"), element("span"))),
-      element("p", {class: "visible"}),
-      element("button", {type: "button", class: "reset", onclick: () => choose(row)}, say("reset")));
+      element("p", {class: "big", role: "status"}, element("output", {class: "probability"}), element("span", {class: "whose"})),
+      element("div", {class: "chips", role: "group", "aria-label": say("classes")}, ...table.classes.map((_, c) => chip(c))),
+      element("div", {class: "reasons"}, end("start"), ...state.order.map(line), end("end"), axis),
+      element("div", {class: "visible"}, element("p"), element("button", {type: "button", class: "reset", onclick: () => choose(row)}, say("reset"))));
   }
 
+  const chip = c => element("button", {type: "button", "data-class": c, onclick: () => {
+    Object.assign(state, {about: c, picked: c});
+    drawRows();
+    drawAnswer();
+  }});
+
   const end = key => element("div", {class: `line ${key}`}, element("span", {class: "name"}, say(key)),
-    element("div", {class: "track", "aria-hidden": "true"}, element("i", {class: "tick"})), element("span", {class: "much"}));
+    element("div", {class: "track", "aria-hidden": "true"}, element("i", {class: "tick"}), key === "start" ? element("i", {class: "link"}) : null),
+    element("span", {class: "much"}));
 
   function line(j) {
     const column = state.table.columns[j];
@@ -110,28 +146,36 @@ const tablePart = (() => {
       element("svg:circle", {cx: 9, cy: 7, r: 2.4}), element("svg:path", {class: "slash", d: "M3 13L15 1"})));
     return element("div", {class: "line cell", "data-column": j},
       element("span", {class: "name"}, eye, element("span", {title: column.name}, column.name)), editor(column, j),
-      element("div", {class: "track", "aria-hidden": "true"}, element("i", {class: "bar"}), element("i", {class: "whisker"})),
+      element("div", {class: "track", "aria-hidden": "true"}, element("i", {class: "link"}), element("i", {class: "span"}), element("i", {class: "whisker"})),
       element("span", {class: "much"}));
   }
 
   function editor(column, j) {
     const label = say("value_of", {name: column.name}), value = state.cells[j];
-    const change = event => {
-      const text = event.target.value.trim();
-      state.cells[j] = text === "" ? NaN : Number(text);
-      ask();
+    if (column.levels.length) {
+      const onchange = event => set(j, event.target.value === "" ? NaN : Number(event.target.value));
+      const options = ["", ...column.levels].map((level, i) =>
+        element("option", {value: i ? i - 1 : "", selected: i - 1 === value}, level || say("missing")));
+      return element("select", {"aria-label": label, onchange}, ...options);
+    }
+    const oninput = ({target}) => {
+      const number = column.read(target.value.trim());
+      target.setAttribute("aria-invalid", String(Number.isNaN(number) && target.value.trim() !== ""));
+      set(j, number);
     };
-    if (column.numeric)
-      return element("input", {type: "number", step: "any", value: Number.isNaN(value) ? "" : value, "aria-label": label, placeholder: say("missing"), oninput: change});
-    const options = ["", ...column.levels].map((level, i) =>
-      element("option", {value: i ? i - 1 : "", selected: i - 1 === value}, level || say("missing")));
-    return element("select", {"aria-label": label, onchange: change}, ...options);
+    const text = Number.isNaN(value) ? "" : state.table.lines[state.row][column.j];
+    return element("input", {type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false", value: text, "aria-label": label, placeholder: say("missing"), oninput});
+  }
+
+  function set(j, number) {
+    state.cells[j] = number;
+    ask();
   }
 
   /** Move bars and numbers to the present result. */
   function update(place) {
-    const {table, result, order, shown} = state, {base, values, errors, probability} = result;
-    const reach = errors.map(error => RATIOS[89] * error); // the 90 % quantile
+    const {table, result, order, shown, about} = state, base = result.base[about], probability = result.probabilities[about];
+    const values = result.values.map(v => v[about]), reach = result.errors.map(error => RATIOS[89] * error[about]); // the 90 % quantile
     let at = base;
     const from = order.map(j => [at, (at += values[j])]);
     const edges = order.flatMap((j, i) => [...from[i], from[i][1] - reach[j], from[i][1] + reach[j]]);
@@ -139,12 +183,19 @@ const tablePart = (() => {
     const x = p => `${clamp((100 * (p - low)) / (high - low), 0, 100)}%`;
     const span = (mark, a, b) => mark.setAttribute("style", `left:${x(Math.min(a, b))};right:calc(100% - ${x(Math.max(a, b))})`);
     find(".probability", place).textContent = percent(probability);
+    find(".whose", place).textContent = say("probability_of", {name: table.classes[about]});
+    table.classes.forEach((name, c) => {
+      const button = find(`[data-class="${c}"]`, place);
+      button.textContent = `${name} ${percent(result.probabilities[c])}`;
+      button.setAttribute("aria-pressed", String(c === about));
+    });
     order.forEach((j, i) => {
       const row = find(`[data-column="${j}"]`, place), name = table.columns[j].name, value = values[j];
       row.classList.toggle("off", !shown[j]);
       row.classList.toggle("up", value > 0);
-      span(find(".bar", row), ...from[i]);
+      span(find(".span", row), ...from[i]);
       span(find(".whisker", row), from[i][1] - reach[j], from[i][1] + reach[j]);
+      find(".link", row).style.left = x(from[i][1]);
       const missing = Number.isNaN(state.cells[j]);
       find(".much", row).textContent = !shown[j] ? say("hidden") : missing ? say("missing") : `${points(value)} ± ${(100 * reach[j]).toFixed(1)}`;
       find(".eye", row).setAttribute("aria-label", say(shown[j] ? "hide" : "show", {name}));
@@ -154,37 +205,58 @@ const tablePart = (() => {
       find(`.${key} .tick`, place).style.left = x(p);
       find(`.${key} .much`, place).textContent = percent(p);
     }
+    find(".start .link", place).style.left = x(base);
     find(".axis div", place).replaceChildren(element("span", {}, percent(low)), element("span", {}, percent(high)));
     const seen = shown.filter(Boolean).length, all = shown.length;
-    find(".visible", place).textContent = seen === all ? say("all_seen", {all}) : say("seen", {seen, all, full: percent(state.full)});
+    find(".visible p", place).textContent = seen === all ? say("all_seen", {all}) : say("seen", {seen, all, full: percent(state.full[about])});
   }
 
   async function openFile(file) {
-    if (file) await open(await file.text());
+    if (file) await open(await textOf(file));
+  }
+
+  /** Return the text of a file, in UTF-8 or UTF-16 if it is that, else in the encoding of old spreadsheets. */
+  async function textOf(file) {
+    const raw = await file.arrayBuffer(), [a, b] = new Uint8Array(raw);
+    const encodings = (a === 0xff && b === 0xfe) ? ["utf-16le"] : (a === 0xfe && b === 0xff) ? ["utf-16be"] : ["utf-8", language === "zh" ? "gb18030" : "windows-1252"];
+    for (const encoding of encodings) {
+      try {
+        return new TextDecoder(encoding, {fatal: encoding === "utf-8"}).decode(raw);
+      } catch {
+        continue;
+      }
+    }
+    return "";
   }
 
   function start(example) {
-    const stage = find("#table .stage");
+    const stage = find("#table .stage"), over = on => stage.classList.toggle("over", on);
     find("#example").onclick = () => open(example);
-    find("#file").onchange = event => openFile(event.target.files[0]);
+    find("#file").onchange = ({target}) => openFile(target.files[0]).finally(() => (target.value = ""));
     find("#target").onchange = event => open(state.text, Number(event.target.value));
     find("#paste").onclick = () => {
-      find("#pasted").hidden = !find("#pasted").hidden;
-      if (!find("#pasted").hidden) find("#text").focus();
+      const hidden = (find("#pasted").hidden = !find("#pasted").hidden);
+      find("#paste").setAttribute("aria-expanded", String(!hidden));
+      if (!hidden) find("#text").focus();
     };
     find("#pasted").onsubmit = event => {
       event.preventDefault();
-      find("#pasted").hidden = true;
+      find("#paste").click();
       open(find("#text").value);
     };
-    stage.ondragover = event => event.preventDefault();
+    stage.ondragover = event => {
+      event.preventDefault();
+      over(true);
+    };
+    stage.ondragleave = event => stage.contains(event.relatedTarget) || over(false);
     stage.ondrop = event => {
       event.preventDefault();
+      over(false);
       openFile(event.dataTransfer.files[0]);
     };
-    listeners.push(drawRows, drawAnswer);
+    listeners.push(() => tell(state.problem), drawRows, drawAnswer);
     return open(example);
   }
 
-  return {start, open, choose, ask, state};
+  return {start, open, openFile, choose, ask, state};
 })();

@@ -1,4 +1,4 @@
-// The third figure: points of a hidden wave, and the curves of a network that adapts to them step by step.
+// The third figure: points of a wave, and the curves of a network that adapts to them step by step.
 
 const wavesPart = (() => {
   const [X, Y] = [5, 5.5], STEPS = 10, GRAIN = 121;
@@ -15,13 +15,21 @@ const wavesPart = (() => {
     return ys.reduce((sum, y, i) => sum + (y - height(xs[i])) ** 2, 0) / GRAIN;
   };
 
+  /** Show the network five points, evenly spread but for a little chance. */
+  function five() {
+    const random = randomly(state.seed + 1000);
+    state.points = [0, 1, 2, 3, 4].map(i => -X + 2 * X * ((i + 0.25 + random() / 2) / 5)).map(x => ({x, y: height(x)}));
+    learn();
+    play();
+  }
+
   function learn() {
     frames = film(trained, state.points, STEPS);
     others = film(plain, state.points, STEPS);
     draw();
   }
 
-  /** Reveal the point of the wave at `x`, or remove a point that is there. */
+  /** Show the network the point of the wave at `x`, or remove a point that is there. */
   function reveal(x) {
     const near = state.points.findIndex(point => Math.abs(point.x - x) < 0.15);
     if (near >= 0) state.points.splice(near, 1);
@@ -60,6 +68,9 @@ const wavesPart = (() => {
     const {step, points} = state, line = (kind, ys) => element("svg:path", {class: kind, d: path(ys)});
     find("#step").textContent = step;
     const seen = points.length > 0;
+    for (const name of ["#steps", "#play", "#no_points"]) find(name).disabled = !seen;
+    find("#plot .invite").hidden = points.length > 4;
+    find("#plot .invite span").textContent = say("click_points", {n: 5 - Math.min(points.length, 5)});
     const ghosts = seen ? frames.slice(1, step).map(layers => line("ghost", answers(layers, xs))) : [];
     const grid = [-4, -2, 0, 2, 4].flatMap(v => [
       element("svg:line", {class: "grid", x1: 0, x2: wide, y1: down(v), y2: down(v)}),
@@ -74,13 +85,12 @@ const wavesPart = (() => {
   }
 
   function drawScores() {
-    const {step, points} = state, key = (kind, text) => element("span", {class: `key ${kind}`}, text);
-    const one = (kind, name, value) => element("div", {class: "score"}, key(kind, name), element("b", {}, value.toFixed(2)));
-    const hint = points.length < 5 ? element("p", {class: "hint"}, say("click_points")) : null;
+    const {step, points} = state, seen = points.length > 0, key = (kind, text) => element("span", {class: `key ${kind}`}, text);
+    const one = (kind, name, layers) => element("div", {class: "score"}, key(kind, name), element("b", {}, layers ? error(layers).toFixed(2) : "–"));
     find("#scores").replaceChildren(
-      element("div", {class: "score"}, key("hidden", say("legend_wave")), element("b", {}, `${points.length}/5`)),
-      one("before", say("error_before"), error(frames[0])), one("after", say("error_after", {n: step}), error(frames[step])),
-      one("untrained", say("error_untrained"), error(others[step])), hint ?? "");
+      element("div", {class: "score"}, key("points", say("legend_wave")), element("b", {}, `${points.length}`)),
+      one("before", say("error_before"), frames[0]), one("after", say("error_after", {n: step}), seen && frames[step]),
+      one("untrained", say("error_untrained"), seen && others[step]));
   }
 
   function start(layers) {
@@ -103,7 +113,7 @@ const wavesPart = (() => {
       draw();
     }).observe(svg);
     for (const kind of ["focus", "blur"]) svg.addEventListener(kind, () => draw());
-    find("#plot").replaceChildren(svg);
+    find("#plot").replaceChildren(svg, element("p", {class: "invite"}, element("span")));
     find("#new_wave").onclick = renew;
     find("#no_points").onclick = () => {
       Object.assign(state, {points: [], step: 0});
@@ -111,6 +121,7 @@ const wavesPart = (() => {
       learn();
     };
     find("#play").onclick = play;
+    find("#five").onclick = five;
     find("#steps").oninput = event => {
       clearInterval(clock);
       go(Number(event.target.value));

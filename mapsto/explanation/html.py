@@ -83,12 +83,12 @@ def _cell(value: float, reach: float, cell: Any, most: float, write: Callable[[f
 
 def _writer(e: Explanation) -> Callable[[float, str], str]:
     """Return how numbers are written: in per cent, or with about two digits of the largest contribution."""
-    largest = float(np.abs(e.values).max(initial=0))
+    largest = float(np.abs(e.values).max(initial=0)) or 1.0
     factor, form = 1.0, ".2e"
     if e.of_probabilities:
         factor, form = 100.0, ".1f"
-    elif 1e-6 < largest < 1e9 or not largest:
-        form = f",.{max(0, 1 - math.floor(math.log10(largest / 3))) if largest else 1}f"
+    elif 1e-6 < largest < 1e9:
+        form = f",.{max(0, 1 - math.floor(math.log10(largest / 3)))}f"
 
     def write(value: float, sign: str) -> str:
         text = f"{factor * value:{sign}z{form}}".replace("-", "−")
@@ -110,7 +110,7 @@ def _notes(e: Explanation, part: _Part) -> list[str]:
     n, d = e.values.shape[:2]
     notes = []
     if part.reach.any():
-        notes.append("± is half of the 90 % interval; “?” marks a sign that is not certain.")
+        notes.append("± is half the width of the 90 % interval; “?” marks a sign that is not certain.")
     if e.trust is not None:
         notes.append("R²: the expected agreement of the contributions with exact Shapley values.")
     if n > _ROWS or d > _COLUMNS:
@@ -123,7 +123,7 @@ def _read(cell: Any) -> str:
     """Write a cell of a table."""
     import pandas as pd
 
-    if pd.isna(cell):
+    if np.ndim(cell) == 0 and pd.isna(cell):
         return "missing"
     return f"{cell:.5g}".replace("-", "−") if isinstance(cell, float | np.floating) else str(cell)
 

@@ -143,7 +143,7 @@ def room(
     span = max(ends.max() - ends.min(), 20 * step)
     low, high = limits
     centre = (ends.max() + ends.min()) / 2
-    half = span / 2 / (1 - 2 * min(0.04 + 0.026 * letters, 0.4))
+    half = span / 2 / (1 - 2 * min(0.04 + 0.026 * letters, 0.42))
     axes.set_xlim(centre - half, centre + half)
     axes.set_xticks(
         [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]

@@ -301,7 +301,7 @@ def called(answer: Answer, name: Callable[[str], str]) -> Answer:
     columns = [
         name(word) for word in ("prediction", "a, b and c", "row: 3 rows", "outcome", "say 'no', (55 %) \"yes\"")
     ]
-    classes = {"malignant": name("the other 2 columns"), "benign": name("unknown")}
+    classes = {"malignant": name('the other "2" columns'), "benign": name("unknown")}
     rows = [name("predicted"), name("Row"), *map(str, range(22))]
     q, r = answer.question, answer.reasons
     cells = r.data.astype(object)
@@ -332,6 +332,7 @@ def test_a_page_with_words_of_the_page_as_names_is_the_page_with_other_names(
     assert pictures == drawn and "prediction" in "".join(pictures)
     assert text == other and text.count("prediction") > 10
     assert Page(text).faults == []
+    assert all(image.keys() == {"src", "width", "height", "alt"} for image in Page(text).images)
 
 
 WORDS = [word for english, _ in pairs() for word in re.split(r"\{\w+\}|[ \n]", english) if word and "<" not in word]

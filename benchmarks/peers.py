@@ -23,7 +23,7 @@ PARTS = {
     "images": ["peers_images.py"],
     "explanations": ["peers_explain.py"],
     "questions": ["equal_questions.py", "--games", "5", "--most", "600"],
-    "interactions": ["equal_interactions.py", "--games", "2"],
+    "interactions": ["equal_interactions.py", "--games", "2", "--most", "1200"],
     "processes": ["scaling.py"],
     "influence": ["influence.py", "--time", "512", "30"],
 }

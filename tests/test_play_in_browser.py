@@ -93,7 +93,8 @@ async function ofCharacters() {
 function ofWaves() {
   const plot = document.querySelector("#plot svg"), box = plot.getBoundingClientRect();
   for (const x of [0.1, 0.3, 0.5, 0.65, 0.85])
-    plot.dispatchEvent(new MouseEvent("click", {bubbles: true, clientX: box.left + x * box.width, clientY: 9}));
+    for (const kind of ["pointerdown", "pointerup"])
+      plot.dispatchEvent(new PointerEvent(kind, {bubbles: true, clientX: box.left + x * box.width, clientY: 9}));
   found.points = waves.state.points;
   found.xs = waves.xs;
   found.curves = [0, 1, 10].map(waves.answers);

@@ -96,9 +96,13 @@ const wavesPart = (() => {
   function start(layers) {
     trained = layers;
     const svg = element("svg:svg", {tabindex: 0, role: "application", "data-label": "plot"});
-    svg.addEventListener("click", event => {
-      const box = svg.getBoundingClientRect();
-      reveal(clamp(((event.clientX - box.left) / box.width) * 2 * X - X, -X, X));
+    // no click: the focus that comes before it draws the plot anew, and a finger's click is lost then
+    let down = null;
+    svg.addEventListener("pointerdown", event => (down = [event.clientX, event.clientY]));
+    svg.addEventListener("pointerup", event => {
+      const box = svg.getBoundingClientRect(), still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 10;
+      if (still) reveal(clamp(((event.clientX - box.left) / box.width) * 2 * X - X, -X, X));
+      down = null;
     });
     svg.addEventListener("keydown", event => {
       const move = {ArrowLeft: -0.25, ArrowRight: 0.25}[event.key];

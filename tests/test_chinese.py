@@ -402,3 +402,12 @@ def test_both_readmes_have_the_same_code_and_sections() -> None:
     heads = [re.findall(r"^(#+) ", re.sub(r"```.*?```", "", text, flags=re.S), re.M) for text in (english, translated)]
     assert heads[0] == heads[1]
     assert "[中文](README.zh.md)" in english[:100] and "[English](README.md)" in translated[:100]
+
+
+@pytest.mark.parametrize("k", range(2, 7))
+def test_the_rows_of_every_class_are_its_own(k: int) -> None:
+    names = ["died", "home", "sepsis", "x, y", "7", "6 ward"][:k]
+    parts = [f"{n} {hide(name)}" for n, name in enumerate(names, start=11)]
+    said = phrases.translation(f"{', '.join(parts[:-1])} and {parts[-1]}")
+    assert said is not None
+    assert shown(said) == "、".join(f"{name} {n} 行" for n, name in enumerate(names, start=11))

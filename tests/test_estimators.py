@@ -505,3 +505,11 @@ def test_outcomes_of_mixed_storage_keep_their_type() -> None:
     X = np.arange(20.0)[:, None]
     for y, kind in ((np.array([0, 1] * 10, object), "i"), (np.array([True, False] * 10, object), "b")):
         assert TableClassifier().fit(X, y).classes_.dtype.kind == kind
+
+
+@pytest.mark.parametrize("estimator", [mapsto.TableClassifier, mapsto.TableRegressor])
+def test_a_table_without_rows_or_columns_is_refused(estimator) -> None:
+    table = pd.DataFrame({"age": np.arange(8.0)})
+    for X, y in ((table[:0], []), (table[[]], [0, 1] * 4)):
+        with pytest.raises(MapstoError, match=r"^X: got"):
+            estimator().fit(X, y)

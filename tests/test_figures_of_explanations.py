@@ -234,7 +234,9 @@ def test_a_notebook_gets_a_picture_in_fonts_that_have_the_letters():
     """Matplotlib brings a font with ⌒; its default font, like an old picture, would draw a box and warn."""
     figure = figures.bar(Explanation(np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), ["Größe ⌒"], []))
     _, family = fonts.families(["⌒"])
-    outlines = font_manager.get_font(font_manager.findfont(family)).postscript_name  # the outline of a letter is named so
+    outlines = font_manager.get_font(
+        font_manager.findfont(family)
+    ).postscript_name  # the outline of a letter is named so
     png, size = figure._repr_png_()
     assert png[:4] == b"\x89PNG" and len(png) < 60_000 and size["width"] == 495
     picture = io.BytesIO()

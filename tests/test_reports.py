@@ -79,6 +79,18 @@ def test_a_script_gets_the_numbers_and_the_page_of_the_command(folder: Path, cap
     assert set(answer.shades[:, 1]) == {"north", "south"}
 
 
+def test_training_rows_among_the_rows_to_explain_are_said(tmp_path: Path) -> None:
+    """The training rows are read back in single precision."""
+    g = np.random.default_rng(0)
+    X = pd.DataFrame({"age": g.normal(60, 9, 20), "dose": 1000 * g.normal(size=20), "ward": g.choice(["a", "b"], 20)})
+    X["ward"] = X["ward"].where(g.random(20) > 0.2)
+    y = np.where(X["age"] + g.normal(size=20) > 60, "ill", "well")
+    clf = mt.TableClassifier().fit(X[:16], y[:16])
+    result = mt.reports.table(clf, X, y, path=tmp_path / "r.html", quality=False)
+    (note,) = (note for note in result.notes if note.startswith("rows for testing"))
+    assert "16 of 20" in note
+
+
 def test_without_the_training_rows_they_are_read_back(folder: Path) -> None:
     train, new = pd.read_csv("train.csv"), pd.read_csv("new.csv")
     x, y = train.drop(columns="outcome"), train["outcome"]

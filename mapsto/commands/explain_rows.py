@@ -181,5 +181,5 @@ def _tell(args: argparse.Namespace, rows: int, taught: int, notes: list[str]) ->
     console = Console(highlight=False, soft_wrap=True)
     for note in notes:
         console.print(f"note: {escape(note)}")
-    told = f"{taught:,} rows taught, and the others of {rows:,} that were to be explained are there, unchecked"
+    told = f"{taught:,} of {rows:,} rows taught; the others to be explained are in it. Nothing was checked"
     console.print(f"wrote {escape(str(args.out))}: {told}.")

@@ -230,6 +230,8 @@ class TableEstimator(PretrainedEstimator, ABC):
         X = frame_of(X)
         if isinstance(X, pd.DataFrame):
             refuse_duplicates([str(name) for name in X.columns])
+            if reset:
+                checks.expect(X.size > 0, "X", f"{len(X)} rows and {X.shape[1]} columns", "at least one of each")
             X = X.set_axis([str(name) for name in X.columns], axis=1)  # a name may be a number
             validate_data(self, X, reset=reset, skip_check_array=True, **label)
             return X

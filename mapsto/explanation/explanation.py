@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import shap
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """The explanations of `n` predictions: the signed contribution of each of `d` columns to each prediction.
 
@@ -80,6 +80,12 @@ class Explanation:
             checks.shape((n,), "one number for each row", trust=self.trust)
         if self.errors is not None:
             checks.shape(self.values.shape, "one error for each contribution", errors=self.errors)
+
+    def __repr__(self) -> str:
+        n, d, *k = self.values.shape
+        classes = f" to the probabilities of {k[0]} classes" if k and self.of_probabilities else ""
+        classes = classes or (f" to {k[0]} scores" if k else " to a number")
+        return f"<Explanation of {n} rows: contributions of {d} columns{classes}>"
 
     def __len__(self) -> int:
         return len(self.values)

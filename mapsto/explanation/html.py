@@ -103,7 +103,8 @@ def _what(e: Explanation) -> str:
     which = "the predicted class" if k > 2 else _cut(e.class_names[-1]) if k else ""
     what = f"the {'probability' if e.of_probabilities else 'score'} of {which}" if k else "the predicted number"
     unit = ", in percentage points" if e.of_probabilities else ""
-    return f"Contributions to {what}{unit}; below each, the cell. Base value plus contributions is the prediction."
+    added = "Base value plus the contributions of all columns is the prediction."
+    return f"Contributions to {what}{unit}; below each, the cell. {added}"
 
 
 def _notes(e: Explanation, part: _Part) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PART = r"(?:(?![.:;!?]\s).)+?"
-_USERS = r"(?:[^A-Za-z<>]|&#?\w+;)+?"
+_USERS = r"(?:(?!,\s)[^A-Za-z<>]|&#?\w+;)+?"
 _KINDS = {
     "n": r"\d[\d.,]*(?:e[+-]\d+)?",
     **{"name": _USERS, "cell": _USERS, "measure": r"[a-z ]+"},

@@ -48,7 +48,7 @@ def read_outcome(table: pd.DataFrame, target: str, name: str, missing: Sequence[
 
 def check_column(table: pd.DataFrame, target: str, name: str) -> None:
     """Raise MapstoError if the table `name` has no column `target`."""
-    there = listing([str(column) for column in table.columns], 8)
+    there = listing([str(column) for column in table.columns], 20)
     got = f"{target!r}, which is no column of {name}"
     checks.expect(target in table.columns, "target", got, f"one of {there}")
 

@@ -43,7 +43,7 @@ class TableModel:
     def classes(self, k: int) -> list:
         """Return the names of k scores, once the model has been asked; their numbers if it has no names."""
         named = self.view.batch_model.classes
-        return list(range(k) if named is None else named)
+        return list(range(k)) if named is None else np.asarray(named).tolist()
 
     def codes(self, name: str, rows: Any) -> Float[Tensor, "n d"]:
         """Return rows of the table as numbers; raise MapstoError if they are of another kind, or a cell is infinite."""

@@ -15,10 +15,13 @@ find("#licences").addEventListener("toggle", async ({target}) => {
   find("pre", target).textContent ||= new TextDecoder().decode(await bytes("notices"));
 });
 
+const EXAMPLE = document.getElementById("example.csv").textContent.trim();
+
 charactersPart.start();
+tablePart.start(EXAMPLE);
 wavesPart.start(MODELS.wave);
 speak();
 // The model for images is unpacked first, because its figure is the first one; the table follows.
-const ready = imageGraph().catch(() => {}).then(() => tablePart.start(document.getElementById("example.csv").textContent.trim()));
+const ready = imageGraph().catch(() => {}).then(() => tablePart.begin(EXAMPLE));
 
 globalThis.mapsto = {table: tablePart, characters: charactersPart, waves: wavesPart, ready, speak, tableOf};

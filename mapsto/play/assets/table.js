@@ -255,8 +255,12 @@ const tablePart = (() => {
       openFile(event.dataTransfer.files[0]);
     };
     listeners.push(() => tell(state.problem), drawRows, drawAnswer);
-    return open(example);
   }
 
-  return {start, open, openFile, choose, ask, state};
+  /** Open the example, unless a person has opened a table in the meantime. */
+  async function begin(example) {
+    if (!state.text) await open(example);
+  }
+
+  return {start, begin, open, openFile, choose, ask, state};
 })();

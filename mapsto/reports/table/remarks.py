@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from .question import Question
 
 
+_ROUNDING = 1e-6
+
+
 def about_rows(question: Question, estimator: TableEstimator, names: Sequence[str]) -> list[str]:
     """Return sentences about the rows of a question, as the estimator reads them; `names` are those of `test_rows`."""
     columns, groups = estimator.columns_.columns, question.groups
     train, rows, test = (_numbers(estimator, t) for t in (question.train, question.rows, question.test_rows))
-    notes = known_rows(columns, train, test, names)
+    notes = known_rows(columns, _snapped(train, test), test, names)
     if groups is None:
         others = [_numbers(estimator, question.others)] if len(question.others) else []
         everyone = np.concatenate([train, rows, *others])
@@ -36,6 +39,23 @@ def about_rows(question: Question, estimator: TableEstimator, names: Sequence[st
     frame = reorder(question.rows, [column.name for column in columns])
     unread = np.stack([column.unread(frame[column.name]) for column in columns], 1)
     return [*notes, *drifts(columns, train, rows, unread)]
+
+
+def _snapped(train: Float[np.ndarray, "n d"], test: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n d"]:
+    """Return the training rows with the cells of test rows where they differ by less than single precision can tell.
+
+    The training rows of a fitted estimator are read back from numbers in single precision.
+    """
+    snapped = train.copy()
+    for column, others in zip(snapped.T, test.T, strict=True):
+        known = np.unique(others[np.isfinite(others)])
+        if len(known):
+            above = np.searchsorted(known, column).clip(1, max(len(known) - 1, 1))
+            pair = known[np.stack([above - 1, above]).clip(0, len(known) - 1)]
+            nearest = np.where(np.abs(column - pair[0]) <= np.abs(column - pair[1]), *pair)
+            near = np.abs(column - nearest) <= _ROUNDING * np.abs(known).max()
+            column[near] = nearest[near]
+    return snapped
 
 
 def _repeated_names(question: Question) -> list[str]:

@@ -114,6 +114,8 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
     assert found["baselines"]["majority"]["accuracy"] < found["accuracy"] <= 1
     assert found["agreement"]["rows"] == 10
     assert found["agreement"]["columns"] == 3
+    page = (folder / "some-explained" / "report.html").read_text()
+    assert "predicted 10 other rows from 3 columns" in page  # two more are empty and constant
     with open(folder / "some-explained" / "predictions.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["row"] for row in rows] == [str(i) for i in range(31, 41)]

@@ -16,7 +16,8 @@ from .base import TableAnswer
 
 def overview(answer: TableAnswer) -> list[str]:
     """Say the whole page in a few sentences."""
-    n, d, _ = answer.values.shape
+    n, columns, _ = answer.values.shape
+    d = columns if answer.classifier is None else len(answer.classifier.used_)
     taught = count(len(answer.question.labels), "row")
     learned = f"The model learned from {taught} with a known outcome ({answer.taught()})"
     predicted = f"and then predicted {count(n, 'other row')} from {count(d, 'column')}."

@@ -24,7 +24,7 @@ import mapsto as mt
 from mapsto.cli import main
 from mapsto.commands import explain
 from mapsto.explanation import Explanation
-from mapsto.reports import page, phrases
+from mapsto.reports import language, page, phrases
 from mapsto.reports.private import hide, hide_quoted, shown
 from mapsto.reports.table import Answer, NumberAnswer, Question
 from mapsto.reports.table.answer import answer as answered
@@ -411,3 +411,10 @@ def test_the_rows_of_every_class_are_its_own(k: int) -> None:
     said = phrases.translation(f"{', '.join(parts[:-1])} and {parts[-1]}")
     assert said is not None
     assert shown(said) == "、".join(f"{name} {n} 行" for n, name in enumerate(names, start=11))
+
+
+@pytest.mark.parametrize("name", ["R & D", "x < 5", "P > 0.05", "a; b", 'say "x" now', "it's; so"])
+def test_a_name_with_marks_of_html_is_kept(name: str) -> None:
+    written = html.escape(hide(name))
+    for said in (language._block(written), language._said(written)):
+        assert html.unescape(shown(said)) == name

@@ -204,6 +204,11 @@ def test_rare_words_share_a_group():
     assert (group.tolist(), names) == ([0, 0, 1, 1, 2, 2, 3], ["a", "b", "2 others", "missing"])
 
 
+def test_an_empty_word_is_a_group_of_its_own():
+    group, names = groups(np.array(["x", "", "b", "x", None], object))
+    assert group[0] == group[3] and len(set(group.tolist())) == 4 and names[-1] == "missing"
+
+
 # --- a figure shows itself
 
 

@@ -64,7 +64,7 @@ def _triangle(pairs: Float[np.ndarray, "p p"], names: Sequence[object] | None) -
     if len(kept) <= _WRITTEN:
         _write(axes, shown, reach)
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
-    bar.set_label("diagonal: alone; below: a pair's extra", fontsize=9, color=style.INK)
+    bar.set_label("diagonal: single players; below: pairs", fontsize=9, color=style.INK)
     bar.outline.set_visible(False)
     more = f"the {_PLAYERS} of {p} players with the largest values" if p > _PLAYERS else ""
     return style.caption(figure, more)

@@ -126,7 +126,7 @@ def groups(cells: np.ndarray, most: int = _GROUPS) -> tuple[Int[np.ndarray, " n"
     (array([0, 2, 1, 0, 1]), ['b', '2 others', 'missing'])
     """
     words = [None if numbers.is_missing(cell) else str(cell) for cell in cells]
-    frequent = [word for word, _ in Counter(filter(None, words)).most_common()]
+    frequent = [word for word, _ in Counter(word for word in words if word is not None).most_common()]
     named = frequent if len(frequent) <= most + 1 else frequent[:most]
     rest = len(frequent) - len(named)
     names = [*(style.label(word, 14) for word in named), *[f"{rest} others"] * (rest > 0)]

@@ -111,7 +111,7 @@ def ale(
             not a number.
 
     >>> ale(lambda rows: 3 * rows[:, 0], np.array([[0.0], [1.0], [2.0]]), column=0, bins=2).effects
-    array([-2.5,  0.5,  3.5])
+    array([-3.,  0.,  3.])
     """
     checks.count(bins=bins)
     table = TableModel(model, "rows", rows, target, batch_size)
@@ -128,7 +128,7 @@ def ale(
     count = np.bincount(bin_of)
     local = np.bincount(bin_of, (scores[:, 1] - scores[:, 0]).double().numpy()) / count
     effects = np.append(0.0, local.cumsum())
-    centre = count @ (effects[:-1] + effects[1:]) / 2 / count.sum()
+    centre = np.interp(x[:, j].double().numpy(), edges, effects).mean()
     return LocalEffects(str(table.names[j]), outcome, edges, effects - centre, count)
 
 

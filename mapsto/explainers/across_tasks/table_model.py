@@ -32,9 +32,8 @@ class TableModel:
         self.view = model_view(f, target, batch_size=batch_size, columns=columns)
         self.rows = self.codes(name, rows)
         width = self.rows.shape[1]
-        fitted = getattr(getattr(model, "__self__", model), "n_features_in_", width)
-        read = fitted if self.cells is None else width  # of a DataFrame, a model may leave columns out
-        checks.expect(width == read, name, f"{width} columns", f"{read}, as the model was fitted on")
+        read = _columns_read(model) if self.cells is None else None  # of a DataFrame, a model may leave columns out
+        checks.expect(read in (None, width), name, f"{width} columns", f"{read}, as the model was fitted on")
         names = getattr(model, "feature_names_in_", None)
         self.names = [f"column {i}" for i in range(self.rows.shape[1])] if names is None else list(names)
         if self.cells is not None:
@@ -46,14 +45,7 @@ class TableModel:
         return list(range(k)) if named is None else np.asarray(named).tolist()
 
     def codes(self, name: str, rows: Any) -> Float[Tensor, "n d"]:
-        """Return rows of the table as numbers; raise MapstoError if they are of another kind, or a cell is infinite."""
-        codes = self._numbers(name, rows)
-        infinite = codes.isinf().any(1).nonzero()
-        got = f"an infinite cell in row {infinite[0].item()}" if len(infinite) else ""
-        checks.expect(not got, name, got, "finite numbers, or NaN where a cell is missing")
-        return codes
-
-    def _numbers(self, name: str, rows: Any) -> Float[Tensor, "n d"]:
+        """Return rows of the table as numbers; raise MapstoError if they are of another kind."""
         if is_frame(rows):
             remedy = "pass the background as a DataFrame too"
             checks.expect(self.cells is not None, name, "a DataFrame", "an array, as the background", remedy)
@@ -71,6 +63,17 @@ class TableModel:
         if self.cells is not None and is_frame(rows):
             return self.cells.data(rows), codes.double().numpy()
         return np.asarray(codes), None
+
+
+def _columns_read(model: Any) -> int | None:
+    """Return the number of columns that a scikit-learn estimator was fitted on; None if the model is something else."""
+    from sklearn.base import BaseEstimator
+
+    method = getattr(model, "__name__", "")
+    predicts = method.startswith("predict") or method == "decision_function"
+    asked = getattr(model, "__self__", model) if predicts else model
+    read = getattr(asked, "n_features_in_", None) if isinstance(asked, BaseEstimator) else None
+    return read if isinstance(read, int) else None
 
 
 class _Cells:

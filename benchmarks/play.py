@@ -37,9 +37,7 @@ def main() -> None:
             told = browser.evaluate(path, BODY, "--window-size=1280,900", "--lang=en")
         for name, measured in times.items():
             measured.append(told[name] / 1000)
-    print(
-        f"page of {path.stat().st_size / 1e6:.1f} MB" if path.exists() else f"page of {len(page.page()) / 1e6:.1f} MB"
-    )
+    print(f"page of {len(page.page()) / 1e6:.1f} MB")
     print("| first explained | median (s) | from (s) | to (s) |\n|---|---|---|---|")
     for name, measured in times.items():
         print(f"| {name} | {statistics.median(measured):.1f} | {min(measured):.1f} | {max(measured):.1f} |")

@@ -25,7 +25,7 @@ from mapsto.cli import main
 from mapsto.commands import explain
 from mapsto.explanation import Explanation
 from mapsto.reports import language, page, phrases
-from mapsto.reports.private import hide, hide_quoted, shown
+from mapsto.reports.private import hide, hide_quoted, shown, shown_in_html
 from mapsto.reports.table import Answer, NumberAnswer, Question
 from mapsto.reports.table.answer import answer as answered
 from mapsto.reports.table.evidence import Evidence
@@ -418,3 +418,9 @@ def test_a_name_with_marks_of_html_is_kept(name: str) -> None:
     written = html.escape(hide(name))
     for said in (language._block(written), language._said(written)):
         assert html.unescape(shown(said)) == name
+
+
+def test_a_sentence_about_names_with_marks_of_html_is_translated() -> None:
+    said = language._block(html.escape(f"11 {hide('ill & old')} and 12 {hide('x < 5')}"))
+    assert shown(said) == "ill & old 11 行、x < 5 12 行"
+    assert shown_in_html(said) == "ill &amp; old 11 行、x &lt; 5 12 行"

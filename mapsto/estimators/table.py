@@ -226,14 +226,12 @@ class TableEstimator(PretrainedEstimator, ABC):
 
     def _frame(self, X: Any, y: Any = None, reset: bool = False) -> pd.DataFrame:
         """Return `X` as a DataFrame; scikit-learn stores its width and names if `reset`, and else checks them."""
-        label = {"y": y} if reset else {}
-        X = frame_of(X)
-        if isinstance(X, pd.DataFrame):
-            refuse_duplicates([str(name) for name in X.columns])
-            if reset:
-                checks.expect(X.size > 0, "X", f"{len(X)} rows and {X.shape[1]} columns", "at least one of each")
-            X = X.set_axis([str(name) for name in X.columns], axis=1)  # a name may be a number
-            validate_data(self, X, reset=reset, skip_check_array=True, **label)
+        if isinstance(X := frame_of(X), pd.DataFrame):
+            refuse_duplicates(names := [str(name) for name in X.columns])  # a name may be a number
+            got = f"{len(X)} rows and {len(names)} columns"
+            checks.expect(X.size > 0 or not reset, "X", got, "at least one of each")
+            X = X.set_axis(names, axis=1)
+            validate_data(self, X, reset=reset, skip_check_array=True, **({"y": y} if reset else {}))
             return X
         label = {"y": "no_validation"} if not reset or y is not None else {"y": None}
         X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False, **label)

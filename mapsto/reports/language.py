@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from ..figures import fonts
 from .phrases import translation
 from .private import shown, shown_in_html
 
@@ -30,7 +29,6 @@ _BLOCKS = (
 _BLOCK = re.compile(rf"(<(?:/?(?:{'|'.join(_BLOCKS)})\b[^>]*|style\b.*?</style)>)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _ALT = re.compile(r'(?<= alt=")[^"]*')
-_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei", "WenQuanYi Micro Hei")
 
 _spoken: ContextVar[str] = ContextVar("language", default="en")
 
@@ -78,28 +76,11 @@ def picture(figure: Figure) -> None:
         return
     texts: Any = figure.findobj(Text)
     for text in texts:
-        _write(text, shown(_said(text.get_text())))
+        text.set_text(shown(_said(text.get_text())))
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
-        labels = axis.get_ticklabels()  # their texts are written anew whenever the picture is drawn
-        names = [label.get_text() for label in labels]
+        names = [label.get_text() for label in axis.get_ticklabels()]  # written anew whenever they are asked for
         if (translated := [shown(_said(name)) for name in names]) != names:
             axis.set_ticks(axis.get_ticklocs(), labels=translated)
-        for label, name in zip(labels, translated, strict=True):
-            _write(label, name)
-
-
-def _write(text: Any, words: str) -> None:
-    text.set_text(words)
-    text.set_fontfamily(_families(words))
-
-
-def _families(text: str) -> list[str]:
-    """Return the fonts to draw a text with, each for the letters that those before it lack."""
-    from matplotlib import font_manager
-
-    default, *others = fonts.families([text])
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return [default, *(font for font in _FONTS if others and font in there), *others]
 
 
 def _block(text: str) -> str:

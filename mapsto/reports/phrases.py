@@ -33,7 +33,7 @@ _SENTENCE_END = re.compile(r"(?<=[.:;!?])\s+")
 _MARKS = [
     (re.compile(r"(?<!\w)(['\"])(.*?)\1(?!\w)"), r"“\2”"),
     (re.compile(r", "), "、"),
-    (re.compile(r"(?<!&amp)(?<!&lt)(?<!&gt)(?<!&#34)(?<!&#39); "), "；"),  # the end of an entity is no mark
+    (re.compile(r"; "), "；"),
     (re.compile(r": "), "："),
     (re.compile(r" ?\(([^()]*)\)"), r"（\1）"),
     (re.compile(r"(?<=\d) %"), "%"),

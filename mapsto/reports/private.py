@@ -7,6 +7,7 @@ the page. At the end, every sign becomes its letter again.
 
 from __future__ import annotations
 
+import html
 import re
 import string
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-_LETTERS = string.ascii_letters + ",.;:!?()=%'\""  # other marks mean something in HTML or to matplotlib, here nothing
+_LETTERS = string.ascii_letters + ",.;:!?()=%'\"&<>"  # what means something to a phrase or in HTML
 _SIGNS = {ord(letter): 0x10600 + ord(letter) for letter in _LETTERS}
 _BACK = {sign: letter for letter, sign in _SIGNS.items()}
 _NUMBERS = "biufcmM"
@@ -38,8 +39,10 @@ def shown(text: str) -> str:
 
 
 def shown_in_html(text: str) -> str:
-    """Write what is hidden in a page in its own letters again; a quotation mark must not end an attribute."""
-    return shown(text.replace(hide('"'), "&#34;"))
+    """Write what is hidden in a page in its own letters again, those that mean something in HTML escaped."""
+    for mark in '"&<>':
+        text = text.replace(hide(mark), html.escape(mark))
+    return shown(text)
 
 
 def hide_quoted(text: str) -> str:

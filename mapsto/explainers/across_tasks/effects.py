@@ -83,7 +83,7 @@ def ice(
     values = _grid(x[:, j], grid, j in _words(table))
     moved = x[:, None].repeat(1, len(values), 1)  # [n, g, d]
     moved[:, :, j] = values
-    scores, outcome = _scores(table, moved, target, batch_size)
+    scores, outcome = _scores(table, moved, target)
     shown = _shown(table, j, values)
     return SingleRows(str(table.names[j]), outcome, shown, scores.double().numpy(), _shown(table, j, x[:, j]))
 
@@ -124,7 +124,7 @@ def ale(
     bin_of = np.clip(np.searchsorted(edges, x[:, j].numpy()) - 1, 0, None)
     ends = x[:, None].repeat(1, 2, 1)
     ends[:, :, j] = torch.as_tensor(np.stack([edges[bin_of], edges[bin_of + 1]], 1))
-    scores, outcome = _scores(table, ends, target, batch_size)
+    scores, outcome = _scores(table, ends, target)
     count = np.bincount(bin_of)
     local = np.bincount(bin_of, (scores[:, 1] - scores[:, 0]).double().numpy()) / count
     effects = np.append(0.0, local.cumsum())
@@ -163,9 +163,7 @@ def _shown(table: TableModel, j: int, codes: Float[Tensor, " v"]) -> Shaped[np.n
     return np.array([levels[int(code)] for code in codes], object)
 
 
-def _scores(
-    table: TableModel, rows: Float[Tensor, "n g d"], target: Any, batch_size: int | None
-) -> tuple[Float[Tensor, "n g"], str]:
+def _scores(table: TableModel, rows: Float[Tensor, "n g d"], target: Any) -> tuple[Float[Tensor, "n g"], str]:
     """Return the scores of rows, and their name: the target's or, if there is none, the only one's or the second's."""
     with without_graph():
         scores = vmap(table.view)(rows.flatten(0, 1))

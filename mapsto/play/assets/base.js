@@ -42,6 +42,9 @@ function percent(p) {
 }
 const points = v => `${v < 0 ? "−" : "+"}${(100 * Math.abs(v)).toFixed(1)}`;
 
+/** Return the number of the likeliest class. */
+const likeliest = probabilities => probabilities.indexOf(Math.max(...probabilities));
+
 /** Return random numbers in [0, 1) that are the same for the same seed. */
 function randomly(seed) {
   return () => {

@@ -20,8 +20,6 @@ const charactersPart = (() => {
     return {kept, probabilities: [...out.probabilities.data], values, base: [...out.base.data], trust: out.trust.data[0]};
   }
 
-  const likeliest = probabilities => probabilities.indexOf(Math.max(...probabilities));
-
   const ask = latest(async () => {
     try {
       state.result = await answer();

@@ -51,7 +51,7 @@ const tablePart = (() => {
       const [result] = await explained(table, read, [visible]);
       const [all] = state.shown.every(Boolean) ? [result] : await explained(table, read, [state.cells]);
       if (state.row !== row || state.table !== table) return;
-      if (fresh) state.about = state.picked >= 0 ? state.picked : best(result.probabilities);
+      if (fresh) state.about = state.picked >= 0 ? state.picked : likeliest(result.probabilities);
       if (fresh) state.order.sort((a, b) => Math.abs(result.values[b][state.about]) - Math.abs(result.values[a][state.about]));
       Object.assign(state, {result, full: all.probabilities});
       drawRows();
@@ -73,8 +73,6 @@ const tablePart = (() => {
     }
     drawRows();
   }
-
-  const best = probabilities => probabilities.indexOf(Math.max(...probabilities));
 
   function drawRows() {
     const {table, row} = state;
@@ -100,8 +98,8 @@ const tablePart = (() => {
     const {table, about, guesses} = state, label = table.labels[i], guessed = guesses.get(i);
     if (label) return element("td", {class: table.classes[about] === label ? "of this" : "of"}, label);
     if (!guessed) return element("td", {}, element("em", {}, say("to_predict")));
-    const likeliest = best(guessed), kind = likeliest === about ? "of guess this" : "of guess";
-    return element("td", {class: kind}, element("em", {}, element("b", {}, table.classes[likeliest]), ` ${percent(guessed[likeliest])}`));
+    const c = likeliest(guessed), kind = c === about ? "of guess this" : "of guess";
+    return element("td", {class: kind}, element("em", {}, element("b", {}, table.classes[c]), ` ${percent(guessed[c])}`));
   }
 
   function drawAnswer() {
@@ -208,7 +206,7 @@ const tablePart = (() => {
     find(".start .link", place).style.left = x(base);
     find(".axis div", place).replaceChildren(element("span", {}, percent(low)), element("span", {}, percent(high)));
     const seen = shown.filter(Boolean).length, all = shown.length;
-    find(".visible p", place).textContent = seen === all ? say("all_seen", {all}) : say("seen", {seen, all, full: percent(state.full[about])});
+    find(".visible p", place).textContent = seen === all ? say("all_seen") : say("seen", {seen, all, full: percent(state.full[about])});
   }
 
   async function openFile(file) {

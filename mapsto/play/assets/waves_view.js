@@ -97,12 +97,12 @@ const wavesPart = (() => {
     trained = layers;
     const svg = element("svg:svg", {tabindex: 0, role: "application", "data-label": "plot"});
     // no click: the focus that comes before it draws the plot anew, and a finger's click is lost then
-    let down = null;
-    svg.addEventListener("pointerdown", event => (down = [event.clientX, event.clientY]));
+    let pressed = null;
+    svg.addEventListener("pointerdown", event => (pressed = [event.clientX, event.clientY]));
     svg.addEventListener("pointerup", event => {
-      const box = svg.getBoundingClientRect(), still = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 10;
+      const box = svg.getBoundingClientRect(), still = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) < 10;
       if (still) reveal(clamp(((event.clientX - box.left) / box.width) * 2 * X - X, -X, X));
-      down = null;
+      pressed = null;
     });
     svg.addEventListener("keydown", event => {
       const move = {ArrowLeft: -0.25, ArrowRight: 0.25}[event.key];

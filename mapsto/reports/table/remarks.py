@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from ...estimators.table import TableEstimator
     from .question import Question
 
-
-_ROUNDING = 1e-6
+_ROUNDING = 1e-6  # of numbers that were kept in single precision, in units of the largest
 
 
 def about_rows(question: Question, estimator: TableEstimator, names: Sequence[str]) -> list[str]:

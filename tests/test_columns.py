@@ -155,6 +155,27 @@ def test_thousands_percents_and_bounds_are_numbers():
     assert Columns().fit(pd.DataFrame({"d": ["<a", "11", "b,c"] * 4})).columns[0].kind == "category"
 
 
+@pytest.mark.parametrize(
+    ("texts", "placed", "sentence"),
+    [
+        (["<5", "7", "9"], 2.5, "every number"),
+        (["<5", "5", "9"], 2.5, "every number"),
+        (["<5", "1", "3", "9"], 3.0, "half-way"),  # any of 1 to 5
+        (["<100", "1", "3", "9"], 5.0, "half-way"),  # any of 1 to 9
+        ([">90", "30", "60"], 91.5, "every number"),
+        ([">90", "30", "110"], 100.0, "half-way"),
+        ([">5", "30", "110"], 70.0, "half-way"),
+        (["<-5", "-4", "6"], -5.5, "every number"),
+    ],
+)
+def test_a_bound_lies_beyond_every_number_or_among_those_that_it_may_be(texts, placed, sentence):
+    x = pd.DataFrame({"a": texts * 4})
+    columns = Columns().fit(x)
+    assert columns.transform(x)[0, 0] == pytest.approx(placed)
+    (note,) = [note for note in columns.notes if repr(texts[0]) in note]
+    assert sentence in note
+
+
 HUGE = ["9" * 400, "-" + "9" * 400, 10**400, -(10**5000), Fraction(10**400), Decimal("1e999"), "9" * 6000]
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from mapsto.cli import main
 from mapsto.commands import sheet as sheets
 from mapsto.commands.folder import mark
+from mapsto.commands.predictions import columns
 from mapsto.commands.sheet import Sheet, refuse_without_package, sheet, write_sheet
 from mapsto.errors import MapstoError
+from mapsto.reports.table.answer import answer as answered
+from mapsto.reports.table.question import of_table
 from mapsto.tables import tablefile
 
 N = 24
@@ -52,9 +56,10 @@ def rows_of(path, delimiter=","):
 def test_each_row_has_its_id_its_line_and_its_cells_as_they_were_given(explained):
     folder, printed = explained
     rows = rows_of(folder / "csv" / "predictions.csv")
-    reasons = [f"because of {name}" for name in ("Größe", "dose", "note", "row")]
+    reasons = [f"because of {name}" for name in ("Größe", "dose", "note")]  # `row` is a name
+    doubts = ["trust", *(name.replace("because", "margin") for name in reasons)]
     assert list(rows[0]) == [
-        *["row", "line", "id", "Größe", "dose", "note", "row (given)", "ward", "died"], *OWN, *reasons
+        *["row", "line", "id", "Größe", "dose", "note", "row (given)", "ward", "died"], *OWN, *reasons, *doubts
     ]  # fmt: skip
     lines = TABLE.split("\n")
     for row in rows:
@@ -70,6 +75,44 @@ def test_each_row_has_its_id_its_line_and_its_cells_as_they_were_given(explained
     assert len(said) == 1 and "apostrophe" in said[0] and said[0].startswith("predictions: 5 text(s)")
     page = (folder / "csv" / "report.html").read_text()
     assert "apostrophe" in page and f'content="{mark(folder / "t.csv", folder / "csv")}"' in page
+
+
+def test_margins_and_trust_are_those_of_the_explanation():
+    """The predicted class is another one in some rows; the column `same` is not used, and is not in the file."""
+    g = np.random.default_rng(0)
+    a, b = g.normal(size=(2, 40))
+    table = pd.DataFrame({"a": a, "same": 1.0, "b": b, "y": np.where(a + b > 0, "no", "yes")})
+    table.loc[30:, "y"] = None
+    answer = answered(of_table(table, "y", None, 1000, 0), quality=False)
+    found, e = columns(answer, {}), answer.reasons
+    low, high = e.intervals(0.9)
+    best = e.predictions.argmax(1)
+    assert len(set(best)) == 2 and list(e.feature_names) == ["a", "same", "b"]
+    assert list(found)[-5:] == ["because of a", "because of b", "trust", "margin of a", "margin of b"]
+    for j, name in ((0, "a"), (2, "b")):
+        expected = [(low[i, j, c], high[i, j, c]) for i, c in enumerate(best)]
+        because, margin = np.array(found[f"because of {name}"]), np.array(found[f"margin of {name}"])
+        np.testing.assert_allclose(np.stack([because - margin, because + margin], 1), expected, atol=1e-6)
+        assert (margin > 0).all()
+    np.testing.assert_allclose(found["trust"], e.trust)
+    unsure = columns(replace(answer, reasons=replace(e, trust=None, errors=None)), {})
+    assert list(unsure)[-2:] == ["because of a", "because of b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [(TABLE, "row,"), (TABLE.replace(",", ";").replace(".5", ",5"), "row;"), (TABLE.replace(",", ";"), "row,")],
+    ids=["commas", "semicolons and decimal commas", "semicolons and decimal points"],
+)
+def test_the_file_is_written_as_the_table_is(tmp_path, monkeypatch, text, first):
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", "t.csv", "--target", "died", "--no-quality", "--json"]) == 0
+    written = (tmp_path / "t-explained" / "predictions.csv").read_text("utf-8-sig")
+    assert written.startswith(first)
+    if first == "row;":
+        read = pd.read_csv(io.StringIO(written), sep=";", decimal=",")
+        assert read["base"].between(0, 1).all() and read["dose"].tolist() == [i + 0.5 for i in range(18, 24)]
 
 
 def test_every_reader_reads_the_umlauts_and_the_semicolons(explained):

@@ -85,7 +85,8 @@ def parser() -> argparse.ArgumentParser:
     add("--drop", action="append", metavar="COLUMN", help="leave a column out (repeatable)")
     add("--id", metavar="COLUMN", help="the column that names the rows; it is not used for predicting")
     add("--group", metavar="COLUMN", help="rows that are equal here (one patient) stay together when quality is tested")
-    add("--positive", metavar="CLASS", help="the class of two that the report is about (default: yes, 1, true, ...)")
+    one = "the class that the report is about (default: of two the one called yes, 1, ... or the rarer, else all)"
+    add("--positive", metavar="CLASS", help=one)
     add("--outcome", choices=KINDS, help="predict the target as numbers or as classes (default: its cells decide)")
     add("--sheet", metavar="NAME", help="the sheet of a spreadsheet (default: the first with a header)")
     add("--max-memory", type=float, metavar="GB", help="stay below this (default: a quarter of the machine's memory)")
@@ -97,7 +98,8 @@ def parser() -> argparse.ArgumentParser:
     rows = ".csv file: the table may then be longer than memory, and the same command goes on after an interruption"
     add("--language", choices=_LANGUAGES, help="of a table: the language of its page, English or Chinese (default: en)")
     add("--out", type=Path, metavar="FOLDER_OR_FILE", help=where + rows)
-    add("--out-format", choices=_FORMATS, help="of the predictions; 'csv;' has semicolons and decimal commas")
+    form = "of the predictions; 'csv;' has semicolons and decimal commas (default: as the table has them)"
+    add("--out-format", choices=_FORMATS, help=form)
     return options
 
 
@@ -136,7 +138,7 @@ def _explain_table(args: argparse.Namespace) -> int:
     from ..reports.table.reading import as_dicts, readings
     from .explain_rows import FILES, explain_rows
     from .outputs import deliver, outputs
-    from .predictions import predictions
+    from .predictions import form_of, predictions
     from .terminal import show
 
     if args.out is not None and args.out.suffix.lower() in FILES:
@@ -144,6 +146,7 @@ def _explain_table(args: argparse.Namespace) -> int:
     to = outputs(args)
     with as_options(**_ARGUMENTS):
         result = answer(_question(args), quality=args.no_quality is None)
+    to = to._replace(form=args.out_format or form_of(result))
     table = predictions(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
     page = functools.partial(write, language=args.language or "en")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ..tables import spelling
 from .sheet import Sheet, sheet
@@ -25,8 +26,9 @@ def predictions(answer: "TableAnswer", form: str = "csv") -> Sheet:
     """Return the table of predictions, to be written in the format `form`.
 
     The columns are `row`, `line` (of the file), the table's own columns, `prediction`, `probability of CLASS` (or the
-    ends of the 90 % interval, `lower` and `upper`, if numbers are predicted), `base` and `because of COLUMN`. A column
-    of the table that has the name of another one is called `NAME (given)`.
+    ends of the 90 % interval, `lower` and `upper`, if numbers are predicted), `base`, `because of COLUMN` of each
+    column that is used, `trust`, and `margin of COLUMN`: half the width of the 90 % interval of `because of COLUMN`. A
+    column of the table that has the name of another one is called `NAME (given)`.
 
     Raises:
         MapstoError: if `form` is "xlsx" and a sheet cannot hold so many rows or columns.
@@ -35,6 +37,16 @@ def predictions(answer: "TableAnswer", form: str = "csv") -> Sheet:
     if form != "csv":  # a spreadsheet that expects decimal commas would take 12.5 for the twelfth of May
         given = {name: _as_numbers(answer, name, cells) for name, cells in given.items()}
     return sheet(columns(answer, given), form)
+
+
+def form_of(answer: "TableAnswer") -> str:
+    """Return the format in which the table itself is written: "csv;" has semicolons and decimal commas.
+
+    A table that is no text file, or has decimal points between semicolons, gives "csv".
+    """
+    source, numbers = answer.question.source, [column for column in answer.readers.values() if column.kind == "number"]
+    semicolons = source is not None and source.file.table.attrs.get("decimal") == ","
+    return "csv;" if semicolons and all(column.decimal == "," for column in numbers) else "csv"
 
 
 def columns(answer: "TableAnswer", given: dict[str, Any]) -> dict[str, Any]:
@@ -52,10 +64,16 @@ def _names_of_rows(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
 
 
 def _predicted(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
-    rows = range(len(answer.outputs))
-    values = np.stack([answer.values[i, :, answer.predicted(i)] for i in rows])
-    because = {f"because of {name}": values[:, j].tolist() for j, name in enumerate(answer.columns)}
-    return {**answer.predictions(), **because}
+    trust = answer.reasons.trust
+    doubts = {} if trust is None else {"trust": trust.tolist(), **_of_columns("margin of", answer, answer.reach)}
+    return {**answer.predictions(), **_of_columns("because of", answer, answer.values), **doubts}
+
+
+def _of_columns(what: str, answer: "TableAnswer", parts: Float[np.ndarray, "n d k"]) -> dict[str, Sequence[Any]]:
+    """Return the parts of each row's prediction, one column for each column that is used."""
+    predicted = [answer.predicted(i) for i in range(len(parts))]
+    of_rows = parts[np.arange(len(parts)), :, predicted]
+    return {f"{what} {answer.columns[j]}": of_rows[:, j].tolist() for j in answer.used}
 
 
 def _given(answer: "TableAnswer") -> dict[str, Sequence[Any]]:

@@ -18,7 +18,7 @@ from .. import checks
 from . import cells, percents, spelling
 from .column import Column
 from .outcome import Outcome
-from .remarks import BEYOND, counted, listing, unread_sentence
+from .remarks import AMONG, BEYOND, counted, listing, unread_sentence
 
 _TIMES = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
 _IN_BRACKETS = re.compile(r"\s*[(\[]([^()\[\]]*[^\W\d][^()\[\]]*|[%‰])[)\]]\s*$")
@@ -98,7 +98,7 @@ class Amounts:
     def _notes(self, y: pd.Series) -> list[str]:
         column, name = self.column, f"target {self.name!r}:"
         bounds: Counter[cells.Cell] = Counter(cell for cell in cells.cells(y) if _bound(cell))
-        notes = [note for note in column.notes if not note.endswith(BEYOND)]
+        notes = [note for note in column.notes if not note.endswith((BEYOND, AMONG))]
         if bounds and column.style == "plain":
             notes.append(
                 f"{name} {counted(bounds)} read as the bound itself, though the outcome lies beyond it. Leave these "

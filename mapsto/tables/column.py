@@ -36,8 +36,8 @@ class Column:
         decimal: the decimal mark of numbers.
         spellings: the unit's spellings, folded.
         day_first: whether 05/06/2021 is the fifth of June.
-        low: the least number seen at `fit`, below which a cell such as <5 is placed.
-        high: the largest number seen at `fit`, above which a cell such as >5 is placed.
+        low: the least number seen at `fit`, by which a cell such as <5 is placed.
+        high: the largest number seen at `fit`, by which a cell such as >5 is placed.
         shift: an integer that is subtracted from numbers beyond 2⁵³, which floats cannot tell apart.
         empty: the number of missing cells at `fit`.
         notes: sentences about the decisions.
@@ -139,13 +139,18 @@ class Column:
         return self._beyond(number, part.bound) if part.bound and math.isfinite(number) else number
 
     def _beyond(self, number: float, bound: int) -> float:
-        """Place a bound such as <5 below every number that was seen, and >5 above."""
+        """Place a bound such as <5 below every number that was seen, and >5 above.
+
+        If numbers below 5 were seen, <5 may be any of them: it is half-way from the least of them to 5, or to the
+        largest number if that is less. So is >5.
+        """
         low, high = (number if math.isnan(end) else end for end in (self.low, self.high))
         step = (high - low) / 20 or abs(high) / 20 or 1.0
         if bound > 0:
-            return max(number, high) + step
-        least = min(number, low)
-        return least / 2 if least > 0 else least - step
+            return (max(number, low) + high) / 2 if high > number else number + step
+        if low < number:
+            return (low + min(number, high)) / 2
+        return number / 2 if number > 0 else number - step
 
     def _days(self, cell: Cell) -> float:
         if cell is None or self.is_missing(cell):

@@ -20,6 +20,7 @@ _GROUPED = re.compile(r"\d[.,]\d{3}(?!\d)")
 _WORDS = 20  # that a sentence about unread cells names
 
 BEYOND = "read as below (<) or above (>) every number in the column."
+AMONG = "read as half-way to the least (<) or the largest (>) number in the column, because that lies beyond it."
 
 
 def listing(names: list[str], most: int = 5) -> str:
@@ -84,6 +85,16 @@ def _beside_two(values: list[float]) -> list[float]:
     return codes if [value for value in values if value not in codes] in ([0.0, 1.0], [1.0, 2.0]) else []
 
 
+def _of_bounds(name: str, column: Column, bounds: Counter[Any]) -> list[str]:
+    """Say where bounds are placed: beyond every number, or among those that lie beyond the bound too."""
+    numbers, _ = column.numbers(list(bounds))
+    among = Counter(
+        {cell: bounds[cell] for cell, x in zip(bounds, numbers, strict=True) if column.low <= x <= column.high}
+    )
+    ways = ((bounds - among, BEYOND), (among, AMONG))
+    return [f"{name} {counted(cells_of)} {where}" for cells_of, where in ways if cells_of]
+
+
 def _far(value: float, rest: list[float]) -> bool:
     width = rest[-1] - rest[0]
     if value < 0:
@@ -95,8 +106,7 @@ def _of_numbers(name: str, column: Column, counts: Counter[Any]) -> list[str]:
     notes = []
     parts = {cell: spelling.parts(cell) for cell in counts if isinstance(cell, str) and column.style == "plain"}
     bounds = Counter({cell: counts[cell] for cell, part in parts.items() if part and part.bound})
-    if bounds:
-        notes.append(f"{name} {counted(bounds)} {BEYOND}")
+    notes += _of_bounds(name, column, bounds)
     negative = Counter(
         {cell: counts[cell] for cell, part in parts.items() if part and (cell.startswith("(") or cell.endswith("-"))}
     )

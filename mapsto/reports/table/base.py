@@ -192,6 +192,12 @@ class TableAnswer(ABC):
         return [str(name) for name in self.reasons.feature_names]
 
     @cached_property
+    def used(self) -> list[int]:
+        """The columns that are used for predicting, as positions in `columns`; all if none is, or it is not known."""
+        used = [] if self.classifier is None else sorted(map(int, self.classifier.used_))
+        return used or list(range(len(self.columns)))
+
+    @cached_property
     def row_names(self) -> list[str]:
         """The names of the explained rows."""
         return row_names(self.question.rows)

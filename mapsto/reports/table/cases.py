@@ -26,7 +26,9 @@ def cases(answer: TableAnswer) -> list[dict[str, Any]]:
 def _case(answer: TableAnswer, i: int) -> dict[str, Any]:
     c, row = answer.target(i), _row(answer, i)
     unit, values, base = answer.unit(c), answer.values[i, :, c], float(answer.bases[i, c])
-    figure = waterfall(values, base, answer.cells[i], answer.columns, unit, reach=answer.reach[i, :, c])
+    used, reach = answer.used, answer.reach[i, :, c]
+    names = [answer.columns[j] for j in used]
+    figure = waterfall(values[used], base, answer.cells[i, used], names, unit, reach=reach[used])
     largest = [_contribution(answer, i, j, answer.change(i, j, c)) for j, _ in strongest_cells(values)]
     reasons = f"Largest steps: {listing(largest)}." if largest else "No cell of this row is known."
     what = unit.outcome()

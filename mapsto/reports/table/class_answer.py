@@ -101,8 +101,9 @@ class Answer(TableAnswer):
 
     @property
     def targets(self) -> list[int]:
-        """The classes that pictures are drawn for: the positive one of two, or each of more."""
-        return [self.positive] if self._about_one else list(range(len(self.classes)))
+        """The classes that pictures are drawn for: the positive one of two, or each of more, the commonest first."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return [self.positive] if self._about_one else np.argsort(-counts, kind="stable").tolist()
 
     def target(self, row: int) -> int:
         """Return the class that the story of `row` is about."""

@@ -75,7 +75,7 @@ def crossed(
         parts = [predict(kept[fold.train], kept[fold.test]) for fold in used]
     test = np.concatenate([fold.test for fold in used])
     return Crossed(
-        _how(len(test), len(question.labels), len(used), len(every), name),
+        _how(question, kept[test], len(used), len(every), name),
         kept[test],
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         np.repeat(np.arange(len(used)), [len(fold.test) for fold in used]),
@@ -83,12 +83,16 @@ def crossed(
     )
 
 
-def _how(predicted: int, rows: int, used: int, every: int, name: str) -> str:
-    whole = f"by {every}-fold cross-validation of the {count(rows, f'labelled {name}')}"
-    if predicted == rows:
+def _how(question: Question, test: Int[np.ndarray, " m"], used: int, every: int, name: str) -> str:
+    labels = question.labels
+    whole = f"by {every}-fold cross-validation of the {count(len(labels), f'labelled {name}')}"
+    if len(test) == len(labels):
         return whole
     part = "" if used == every else f" in {used} of the {every} folds"
-    return f"{whole}, {predicted:,} of which were predicted{part}"
+    others = np.delete(labels, test)
+    alone = question.amount is None and all((labels == label).sum() == 1 for label in others)
+    why = f" (the only {name} of a class always teaches)" if alone else ""
+    return f"{whole}, {len(test):,} of which were predicted{part}{why}"
 
 
 def numbered(groups: Shaped[np.ndarray, " n"] | None) -> Int[np.ndarray, " n"] | None:

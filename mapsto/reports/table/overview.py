@@ -16,11 +16,10 @@ from .base import TableAnswer
 
 def overview(answer: TableAnswer) -> list[str]:
     """Say the whole page in a few sentences."""
-    n, columns, _ = answer.values.shape
-    d = columns if answer.classifier is None else len(answer.classifier.used_)
     taught = count(len(answer.question.labels), "row")
     learned = f"The model learned from {taught} with a known outcome ({answer.taught()})"
-    predicted = f"and then predicted {count(n, 'other row')} from {count(d, 'column')}."
+    others, columns = count(len(answer.outputs), "other row"), count(len(answer.used), "column")
+    predicted = f"and then predicted {others} from {columns}."
     return [f"{learned} {predicted}", *answer.in_short(), _strongest_columns(answer)]
 
 
@@ -37,25 +36,26 @@ def swarms(answer: TableAnswer) -> list[dict[str, Any]]:
     """Draw the beeswarm of each target, all to one scale and in one order of columns."""
     factor = answer.unit(answer.targets[0]).factor
     limits = reach(answer.values[:, :, answer.targets], factor)
-    order = ranking(np.abs(answer.values).mean(2))
+    order = ranking(np.abs(answer.values[:, answer.used]).mean(2))
     return [_swarm(answer, c, limits, order) for c in answer.targets]
 
 
 def _swarm(answer: TableAnswer, c: int, limits: tuple[float, float], order: np.ndarray) -> dict[str, Any]:
-    values, unit = answer.values[:, :, c], answer.unit(c)
-    uncertain = answer.reach[:, :, c] > np.abs(values)
-    figure = beeswarm(values, answer.shades, answer.columns, unit, limits=limits, order=order, uncertain=uncertain)
+    used, unit = answer.used, answer.unit(c)
+    values, names = answer.values[:, used, c], [answer.columns[j] for j in used]
+    uncertain = answer.reach[:, used, c] > np.abs(values)
+    figure = beeswarm(values, answer.shades[:, used], names, unit, limits=limits, order=order, uncertain=uncertain)
     means = np.abs(values).mean(0)
-    first = listing([f"{style.shorten(answer.columns[j], 40)} {unit.size(means[j])}" for j in order[:3]])
+    first = listing([f"{style.shorten(names[j], 40)} {unit.size(means[j])}" for j in order[:3]])
     alt = (
-        f"Beeswarm: contributions of {count(len(answer.columns), 'column')} to {unit.outcome(60)} in "
+        f"Beeswarm: contributions of {count(len(names), 'column')} to {unit.outcome(60)} in "
         f"{count(len(values), 'row')}. Mean movement in {unit.measure}: {first}."
     )
     return {"heading": f"What moved {unit.outcome(60)}", "picture": page.picture(figure, alt)}
 
 
 def moved(answer: TableAnswer) -> dict[str, Any]:
-    """Tabulate the mean movement of every column, with its direction if there is one."""
+    """Tabulate the mean movement of every column that is used, with its direction if there is one."""
     values, shown = answer.values, answer.targets
     rows = [
         {
@@ -63,7 +63,7 @@ def moved(answer: TableAnswer) -> dict[str, Any]:
             "means": [answer.unit(c).size(np.abs(values[:, j, c]).mean()) for c in shown],
             "trend": _trend(answer, int(j)) if answer.directed else "",
         }
-        for j in ranking(np.abs(values).mean(2))
+        for j in np.array(answer.used, int)[ranking(np.abs(values[:, answer.used]).mean(2))]
     ]
     heads = [answer.unit(c).head for c in shown]
     return {"heads": heads, "rows": rows, "trends": answer.directed}

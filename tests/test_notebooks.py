@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "examples" / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-FAST = ("meta_learner", "pytorch")
+FAST = ("pytorch",)
 
 
 def read(name: str) -> nbformat.NotebookNode:

@@ -64,7 +64,7 @@ def printed(path, *flags):
 
 
 @needs_browser
-@pytest.mark.parametrize("size", [(12, 2), pytest.param((100, 10), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [(12, 2), pytest.param((100, 10), marks=pytest.mark.long)])
 def test_a_report_is_printed_on_at_most_six_pages_whatever_the_screen(tmp_path, monkeypatch, size):
     path = page(tmp_path, monkeypatch, *size)
     pages, fills = printed(path, *[DARK] * (size == (12, 2)))

@@ -172,8 +172,9 @@ def _categories(
     keys = np.array([None if gone else str(value) for value, gone in zip(cells, missing, strict=True)], dtype=object)
     frequent = [key for key, _ in Counter(keys[~missing]).most_common()]
     named = frequent if len(frequent) <= most + 1 else frequent[:most]
-    parts = [(style.label(key, 13), keys == key) for key in named]
-    parts += [(f"{len(frequent) - len(named)} others", ~missing & ~np.isin(keys, named)), ("missing", missing)]
+    parts = [(style.label(text), keys == key) for text, key in zip(style.distinct(named, 13), named, strict=True)]
+    rest = ~missing & ~np.isin(keys, named)
+    parts += [(f"{len(frequent) - len(named)} others", rest), (numbers.missing_name(named), missing)]
     return [Line(f"{short}: {text}", x[mine], None, missing[mine], pale[mine]) for text, mine in parts if mine.any()]
 
 

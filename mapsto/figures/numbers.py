@@ -9,12 +9,12 @@ only after its point.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .style import shorten
+from . import style
 
 _LONG = 1e15  # beyond it, floating-point numbers no longer hold every whole number
 
@@ -70,12 +70,30 @@ def cell(value: Any, limit: int = 24) -> str:
     if is_missing(value):
         return "missing"
     if not is_number(value):
-        return shorten(value, limit)
+        return style.shorten(str(value).removesuffix(" 00:00:00"), limit)  # the day of a date
     if isinstance(value, int | np.integer):
         return str(value).replace("-", "−")
     number = float(value)
     whole = number.is_integer() or abs(number) >= 1000
     return format(number, ".0f").replace("-", "−") if whole and abs(number) < _LONG else significant(number)
+
+
+def levels(values: Iterable[Any], limit: int) -> list[str]:
+    """Write different cells, shortened so that no two look alike; a word "missing" is no missing cell.
+
+    >>> levels(["missing", None, "north", 2.0], 14)
+    ['missing', '(missing)', 'north', '2']
+    """
+    texts = [None if is_missing(value) else cell(value, 99) for value in values]
+    lost = missing_name(texts)
+    return [
+        style.label(text, limit) for text in style.distinct([lost if text is None else text for text in texts], limit)
+    ]
+
+
+def missing_name(words: Iterable[str | None]) -> str:
+    """Return what missing cells are called beside these words."""
+    return "(missing)" if "missing" in words else "missing"
 
 
 def is_number(value: object) -> bool:

@@ -129,9 +129,9 @@ def groups(cells: np.ndarray, most: int = _GROUPS) -> tuple[Int[np.ndarray, " n"
     frequent = [word for word, _ in Counter(word for word in words if word is not None).most_common()]
     named = frequent if len(frequent) <= most + 1 else frequent[:most]
     rest = len(frequent) - len(named)
-    names = [*(style.label(word, 14) for word in named), *[f"{rest} others"] * (rest > 0)]
+    names = [*map(style.label, style.distinct(named, 14)), *[f"{rest} others"] * (rest > 0)]
     place = {word: min(g, len(names) - 1) for g, word in enumerate(frequent)} | {None: len(names)}
-    return np.array([place[word] for word in words]), [*names, *["missing"] * (None in words)]
+    return np.array([place[word] for word in words]), [*names, *[numbers.missing_name(named)] * (None in words)]
 
 
 def _coloured(figure: Figure, axes: Axes, cells: np.ndarray, name: str) -> Float[np.ndarray, "n 4"]:
@@ -143,7 +143,8 @@ def _coloured(figure: Figure, axes: Axes, cells: np.ndarray, name: str) -> Float
         high_and_low(figure, axes, location="right", shrink=1.0).set_label(style.label(name), fontsize=9)
         return colours
     group, names = groups(cells)
-    shown = [_rgba(style.NEUTRAL if text == "missing" else of_class(g)[0]) for g, text in enumerate(names)]
+    missing = {g for g, cell in zip(group, cells, strict=True) if numbers.is_missing(cell)}
+    shown = [_rgba(style.NEUTRAL if g in missing else of_class(g)[0]) for g in range(len(names))]
     for text, look in zip(names, shown, strict=True):
         axes.scatter([], [], color=[look], label=text)
     return np.array(shown)[group]

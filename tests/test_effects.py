@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.inspection import partial_dependence
 
 from mapsto import explainers, figures
 from mapsto.errors import MapstoError
-from mapsto.explainers.across_tasks.global_explanation import PartialDependence
-from mapsto.figures.style import HIGHER, LOWER
+from mapsto.explainers.across_tasks.global_explanation import PartialDependence, global_importance
+from mapsto.figures.style import HIGHER, LOWER, NEUTRAL
 from mapsto.measures import insertion_deletion
 from mapsto.views import game
 
@@ -281,6 +282,27 @@ def test_the_picture_of_words_dates_and_categories_names_each_in_order(cells, na
 def test_a_grid_in_any_order_is_drawn_from_left_to_right():
     axes = figures.draw(explainers.ice(lambda rows: rows[:, 0], X, 0, [2.0, -1.0, 0.5])).axes[0]
     np.testing.assert_allclose(line(axes, "mean"), [[-1, -1], [0.5, 0.5], [2, 2]])
+
+
+def test_bars_of_importance_have_its_size_its_interval_and_the_colour_of_its_direction():
+    values = R.normal([0.0, -2.0, 1.0], size=(40, 5, 3))
+    found = global_importance(values)
+    axes = figures.draw(found, names=["none", "down", "up"]).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["down", "up", "none"]
+    widths = [bar.get_width() for bar in axes.patches]
+    np.testing.assert_allclose(widths, np.abs(values).mean((0, 1))[[1, 2, 0]])
+    assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == [LOWER, HIGHER, NEUTRAL]
+    ends = [segment[:, 0] for segment in axes.collections[0].get_segments()]
+    np.testing.assert_allclose(np.diff(ends)[:, 0], 2 * found.interval[[1, 2, 0]])
+    one = figures.draw(global_importance(values[:1]))  # of one task no interval is known
+    assert not one.axes[0].collections and {to_hex(bar.get_facecolor()) for bar in one.axes[0].patches} == {NEUTRAL}
+    assert one.axes[0].get_yticklabels()[0].get_text() == "column 1"
+    many = figures.draw(global_importance(R.normal(size=(3, 2, 30))))
+    assert len(many.axes[0].patches) == 12 and "12 of 30" in many.get_supxlabel()
+    pairs = figures.draw(global_importance(R.normal(size=(3, 2, 4, 4))))
+    assert pairs.axes[0].images[0].get_array().shape == (4, 4)
+    with pytest.raises(MapstoError, match="names: got 2 names"):
+        figures.draw(found, names=["a", "b"])
 
 
 def test_interactions_stand_in_the_cell_of_their_pair():

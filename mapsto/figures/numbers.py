@@ -96,6 +96,28 @@ def missing_name(words: Iterable[str | None]) -> str:
     return "(missing)" if "missing" in words else "missing"
 
 
+def ticks(places: Sequence[float] | np.ndarray) -> list[str]:
+    """Write the marks of an axis with as few digits as tell them apart; whole numbers without an exponent.
+
+    >>> ticks([1.7e9, 1.7000005e9]), ticks([0.0, 2.5e29]), ticks([-20000.0, 0.25])
+    (['1700000000', '1700000500'], ['0', '2.5e+29'], ['−2e+04', '0.25'])
+    """
+    if all(float(place).is_integer() and abs(place) < _LONG for place in places):
+        return [cell(float(place)) for place in places]
+    written = ([significant(place, digits) for place in places] for digits in range(4, 18))  # 17 tell all floats apart
+    return next(labels for labels in written if len(set(labels)) == len(set(places)))
+
+
+def days(places: Sequence[float] | np.ndarray) -> list[str]:
+    """Write days since 1970 as dates, with the time if it is not midnight.
+
+    >>> days([19783.0, 19783.25])
+    ['2024-03-01', '2024-03-01 06:00']
+    """
+    minutes = [np.datetime64(round(1440 * float(place)), "m") for place in places]
+    return [str(minute).replace("T", " ").removesuffix(" 00:00") for minute in minutes]
+
+
 def is_number(value: object) -> bool:
     """Return whether a cell holds a number; a truth value is a category."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)

@@ -88,9 +88,9 @@ class TableModel:
         return codes.to(torch.promote_types(codes.dtype, self.dtype))
 
     def data(self, rows: Any, codes: Tensor) -> tuple[Shaped[np.ndarray, "n d"], Float[np.ndarray, "n d"] | None]:
-        """Return the cells of rows as given, and their codes if they were given as a DataFrame."""
+        """Return the cells of rows as given and, if they were given as a DataFrame, the numbers that sort them."""
         if self.cells is not None and is_frame(rows):
-            return self.cells.data(rows), codes.double().numpy()
+            return self.cells.data(rows), self.cells.sorting(codes.double().numpy())
         return np.asarray(codes), None
 
 
@@ -194,6 +194,34 @@ class Cells:
             dtype = pd.CategoricalDtype([*dtype.categories, *new], dtype.ordered) if new else dtype
         return pd.Series([levels[int(code)] for code in codes], codes.index, dtype=dtype)
 
+    @property
+    def kinds(self) -> list[str]:
+        """The kind of each column, as an `Explanation` has it."""
+        return [_kind(dtype) for dtype in self.dtypes.values()]
+
+    def sorting(self, codes: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Return the numbers by which pictures sort cells; NaN if a cell is missing."""
+        columns = [
+            self._sorting(name)[column.astype(int)] if name in self.levels else column
+            for name, column in zip(self.names, codes.T, strict=True)
+        ]
+        return np.stack(columns, 1)
+
+    def _sorting(self, name: Any) -> Float[np.ndarray, " v"]:
+        """Return a number for each level: the days since 1970, the number itself, the place in the order, or any."""
+        import pandas as pd
+
+        levels, kind = self.levels[name], _kind(self.dtypes[name])
+        if kind == "date":
+            days = (
+                pd.to_datetime(pd.Series(levels, dtype=object), utc=True) - pd.Timestamp(0, tz="UTC")
+            ) / pd.Timedelta(days=1)
+            return days.to_numpy(float)
+        if kind == "number":
+            return pd.Series(levels, dtype=self.dtypes[name]).to_numpy(float, na_value=np.nan)
+        order = self.in_order(name) or [i for i, level in enumerate(levels) if _key(level) is not None]
+        return np.array([order.index(code) if code in order else np.nan for code in range(len(levels))], float)
+
     def data(self, frame: "pd.DataFrame") -> np.ndarray:
         """Return the cells as given."""
         return frame[self.names].to_numpy(object if self.levels else None)
@@ -232,6 +260,11 @@ def _key(cell: Any) -> Any:
     import pandas as pd
 
     return None if np.ndim(cell) == 0 and pd.isna(cell) else (type(cell), cell)
+
+
+def _kind(dtype: Any) -> str:
+    ordered = dtype.kind == "m" or getattr(dtype, "ordered", False)
+    return "date" if dtype.kind == "M" else "number" if dtype.kind in "iuf" else "ordered" if ordered else "category"
 
 
 def _rounded(cells: list) -> int | None:

@@ -93,7 +93,7 @@ def _numbers(
     if np.isnan(x).all():
         return _grouped(axes, np.zeros(len(x), int), ["missing"], y)
     low, high = _range(x)
-    span = (high - low) or 1.0
+    span = (high - low) or max(1.0, 1e-3 * abs(low))
     left, right = low - 0.05 * span, high + 0.05 * span
     ticks, labels = _ticks(low, high, write)
     for mine, name, side in ((x < low, "smaller", -1), (np.isnan(x), "missing", -1), (x > high, "larger", 1)):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 0.42  # inches a step: room for a name and, below it, the cell
+_MARKS = 25  # letters of all marks below the axis
 
 
 class Step(NamedTuple):
@@ -148,9 +149,10 @@ def room(
     centre = (ends.max() + ends.min()) / 2
     half = span / 2 / (1 - 2 * min(0.04 + 0.026 * letters, 0.42))
     axes.set_xlim(centre - half, centre + half)
-    axes.set_xticks(
-        [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]
-    )  # else -10 % may be marked
+    ticks = [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]  # else -10 % may be marked
+    ticks = [tick for tick in ticks if abs(tick - centre) <= half]
+    crowded = sum(len(f"{tick:g}") for tick in ticks) > _MARKS
+    axes.set_xticks(ticks[::2] if crowded else ticks)
     axes.set_xlim(centre - half, centre + half)
 
 

@@ -121,6 +121,33 @@ def test_the_mean_of_accumulated_effects_over_the_rows_is_0_with_ties_too():
     assert abs(np.interp(rounded[:, 0], found.edges, found.effects).mean()) < 1e-9
 
 
+def test_intervals_of_effects_are_those_of_a_bootstrap_within_the_bins():
+    f = lambda rows: np.asarray(rows)[:, 0] * (1 + np.asarray(rows)[:, 1]) + np.sin(np.asarray(rows)[:, 0])  # noqa: E731
+    found, g = explainers.ale(f, X, 0, bins=5), np.random.default_rng(0)
+    bin_of = np.clip(np.searchsorted(found.edges, X[:, 0]) - 1, 0, None)
+    low, high = (np.column_stack([found.edges[bin_of + end], X[:, 1:]]) for end in (0, 1))
+    effects = []
+    for _ in range(2000):
+        changes = np.zeros(5)
+        for m in range(5):
+            drawn = g.choice(np.flatnonzero(bin_of == m), found.rows[m])
+            changes[m] = (f(high[drawn]) - f(low[drawn])).mean()
+        curve = np.append(0, changes.cumsum())
+        effects.append(curve - np.interp(X[:, 0], found.edges, curve).mean())
+    np.testing.assert_allclose(found.interval, 1.96 * np.std(effects, 0), rtol=0.08)  # 2,000 draws, and n of n − 1
+    np.testing.assert_allclose(found.effects, np.mean(effects, 0), atol=0.02)
+
+
+def test_intervals_of_effects_hold_in_95_percent_of_tables():
+    column, g = np.linspace(-1, 1, 200), np.random.default_rng(1)
+    tables = [np.column_stack([column, g.exponential(size=200)]) for _ in range(200)]
+    found = [explainers.ale(lambda rows: rows[:, 0] * rows[:, 1], table, 0, bins=8) for table in tables]
+    held = np.array([np.abs(one.effects - one.edges) <= one.interval for one in found])  # the mean slope is 1
+    assert ((held.mean(0) > 0.9) & (held.mean(0) < 0.98)).all()
+    assert np.isnan(explainers.ale(lambda rows: rows[:, 0], X[:3], 0).interval).all()  # one row in each bin
+    assert not explainers.ale(lambda rows: 3 * rows[:, 0], X, 0).interval.round(9).any()
+
+
 @pytest.mark.parametrize(
     ("ask", "match"),
     [
@@ -250,8 +277,13 @@ def test_the_picture_of_single_rows_has_their_curves_and_the_mean():
 
 def test_the_picture_of_effects_and_of_tasks_have_their_numbers():
     found = explainers.ale(lambda rows: rows[:, 0] ** 2, X, 0, bins=5)
-    curve = max(figures.draw(found).axes[0].lines, key=lambda line: line.get_linewidth())
-    np.testing.assert_allclose(curve.get_xydata(), np.stack([found.edges, found.effects], 1))
+    axes = figures.draw(found).axes[0]
+    np.testing.assert_allclose(line(axes, "effect"), np.stack([found.edges, found.effects], 1))
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert heights.max() == pytest.approx((found.effects + found.interval).max())
+    few = figures.draw(explainers.ale(lambda rows: rows[:, 0], X[:3], 0)).axes[0]
+    assert not few.collections and line(few, "effect").shape == (3, 2)
     grid, curves = np.array([0.0, 1.0]), np.array([[0.1, 0.5], [0.3, 0.9]])
     tasks = figures.draw(PartialDependence(grid, curves.mean(0), np.array([0.1, 0.2]), curves), name="age")
     np.testing.assert_allclose(line(tasks.axes[0], "mean")[:, 1], [0.2, 0.7])

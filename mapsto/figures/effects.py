@@ -63,7 +63,12 @@ def local_effects(result: LocalEffects) -> Figure:
     """Draw the accumulated effects over the column, around their mean of 0."""
     axes = _canvas(result.column, f"effect, mean 0, on the\n{result.outcome}")
     axes.axhline(0, color=style.MUTED, linewidth=1.2)
-    axes.plot(result.edges, result.effects, color=style.HIGHER, linewidth=2.4)
+    known = bool(np.isfinite(result.interval).all())
+    name = "effect, 95 % interval" if known else "effect"
+    axes.plot(result.edges, result.effects, color=style.HIGHER, linewidth=2.4, label=name)
+    ends = result.effects - result.interval, result.effects + result.interval
+    if known:
+        axes.fill_between(result.edges, *ends, color=style.HIGHER, alpha=0.3, linewidth=0)
     _tenths(axes, result.tenths)
     return _named(axes)
 

@@ -8,6 +8,9 @@ The edges z_0 … z_K are quantiles of the column; bin m holds the rows from z_{
 over the rows 0. Partial dependence also asks for rows that cannot be, such as heavy newborns, if columns are
 correlated. Accumulated effects move each row within its own bin only.
 
+ALE is linear in the means of the bins: ALE = A·means. With n_m rows in bin m, in which the difference has the variance
+s_m², the 95 % interval is ± 1.96·√(A²·s²/n): that of other rows with the same cells in the column.
+
 References: Goldstein et al. 2015, "Peeking inside the black box: visualizing statistical learning with plots of
 individual conditional expectation" (ICE); Apley & Zhu 2020, "Visualizing the effects of predictor variables in black
 box supervised learning models", eq. 15 and 16 (ALE).
@@ -25,6 +28,8 @@ from torch.func import vmap
 from ... import checks
 from ..explainer import without_graph
 from .table_model import TableModel
+
+_NORMAL = 1.959964  # the quantile 0.975 of the normal distribution
 
 
 class SingleRows(NamedTuple):
@@ -51,6 +56,7 @@ class LocalEffects(NamedTuple):
     effects: Float[np.ndarray, " b+1"]  # at the edges
     rows: Int[np.ndarray, " b"]  # the number of rows in each bin
     tenths: Float[np.ndarray, "11"]  # of the column: its quantiles 0, 0.1, …, 1
+    interval: Float[np.ndarray, " b+1"]  # half the width of the 95 % intervals, too narrow for 5 rows a bin; NaN for one
 
 
 def ice(
@@ -132,12 +138,21 @@ def ale(
     ends = x[:, None].repeat(1, 2, 1)
     ends[:, :, j] = torch.as_tensor(np.stack([edges[bin_of], edges[bin_of + 1]], 1))
     scores, outcome = _scores(table, ends, target)
-    count = np.bincount(bin_of)
-    local = np.bincount(bin_of, (scores[:, 1] - scores[:, 0]).double().numpy()) / count
-    effects = np.append(0.0, local.cumsum())
-    centre = np.interp(cells, edges, effects).mean()
+    changes, count = (scores[:, 1] - scores[:, 0]).double().numpy(), np.bincount(bin_of)
+    local = np.bincount(bin_of, changes) / count
+    with np.errstate(invalid="ignore"):  # the variance of one row is 0 / 0
+        variance = np.bincount(bin_of, (changes - local[bin_of]) ** 2) / (count - 1)
+    summed = _summed(edges, cells)
+    interval = _NORMAL * np.sqrt(summed**2 @ (variance / count))
     tenths = np.quantile(cells, np.linspace(0, 1, 11))
-    return LocalEffects(str(table.names[j]), outcome, edges, effects - centre, count, tenths)
+    return LocalEffects(str(table.names[j]), outcome, edges, summed @ local, count, tenths, interval)
+
+
+def _summed(edges: Float[np.ndarray, " e"], cells: Float[np.ndarray, " n"]) -> Float[np.ndarray, "e e-1"]:
+    """Return the matrix from the means of the bins to the effects at the edges, whose mean over the cells is 0."""
+    until = np.tri(len(edges), len(edges) - 1, -1)
+    at_cells = [np.interp(cells, edges, column).mean() for column in until.T]
+    return until - at_cells
 
 
 def _column(table: TableModel, column: Any) -> tuple[int, Float[Tensor, "n d"]]:

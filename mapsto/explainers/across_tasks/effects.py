@@ -48,7 +48,10 @@ class SingleRows(NamedTuple):
 
 
 class LocalEffects(NamedTuple):
-    """The accumulated local effects of a column of numbers on a score; their mean over the rows is 0."""
+    """The accumulated local effects of a column of numbers on a score; their mean over the rows is 0.
+
+    The intervals take means for normally distributed: with fewer than about ten rows in each bin, they are too narrow.
+    """
 
     column: str
     outcome: str  # the name of the score
@@ -56,7 +59,7 @@ class LocalEffects(NamedTuple):
     effects: Float[np.ndarray, " b+1"]  # at the edges
     rows: Int[np.ndarray, " b"]  # the number of rows in each bin
     tenths: Float[np.ndarray, "11"]  # of the column: its quantiles 0, 0.1, …, 1
-    interval: Float[np.ndarray, " b+1"]  # half the width of the 95 % intervals, too narrow for 5 rows a bin; NaN for one
+    interval: Float[np.ndarray, " b+1"]  # half the width of the 95 % intervals of the effects; NaN if a bin has one row
 
 
 def ice(

@@ -161,6 +161,7 @@ def test_intervals_of_effects_hold_in_95_percent_of_tables():
         (lambda: explainers.ice(lambda x: x[:, 0], X, 0, ["high"]), "grid: got \\['high"),
         (lambda: explainers.ice(lambda x: x[:, 0], X, 0, [[1.0], [2.0, 3.0]]), "grid: got \\[\\[1.0"),
         (lambda: explainers.ice(of_mixed, MIXED, "day", ["soon"]), "grid: got \\['soon'"),
+        (lambda: explainers.ice(of_mixed, MIXED[["id", "id"]], 0), "columns: got \\['id'\\] more than once"),
         (lambda: explainers.ale(of_mixed, MIXED, "day"), "column: got 'day', which holds words or dates"),
         (lambda: explainers.ale(lambda x: x["a"].map(len), pd.DataFrame({"a": ["x", "yy"]}), "a"), "which holds words"),
     ],

@@ -125,10 +125,8 @@ def _notes(e: Explanation, part: _Part) -> list[str]:
     if e.trust is not None:
         notes.append("R²: the expected agreement of the contributions with exact Shapley values.")
     if n > _ROWS or d > _COLUMNS:
-        rows, columns = (
-            f"{min(n, _ROWS)} of {n:,} rows",
-            f"the {min(d, _COLUMNS)} most important of {d:,} {plural(e.noun)}",
-        )
+        rows = f"{min(n, _ROWS)} of {n:,} rows"
+        columns = f"the {min(d, _COLUMNS)} most important of {d:,} {plural(e.noun)}"
         notes.append(f"Shown: {rows}, {columns}.")
     return notes
 

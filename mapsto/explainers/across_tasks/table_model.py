@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_ROUNDS = "is rounded in double precision"
+_ROUNDS, _HELD = "which double precision rounds", "numbers that it holds exactly"
 
 
 class TableModel:
@@ -83,7 +83,7 @@ class TableModel:
         checks.expect(codes.ndim == 2, name, f"shape {tuple(codes.shape)}", "[rows, columns]", "take mt.views.game")
         if not codes.is_floating_point():
             lost = _rounded(codes.flatten().tolist())
-            checks.expect(lost is None, name, f"{lost}, which {_ROUNDS}", "others", "pass a DataFrame")
+            checks.expect(lost is None, name, f"{lost}, {_ROUNDS}", _HELD, "pass a DataFrame")
             codes = codes.double()
         return codes.to(torch.promote_types(codes.dtype, self.dtype))
 
@@ -112,7 +112,10 @@ class Cells:
     """
 
     def __init__(self, frame: "pd.DataFrame"):
-        self.names, self.dtypes = list(frame.columns), dict(zip(frame.columns, frame.dtypes, strict=True))
+        self.names = list(frame.columns)
+        twice = [name for name in self.names if self.names.count(name) > 1]
+        checks.expect(not twice, "columns", f"{twice[:1]} more than once", "different names", "rename one")
+        self.dtypes = dict(zip(self.names, frame.dtypes, strict=True))
         self.levels: dict[Any, list] = {
             name: []
             for name, dtype in self.dtypes.items()
@@ -123,16 +126,16 @@ class Cells:
         """Return the cells as float64 numbers; a missing number is NaN."""
         missing = [column for column in self.names if column not in frame.columns]
         checks.expect(not missing, name, f"no column {', '.join(map(str, missing))}", "the columns of the background")
-        columns = [self.column(name, column, frame[column]) for column in self.names]
+        columns = [self._column(name, column, frame[column]) for column in self.names]
         return torch.tensor(np.stack(columns, 1).reshape(len(frame), len(self.names)))
 
-    def column(self, name: str, column: Any, cells: "pd.Series") -> np.ndarray:
+    def _column(self, name: str, column: Any, cells: "pd.Series") -> np.ndarray:
         """Return cells of one column as float64 numbers."""
         if column in self.levels:
             return self._numbered(column, cells)
         lost = _rounded(cells.dropna().tolist())
-        got = f"{lost} in column {column!r}, which {_ROUNDS}"
-        checks.expect(lost is None, name, got, "others, as in the background", "write this column as texts in both")
+        got = f"{lost} in column {column!r}, {_ROUNDS}"
+        checks.expect(lost is None, name, got, f"{_HELD}, as in the background", "write the column as texts in both")
         try:
             return cells.to_numpy(float, na_value=np.nan)
         except (TypeError, ValueError) as error:
@@ -213,10 +216,8 @@ class Cells:
 
         levels, kind = self.levels[name], _kind(self.dtypes[name])
         if kind == "date":
-            days = (
-                pd.to_datetime(pd.Series(levels, dtype=object), utc=True) - pd.Timestamp(0, tz="UTC")
-            ) / pd.Timedelta(days=1)
-            return days.to_numpy(float)
+            moments = pd.to_datetime(pd.Series(levels, dtype=object), utc=True)
+            return ((moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)).to_numpy(float)
         if kind == "number":
             return pd.Series(levels, dtype=self.dtypes[name]).to_numpy(float, na_value=np.nan)
         order = self.in_order(name) or [i for i, level in enumerate(levels) if _key(level) is not None]

@@ -75,7 +75,7 @@ def _line(e: Explanation, part: _Part, i: int, order: list[int]) -> str:
 def _cell(value: float, reach: float, cell: Any, most: float, write: Callable[[float, str], str], bold: bool) -> str:
     """Write a contribution with its interval, over the cell that made it."""
     half = write(reach, "")
-    known = any(digit in half.partition("e")[0] for digit in "123456789")
+    known = any(digit in half for digit in "123456789")
     text = write(value, "+") + (f" ± {half}" if known else "") + (" ?" if reach > abs(value) else "")
     colour = f"rgba({_UP if value > 0 else _DOWN},{0.4 * abs(value) / most:.2f})"
     weight = ";font-weight:bold" if bold and value else ""

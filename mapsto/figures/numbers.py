@@ -99,8 +99,8 @@ def missing_name(words: Iterable[str | None]) -> str:
 def ticks(places: Sequence[float] | np.ndarray) -> list[str]:
     """Write the marks of an axis with as few digits as tell them apart; whole numbers without an exponent.
 
-    >>> ticks([1.7e9, 1.7000005e9]), ticks([0.0, 2.5e29]), ticks([-20000.0, 0.25])
-    (['1700000000', '1700000500'], ['0', '2.5e+29'], ['−2e+04', '0.25'])
+    >>> ticks([1.7e9, 1.7000005e9]), ticks([0.0, 2.5e29]), ticks([-0.123451, -0.123452])
+    (['1700000000', '1700000500'], ['0', '2.5e+29'], ['−0.123451', '−0.123452'])
     """
     if all(float(place).is_integer() and abs(place) < _LONG for place in places):
         return [cell(float(place)) for place in places]

@@ -145,10 +145,11 @@ def ale(
     local = np.bincount(bin_of, changes) / count
     with np.errstate(invalid="ignore"):  # the variance of one row is 0 / 0
         variance = np.bincount(bin_of, (changes - local[bin_of]) ** 2) / (count - 1)
-    summed = _summed(edges, cells)
-    interval = _NORMAL * np.sqrt(summed**2 @ (variance / count))
+    interval = _NORMAL * np.sqrt(_summed(edges, cells) ** 2 @ (variance / count))
+    effects = np.append(0.0, local.cumsum())
+    effects -= np.interp(cells, edges, effects).mean()
     tenths = np.quantile(cells, np.linspace(0, 1, 11))
-    return LocalEffects(str(table.names[j]), outcome, edges, summed @ local, count, tenths, interval)
+    return LocalEffects(str(table.names[j]), outcome, edges, effects, count, tenths, interval)
 
 
 def _summed(edges: Float[np.ndarray, " e"], cells: Float[np.ndarray, " n"]) -> Float[np.ndarray, "e e-1"]:

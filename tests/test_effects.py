@@ -283,6 +283,7 @@ def test_the_picture_of_effects_and_of_tasks_have_their_numbers():
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert heights.max() == pytest.approx((found.effects + found.interval).max())
+    assert {*(found.effects - found.interval), *(found.effects + found.interval)} <= set(heights)
     few = figures.draw(explainers.ale(lambda rows: rows[:, 0], X[:3], 0)).axes[0]
     assert not few.collections and line(few, "effect").shape == (3, 2)
     grid, curves = np.array([0.0, 1.0]), np.array([[0.1, 0.5], [0.3, 0.9]])

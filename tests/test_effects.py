@@ -4,18 +4,35 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.inspection import partial_dependence
 
 from mapsto import explainers, figures
 from mapsto.errors import MapstoError
-from mapsto.explainers.across_tasks.global_explanation import PartialDependence
-from mapsto.figures.style import HIGHER, LOWER
+from mapsto.explainers.across_tasks.global_explanation import PartialDependence, global_importance
+from mapsto.figures.style import HIGHER, LOWER, NEUTRAL
 from mapsto.measures import insertion_deletion
 from mapsto.views import game
 
 R = np.random.default_rng(0)
 X = R.normal(size=(300, 3))
+DAYS = pd.to_datetime(["2024-03-01", "2023-01-31", None, "2025-12-24", "2023-01-31", "2024-02-29"])
+MIXED = pd.DataFrame(
+    {
+        "size": pd.Categorical([30, 4, 4, 30, 100, 4]),
+        "stage": pd.Categorical(["II", "I", "III", "I", None, "II"], ["I", "II", "III"], ordered=True),
+        "day": DAYS,
+        "id": [2**60 + 1, 2**60 + 3, 2**60 + 5, 2**60 + 7, 2**60 + 9, 2**60 + 11],
+        "dose": [1.0, 2, 3, 4, 5, 6],
+    }
+)
+
+
+def of_mixed(frame):
+    """Reads every column by its own type."""
+    days = (frame["day"] - pd.Timestamp("2023-01-01")).dt.days.fillna(0)
+    return frame["size"].astype(float) + days / 100 + (frame["id"] - 2**60) + (frame["stage"] == "III") * frame["dose"]
 
 
 def line(axes, name):
@@ -104,6 +121,33 @@ def test_the_mean_of_accumulated_effects_over_the_rows_is_0_with_ties_too():
     assert abs(np.interp(rounded[:, 0], found.edges, found.effects).mean()) < 1e-9
 
 
+def test_intervals_of_effects_are_those_of_a_bootstrap_within_the_bins():
+    f = lambda rows: np.asarray(rows)[:, 0] * (1 + np.asarray(rows)[:, 1]) + np.sin(np.asarray(rows)[:, 0])  # noqa: E731
+    found, g = explainers.ale(f, X, 0, bins=5), np.random.default_rng(0)
+    bin_of = np.clip(np.searchsorted(found.edges, X[:, 0]) - 1, 0, None)
+    low, high = (np.column_stack([found.edges[bin_of + end], X[:, 1:]]) for end in (0, 1))
+    effects = []
+    for _ in range(2000):
+        changes = np.zeros(5)
+        for m in range(5):
+            drawn = g.choice(np.flatnonzero(bin_of == m), found.rows[m])
+            changes[m] = (f(high[drawn]) - f(low[drawn])).mean()
+        curve = np.append(0, changes.cumsum())
+        effects.append(curve - np.interp(X[:, 0], found.edges, curve).mean())
+    np.testing.assert_allclose(found.interval, 1.96 * np.std(effects, 0), rtol=0.08)  # 2,000 draws, and n of n − 1
+    np.testing.assert_allclose(found.effects, np.mean(effects, 0), atol=0.02)
+
+
+def test_intervals_of_effects_hold_in_95_percent_of_tables():
+    column, g = np.linspace(-1, 1, 200), np.random.default_rng(1)
+    tables = [np.column_stack([column, g.exponential(size=200)]) for _ in range(200)]
+    found = [explainers.ale(lambda rows: rows[:, 0] * rows[:, 1], table, 0, bins=8) for table in tables]
+    held = np.array([np.abs(one.effects - one.edges) <= one.interval for one in found])  # the mean slope is 1
+    assert ((held.mean(0) > 0.9) & (held.mean(0) < 0.98)).all()
+    assert np.isnan(explainers.ale(lambda rows: rows[:, 0], X[:3], 0).interval).all()  # one row in each bin
+    assert not explainers.ale(lambda rows: 3 * rows[:, 0], X, 0).interval.round(9).any()
+
+
 @pytest.mark.parametrize(
     ("ask", "match"),
     [
@@ -112,12 +156,110 @@ def test_the_mean_of_accumulated_effects_over_the_rows_is_0_with_ties_too():
         (lambda: explainers.ale(lambda x: x[:, 0], X[:0], 0), "rows: got no rows"),
         (lambda: explainers.ice(lambda x: x[:, [0, 1, 2]], X, 0), "target: got None"),
         (lambda: explainers.ice(lambda x: x[:, 0], X, 0, np.zeros(0)), "grid: got shape"),
+        (lambda: explainers.ice(lambda x: x[:, 0], X, 0, [1.0, None]), "grid: got \\[1.0, None"),
+        (lambda: explainers.ice(lambda x: x[:, 0], X, 0, [np.nan]), "grid: got NaN"),
+        (lambda: explainers.ice(lambda x: x[:, 0], X, 0, ["high"]), "grid: got \\['high"),
+        (lambda: explainers.ice(lambda x: x[:, 0], X, 0, [[1.0], [2.0, 3.0]]), "grid: got \\[\\[1.0"),
+        (lambda: explainers.ice(of_mixed, MIXED, "day", ["soon"]), "grid: got \\['soon'"),
+        (lambda: explainers.ice(of_mixed, MIXED[["id", "id"]], 0), "columns: got \\['id'\\] more than once"),
+        (lambda: explainers.ale(of_mixed, MIXED, "day"), "column: got 'day', which holds words or dates"),
         (lambda: explainers.ale(lambda x: x["a"].map(len), pd.DataFrame({"a": ["x", "yy"]}), "a"), "which holds words"),
     ],
 )
 def test_a_wrong_column_or_score_is_one_sentence(ask, match):
     with pytest.raises(MapstoError, match=match):
         ask()
+
+
+# --- the model's own numbers, words and dates
+
+
+@pytest.mark.parametrize("column", list(MIXED.columns))
+def test_curves_of_columns_of_every_kind_are_those_of_a_loop(column):
+    found = explainers.ice(of_mixed, MIXED, column)
+    values = MIXED[column].unique().tolist()
+    present = sorted(value for value in values if not pd.isna(value))
+    assert found.grid.tolist()[: len(present)] == present and len(found.grid) == len(values)
+    for value, curve in zip(found.grid, found.curves.T, strict=True):
+        moved = MIXED.assign(**{column: pd.Series([value] * 6, dtype=MIXED[column].dtype)})
+        np.testing.assert_allclose(curve, of_mixed(moved))
+    given = explainers.ice(of_mixed, MIXED, column, grid=present[::-1])
+    assert given.grid.tolist() == present[::-1]
+    np.testing.assert_allclose(given.curves, found.curves[:, : len(present)][:, ::-1])
+
+
+def test_of_many_dates_the_grid_is_of_quantiles():
+    days = pd.Series(pd.date_range("2024-01-01", periods=101)).sample(frac=1, random_state=0)
+    found = explainers.ice(lambda frame: frame["day"].dt.day, pd.DataFrame({"day": days}), "day", grid=np.int64(5))
+    assert found.grid.tolist() == [pd.Timestamp("2024-01-01") + pd.Timedelta(days=n) for n in (0, 25, 50, 75, 100)]
+    np.testing.assert_array_equal(found.curves[0], [day.day for day in found.grid])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_whole_numbers_reach_the_model_as_they_are(kind):
+    """Of whole numbers up to 2^53 no digit is lost, also if only the rows or only the background have many."""
+    long, short = kind(np.array([[2**53 - 1, 1], [2**24 + 1, 2]])), kind(np.array([[3, 1], [5, 2]]))
+    last = lambda rows: np.asarray(rows)[:, 0] % 1000  # noqa: E731
+    assert explainers.ice(last, long, 0).curves.tolist() == [[217.0, 991.0]] * 2
+    assert np.ptp(explainers.ale(last, long, 0).effects) == 991 - 217
+    for rows, background in ((long, short), (short, long)):
+        found = explainers.Explainer(last, background)(rows)
+        np.testing.assert_array_equal(found.predictions, last(rows))
+        np.testing.assert_array_equal(found.base_values, last(background).mean())
+        np.testing.assert_array_equal(found.data, np.asarray(rows))
+    wide = np.array([[2**53 + 1]])
+    with pytest.raises(MapstoError, match="rows: got 9007199254740993"):
+        explainers.ice(last, wide, 0)
+
+
+def test_a_background_of_more_digits_than_the_rows_is_not_rounded():
+    background, rows = np.array([[0.1, 1.0], [0.7, 0.0]]), np.array([[0.5, 2.0]], np.float32)
+    seen = []
+    explainers.Explainer(lambda x: seen.append(np.asarray(x)) or x.sum(1), background)(rows)
+    assert {0.1, 0.7} <= set(np.concatenate(seen)[:, 0].tolist()) and np.float32(0.1) not in np.concatenate(seen)
+
+
+def test_cells_of_a_frame_keep_their_dtypes_or_their_values():
+    frame = pd.DataFrame(
+        {
+            "short": np.array([1, 2], np.int8),
+            "single": np.array([0.1, 0.2], np.float32),
+            "count": pd.array([1, None], "Int64"),
+            "mixed": pd.Series([1, True], dtype=object),
+            "kind": pd.Categorical(["a", "b"]),
+        }
+    )
+    rows = frame.assign(short=[300, 1], kind=pd.Categorical(["c", "a"]))
+    seen = []
+    explainers.Explainer(lambda cells: seen.append(cells) or cells["short"] * 1.0, frame)(rows)
+    dtypes = seen[-1].dtypes
+    assert dtypes["single"] == np.float32 and dtypes["count"] == "Int64"
+    assert isinstance(dtypes["kind"], pd.CategoricalDtype)
+    cells = {name: [cell for table in seen for cell in table[name].tolist()] for name in frame}
+    assert set(cells["short"]) >= {1, 2, 300} and 44 not in cells["short"]
+    assert {type(cell) for cell in cells["mixed"]} == {int, bool} and set(cells["kind"]) == {"a", "b", "c"}
+    assert {pd.isna(cell) for cell in cells["count"]} == {True, False}
+
+
+def test_a_function_of_single_precision_reads_whole_numbers():
+    line = torch.nn.Linear(2, 1).eval()
+    rows = np.array([[3, 4], [1, 2]])
+    found = explainers.Explainer(lambda x: line(x)[:, 0].detach(), rows)(rows)
+    np.testing.assert_allclose(found.predictions, line(torch.tensor(rows).float())[:, 0].detach(), rtol=1e-6)
+
+
+def test_a_score_is_named_by_its_class():
+    labels = np.where(X[:, 0] > 0.5, "ill", np.where(X[:, 0] < -0.5, "dead", "well"))
+    model = RandomForestClassifier(3, random_state=0).fit(X, labels)
+    for target in ("ill", 1):
+        assert explainers.ice(model, X[:4], np.int64(1), target=target).outcome == "score of ill"
+        assert explainers.ale(model, X[:40], 1, target=target).outcome == "score of ill"
+
+
+def test_tenths_are_quantiles_of_the_cells():
+    found = explainers.ale(lambda rows: rows[:, 0], X, 0, bins=2)
+    np.testing.assert_allclose(found.tenths, np.quantile(X[:, 0], np.linspace(0, 1, 11)))
+    np.testing.assert_allclose(line(figures.draw(found).axes[0], "tenths")[:, 0], found.tenths)
 
 
 # --- pictures
@@ -136,8 +278,14 @@ def test_the_picture_of_single_rows_has_their_curves_and_the_mean():
 
 def test_the_picture_of_effects_and_of_tasks_have_their_numbers():
     found = explainers.ale(lambda rows: rows[:, 0] ** 2, X, 0, bins=5)
-    curve = max(figures.draw(found).axes[0].lines, key=lambda line: line.get_linewidth())
-    np.testing.assert_allclose(curve.get_xydata(), np.stack([found.edges, found.effects], 1))
+    axes = figures.draw(found).axes[0]
+    np.testing.assert_allclose(line(axes, "effect"), np.stack([found.edges, found.effects], 1))
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert heights.max() == pytest.approx((found.effects + found.interval).max())
+    assert {*(found.effects - found.interval), *(found.effects + found.interval)} <= set(heights)
+    few = figures.draw(explainers.ale(lambda rows: rows[:, 0], X[:3], 0)).axes[0]
+    assert not few.collections and line(few, "effect").shape == (3, 2)
     grid, curves = np.array([0.0, 1.0]), np.array([[0.1, 0.5], [0.3, 0.9]])
     tasks = figures.draw(PartialDependence(grid, curves.mean(0), np.array([0.1, 0.2]), curves), name="age")
     np.testing.assert_allclose(line(tasks.axes[0], "mean")[:, 1], [0.2, 0.7])
@@ -145,6 +293,50 @@ def test_the_picture_of_effects_and_of_tasks_have_their_numbers():
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((0.1, 0.9))
     assert tasks.axes[0].get_xlabel() == "age"
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (pd.Categorical([30, 4, 100, 4]), ["4", "30", "100"]),
+        (pd.to_datetime(["2024-03-01", None, "2023-01-31", None]), ["2023-01-31", "2024-03-01", "missing"]),
+        (["missing", None, "a ward of a long name 1", "a ward of a long name 2"],
+         ["missing", "(missing)", "a wa…1", "a wa…2"]),
+    ],
+)  # fmt: skip
+def test_the_picture_of_words_dates_and_categories_names_each_in_order(cells, names):
+    frame = pd.DataFrame({"cell": cells, "x": [0.0, 1, 2, 3]})
+    found = explainers.ice(lambda rows: [len(str(cell)) for cell in rows["cell"]] + rows["x"], frame, "cell")
+    axes = figures.draw(found).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == names
+    lengths = [len(str(cell)) for cell in found.grid]
+    np.testing.assert_allclose(line(axes, "mean"), np.stack([np.arange(len(names)), np.array(lengths) + 1.5], 1))
+
+
+def test_a_grid_in_any_order_is_drawn_from_left_to_right():
+    axes = figures.draw(explainers.ice(lambda rows: rows[:, 0], X, 0, [2.0, -1.0, 0.5])).axes[0]
+    np.testing.assert_allclose(line(axes, "mean"), [[-1, -1], [0.5, 0.5], [2, 2]])
+
+
+def test_bars_of_importance_have_its_size_its_interval_and_the_colour_of_its_direction():
+    values = R.normal([0.0, -2.0, 1.0], size=(40, 5, 3))
+    found = global_importance(values)
+    axes = figures.draw(found, names=["none", "down", "up"]).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["down", "up", "none"]
+    widths = [bar.get_width() for bar in axes.patches]
+    np.testing.assert_allclose(widths, np.abs(values).mean((0, 1))[[1, 2, 0]])
+    assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == [LOWER, HIGHER, NEUTRAL]
+    ends = [segment[:, 0] for segment in axes.collections[0].get_segments()]
+    np.testing.assert_allclose(np.diff(ends)[:, 0], 2 * found.interval[[1, 2, 0]])
+    one = figures.draw(global_importance(values[:1]))  # of one task no interval is known
+    assert not one.axes[0].collections and {to_hex(bar.get_facecolor()) for bar in one.axes[0].patches} == {NEUTRAL}
+    assert one.axes[0].get_yticklabels()[0].get_text() == "column 1"
+    many = figures.draw(global_importance(R.normal(size=(3, 2, 30))))
+    assert len(many.axes[0].patches) == 12 and "12 of 30" in many.get_supxlabel()
+    pairs = figures.draw(global_importance(R.normal(size=(3, 2, 4, 4))))
+    assert pairs.axes[0].images[0].get_array().shape == (4, 4)
+    with pytest.raises(MapstoError, match="names: got 2 names"):
+        figures.draw(found, names=["a", "b"])
 
 
 def test_interactions_stand_in_the_cell_of_their_pair():

@@ -1,13 +1,16 @@
 """Pictures of an Explanation: each number stands where it belongs, of the right class, with its sign and its unit."""
 
 import io
+import pickle
 
 import matplotlib.collections
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import font_manager
 from matplotlib.colors import to_hex
 
+import mapsto as mt
 from mapsto import figures
 from mapsto.errors import MapstoError
 from mapsto.estimators.image_classifier import PATCHES
@@ -173,10 +176,48 @@ def test_a_text_that_the_model_read_as_a_number_is_drawn_as_one():
     data = np.array([["5 mg", "a"], ["100 mg", "b"], ["unread", "b"]], object)
     codes = np.array([[5.5, 0], [100, 1], [np.nan, 1]])
     values = np.array([[0.1, 0.1], [0.3, 0.1], [0.0, 0.2]])
-    e = Explanation(values, np.zeros(3), data, ["dose", "ward"], [], codes=codes)
-    assert labels(figures.beeswarm(e)) == ["dose", "ward: b", "ward: a"]
+    e = Explanation(values, np.zeros(3), data, ["dose", "ward"], [], codes=codes, kinds=["number", "category"])
+    assert labels(figures.beeswarm(e)) == labels(figures.beeswarm(e[:])) == ["dose", "ward: b", "ward: a"]
     (places, _), *_ = dots(figures.scatter(e, "dose"))
     assert places[:2].tolist() == [[5.5, 0.1], [100, 0.3]] and places[2, 0] < 5.5
+
+
+def test_kinds_decide_what_has_an_order_and_how_marks_are_written():
+    """Category codes above any limit stay words, dates are written as dates, and steps of a scale as words."""
+    words = np.array([f"ward {i % 40}" for i in range(80)], object)
+    data = np.stack([words, ["2024-03-01"] * 40 + ["2024-03-31"] * 40, ["low", "high"] * 40], 1).astype(object)
+    codes = np.stack([np.arange(80) % 40, np.repeat([19783.0, 19813.0], 40), [0, 1] * 40], 1).astype(float)
+    kinds = ["category", "date", "ordered"]
+    e = Explanation(np.ones((80, 3)), np.zeros(80), data, ["ward", "day", "step"], [], codes=codes, kinds=kinds)
+    assert e.shades[:, 0].tolist() == words.tolist() and e.shades[:, 1:].tolist() == codes[:, 1:].tolist()
+    assert [line for line in labels(figures.beeswarm(e)) if line[0] != "w"] == ["day", "step"]
+    ticks = {
+        name: [t.get_text() for t in figures.scatter(e, name).axes[0].get_xticklabels()] for name in ("day", "step")
+    }
+    assert ticks["step"] == ["low", "high"] and all(text.startswith("2024-0") for text in ticks["day"])
+    with pytest.raises(MapstoError, match="kinds: got 2 kinds"):
+        Explanation(np.ones((80, 3)), np.zeros(80), data, ["ward", "day", "step"], [], codes=codes, kinds=kinds[:2])
+
+
+def test_kinds_of_a_table_are_those_of_its_model():
+    table = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=30), "ward": list("abcdef") * 5, "age": range(30)})
+    outcome = ["no", "yes"] * 15
+    mapping = mt.TableClassifier().fit(table, outcome).explain(table[:4])
+    frame = mt.explainers.Explainer(lambda rows: rows["age"] * 1.0, table)(table[:4])
+    for e in (mapping, frame, mapping[1:], pickle.loads(pickle.dumps(frame))):
+        assert list(e.kinds) == ["date", "category", "number"]
+    assert frame.shades[:, 0].tolist() == [19723.0, 19724, 19725, 19726] == mapping.shades[:, 0].tolist()
+
+
+def test_far_cells_stand_at_the_edge_and_marks_differ():
+    x = np.array([*range(1_700_000_000, 1_700_000_040), 1e30, -np.inf, np.nan])
+    e = Explanation(np.linspace(0, 1, 43)[:, None], np.zeros(43), x[:, None], ["id"], [])
+    figure = figures.scatter(e, "id")
+    axes, ((places, _), *_) = figure.axes[0], dots(figure)
+    marks = [t.get_text() for t in axes.get_xticklabels()]
+    assert marks[:2] == ["missing", "smaller"] and marks[-1] == "larger" and len(set(marks)) == len(marks) > 4
+    assert places[:40, 0].tolist() == x[:40].tolist() and np.ptp(axes.get_xlim()) < 100
+    assert places[42, 0] < places[41, 0] < x[0] and places[40, 0] > x[39]
 
 
 def test_dots_stand_at_their_cell_and_contribution_and_missing_ones_apart():
@@ -295,3 +336,34 @@ def test_explanations_of_images_are_drawn_and_tabulated():
     e = Explanation(np.stack([-ink, ink], 2), np.full((2, 2), 0.5), ink, PATCHES, ["a", "b"])
     assert "row 1, column 1" in e._repr_html_() and e._repr_html_().count("<tr>") == 3
     assert len(labels(figures.bar(e, top=16))) == 16 == len(labels(figures.bar(e[0], top=16)))
+
+
+def test_the_table_writes_whole_numbers_whole_and_no_interval_where_none_is_known():
+    data = np.array([[1234567.0, 0.123456, -2.5e20], [20260101.0, 3.0, 7.0]])
+    e = Explanation(np.full((2, 3), 1e-9), np.zeros(2), data, ["id", "dose", "far"], [], errors=np.zeros((2, 3)))
+    html = e._repr_html_()
+    assert all(f"<small>{cell}</small>" in html for cell in ("1234567", "20260101", "0.12346", "−2.5e+20", "3"))
+    assert "±" not in html
+    some = np.array([[0.0, 1e-10, 0.0]] * 2)
+    assert Explanation(e.values, e.base_values, data, e.feature_names, [], errors=some)._repr_html_().count("±") == 3
+    day = np.array([[pd.Timestamp("2024-03-01")]], object)
+    e = Explanation(np.ones((1, 1)), np.zeros(1), day, ["day"], [])
+    assert "<small>2024-03-01</small>" in e._repr_html_()
+
+
+@pytest.mark.parametrize(("kind", "noun"), [("patch", "patches"), ("word", "words"), ("number", "columns")])
+def test_pictures_and_the_table_say_what_has_a_contribution(kind, noun):
+    names = [f"part {j}" for j in range(16)]
+    e = Explanation(np.ones((3, 16)), np.zeros(3), np.ones((3, 16)), names, [], kinds=[kind] * 16)
+    assert f"of 16 {noun}" in repr(e) and f"of all {noun} is" in e._repr_html_() and f"of 16 {noun}." in e._repr_html_()
+    assert labels(figures.waterfall(e, 0))[0] == f"no {'column' if kind == 'number' else kind} known"
+    assert labels(figures.waterfall(e, 0))[-2] == labels(figures.bar(e[0], top=7))[-1] == f"the other 9 {noun},\nsummed"
+    assert labels(figures.beeswarm(e))[-1] == f"6 other {noun}, summed"
+
+
+@pytest.mark.parametrize("draw", [figures.bar, figures.beeswarm, figures.waterfall])
+def test_an_explanation_without_columns_is_refused_in_one_sentence(draw):
+    e = Explanation(np.ones((3, 0)), np.zeros(3), np.ones((3, 0)), [], [])
+    for rows in (e, e[0]):
+        with pytest.raises(MapstoError, match="e: got no columns"):
+            draw(rows)

@@ -1,5 +1,6 @@
 """The figures to play with in the documentation compute what they say, and every control has a name."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,20 @@ STATIC = Path(__file__).parents[1] / "docs" / "_static"
 
 VISIT = """
 const found = {before: orders.shapley(), errors}, slider = document.querySelector("[name=both]");
-slider.value = -15;
+slider.value = -7;
 slider.dispatchEvent(new Event("input", {bubbles: true}));
 document.querySelector("[type=checkbox]").click();
-found.effects = orders.effects;
+found.effects = {...orders.effects};
 found.shapley = orders.shapley();
 found.foot = document.querySelector("tfoot").textContent;
 found.said = document.querySelector("[data-figure=orders] .said").textContent;
+document.querySelector("[type=checkbox]").click();
+found.ends = ["min", "max"].map(end => {
+  const place = document.querySelector("[data-figure=orders]"), sliders = place.querySelectorAll("[type=range]");
+  sliders.forEach(slider => { slider.value = slider[end]; });
+  sliders[0].dispatchEvent(new Event("input", {bubbles: true}));
+  return [place.querySelector(".said").textContent, place.textContent];
+});
 const point = document.querySelector(".point"), press = key => point.dispatchEvent(new KeyboardEvent("keydown", {key}));
 press("ArrowUp");
 found.points = structuredClone(teaching.points);
@@ -50,10 +58,10 @@ def test_nothing_goes_wrong_and_every_control_has_a_name(found: dict[str, Any]) 
 
 def test_the_mean_over_orders_is_the_shapley_value(found: dict[str, Any]) -> None:
     effects = found["effects"]
-    assert effects["both"] == -15
+    assert effects["both"] == -7
 
     def v(x: torch.Tensor) -> torch.Tensor:
-        alone = 10 + effects["age"] * x[0] + effects["pressure"] * x[1] + effects["smoking"] * x[2]
+        alone = 50 + effects["age"] * x[0] + effects["pressure"] * x[1] + effects["smoking"] * x[2]
         return alone + effects["both"] * x[1] * x[2]
 
     values = explainers.Shapley()(views.game(v, torch.ones(3), baseline=0.0))
@@ -61,6 +69,13 @@ def test_the_mean_over_orders_is_the_shapley_value(found: dict[str, Any]) -> Non
     assert found["before"] != found["shapley"]
     assert f"= {v(torch.ones(3)):g} %" in found["foot"]
     assert found["said"] == f"v(S) = {v(torch.tensor([0.0, 1, 1])):g} %"
+
+
+def test_every_prediction_of_the_orders_is_a_probability(found: dict[str, Any]) -> None:
+    """At both ends of all sliders, and so between them; negative numbers have a minus sign, not a hyphen."""
+    (least, words), (most, others) = found["ends"]
+    assert least == "v(S) = 10 %" and most == "v(S) = 90 %"
+    assert "−10" in words and not re.search(r"-\d", words + others)
 
 
 def test_the_reasons_of_the_curve_are_those_of_kernel_ridge_regression(found: dict[str, Any]) -> None:

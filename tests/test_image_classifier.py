@@ -112,7 +112,7 @@ def test_values_add_up_and_the_base_is_the_prediction_of_nothing(model):
     visible = np.random.default_rng(0).random((len(new), 16)) < np.linspace(0, 1, len(new))[:, None]
     new = hide(new, visible)
     e, p = clf.explain(new), clf.predict_proba(new)
-    assert e.values.shape == (16, 16, 4) and e.class_names == [0, 1, 2, 3]
+    assert e.values.shape == (16, 16, 4) and e.class_names == [0, 1, 2, 3] and e.noun == e[:2].noun == "patch"
     assert np.abs(e.values).max() > 1e-4
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-12)
     np.testing.assert_allclose(e.predictions, p, atol=ROUNDING)

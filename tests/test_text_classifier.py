@@ -60,6 +60,7 @@ def enumerated(clf, parts):
 
 def test_values_add_up_and_the_base_is_the_prediction_of_nothing(clf):
     e, p = clf.explain(NEW), clf.predict_proba(NEW)
+    assert e.noun == e[:1].noun == "word"
     assert e.class_names == ["card", "time", "weather"] and e.values.shape == (6, 5, 3)
     assert np.abs(e.values).max() > 0.01
     np.testing.assert_allclose(p.sum(1), 1)

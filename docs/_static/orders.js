@@ -2,8 +2,9 @@
 "use strict";
 const orders = {
   names: ["age", "pressure", "smoking"],
-  base: 10, // percent, when every column is hidden
-  effects: { age: 20, pressure: 10, smoking: 5, both: 30 }, // percentage points; `both`: pressure and smoking together
+  base: 50, // percent, when every column is hidden
+  most: 10, // percentage points of each of the four effects, so that v(S) stays between 10 and 90 %
+  effects: { age: 10, pressure: 8, smoking: 2, both: 10 }, // percentage points; `both`: pressure and smoking together
 
   value(shown, effects = orders.effects) {
     const alone = orders.names.reduce((sum, name, j) => sum + (shown[j] ? effects[name] : 0), orders.base);
@@ -35,7 +36,7 @@ function drawOrders(place) {
   const cell = x => `<td class="${x > 0 ? "up" : x < 0 ? "down" : ""}">${signed(x)}</td>`;
   const titles = { age: "age 71", pressure: "pressure 170", smoking: "smoker", both: "pressure and smoking together" };
   const sliders = Object.keys(orders.effects).map(name => `<label>${titles[name]}
-    <input type="range" min="-30" max="40" step="5" name="${name}" value="${orders.effects[name]}"><output></output></label>`);
+    <input type="range" min="-${orders.most}" max="${orders.most}" step="1" name="${name}" value="${orders.effects[name]}"><output></output></label>`);
   const boxes = orders.names.map((name, j) => `<label><input type="checkbox" value="${j}" checked> ${titles[name]}</label>`);
   place.innerHTML = `<p><b>What the model does.</b> Each slider adds percentage points where its columns are visible.</p>
     <div class="controls">${sliders.join("")}</div>

@@ -53,7 +53,8 @@ def joined(parts: list[Explanation]) -> Explanation:
         return first
     columns = zip(*((p.values, p.base_values, p.data, p.codes, p.trust, p.errors) for p in parts), strict=True)
     values, base, data, codes, trust, errors = map(np.concatenate, columns)
-    return Explanation(values, base, data, first.feature_names, first.class_names, codes, trust, errors, first.ratios)
+    names = first.feature_names, first.class_names
+    return Explanation(values, base, data, *names, codes, trust, errors, first.ratios, first.kinds)
 
 
 def _are_tables(rows: Any) -> bool:

@@ -124,7 +124,8 @@ class ImageClassifier(ClassifierMixin, PretrainedEstimator):
         parts = self._on_each_core(self._filled(x))
         values, base, trust = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         ink = x.unflatten(3, (GRID, -1)).unflatten(2, (GRID, -1)).mean((3, 5)).flatten(1)  # [n, 16]
-        return Explanation(values, base, ink.double().numpy(), PATCHES, list(self.classes_), trust=trust)
+        cells, kinds = ink.double().numpy(), ["patch"] * len(PATCHES)
+        return Explanation(values, base, cells, PATCHES, list(self.classes_), trust=trust, kinds=kinds)
 
     def influence(self, images: Any, among: ArrayLike | None = None) -> Float[np.ndarray, "n n_train k"]:
         """Return the change of each probability if a training image is deleted, `[n, number of training images, k]`.

@@ -132,9 +132,8 @@ class PupilTracer(BaseEstimator):
         )
         data = np.array([[*range(len(p.values)), *[None] * (most - len(p.values))] for p in parts], object)
         names = [f"answer {j + 1}" for j in range(most)]
-        return Explanation(
-            values, np.array([p.base for p in parts]), data.reshape(values.shape), names, (), errors=errors
-        )
+        base, kinds = np.array([p.base for p in parts]), ["answer"] * most
+        return Explanation(values, base, data.reshape(values.shape), names, (), errors=errors, kinds=kinds)
 
     def recommend(self, pupil: str, count: int = 3) -> pd.DataFrame:
         """Return the items whose answers are expected to tell most about the pupil, the best first.

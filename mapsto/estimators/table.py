@@ -297,4 +297,5 @@ class TableEstimator(PretrainedEstimator, ABC):
         names, doubt = [column.name for column in self.columns_.columns], self.mapping_.doubt
         assert doubt is not None  # of the pretrained model
         trust, ratios = trust_of(values, error), doubt.ratios.numpy()
-        return Explanation(values, base.numpy(), data, names, classes, codes, trust, error, ratios)
+        kinds = [column.kind for column in self.columns_.columns]
+        return Explanation(values, base.numpy(), data, names, classes, codes, trust, error, ratios, kinds)

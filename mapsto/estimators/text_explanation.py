@@ -46,7 +46,7 @@ class TextExplanation(Explanation):
         errors = None if self.errors is None else self.errors[rows]
         units, looks = (np.asarray(part, object)[rows].tolist() for part in (self.units, self.looks))
         parts = self.values[rows], self.base_values[rows], self.data[rows], self.feature_names, self.class_names
-        return TextExplanation(*parts, errors=errors, units=units, looks=looks)
+        return TextExplanation(*parts, errors=errors, kinds=self.kinds, units=units, looks=looks)
 
     def extract(self, row: int, target: int | None = None, count: int = 3) -> list[str]:
         """Return the `count` parts of a text that raise the probability of a class most, in the order of the text.
@@ -74,7 +74,8 @@ def padded(
     unit = units[0].removesuffix("s") if len(set(units)) == 1 else "part"
     names = [f"{unit} {j + 1}" for j in range(most)]
     base, looks = np.stack([of_text.base for of_text in reasons]), [of_text.looks for of_text in reasons]
-    return TextExplanation(values, base, data, names, classes, errors=errors, units=units, looks=looks)
+    kinds = [unit] * most
+    return TextExplanation(values, base, data, names, classes, errors=errors, kinds=kinds, units=units, looks=looks)
 
 
 def _pad(part: Float[np.ndarray, "p k"], most: int) -> Float[np.ndarray, "d k"]:

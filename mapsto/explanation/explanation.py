@@ -18,6 +18,8 @@ from . import html
 
 if TYPE_CHECKING:
     import shap
+_SORTED = {"number", "date", "ordered"}
+_OF_TABLES = _SORTED | {"category", "absent"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,8 +36,8 @@ class Explanation:
         data: the original cells `[n, d]`: floats, or objects if a column holds text.
         feature_names: the names of the `d` columns.
         class_names: the names of the `k` classes; empty if a number is predicted.
-        codes: the numbers `[n, d]` that the model read in place of the cells of `data`; plots colour points by these
-            numbers. None if `data` is numeric.
+        codes: the numbers `[n, d]` in place of the cells of `data`, such as days since 1970 of dates; plots colour
+            points by these numbers. None if `data` is numeric.
         trust: how far each explanation can be trusted, `[n]`: the expected R² of its contributions to exact Shapley
             values, from 0 to 1. None if the model does not predict it.
         errors: the root mean squared error that is expected of each contribution, in the shape of `values`: the
@@ -43,6 +45,9 @@ class Explanation:
             distance from the exact Shapley value. None if it is not known.
         ratios: the quantiles 0.01, 0.02, …, 0.99 of the absolute error divided by `errors`, measured on other data.
             None if the errors are normally distributed.
+        kinds: what each of the `d` columns is: "number", "date", "ordered" (categories with an order) or "category"; of
+            other data, what has a contribution, such as "patch" or "word". If None, cells that are numbers are numbers,
+            and others categories.
 
     >>> e = Explanation(np.array([[[-0.2, 0.2]]]), np.array([[0.6, 0.4]]), np.array([[37.5]]), ["fever"], ["no", "yes"])
     >>> e.predictions.round(6)
@@ -60,6 +65,7 @@ class Explanation:
     trust: Float[np.ndarray, " _n"] | None = None
     errors: Float[np.ndarray, "_n _d *_k"] | None = None
     ratios: Float[np.ndarray, "99"] | None = None
+    kinds: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Check that the shapes of the fields fit together.
@@ -80,12 +86,14 @@ class Explanation:
             checks.shape((n,), "one number for each row", trust=self.trust)
         if self.errors is not None:
             checks.shape(self.values.shape, "one error for each contribution", errors=self.errors)
+        if self.kinds is not None:
+            checks.expect(len(self.kinds) == d, "kinds", f"{len(self.kinds)} kinds", f"{d}, one for each column")
 
     def __repr__(self) -> str:
         n, d, *k = self.values.shape
         classes = f" to the probabilities of {k[0]} classes" if k and self.of_probabilities else ""
         classes = classes or (f" to {k[0]} scores" if k else " to a number")
-        return f"<Explanation of {n} rows: contributions of {d} columns{classes}>"
+        return f"<Explanation of {n} rows: contributions of {d} {html.plural(self.noun)}{classes}>"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -95,7 +103,7 @@ class Explanation:
         rows = [int(rows)] if isinstance(rows, int | np.integer) else rows
         codes, trust, errors = (None if part is None else part[rows] for part in (self.codes, self.trust, self.errors))
         parts = self.values[rows], self.base_values[rows], self.data[rows]
-        return Explanation(*parts, self.feature_names, self.class_names, codes, trust, errors, self.ratios)
+        return Explanation(*parts, self.feature_names, self.class_names, codes, trust, errors, self.ratios, self.kinds)
 
     @property
     def predictions(self) -> Float[np.ndarray, "n *k"]:
@@ -106,6 +114,27 @@ class Explanation:
     def importance(self) -> Float[np.ndarray, "d *k"]:
         """The mean absolute contribution of each column over the rows: `mean_n |values|`."""
         return np.abs(self.values).mean(0)
+
+    @property
+    def noun(self) -> str:
+        """What has a contribution: a "column" of a table or, if `kinds` says so, a "patch", a "word" and the like."""
+        kinds = set(self.kinds or ())
+        return kinds.pop() if len(kinds) == 1 and not kinds & _OF_TABLES else "column"
+
+    @property
+    def shades(self) -> Shaped[np.ndarray, "n d"]:
+        """The cells by which pictures sort and colour rows: numbers, or words of categories; None if one is missing.
+
+        A number may be written as text, with a unit or as a date, and a category may have an order. In such columns,
+        the numbers are those of `codes`.
+        """
+        found = np.array(self.data, object)
+        if self.codes is not None:
+            for j, kind in enumerate(self.kinds or ["category"] * found.shape[1]):
+                if kind in _SORTED:
+                    found[:, j] = self.codes[:, j]
+                found[np.isnan(self.codes[:, j]), j] = None
+        return found
 
     @property
     def of_probabilities(self) -> bool:

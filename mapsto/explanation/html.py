@@ -75,7 +75,8 @@ def _line(e: Explanation, part: _Part, i: int, order: list[int]) -> str:
 def _cell(value: float, reach: float, cell: Any, most: float, write: Callable[[float, str], str], bold: bool) -> str:
     """Write a contribution with its interval, over the cell that made it."""
     half = write(reach, "")
-    text = write(value, "+") + (f" ± {half}" if half.strip("0.") else "") + (" ?" if reach > abs(value) else "")
+    known = any(digit in half for digit in "123456789")
+    text = write(value, "+") + (f" ± {half}" if known else "") + (" ?" if reach > abs(value) else "")
     colour = f"rgba({_UP if value > 0 else _DOWN},{0.4 * abs(value) / most:.2f})"
     weight = ";font-weight:bold" if bold and value else ""
     return f'<td style="background:{colour}{weight}">{text}<br><small>{_short(_read(cell))}</small></td>'
@@ -103,8 +104,17 @@ def _what(e: Explanation) -> str:
     which = "the predicted class" if k > 2 else _cut(e.class_names[-1]) if k else ""
     what = f"the {'probability' if e.of_probabilities else 'score'} of {which}" if k else "the predicted number"
     unit = ", in percentage points" if e.of_probabilities else ""
-    added = "Base value plus the contributions of all columns is the prediction."
+    added = f"Base value plus the contributions of all {plural(e.noun)} is the prediction."
     return f"Contributions to {what}{unit}; below each, the cell. {added}"
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun.
+
+    >>> plural("column"), plural("patch")
+    ('columns', 'patches')
+    """
+    return f"{noun}es" if noun.endswith("ch") else f"{noun}s"
 
 
 def _notes(e: Explanation, part: _Part) -> list[str]:
@@ -115,7 +125,8 @@ def _notes(e: Explanation, part: _Part) -> list[str]:
     if e.trust is not None:
         notes.append("R²: the expected agreement of the contributions with exact Shapley values.")
     if n > _ROWS or d > _COLUMNS:
-        rows, columns = f"{min(n, _ROWS)} of {n:,} rows", f"the {min(d, _COLUMNS)} most important of {d:,} columns"
+        rows = f"{min(n, _ROWS)} of {n:,} rows"
+        columns = f"the {min(d, _COLUMNS)} most important of {d:,} {plural(e.noun)}"
         notes.append(f"Shown: {rows}, {columns}.")
     return notes
 
@@ -126,7 +137,11 @@ def _read(cell: Any) -> str:
 
     if np.ndim(cell) == 0 and pd.isna(cell):
         return "missing"
-    return f"{cell:.5g}".replace("-", "−") if isinstance(cell, float | np.floating) else str(cell)
+    if not isinstance(cell, float | np.floating):
+        return str(cell).removesuffix(" 00:00:00")  # the day of a date
+    number = float(cell)
+    whole = number.is_integer() and abs(number) < 1e15  # such as the number of a person
+    return format(number, ".0f" if whole else ".5g").replace("-", "−")
 
 
 def _cut(text: Any) -> str:

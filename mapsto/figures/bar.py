@@ -44,7 +44,7 @@ def bar(e: Explanation, target: Target = None, top: int = 10) -> Figure:
 
 def _signed(e: Explanation, part: Explained, top: int) -> Figure:
     shown, unit = steps(part.values[0], 0.0, top), part.unit
-    figure, axes = _canvas([step_name(step, e.feature_names, e.data[0]) for step in shown], 0.42)
+    figure, axes = _canvas([step_name(step, e.feature_names, e.data[0], e.noun) for step in shown], 0.42)
     reaches = [0.0 if part.reach is None else reach_of(step, part.reach[0]) for step in shown]
     changes = [step.end - step.start for step in shown]
     for height, (step, change, reach) in enumerate(zip(shown, changes, reaches, strict=True)):
@@ -58,7 +58,7 @@ def _signed(e: Explanation, part: Explained, top: int) -> Figure:
 
 def _means(e: Explanation, part: Explained, top: int) -> Figure:
     shown, unit = steps(np.abs(part.values).mean(0), 0.0, top), part.unit
-    figure, axes = _canvas([step_name(step, e.feature_names, None) for step in shown], 0.3)
+    figure, axes = _canvas([step_name(step, e.feature_names, None, e.noun) for step in shown], 0.3)
     means = [float(np.abs(part.values[:, step.columns].sum(1)).mean()) for step in shown]
     for height, mean in enumerate(means):
         axes.barh(height, unit.factor * mean, height=0.62, color=style.MUTED, zorder=3)

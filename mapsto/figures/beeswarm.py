@@ -28,8 +28,9 @@ from jaxtyping import Bool, Float, Int
 
 from .. import checks
 from ..explanation import Explanation
+from ..explanation.html import plural
 from . import density, numbers, style
-from .explained import Target, explained, shades
+from .explained import Target, explained
 from .unit import Unit, of_target
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def beeswarm(
     limits: tuple[float, float] | None = None,
     order: Int[np.ndarray, " d"] | None = None,
     uncertain: Bool[np.ndarray, "n d"] | None = None,
+    noun: str = "column",
 ) -> Figure:
     """Draw the contribution of each cell of a table to the predictions of its rows, one dot for each cell.
 
@@ -77,7 +79,7 @@ def beeswarm(
     instead of dots, in the mean colour of the cells. To compare pictures of several classes, pass the same `order` of
     the columns and the same `limits` of the horizontal axis (in percentage points) for all of them. If `order` or
     `limits` is None, it is chosen from `values`. `uncertain` tells which contributions are drawn pale; if it is None,
-    none is.
+    none is. `noun` says what has a contribution, such as "patch".
 
     Raises:
         MapstoError: if no row is given, or `e` has no such target.
@@ -86,7 +88,7 @@ def beeswarm(
     some = "at least one explained row"
     checks.expect(len(values) > 0, "values", "no rows", some, "explain some rows first")
     unit = of_target(target)
-    drawing = lines(values, data, names, top, order, unit.factor, uncertain)
+    drawing = lines(values, data, names, top, order, unit.factor, uncertain, noun)
     figure = style.canvas(1.55 + _LINE * len(drawing))
     axes = style.rows(style.quiet(figure.subplots()), [line.text for line in drawing])
     axes.set_xlim(*(limits or reach(np.concatenate([line.x for line in drawing]), 1.0)))
@@ -104,7 +106,8 @@ def beeswarm(
 @beeswarm.register(Explanation)
 def _(e: Explanation, target: Target = None, top: int = 10) -> Figure:
     part = explained(e, target)
-    figure = beeswarm(part.values, shades(e), e.feature_names, part.unit, top, uncertain=part.uncertain)
+    look: dict[str, Any] = {"uncertain": part.uncertain, "noun": e.noun}
+    figure = beeswarm(part.values, e.shades, e.feature_names, part.unit, top, **look)
     figure.axes[0].set_xlabel(part.axis_of_changes("contribution to"))
     return figure
 
@@ -117,6 +120,7 @@ def lines(
     order: Int[np.ndarray, " d"] | None = None,
     factor: float = 100.0,
     uncertain: Bool[np.ndarray, "n d"] | None = None,
+    noun: str = "column",
 ) -> list[Line]:
     """Split `values` into the picture's lines; every row appears once per shown column, and once in the summed rest."""
     order = ranking(values) if order is None else order
@@ -127,7 +131,7 @@ def lines(
     parts = [line for j in order[:top] for line in _column(short[j], factor * values[:, j], cells[:, j], pale[:, j])]
     rest = order[top:]
     if len(rest):
-        parts.append(Line(f"{len(rest)} other columns, summed", factor * values[:, rest].sum(1)))
+        parts.append(Line(f"{len(rest)} other {plural(noun)}, summed", factor * values[:, rest].sum(1)))
     return parts
 
 
@@ -172,8 +176,9 @@ def _categories(
     keys = np.array([None if gone else str(value) for value, gone in zip(cells, missing, strict=True)], dtype=object)
     frequent = [key for key, _ in Counter(keys[~missing]).most_common()]
     named = frequent if len(frequent) <= most + 1 else frequent[:most]
-    parts = [(style.label(key, 13), keys == key) for key in named]
-    parts += [(f"{len(frequent) - len(named)} others", ~missing & ~np.isin(keys, named)), ("missing", missing)]
+    parts = [(style.label(text), keys == key) for text, key in zip(style.distinct(named, 13), named, strict=True)]
+    rest = ~missing & ~np.isin(keys, named)
+    parts += [(f"{len(frequent) - len(named)} others", rest), (numbers.missing_name(named), missing)]
     return [Line(f"{short}: {text}", x[mine], None, missing[mine], pale[mine]) for text, mine in parts if mine.any()]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import checks
 from ..explainers.across_tasks.effects import LocalEffects, SingleRows
-from ..explainers.across_tasks.global_explanation import PartialDependence
+from ..explainers.across_tasks.global_explanation import GlobalImportance, PartialDependence
 from ..explainers.interaction_indices import InteractionValues
 from ..measures.evaluation.similarity import TaskMap
 from ..measures.faithfulness.perturbation_curves import Curves
@@ -24,6 +24,7 @@ from .effects import local_effects, over_tasks, single_rows
 from .embedding import embedding
 from .film import film_strip
 from .histograms import gradient_histograms
+from .importance import importance
 from .inside import changes, probes, units
 from .interactions import of_index, of_matrix
 from .perturbed import perturbed
@@ -39,6 +40,7 @@ _PICTURES: dict[type, Callable[..., Figure]] = {
     Curves: perturbed,
     Embedding: embedding,
     Film: film_strip,
+    GlobalImportance: importance,
     Histograms: gradient_histograms,
     InteractionValues: of_index,
     LocalEffects: local_effects,
@@ -57,13 +59,15 @@ def draw(result: Any, **options: Any) -> Figure:
 
     Args:
         result: the return value of `changes`, `cka_over`, `embedding`, `film`, `gradient_histograms`, `maximise`,
-            `probes`, `rsa_over` or `units` of `mt.seeing`; of `ale`, `ice`, `partial_dependence`, `Interactions` or
-            `ShapleyInteractions` of `mt.explainers`; of `insertion_deletion` or `task_map` of `mt.measures`.
+            `probes`, `rsa_over` or `units` of `mt.seeing`; of `ale`, `ice`, `global_importance`, `partial_dependence`,
+            `Interactions` or `ShapleyInteractions` of `mt.explainers`; of `insertion_deletion` or `task_map` of
+            `mt.measures`.
         options: options that only some results have. For `embedding` and `film`, `classes` holds the names of the
             classes. For `film`, `most` is the largest number of steps to show. For `gradient_histograms`, `of` is
             "gradients" or "updates". For `task_map`, `of` holds one number for each task, to be shown by colour, and
             `name` says what this number is. For `partial_dependence`, `name` is the name of the column. For `maximise`,
-            `names` holds the names of the features, and for interactions those of the players.
+            `names` holds the names of the features, for `global_importance` those of the columns, and for interactions
+            those of the players.
 
     Raises:
         MapstoError: if `result` is not the return value of one of these functions.

@@ -21,25 +21,32 @@ if TYPE_CHECKING:
     from ..explainers.across_tasks.effects import LocalEffects, SingleRows
     from ..explainers.across_tasks.global_explanation import PartialDependence
 
-_CURVES = 100  # that are drawn one by one
+_CURVES, _LETTERS = 100, 84  # curves that are drawn one by one; letters below an axis, if they are turned
 
 
 def single_rows(result: SingleRows) -> Figure:
     """Draw the curve of each row, of at most 100 rows, and the mean of all."""
-    words = numbers.as_floats(result.grid) is None
+    levels = result.grid.dtype == object  # words, dates or categories
     axes = _canvas(result.column, result.outcome)
-    x = np.arange(len(result.grid)) if words else result.grid
-    _curves(axes, x, result.curves, "single rows")
-    marker = "o" if words or len(x) == 1 else ""
-    axes.plot(x, result.mean, color=style.HIGHER, linewidth=2.4, marker=marker, label="mean of all rows")
-    if words:
-        names = [style.label(word, 12) for word in result.grid]
-        turned = max(map(style.width, names)) * len(names) > 40
-        axes.set_xticks(x, names, rotation=30 if turned else 0, ha="right" if turned else "center")
+    order = np.arange(len(result.grid)) if levels else np.argsort(result.grid, kind="stable")
+    x = order if levels else result.grid[order]
+    _curves(axes, x, result.curves[:, order], "single rows")
+    marker = "o" if levels or len(x) == 1 else ""
+    axes.plot(x, result.mean[order], color=style.HIGHER, linewidth=2.4, marker=marker, label="mean of all rows")
+    if levels:
+        _name_levels(axes, numbers.levels(result.grid, 12))
     else:
-        known = result.cells[np.isfinite(result.cells.astype(float))]
-        _tenths(axes, np.quantile(known.astype(float), np.linspace(0, 1, 11)))
+        _tenths(axes, np.quantile(result.cells[np.isfinite(result.cells)], np.linspace(0, 1, 11)))
     return _named(axes)
+
+
+def _name_levels(axes: Axes, names: list[str]) -> None:
+    """Name the places 0, 1, … of words, dates or categories; of too many only some, spread evenly."""
+    widest = max(map(style.width, names))
+    shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), _LETTERS // widest)).round().astype(int))
+    turned = widest * len(shown) > 40
+    labels = [names[place] for place in shown]
+    axes.set_xticks(shown, labels, rotation=30 if turned else 0, ha="right" if turned else "center")
 
 
 def over_tasks(result: PartialDependence, name: str = "value of the column") -> Figure:
@@ -56,9 +63,13 @@ def local_effects(result: LocalEffects) -> Figure:
     """Draw the accumulated effects over the column, around their mean of 0."""
     axes = _canvas(result.column, f"effect, mean 0, on the\n{result.outcome}")
     axes.axhline(0, color=style.MUTED, linewidth=1.2)
-    axes.plot(result.edges, result.effects, color=style.HIGHER, linewidth=2.4)
-    share = np.append(0, result.rows.cumsum()) / result.rows.sum()
-    _tenths(axes, np.interp(np.linspace(0, 1, 11), share, result.edges))
+    known = bool(np.isfinite(result.interval).all())
+    name = "effect, 95 % interval" if known else "effect"
+    axes.plot(result.edges, result.effects, color=style.HIGHER, linewidth=2.4, label=name)
+    ends = result.effects - result.interval, result.effects + result.interval
+    if known:
+        axes.fill_between(result.edges, *ends, color=style.HIGHER, alpha=0.3, linewidth=0)
+    _tenths(axes, result.tenths)
     return _named(axes)
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 
 from .. import checks
 from ..explanation import Explanation
-from . import numbers
+from ..explanation.html import plural
 from .unit import Amount, Probability, Unit
 
 Target: TypeAlias = Any  # the name of a class; if a number is predicted, its name or its `Amount`
-_LEVELS = 30  # codes that are whole numbers below it stand for words without an order
 
 
 class Explained(NamedTuple):
@@ -41,8 +40,10 @@ class Explained(NamedTuple):
 
 def explained(e: Explanation, target: Target) -> Explained:
     """Return the contributions to `target`; raise MapstoError if there is no row or no such target."""
-    checks.expect(isinstance(e, Explanation), "e", f"a {type(e).__name__}", "an Explanation, such as clf.explain(X)")
+    checks.expect(isinstance(e, Explanation), "e", f"a {type(e).__name__}", "an Explanation, such as clf.explain(X)",
+                  "for results of mt.explainers, take mt.figures.draw")  # fmt: skip
     checks.expect(len(e) > 0, "e", "no rows", "at least one explained row", "explain some rows first")
+    checks.expect(len(e.feature_names) > 0, "e", f"no {plural(e.noun)}", "at least one with a contribution")
     reach = None if e.errors is None or not np.isfinite(e.errors).all() else e.intervals(0.9)[1] - e.values
     if not len(e.class_names):
         return Explained(e.values, e.base_values, reach, _amount(target, e.values), "")
@@ -81,20 +82,3 @@ def _chosen(e: Explanation) -> tuple[int, str]:
 
 def _place(e: Explanation, target: Target) -> int:
     return checks.place([str(name) for name in e.class_names], target=str(target))
-
-
-def shades(e: Explanation) -> Shaped[np.ndarray, "n d"]:
-    """Return the cells by which pictures sort rows: numbers, or words of categories; None if a cell is empty.
-
-    A number may be written as text, with a unit or as a date. The model then read it as a number, see `e.codes`.
-    """
-    found = np.array(e.data, dtype=object)
-    for j in range(found.shape[1] if e.codes is not None else 0):
-        assert e.codes is not None
-        codes = e.codes[:, j]
-        read = codes[np.isfinite(codes)]
-        words = np.isin(read, np.arange(_LEVELS)).all()
-        if numbers.as_floats(found[:, j]) is None and not words:
-            found[:, j] = codes
-        found[~np.isfinite(codes), j] = None
-    return found

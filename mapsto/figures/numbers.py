@@ -9,12 +9,12 @@ only after its point.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .style import shorten
+from . import style
 
 _LONG = 1e15  # beyond it, floating-point numbers no longer hold every whole number
 
@@ -70,12 +70,52 @@ def cell(value: Any, limit: int = 24) -> str:
     if is_missing(value):
         return "missing"
     if not is_number(value):
-        return shorten(value, limit)
+        return style.shorten(str(value).removesuffix(" 00:00:00"), limit)  # the day of a date
     if isinstance(value, int | np.integer):
         return str(value).replace("-", "−")
     number = float(value)
     whole = number.is_integer() or abs(number) >= 1000
     return format(number, ".0f").replace("-", "−") if whole and abs(number) < _LONG else significant(number)
+
+
+def levels(values: Iterable[Any], limit: int) -> list[str]:
+    """Write different cells, shortened so that no two look alike; a word "missing" is no missing cell.
+
+    >>> levels(["missing", None, "north", 2.0], 14)
+    ['missing', '(missing)', 'north', '2']
+    """
+    texts = [None if is_missing(value) else cell(value, 99) for value in values]
+    lost = missing_name(texts)
+    return [
+        style.label(text, limit) for text in style.distinct([lost if text is None else text for text in texts], limit)
+    ]
+
+
+def missing_name(words: Iterable[str | None]) -> str:
+    """Return what missing cells are called beside these words."""
+    return "(missing)" if "missing" in words else "missing"
+
+
+def ticks(places: Sequence[float] | np.ndarray) -> list[str]:
+    """Write the marks of an axis with as few digits as tell them apart; whole numbers without an exponent.
+
+    >>> ticks([1.7e9, 1.7000005e9]), ticks([0.0, 2.5e29]), ticks([-0.123451, -0.123452])
+    (['1700000000', '1700000500'], ['0', '2.5e+29'], ['−0.123451', '−0.123452'])
+    """
+    if all(float(place).is_integer() and abs(place) < _LONG for place in places):
+        return [cell(float(place)) for place in places]
+    written = ([significant(place, digits) for place in places] for digits in range(4, 18))  # 17 tell all floats apart
+    return next(labels for labels in written if len(set(labels)) == len(set(places)))
+
+
+def days(places: Sequence[float] | np.ndarray) -> list[str]:
+    """Write days since 1970 as dates, with the time if it is not midnight.
+
+    >>> days([19783.0, 19783.25])
+    ['2024-03-01', '2024-03-01 06:00']
+    """
+    minutes = [np.datetime64(round(1440 * float(place)), "m") for place in places]
+    return [str(minute).replace("T", " ").removesuffix(" 00:00") for minute in minutes]
 
 
 def is_number(value: object) -> bool:

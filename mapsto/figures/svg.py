@@ -29,11 +29,9 @@ def svg(figure: Figure) -> bytes:
     import matplotlib
     from matplotlib.text import Text
 
-    texts = figure.findobj(Text)
-    families = fonts.families(text.get_text() for text in texts)
-    settings: Any = {"svg.fonttype": "path", "svg.hashsalt": "mapsto", "font.sans-serif": families}
+    settings: Any = {"svg.fonttype": "path", "svg.hashsalt": "mapsto"}
     buffer = io.BytesIO()
-    with matplotlib.rc_context(settings), warnings.catch_warnings(), _as_texts(texts):
+    with matplotlib.rc_context(settings), warnings.catch_warnings(), _as_texts(figure.findobj(Text)):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, "Creator": None})
     return re.sub(rb"<defs>", b"<defs>" + _dark_style(), buffer.getvalue(), count=1)

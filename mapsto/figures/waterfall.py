@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from .. import checks
 from ..explanation import Explanation
+from ..explanation.html import plural
 from . import numbers, style
 from .explained import Target, explained, legend
 from .unit import Unit, of_target
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 0.42  # inches a step: room for a name and, below it, the cell
+_MARKS = 25  # letters of all marks below the axis
 
 
 class Step(NamedTuple):
@@ -48,6 +50,7 @@ def waterfall(
     target: str | Unit,
     top: int = 7,
     reach: Float[np.ndarray, " d"] | None = None,
+    noun: str = "column",
 ) -> Figure:
     """Draw how the cells of one row raise and lower its prediction, from the base value to the prediction.
 
@@ -60,7 +63,7 @@ def waterfall(
     contribution of each cell to the prediction, and `names` the names of the columns. `base` is what is predicted if
     all cells are hidden. The largest contributions, at most `top` of them, have a bar each; one more bar shows the sum
     of the other contributions. `reach` holds half the width of the interval of each contribution; if it is None, no
-    intervals are drawn.
+    intervals are drawn. `noun` says what has a contribution, such as "patch".
 
     Raises:
         MapstoError: if `e` has no such row or target.
@@ -69,7 +72,7 @@ def waterfall(
     bars, unit = steps(values, base, top), of_target(target)
     figure = style.canvas(1.0 + _LINE * (len(bars) + 2))
     axes = style.quiet(figure.subplots())
-    labels = ["no column known", *(step_name(bar, names, row) for bar in bars), "prediction"]
+    labels = [f"no {noun} known", *(step_name(bar, names, row, noun) for bar in bars), "prediction"]
     style.rows(axes, labels)
     axes.get_yticklabels()[-1].set_fontweight("bold")
     ends = [base, *(bar.end for bar in bars)]
@@ -95,7 +98,8 @@ def _(e: Explanation, row: int = 0, target: Target = None, top: int = 7) -> Figu
     one = e[int(row)]
     part = explained(one, target)
     reach = None if part.reach is None else part.reach[0]
-    figure = waterfall(part.values[0], float(part.bases[0]), one.data[0], one.feature_names, part.unit, top, reach)
+    parts = part.values[0], float(part.bases[0]), one.data[0], one.feature_names
+    figure = waterfall(*parts, part.unit, top, reach, one.noun)
     figure.axes[0].set_xlabel("\n".join(filter(None, (part.unit.axis(), part.note))))
     return style.caption(figure, *legend(one, part))
 
@@ -121,7 +125,7 @@ def reach_of(bar: Step, reach: Float[np.ndarray, " d"]) -> float:
     return float(reach[bar.columns[0]]) if len(bar.columns) == 1 else 0.0
 
 
-def step_name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray | None) -> str:
+def step_name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarray | None, noun: str = "column") -> str:
     """Name the columns that a bar stands for, in two lines with the cell of `row`, in one if there is no row."""
     if len(bar.columns) == 1:
         (column,) = bar.columns
@@ -129,7 +133,7 @@ def step_name(bar: Step, names: Sequence[str], row: Sequence[object] | np.ndarra
         return name if row is None else f"{name}\n= {style.label(numbers.cell(row[column], 20))}"
     if row is None:
         return f"{len(bar.columns)} others, summed"
-    return f"{'all' if len(bar.columns) == len(names) else 'the other'} {len(bar.columns)} columns,\nsummed"
+    return f"{'all' if len(bar.columns) == len(names) else 'the other'} {len(bar.columns)} {plural(noun)},\nsummed"
 
 
 def room(
@@ -145,9 +149,10 @@ def room(
     centre = (ends.max() + ends.min()) / 2
     half = span / 2 / (1 - 2 * min(0.04 + 0.026 * letters, 0.42))
     axes.set_xlim(centre - half, centre + half)
-    axes.set_xticks(
-        [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]
-    )  # else -10 % may be marked
+    ticks = [tick for tick in axes.get_xticks() if low - 1e-9 <= tick <= high + 1e-9]  # else -10 % may be marked
+    ticks = [tick for tick in ticks if abs(tick - centre) <= half]
+    crowded = sum(len(f"{tick:g}") for tick in ticks) > _MARKS
+    axes.set_xticks(ticks[::2] if crowded else ticks)
     axes.set_xlim(centre - half, centre + half)
 
 

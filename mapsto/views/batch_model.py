@@ -1,7 +1,8 @@
 """Any model as a function from a batch of rows to scores, both as tensors.
 
 A module gets tensors of its own dtype and device. A scikit-learn estimator gets an array, or a DataFrame if it was
-fitted on one. A function gets a tensor or, if it fails on tensors, an array; this is found by asking for the first row.
+fitted on one. A function gets a tensor; if it fails on tensors, an array; if it fails on arrays too, a tensor of single
+precision, as its weights may be. This is found by asking for the first row.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -158,7 +159,8 @@ def _ways(method: Callable[..., Any], owner: Any, columns: Sequence[str] | None)
     if names is not None:
         return [lambda rows: method(_frame(rows, list(names)))]
     arrays = lambda rows: method(rows.detach().cpu().numpy())  # noqa: E731
-    return [arrays] if _is_estimator(owner) else [method, arrays]
+    single = lambda rows: method(rows.float() if rows.is_floating_point() else rows)  # noqa: E731
+    return [arrays] if _is_estimator(owner) else [method, arrays, single]
 
 
 def _is_estimator(owner: Any) -> bool:

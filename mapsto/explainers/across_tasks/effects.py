@@ -8,11 +8,15 @@ The edges z_0 … z_K are quantiles of the column; bin m holds the rows from z_{
 over the rows 0. Partial dependence also asks for rows that cannot be, such as heavy newborns, if columns are
 correlated. Accumulated effects move each row within its own bin only.
 
+ALE is linear in the means of the bins: ALE = A·means. With n_m rows in bin m, in which the difference has the variance
+s_m², the 95 % interval is ± 1.96·√(A²·s²/n): that of other rows with the same cells in the column.
+
 References: Goldstein et al. 2015, "Peeking inside the black box: visualizing statistical learning with plots of
 individual conditional expectation" (ICE); Apley & Zhu 2020, "Visualizing the effects of predictor variables in black
 box supervised learning models", eq. 15 and 16 (ALE).
 """
 
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,13 +29,15 @@ from ... import checks
 from ..explainer import without_graph
 from .table_model import TableModel
 
+_NORMAL = 1.959964  # the quantile 0.975 of the normal distribution
+
 
 class SingleRows(NamedTuple):
     """The score of each row as a function of one column: curves of individual conditional expectation."""
 
     column: str
     outcome: str  # the name of the score
-    grid: Shaped[np.ndarray, " g"]  # the values, numbers or words, to which the column is set
+    grid: Shaped[np.ndarray, " g"]  # the values to which the column is set: floats, or objects such as words and dates
     curves: Float[np.ndarray, "n g"]
     cells: Shaped[np.ndarray, " n"]  # the rows' own values
 
@@ -42,20 +48,25 @@ class SingleRows(NamedTuple):
 
 
 class LocalEffects(NamedTuple):
-    """The accumulated local effects of a column of numbers on a score; their mean over the rows is 0."""
+    """The accumulated local effects of a column of numbers on a score; their mean over the rows is 0.
+
+    The intervals take means for normally distributed: with fewer than about ten rows in each bin, they are too narrow.
+    """
 
     column: str
     outcome: str  # the name of the score
     edges: Float[np.ndarray, " b+1"]  # of the bins: values of the column
     effects: Float[np.ndarray, " b+1"]  # at the edges
     rows: Int[np.ndarray, " b"]  # the number of rows in each bin
+    tenths: Float[np.ndarray, "11"]  # of the column: its quantiles 0, 0.1, …, 1
+    interval: Float[np.ndarray, " b+1"]  # half the width of the 95 % intervals of the effects; NaN if a bin has one row
 
 
 def ice(
     model: Any,
     rows: Any,
-    column: int | str,
-    grid: Float[np.ndarray, " g"] | int = 20,
+    column: Any,
+    grid: Any = 20,
     target: int | str | None = None,
     batch_size: int | None = None,
 ) -> SingleRows:
@@ -67,12 +78,15 @@ def ice(
             words.
         column: the name of the column, or its place, counted from 0.
         grid: the values to which the column is set, or their number: so many quantiles of the column. All of its
-            values are taken if they are fewer, and all of its words.
-        target: the index or the name of the score. It may be None if there is one score, and then is the second of two.
+            values are taken if they are fewer, and all of its words. Quantiles of dates and of ordered categories are
+            dates and categories of the column.
+        target: the index or the name of the score. If it is None, it is the only score or the second of two; of more
+            scores, one must be named.
         batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest.
 
     Raises:
-        MapstoError: if there is no such column or score, the column has no value, or a score is not a number.
+        MapstoError: if there is no such column or score, the column has no value, the grid has values of another kind,
+            or a score is not a number.
 
     >>> ice(lambda rows: rows[:, 0] * rows[:, 1], np.array([[0.0, 1.0], [2.0, 3.0]]), column=0).curves
     array([[0., 2.],
@@ -80,7 +94,7 @@ def ice(
     """
     table = TableModel(model, "rows", rows, target, batch_size)
     j, x = _column(table, column)
-    values = _grid(x[:, j], grid, j in _words(table))
+    values = _grid(table, j, grid)
     moved = x[:, None].repeat(1, len(values), 1)  # [n, g, d]
     moved[:, :, j] = values
     scores, outcome = _scores(table, moved, target)
@@ -91,7 +105,7 @@ def ice(
 def ale(
     model: Any,
     rows: Any,
-    column: int | str,
+    column: Any,
     bins: int = 20,
     target: int | str | None = None,
     batch_size: int | None = None,
@@ -103,12 +117,13 @@ def ale(
         rows: rows `[n, d]` that represent the data: an array, a tensor or a DataFrame.
         column: the name of the column, or its place, counted from 0.
         bins: the number of bins, which hold about as many rows each. Equal values are in one bin.
-        target: the index or the name of the score. It may be None if there is one score, and then is the second of two.
+        target: the index or the name of the score. If it is None, it is the only score or the second of two; of more
+            scores, one must be named.
         batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest.
 
     Raises:
-        MapstoError: if there is no such column or score, the column holds words or fewer than two values, or a score is
-            not a number.
+        MapstoError: if there is no such column or score, the column holds words, dates or fewer than two values, or a
+            score is not a number.
 
     >>> ale(lambda rows: 3 * rows[:, 0], np.array([[0.0], [1.0], [2.0]]), column=0, bins=2).effects
     array([-3.,  0.,  3.])
@@ -116,51 +131,89 @@ def ale(
     checks.count(bins=bins)
     table = TableModel(model, "rows", rows, target, batch_size)
     j, x = _column(table, column)
-    checks.expect(j not in _words(table), "column", f"{column!r}, which holds words", "numbers", "take ice")
+    checks.expect(table.levels(j) is None, "column", f"{column!r}, which holds words or dates", "numbers", "take ice")
     x = x[x[:, j].isfinite()]
     checks.expect(len(x) > 0, "column", f"{column!r}, in which every cell is missing", "numbers")
-    edges = np.unique(np.quantile(x[:, j].numpy(), np.linspace(0, 1, bins + 1), method="inverted_cdf")).astype(float)
+    cells = x[:, j].double().numpy()
+    edges = np.unique(np.quantile(cells, np.linspace(0, 1, bins + 1), method="inverted_cdf"))
     checks.expect(len(edges) > 1, "column", f"{column!r}, in which all cells are equal", "at least two values")
-    bin_of = np.clip(np.searchsorted(edges, x[:, j].numpy()) - 1, 0, None)
+    bin_of = np.clip(np.searchsorted(edges, cells) - 1, 0, None)
     ends = x[:, None].repeat(1, 2, 1)
     ends[:, :, j] = torch.as_tensor(np.stack([edges[bin_of], edges[bin_of + 1]], 1))
     scores, outcome = _scores(table, ends, target)
-    count = np.bincount(bin_of)
-    local = np.bincount(bin_of, (scores[:, 1] - scores[:, 0]).double().numpy()) / count
+    changes, count = (scores[:, 1] - scores[:, 0]).double().numpy(), np.bincount(bin_of)
+    local = np.bincount(bin_of, changes) / count
+    with np.errstate(invalid="ignore"):  # the variance of one row is 0 / 0
+        variance = np.bincount(bin_of, (changes - local[bin_of]) ** 2) / (count - 1)
+    interval = _NORMAL * np.sqrt(_summed(edges, cells) ** 2 @ (variance / count))
     effects = np.append(0.0, local.cumsum())
-    centre = np.interp(x[:, j].double().numpy(), edges, effects).mean()
-    return LocalEffects(str(table.names[j]), outcome, edges, effects - centre, count)
+    effects -= np.interp(cells, edges, effects).mean()
+    tenths = np.quantile(cells, np.linspace(0, 1, 11))
+    return LocalEffects(str(table.names[j]), outcome, edges, effects, count, tenths, interval)
 
 
-def _column(table: TableModel, column: int | str) -> tuple[int, Float[Tensor, "n d"]]:
+def _summed(edges: Float[np.ndarray, " e"], cells: Float[np.ndarray, " n"]) -> Float[np.ndarray, "e e-1"]:
+    """Return the matrix from the means of the bins to the effects at the edges, whose mean over the cells is 0."""
+    until = np.tri(len(edges), len(edges) - 1, -1)
+    at_cells = [np.interp(cells, edges, column).mean() for column in until.T]
+    return until - at_cells
+
+
+def _column(table: TableModel, column: Any) -> tuple[int, Float[Tensor, "n d"]]:
     checks.expect(len(table.rows) > 0, "rows", "no rows", "at least one")
     return checks.place(table.names, column=column), table.rows
 
 
-def _words(table: TableModel) -> list[int]:
-    return [j for j, name in enumerate(table.names) if table.cells is not None and name in table.cells.levels]
-
-
-def _grid(x: Float[Tensor, " n"], grid: Any, words: bool) -> Float[Tensor, " g"]:
-    """Return the values of the column that are asked for."""
-    if not isinstance(grid, int):
-        checks.expect(np.ndim(grid) == 1 and len(grid) > 0, "grid", f"shape {np.shape(grid)}", "[g], at least one")
-        return torch.as_tensor(grid).to(x)
+def _grid(table: TableModel, j: int, grid: Any) -> Float[Tensor, " g"]:
+    """Return the codes of the values of column j that are asked for."""
+    if not isinstance(grid, Integral):
+        return _given(table, j, grid)
     checks.count(grid=grid)
-    known = x[x.isfinite()].unique()
+    most, x = int(grid), table.rows[:, j]
+    if table.levels(j) is not None:
+        return _some_levels(table, j, most)
+    x = x[x.isfinite()]
+    known = x.unique()
     checks.expect(len(known) > 0, "column", "no value", "at least one")
-    if words or len(known) <= grid:
-        return known
-    return torch.quantile(x[x.isfinite()], torch.linspace(0, 1, grid, dtype=x.dtype)).unique()
+    return known if len(known) <= most else torch.quantile(x, torch.linspace(0, 1, most, dtype=x.dtype)).unique()
+
+
+def _given(table: TableModel, j: int, grid: Any) -> Float[Tensor, " g"]:
+    """Return the codes of values that the caller gives; raise MapstoError if they are no values of such a column."""
+    values = np.array(grid.tolist() if isinstance(grid, Tensor) else grid, object)
+    checks.expect(values.ndim == 1 and len(values) > 0, "grid", f"shape {values.shape}", "[g], at least one")
+    if table.levels(j) is not None:
+        assert table.cells is not None
+        return torch.tensor(table.cells.given("grid", table.names[j], grid))
+    numbers = all(isinstance(value, Real) for value in values)
+    checks.expect(numbers, "grid", f"{grid!r}", "numbers, as in the column")
+    codes = torch.tensor([float(value) for value in values], dtype=table.rows.dtype)
+    checks.finite(grid=codes)
+    return codes
+
+
+def _some_levels(table: TableModel, j: int, most: int) -> Float[Tensor, " g"]:
+    """Return the codes of all words or, of dates and ordered categories, of so many quantiles; missing cells last."""
+    assert table.cells is not None
+    codes, order = table.rows[:, j].int().tolist(), table.cells.in_order(table.names[j])
+    if order is None:
+        return table.rows[:, j].unique()
+    missing = sorted(set(codes).difference(order))
+    if len(order) > most:
+        ranks = [order.index(code) for code in codes if code in order]
+        picked = np.unique(np.quantile(ranks, np.linspace(0, 1, most), method="inverted_cdf"))
+        order = [order[rank] for rank in picked]
+    return torch.tensor([*order, *missing]).to(table.rows)
 
 
 def _shown(table: TableModel, j: int, codes: Float[Tensor, " v"]) -> Shaped[np.ndarray, " v"]:
-    """Return values of the column as they were given: its words, or its numbers."""
-    if j not in _words(table):
+    """Return values of the column as they were given: its words, dates or categories, or its numbers."""
+    levels = table.levels(j)
+    if levels is None:
         return codes.double().numpy()
-    assert table.cells is not None
-    levels = table.cells.levels[table.names[j]]
-    return np.array([levels[int(code)] for code in codes], object)
+    shown = np.empty(len(codes), object)
+    shown[:] = [levels[int(code)] for code in codes]
+    return shown
 
 
 def _scores(table: TableModel, rows: Float[Tensor, "n g d"], target: Any) -> tuple[Float[Tensor, "n g"], str]:
@@ -171,5 +224,5 @@ def _scores(table: TableModel, rows: Float[Tensor, "n g d"], target: Any) -> tup
     if scores.ndim > 1:
         classes = table.classes(scores.shape[1])
         checks.expect(len(classes) <= 2, "target", "None", f"one of the scores {', '.join(map(repr, classes))}")
-        scores, target = scores[:, -1], classes[-1]
-    return scores.reshape(rows.shape[:2]), "score" if target is None else f"score of {target}"
+        scores, target = scores[:, -1], str(classes[-1])
+    return scores.reshape(rows.shape[:2]), table.score_name(target)

@@ -98,7 +98,9 @@ class Explainer:
         base = np.broadcast_to(self.base.numpy(), (len(x), *self.base.shape))
         data, codes = self.table.data(rows, x)
         error = errors[0].numpy() if errors else None
-        return Explanation(numbers(values).numpy(), base, data, self.table.names, self.classes, codes, errors=error)
+        kinds = None if self.table.cells is None or codes is None else self.table.cells.kinds
+        names = self.table.names, self.classes
+        return Explanation(numbers(values).numpy(), base, data, *names, codes, errors=error, kinds=kinds)
 
     def _explain(self, x: Tensor) -> tuple[Tensor, ...]:
         values, errors = self.method.attribute_with_error(game(self.view, x, background=self.background))

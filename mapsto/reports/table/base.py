@@ -228,15 +228,7 @@ class TableAnswer(ABC):
 
         A number may be written with a unit, a date or a step of a scale as a word, so the cells alone do not tell.
         """
-        shades, codes = np.asarray(self.reasons.data, object).copy(), self.reasons.codes
-        if codes is None:
-            return shades
-        for j, kind in enumerate(self.kinds):
-            if kind in ("number", "date", "ordered"):
-                shades[:, j] = codes[:, j]
-            elif kind == "category":
-                shades[np.isnan(codes[:, j]), j] = None
-        return shades
+        return self.reasons.shades
 
     @property
     def outcome_count(self) -> int:

@@ -1,71 +1,51 @@
 // A person's table: its classes, the rows that teach and the columns to read, and the model's answers for a row.
 
-const MOST_ROWS = 200, MOST_COLUMNS = 60, MOST_CLASSES = 10, EXACT = 10, FAR = 1e6;
-const RARE = 3; // rows of a class of numbers
+const MOST_ROWS = 200, MOST_COLUMNS = 60, EXACT = 10, FAR = 1e6;
 const ORDERS = JSON.parse(document.getElementById("orders").textContent); // of 11, 12, … columns
 
-/** Return a table with its classes and the columns to read, or the key and the values of a phrase that says what is wrong. */
+/** Return a table with its classes and the columns to read; `error` is the key and the values of a phrase about it. */
 function tableOf(text, target) {
-  const [names, ...lines] = gridOf(text);
-  if (!names || names.length < 2 || lines.length < 4) return {error: ["unreadable"]};
-  if (lines.every(line => line.length === names.length + 1)) names.unshift(""); // R does not name its row names
-  names.forEach((name, j) => (names[j] = name || `#${j + 1}`));
-  const uneven = lines.findIndex(line => line.length !== names.length), twice = names.find((name, j) => names.indexOf(name) < j);
-  if (uneven >= 0) return {error: ["uneven", {row: uneven + 1, cells: lines[uneven].length, names: names.length}]};
-  if (twice) return {error: ["twice", {name: twice}]};
-  const texts = names.map((_, j) => lines.map(line => line[j])), outcomes = texts.map(classesOf);
-  const outcome = target ?? Math.max(outcomes.findLastIndex(({error}) => !error), -1);
-  const chosen = outcome < 0 ? names.length - 1 : outcome, {labels, classes, error} = outcomes[chosen];
-  if (error) return {names, outcome: chosen, error: [error, {name: names[chosen]}]};
-  const teaching = spread([...lines.keys()].filter(i => labels[i]), MOST_ROWS);
-  return withColumns({names, outcome: chosen, lines, labels, classes, teaching}, texts, text);
-}
-
-function withColumns(table, texts, text) {
-  const {names, outcome, teaching, labels, classes} = table;
-  const hint = separatorOf(text) === ";" ? "," : null, others = names.map((_, j) => j).filter(j => j !== outcome);
-  const read = columnsOf(others.map(j => teaching.map(i => texts[j][i])), hint);
-  const columns = others.map((j, i) => ({...read[i], name: names[j], j, cells: texts[j].map(read[i].read)}))
-    .filter(({cells}) => new Set(teaching.map(i => cells[i]).filter(Number.isFinite)).size > 1);
-  if (!columns.length) return {names, outcome, error: ["no_columns"]};
-  table.columns = strongest(columns, teaching, teaching.map(i => classes.indexOf(labels[i])));
-  for (const column of table.columns) column.scaled = scaleOf(teaching.map(i => column.cells[i]));
+  const table = {};
+  try {
+    fill(table, layoutOf(text), target);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    table.error = error.told;
+  }
   return table;
 }
 
-/** Return the label of each row ("" if there is none) and the sorted classes, or the key of a phrase. */
-function classesOf(texts) {
-  const plus = texts.some(text => /^\++$/.test(text)), none = text => {
-    const folded = fold(text);
-    return !text || (SIGNS.has(folded) && !(folded === "-" && plus)) || (LOST.has(folded) && !SIGNS.has(folded) && !KEPT.has(folded));
-  };
-  const kept = texts.map(text => (none(text) ? "" : text)), present = kept.filter(Boolean), parts = present.map(partsOf);
-  const numeric = parts.every(part => part && !part.bound && !part.unit) && !present.some(text => /^0\d+$/.test(text));
-  if (present.length && present.every(text => !Number.isNaN(daysOf(text)))) return {error: "dates"};
-  if (numeric && present.length) return numbersAsClasses(kept, decimalMark(parts)?.mark ?? ".");
-  const spelled = new Map(commonestFirst(counts(present)).reverse().map(text => [fold(text), text]));
-  return limited(kept.map(text => text && spelled.get(fold(text))), (a, b) => (a < b ? -1 : 1));
+/** Read the outcome and the columns of a table into `table`; `lines` are the numbers of the lines of its rows. */
+function fill(table, {names, rows, units, separator}, target) {
+  if (names.length < 2 || rows.length < 4) refuse("unreadable");
+  const columns = names.map((name, j) => ({name, texts: rows.map(({cells}) => strip(cells[j]))})), hint = separator === ";" ? "," : null;
+  const habits = habitsOf(columns.map(({texts}) => counts(texts.filter(Boolean))), hint), outcomes = columns.map(({texts}) => classesOf(texts, habits));
+  const last = outcomes.findLastIndex(({error}) => !error), outcome = target ?? (last < 0 ? names.length - 1 : last);
+  Object.assign(table, {names, outcome, lines: rows.map(({line}) => line)});
+  const {labels, classes, error} = outcomes[outcome];
+  if (error) refuse(error, {name: names[outcome]});
+  const teaching = spread([...labels.keys()].filter(i => labels[i]), MOST_ROWS);
+  Object.assign(table, {labels, classes, teaching});
+  table.columns = columnsToRead(table, withoutPairs(columns.toSpliced(outcome, 1), teaching), hint, units);
 }
 
-/** Return two different numbers, or a few whole ones that are frequent, as classes. */
-function numbersAsClasses(texts, mark) {
-  const labels = texts.map(text => text && String(valueOf(partsOf(text), mark))), counted = counts(labels.filter(Boolean));
-  const rare = [...counted.values()].filter(many => many < Math.max(RARE, counted.size)).length;
-  const whole = [...counted.keys()].every(label => Number.isInteger(Number(label)));
-  const few = counted.size <= 2 || (whole && counted.size <= MOST_CLASSES && rare <= 1);
-  return few ? limited(labels, (a, b) => a - b) : {error: "numbers"};
-}
-
-function limited(labels, order) {
-  const classes = [...new Set(labels.filter(Boolean))].sort(order);
-  const error = classes.length < 2 ? "one_class" : classes.length > MOST_CLASSES ? "many_classes" : null;
-  return {labels, classes, error};
+function columnsToRead({teaching, labels, classes, lines}, columns, hint, units) {
+  const read = columnsOf(columns.map(({name, texts}) => ({name, texts: teaching.map(i => texts[i])})), hint, units);
+  const all = columns.map((column, j) => ({...column, ...read[j], cells: column.texts.map(read[j].read)}));
+  for (const {name, cells} of all) {
+    const row = lines[cells.findIndex(cell => Math.abs(cell) === Infinity)];
+    if (row) refuse("infinite", {name, row});
+  }
+  const varying = all.filter(({cells}) => new Set(teaching.map(i => cells[i]).filter(Number.isFinite)).size > 1);
+  if (!varying.length) refuse("no_columns");
+  const chosen = strongest(varying, teaching, teaching.map(i => classes.indexOf(labels[i])));
+  return chosen.map(column => ({...column, scaled: scaleOf(teaching.map(i => column.cells[i]))}));
 }
 
 /** Return the class that an answer is about: one called yes, dead or the like, else the rarer of two; −1: the likeliest. */
 function positive({classes, labels}) {
-  const named = classes.map(fold).map((name, c) => (WORDS.positive.includes(name) ? c : -1)).filter(c => c >= 0);
   if (classes.length > 2) return -1;
+  const named = classes.map((_, c) => c).filter(c => WORDS.positive.includes(fold(classes[c])));
   const many = classes.map(name => labels.filter(label => label === name).length);
   return named.length === 1 ? named[0] : Number(many[1] <= many[0]);
 }
@@ -92,12 +72,6 @@ function strongest(columns, teaching, y) {
 function ranked(numbers) {
   const seen = numbers.filter(Number.isFinite).sort((a, b) => a - b), middle = (seen.length - 1) / 2;
   return numbers.map(x => (Number.isFinite(x) ? (seen.indexOf(x) + seen.lastIndexOf(x)) / 2 - middle : 0));
-}
-
-/** Return the middle of some numbers. */
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b), half = sorted.length / 2;
-  return (sorted[Math.floor(half - 0.5)] + sorted[Math.ceil(half - 0.5)]) / 2;
 }
 
 /** Return the affine map that keeps a column's numbers moderate; predictions do not depend on it. */

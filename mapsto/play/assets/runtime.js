@@ -4,6 +4,11 @@
 async function bytes(id) {
   const letters = atob(document.getElementById(id).textContent), packed = new Uint8Array(letters.length);
   for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
+  return unpacked(packed);
+}
+
+/** Return the bytes that gzip has compressed. */
+async function unpacked(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -11,13 +11,18 @@ const tablePart = (() => {
   function open(text, target) {
     state.text = text;
     const table = tableOf(text, target);
-    fillTargets(table);
-    tell(table.error);
-    find("#panes").hidden = Boolean(table.error);
+    show(table);
     if (table.error) return Promise.resolve();
     Object.assign(state, {table, picked: positive(table), guesses: new Map()});
     whole = null;
     return choose(Math.max(0, table.labels.findIndex(label => !label)));
+  }
+
+  /** Show the columns that can be predicted, and what is wrong with a table. */
+  function show(table) {
+    fillTargets(table);
+    tell(table.error);
+    find("#panes").hidden = Boolean(table.error);
   }
 
   function tell(problem) {
@@ -82,10 +87,10 @@ const tablePart = (() => {
       ...table.columns.map(({name, kind}) => element("th", {scope: "col", class: kind === "number" ? "number" : null}, name)));
     const order = [...table.lines.keys()].sort((a, b) => Boolean(table.labels[a]) - Boolean(table.labels[b]) || a - b);
     const body = order.map(i => {
-      const pick = element("button", {type: "button", "aria-label": say("explain_row", {row: i + 1}), "aria-pressed": i === row ? "true" : "false"}, i + 1);
+      const pick = element("button", {type: "button", "aria-label": say("explain_row", {row: table.lines[i]}), "aria-pressed": i === row ? "true" : "false"}, table.lines[i]);
       return element("tr", {class: i === row ? "chosen" : null, onclick: () => choose(i)},
         element("th", {scope: "row"}, pick), outcomeOf(i),
-        ...table.columns.map(({j, kind}) => element("td", {class: kind === "number" ? "number" : null}, table.lines[i][j])));
+        ...table.columns.map(({texts, kind}) => element("td", {class: kind === "number" ? "number" : null}, texts[i])));
     });
     const {scrollTop, scrollLeft} = find("#rows"), focus = document.activeElement?.closest?.("#rows button");
     find("#rows").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
@@ -115,7 +120,7 @@ const tablePart = (() => {
   /** Make the lines of the waterfall for a row; later results only move them, so that the focus stays. */
   function build(place) {
     const {table, row} = state, label = table.labels[row];
-    const said = say("for_row", {row: row + 1}) + (label ? ` · ${say("known_is", {name: label})}` : "");
+    const said = say("for_row", {row: table.lines[row]}) + (label ? ` · ${say("known_is", {name: label})}` : "");
     const axis = element("div", {class: "axis", "aria-hidden": "true"}, element("span"), element("div"), element("span"));
     place.replaceChildren(
       element("p", {class: "which"}, said),
@@ -157,11 +162,11 @@ const tablePart = (() => {
       return element("select", {"aria-label": label, onchange}, ...options);
     }
     const oninput = ({target}) => {
-      const number = column.read(target.value.trim());
+      const read = column.read(target.value.trim()), number = Number.isFinite(read) ? read : NaN;
       target.setAttribute("aria-invalid", String(Number.isNaN(number) && target.value.trim() !== ""));
       set(j, number);
     };
-    const text = Number.isNaN(value) ? "" : state.table.lines[state.row][column.j];
+    const text = Number.isNaN(value) ? "" : column.texts[state.row];
     return element("input", {type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false", value: text, "aria-label": label, placeholder: say("missing"), oninput});
   }
 
@@ -210,21 +215,13 @@ const tablePart = (() => {
   }
 
   async function openFile(file) {
-    if (file) await open(await textOf(file));
-  }
-
-  /** Return the text of a file, in UTF-8 or UTF-16 if it is that, else in the encoding of old spreadsheets. */
-  async function textOf(file) {
-    const raw = await file.arrayBuffer(), [a, b] = new Uint8Array(raw);
-    const encodings = (a === 0xff && b === 0xfe) ? ["utf-16le"] : (a === 0xfe && b === 0xff) ? ["utf-16be"] : ["utf-8", language === "zh" ? "gb18030" : "windows-1252"];
-    for (const encoding of encodings) {
-      try {
-        return new TextDecoder(encoding, {fatal: encoding === "utf-8"}).decode(raw);
-      } catch {
-        continue;
-      }
+    if (!file) return;
+    try {
+      await open(await textOf(file));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      show({error: error.told});
     }
-    return "";
   }
 
   function start(example) {

@@ -48,11 +48,11 @@ async function read(raw) {
     return {error: error.told};
   }
 }
-const found = {};
+const found = {}, present = cell => (Number.isNaN(cell) ? null : cell);
 for (const [name, raw] of Object.entries(FILES)) {
   const {error, names, lines, classes, labels, columns} = await read(raw);
   found[name] = error ? error[0] : {names, lines, classes, labels: labels.map(label => label || null),
-    columns: columns.map(({name, kind, levels, cells}) => [name, kind, levels, cells.map(cell => (Number.isNaN(cell) ? null : cell))])};
+    columns: columns.map(({name, kind, levels, cells}) => [name, kind, levels, cells.map(present)])};
 }
 return found;
 """

@@ -204,6 +204,18 @@ def test_the_keyboard_alone_teaches_draws_hides_and_adapts(visit: Visit) -> None
     visit.press(" ")
     assert ask("await mapsto.table.ask(); return mapsto.table.state.shown") != shown
     assert ask("return document.activeElement.matches('.eye')")  # the focus stays
+    ask("document.querySelector('.cell input').focus()")
+    visit.tab.call("Input.insertText", text="7")
+    assert ask("await mapsto.table.ask(); return mapsto.table.state.cells.some(cell => String(cell).includes('7'))")
+    ask("document.querySelector('#rows .delete').focus()")
+    for there in (True, False):
+        visit.press("Enter")
+        assert ask("await mapsto.table.ask(); return mapsto.table.state.deleted.size") == there
+        assert ask("return document.activeElement.matches('#rows .delete')")
+    ask("document.querySelector('.teacher .leave').focus()")
+    for there in (False, True):
+        visit.press(" ")
+        assert ask("await mapsto.characters.ask(); return mapsto.characters.state.kept[0]") is there
     ask("document.querySelector('#no_points').click(); document.querySelector('#plot svg').focus()")
     for _ in range(2):
         visit.press("ArrowRight", 3)
@@ -220,6 +232,15 @@ def test_a_finger_draws_and_reveals_points(visit: Visit) -> None:
     assert visit.tab.evaluate("return mapsto.characters.raster(5).reduce((a, b) => a + b)") > 20
     visit.touch("#plot svg", (0.3, 0.5))
     assert visit.tab.evaluate("return mapsto.waves.state.points.length") == 1
+    for control, told in (
+        ("#rows .delete", "mapsto.table.state.deleted.size"),
+        (".cell .eye", "mapsto.table.state.shown.filter(seen => !seen).length"),
+        (".teacher .leave", "mapsto.characters.state.kept.filter(kept => !kept).length"),
+    ):
+        before = visit.tab.evaluate(f"return {told}")
+        visit.touch(control, (0.5, 0.5))
+        wait = "await Promise.all([mapsto.table.ask(), mapsto.characters.ask()])"
+        assert visit.tab.evaluate(f"{wait}; return {told}") != before
     visit.tab.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
 

@@ -15,7 +15,7 @@ WEIGHTS = ("tables.bin", "images.bin")
 MOST_COLUMNS = 60  # of a table in the page
 _SCRIPTS = (
     "base", "runtime", "text", "decoding", "grid", "dates", "numbers", "sums", "layout", "scales", "columns", "levels",
-    "outcome", "rows", "table", "strokes", "characters", "waves", "waves_view", "main",
+    "outcome", "rows", "rows_view", "table", "strokes", "characters", "waves", "waves_view", "main",
 )  # fmt: skip
 
 

@@ -85,9 +85,10 @@ function scaleOf(cells) {
 
 /** Return coalitions of d columns, and the weights that turn their outcomes into Shapley values. */
 function coalitions(d) {
-  const {masks, weights, count} = d <= EXACT ? everyCoalition(d) : alongOrders(d);
-  return {masks: ["float32", masks, [count, d]], weights: ["float32", weights, [d, count]]};
+  return planned(d, d <= EXACT ? everyCoalition(d) : alongOrders(d, ORDERS[d - EXACT - 1]));
 }
+
+const planned = (d, {masks, weights, count}) => ({masks: ["float32", masks, [count, d]], weights: ["float32", weights, [d, count]]});
 
 function everyCoalition(d) {
   const count = 2 ** d, masks = new Float32Array(count * d), weights = new Float32Array(d * count), share = [1 / d];
@@ -102,9 +103,9 @@ function everyCoalition(d) {
   return {masks, weights, count};
 }
 
-/** Return the coalitions along orders in which the columns join, which are those of mapsto, and along their reverses. */
-function alongOrders(d) {
-  const forward = ORDERS[d - EXACT - 1], orders = [...forward, ...forward.map(order => [...order].reverse())];
+/** Return the coalitions along orders in which the columns join, and along their reverses. */
+function alongOrders(d, forward) {
+  const orders = [...forward, ...forward.map(order => [...order].reverse())];
   const count = orders.length * (d + 1), masks = new Float32Array(count * d), weights = new Float32Array(d * count);
   orders.forEach((order, o) => order.forEach((j, rank) => {
     const at = o * (d + 1);
@@ -115,13 +116,13 @@ function alongOrders(d) {
   return {masks, weights, count};
 }
 
-/** Return the state of the model after reading the training rows; the row `without` is deleted (its weight is 0). */
-async function taught(table, without) {
+/** Return the state of the model after reading the training rows; those of `deleted` have weight 0. */
+async function taught(table, deleted) {
   const {teaching, columns, labels, classes} = table, n = teaching.length, d = columns.length;
-  const rest = teaching.filter(i => i !== without).length;
+  const rest = teaching.filter(i => !deleted.has(i)).length;
   const x = Float32Array.from(teaching.flatMap(i => columns.map(column => column.scaled(column.cells[i]))));
   const y = BigInt64Array.from(teaching, i => BigInt(classes.indexOf(labels[i])));
-  const w = Float32Array.from(teaching, i => (i === without ? 0 : 1 / rest));
+  const w = Float32Array.from(teaching, i => (deleted.has(i) ? 0 : 1 / rest));
   const numbers = BigInt64Array.from(classes, (_, c) => BigInt(c));
   const state = await run(fitGraph, {
     x: ["float32", x, [n, d]], y: ["int64", y, [n]], w: ["float32", w, [n]], classes: ["int64", numbers, [classes.length]],
@@ -141,4 +142,14 @@ async function explained(table, {state, plan}, rows) {
     const probabilities = base.map((p, c) => clamp(values.reduce((sum, v) => sum + v[c], p), 0, 1));
     return {base, values, errors, probabilities};
   });
+}
+
+/** Yield, for each teaching row, its number and by how much the probabilities of a row change if it is deleted, too. */
+async function* influences(table, deleted, cells, before) {
+  const d = table.columns.length, plan = planned(d, alongOrders(d, [[...Array(d).keys()]])); // the sum of the values is exact
+  for (const i of table.teaching.filter(i => !deleted.has(i))) {
+    const {state} = await taught(table, new Set([...deleted, i]));
+    const [{probabilities}] = await explained(table, {state, plan}, [cells]);
+    yield [i, probabilities.map((p, c) => p - before[c])];
+  }
 }

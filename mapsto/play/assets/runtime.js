@@ -40,8 +40,16 @@ const fitGraph = once(() => session("fit.onnx", tableWeights));
 const explainGraph = once(() => session("explain.onnx", tableWeights));
 const imageGraph = once(() => session("images.onnx", imageWeights));
 
+let last = Promise.resolve(); // graphs run one at a time
+
 /** Run a graph on inputs {name: [type, numbers, shape]} or tensors, and return its outputs by name. */
-async function run(graph, inputs) {
+function run(graph, inputs) {
+  const result = last.then(() => runNow(graph, inputs));
+  last = result.catch(() => {});
+  return result;
+}
+
+async function runNow(graph, inputs) {
   const ort = await runtime();
   const feeds = Object.entries(inputs).map(([name, value]) =>
     [name, Array.isArray(value) ? new ort.Tensor(...value) : value]);

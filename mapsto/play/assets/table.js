@@ -1,10 +1,13 @@
 // The second figure: choose a row of a table, see its prediction and reasons, edit and hide its cells.
 
 const tablePart = (() => {
-  const AT_ONCE = 8; // rows to predict
-  const state = {table: null, text: "", problem: null, row: null, cells: [], shown: [], order: [], about: 0, result: null, full: null, guesses: new Map()};
-  let reading = null; // of the training rows without the chosen one
-  let whole = null; // of all training rows
+  const AT_ONCE = 8, PAUSE = 300; // rows to predict; milliseconds before rows are explored
+  const state = {table: null, text: "", problem: null, row: null, cells: [], shown: [], order: [], about: 0, result: null, full: null,
+    guesses: new Map(), deleted: new Set(), influence: new Map()};
+  const {drawRows, drawInfluence} = rowsView(state, choose, toggle);
+  let reading = null; // what the model has read: the teaching rows without the deleted ones and the chosen one
+  let whole = null; // the same without the deleted ones only
+  let answers = 0, timer = null; // of the answers, only the last one is explored, after a pause
   let asks = 0; // counts the rows that were chosen, for which the waterfall is built anew
 
   /** Read a table and choose its first row to predict. */
@@ -13,8 +16,8 @@ const tablePart = (() => {
     const table = tableOf(text, target);
     show(table);
     if (table.error) return Promise.resolve();
-    Object.assign(state, {table, picked: positive(table), guesses: new Map()});
-    whole = null;
+    Object.assign(state, {table, picked: positive(table), deleted: new Set()});
+    forget();
     return choose(Math.max(0, table.labels.findIndex(label => !label)));
   }
 
@@ -47,12 +50,37 @@ const tablePart = (() => {
     return ask();
   }
 
+  /** Forget what the model has read, because other rows teach now. */
+  function forget() {
+    reading = whole = null;
+    state.guesses = new Map();
+  }
+
+  /** Let a row teach no longer, or again. */
+  function toggle(i) {
+    if (!state.deleted.delete(i)) state.deleted.add(i);
+    forget();
+    return ask();
+  }
+
+  /** Undo all changes of the chosen row, and let every row teach again. */
+  function reset() {
+    state.deleted.clear();
+    forget();
+    return choose(state.row);
+  }
+
+  const visibleCells = () => state.cells.map((cell, j) => (state.shown[j] ? cell : NaN));
+
   const ask = latest(async () => {
     try {
-      const {table, row} = state, fresh = !reading, known = Boolean(table.labels[row]);
+      const {table, row} = state, fresh = !state.result, known = Boolean(table.labels[row]);
+      answers++;
+      clearTimeout(timer);
+      state.influence = new Map();
       if (fresh) drawAnswer();
-      const read = (reading ??= known ? await taught(table, row) : (whole ??= await taught(table)));
-      const visible = state.cells.map((cell, j) => (state.shown[j] ? cell : NaN));
+      const read = await (reading ??= known ? taught(table, new Set([...state.deleted, row])) : (whole ??= taught(table, state.deleted)));
+      const visible = visibleCells();
       const [result] = await explained(table, read, [visible]);
       const [all] = state.shown.every(Boolean) ? [result] : await explained(table, read, [state.cells]);
       if (state.row !== row || state.table !== table) return;
@@ -62,6 +90,7 @@ const tablePart = (() => {
       drawRows();
       drawAnswer();
       if (!state.guesses.size) await guess(table);
+      timer = setTimeout(explore, PAUSE);
     } catch (error) {
       tell(["no_runtime", {reason: error.message}]);
       throw error;
@@ -70,41 +99,23 @@ const tablePart = (() => {
 
   /** Predict the rows without an outcome, some at a time. */
   async function guess(table) {
-    const rows = [...table.lines.keys()].filter(i => !table.labels[i]);
-    for (let i = 0; i < rows.length && state.table === table; i += AT_ONCE) {
+    const rows = [...table.lines.keys()].filter(i => !table.labels[i]), read = (whole ??= taught(table, state.deleted));
+    for (let i = 0; i < rows.length && whole === read; i += AT_ONCE) {
       const some = rows.slice(i, i + AT_ONCE), cells = some.map(r => table.columns.map(column => column.cells[r]));
-      const results = await explained(table, (whole ??= await taught(table)), cells);
-      if (state.table === table) results.forEach(({probabilities}, n) => state.guesses.set(some[n], probabilities));
+      const results = await explained(table, await read, cells);
+      if (whole === read) results.forEach(({probabilities}, n) => state.guesses.set(some[n], probabilities));
     }
     drawRows();
   }
 
-  function drawRows() {
-    const {table, row} = state;
-    if (!table) return;
-    const head = element("tr", {}, element("th", {scope: "col"}, say("row")),
-      element("th", {scope: "col"}, table.names[table.outcome]),
-      ...table.columns.map(({name, kind}) => element("th", {scope: "col", class: kind === "number" ? "number" : null}, name)));
-    const order = [...table.lines.keys()].sort((a, b) => Boolean(table.labels[a]) - Boolean(table.labels[b]) || a - b);
-    const body = order.map(i => {
-      const pick = element("button", {type: "button", "aria-label": say("explain_row", {row: table.lines[i]}), "aria-pressed": i === row ? "true" : "false"}, table.lines[i]);
-      return element("tr", {class: i === row ? "chosen" : null, onclick: () => choose(i)},
-        element("th", {scope: "row"}, pick), outcomeOf(i),
-        ...table.columns.map(({texts, kind}) => element("td", {class: kind === "number" ? "number" : null}, texts[i])));
-    });
-    const {scrollTop, scrollLeft} = find("#rows"), focus = document.activeElement?.closest?.("#rows button");
-    find("#rows").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
-    Object.assign(find("#rows"), {scrollTop, scrollLeft});
-    if (focus) find("#rows .chosen button").focus({preventScroll: true});
-  }
-
-  /** Return the cell of a row's outcome: its class, or the model's guess. */
-  function outcomeOf(i) {
-    const {table, about, guesses} = state, label = table.labels[i], guessed = guesses.get(i);
-    if (label) return element("td", {class: table.classes[about] === label ? "of this" : "of"}, label);
-    if (!guessed) return element("td", {}, element("em", {}, say("to_predict")));
-    const c = likeliest(guessed), kind = c === about ? "of guess this" : "of guess";
-    return element("td", {class: kind}, element("em", {}, element("b", {}, table.classes[c]), ` ${percent(guessed[c])}`));
+  /** Say by how much each teaching row has moved the present answer, one row at a time, until there is another answer. */
+  async function explore() {
+    const {table, row, deleted, result} = state, turn = ++answers;
+    for await (const [i, change] of influences(table, new Set([...deleted, row]), visibleCells(), result.probabilities)) {
+      if (turn !== answers) return;
+      state.influence.set(i, change);
+      drawInfluence(i);
+    }
   }
 
   function drawAnswer() {
@@ -127,7 +138,7 @@ const tablePart = (() => {
       element("p", {class: "big", role: "status"}, element("output", {class: "probability"}), element("span", {class: "whose"})),
       element("div", {class: "chips", role: "group", "aria-label": say("classes")}, ...table.classes.map((_, c) => chip(c))),
       element("div", {class: "reasons"}, end("start"), ...state.order.map(line), end("end"), axis),
-      element("div", {class: "visible"}, element("p"), element("button", {type: "button", class: "reset", onclick: () => choose(row)}, say("reset"))));
+      element("div", {class: "visible"}, element("p"), element("button", {type: "button", class: "reset", onclick: reset}, say("reset"))));
   }
 
   const chip = c => element("button", {type: "button", "data-class": c, onclick: () => {
@@ -257,5 +268,5 @@ const tablePart = (() => {
     if (!state.text) await open(example);
   }
 
-  return {start, begin, open, openFile, choose, ask, state};
+  return {start, begin, open, openFile, choose, ask, toggle, explore, state};
 })();

@@ -51,7 +51,8 @@ class Hard(nn.Module):
     """The operators that the exporter lacks or translates wrongly."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.linalg.inv_ex(x.mT @ x + torch.diag_embed(torch.ones_like(x[0]))).inverse, x.repeat_interleave(x.shape[1], 0)
+        positive = x.mT @ x + torch.diag_embed(torch.ones_like(x[0]))
+        return torch.linalg.inv_ex(positive).inverse, x.repeat_interleave(x.shape[1], 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own, while it exports

@@ -42,7 +42,8 @@ function split(text, {separator, quote = '"', skip, strict = false}) {
         close();
         begin = line;
       }
-    } else if (state === "quoted" || (state === "quote" && letter === quote)) [cell, state] = state === "quoted" && letter === quote ? [cell, "quote"] : [cell + letter, "quoted"];
+    } else if (state === "quoted" && letter === quote) state = "quote";
+    else if (state === "quoted" || (state === "quote" && letter === quote)) [cell, state] = [cell + letter, "quoted"];
     else if (fresh && letter === quote) state = "quoted";
     else if (fresh && skip && letter === " ") state = "start";
     else if (letter === separator) save("start");

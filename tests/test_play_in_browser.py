@@ -62,6 +62,7 @@ async function ofTable() {
   document.querySelector(".reset").click();
   await table.ask();
   found.undone = row();
+  found.written = [...document.querySelectorAll(".cell .much")].map(part => part.textContent.replace("−", "-"));
   found.whiskers = [...document.querySelectorAll(".cell .whisker")].map(part => part.getBoundingClientRect().width);
 }
 async function ofFiles() {
@@ -229,6 +230,9 @@ def test_intervals_are_drawn_in_the_unit_of_the_bars(found: dict[str, Any]) -> N
     lower, upper = explained(page.example(), "diagnosis", 0)[1].intervals(0.9)
     exact = (upper - lower)[0, found["undone"]["order"], about] / 2
     np.testing.assert_allclose(reach, exact, atol=TOLERANCE)
+    written = np.array([text.split(" ± ") for text in found["written"]], float).T / 100
+    values = np.array(found["undone"]["values"])[found["undone"]["order"], about]
+    np.testing.assert_allclose(written, [values, exact], atol=6e-4)
 
 
 @pytest.mark.parametrize("name", play_files.READ)

@@ -12,6 +12,7 @@ import mapsto as mt
 from mapsto.explanation import Explanation
 from mapsto.tables import tablefile, target
 from mapsto.tables.columns import Columns
+from mapsto.tables.pairs import pair_columns, with_pairs_split
 
 
 def _lines(rows: int, sign: str, header: list[str], *cells: Any, end: str = "\n") -> str:
@@ -158,4 +159,5 @@ def read(path: Path, name: str) -> Read:
     table = tablefile.read(path).table
     outcome = str(table.columns[-1])
     y = target.decided(table, outcome, name).read(table, outcome).y
-    return Read(table.drop(columns=outcome), y)
+    x = table.drop(columns=outcome)
+    return Read(with_pairs_split(x, pair_columns(x[y.notna()])), y)

@@ -177,7 +177,7 @@ def test_every_phrase_is_there_in_both_languages() -> None:
     used = set(re.findall(r'data-(?:say|label)(?:="|": ")(\w+)"', sources)) | set(
         re.findall(r'\bsay\("(\w+)"', sources)
     )
-    used |= set(re.findall(r'\bend\("(\w+)"\)', sources)) | set(re.findall(r'error: \[?"(\w+)"', sources))
+    used |= set(re.findall(r'\bend\("(\w+)"\)', sources)) | set(re.findall(r'(?:error: |refuse\()"(\w+)"', sources))
     used |= {"one_class", "many_classes", "no_runtime"}
     used |= {word for pair in re.findall(r'\bsay\([^()]*\? "(\w+)" : "(\w+)"', sources) for word in pair}
     assert used == set(phrases)

@@ -123,6 +123,16 @@ class Visit:
             self.tab.call("Input.dispatchTouchEvent", type="touchMove" if i else "touchStart", touchPoints=[place])
         self.tab.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
+    def click(self, selector: str, state: str) -> bool:
+        """Tap a control until this changes the state; on a busy machine, a tap may pass for a long press."""
+        before = self.tab.evaluate(f"return {state}")
+        for _ in range(5):
+            self.touch(selector, (0.5, 0.5), (0.5, 0.5))
+            wait = "await Promise.all([mapsto.table.ask(), mapsto.characters.ask()])"
+            if self.tab.evaluate(f"{wait}; return {state}") != before:
+                return True
+        return False
+
 
 @pytest.fixture(scope="module")
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
@@ -204,6 +214,18 @@ def test_the_keyboard_alone_teaches_draws_hides_and_adapts(visit: Visit) -> None
     visit.press(" ")
     assert ask("await mapsto.table.ask(); return mapsto.table.state.shown") != shown
     assert ask("return document.activeElement.matches('.eye')")  # the focus stays
+    ask("document.querySelector('.cell input').focus()")
+    visit.tab.call("Input.insertText", text="7")
+    assert ask("await mapsto.table.ask(); return mapsto.table.state.cells.some(cell => String(cell).includes('7'))")
+    ask("document.querySelector('#rows .delete').focus()")
+    for there in (True, False):
+        visit.press("Enter")
+        assert ask("await mapsto.table.ask(); return mapsto.table.state.deleted.size") == there
+        assert ask("return document.activeElement.matches('#rows .delete')")
+    ask("document.querySelector('.teacher .leave').focus()")
+    for there in (False, True):
+        visit.press(" ")
+        assert ask("await mapsto.characters.ask(); return mapsto.characters.state.kept[0]") is there
     ask("document.querySelector('#no_points').click(); document.querySelector('#plot svg').focus()")
     for _ in range(2):
         visit.press("ArrowRight", 3)
@@ -220,6 +242,12 @@ def test_a_finger_draws_and_reveals_points(visit: Visit) -> None:
     assert visit.tab.evaluate("return mapsto.characters.raster(5).reduce((a, b) => a + b)") > 20
     visit.touch("#plot svg", (0.3, 0.5))
     assert visit.tab.evaluate("return mapsto.waves.state.points.length") == 1
+    for control, told in (
+        ("#rows .delete", "mapsto.table.state.deleted.size"),
+        (".cell .eye", "mapsto.table.state.shown.filter(seen => !seen).length"),
+        (".teacher .leave", "mapsto.characters.state.kept.filter(kept => !kept).length"),
+    ):
+        assert visit.click(control, told)
     visit.tab.call("Emulation.setTouchEmulationEnabled", enabled=False)
 
 

@@ -30,7 +30,8 @@ addEventListener("error", event => found.errors.push(event.message));
 document.addEventListener("securitypolicyviolation", event => found.errors.push(event.blockedURI));
 const {table, characters, waves} = mapsto;
 const row = () => JSON.parse(JSON.stringify({...table.state.result, row: table.state.row, shown: table.state.shown,
-  about: table.state.about, cells: table.state.cells, said: document.querySelector(".probability").textContent}));
+  about: table.state.about, order: table.state.order, cells: table.state.cells,
+  said: document.querySelector(".probability").textContent}));
 async function ofTable() {
   await mapsto.ready;
   found.first = row();
@@ -45,6 +46,24 @@ async function ofTable() {
   found.edited = row();
   await table.choose(1);
   found.known = row();
+  await table.explore();
+  found.influence = [...table.state.influence];
+  const size = ([, change]) => Math.abs(change[0]);
+  [found.which] = found.influence.reduce((a, b) => (size(b) > size(a) ? b : a));
+  const button = document.querySelector(`[data-row="${found.which}"] .delete`);
+  found.moves = button.textContent;
+  button.click();
+  await table.ask();
+  found.deleted = row();
+  table.choose(3); // before its answer is there, another row is chosen
+  await table.choose(0);
+  found.other = row();
+  found.others = [...table.state.guesses];
+  document.querySelector(".reset").click();
+  await table.ask();
+  found.undone = row();
+  found.written = [...document.querySelectorAll(".cell .much")].map(part => part.textContent.replace("−", "-"));
+  found.whiskers = [...document.querySelectorAll(".cell .whisker")].map(part => part.getBoundingClientRect().width);
 }
 async function ofFiles() {
   found.files = {};
@@ -131,11 +150,11 @@ def test_nothing_goes_wrong_and_the_language_changes(found: dict[str, Any]) -> N
 
 
 def explained(
-    text: str, target: str, row: int, cells: dict[str, float] | None = None
+    text: str, target: str, row: int, cells: dict[str, float] | None = None, deleted: tuple[int, ...] = ()
 ) -> tuple[mt.TableClassifier, Any]:
-    """Return the classifier of the labelled rows but one, and its explanation of this row with other cells."""
+    """Return the classifier of the labelled rows but some, and its explanation of this row with other cells."""
     table = pd.read_csv(io.StringIO(text))
-    teaching = table[table[target].notna() & (table.index != row)]
+    teaching = table[table[target].notna() & ~table.index.isin([row, *deleted])]
     clf = mt.TableClassifier().fit(teaching.drop(columns=target), teaching[target])
     asked = table.drop(columns=target).iloc[[row]].assign(**(cells or {}))
     return clf, clf.explain(asked)
@@ -175,6 +194,45 @@ def test_a_hidden_cell_is_v_of_the_others_and_an_edited_one_counts(found: dict[s
     assert found["hidden"]["values"][3] == [0, 0] and found["hidden"]["shown"][3] is False
     assert abs(found["hidden"]["probabilities"][0] - found["first"]["probabilities"][0]) > 1e-5
     same(found["edited"], explained(text, "diagnosis", 0, {column: np.nan, "radius": 15.5})[1])
+
+
+def test_each_teaching_row_has_its_influence_and_a_click_deletes_it(found: dict[str, Any]) -> None:
+    text = page.example()
+    table, (clf, told) = pd.read_csv(io.StringIO(text)), explained(text, "diagnosis", 1)
+    asked = table.drop(columns="diagnosis").iloc[[1]]
+    rows, changes = zip(*found["influence"], strict=True)
+    assert list(rows) == [i for i in np.flatnonzero(table["diagnosis"].notna()) if i != 1]
+    np.testing.assert_allclose(changes, clf.influence(asked)[0], atol=TOLERANCE)
+    deleted = explained(text, "diagnosis", 1, deleted=(found["which"],))[1]
+    same(found["deleted"], deleted)
+    change = 100 * (deleted.predictions - told.predictions)[0, found["known"]["about"]]
+    assert abs(change) > 0.1 and found["moves"] == f"{change:+.1f}".replace("-", "−")
+
+
+def test_a_deleted_row_teaches_no_other_row_until_changes_are_undone(found: dict[str, Any]) -> None:
+    text = page.example()
+    clf, expected = explained(text, "diagnosis", 0, deleted=(found["which"],))
+    same(found["other"], expected)
+    table = pd.read_csv(io.StringIO(text))
+    unknown = table[table["diagnosis"].isna()].drop(columns="diagnosis")
+    np.testing.assert_allclose([p for _, p in found["others"]], clf.predict_proba(unknown), atol=TOLERANCE)
+    assert np.abs(np.subtract(found["other"]["probabilities"], found["first"]["probabilities"])).max() > 1e-3
+    same(found["undone"], explained(text, "diagnosis", 0)[1])
+
+
+def test_intervals_are_drawn_in_the_unit_of_the_bars(found: dict[str, Any]) -> None:
+    about = found["undone"]["about"]
+    ratio = json.loads((page.ASSETS / "models" / "models.json").read_text())["ratios"][89]
+    assert ratio == pytest.approx(float(mt.weights.load().doubt.ratios[89]), abs=1e-6)  # type: ignore[union-attr]
+    reach = np.array([errors[about] for errors in found["undone"]["errors"]])[found["undone"]["order"]] * ratio
+    widths = np.array(found["whiskers"])
+    assert widths.min() > 1 and widths / reach == pytest.approx(widths.sum() / reach.sum(), rel=0.05)
+    lower, upper = explained(page.example(), "diagnosis", 0)[1].intervals(0.9)
+    exact = (upper - lower)[0, found["undone"]["order"], about] / 2
+    np.testing.assert_allclose(reach, exact, atol=TOLERANCE)
+    written = np.array([text.split(" ± ") for text in found["written"]], float).T / 100
+    values = np.array(found["undone"]["values"])[found["undone"]["order"], about]
+    np.testing.assert_allclose(written, [values, exact], atol=6e-4)
 
 
 @pytest.mark.parametrize("name", play_files.READ)

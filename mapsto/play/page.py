@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..files import atomically
+from .reading import reading
 
 ASSETS = Path(__file__).parent / "assets"
 RUNTIME = "1.30.0"  # of onnxruntime-web
@@ -13,7 +14,8 @@ GRAPHS = ("fit.onnx", "explain.onnx", "images.onnx")
 WEIGHTS = ("tables.bin", "images.bin")
 MOST_COLUMNS = 60  # of a table in the page
 _SCRIPTS = (
-    "base", "runtime", "cells", "columns", "rows", "table", "strokes", "characters", "waves", "waves_view", "main",
+    "base", "runtime", "text", "decoding", "grid", "dates", "numbers", "sums", "layout", "scales", "columns", "levels",
+    "outcome", "rows", "rows_view", "table", "strokes", "characters", "waves", "waves_view", "main",
 )  # fmt: skip
 
 
@@ -59,16 +61,8 @@ def _parts() -> list[str]:
     packed = {file.rpartition("/")[2]: (ASSETS / f"{file}.gz").read_bytes() for file in files}
     texts = {name: base64.b64encode(data).decode() for name, data in packed.items()}
     texts |= {name: _text(f"{file}.json") for name, file in (("phrases", "phrases"), ("models", "models/models"))}
-    texts |= {"example.csv": example(), "words": json.dumps(_words()), "orders": json.dumps(_orders())}
+    texts |= {"example.csv": example(), "words": json.dumps(reading()), "orders": json.dumps(_orders())}
     return [f'<script type="text/plain" id="{name}">{text}</script>' for name, text in texts.items()]
-
-
-def _words() -> dict[str, list]:
-    """Return the words by which the package reads a person's table, so that the page reads it in the same way."""
-    from ..tables import words
-
-    sets = {"signs": words.SIGNS, "words": words.WORDS, "kept": words.KEPT, "positive": words.POSITIVE}
-    return {**{name: sorted(part) for name, part in sets.items()}, "scales": words.SCALES, "pairs": words.PAIRS}
 
 
 def _orders() -> list[list[list[int]]]:

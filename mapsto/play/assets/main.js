@@ -24,4 +24,4 @@ speak();
 // The model for images is unpacked first, because its figure is the first one; the table follows.
 const ready = imageGraph().catch(() => {}).then(() => tablePart.begin(EXAMPLE));
 
-globalThis.mapsto = {table: tablePart, characters: charactersPart, waves: wavesPart, ready, speak, tableOf};
+globalThis.mapsto = {table: tablePart, characters: charactersPart, waves: wavesPart, ready, speak, tableOf, textOf};

@@ -1,71 +1,51 @@
 // A person's table: its classes, the rows that teach and the columns to read, and the model's answers for a row.
 
-const MOST_ROWS = 200, MOST_COLUMNS = 60, MOST_CLASSES = 10, EXACT = 10, FAR = 1e6;
-const RARE = 3; // rows of a class of numbers
+const MOST_ROWS = 200, MOST_COLUMNS = 60, EXACT = 10, FAR = 1e6;
 const ORDERS = JSON.parse(document.getElementById("orders").textContent); // of 11, 12, … columns
 
-/** Return a table with its classes and the columns to read, or the key and the values of a phrase that says what is wrong. */
+/** Return a table with its classes and the columns to read; `error` is the key and the values of a phrase about it. */
 function tableOf(text, target) {
-  const [names, ...lines] = gridOf(text);
-  if (!names || names.length < 2 || lines.length < 4) return {error: ["unreadable"]};
-  if (lines.every(line => line.length === names.length + 1)) names.unshift(""); // R does not name its row names
-  names.forEach((name, j) => (names[j] = name || `#${j + 1}`));
-  const uneven = lines.findIndex(line => line.length !== names.length), twice = names.find((name, j) => names.indexOf(name) < j);
-  if (uneven >= 0) return {error: ["uneven", {row: uneven + 1, cells: lines[uneven].length, names: names.length}]};
-  if (twice) return {error: ["twice", {name: twice}]};
-  const texts = names.map((_, j) => lines.map(line => line[j])), outcomes = texts.map(classesOf);
-  const outcome = target ?? Math.max(outcomes.findLastIndex(({error}) => !error), -1);
-  const chosen = outcome < 0 ? names.length - 1 : outcome, {labels, classes, error} = outcomes[chosen];
-  if (error) return {names, outcome: chosen, error: [error, {name: names[chosen]}]};
-  const teaching = spread([...lines.keys()].filter(i => labels[i]), MOST_ROWS);
-  return withColumns({names, outcome: chosen, lines, labels, classes, teaching}, texts, text);
-}
-
-function withColumns(table, texts, text) {
-  const {names, outcome, teaching, labels, classes} = table;
-  const hint = separatorOf(text) === ";" ? "," : null, others = names.map((_, j) => j).filter(j => j !== outcome);
-  const read = columnsOf(others.map(j => teaching.map(i => texts[j][i])), hint);
-  const columns = others.map((j, i) => ({...read[i], name: names[j], j, cells: texts[j].map(read[i].read)}))
-    .filter(({cells}) => new Set(teaching.map(i => cells[i]).filter(Number.isFinite)).size > 1);
-  if (!columns.length) return {names, outcome, error: ["no_columns"]};
-  table.columns = strongest(columns, teaching, teaching.map(i => classes.indexOf(labels[i])));
-  for (const column of table.columns) column.scaled = scaleOf(teaching.map(i => column.cells[i]));
+  const table = {};
+  try {
+    fill(table, layoutOf(text), target);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    table.error = error.told;
+  }
   return table;
 }
 
-/** Return the label of each row ("" if there is none) and the sorted classes, or the key of a phrase. */
-function classesOf(texts) {
-  const plus = texts.some(text => /^\++$/.test(text)), none = text => {
-    const folded = fold(text);
-    return !text || (SIGNS.has(folded) && !(folded === "-" && plus)) || (LOST.has(folded) && !SIGNS.has(folded) && !KEPT.has(folded));
-  };
-  const kept = texts.map(text => (none(text) ? "" : text)), present = kept.filter(Boolean), parts = present.map(partsOf);
-  const numeric = parts.every(part => part && !part.bound && !part.unit) && !present.some(text => /^0\d+$/.test(text));
-  if (present.length && present.every(text => !Number.isNaN(daysOf(text)))) return {error: "dates"};
-  if (numeric && present.length) return numbersAsClasses(kept, decimalMark(parts)?.mark ?? ".");
-  const spelled = new Map(commonestFirst(counts(present)).reverse().map(text => [fold(text), text]));
-  return limited(kept.map(text => text && spelled.get(fold(text))), (a, b) => (a < b ? -1 : 1));
+/** Read the outcome and the columns of a table into `table`; `lines` are the numbers of the lines of its rows. */
+function fill(table, {names, rows, units, separator}, target) {
+  if (names.length < 2 || rows.length < 4) refuse("unreadable");
+  const columns = names.map((name, j) => ({name, texts: rows.map(({cells}) => strip(cells[j]))})), hint = separator === ";" ? "," : null;
+  const habits = habitsOf(columns.map(({texts}) => counts(texts.filter(Boolean))), hint), outcomes = columns.map(({texts}) => classesOf(texts, habits));
+  const last = outcomes.findLastIndex(({error}) => !error), outcome = target ?? (last < 0 ? names.length - 1 : last);
+  Object.assign(table, {names, outcome, lines: rows.map(({line}) => line)});
+  const {labels, classes, error} = outcomes[outcome];
+  if (error) refuse(error, {name: names[outcome]});
+  const teaching = spread([...labels.keys()].filter(i => labels[i]), MOST_ROWS);
+  Object.assign(table, {labels, classes, teaching});
+  table.columns = columnsToRead(table, withoutPairs(columns.toSpliced(outcome, 1), teaching), hint, units);
 }
 
-/** Return two different numbers, or a few whole ones that are frequent, as classes. */
-function numbersAsClasses(texts, mark) {
-  const labels = texts.map(text => text && String(valueOf(partsOf(text), mark))), counted = counts(labels.filter(Boolean));
-  const rare = [...counted.values()].filter(many => many < Math.max(RARE, counted.size)).length;
-  const whole = [...counted.keys()].every(label => Number.isInteger(Number(label)));
-  const few = counted.size <= 2 || (whole && counted.size <= MOST_CLASSES && rare <= 1);
-  return few ? limited(labels, (a, b) => a - b) : {error: "numbers"};
-}
-
-function limited(labels, order) {
-  const classes = [...new Set(labels.filter(Boolean))].sort(order);
-  const error = classes.length < 2 ? "one_class" : classes.length > MOST_CLASSES ? "many_classes" : null;
-  return {labels, classes, error};
+function columnsToRead({teaching, labels, classes, lines}, columns, hint, units) {
+  const read = columnsOf(columns.map(({name, texts}) => ({name, texts: teaching.map(i => texts[i])})), hint, units);
+  const all = columns.map((column, j) => ({...column, ...read[j], cells: column.texts.map(read[j].read)}));
+  for (const {name, cells} of all) {
+    const row = lines[cells.findIndex(cell => Math.abs(cell) === Infinity)];
+    if (row) refuse("infinite", {name, row});
+  }
+  const varying = all.filter(({cells}) => new Set(teaching.map(i => cells[i]).filter(Number.isFinite)).size > 1);
+  if (!varying.length) refuse("no_columns");
+  const chosen = strongest(varying, teaching, teaching.map(i => classes.indexOf(labels[i])));
+  return chosen.map(column => ({...column, scaled: scaleOf(teaching.map(i => column.cells[i]))}));
 }
 
 /** Return the class that an answer is about: one called yes, dead or the like, else the rarer of two; −1: the likeliest. */
 function positive({classes, labels}) {
-  const named = classes.map(fold).map((name, c) => (WORDS.positive.includes(name) ? c : -1)).filter(c => c >= 0);
   if (classes.length > 2) return -1;
+  const named = classes.map((_, c) => c).filter(c => WORDS.positive.includes(fold(classes[c])));
   const many = classes.map(name => labels.filter(label => label === name).length);
   return named.length === 1 ? named[0] : Number(many[1] <= many[0]);
 }
@@ -94,12 +74,6 @@ function ranked(numbers) {
   return numbers.map(x => (Number.isFinite(x) ? (seen.indexOf(x) + seen.lastIndexOf(x)) / 2 - middle : 0));
 }
 
-/** Return the middle of some numbers. */
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b), half = sorted.length / 2;
-  return (sorted[Math.floor(half - 0.5)] + sorted[Math.ceil(half - 0.5)]) / 2;
-}
-
 /** Return the affine map that keeps a column's numbers moderate; predictions do not depend on it. */
 function scaleOf(cells) {
   const seen = cells.filter(Number.isFinite);
@@ -111,9 +85,10 @@ function scaleOf(cells) {
 
 /** Return coalitions of d columns, and the weights that turn their outcomes into Shapley values. */
 function coalitions(d) {
-  const {masks, weights, count} = d <= EXACT ? everyCoalition(d) : alongOrders(d);
-  return {masks: ["float32", masks, [count, d]], weights: ["float32", weights, [d, count]]};
+  return planned(d, d <= EXACT ? everyCoalition(d) : alongOrders(d, ORDERS[d - EXACT - 1]));
 }
+
+const planned = (d, {masks, weights, count}) => ({masks: ["float32", masks, [count, d]], weights: ["float32", weights, [d, count]]});
 
 function everyCoalition(d) {
   const count = 2 ** d, masks = new Float32Array(count * d), weights = new Float32Array(d * count), share = [1 / d];
@@ -128,9 +103,9 @@ function everyCoalition(d) {
   return {masks, weights, count};
 }
 
-/** Return the coalitions along orders in which the columns join, which are those of mapsto, and along their reverses. */
-function alongOrders(d) {
-  const forward = ORDERS[d - EXACT - 1], orders = [...forward, ...forward.map(order => [...order].reverse())];
+/** Return the coalitions along orders in which the columns join, and along their reverses. */
+function alongOrders(d, forward) {
+  const orders = [...forward, ...forward.map(order => [...order].reverse())];
   const count = orders.length * (d + 1), masks = new Float32Array(count * d), weights = new Float32Array(d * count);
   orders.forEach((order, o) => order.forEach((j, rank) => {
     const at = o * (d + 1);
@@ -141,13 +116,13 @@ function alongOrders(d) {
   return {masks, weights, count};
 }
 
-/** Return the state of the model after reading the training rows; the row `without` is deleted (its weight is 0). */
-async function taught(table, without) {
+/** Return the state of the model after reading the training rows; those of `deleted` have weight 0. */
+async function taught(table, deleted) {
   const {teaching, columns, labels, classes} = table, n = teaching.length, d = columns.length;
-  const rest = teaching.filter(i => i !== without).length;
+  const rest = teaching.filter(i => !deleted.has(i)).length;
   const x = Float32Array.from(teaching.flatMap(i => columns.map(column => column.scaled(column.cells[i]))));
   const y = BigInt64Array.from(teaching, i => BigInt(classes.indexOf(labels[i])));
-  const w = Float32Array.from(teaching, i => (i === without ? 0 : 1 / rest));
+  const w = Float32Array.from(teaching, i => (deleted.has(i) ? 0 : 1 / rest));
   const numbers = BigInt64Array.from(classes, (_, c) => BigInt(c));
   const state = await run(fitGraph, {
     x: ["float32", x, [n, d]], y: ["int64", y, [n]], w: ["float32", w, [n]], classes: ["int64", numbers, [classes.length]],
@@ -167,4 +142,14 @@ async function explained(table, {state, plan}, rows) {
     const probabilities = base.map((p, c) => clamp(values.reduce((sum, v) => sum + v[c], p), 0, 1));
     return {base, values, errors, probabilities};
   });
+}
+
+/** Yield, for each teaching row, its number and by how much the probabilities of a row change if it is deleted, too. */
+async function* influences(table, deleted, cells, before) {
+  const d = table.columns.length, plan = planned(d, alongOrders(d, [[...Array(d).keys()]])); // the sum of the values is exact
+  for (const i of table.teaching.filter(i => !deleted.has(i))) {
+    const {state} = await taught(table, new Set([...deleted, i]));
+    const [{probabilities}] = await explained(table, {state, plan}, [cells]);
+    yield [i, probabilities.map((p, c) => p - before[c])];
+  }
 }

@@ -4,6 +4,11 @@
 async function bytes(id) {
   const letters = atob(document.getElementById(id).textContent), packed = new Uint8Array(letters.length);
   for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
+  return unpacked(packed);
+}
+
+/** Return the bytes that gzip has compressed. */
+async function unpacked(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -35,8 +40,16 @@ const fitGraph = once(() => session("fit.onnx", tableWeights));
 const explainGraph = once(() => session("explain.onnx", tableWeights));
 const imageGraph = once(() => session("images.onnx", imageWeights));
 
+let last = Promise.resolve(); // graphs run one at a time
+
 /** Run a graph on inputs {name: [type, numbers, shape]} or tensors, and return its outputs by name. */
-async function run(graph, inputs) {
+function run(graph, inputs) {
+  const result = last.then(() => runNow(graph, inputs));
+  last = result.catch(() => {});
+  return result;
+}
+
+async function runNow(graph, inputs) {
   const ort = await runtime();
   const feeds = Object.entries(inputs).map(([name, value]) =>
     [name, Array.isArray(value) ? new ort.Tensor(...value) : value]);

@@ -1,23 +1,31 @@
 // The second figure: choose a row of a table, see its prediction and reasons, edit and hide its cells.
 
 const tablePart = (() => {
-  const AT_ONCE = 8; // rows to predict
-  const state = {table: null, text: "", problem: null, row: null, cells: [], shown: [], order: [], about: 0, result: null, full: null, guesses: new Map()};
-  let reading = null; // of the training rows without the chosen one
-  let whole = null; // of all training rows
+  const AT_ONCE = 8, PAUSE = 300; // rows to predict; milliseconds before rows are explored
+  const state = {table: null, text: "", problem: null, row: null, cells: [], shown: [], order: [], about: 0, result: null, full: null,
+    guesses: new Map(), deleted: new Set(), influence: new Map()};
+  const {drawRows, drawInfluence} = rowsView(state, choose, toggle);
+  let reading = null; // what the model has read: the teaching rows without the deleted ones and the chosen one
+  let whole = null; // the same without the deleted ones only
+  let answers = 0, timer = null; // of the answers, only the last one is explored, after a pause
   let asks = 0; // counts the rows that were chosen, for which the waterfall is built anew
 
   /** Read a table and choose its first row to predict. */
   function open(text, target) {
     state.text = text;
     const table = tableOf(text, target);
+    show(table);
+    if (table.error) return Promise.resolve();
+    Object.assign(state, {table, picked: positive(table), deleted: new Set()});
+    forget();
+    return choose(Math.max(0, table.labels.findIndex(label => !label)));
+  }
+
+  /** Show the columns that can be predicted, and what is wrong with a table. */
+  function show(table) {
     fillTargets(table);
     tell(table.error);
     find("#panes").hidden = Boolean(table.error);
-    if (table.error) return Promise.resolve();
-    Object.assign(state, {table, picked: positive(table), guesses: new Map()});
-    whole = null;
-    return choose(Math.max(0, table.labels.findIndex(label => !label)));
   }
 
   function tell(problem) {
@@ -42,12 +50,37 @@ const tablePart = (() => {
     return ask();
   }
 
+  /** Forget what the model has read, because other rows teach now. */
+  function forget() {
+    reading = whole = null;
+    state.guesses = new Map();
+  }
+
+  /** Let a row teach no longer, or again. */
+  function toggle(i) {
+    if (!state.deleted.delete(i)) state.deleted.add(i);
+    forget();
+    return ask();
+  }
+
+  /** Undo all changes of the chosen row, and let every row teach again. */
+  function reset() {
+    state.deleted.clear();
+    forget();
+    return choose(state.row);
+  }
+
+  const visibleCells = () => state.cells.map((cell, j) => (state.shown[j] ? cell : NaN));
+
   const ask = latest(async () => {
     try {
-      const {table, row} = state, fresh = !reading, known = Boolean(table.labels[row]);
+      const {table, row} = state, fresh = !state.result, known = Boolean(table.labels[row]);
+      answers++;
+      clearTimeout(timer);
+      state.influence = new Map();
       if (fresh) drawAnswer();
-      const read = (reading ??= known ? await taught(table, row) : (whole ??= await taught(table)));
-      const visible = state.cells.map((cell, j) => (state.shown[j] ? cell : NaN));
+      const read = await (reading ??= known ? taught(table, new Set([...state.deleted, row])) : (whole ??= taught(table, state.deleted)));
+      const visible = visibleCells();
       const [result] = await explained(table, read, [visible]);
       const [all] = state.shown.every(Boolean) ? [result] : await explained(table, read, [state.cells]);
       if (state.row !== row || state.table !== table) return;
@@ -57,6 +90,7 @@ const tablePart = (() => {
       drawRows();
       drawAnswer();
       if (!state.guesses.size) await guess(table);
+      timer = setTimeout(explore, PAUSE);
     } catch (error) {
       tell(["no_runtime", {reason: error.message}]);
       throw error;
@@ -65,41 +99,23 @@ const tablePart = (() => {
 
   /** Predict the rows without an outcome, some at a time. */
   async function guess(table) {
-    const rows = [...table.lines.keys()].filter(i => !table.labels[i]);
-    for (let i = 0; i < rows.length && state.table === table; i += AT_ONCE) {
+    const rows = [...table.lines.keys()].filter(i => !table.labels[i]), read = (whole ??= taught(table, state.deleted));
+    for (let i = 0; i < rows.length && whole === read; i += AT_ONCE) {
       const some = rows.slice(i, i + AT_ONCE), cells = some.map(r => table.columns.map(column => column.cells[r]));
-      const results = await explained(table, (whole ??= await taught(table)), cells);
-      if (state.table === table) results.forEach(({probabilities}, n) => state.guesses.set(some[n], probabilities));
+      const results = await explained(table, await read, cells);
+      if (whole === read) results.forEach(({probabilities}, n) => state.guesses.set(some[n], probabilities));
     }
     drawRows();
   }
 
-  function drawRows() {
-    const {table, row} = state;
-    if (!table) return;
-    const head = element("tr", {}, element("th", {scope: "col"}, say("row")),
-      element("th", {scope: "col"}, table.names[table.outcome]),
-      ...table.columns.map(({name, kind}) => element("th", {scope: "col", class: kind === "number" ? "number" : null}, name)));
-    const order = [...table.lines.keys()].sort((a, b) => Boolean(table.labels[a]) - Boolean(table.labels[b]) || a - b);
-    const body = order.map(i => {
-      const pick = element("button", {type: "button", "aria-label": say("explain_row", {row: i + 1}), "aria-pressed": i === row ? "true" : "false"}, i + 1);
-      return element("tr", {class: i === row ? "chosen" : null, onclick: () => choose(i)},
-        element("th", {scope: "row"}, pick), outcomeOf(i),
-        ...table.columns.map(({j, kind}) => element("td", {class: kind === "number" ? "number" : null}, table.lines[i][j])));
-    });
-    const {scrollTop, scrollLeft} = find("#rows"), focus = document.activeElement?.closest?.("#rows button");
-    find("#rows").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
-    Object.assign(find("#rows"), {scrollTop, scrollLeft});
-    if (focus) find("#rows .chosen button").focus({preventScroll: true});
-  }
-
-  /** Return the cell of a row's outcome: its class, or the model's guess. */
-  function outcomeOf(i) {
-    const {table, about, guesses} = state, label = table.labels[i], guessed = guesses.get(i);
-    if (label) return element("td", {class: table.classes[about] === label ? "of this" : "of"}, label);
-    if (!guessed) return element("td", {}, element("em", {}, say("to_predict")));
-    const c = likeliest(guessed), kind = c === about ? "of guess this" : "of guess";
-    return element("td", {class: kind}, element("em", {}, element("b", {}, table.classes[c]), ` ${percent(guessed[c])}`));
+  /** Say by how much each teaching row has moved the present answer, one row at a time, until there is another answer. */
+  async function explore() {
+    const {table, row, deleted, result} = state, turn = ++answers;
+    for await (const [i, change] of influences(table, new Set([...deleted, row]), visibleCells(), result.probabilities)) {
+      if (turn !== answers) return;
+      state.influence.set(i, change);
+      drawInfluence(i);
+    }
   }
 
   function drawAnswer() {
@@ -115,14 +131,14 @@ const tablePart = (() => {
   /** Make the lines of the waterfall for a row; later results only move them, so that the focus stays. */
   function build(place) {
     const {table, row} = state, label = table.labels[row];
-    const said = say("for_row", {row: row + 1}) + (label ? ` · ${say("known_is", {name: label})}` : "");
+    const said = say("for_row", {row: table.lines[row]}) + (label ? ` · ${say("known_is", {name: label})}` : "");
     const axis = element("div", {class: "axis", "aria-hidden": "true"}, element("span"), element("div"), element("span"));
     place.replaceChildren(
       element("p", {class: "which"}, said),
       element("p", {class: "big", role: "status"}, element("output", {class: "probability"}), element("span", {class: "whose"})),
       element("div", {class: "chips", role: "group", "aria-label": say("classes")}, ...table.classes.map((_, c) => chip(c))),
       element("div", {class: "reasons"}, end("start"), ...state.order.map(line), end("end"), axis),
-      element("div", {class: "visible"}, element("p"), element("button", {type: "button", class: "reset", onclick: () => choose(row)}, say("reset"))));
+      element("div", {class: "visible"}, element("p"), element("button", {type: "button", class: "reset", onclick: reset}, say("reset"))));
   }
 
   const chip = c => element("button", {type: "button", "data-class": c, onclick: () => {
@@ -157,11 +173,11 @@ const tablePart = (() => {
       return element("select", {"aria-label": label, onchange}, ...options);
     }
     const oninput = ({target}) => {
-      const number = column.read(target.value.trim());
+      const read = column.read(target.value.trim()), number = Number.isFinite(read) ? read : NaN;
       target.setAttribute("aria-invalid", String(Number.isNaN(number) && target.value.trim() !== ""));
       set(j, number);
     };
-    const text = Number.isNaN(value) ? "" : state.table.lines[state.row][column.j];
+    const text = Number.isNaN(value) ? "" : column.texts[state.row];
     return element("input", {type: "text", inputmode: "text", autocomplete: "off", spellcheck: "false", value: text, "aria-label": label, placeholder: say("missing"), oninput});
   }
 
@@ -210,21 +226,13 @@ const tablePart = (() => {
   }
 
   async function openFile(file) {
-    if (file) await open(await textOf(file));
-  }
-
-  /** Return the text of a file, in UTF-8 or UTF-16 if it is that, else in the encoding of old spreadsheets. */
-  async function textOf(file) {
-    const raw = await file.arrayBuffer(), [a, b] = new Uint8Array(raw);
-    const encodings = (a === 0xff && b === 0xfe) ? ["utf-16le"] : (a === 0xfe && b === 0xff) ? ["utf-16be"] : ["utf-8", language === "zh" ? "gb18030" : "windows-1252"];
-    for (const encoding of encodings) {
-      try {
-        return new TextDecoder(encoding, {fatal: encoding === "utf-8"}).decode(raw);
-      } catch {
-        continue;
-      }
+    if (!file) return;
+    try {
+      await open(await textOf(file));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      show({error: error.told});
     }
-    return "";
   }
 
   function start(example) {
@@ -260,5 +268,5 @@ const tablePart = (() => {
     if (!state.text) await open(example);
   }
 
-  return {start, begin, open, openFile, choose, ask, state};
+  return {start, begin, open, openFile, choose, ask, toggle, explore, state};
 })();

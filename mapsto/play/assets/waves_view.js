@@ -45,7 +45,7 @@ const wavesPart = (() => {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (calm) return go(STEPS);
     clock = setInterval(() => {
-      go(state.step + 1);
+      go(Math.min(state.step + 1, STEPS));
       if (state.step >= STEPS) clearInterval(clock);
     }, 320);
   }
@@ -120,6 +120,7 @@ const wavesPart = (() => {
     find("#plot").replaceChildren(svg, element("p", {class: "invite"}, element("span")));
     find("#new_wave").onclick = renew;
     find("#no_points").onclick = () => {
+      clearInterval(clock);
       Object.assign(state, {points: [], step: 0});
       find("#steps").value = 0;
       learn();

@@ -48,6 +48,7 @@ NAMED = {
     "blanks of all kinds": _of("yes|\u00a0no|yes\u2003|no|\u202fyes|no", "1\u202f000|2\u00a0500|3'000|4\u2009000|500|1 250"),
     "decimal commas": _of(_YES, "1,5|2,25|3|4,125|5|6", "1.250,5|2.000,0|3|4|5|6", sign=";"),
     "thousands or decimals": _of(_YES, "1.200|950|12.400|1.100|870|2.000", "1.234|5|2.345|6|3.456|7", sign=";"),
+    "bounds beyond all numbers and among them": _of(_YES, "<5|1|3|9|7|2", "<100|1|3|9|7|2", ">90|30|110|60|50|40", ">5|30|110|60|50|40", "<-5|-4|6|1|2|3", sign=";"),
     "percent, units and bounds": _of(_YES, "5 %|10%|7.5 %|<1 %|>90%|3", "5 mg/l|6MG/L|7 mg/l|8 mg/l.|<2 mg/l|9 mg/l", "$5|$1,200|€7|$8|$9|$10", sign=";"),
     "a comma between semicolons": _of(_YES, "1,234|2,345|3,456|4,567|5,678|6,789", sign=";"),
     "two units": _of("|".join(["yes", "no"] * 8), "|".join([*(f"{i} mg/l" for i in range(11)), *(f"{i} g/l" for i in range(5))])),

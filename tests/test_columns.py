@@ -176,6 +176,14 @@ def test_a_bound_lies_beyond_every_number_or_among_those_that_it_may_be(texts, p
     assert sentence in note
 
 
+def test_a_word_that_ends_like_a_time_span_cannot_be_read():
+    x = pd.DataFrame({"a": ["no s", *["1 days 02:00:00", "3 s", "0 days 00:01:00"] * 6]})
+    columns = Columns().fit(x)
+    assert columns.columns[0].style == "span"
+    with pytest.warns(UserWarning, match="'no s'"):
+        np.testing.assert_array_equal(columns.transform(x)[:4, 0], [np.nan, 93600, 3, 60])
+
+
 HUGE = ["9" * 400, "-" + "9" * 400, 10**400, -(10**5000), Fraction(10**400), Decimal("1e999"), "9" * 6000]
 
 

@@ -191,8 +191,8 @@ class Column:
 def _timed(cell: str, style: str) -> float:
     if style in ("time", "weeks"):
         return dates.hours(cell) if style == "time" else dates.weeks(cell)
-    span = dates.seconds(cell)
-    return float(cell[:-2]) if math.isnan(span) and cell.endswith(" s") else span
+    span, number = dates.seconds(cell), _as_number(cell[:-2]) if cell.endswith(" s") else None
+    return number if math.isnan(span) and number is not None else span
 
 
 def _unique(codes: dict[str, int], key: Any) -> dict[Any, int]:

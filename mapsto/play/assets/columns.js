@@ -134,9 +134,10 @@ function numberIn(column, text) {
   return part.bound && Number.isFinite(value) ? beyond(value, part.bound, numberOr(low, value), numberOr(high, value)) : value;
 }
 
-/** Place a bound such as <5 below every number that was seen, and >5 above. */
+/** Place a bound such as <5 below every number that was seen, or half-way to the least if that is below 5; so is >5. */
 function beyond(value, bound, low, high) {
-  const step = (high - low) / 20 || Math.abs(high) / 20 || 1, least = Math.min(value, low);
-  if (bound > 0) return Math.max(value, high) + step;
-  return least > 0 ? least / 2 : least - step;
+  const step = (high - low) / 20 || Math.abs(high) / 20 || 1;
+  if (bound > 0) return high > value ? (Math.max(value, low) + high) / 2 : value + step;
+  if (low < value) return (low + Math.min(value, high)) / 2;
+  return value > 0 ? value / 2 : value - step;
 }

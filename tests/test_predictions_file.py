@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ TABLE = "Study\nid,Größe,dose,note,row,ward,died\n" + "".join(
     f"P{i},{150 + 3 * i % 40},{i}.5,{'=1+1' if i % 5 else '-5'},x{i},{'AB'[i % 2]},{outcome}\n"
     for i, outcome in enumerate(["ja", "nein"] * 9 + [""] * 6)
 )
+GERMAN = TABLE.replace(",", ";").replace(".5", ",5")
 OWN = ["prediction", "probability of ja", "probability of nein", "base"]
 
 
@@ -101,8 +103,14 @@ def test_margins_and_trust_are_those_of_the_explanation():
 
 @pytest.mark.parametrize(
     ("text", "first"),
-    [(TABLE, "row,"), (TABLE.replace(",", ";").replace(".5", ",5"), "row;"), (TABLE.replace(",", ";"), "row,")],
-    ids=["commas", "semicolons and decimal commas", "semicolons and decimal points"],
+    [
+        (TABLE, "row,"),
+        (GERMAN, "row;"),
+        (TABLE.replace(",", ";"), "row,"),
+        (GERMAN.replace("150", "150.5").replace("162", "162.5"), "row,"),
+        (re.sub(r"(\d+\.5)", r'"\1"', TABLE).replace(".5", ",5"), "row,"),
+    ],
+    ids=["commas", "decimal commas", "decimal points", "both marks", "decimal commas between commas"],
 )
 def test_the_file_is_written_as_the_table_is(tmp_path, monkeypatch, text, first):
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")

@@ -20,6 +20,7 @@ from mapsto.commands.folder import mark
 from mapsto.commands.predictions import columns
 from mapsto.commands.sheet import Sheet, refuse_without_package, sheet, write_sheet
 from mapsto.errors import MapstoError
+from mapsto.reports.table import cases
 from mapsto.reports.table.answer import answer as answered
 from mapsto.reports.table.question import of_table
 from mapsto.tables import tablefile
@@ -79,13 +80,30 @@ def test_each_row_has_its_id_its_line_and_its_cells_as_they_were_given(explained
     assert "apostrophe" in page and f'content="{mark(folder / "t.csv", folder / "csv")}"' in page
 
 
-def test_margins_and_trust_are_those_of_the_explanation():
-    """The predicted class is another one in some rows; the column `same` is not used, and is not in the file."""
+@pytest.fixture(scope="module")
+def answer():
+    """An answer in which the column `same` is not used."""
     g = np.random.default_rng(0)
     a, b = g.normal(size=(2, 40))
     table = pd.DataFrame({"a": a, "same": 1.0, "b": b, "y": np.where(a + b > 0, "no", "yes")})
     table.loc[30:, "y"] = None
-    answer = answered(of_table(table, "y", None, 1000, 0), quality=False)
+    return answered(of_table(table, "y", None, 1000, 0), quality=False)
+
+
+def test_pictures_show_the_used_columns_with_their_own_intervals(answer, monkeypatch):
+    drawn, waterfall = [], cases.waterfall
+    monkeypatch.setattr(
+        cases, "waterfall", lambda *parts, **more: drawn.append((parts, more)) or waterfall(*parts, **more)
+    )
+    cases.cases(answer)
+    for i, ((values, _, row, names, _), more) in zip(answer.cases, drawn, strict=True):
+        assert names == ["a", "b"] and list(row) == list(answer.cells[i, [0, 2]])
+        np.testing.assert_array_equal(values, answer.values[i, [0, 2], answer.positive])
+        np.testing.assert_array_equal(more["reach"], answer.reach[i, [0, 2], answer.positive])
+
+
+def test_margins_and_trust_are_those_of_the_explanation(answer):
+    """The predicted class is another one in some rows."""
     found, e = columns(answer, {}), answer.reasons
     low, high = e.intervals(0.9)
     best = e.predictions.argmax(1)

@@ -75,7 +75,9 @@ def test_a_script_gets_the_numbers_and_the_page_of_the_command(folder: Path, cap
     assert without_file(mine) == without_file(theirs)
     assert " of the file): " in theirs and " of the file): " not in mine
     assert theirs.count("high raises") == 2  # age and zip, although a file holds texts
-    assert all(isinstance(cell, float) for cell in answer.shades[:, [0, 2, 3]].flat)  # numbers and dates
+    numbers = answer.shades[:, [0, 2, 3]]  # and dates
+    assert all(isinstance(cell, float) and np.isfinite(cell) for cell in numbers.flat if cell is not None)
+    assert [cell is None for cell in numbers[:, 0]] == new["age"].isna().tolist() and (numbers[:, 1:] != None).all()  # noqa: E711
     assert set(answer.shades[:, 1]) == {"north", "south"}
 
 

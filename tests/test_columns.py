@@ -160,11 +160,11 @@ def test_thousands_percents_and_bounds_are_numbers():
     [
         (["<5", "7", "9"], 2.5, "every number"),
         (["<5", "5", "9"], 2.5, "every number"),
-        (["<5", "1", "3", "9"], 3.0, "half-way"),  # any of 1 to 5
-        (["<100", "1", "3", "9"], 5.0, "half-way"),  # any of 1 to 9
+        (["<5", "1", "3", "9"], 3.0, "the middle"),  # any of 1 to 5
+        (["<100", "1", "3", "9"], 5.0, "the middle"),  # any of 1 to 9
         ([">90", "30", "60"], 91.5, "every number"),
-        ([">90", "30", "110"], 100.0, "half-way"),
-        ([">5", "30", "110"], 70.0, "half-way"),
+        ([">90", "30", "110"], 100.0, "the middle"),
+        ([">5", "30", "110"], 70.0, "the middle"),
         (["<-5", "-4", "6"], -5.5, "every number"),
     ],
 )

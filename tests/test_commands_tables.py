@@ -119,7 +119,7 @@ def test_rows_without_an_outcome_are_predicted_and_explained(mapsto, folder):
     assert "contributions of 3 columns to" in page and "the other 2 columns" not in page
     moved, _, read = page.partition("The largest first.".lower())[2].partition("How your table was read")
     assert all(f">{name}</th>" in read and f">{name}</th>" not in moved for name in ("empty", "same"))
-    assert "Shown are a typical row of each of the two commonest predictions" in page
+    assert "Shown are typical rows of the commonest predictions" in page
     with open(folder / "some-explained" / "predictions.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["row"] for row in rows] == [str(i) for i in range(31, 41)]

@@ -15,9 +15,9 @@ from mapsto import figures
 from mapsto.errors import MapstoError
 from mapsto.estimators.image_classifier import PATCHES
 from mapsto.explanation import Explanation
-from mapsto.figures import fonts
+from mapsto.figures import fonts, numbers
 from mapsto.figures.beeswarm import PALE
-from mapsto.figures.scatter import groups
+from mapsto.figures.scatter import _range, groups
 from mapsto.figures.style import HIGHER, LOWER, low_to_high
 from mapsto.figures.unit import Amount
 
@@ -218,6 +218,28 @@ def test_far_cells_stand_at_the_edge_and_marks_differ():
     assert marks[:2] == ["missing", "smaller"] and marks[-1] == "larger" and len(set(marks)) == len(marks) > 4
     assert places[:40, 0].tolist() == x[:40].tolist() and np.ptp(axes.get_xlim()) < 100
     assert places[42, 0] < places[41, 0] < x[0] and places[40, 0] > x[39]
+
+
+@pytest.mark.parametrize(
+    ("x", "limits"),
+    [
+        ([*[0] * 60, 1, 2, 1e9], (0, 2)),  # the middle half is 0
+        ([*[0] * 60, 900, 1100, 1e9], (0, 1100)),
+        ([*[0] * 60, 3], (0, 3)),
+        ([5.0] * 9, (5, 5)),
+        ([*range(9), 1e9], (0, 8)),
+    ],
+)
+def test_numbers_that_are_far_from_the_others_do_not_stretch_an_axis(x, limits):
+    assert _range(np.array(x, float)) == limits
+
+
+def test_marks_of_numbers_and_dates_are_told_apart():
+    assert numbers.ticks([-0.0, 0.0, 0.5]) == ["0", "0", "0.5"] and numbers.ticks([-0.0, 2.0]) == ["0", "2"]
+    assert numbers.days([19783.0, 19783.5]) == ["2024-03-01", "2024-03-01 12:00"]
+    quick = numbers.days([19783.0, 19783.0005, 19783.001])
+    assert quick == ["2024-03-01", "2024-03-01 00:00:43", "2024-03-01 00:01:26"]
+    assert numbers.days([19783.0, 19783.0 + 2e-6])[1] == "2024-03-01 00:00:00.173"
 
 
 def test_dots_stand_at_their_cell_and_contribution_and_missing_ones_apart():

@@ -16,7 +16,7 @@ import mapsto as mt
 from mapsto.cli import main
 from mapsto.explainers.coalitions import design
 from mapsto.explainers.learned.distilled_shapley import designs
-from mapsto.play import graphs, images, page, waves
+from mapsto.play import graphs, images, page, reading, waves
 
 onnxruntime = pytest.importorskip("onnxruntime", exc_type=ImportError)
 TOLERANCE = 1e-4
@@ -237,3 +237,9 @@ def test_without_a_file_the_page_is_opened(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert main(["play"]) == 0
     assert opened == [(tmp_path / "play.html").as_uri()]
+
+
+@pytest.mark.parametrize("pattern", [r"\bday", r"\S+", r"\d++", r"(?i:a)", r"(?>a)", r"a\Z"])
+def test_a_pattern_that_javascript_reads_otherwise_is_not_translated(pattern):
+    with pytest.raises(AssertionError, match="has no translation"):
+        reading.javascript(pattern)

@@ -64,9 +64,10 @@ def _names_of_rows(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
 
 
 def _predicted(answer: "TableAnswer") -> dict[str, Sequence[Any]]:
-    trust = answer.reasons.trust
-    doubts = {} if trust is None else {"trust": trust.tolist(), **_of_columns("margin of", answer, answer.reach)}
-    return {**answer.predictions(), **_of_columns("because of", answer, answer.values), **doubts}
+    trust, errors = answer.reasons.trust, answer.reasons.errors
+    trusted = {} if trust is None else {"trust": trust.tolist()}
+    margins = {} if errors is None else _of_columns("margin of", answer, answer.reach)
+    return {**answer.predictions(), **_of_columns("because of", answer, answer.values), **trusted, **margins}
 
 
 def _of_columns(what: str, answer: "TableAnswer", parts: Float[np.ndarray, "n d k"]) -> dict[str, Sequence[Any]]:

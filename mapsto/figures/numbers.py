@@ -9,6 +9,7 @@ only after its point.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -102,6 +103,7 @@ def ticks(places: Sequence[float] | np.ndarray) -> list[str]:
     >>> ticks([1.7e9, 1.7000005e9]), ticks([0.0, 2.5e29]), ticks([-0.123451, -0.123452])
     (['1700000000', '1700000500'], ['0', '2.5e+29'], ['−0.123451', '−0.123452'])
     """
+    places = [float(place) + 0.0 for place in places]  # −0 is 0
     if all(float(place).is_integer() and abs(place) < _LONG for place in places):
         return [cell(float(place)) for place in places]
     written = ([significant(place, digits) for place in places] for digits in range(4, 18))  # 17 tell all floats apart
@@ -109,13 +111,18 @@ def ticks(places: Sequence[float] | np.ndarray) -> list[str]:
 
 
 def days(places: Sequence[float] | np.ndarray) -> list[str]:
-    """Write days since 1970 as dates, with the time if it is not midnight.
+    """Write days since 1970 as dates, with the time if it is not midnight, and seconds if they tell times apart.
 
-    >>> days([19783.0, 19783.25])
-    ['2024-03-01', '2024-03-01 06:00']
+    >>> days([19783.0, 19783.25]), days([19783.0, 19783.0002])
+    (['2024-03-01', '2024-03-01 06:00'], ['2024-03-01', '2024-03-01 00:00:17'])
     """
-    minutes = [np.datetime64(round(1440 * float(place)), "m") for place in places]
-    return [str(minute).replace("T", " ").removesuffix(" 00:00") for minute in minutes]
+    written: list[str] = []
+    for unit, in_a_day in (("m", 1440), ("s", 86400), ("ms", 86400000)):
+        moments = [str(np.array(round(in_a_day * float(place))).astype(f"datetime64[{unit}]")) for place in places]
+        written = [re.sub(r" 00:00(:00(\.0+)?)?$", "", moment.replace("T", " ")) for moment in moments]
+        if len(set(written)) == len(set(places)):
+            break
+    return written
 
 
 def is_number(value: object) -> bool:

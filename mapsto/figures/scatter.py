@@ -110,12 +110,17 @@ def _numbers(
 
 
 def _range(x: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Return the least and the largest finite number that is not far from the middle half of them."""
+    """Return the least and the largest finite number that is not far from the middle half of them.
+
+    If the middle half is one value, such as 0, the others are measured by their median distance from it.
+    """
     finite = x[np.isfinite(x)]
     if not len(finite):
         return 0.0, 0.0
     first, third = np.quantile(finite, [0.25, 0.75])
-    reach = _FAR * (third - first) or np.inf
+    others = finite[finite != first]
+    spread = third - first or (np.median(np.abs(others - first)) if len(others) else 0.0)
+    reach = _FAR * spread
     near = finite[(finite >= first - reach) & (finite <= third + reach)]
     return float(near.min()), float(near.max())
 

@@ -18,6 +18,8 @@ _CLASSES = {r"[^\W\d_]": f"[{_LETTERS}]", r"[^\W\d]": f"[{_LETTERS}_]"}
 _INSIDE = {r"\d": r"\p{Nd}", r"\w": r"\p{L}\p{N}_", r"\s": _BLANKS}  # inside square brackets
 _TOKEN = re.compile(r"\[\^\\W\\d_?\]|\(\?P<|\\.|.", re.DOTALL)
 _PLAIN = set("\"' %&#~=<>:;,@!`/-")  # signs that JavaScript does not let a pattern escape
+_UNKNOWN = re.compile(r"\\[bBSWDAZ]|\(\?(?!P<|[:=!])|[+*?]\+")  # what JavaScript reads otherwise, or not at all
+_BY_HAND = (level_kind._MORE,)  # levels.js has it in its own words
 _MODULES = (columns, dates, grid, layout, level_kind, naming, number_kind, pairs, spelling, words_of_tables)
 
 
@@ -44,7 +46,7 @@ def _of_module(module: Any) -> list[tuple[str, list[str]]]:
     named += [
         (f"{name} {key}", part) for name, value in named if isinstance(value, dict) for key, part in value.items()
     ]
-    single = [(name, value) for name, value in named if isinstance(value, re.Pattern) and "++" not in value.pattern]
+    single = [(name, value) for name, value in named if isinstance(value, re.Pattern) and value not in _BY_HAND]
     return [(name, [javascript(value.pattern), "ui" if value.flags & re.IGNORECASE else "u"]) for name, value in single]
 
 
@@ -54,6 +56,8 @@ def javascript(pattern: str) -> str:
     >>> javascript(r"(?P<day>\\d+)-[^\\W\\d_]{3}")
     '(?<day>[\\\\p{Nd}]+)-[\\\\p{L}\\\\p{Nl}\\\\p{No}]{3}'
     """
+    unknown = _UNKNOWN.search(re.sub(r"\[\^\\W|\\[^bBSWDAZ]", " ", pattern))
+    assert not unknown, f"{unknown} of {pattern} has no translation"
     parts, inside = [], False
     for token in _TOKEN.findall(pattern):
         if token in _CLASSES:

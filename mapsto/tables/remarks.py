@@ -20,7 +20,7 @@ _GROUPED = re.compile(r"\d[.,]\d{3}(?!\d)")
 _WORDS = 20  # that a sentence about unread cells names
 
 BEYOND = "read as below (<) or above (>) every number in the column."
-AMONG = "read as half-way to the least (<) or the largest (>) number in the column, because that lies beyond it."
+AMONG = "read as the middle of those numbers of the column for which such a cell may stand."
 
 
 def listing(names: list[str], most: int = 5) -> str:

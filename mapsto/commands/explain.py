@@ -114,8 +114,8 @@ def main(args: argparse.Namespace) -> int:
     refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
     if not args.path.exists():
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
-    if args.pupil is not None or args.text is not None:
-        refuse(args, ("language",), "is for tables explained by cells, not for texts and logs")
+    if args.pupil is not None:
+        refuse(args, ("language",), "is for tables and texts, not for logs")
     if args.pupil is not None:
         from .explain_pupils import explain_pupils
 

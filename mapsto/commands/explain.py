@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-quality", action="store_true", default=None, help="of a table: skip all checks of quality; much faster")
     where = "the folder of the report and the predictions (default: NAME-explained here, or the run), or a .parquet or "
     rows = ".csv file: the table may then be longer than memory, and the same command goes on after an interruption"
-    add("--language", choices=_LANGUAGES, help="of a table: the language of its page, English or Chinese (default: en)")
+    add("--language", choices=_LANGUAGES, help="the language of the page of a table, texts or a log (default: en)")
     add("--out", type=Path, metavar="FOLDER_OR_FILE", help=where + rows)
     form = "of the predictions; 'csv;' has semicolons and decimal commas (default: as the table has them)"
     add("--out-format", choices=_FORMATS, help=form)
@@ -114,8 +114,6 @@ def main(args: argparse.Namespace) -> int:
     refuse(args, ("episode", "method"), f"is for the folder of a run, but {args.path} is none")
     if not args.path.exists():
         raise MapstoError(f"file: {args.path} does not exist, as a table or as a run's folder; check the path.")
-    if args.pupil is not None or args.text is not None:
-        refuse(args, ("language",), "is for tables explained by cells, not for texts and logs")
     if args.pupil is not None:
         from .explain_pupils import explain_pupils
 

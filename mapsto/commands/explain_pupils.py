@@ -1,6 +1,7 @@
 """`mapsto explain LOG --pupil COLUMN`: predict and explain the next answers of pupils, and say what to ask next."""
 
 import argparse
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ def explain_pupils(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ..reports.pupils import answer, write
+    from ..reports.pupils.words import TITLE
     from ..tasks.answer_log import read_log
     from .outputs import deliver, outputs
     from .terminal_pupils import show
@@ -33,7 +35,8 @@ def explain_pupils(args: argparse.Namespace) -> int:
         result = answer(read_log(args.path, **columns), args.ask, args.seed)
     table = predictions_of(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
-    deliver(to, result, table, write, f"{args.path.name}: the next answers")
+    page = functools.partial(write, language=args.language or "en")
+    deliver(to, result, table, page, f"{args.path.name}: {TITLE}")
     if args.json:
         write_json({**result.summary, **to.files(), "notes": result.notes})
     else:

@@ -1,6 +1,7 @@
 """`mapsto explain TABLE --text COLUMN`: predict and explain the texts in a column of a person's table."""
 
 import argparse
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ def explain_texts(args: argparse.Namespace) -> int:
         result = answer(_question(args))
     table = predictions_of(result, to.form)
     result = replace(result, notes=[*result.notes, *table.notes])
-    deliver(to, result, table, write, f"{args.path.name}: {args.target}")
+    page = functools.partial(write, language=args.language or "en")
+    deliver(to, result, table, page, f"{args.path.name}: {args.target}")
     if args.json:
         write_json({**result.summary, **to.files(), "notes": result.notes})
     else:

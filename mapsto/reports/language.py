@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import checks
 from .phrases import translation
-from .private import shown, shown_in_html
+from .private import hide, shown, shown_in_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,8 @@ _BLOCKS = (
 )
 _BLOCK = re.compile(rf"(<(?:/?(?:{'|'.join(_BLOCKS)})\b[^>]*|style\b.*?</style)>)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
-_ALT = re.compile(r'(?<= alt=")[^"]*')
+_SHOWN = re.compile(r'(?:(?<= alt=")|(?<= title="))[^"]*')
+"""What a reader sees of a tag: the words in place of a picture, and those beside a pointer."""
 
 _spoken: ContextVar[str] = ContextVar("language", default="en")
 
@@ -58,13 +59,18 @@ def translating() -> bool:
     return _spoken.get() != "en"
 
 
+def kept(text: str) -> str:
+    """Return a user's text as it must stand on a page, so that no translation touches it."""
+    return hide(text) if translating() else text
+
+
 def page(text: str) -> str:
     """Translate the text of a page if it is not to be English."""
     if not translating():
         return text
     parts = _BLOCK.split(text.replace('<html lang="en">', f'<html lang="{LANGUAGES[_spoken.get()]}">', 1))
     parts[::2] = map(_block, parts[::2])
-    parts[1::2] = (_ALT.sub(lambda alt: html.escape(_said(html.unescape(alt[0]))), tag) for tag in parts[1::2])
+    parts[1::2] = map(_tag, parts[1::2])
     return shown_in_html("".join(parts))
 
 
@@ -91,8 +97,13 @@ def _block(text: str) -> str:
     if found is None and _TAG.search(plain):
         parts = _TAG.split(plain)
         parts[::2] = map(_said, parts[::2])
+        parts[1::2] = map(_tag, parts[1::2])
         found = "".join(parts)
     return text if found is None else text.replace(inner, found, 1)
+
+
+def _tag(tag: str) -> str:
+    return _SHOWN.sub(lambda text: html.escape(_said(html.unescape(text[0]))), tag)
 
 
 def _said(text: str) -> str:

@@ -4,9 +4,9 @@
 whose placeholders can be translated too, or a row of such sentences. A text without Latin letters is kept, except for
 its marks. What a user wrote has no Latin letters here, see `private`.
 
-The name of a placeholder says what it stands for: `n` a number, `name` and `cell` words of the user, `measure` small
-words, `path` a file and `text` anything, these two kept as they are; `rest` one or more sentences; all others a part of
-a sentence.
+The name of a placeholder says what it stands for: `n` a number, `name` and `cell` words of the user, `tally` numbers
+each with such a word, `measure` small words; `user` words of the user with tags of HTML, `path` a file and `text`
+anything, these three kept as they are; `rest` one or more sentences; all others a part of a sentence.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import NamedTuple
 
 _PART = r"(?:(?![.:;!?]\s).)+?"
 _USERS = r"(?:(?!,\s)[^A-Za-z<>]|&#?\w+;)+?"
+_COUNTED = rf"\d[\d,]* {_USERS}"
 _KINDS = {
     "n": r"\d[\d.,]*(?:e[+-]\d+)?",
     **{"name": _USERS, "cell": _USERS, "measure": r"[a-z ]+"},
+    **{"tally": rf"{_COUNTED}(?:(?:, | and ){_COUNTED})*", "user": r"(?:(?!,\s)[^A-Za-z<>]|<[^>]*>|&#?\w+;)+?"},
     **{"path": r".+?\.\w{2,8}", "text": r".+?", "rest": r".+?"},
 }
-_KEPT = ("text", "path")
+_KEPT = ("text", "path", "user")
+_TALLIED = re.compile(r"(\d[\d,]*) (.+?)(?=, | and |$)")
 _PLACE = re.compile(r"\{(([a-z]+)\d*)\}")
 
 _NOT_WORDS = re.compile(r"<[^>]*>|&#?\w+;")
@@ -88,6 +91,8 @@ def _phrase(text: str) -> str | None:
 
 
 def _part(name: str, part: str) -> str | None:
+    if name.startswith("tally"):
+        return _TALLIED.sub(r"\2 \1", part).replace(", ", "、").replace(" and ", "、")
     return part if name.startswith(_KEPT) else translation(part)
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from ..words import count
 from .answer import Answer
 
+TITLE = "the next answers"
+"""What a page is about, behind the name of the log and a colon in its title."""
+
 NAMES = {
     "this model": "this model",
     "others_on_the_item": "the share of right answers by others to the item",

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...texts.features import plain
 from ...texts.scripts import isolated
+from ..language import kept
 from ..table.words import outcome_counts, right
 from ..words import count, listing
 from .answer import Answer
@@ -57,9 +58,9 @@ def of_classes(answer: Answer) -> list[tuple[str, int, str]]:
         if texts:
             rows.append(
                 (
-                    name,
+                    kept(name),
                     len(texts),
-                    listing([f"{isolated(word)} (+{100 * total[word]:.1f})" for word in best]) or "no word",
+                    listing([f"{isolated(kept(word))} (+{100 * total[word]:.1f})" for word in best]) or "no word",
                 )
             )
     return rows

@@ -28,7 +28,9 @@ WORDS = [
 
 
 def told(log: pd.DataFrame) -> Answer:
-    return pupils.answer(read_log(log))
+    """Explain all pupils of a log, those without a question by typical items."""
+    read = read_log(log)
+    return pupils.answer(read, read.pupils)
 
 
 @cache

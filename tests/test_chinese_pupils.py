@@ -19,6 +19,7 @@ from mapsto.reports import pupils
 from mapsto.reports.phrases import translation
 from mapsto.reports.private import hide, shown
 from mapsto.reports.pupils import Answer
+from mapsto.reports.pupils.hidden import hidden_title
 from mapsto.tasks.answer_log import read_log
 
 WORDS = [
@@ -28,7 +29,9 @@ WORDS = [
 
 
 def told(log: pd.DataFrame) -> Answer:
-    return pupils.answer(read_log(log))
+    """Explain all pupils of a log, those without a question by typical items."""
+    read = read_log(log)
+    return pupils.answer(read, read.pupils)
 
 
 @cache
@@ -168,3 +171,14 @@ def test_a_quality_that_is_not_better_than_a_guess_is_told(tmp_path: Path) -> No
     summary = {**answer.summary, "log_loss": 9.0}
     page = in_chinese(replace(answer, summary=summary), tmp_path)
     assert "9.000，并不低于简单猜测" in page
+
+
+def test_a_title_is_translated_only_behind_the_name_of_the_log() -> None:
+    assert shown(hidden_title("In short: the next answers")) == "In short: the next answers"
+    assert [
+        english(hidden_title(title)) for title in ("In short: the next answers", "In short", "the next answers")
+    ] == [
+        ["the", "next", "answers"],
+        [],
+        ["the", "next", "answers"],
+    ]

@@ -185,6 +185,9 @@ def test_all_texts_classes_and_numbers_of_a_page_are_where_they_are_in_english(t
         assert parts[0] == parts[1] and len(parts[0]) > 20
         cells = [re.findall(r'<td dir="auto">(.*?)</td><td>(.*?)</td><td class="n">(.*?)</td>', p) for p in pages]
         assert cells[0] == cells[1] and len(cells[0]) > 3
+        captions = [re.findall(r'<p class="caption">(.*?)</p>', html.unescape(page)) for page in pages]
+        moved = [[re.findall(r"[+−]?\d+\.\d", caption) for caption in of] for of in captions]
+        assert moved[0] == moved[1] and len(moved[0]) > 3
         sections = [
             re.findall(r'<section id="(?:words-of-classes|predictions|rows)">.*?</section>', p, re.S) for p in pages
         ]

@@ -160,9 +160,19 @@ def test_intervals_of_effects_hold_in_95_percent_of_tables():
         (lambda: explainers.ice(lambda x: x[:, 0], X, 0, [np.nan]), "grid: got NaN"),
         (lambda: explainers.ice(lambda x: x[:, 0], X, 0, ["high"]), "grid: got \\['high"),
         (lambda: explainers.ice(lambda x: x[:, 0], X, 0, [[1.0], [2.0, 3.0]]), "grid: got \\[\\[1.0"),
-        (lambda: explainers.ice(of_mixed, MIXED, "day", ["soon"]), "grid: got \\['soon'"),
+        (lambda: explainers.ice(of_mixed, MIXED, "day", ["soon"]), "grid: got 'soon' in column 'day', expected dates"),
         (lambda: explainers.ice(of_mixed, MIXED[["id", "id"]], 0), "columns: got \\['id'\\] more than once"),
-        (lambda: explainers.ale(of_mixed, MIXED, "day"), "column: got 'day', which holds words or dates"),
+        (
+            lambda: explainers.ice(of_mixed, MIXED, "day", [19000, 18000]),
+            "grid: got '19000' in column 'day', expected dates",
+        ),
+        (lambda: explainers.ale(of_mixed, MIXED, "day"), "column: got 'day', which holds dates"),
+        (lambda: explainers.ale(of_mixed, MIXED, "id"), "column: got 'id', which holds whole numbers that double prec"),
+        (lambda: explainers.ale(of_mixed, MIXED, "size"), "column: got 'size', which holds categories"),
+        (
+            lambda: explainers.ale(of_mixed, MIXED.astype({"dose": object}), "dose"),
+            "column: got 'dose', which holds numbers as objects, expected numbers; give it a dtype of numbers",
+        ),
         (lambda: explainers.ale(lambda x: x["a"].map(len), pd.DataFrame({"a": ["x", "yy"]}), "a"), "which holds words"),
     ],
 )
@@ -207,9 +217,9 @@ def test_whole_numbers_reach_the_model_as_they_are(kind):
         np.testing.assert_array_equal(found.predictions, last(rows))
         np.testing.assert_array_equal(found.base_values, last(background).mean())
         np.testing.assert_array_equal(found.data, np.asarray(rows))
-    wide = np.array([[2**53 + 1]])
-    with pytest.raises(MapstoError, match="rows: got 9007199254740993"):
-        explainers.ice(last, wide, 0)
+    wide = kind(np.array([[2**53 + 1]]))
+    with pytest.warns(UserWarning, match="^column 0 is rounded in double precision; pass a DataFrame"):
+        assert explainers.ice(last, wide, 0).curves.tolist() == [[992.0]]
 
 
 def test_a_background_of_more_digits_than_the_rows_is_not_rounded():
@@ -239,6 +249,23 @@ def test_cells_of_a_frame_keep_their_dtypes_or_their_values():
     assert set(cells["short"]) >= {1, 2, 300} and 44 not in cells["short"]
     assert {type(cell) for cell in cells["mixed"]} == {int, bool} and set(cells["kind"]) == {"a", "b", "c"}
     assert {pd.isna(cell) for cell in cells["count"]} == {True, False}
+
+
+def test_columns_of_floats_keep_their_dtype_on_a_grid():
+    seen, cells = set(), R.normal(size=50).astype(np.float32)
+    model = lambda frame: seen.add(frame["a"].dtype) or frame["a"]  # noqa: E731
+    explainers.ice(model, pd.DataFrame({"a": cells}), "a")
+    assert seen == {np.dtype("float32")}
+
+
+def test_a_column_of_truths_has_a_grid_of_them():
+    frame = pd.DataFrame({"fever": [True, False, True], "x": [1.0, 2, 3]})
+    found = explainers.ice(lambda rows: rows["fever"] * rows["x"], frame, "fever")
+    assert [*found.grid, *found.cells] == [False, True, True, False, True]
+    assert {type(cell) for cell in [*found.grid, *found.cells]} == {bool}
+    axes = figures.draw(found).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["False", "True"]
+    assert explainers.ice(lambda rows: rows["fever"] * 1.0, frame, "fever", [0, 0.5]).grid.tolist() == [0, 0.5]
 
 
 def test_a_function_of_single_precision_reads_whole_numbers():

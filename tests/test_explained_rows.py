@@ -176,6 +176,86 @@ def test_what_is_no_table_is_refused(unchecked: None) -> None:
                 call()
 
 
+# ---- cells that the background does not hold
+
+LONG = [2**60 + 1, 2**60 + 3]
+DAYS = pd.Series(pd.to_datetime(["2020-01-01", "2020-02-01"]))
+FAR = pd.Series(pd.to_datetime(["2020-01-01", "9999-01-01", None]).as_unit("us"))
+
+
+def beside(cells: Any) -> pd.DataFrame:
+    return pd.DataFrame({"a": cells, "b": np.arange(len(cells)) * 1.0})
+
+
+def graded(*grades: str, of: str) -> pd.Categorical:
+    return pd.Categorical(grades, of.split(), ordered=True)
+
+
+@pytest.mark.parametrize(
+    ("background", "cells", "sorting"),
+    [
+        (graded("lo", "mid", of="lo mid"), graded("hi", "lo", of="lo mid hi"), [2, 0]),
+        (FAR, FAR, [18262, 2932532, np.nan]),
+        (FAR.dt.tz_localize("Asia/Tokyo"), FAR.dt.tz_localize("Asia/Tokyo"), [18261.625, 2932531.625, np.nan]),
+        (DAYS, ["2020-01-01", None], [18262, np.nan]),
+        (DAYS, [np.nan], [np.nan]),
+        (LONG, pd.array([2**60 + 1, None], "Int64"), [2.0**60, np.nan]),
+        (LONG, [1.0, np.nan], [1, np.nan]),
+        (LONG, [1.5], [1.5]),
+    ],
+)
+def test_cells_that_the_dtype_of_the_background_cannot_hold_reach_the_model(
+    background: Any, cells: Any, sorting: list[float]
+) -> None:
+    """The model ignores column a, but must see each cell of it as it was given."""
+    seen: list[Any] = []
+    rows = beside(cells)
+    ours = E.Explainer(lambda frame: seen.extend(frame["a"].tolist()) or frame["b"], beside(background))(rows)
+    np.testing.assert_allclose(ours.predictions, rows["b"])
+    np.testing.assert_allclose(ours.values[:, 0], 0, atol=1e-9)
+    assert ours.codes is not None
+    np.testing.assert_allclose(ours.codes[:, 0], sorting)
+    known = {cell for cell in seen if not pd.isna(cell)}
+    given = [*pd.Series(background).tolist(), *rows["a"].tolist()]
+    moments = isinstance(known.copy().pop(), pd.Timestamp)
+    assert known == {pd.Timestamp(cell) if moments else cell for cell in given if not pd.isna(cell)}
+
+
+def test_long_whole_numbers_of_an_array_are_rounded_with_one_warning() -> None:
+    background, rows = np.array([[1, 2**60 + 1], [2, 2**60 + 3]]), np.array([[3, 2**60 + 1]])
+    with pytest.warns(UserWarning) as caught:
+        ours = E.Explainer(lambda x: x[:, 0] * 1.0, background)(rows)
+    (said,) = [str(one.message) for one in caught]
+    assert said == "column 1 is rounded in double precision; pass a DataFrame to keep every digit."
+    np.testing.assert_allclose(ours.predictions, [3])
+    np.testing.assert_allclose(ours.values, [[1.5, 0]])
+
+
+def test_a_long_number_in_the_rows_only_is_rounded_with_one_warning() -> None:
+    explain = E.Explainer(lambda frame: frame["b"] + (frame["a"] > 2**59), beside([1, 3]))
+    with pytest.warns(
+        UserWarning, match="^column 'a' is rounded in double precision; write it as texts in both"
+    ) as said:
+        ours = explain(beside([2**60 + 1]))
+    assert len(said) == 1
+    np.testing.assert_allclose(ours.predictions, [1])
+    np.testing.assert_allclose(ours.values, [[1, -0.5]])
+
+
+def test_a_module_reads_long_numbers_rounded() -> None:
+    net = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid()).eval()
+    with pytest.warns(UserWarning, match="^column 'a' is rounded in double precision") as said:
+        ours = E.Explainer(net, beside(LONG))(beside(LONG))
+    assert len(said) == 1 and ours.values.shape[:2] == (2, 2)
+
+
+def test_cells_that_are_no_dates_are_one_sentence() -> None:
+    zoned = pd.to_datetime(["2020-01-01"], utc=True)
+    for cells in (["2021-01-01", "unknown"], zoned, [19000], [pd.Timestamp(0), 5]):
+        with pytest.raises(MapstoError, match=r"^rows: got .* in column 'a', expected dates of datetime64\[us\]"):
+            E.Explainer(lambda frame: frame["b"], beside(DAYS))(beside(cells))
+
+
 # ---- standard errors of sampled Shapley values
 
 

@@ -50,7 +50,9 @@ class SingleRows(NamedTuple):
 class LocalEffects(NamedTuple):
     """The accumulated local effects of a column of numbers on a score; their mean over the rows is 0.
 
-    The intervals take means for normally distributed: with fewer than about ten rows in each bin, they are too narrow.
+    The intervals are those of other rows with the same cells in the column: effects of wholly new rows vary somewhat
+    more. They take means for normally distributed: with fewer than about ten rows in each bin, they are too narrow, and
+    of one row no variance is known. As effects accumulate, they are then all NaN: take fewer bins.
     """
 
     column: str
@@ -59,7 +61,9 @@ class LocalEffects(NamedTuple):
     effects: Float[np.ndarray, " b+1"]  # at the edges
     rows: Int[np.ndarray, " b"]  # the number of rows in each bin
     tenths: Float[np.ndarray, "11"]  # of the column: its quantiles 0, 0.1, …, 1
-    interval: Float[np.ndarray, " b+1"]  # half the width of the 95 % intervals of the effects; NaN if a bin has one row
+    interval: Float[
+        np.ndarray, " b+1"
+    ]  # half the width of the 95 % intervals; all NaN if any bin has one row: take fewer bins
 
 
 def ice(
@@ -116,7 +120,8 @@ def ale(
         model: a module, a scikit-learn estimator, or a function of a batch of rows, see `views.model`.
         rows: rows `[n, d]` that represent the data: an array, a tensor or a DataFrame.
         column: the name of the column, or its place, counted from 0.
-        bins: the number of bins, which hold about as many rows each. Equal values are in one bin.
+        bins: the number of bins, which hold about as many rows each. Equal values are in one bin. If any bin has only
+            one row, the interval is all NaN: take fewer bins.
         target: the index or the name of the score. If it is None, it is the only score or the second of two; of more
             scores, one must be named.
         batch_size: the largest number of rows that the model gets at a time; if None, as many as is fastest.
@@ -131,7 +136,9 @@ def ale(
     checks.count(bins=bins)
     table = TableModel(model, "rows", rows, target, batch_size)
     j, x = _column(table, column)
-    checks.expect(table.levels(j) is None, "column", f"{column!r}, which holds words or dates", "numbers", "take ice")
+    held = None if table.cells is None else table.cells.holds(table.names[j])
+    remedy = "give it a dtype of numbers" if held == "numbers as objects" else "take ice"
+    checks.expect(held is None, "column", f"{column!r}, which holds {held}", "numbers", remedy)
     x = x[x[:, j].isfinite()]
     checks.expect(len(x) > 0, "column", f"{column!r}, in which every cell is missing", "numbers")
     cells = x[:, j].double().numpy()
@@ -207,8 +214,10 @@ def _some_levels(table: TableModel, j: int, most: int) -> Float[Tensor, " g"]:
 
 
 def _shown(table: TableModel, j: int, codes: Float[Tensor, " v"]) -> Shaped[np.ndarray, " v"]:
-    """Return values of the column as they were given: its words, dates or categories, or its numbers."""
+    """Return values of the column as they were given: its words, dates, categories or truths, or its numbers."""
     levels = table.levels(j)
+    if levels is None and table.truths(j) and bool(((codes == 0) | (codes == 1)).all()):
+        levels = [False, True]
     if levels is None:
         return codes.double().numpy()
     shown = np.empty(len(codes), object)

@@ -292,7 +292,10 @@ def random_games(players: int, count: int = 200) -> tuple[Game, Tensor]:
     return game, E.Shapley()(game)
 
 
-@pytest.mark.parametrize(("players", "pairs"), [(4, 2), (4, 3), (6, 2), (6, 4), (6, 10), (10, 2), (10, 4), (10, 16)])
+@pytest.mark.parametrize(
+    ("players", "pairs"),
+    [(4, 2), (4, 3), (6, 2), (6, 4), (6, 10), (10, 2), (10, 4), pytest.param(10, 16, marks=pytest.mark.long)],
+)
 def test_intervals_from_orders_hold_for_few_players_and_pairs(players: int, pairs: int) -> None:
     covered(lambda seed: E.PermutationShapley(pairs, seed=seed), players, 40 if pairs < 4 else 6)
 

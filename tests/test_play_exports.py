@@ -55,6 +55,7 @@ class Hard(nn.Module):
         return torch.linalg.inv_ex(positive).inverse, x.repeat_interleave(x.shape[1], 0)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own, while it exports
 def test_an_inverse_and_repeated_rows_are_translated_for_any_size() -> None:
     pytest.importorskip("onnxscript")

@@ -453,6 +453,7 @@ def test_the_page_has_its_parts_in_order(runs: dict[str, Path], name: str, capsy
     assert "`" not in re.search(r'<section id="answers">.*<section id="evaluation">', text, re.DOTALL)[0]
 
 
+@pytest.mark.long
 def test_the_same_run_is_the_same_page(runs: dict[str, Path], tmp_path: Path) -> None:
     pages = []
     for name in ("a.html", "b.html"):

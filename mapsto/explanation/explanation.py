@@ -18,6 +18,7 @@ from . import html
 
 if TYPE_CHECKING:
     import shap
+
 _SORTED = {"number", "date", "ordered"}
 _OF_TABLES = _SORTED | {"category", "absent"}
 
@@ -128,13 +129,13 @@ class Explanation:
         A number may be written as text, with a unit or as a date, and a category may have an order. In such columns,
         the numbers are those of `codes`.
         """
-        found = np.array(self.data, object)
+        cells = np.array(self.data, object)
         if self.codes is not None:
-            for j, kind in enumerate(self.kinds or ["category"] * found.shape[1]):
+            for j, kind in enumerate(self.kinds or ["category"] * cells.shape[1]):
                 if kind in _SORTED:
-                    found[:, j] = self.codes[:, j]
-                found[np.isnan(self.codes[:, j]), j] = None
-        return found
+                    cells[:, j] = self.codes[:, j]
+                cells[np.isnan(self.codes[:, j]), j] = None
+        return cells
 
     @property
     def of_probabilities(self) -> bool:

@@ -104,8 +104,8 @@ def ticks(places: Sequence[float] | np.ndarray) -> list[str]:
     (['1700000000', '1700000500'], ['0', '2.5e+29'], ['−0.123451', '−0.123452'])
     """
     places = [float(place) + 0.0 for place in places]  # −0 is 0
-    if all(float(place).is_integer() and abs(place) < _LONG for place in places):
-        return [cell(float(place)) for place in places]
+    if all(place.is_integer() and abs(place) < _LONG for place in places):
+        return [cell(place) for place in places]
     written = ([significant(place, digits) for place in places] for digits in range(4, 18))  # 17 tell all floats apart
     return next(labels for labels in written if len(set(labels)) == len(set(places)))
 

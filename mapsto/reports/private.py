@@ -66,16 +66,16 @@ def hide_texts(table: pd.DataFrame) -> pd.DataFrame:
     """Hide the texts in the cells of a table."""
     import pandas as pd
 
-    found = table.copy()
+    hidden = table.copy()
     for j, dtype in enumerate(table.dtypes):
         if dtype.kind not in _NUMBERS:
             cells = hide_cells(table.iloc[:, j].to_numpy(object))
-            found.isetitem(j, pd.Series(cells, table.index, dtype=object))  # which keeps None
-    return found
+            hidden.isetitem(j, pd.Series(cells, table.index, dtype=object))  # which keeps None
+    return hidden
 
 
 def hide_table(table: pd.DataFrame) -> pd.DataFrame:
     """Hide the names of the columns and rows of a table, and the texts in its cells."""
-    found = hide_texts(table).set_axis([hide(str(name)) for name in table.columns], axis=1)
+    hidden = hide_texts(table).set_axis([hide(str(name)) for name in table.columns], axis=1)
     index = table.index
-    return found if index.dtype.kind in _NUMBERS else found.set_axis(hide_cells(index.to_numpy(object)), axis=0)
+    return hidden if index.dtype.kind in _NUMBERS else hidden.set_axis(hide_cells(index.to_numpy(object)), axis=0)

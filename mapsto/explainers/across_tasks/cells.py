@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_EXACT = 2**53  # double precision holds every whole number up to it
+
+
 class Rounding:
     """Warns once of each column whose whole numbers double precision rounds, and says the remedy."""
 
     def __init__(self, remedy: str):
         self.remedy, self.said = remedy, set[str]()
 
-    def warn(self, column: str, cells: list) -> None:
+    def warn(self, column: str, cells: Any) -> None:
         """Warn of the column if one of its cells is rounded."""
         if column not in self.said and _rounds(cells):
             self.said.add(column)
@@ -45,9 +48,7 @@ class Cells:
         checks.expect(not twice, "columns", f"{twice[:1]} more than once", "different names", "rename one")
         self.dtypes = dict(zip(self.names, frame.dtypes, strict=True))
         self.levels: dict[Any, list] = {
-            name: []
-            for name, dtype in self.dtypes.items()
-            if dtype.kind not in "biuf" or _rounds(frame[name].dropna().tolist())
+            name: [] for name, dtype in self.dtypes.items() if dtype.kind not in "biuf" or _rounds(frame[name].dropna())
         }
         self.rounding = Rounding("write it as texts in both tables to keep every digit")
 
@@ -64,7 +65,7 @@ class Cells:
             return self._numbered(column, self._dates(name, column, "as in the background", cells))
         if column in self.levels:
             return self._numbered(column, cells)
-        self.rounding.warn(f"column {column!r}", cells.dropna().tolist())
+        self.rounding.warn(f"column {column!r}", cells.dropna())
         try:
             return cells.to_numpy(float, na_value=np.nan)
         except (TypeError, ValueError) as error:
@@ -200,9 +201,12 @@ def _kind(dtype: Any) -> str:
     return "date" if dtype.kind == "M" else "number" if dtype.kind in "iuf" else "ordered" if ordered else "category"
 
 
-def _rounds(cells: list) -> bool:
+def _rounds(cells: Any) -> bool:
     """Return whether one of the cells is a whole number that double precision rounds."""
-    return any(isinstance(cell, int) and float(cell) != cell for cell in cells)
+    kind = getattr(getattr(cells, "dtype", None), "kind", "O")
+    if kind in "bf" or (kind in "iu" and (not len(cells) or max(-int(cells.min()), int(cells.max())) <= _EXACT)):
+        return False
+    return any(isinstance(cell, int) and float(cell) != cell for cell in np.asarray(cells, object).tolist())
 
 
 def _as_dates(cells: list, dtype: Any) -> "pd.Series | None":

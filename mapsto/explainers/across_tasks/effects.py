@@ -61,9 +61,7 @@ class LocalEffects(NamedTuple):
     effects: Float[np.ndarray, " b+1"]  # at the edges
     rows: Int[np.ndarray, " b"]  # the number of rows in each bin
     tenths: Float[np.ndarray, "11"]  # of the column: its quantiles 0, 0.1, …, 1
-    interval: Float[
-        np.ndarray, " b+1"
-    ]  # half the width of the 95 % intervals; all NaN if any bin has one row: take fewer bins
+    interval: Float[np.ndarray, " b+1"]  # half the width of the 95 % intervals; all NaN if any bin has one row
 
 
 def ice(
@@ -172,7 +170,7 @@ def _column(table: TableModel, column: Any) -> tuple[int, Float[Tensor, "n d"]]:
 
 
 def _grid(table: TableModel, j: int, grid: Any) -> Float[Tensor, " g"]:
-    """Return the codes of the values of column j that are asked for."""
+    """Return the codes of the values to which column j is set."""
     if not isinstance(grid, Integral):
         return _given(table, j, grid)
     checks.count(grid=grid)

@@ -48,12 +48,12 @@ class TableModel:
             self.names = self.cells.names
 
     def classes(self, k: int) -> list:
-        """Return the names of k scores, once the model has been asked; their numbers if it has no names."""
+        """Return the names of k scores, after its first call; their numbers if it has no names."""
         named = self.view.batch_model.classes
         return list(range(k)) if named is None else np.asarray(named).tolist()
 
     def score_name(self, target: Any) -> str:
-        """Return the name of the score `target`, once the model has been asked; of the only score if it is None."""
+        """Return the name of the score `target`, after the first call of the model; of the only score if it is None."""
         named = self.view.batch_model.classes
         if isinstance(target, Integral) and named is not None:
             target = np.asarray(named).tolist()[int(target)]
@@ -83,8 +83,8 @@ class TableModel:
         codes = codes[None] if codes.ndim == 1 else codes
         checks.expect(codes.ndim == 2, name, f"shape {tuple(codes.shape)}", "[rows, columns]", "take mt.views.game")
         if not codes.is_floating_point():
-            for i, column in enumerate(codes.T):
-                self.rounding.warn(f"column {i}", column.tolist())
+            for i, column in enumerate(codes.numpy().T):
+                self.rounding.warn(f"column {i}", column)
             codes = codes.double()
         return codes.to(torch.promote_types(codes.dtype, self.dtype))
 

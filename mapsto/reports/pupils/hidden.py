@@ -31,7 +31,7 @@ def hidden_title(title: str) -> str:
 
 def _tracer(tracer: PupilTracer) -> PupilTracer:
     """Return the model with other words in its log."""
-    found = copy(tracer)
-    found.log_ = replace(tracer.log_, answers=hide_texts(tracer.log_.answers))
-    found.of_pupil_ = {hide(pupil): hide_texts(answers) for pupil, answers in tracer.of_pupil_.items()}
-    return found
+    other = copy(tracer)
+    other.log_ = replace(tracer.log_, answers=hide_texts(tracer.log_.answers))
+    other.of_pupil_ = {hide(pupil): hide_texts(answers) for pupil, answers in tracer.of_pupil_.items()}
+    return other

@@ -71,8 +71,7 @@ def answer(question: Question, classifier: TableEstimator | None = None, quality
     notes = [*about_rows(question, estimator, [*names, *row_names(question.others)]), *notes]
     warned = [str(warning.message) for warning in caught if not issubclass(warning.category, UnreadCells)]
     remarks = list(dict.fromkeys([*question.notes, *_notes(question, estimator), *notes, *warned]))
-    kinds = [column.kind for column in estimator.columns_.columns]
-    parts = (question, reasons, outputs, cases, push, tested, summary, remarks, kinds, evidence, estimator)
+    parts = (question, reasons, outputs, cases, push, tested, summary, remarks, evidence, estimator)
     return kind.record(Parts(*parts))
 
 

@@ -43,7 +43,6 @@ class TableAnswer(ABC):
         cases: the rows that the page explains one by one.
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
-        kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
         classifier: the fitted estimator, which knows how each column was read.
         template: the file that the page is made of.
         verdict_heads: the names of the prediction and the detail of a `Verdict`.
@@ -57,7 +56,6 @@ class TableAnswer(ABC):
     cases: list[int]
     summary: dict[str, Any]
     notes: list[str]
-    kinds: Sequence[str]
     classifier: TableEstimator | None
 
     @property

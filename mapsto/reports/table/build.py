@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -31,7 +30,6 @@ class Parts(NamedTuple):
     tested: Float[np.ndarray, "j k"]  # the outputs of `question.test_rows`
     summary: dict[str, Any]
     notes: list[str]
-    kinds: Sequence[str]
     evidence: Any
     estimator: Any
 

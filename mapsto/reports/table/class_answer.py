@@ -38,7 +38,6 @@ class Answer(TableAnswer):
         test_probabilities: the probabilities of the rows `question.test_rows`.
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
-        kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
         evidence: the rows by which the quality is measured, and the predictions of them; None if there are none.
         classifier: the fitted classifier, which knows how each column was read.
     """
@@ -54,7 +53,6 @@ class Answer(TableAnswer):
     test_probabilities: Float[np.ndarray, "j k"]
     summary: dict[str, Any]
     notes: list[str]
-    kinds: Sequence[str] = ()
     evidence: Evidence | None = None
     classifier: TableEstimator | None = None
 

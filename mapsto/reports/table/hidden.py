@@ -53,10 +53,8 @@ def hidden_said(said: Said) -> Said:
     return Said(title, [_reading(column) for column in said.columns], about, notes)
 
 
-def _question(question: Question, positive: str | None) -> Question:
-    amount = question.amount
-    if amount is not None and (question.source is not None or amount.name != _UNNAMED):
-        amount = replace(amount, name=hide(amount.name), unit=hide(amount.unit))
+def hidden_question(question: Question) -> Question:
+    """Return the question whose rows and outcomes are in the private alphabet."""
     return replace(
         question,
         train=hide_table(question.train),
@@ -65,9 +63,15 @@ def _question(question: Question, positive: str | None) -> Question:
         outcomes=hide_cells(question.outcomes),
         others=hide_table(question.others),
         other_outcomes=hide_cells(question.other_outcomes),
-        choices=replace(question.choices, positive=positive),
-        amount=amount,
     )
+
+
+def _question(question: Question, positive: str | None) -> Question:
+    amount = question.amount
+    if amount is not None and (question.source is not None or amount.name != _UNNAMED):
+        amount = replace(amount, name=hide(amount.name), unit=hide(amount.unit))
+    choices = replace(question.choices, positive=positive)
+    return replace(hidden_question(question), choices=choices, amount=amount)
 
 
 def _summary(summary: dict[str, Any]) -> dict[str, Any]:

@@ -116,8 +116,7 @@ class LongTable:
         reasons = self.estimator.explain(question.rows)
         outputs = reasons.predictions.reshape(len(reasons), -1)
         push = np.zeros((0, len(question.labels), outputs.shape[1]))
-        kinds = [column.kind for column in self.estimator.columns_]
-        parts = Parts(question, reasons, outputs, [], push, outputs[:0], {}, [], kinds, None, self.estimator)
+        parts = Parts(question, reasons, outputs, [], push, outputs[:0], {}, [], None, self.estimator)
         return _build(question).record(parts)
 
 

@@ -36,7 +36,6 @@ class NumberAnswer(TableAnswer):
         push: of each training row on the predictions of the `cases`: the prediction minus the one without that row.
         summary: the numbers that `--json` prints.
         notes: sentences about the table.
-        kinds: the kind of each column, such as "number" or "category"; if empty, the cells themselves tell.
         evidence: the rows by which the quality is measured, and the predictions of them; None if there are none.
         classifier: the fitted regressor, which knows how each column was read.
     """
@@ -52,7 +51,6 @@ class NumberAnswer(TableAnswer):
     push: Float[np.ndarray, "r n_train"]
     summary: dict[str, Any]
     notes: list[str]
-    kinds: Sequence[str] = ()
     evidence: NumberEvidence | None = None
     classifier: TableEstimator | None = None
 

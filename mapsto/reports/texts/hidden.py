@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..private import hide, hide_cells, hide_quoted, hide_table
-from ..table.question import Question
+from ..private import hide, hide_cells, hide_quoted
+from ..table.hidden import hidden_question
 from .answer import Answer
 
 
@@ -15,17 +15,7 @@ def hidden(answer: Answer) -> Answer:
     names = [hide(name) if isinstance(name, str) else name for name in e.class_names]
     return replace(
         answer,
-        question=_question(answer.question),
+        question=hidden_question(answer.question),
         reasons=replace(e, data=hide_cells(e.data), class_names=names),
         notes=[hide_quoted(note) for note in answer.notes],
-    )
-
-
-def _question(question: Question) -> Question:
-    return replace(
-        question,
-        train=hide_table(question.train),
-        labels=hide_cells(question.labels),
-        rows=hide_table(question.rows),
-        outcomes=hide_cells(question.outcomes),
     )
